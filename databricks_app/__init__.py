@@ -1,0 +1,1 @@
+"""Receive Customer.io reporting webhooks and turn them into Delta tables."""
