@@ -1,0 +1,186 @@
+"""Turn a JSON value into the value of a column, if nothing is lost by it.
+
+What cannot be converted without loss is `Unfit`; its text says what was found, never the value.
+Pure; imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+SqlType: TypeAlias = Literal[
+    "STRING",
+    "BIGINT",
+    "BOOLEAN",
+    "TIMESTAMP",
+    "DATE",
+    "MAP<STRING, ARRAY<STRING>>",
+    "ARRAY<STRUCT<device_id: STRING, device_platform: STRING, failure_message: STRING>>",
+]
+Convert: TypeAlias = "Callable[[object], object]"
+
+DEVICE_FIELDS = ("device_id", "device_platform", "failure_message")
+
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_MIN_BIGINT = -(2**63)
+_MAX_BIGINT = 2**63 - 1
+
+# Longer number literals are never whole numbers of 64 bits that anyone would send, and the cost of
+# exact arithmetic grows with their length.
+_MAX_NUMBER_LITERAL = 64
+
+
+class NumberText(str):
+    """A JSON number other than a plain integer, as the text it was sent as."""
+
+    __slots__ = ()
+
+
+class Unfit(ValueError):  # noqa: N818  # a verdict on a value; nothing failed
+    """A value that its column cannot hold; the text says what was found."""
+
+
+class Findings:
+    """What a reading noticed on the way.
+
+    Attributes:
+        notes: `column: problem`, without values.
+        unknown: Dot paths that no column takes, as sent.
+    """
+
+    __slots__ = ("notes", "unknown")
+
+    def __init__(self, notes: Iterable[str] = ()) -> None:
+        self.notes = list(notes)
+        self.unknown: list[str] = []
+
+
+def string(value: object) -> str:
+    """Text as it is, a number as its literal.
+
+    Raises:
+        Unfit: Anything else, and text that cannot be stored as UTF-8.
+    """
+    if type(value) is str:
+        if value.isascii() or _SURROGATE.search(value) is None:
+            return value
+        raise Unfit("got text with a lone surrogate")
+    if type(value) is int or type(value) is NumberText:
+        return str(value)
+    raise Unfit(f"expected text, got {_kind(value)}")
+
+
+def bigint(value: object) -> int:
+    """A whole number of 64 bits: itself, as canonical text ("12"), or written as 12.0 or 1.2e1.
+
+    Raises:
+        Unfit: Anything else.
+    """
+    if type(value) is int:
+        number = value
+    elif type(value) is str and _WHOLE.fullmatch(value):
+        number = int(value)
+    elif type(value) is NumberText:
+        number = _whole(value)
+    else:
+        raise Unfit(f"expected a whole number, got {_kind(value)}")
+    if _MIN_BIGINT <= number <= _MAX_BIGINT:
+        return number
+    raise Unfit("got a number beyond 64 bits")
+
+
+def boolean(value: object) -> bool:
+    """True and false, also as the texts "true" and "false".
+
+    Raises:
+        Unfit: Anything else.
+    """
+    if type(value) is bool:
+        return value
+    if value == "true":
+        return True
+    if value == "false":
+        return False
+    raise Unfit(f"expected true or false, got {_kind(value)}")
+
+
+def header_map(
+    column: str, value: object, findings: Findings
+) -> dict[str, list[str | None] | None] | None:
+    """A map from header name to the values of that header; a wrong value or list becomes None."""
+    if type(value) is not dict:
+        findings.notes.append(f"{column}: expected lists of text by name, got {_kind(value)}")
+        return None
+    if any(_SURROGATE.search(name) for name in value):
+        findings.notes.append(f"{column}: got a name with a lone surrogate")
+        return None
+    headers: dict[str, list[str | None] | None] = {}
+    for name, members in value.items():
+        if members is None or type(members) is list:
+            headers[name] = members and [_member(column, one, findings) for one in members]
+        else:
+            headers[name] = None
+            findings.notes.append(f"{column}: expected a list, got {_kind(members)}")
+    return headers
+
+
+def devices(
+    column: str, value: object, findings: Findings
+) -> list[dict[str, str | None] | None] | None:
+    """A list of devices, each with exactly the keys of `DEVICE_FIELDS`; a wrong one is None."""
+    if type(value) is not list:
+        findings.notes.append(f"{column}: expected a list, got {_kind(value)}")
+        return None
+    return [_device(column, item, findings) for item in value]
+
+
+def _device(column: str, item: object, findings: Findings) -> dict[str, str | None] | None:
+    if item is None:
+        return None
+    if type(item) is not dict:
+        findings.notes.append(f"{column}[]: expected an object, got {_kind(item)}")
+        return None
+    findings.unknown += [f"data.{column}[].{key}" for key in item if key not in DEVICE_FIELDS]
+    return {key: _member(f"{column}[].{key}", item.get(key), findings) for key in DEVICE_FIELDS}
+
+
+def _member(name: str, value: object, findings: Findings) -> str | None:
+    if value is None:
+        return None
+    try:
+        return string(value)
+    except Unfit as unfit:
+        findings.notes.append(f"{name}: {unfit}")
+        return None
+
+
+def _whole(literal: NumberText) -> int:
+    if len(literal) > _MAX_NUMBER_LITERAL:
+        raise Unfit("got a number too long to be exact")
+    try:
+        number = Decimal(literal)
+    except InvalidOperation:  # an exponent beyond what decimal arithmetic knows
+        raise Unfit("got a number beyond 64 bits") from None
+    # The size is checked before the conversion: int(Decimal("1e999999999")) fills the memory.
+    if not _MIN_BIGINT <= number <= _MAX_BIGINT:
+        raise Unfit("got a number beyond 64 bits")
+    whole = int(number)
+    if whole != number:
+        raise Unfit("expected a whole number, got a fraction")
+    return whole
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, str) and not isinstance(value, NumberText):
+        return "text"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | NumberText):
+        return "a number"
+    return "an object" if isinstance(value, dict) else "a list"
