@@ -1,0 +1,260 @@
+"""The command `ciolake send`: sign one event and post it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+
+import click
+
+from databricks_app import facts
+from databricks_app.errors import SettingsError
+from databricks_app.settings import environment
+from databricks_app.signature import SigningKey
+from databricks_app.simulation.destination import (
+    KEY_VARIABLE,
+    Destination,
+    local,
+    parse,
+    signing_key,
+)
+from databricks_app.simulation.events import make_event
+from databricks_app.simulation.sender import (
+    TIMEOUT_SECONDS,
+    Answer,
+    NoAnswer,
+    Sender,
+    signed_headers,
+)
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_DEFAULT_SAMPLE = "email/delivered"
+_ADVICE: dict[int, str] = {
+    401: "The key or the clock is wrong. The receiver's CIO_WEBHOOK_SIGNING_KEYS must hold the key "
+    "with fingerprint {fingerprint}, and the timestamp must lie within its window (300 s by "
+    "default) of its clock. A Databricks App answers 401 by itself to a caller without a token.",
+    404: "The path is wrong; the receiver's is /api/webhooks/customerio.",
+    405: "The path is wrong; the receiver's is /api/webhooks/customerio.",
+    413: "The body is larger than eight times CIO_MAX_BODY_BYTES.",
+    503: "The receiver cannot store now: no signing key is configured there, its inbox is full or "
+    "slow, or it is stopping. Its log and /readyz say which.",
+}
+_REDIRECT = "Redirects are not followed. A Databricks App redirects callers without a token."
+_NO_ANSWER: dict[str, str] = {
+    "refused": "Nothing listens there. Is it running? Start it with `ciolake serve`.",
+    "timed_out": "It did not answer in time; Customer.io would try again.",
+    "unknown_host": "The host's name is not known.",
+    "tls": "The TLS connection failed: its certificate is not trusted, or it speaks plain http.",
+    "reset": "The connection broke before an answer came.",
+    "unreachable": "The network does not reach it.",
+}
+
+
+def destination_options(command: _Function) -> _Function:
+    """Add the options that say where to post and with which key."""
+    for option in (
+        click.option(
+            "--timeout",
+            type=click.FloatRange(0, 3600, min_open=True),
+            default=TIMEOUT_SECONDS,
+            show_default=True,
+            metavar="SECONDS",
+            help="Wait this long for an answer; Customer.io waits 4 s.",
+        ),
+        click.option(
+            "--key-env",
+            default=KEY_VARIABLE,
+            show_default=True,
+            metavar="NAME",
+            help="Sign with the first key in this variable, of the environment or of .env.",
+        ),
+        click.option(
+            "--url",
+            metavar="URL",
+            help="Where to post. Without a path it means /api/webhooks/customerio. "
+            "[default: this machine, at the port of DATABRICKS_APP_PORT or PORT, else 8000]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def resolve(url: str | None, key_env: str) -> tuple[Destination, SigningKey]:
+    """Find out where to post and with which key.
+
+    Raises:
+        click.UsageError: The URL or a setting cannot be used, or there is no key.
+    """
+    variables = environment()
+    try:
+        destination = parse(url) if url is not None else local(variables)
+        return destination, signing_key(variables, key_env)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def advice(outcome: Answer | NoAnswer, key: SigningKey) -> str:
+    """What to do next after a post that was not acknowledged."""
+    if isinstance(outcome, NoAnswer):
+        return _NO_ANSWER[outcome.reason]
+    if 300 <= outcome.status < 400:
+        return _REDIRECT
+    otherwise = "The receiver does not answer so by itself: look at what stands in front of it."
+    return _ADVICE.get(outcome.status, otherwise).format(fingerprint=key.fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """What is posted, and the file it stands in, if one can be named again."""
+
+    content: bytes
+    file: str | None = None
+
+
+@click.command()
+@click.argument("file", required=False, metavar="[FILE|-]")
+@click.option(
+    "--sample",
+    metavar="OBJECT_TYPE/METRIC",
+    help=f"Send a made-up event of this kind. [default: {_DEFAULT_SAMPLE}, if there is no FILE]",
+)
+@click.option("--list", "is_list", is_flag=True, help="List the kinds of events, and end.")
+@click.option("--with-content", is_flag=True, help="Let a sample carry the message itself.")
+@click.option("--event-id", metavar="ID", help="Put this id into the event.")
+@click.option(
+    "--timestamp-offset",
+    type=int,
+    default=0,
+    metavar="SECONDS",
+    help="Sign with a timestamp so far from now, to try the receiver's window.",
+)
+@click.option("--print", "is_printed", is_flag=True, help="Print the body that is posted.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Send nothing; print a curl command with the signature, good for the time of the window.",
+)
+@destination_options
+def send(
+    file: str | None,
+    sample: str | None,
+    is_list: bool,
+    with_content: bool,
+    event_id: str | None,
+    timestamp_offset: int,
+    is_printed: bool,
+    dry_run: bool,
+    url: str | None,
+    key_env: str,
+    timeout: float,
+) -> None:
+    """Sign one event as Customer.io does and post it.
+
+    The event is read from FILE (`-`: standard input) and posted byte for byte, or made up with
+    --sample.
+
+    The signing key is never an argument: it is the first one in CIO_WEBHOOK_SIGNING_KEYS, in the
+    environment or in the file .env of the current folder.
+
+    Exit status: 0 acknowledged, 1 answered but refused, 2 not sent: a mistake in the command, or
+    nothing answers.
+    """
+    if is_list:
+        _list_samples()
+        return
+    body = _body(file, sample, with_content)
+    if event_id is not None:
+        body = _Body(_with_event_id(body.content, event_id))
+    destination, key = resolve(url, key_env)
+    timestamp = int(time.time()) + timestamp_offset
+    if dry_run:
+        _print_curl(destination, signed_headers(key, timestamp, body.content), body)
+        return
+    if is_printed:
+        click.echo(body.content)
+    _post(destination, key, body.content, timestamp, timeout)
+
+
+def _list_samples() -> None:
+    for kind in facts.events():
+        remark = "" if kind.has_schema else "  (payload not published, inferred)"
+        click.echo(f"{kind.object_type}/{kind.metric}{remark}")
+
+
+def _body(file: str | None, sample: str | None, with_content: bool) -> _Body:
+    if file is None:
+        return _Body(_sample(sample or _DEFAULT_SAMPLE, with_content))
+    if sample is not None or with_content:
+        raise click.UsageError("a FILE is sent as it is: leave out --sample and --with-content")
+    if file == "-":
+        return _Body(sys.stdin.buffer.read())
+    try:
+        return _Body(Path(file).read_bytes(), file)
+    except OSError as error:
+        raise click.UsageError(f"cannot read {file}: {error.strerror}") from error
+
+
+def _sample(name: str, with_content: bool) -> bytes:
+    object_type, _, metric = name.partition("/")
+    try:
+        event = make_event(
+            object_type,
+            metric,
+            random=Random(),  # noqa: S311  # ids of test events
+            at=datetime.now(UTC),
+            with_content=with_content,
+        )
+    except KeyError as error:
+        raise click.UsageError(f"no event is called {name}; --list shows them") from error
+    return json.dumps(event, ensure_ascii=False).encode()
+
+
+def _with_event_id(content: bytes, event_id: str) -> bytes:
+    try:
+        event = json.loads(content)
+    except ValueError as error:
+        raise click.UsageError("--event-id needs a body that is JSON") from error
+    if not isinstance(event, dict):
+        raise click.UsageError("--event-id needs a body that is a JSON object")
+    return json.dumps({**event, "event_id": event_id}, ensure_ascii=False).encode()
+
+
+def _print_curl(destination: Destination, headers: dict[str, str], body: _Body) -> None:
+    words = ["curl", "-i", "-X", "POST", destination.url]
+    for name, value in headers.items():
+        words += ["-H", f"{name}: {value}"]
+    if body.file is not None:
+        words += ["--data-binary", f"@{body.file}"]
+    else:
+        try:
+            words += ["--data-raw", body.content.decode()]
+        except UnicodeDecodeError as error:
+            raise click.UsageError("--dry-run needs a body that is text, or a FILE") from error
+    click.echo(shlex.join(words))
+
+
+def _post(
+    destination: Destination, key: SigningKey, body: bytes, timestamp: int, timeout: float
+) -> None:
+    with Sender(destination, key, timeout_seconds=timeout) as sender:
+        try:
+            answer = sender.post(body, timestamp=timestamp)
+        except NoAnswer as error:
+            click.echo(f"{destination.url}: {error}\n{advice(error, key)}", err=True)
+            sys.exit(2)
+    words = f"{destination.url} answered {answer.status} in {answer.seconds * 1000:.0f} ms"
+    if answer.is_acknowledged:
+        click.echo(f"{words}: acknowledged, {len(body)} bytes")
+        return
+    said = f"\nIt said: {answer.text}" if answer.text else ""
+    click.echo(f"{words}{said}\n{advice(answer, key)}", err=True)
+    sys.exit(1)

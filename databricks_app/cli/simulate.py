@@ -1,0 +1,221 @@
+"""The command `ciolake simulate`: signed traffic as a workspace of Customer.io would cause."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TextIO
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from databricks_app.cli.send import advice, destination_options, resolve
+from databricks_app.simulation.flood import Event, Flood, Manner, Tally
+from databricks_app.simulation.traffic import Traffic, traffic
+
+if TYPE_CHECKING:
+    from databricks_app.signature import SigningKey
+
+_SHARE = click.FloatRange(0, 1)
+_PLAIN_EVERY_SECONDS = 5.0
+
+
+@click.command()
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Different events to send.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    help="Most events per second. [default: as fast as they are acknowledged]",
+)
+@click.option("--seed", type=int, help="Make the same events again, ids too, for the same --until.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 256),
+    default=8,
+    show_default=True,
+    help="Connections, each kept open.",
+)
+@click.option(
+    "--days",
+    type=click.FloatRange(0, 3650, min_open=True),
+    default=7.0,
+    show_default=True,
+    help="The events happened within so many days before --until.",
+)
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    metavar="TIME",
+    help="The end of those days, UTC, as 2026-11-22 or 2026-11-22T12:00:00. [default: now]",
+)
+@click.option(
+    "--late",
+    type=_SHARE,
+    default=0.0,
+    metavar="SHARE",
+    help="Share (0 to 1) of events sent hours to days after younger ones.",
+)
+@click.option(
+    "--repeat",
+    type=_SHARE,
+    default=0.0,
+    metavar="SHARE",
+    help="Share (0 to 1) of events sent twice with the same id, on top of --count.",
+)
+@click.option("--every-kind", is_flag=True, help="Send each kind of event at least once.")
+@click.option(
+    "--first-only", is_flag=True, help="Only the first open and click of a message, not every one."
+)
+@click.option("--with-content", is_flag=True, help="Let `sent` events carry the message itself.")
+@click.option("--no-retry", is_flag=True, help="Try each event once.")
+@click.option(
+    "--give-up",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long one event is tried; Customer.io tries for seven days.",
+)
+@click.option(
+    "--acknowledged",
+    type=click.File("w", encoding="utf-8", lazy=False),
+    metavar="FILE",
+    help="Write a JSON line for each acknowledged post as it happens: event_id, object_type, "
+    "metric, timestamp.",
+)
+@destination_options
+def simulate(
+    count: int,
+    rate: float | None,
+    seed: int | None,
+    concurrency: int,
+    days: float,
+    until: datetime | None,
+    late: float,
+    repeat: float,
+    every_kind: bool,
+    first_only: bool,
+    with_content: bool,
+    no_retry: bool,
+    give_up: float,
+    acknowledged: TextIO | None,
+    url: str | None,
+    key_env: str,
+    timeout: float,
+) -> None:
+    """Send signed traffic, as Customer.io would for a small workspace.
+
+    Messages on all channels are sent, delivered, opened by people and by machines, clicked,
+    bounced; people subscribe and unsubscribe. A post that is not acknowledged is tried again, with
+    growing waits and a fresh timestamp; answers that would not change (wrong key, wrong path) are
+    not.
+
+    Ctrl-C ends the run and tells what was acknowledged.
+
+    Exit status: 0 all acknowledged, 1 some never were, 2 a mistake in the command, 130 ended by
+    Ctrl-C.
+    """
+    destination, key = resolve(url, key_env)
+    wanted = Traffic(
+        count=count,
+        now=until.replace(tzinfo=UTC) if until else datetime.now(UTC),
+        days=days,
+        seed=time.time_ns() if seed is None else seed,
+        people=min(max(count // 5, 50), 20_000),
+        late=late,
+        repeat=repeat,
+        full_resolution=not first_only,
+        with_content=with_content,
+        every_kind=every_kind,
+    )
+    try:
+        events = traffic(wanted)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    manner = Manner(concurrency, rate, timeout, retry=not no_retry, give_up_seconds=give_up)
+    flood = Flood(destination, key, manner, on_acknowledged=_writer(acknowledged))
+    click.echo(f"Sending {count} events to {destination.url} over {concurrency} connections")
+    with _progress(count, Console()) as watch:
+        tally = flood.run(events, watch=watch)
+    _report(tally, key)
+    sys.exit(130 if tally.is_interrupted else int(tally.given_up > 0))
+
+
+def _writer(file: TextIO | None) -> Callable[[Event], None] | None:
+    if file is None:
+        return None
+
+    def write(event: Event) -> None:
+        line = {
+            name: event.get(name) for name in ("event_id", "object_type", "metric", "timestamp")
+        }
+        file.write(json.dumps(line) + "\n")
+        file.flush()  # whoever kills the receiver or this process must find it
+
+    return write
+
+
+class _PlainProgress:
+    """A line every few seconds, where no terminal can redraw one."""
+
+    def __init__(self) -> None:
+        self._said_at = 0.0
+
+    def __call__(self, tally: Tally) -> None:
+        if tally.seconds - self._said_at >= _PLAIN_EVERY_SECONDS:
+            self._said_at = tally.seconds
+            trouble = f", now failing: {tally.trouble}" if tally.trouble else ""
+            click.echo(f"{tally.acknowledged} acknowledged after {tally.seconds:.0f} s{trouble}")
+
+
+@contextmanager
+def _progress(count: int, console: Console) -> Iterator[Callable[[Tally], None]]:
+    """A bar on a terminal, lines elsewhere."""
+    if not console.is_terminal:
+        yield _PlainProgress()
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("", total=count)
+
+        def watch(tally: Tally) -> None:
+            done = min(tally.acknowledged + tally.given_up, count)  # repeats are beyond the count
+            bar.update(task, completed=done, description=tally.trouble or f"{tally.rate:,.0f}/s")
+
+        yield watch
+
+
+def _report(tally: Tally, key: SigningKey) -> None:
+    """Say what was acknowledged, and what to do about what was not."""
+    if tally.is_interrupted:
+        click.echo("Interrupted. Until then:")
+    click.echo(
+        f"{tally.acknowledged} acknowledged in {tally.seconds:.1f} s ({tally.rate:,.0f}/s), "
+        f"{tally.given_up} never acknowledged"
+    )
+    click.echo(f"  answers       {_counts(tally.outcomes)}")
+    click.echo(f"  object types  {_counts(tally.object_types)}")
+    half, most = tally.latency(0.5), tally.latency(0.99)
+    if half is not None and most is not None:
+        click.echo(f"  latency       p50 {half * 1000:.1f} ms, p99 {most * 1000:.1f} ms")
+    click.echo(f"  tries         {tally.retries} again, {tally.reopened} connections reopened")
+    if tally.is_hopeless:
+        click.echo("Stopped early: nothing was acknowledged.", err=True)
+    if tally.given_up and tally.last_failure is not None:
+        click.echo(advice(tally.last_failure, key), err=True)
+
+
+def _counts(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common()) or "none"
