@@ -1,0 +1,62 @@
+-- One row per verified event that no typed table holds.
+-- Answers: what arrives that this version does not understand, and what would a replay bring?
+-- A raw row without a target table stays as it is for ever; once a replay has put its event into a
+-- typed table, the event leaves this view.
+CREATE OR REPLACE VIEW webhook_unrouted_events (
+  event_id COMMENT 'Key of the event together with event_date',
+  object_type COMMENT 'Channel or entity as sent; NULL if the body cannot be read',
+  metric COMMENT 'What happened, as sent; NULL if the body cannot be read',
+  event_timestamp COMMENT 'When it happened, UTC; NULL if that cannot be read',
+  event_date COMMENT 'UTC day of event_timestamp; 1970-01-01 if that cannot be read',
+  received_at COMMENT 'When the request was received, UTC',
+  loaded_at COMMENT 'When the row was loaded, UTC',
+  batch_id COMMENT 'Load that brought the row',
+  target_table COMMENT 'Always NULL here',
+  unrouted_reason COMMENT 'Why no typed table holds the event',
+  key_fingerprint COMMENT 'Signing key that matched',
+  body COMMENT 'Body as received; base64 if body_encoding says so',
+  body_encoding COMMENT 'utf-8 or base64',
+  body_bytes COMMENT 'Length of the whole body, bytes'
+)
+COMMENT 'Verified events that no typed table holds, one row each'
+AS
+WITH routed AS (
+  SELECT event_id, event_date FROM webhook_email_events
+  UNION ALL
+  SELECT event_id, event_date FROM webhook_customer_events
+  UNION ALL
+  SELECT event_id, event_date FROM webhook_sms_events
+  UNION ALL
+  SELECT event_id, event_date FROM webhook_push_events
+  UNION ALL
+  SELECT event_id, event_date FROM webhook_in_app_events
+  UNION ALL
+  SELECT event_id, event_date FROM webhook_slack_events
+  UNION ALL
+  SELECT event_id, event_date FROM webhook_webhook_events
+  UNION ALL
+  SELECT event_id, event_date FROM webhook_whatsapp_events
+)
+SELECT
+  raw.event_id,
+  raw.object_type,
+  raw.metric,
+  raw.event_timestamp,
+  raw.event_date,
+  raw.received_at,
+  raw.loaded_at,
+  raw.batch_id,
+  raw.target_table,
+  raw.unrouted_reason,
+  raw.key_fingerprint,
+  raw.body,
+  raw.body_encoding,
+  raw.body_bytes
+FROM webhook_raw_events AS raw
+WHERE
+  raw.target_table IS NULL
+  AND NOT EXISTS (
+    SELECT 1
+    FROM routed
+    WHERE routed.event_id = raw.event_id AND routed.event_date = raw.event_date
+  );
