@@ -1,0 +1,214 @@
+"""The door: read the bytes, verify, append, answer. It parses no content.
+
+Knows WSGI's environ and no web framework. The answers and their order are those of the table in
+the README; Customer.io's reasons for them: https://docs.customer.io/integrations/api/webhooks
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from databricks_app.errors import InboxClosed, InboxError, InboxFull, InboxTimeout
+from databricks_app.inbox import Appender
+from databricks_app.metrics import Metrics
+from databricks_app.record import Record
+from databricks_app.settings import Settings
+from databricks_app.signature import Check, Refusal, SigningKey, Verdict
+
+RETRY_AFTER_SECONDS = 5
+CUT_BYTES = 64 << 10
+LARGEST_FACTOR = 8
+_PIECE_BYTES = 1 << 20
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status and, for a refusal, its reason as counted."""
+
+    status: int
+    reason: str | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """What was read: the bytes (cut if too large), their whole length, the digest if cut."""
+
+    kept: bytes
+    length: int
+    sha256: str | None
+
+
+class Door:
+    """Answers the webhook route. Threads share one."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        inbox: Appender,
+        metrics: Metrics,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            settings: Keys, window and limits.
+            inbox: Where verified bodies go.
+            metrics: Where every case is counted.
+            now: Unix seconds.
+        """
+        self._settings = settings
+        self._keys: tuple[SigningKey, ...] = settings.signing_keys or ()
+        self._inbox = inbox
+        self._metrics = metrics
+        self._now = now
+        self._has_warned_of_stale = False
+
+    def trouble(self) -> str | None:
+        """Say in words why the door would refuse everything now; None if it would not."""
+        if not self._keys:
+            return "no signing key is configured: set CIO_WEBHOOK_SIGNING_KEYS"
+        return self._inbox.trouble()
+
+    def answer(self, environ: Mapping[str, Any]) -> Answer:
+        """Answer one request and count it. Never raises."""
+        try:
+            answer = self._answer(environ)
+        except Exception as error:  # noqa: BLE001  # a 500 would stall the feed for an hour
+            log.error("request_failed", error=type(error).__name__)
+            answer = Answer(503, "exception")
+        if answer.reason is not None:
+            self._metrics.rejected.labels(answer.reason, answer.key).inc()
+        return answer
+
+    def _answer(self, environ: Mapping[str, Any]) -> Answer:
+        if not self._keys:
+            return Answer(503, "no_key")
+        timestamp = _header(environ, "HTTP_X_CIO_TIMESTAMP")
+        check = Check(self._keys, _header(environ, "HTTP_X_CIO_SIGNATURE"), timestamp)
+        if check.refusal is not None:
+            return Answer(self._settings.unverified_status, check.refusal.value)
+        length = _content_length(environ)
+        if length is not None and length > self._settings.max_body_bytes * LARGEST_FACTOR:
+            return Answer(413, "too_large")
+        try:
+            body = self._read(environ, check, length)
+        except OSError:
+            return Answer(408, "incomplete")
+        if body is None:
+            return Answer(413, "too_large")
+        if length is not None and body.length < length:
+            return Answer(408, "incomplete")
+        now = self._now()
+        verdict = check.verdict(now, self._settings.tolerance_seconds)
+        if verdict.refusal is Refusal.STALE_TIMESTAMP:
+            self._note_stale(verdict)
+        if verdict.key is None or not self._is_accepted(verdict):
+            reason = (verdict.refusal or Refusal.WRONG_SIGNATURE).value
+            status = 401 if verdict.key else self._settings.unverified_status
+            return Answer(status, reason, verdict.key.fingerprint if verdict.key else "")
+        return self._store(body, (timestamp or b"").decode("ascii"), verdict.key, now)
+
+    def _is_accepted(self, verdict: Verdict) -> bool:
+        return verdict.refusal is None or (
+            verdict.refusal is Refusal.STALE_TIMESTAMP
+            and self._settings.stale_timestamps == "accept"
+        )
+
+    def _store(self, body: _Body, timestamp: str, key: SigningKey, now: float) -> Answer:
+        record = Record(
+            body=body.kept,
+            received_at=datetime.fromtimestamp(now, UTC),
+            timestamp=timestamp,
+            key_fingerprint=key.fingerprint,
+            body_bytes=body.length,
+            body_sha256=body.sha256,
+        )
+        try:
+            with self._metrics.append.time():
+                self._inbox.append(record, self._settings.append_deadline_seconds)
+        except InboxError as error:
+            return Answer(503, _inbox_reason(error), key.fingerprint)
+        self._metrics.accepted.labels(key.fingerprint).inc()
+        self._metrics.accepted_bytes.inc(body.length)
+        return Answer(200)
+
+    def _read(self, environ: Mapping[str, Any], check: Check, length: int | None) -> _Body | None:
+        """Read the body to its end; None if it is longer than can be taken at all."""
+        stream = environ["wsgi.input"]
+        limit = self._settings.max_body_bytes
+        pieces: list[bytes] = []
+        digest: hashlib._Hash | None = None
+        total = 0
+        while piece := stream.read(_wanted(length, total)):
+            check.update(piece)
+            total += len(piece)
+            if total > limit * LARGEST_FACTOR:
+                return None
+            if digest is not None:
+                digest.update(piece)
+                continue
+            pieces.append(piece)
+            if total > limit:
+                digest = hashlib.sha256()
+                for one in pieces:
+                    digest.update(one)
+                pieces = [_beginning(pieces, min(CUT_BYTES, limit))]
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return _Body(body, total, digest.hexdigest() if digest else None)
+
+    def _note_stale(self, verdict: Verdict) -> None:
+        age = verdict.age_seconds or 0.0
+        self._metrics.stale_age.observe(age)
+        if not self._has_warned_of_stale:
+            self._has_warned_of_stale = True
+            log.warning(
+                "stale_timestamp",
+                age_seconds=round(age),
+                key=verdict.key.fingerprint if verdict.key else "",
+                accepted=self._settings.stale_timestamps == "accept",
+                advice="the clock here is wrong, or Customer.io repeats requests with their first "
+                "timestamp: then set CIO_STALE_TIMESTAMPS=accept",
+            )
+
+
+def _header(environ: Mapping[str, Any], name: str) -> bytes | None:
+    value = environ.get(name)
+    return None if value is None else str(value).encode("latin-1", "replace")
+
+
+def _content_length(environ: Mapping[str, Any]) -> int | None:
+    text = str(environ.get("CONTENT_LENGTH") or "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _wanted(length: int | None, total: int) -> int:
+    """Bytes to ask for: a server's stream may wait for all that is asked of it."""
+    return _PIECE_BYTES if length is None else max(0, min(_PIECE_BYTES, length - total))
+
+
+def _beginning(pieces: list[bytes], size: int) -> bytes:
+    """Return the first bytes of a body without putting all of it together."""
+    kept = bytearray()
+    for piece in pieces:
+        kept += piece[: size - len(kept)]
+        if len(kept) == size:
+            break
+    return bytes(kept)
+
+
+def _inbox_reason(error: InboxError) -> str:
+    if isinstance(error, InboxFull):
+        return "inbox_full"
+    if isinstance(error, InboxTimeout):
+        return "inbox_timeout"
+    return "stopping" if isinstance(error, InboxClosed) else "inbox_error"

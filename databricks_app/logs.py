@@ -1,0 +1,109 @@
+"""Structured logs: one JSON object a line on standard error, without personal data.
+
+Lines of libraries go through the same door, stripped to logger, level and the kind of exception:
+their texts may quote what a sender wrote.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import MutableMapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import structlog
+
+# A module that a process is started with (`python -m`) logs as `__main__`.
+_OWN = ("databricks_app", "__main__")
+
+
+def configure(level: str, process: str) -> None:
+    """Send all logs of this process to standard error.
+
+    Args:
+        level: Least level shown: debug, info, warning or error.
+        process: Name of the process's role, added to each line.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, _strip_foreign],
+            # What a library filled in reaches `_strip_foreign` apart and is never put together:
+            # where it does not fit, `logging` itself would print it.
+            pass_foreign_args=True,
+            use_get_message=False,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _Named(process),
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    for name in _OWN:
+        logging.getLogger(name).setLevel(level.upper())
+    logging.captureWarnings(True)
+    sys.excepthook = lambda kind, _value, trace: _tell_of(kind, trace)
+    threading.excepthook = lambda told: _tell_of(told.exc_type, told.exc_traceback)
+    sys.unraisablehook = lambda told: _tell_of(told.exc_type, told.exc_traceback)
+
+
+def _tell_of(kind: type[BaseException], trace: TracebackType | None) -> None:
+    """Log an exception that nobody caught: its kind and where, not its text."""
+    if issubclass(kind, SystemExit):
+        return  # a thread that ends itself
+    places = [f"{Path(at.filename).name}:{at.lineno}" for at in traceback.extract_tb(trace)]
+    structlog.get_logger(__name__).critical("uncaught", error=kind.__name__, at=places[-8:])
+
+
+class _Named:
+    def __init__(self, process: str) -> None:
+        self._process = process
+
+    def __call__(
+        self, _logger: Any, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event["process"] = self._process
+        return event
+
+
+def _strip_foreign(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Reduce a library's line to where it came from and what kind of fault it tells of.
+
+    gunicorn's own texts are kept, without what it fills in other than numbers.
+    """
+    record: logging.LogRecord = event["_record"]
+    kept = {name: event[name] for name in ("_record", "_from_structlog", "timestamp", "level")}
+    kept |= {"event": "library_message", "logger": record.name, "line": record.lineno}
+    if record.name.startswith("gunicorn"):
+        arguments = event["positional_args"]
+        if isinstance(record.msg, str):
+            kept["template"] = record.msg
+        if isinstance(arguments, tuple):
+            kept["numbers"] = [one for one in arguments if isinstance(one, int)]
+    if record.exc_info and record.exc_info[0] is not None:
+        kept["error"] = record.exc_info[0].__name__
+    record.exc_info = record.exc_text = None
+    return kept

@@ -1,0 +1,135 @@
+"""The HTTP face: the webhook route, health and metrics. Knows Flask; knows nothing of events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+
+from databricks_app import status
+from databricks_app.access import may_see_details
+from databricks_app.door import RETRY_AFTER_SECONDS, Door
+from databricks_app.inbox import Pending
+from databricks_app.metrics import CONTENT_TYPE, Metrics
+from databricks_app.settings import Settings
+
+WEBHOOK_PATH = "/api/webhooks/customerio"
+
+log = structlog.get_logger(__name__)
+
+_FORBIDDEN = "Only from this machine itself, or with CIO_ADMIN_TOKEN as a bearer token.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes answer from."""
+
+    settings: Settings
+    door: Door
+    metrics: Metrics
+    pending: Callable[[], Pending]
+    now: Callable[[], float] = time.time
+
+
+def blueprint(parts: Parts) -> Blueprint:
+    """Make the routes."""
+    routes = Blueprint("receiver", __name__)
+
+    @routes.post(WEBHOOK_PATH, provide_automatic_options=False)
+    def receive() -> Response:
+        return _empty(parts.door.answer(request.environ).status)
+
+    @routes.get("/healthz", provide_automatic_options=False)
+    def healthz() -> Response:
+        return _text("alive\n")
+
+    @routes.get("/readyz", provide_automatic_options=False)
+    def readyz() -> Response:
+        return _readyz(parts)
+
+    @routes.get("/metrics", provide_automatic_options=False)
+    def metrics() -> Response:
+        if not may_see_details(request.environ, parts.settings):
+            return _text(_FORBIDDEN, 403)
+        return Response(exposition(parts), content_type=CONTENT_TYPE)
+
+    @routes.app_errorhandler(NotFound)
+    def no_such_path(_error: NotFound) -> Response:
+        parts.metrics.rejected.labels("not_found", "").inc()
+        return _empty(404)
+
+    @routes.app_errorhandler(MethodNotAllowed)
+    def no_such_method(error: MethodNotAllowed) -> Response:
+        parts.metrics.rejected.labels("method_not_allowed", "").inc()
+        response = _empty(405)
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        return response
+
+    @routes.app_errorhandler(Exception)
+    def fail(error: Exception) -> Response:
+        log.error("request_failed", error=type(error).__name__)
+        parts.metrics.rejected.labels("exception", "").inc()
+        return _empty(503)
+
+    return routes
+
+
+def exposition(parts: Parts) -> bytes:
+    """Return the metrics of all processes and what the inbox holds now."""
+    pending = parts.pending()
+    writer = status.heard(status.run_dir())
+    now = parts.now()
+    oldest = 0.0 if pending.oldest_at is None else max(0.0, now - pending.oldest_at.timestamp())
+    gauges = {
+        "inbox_pending_events": (pending.events, "Events stored and not yet in the tables."),
+        "inbox_pending_bytes": (pending.bytes, "Bytes of the segments that hold them."),
+        "oldest_pending_seconds": (oldest, "Age of the oldest of them."),
+        "writer_silent_seconds": (
+            now - writer.at if writer else -1,
+            "Since the writer last reported; -1 if it never did.",
+        ),
+    }
+    lines = [
+        f"# HELP ciolake_{name} {meaning}\n# TYPE ciolake_{name} gauge\nciolake_{name} {value}\n"
+        for name, (value, meaning) in gauges.items()
+    ]
+    return parts.metrics.exposition() + "".join(lines).encode()
+
+
+def _readyz(parts: Parts) -> Response:
+    trouble = parts.door.trouble()
+    said = status.readiness(
+        trouble=trouble,
+        pending=parts.pending(),
+        writer=status.heard(status.run_dir()),
+        processes=status.supervisor_problems(status.run_dir()),
+        stale_requests=parts.metrics.stale_total(),
+        now=parts.now(),
+    )
+    if not may_see_details(request.environ, parts.settings):
+        said = {"status": said["status"]}
+    response = jsonify(said)
+    response.status_code = 200 if trouble is None else 503
+    return _bare(response)
+
+
+def _empty(status_code: int) -> Response:
+    response = _bare(Response(status=status_code))
+    response.headers.pop("Content-Type", None)
+    if status_code == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def _text(text: str, status_code: int = 200) -> Response:
+    return _bare(Response(text, status=status_code, content_type="text/plain; charset=utf-8"))
+
+
+def _bare(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

@@ -1,0 +1,307 @@
+"""Every setting, in one table; read once, from the environment and a local `.env` file.
+
+`SETTINGS` is the one place where a setting's name, default and meaning stand. `.env.example` and
+the README's table are compared with it by a test.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from dotenv import dotenv_values
+
+from databricks_app.errors import SettingsError
+from databricks_app.signature import SigningKey
+
+ENV_FILE = Path(".env")
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+StalePolicy = Literal["reject", "accept"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the receiver was told; see `SETTINGS` for the meaning and unit of each field.
+
+    `signing_keys` is None where the variable is unset and empty where it is set but blank: the
+    second always means that nothing is accepted. `inbox_max_bytes` None means 80 % of the disk.
+    """
+
+    signing_keys: tuple[SigningKey, ...] | None
+    tolerance_seconds: int
+    stale_timestamps: StalePolicy
+    unverified_status: int
+    store: str
+    data_dir: Path
+    flush_interval_seconds: float
+    max_body_bytes: int
+    inbox_max_bytes: int | None
+    append_deadline_seconds: float
+    host: str
+    port: int
+    web_workers: int
+    web_threads: int
+    admin_token: str = field(repr=False)
+    log_level: str
+    is_databricks_app: bool
+
+    @property
+    def inbox_dir(self) -> Path:
+        """Folder of the local inbox."""
+        return self.data_dir / "inbox"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the socket."""
+        return self.host in LOOPBACK
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table: environment variable, field, default text, reader and meaning."""
+
+    name: str
+    field: str
+    default: str
+    read: Callable[[str], Any]
+    meaning: str
+    also: tuple[str, ...] = ()
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(f"must lie between {low} and {high}")
+        return value
+
+    return read
+
+
+def _seconds(low: float, high: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise ValueError(f"must lie between {low:g} and {high:g} seconds")
+        return value
+
+    return read
+
+
+def _choice(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be one of: {', '.join(choices)}")
+        return text
+
+    return read
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+def _folder(text: str) -> Path:
+    return Path(_not_blank(text))
+
+
+def _status(text: str) -> int:
+    return int(_choice("401", "503")(text))
+
+
+def _optional_bytes(text: str) -> int | None:
+    return _whole(1 << 20, 1 << 62)(text) if text else None
+
+
+def _keys(text: str) -> tuple[SigningKey, ...]:
+    return tuple(SigningKey.from_text(part) for part in text.split(",") if part.strip())
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "CIO_WEBHOOK_SIGNING_KEYS",
+        "signing_keys",
+        "",
+        _keys,
+        "Webhook signing keys, comma-separated; each is active. Unset on a loopback address: "
+        "a development key is made and kept in `.env`. Empty: every request is answered 503.",
+    ),
+    Setting(
+        "CIO_TIMESTAMP_TOLERANCE_SECONDS",
+        "tolerance_seconds",
+        "300",
+        _whole(1, 30 * 86400),
+        "How far a request's timestamp may lie from now, either way.",
+    ),
+    Setting(
+        "CIO_STALE_TIMESTAMPS",
+        "stale_timestamps",
+        "reject",
+        _choice(*get_args(StalePolicy)),
+        "A right signature with a timestamp outside the window: `reject` (401) or `accept`.",
+    ),
+    Setting(
+        "CIO_UNVERIFIED_STATUS",
+        "unverified_status",
+        "401",
+        _status,
+        "Answer to a missing or wrong signature: 401, or 503 during set-up (Customer.io waits an "
+        "hour after a 401).",
+    ),
+    Setting(
+        "CIO_STORE",
+        "store",
+        "local",
+        _choice("local"),
+        "Where events are kept: `local`, real Delta tables in a folder.",
+    ),
+    Setting(
+        "CIO_DATA_DIR",
+        "data_dir",
+        "./data",
+        _folder,
+        "Folder of the local store: tables under `tables/`, unloaded events under `inbox/`.",
+    ),
+    Setting(
+        "CIO_FLUSH_INTERVAL_SECONDS",
+        "flush_interval_seconds",
+        "2",
+        _seconds(0.05, 3600),
+        "How often accepted events are loaded into the tables. Shorter is fresher and makes more "
+        "commits.",
+    ),
+    Setting(
+        "CIO_MAX_BODY_BYTES",
+        "max_body_bytes",
+        str(32 << 20),
+        _whole(1024, 1 << 30),
+        "A larger verified body is kept as a raw row with its size, digest and first 64 KiB.",
+    ),
+    Setting(
+        "CIO_INBOX_MAX_BYTES",
+        "inbox_max_bytes",
+        "",
+        _optional_bytes,
+        "Most bytes of unloaded events; past it the door answers 503. Unset: 80 % of what the "
+        "disk has free at start.",
+    ),
+    Setting(
+        "CIO_APPEND_DEADLINE_SECONDS",
+        "append_deadline_seconds",
+        "3",
+        _seconds(0.05, 60),
+        "An event that is not durable by then is answered 503. Customer.io gives up after 4 s.",
+    ),
+    Setting(
+        "CIO_HOST",
+        "host",
+        "127.0.0.1",
+        _not_blank,
+        "Address to listen on. A Databricks App listens on 0.0.0.0 unless this is set.",
+    ),
+    Setting(
+        "PORT",
+        "port",
+        "8000",
+        _whole(0, 65535),
+        "Port; 0 takes a free one.",
+        also=("DATABRICKS_APP_PORT",),
+    ),
+    Setting("CIO_WEB_WORKERS", "web_workers", "2", _whole(1, 64), "Web processes."),
+    Setting(
+        "CIO_WEB_THREADS",
+        "web_threads",
+        "16",
+        _whole(1, 256),
+        "Threads of a web process: requests that may wait for the disk at once.",
+    ),
+    Setting(
+        "CIO_ADMIN_TOKEN",
+        "admin_token",
+        "",
+        str.strip,
+        "Bearer token for `/metrics` and the detail of `/readyz` where the address is not "
+        "loopback; without it they are off there.",
+    ),
+    Setting(
+        "CIO_LOG_LEVEL",
+        "log_level",
+        "info",
+        _choice("debug", "info", "warning", "error"),
+        "Least level of a log line.",
+    ),
+)
+
+
+def environment(
+    environ: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
+) -> dict[str, str]:
+    """Return the variables in force: those of the process over those of the local `.env` file.
+
+    A Databricks App reads no file: its variables are in app.yaml.
+
+    Raises:
+        SettingsError: The file is there and cannot be read.
+    """
+    if "DATABRICKS_APP_NAME" in environ:
+        return dict(environ)
+    try:
+        # Values are not expanded: a key may contain what a shell would take for a variable.
+        found = dotenv_values(env_file, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SettingsError(f"{env_file} cannot be read ({reason})") from None  # may quote it
+    kept = {name: value for name, value in found.items() if value is not None}
+    return {**kept, **environ}
+
+
+def from_environment(variables: Mapping[str, str]) -> Settings:
+    """Read all settings.
+
+    Raises:
+        SettingsError: A value cannot be used; the text names the variable and what is wrong,
+            never the value, which may be a secret.
+    """
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        names = (*setting.also, setting.name)
+        name = next((name for name in names if name in variables), setting.name)
+        try:
+            values[setting.field] = setting.read(variables.get(name, setting.default))
+        except ValueError as error:
+            # Without its cause: the text of that quotes the value.
+            raise SettingsError(f"{name} cannot be used: {_reason(error)}") from None
+    if "CIO_WEBHOOK_SIGNING_KEYS" not in variables:
+        values["signing_keys"] = None
+    values["is_databricks_app"] = "DATABRICKS_APP_NAME" in variables
+    if values["is_databricks_app"] and "CIO_HOST" not in variables:
+        values["host"] = "0.0.0.0"  # noqa: S104  # the platform's proxy is the only way in
+    return Settings(**values)
+
+
+def _reason(error: ValueError) -> str:
+    if isinstance(error, UnicodeError):
+        return "it is not UTF-8 text"
+    text = str(error)
+    return text if text.startswith("must") else "it is not a number"
+
+
+def make_development_key(env_file: Path = ENV_FILE) -> str:
+    """Add a random signing key to the `.env` file, readable by its owner alone, and return it."""
+    key = "dev_" + secrets.token_hex(16)
+    descriptor = os.open(env_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "a") as file:
+        os.fchmod(file.fileno(), 0o600)
+        start = "\n" if file.tell() else ""
+        file.write(
+            f"{start}# Made for development on this machine. Put Customer.io's key here instead.\n"
+            f"CIO_WEBHOOK_SIGNING_KEYS={key}\n"
+        )
+    return key

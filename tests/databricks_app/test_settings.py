@@ -1,0 +1,330 @@
+"""Settings: what is read from where, and that a bad value is named but never shown."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+from hypothesis import given
+from hypothesis import strategies as st
+
+from databricks_app.cli.serve import with_keys
+from databricks_app.errors import SettingsError
+from databricks_app.settings import (
+    SETTINGS,
+    Settings,
+    environment,
+    from_environment,
+    make_development_key,
+)
+
+BAD_VALUES = [
+    ("CIO_TIMESTAMP_TOLERANCE_SECONDS", ["", "0", "-1", "3e2", "2592001", "five", "9" * 5000]),
+    ("CIO_STALE_TIMESTAMPS", ["", "Reject", "yes"]),
+    ("CIO_UNVERIFIED_STATUS", ["", "200", "404", "401 "]),
+    ("CIO_STORE", ["", "Local", "s3"]),
+    ("CIO_DATA_DIR", ["", "  "]),
+    ("CIO_FLUSH_INTERVAL_SECONDS", ["", "0", "-5", "nan", "inf", "3601", "soon"]),
+    ("CIO_MAX_BODY_BYTES", ["", "1023", "32MiB", str((1 << 30) + 1)]),
+    ("CIO_INBOX_MAX_BYTES", ["0", "-1", "1048575", "80%"]),
+    ("CIO_APPEND_DEADLINE_SECONDS", ["", "0", "61", "nan"]),
+    ("CIO_HOST", ["", " "]),
+    ("PORT", ["", "-1", "65536", "http", "80.0"]),
+    ("DATABRICKS_APP_PORT", ["", "-1", "65536", "http"]),
+    ("CIO_WEB_WORKERS", ["", "0", "65", "two"]),
+    ("CIO_WEB_THREADS", ["", "0", "257", "many"]),
+    ("CIO_LOG_LEVEL", ["", "INFO", "trace"]),
+    ("CIO_WEBHOOK_SIGNING_KEYS", ["not-utf-8-\udcff"]),
+]
+SECRET = "s3cr3t\udcffvalue"
+EVERYWHERE = "0.0.0.0"  # noqa: S104  # nothing is bound here
+
+
+def write(path: Path, text: str) -> Path:
+    """Write a file and return where it is."""
+    path.write_text(text)
+    return path
+
+
+def mode(path: Path) -> int:
+    """The permission bits of a file."""
+    return path.stat().st_mode & 0o777
+
+
+def test_defaults_are_those_of_the_design() -> None:
+    """Without any variable the receiver listens on loopback, keeps a local store and has no key."""
+    settings = from_environment({})
+
+    assert settings == Settings(
+        signing_keys=None,
+        tolerance_seconds=300,
+        stale_timestamps="reject",
+        unverified_status=401,
+        store="local",
+        data_dir=Path("data"),
+        flush_interval_seconds=2.0,
+        max_body_bytes=33_554_432,
+        inbox_max_bytes=None,
+        append_deadline_seconds=3.0,
+        host="127.0.0.1",
+        port=8000,
+        web_workers=2,
+        web_threads=16,
+        admin_token="",
+        log_level="info",
+        is_databricks_app=False,
+    )
+    assert settings.inbox_dir == Path("data/inbox")
+    assert settings.is_loopback
+
+
+def test_every_field_is_read_from_its_variable() -> None:
+    """Each variable fills one field."""
+    settings = from_environment(
+        {
+            "CIO_WEBHOOK_SIGNING_KEYS": "one, two",
+            "CIO_TIMESTAMP_TOLERANCE_SECONDS": "60",
+            "CIO_STALE_TIMESTAMPS": "accept",
+            "CIO_UNVERIFIED_STATUS": "503",
+            "CIO_STORE": "local",
+            "CIO_DATA_DIR": "/srv/events",
+            "CIO_FLUSH_INTERVAL_SECONDS": "0.5",
+            "CIO_MAX_BODY_BYTES": "1024",
+            "CIO_INBOX_MAX_BYTES": "1048576",
+            "CIO_APPEND_DEADLINE_SECONDS": "1.5",
+            "CIO_HOST": EVERYWHERE,
+            "PORT": "0",
+            "CIO_WEB_WORKERS": "4",
+            "CIO_WEB_THREADS": "8",
+            "CIO_ADMIN_TOKEN": " secret_token ",
+            "CIO_LOG_LEVEL": "debug",
+        }
+    )
+
+    assert [key.secret for key in settings.signing_keys or ()] == [b"one", b"two"]
+    assert settings.tolerance_seconds == 60
+    assert settings.stale_timestamps == "accept"
+    assert settings.unverified_status == 503
+    assert settings.inbox_dir == Path("/srv/events/inbox")
+    assert settings.flush_interval_seconds == 0.5
+    assert settings.max_body_bytes == 1024
+    assert settings.inbox_max_bytes == 1 << 20
+    assert settings.append_deadline_seconds == 1.5
+    assert (settings.host, settings.port) == (EVERYWHERE, 0)
+    assert not settings.is_loopback
+    assert (settings.web_workers, settings.web_threads) == (4, 8)
+    assert settings.admin_token == "secret_token"
+    assert settings.log_level == "debug"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param(name, value, id=f"{name}-{number}")
+        for name, values in BAD_VALUES
+        for number, value in enumerate(values)
+    ],
+)
+def test_a_bad_value_names_its_variable(name: str, value: str) -> None:
+    """The text of the error begins with the variable that holds the bad value."""
+    with pytest.raises(SettingsError) as caught:
+        from_environment({"PORT": "8000", name: value})
+
+    assert str(caught.value).startswith(f"{name} cannot be used: ")
+
+
+@pytest.mark.parametrize("name", [name for name, _ in BAD_VALUES])
+def test_a_bad_value_is_never_shown(name: str) -> None:
+    """A value in the wrong variable may be a secret: not even a whole trace shows it."""
+    try:
+        from_environment({name: SECRET})
+    except SettingsError as error:
+        shown = "".join(traceback.format_exception(error))
+    else:
+        shown = ""  # a name or a folder can have any text
+
+    assert "s3cr3t" not in shown
+
+
+def test_every_variable_that_can_be_bad_is_in_the_list_above() -> None:
+    """A setting added to the table is added to these tests."""
+    free_text = {"CIO_ADMIN_TOKEN"}
+    names = {name for setting in SETTINGS for name in (setting.name, *setting.also)}
+
+    assert names - free_text == {name for name, _ in BAD_VALUES}
+
+
+@given(st.sampled_from(SETTINGS), st.text(max_size=30))
+def test_any_text_gives_settings_or_a_settings_error(setting: object, text: str) -> None:
+    """No value of a variable escapes as another exception."""
+    name = setting.name  # type: ignore[attr-defined]  # one row of SETTINGS
+    with contextlib.suppress(SettingsError):
+        assert from_environment({name: text})
+
+
+def test_repr_shows_no_secret() -> None:
+    """Keys and the admin token do not appear in the repr."""
+    settings = from_environment(
+        {"CIO_WEBHOOK_SIGNING_KEYS": "secret_one,secret_two", "CIO_ADMIN_TOKEN": "secret_token"}
+    )
+
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize("text", ["", " ", ",", " , ,"])
+def test_keys_set_but_blank_are_no_keys(text: str) -> None:
+    """Set but blank means that nothing is accepted, unlike unset."""
+    assert from_environment({"CIO_WEBHOOK_SIGNING_KEYS": text}).signing_keys == ()
+    assert from_environment({}).signing_keys is None
+
+
+def test_blanks_between_commas_make_no_keys() -> None:
+    """A trailing comma does not add a blank key."""
+    settings = from_environment({"CIO_WEBHOOK_SIGNING_KEYS": ",one, ,two,"})
+
+    assert [key.secret for key in settings.signing_keys or ()] == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_loopback_addresses_are_known(host: str) -> None:
+    """Only this machine reaches these."""
+    assert from_environment({"CIO_HOST": host}).is_loopback
+
+
+@pytest.mark.parametrize("host", [EVERYWHERE, "::", "10.0.0.1", "example.com"])
+def test_other_addresses_are_not_loopback(host: str) -> None:
+    """Everything else may be reached from elsewhere."""
+    assert not from_environment({"CIO_HOST": host}).is_loopback
+
+
+def test_process_variables_win_over_the_file(tmp_path: Path) -> None:
+    """The file `.env` fills in what the process does not say."""
+    file = write(tmp_path / ".env", "PORT=1\nCIO_HOST=localhost\nCIO_LOG_LEVEL\n")
+
+    variables = environment({"PORT": "2", "HOME": "/"}, file)
+
+    assert variables == {"PORT": "2", "CIO_HOST": "localhost", "HOME": "/"}
+
+
+def test_a_missing_file_is_no_error(tmp_path: Path) -> None:
+    """Without `.env` the process's variables stand alone."""
+    assert environment({"PORT": "2"}, tmp_path / ".env") == {"PORT": "2"}
+
+
+def test_a_key_in_the_file_is_taken_as_it_stands(tmp_path: Path) -> None:
+    """A value is not expanded: a key may contain what a shell would read as a variable."""
+    file = write(tmp_path / ".env", "CIO_WEBHOOK_SIGNING_KEYS=a${HOME}b$c\n")
+
+    assert environment({}, file)["CIO_WEBHOOK_SIGNING_KEYS"] == "a${HOME}b$c"
+
+
+def test_a_file_that_is_not_text_is_a_settings_error(tmp_path: Path) -> None:
+    """A file in another encoding is named, not shown."""
+    file = tmp_path / ".env"
+    file.write_bytes(b"CIO_ADMIN_TOKEN=s3cr3t\xff\n")
+
+    with pytest.raises(SettingsError, match=r"\.env") as caught:
+        environment({}, file)
+
+    assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_databricks_app_reads_no_file_and_listens_everywhere(tmp_path: Path) -> None:
+    """There the variables of app.yaml decide, the platform gives the port."""
+    file = write(tmp_path / ".env", "PORT=1\nCIO_WEBHOOK_SIGNING_KEYS=from_file\n")
+    variables = environment(
+        {"DATABRICKS_APP_NAME": "ciolake", "DATABRICKS_APP_PORT": "8765", "PORT": "2"}, file
+    )
+
+    settings = from_environment(variables)
+
+    assert settings.is_databricks_app
+    assert (settings.host, settings.port) == (EVERYWHERE, 8765)
+    assert settings.signing_keys is None
+
+
+def test_a_databricks_app_listens_where_it_is_told() -> None:
+    """CIO_HOST wins there too."""
+    settings = from_environment({"DATABRICKS_APP_NAME": "ciolake", "CIO_HOST": "127.0.0.1"})
+
+    assert settings.host == "127.0.0.1"
+
+
+def test_a_development_key_is_kept_where_only_the_owner_reads_it(tmp_path: Path) -> None:
+    """The key is random, comes back from the file, and the file has mode 600."""
+    file, other = tmp_path / ".env", tmp_path / "other.env"
+
+    key = make_development_key(file)
+
+    assert dotenv_values(file) == {"CIO_WEBHOOK_SIGNING_KEYS": key}
+    assert mode(file) == 0o600
+    assert len(key) == 36
+    assert make_development_key(other) != key
+
+
+@pytest.mark.parametrize("before", ["CIO_LOG_LEVEL=debug", "CIO_LOG_LEVEL=debug\n", "# note"])
+def test_a_development_key_is_added_to_an_existing_file(tmp_path: Path, before: str) -> None:
+    """What stood in the file stays, with or without a last line feed; its mode becomes 600."""
+    file = write(tmp_path / ".env", before)
+    file.chmod(0o644)
+    kept = dotenv_values(file)
+
+    key = make_development_key(file)
+
+    assert dotenv_values(file) == {**kept, "CIO_WEBHOOK_SIGNING_KEYS": key}
+    assert file.read_text().startswith(before)
+    assert mode(file) == 0o600
+
+
+def test_serve_makes_a_key_only_where_none_is_set_on_loopback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unset on loopback makes a key, which the next start finds in `.env`."""
+    monkeypatch.chdir(tmp_path)
+
+    made = with_keys(from_environment({}))
+
+    assert made.signing_keys == from_environment(environment({})).signing_keys
+    assert len(made.signing_keys or ()) == 1
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"CIO_WEBHOOK_SIGNING_KEYS": ""},
+        {"CIO_HOST": EVERYWHERE},
+        {"DATABRICKS_APP_NAME": "ciolake"},
+        {"DATABRICKS_APP_NAME": "ciolake", "CIO_HOST": "127.0.0.1"},
+    ],
+    ids=["empty", "open-address", "databricks-app", "databricks-app-on-loopback"],
+)
+def test_serve_makes_no_key_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    """Set but empty, or reachable from elsewhere: no key, so that nothing is accepted."""
+    monkeypatch.chdir(tmp_path)
+
+    assert with_keys(from_environment(variables)).signing_keys == ()
+    assert not (tmp_path / ".env").exists()
+
+
+def test_serve_keeps_the_keys_that_are_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that are set are used as they are."""
+    monkeypatch.chdir(tmp_path)
+    settings = from_environment({"CIO_WEBHOOK_SIGNING_KEYS": "one"})
+
+    assert with_keys(settings) is settings
+
+
+def test_serve_says_so_where_the_key_cannot_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `.env` that cannot be written is an error that names it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").mkdir()
+
+    with pytest.raises(SettingsError, match=r"CIO_WEBHOOK_SIGNING_KEYS is not set and \.env"):
+        with_keys(from_environment({}))
