@@ -37,6 +37,7 @@ SEAL_EVENTS = 10_000
 _GROUP_BYTES = 32 << 20
 _GROUP_FRAMES = 500  # two pieces each, below the kernel's 1,024 a call
 _USAGE_SECONDS = 1.0
+HANGING_SECONDS = 3.0
 _PROBE_BYTES = 64 << 10
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -61,6 +62,7 @@ class LocalInbox:
         seal_seconds: float = 2.5,
         monotonic: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.time,
+        sync: Callable[[int], None] = os.fdatasync,
     ) -> None:
         """Open the inbox.
 
@@ -70,12 +72,15 @@ class LocalInbox:
             seal_seconds: A segment is handed to the writer when its first record is this old.
             monotonic: Clock of ages.
             clock: Clock of names, Unix seconds.
+            sync: Makes what was written to a descriptor durable.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._seal_seconds = seal_seconds
         self._monotonic = monotonic
         self._clock = clock
+        self._sync = sync
+        self._busy_since: float | None = None
         self._used = folder_bytes(folder)
         self._used_at = monotonic()
         free = shutil.disk_usage(folder).free
@@ -113,6 +118,9 @@ class LocalInbox:
             return "the receiver is stopping"
         if self._is_full():
             return _full_text(self._max_bytes)
+        since = self._busy_since
+        if since is not None and self._monotonic() - since > HANGING_SECONDS:
+            return f"the disk of the inbox has not answered for {self._monotonic() - since:.0f} s"
         if self._trouble is not None and self._probe():
             self._trouble = None
         return self._trouble
@@ -159,6 +167,7 @@ class LocalInbox:
 
     def _commit(self, group: list[_Waiting]) -> None:
         error: InboxError | None = None
+        self._busy_since = self._monotonic()
         try:
             self._store([waiting.record for waiting in group])
             self._trouble = None
@@ -170,6 +179,7 @@ class LocalInbox:
             error = fault
         except Exception as fault:  # noqa: BLE001  # without this thread nothing is ever stored
             error = InboxError(f"storing failed: {type(fault).__name__}")
+        self._busy_since = None
         if error is not None:
             self._trouble = str(error)
         for waiting in group:
@@ -192,7 +202,7 @@ class LocalInbox:
 
     def _open(self) -> _Segment:
         name = f"{int(self._clock() * 1e6):016d}-{secrets.token_hex(8)}"
-        return _Segment.create(self._folder, name, self._monotonic())
+        return _Segment.create(self._folder, name, self._monotonic(), self._sync)
 
     def _hand_over(self, segment: _Segment) -> None:
         # A segment that cannot be sealed is left behind: its lock goes with the descriptor, and
@@ -225,8 +235,16 @@ class LocalInbox:
 class _Segment:
     """An open segment: a locked file, how much of it is durable, and how many records that is."""
 
-    def __init__(self, folder: Path, name: str, descriptor: int, opened: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        descriptor: int,
+        opened: float,
+        sync: Callable[[int], None],
+    ) -> None:
         self._folder = folder
+        self._sync = sync
         self._name = name
         self._descriptor = descriptor
         self._seed = frames.seed(name.rpartition("-")[2])
@@ -236,7 +254,9 @@ class _Segment:
         self.events = 0
 
     @classmethod
-    def create(cls, folder: Path, name: str, opened: float) -> _Segment:
+    def create(
+        cls, folder: Path, name: str, opened: float, sync: Callable[[int], None]
+    ) -> _Segment:
         """Make a segment; it is locked before it bears the name that others look for."""
         made = folder / f".{name}.new"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -248,7 +268,7 @@ class _Segment:
         except OSError:
             os.close(descriptor)
             raise
-        return cls(folder, name, descriptor, opened)
+        return cls(folder, name, descriptor, opened, sync)
 
     def write(self, records: list[Record]) -> None:
         """Append records and make them durable.
@@ -260,7 +280,7 @@ class _Segment:
         size = sum(map(len, pieces))
         if pieces and os.writev(self._descriptor, pieces) != size:
             raise OSError(errno.ENOSPC, "short write")
-        os.fdatasync(self._descriptor)
+        self._sync(self._descriptor)
         self.good_offset += size
         self.last_write = size
         self.events += len(records)

@@ -20,7 +20,13 @@ import pytest
 
 from databricks_app.errors import InboxClosed, InboxError, InboxFull, InboxTimeout
 from databricks_app.inbox import frames
-from databricks_app.inbox.local import SEAL_BYTES, SEAL_EVENTS, LocalInbox, folder_bytes
+from databricks_app.inbox.local import (
+    HANGING_SECONDS,
+    SEAL_BYTES,
+    SEAL_EVENTS,
+    LocalInbox,
+    folder_bytes,
+)
 from databricks_app.inbox.segments import SegmentReader
 from databricks_app.record import Record
 
@@ -505,3 +511,22 @@ def test_ages_come_from_the_monotonic_clock_alone(folder: Path) -> None:
     assert len(names(folder, ".open")) == 1
     inbox.close()
     assert read_back(folder) == [b"0", b"1", b"2"]
+
+
+def test_trouble_tells_of_a_disk_that_hangs(tmp_path: Path) -> None:
+    """A sync that does not return refuses every request, so it must show before it ends."""
+    let_go, at = threading.Event(), [0.0]
+
+    def sync(_descriptor: int) -> None:
+        let_go.wait()
+
+    inbox = LocalInbox(tmp_path, monotonic=lambda: at[0], sync=sync)
+    with pytest.raises(InboxTimeout):
+        inbox.append(record(), 0.01)
+    at[0] = HANGING_SECONDS + 1
+
+    said = inbox.trouble()
+    let_go.set()
+    inbox.close()
+
+    assert said == "the disk of the inbox has not answered for 4 s"
