@@ -12,7 +12,7 @@ from databricks_app.inbox import Appender
 from databricks_app.inbox.local import LocalInbox
 from databricks_app.inbox.segments import pending
 from databricks_app.metrics import Metrics
-from databricks_app.routes import Parts, blueprint
+from databricks_app.routes import Parts, WebhookFirst, blueprint
 from databricks_app.settings import Settings, environment, from_environment
 
 INBOX = "ciolake.inbox"
@@ -46,6 +46,7 @@ def create_app(
         now=now,
     )
     app.register_blueprint(blueprint(parts))
+    app.wsgi_app = WebhookFirst(app.wsgi_app, parts.door)  # type: ignore[method-assign]
     return app
 
 

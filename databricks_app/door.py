@@ -23,6 +23,7 @@ from databricks_app.settings import Settings
 from databricks_app.signature import Check, Refusal, SigningKey, Verdict
 
 RETRY_AFTER_SECONDS = 5
+DOOR_STATUSES = (200, 401, 408, 413, 503)
 CUT_BYTES = 64 << 10
 LARGEST_FACTOR = 8
 _PIECE_BYTES = 1 << 20
