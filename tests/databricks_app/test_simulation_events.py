@@ -1,6 +1,6 @@
 """Single events have the fields that the facts list, with values of the right kind."""
 
-# ruff: noqa: S311  # seeded chance makes tests repeatable; it protects nothing
+# seeded chance makes tests repeatable; it protects nothing
 
 from __future__ import annotations
 

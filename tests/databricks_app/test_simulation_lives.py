@@ -1,6 +1,6 @@
 """Lives of deliveries are plausible: their order, their ends, and what machines do."""
 
-# ruff: noqa: S311  # seeded chance makes tests repeatable; it protects nothing
+# seeded chance makes tests repeatable; it protects nothing
 
 from __future__ import annotations
 
