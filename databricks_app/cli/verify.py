@@ -1,0 +1,116 @@
+"""The command `ciolake verify`: does every event stand exactly once?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from databricks_app.errors import ReceiverError
+
+if TYPE_CHECKING:
+    from databricks_app.lake.check import Difference, Verdict
+
+_WORDS = {
+    "repeated": "stand more than once",
+    "missing": "are missing although the raw table sent them here",
+    "misplaced": "are here although the raw table sent them to another table",
+    "several_tables": "have no table in raw and stand in several",
+    "without_raw": "are unknown to the raw table",
+}
+_ADVICE = {
+    "missing": "`ciolake replay` of these events puts them in",
+    "repeated": "did another program write into the table?",
+    "misplaced": "did another program write into the table?",
+    "several_tables": "did another program write into the table?",
+    "without_raw": "was the raw table restored from a backup?",
+}
+
+
+@click.command()
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the data; otherwise CIO_DATA_DIR, also from .env, otherwise ./data.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="A table for people, or one JSON object.",
+)
+def verify(data_dir: Path | None, form: str) -> None:
+    r"""Check that every event stands exactly once and that raw and typed tables agree.
+
+    May run while the receiver loads: its newest batch is left out. Events that are still in the
+    inbox are in no table yet and are not missed.
+
+    \b
+    Exit codes: 0 all is as promised, 1 there are differences, 2 the tables cannot be checked.
+    """
+    from databricks_app.lake.check import check
+    from databricks_app.settings import environment
+    from databricks_app.sql_dialect import tables
+
+    try:
+        folder = data_dir or Path(environment().get("CIO_DATA_DIR") or "data")
+        verdict = check(folder, [table.name for table in tables()][1:])
+    except ReceiverError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    if form == "json":
+        click.echo(json.dumps(asdict(verdict), indent=2))
+    else:
+        _print(verdict)
+    sys.exit(1 if verdict.differences else 0)
+
+
+def _print(verdict: Verdict) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    wrong = {difference.table for difference in verdict.differences}
+    table = Table(box=box.SIMPLE)
+    table.add_column("table")
+    table.add_column("rows", justify="right")
+    table.add_column("")
+    for name, rows in verdict.rows.items():
+        table.add_row(name, f"{rows:,}", "differs" if name in wrong else "ok")
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console.print(table)
+    for line in _lines(verdict):
+        console.print(line)
+
+
+def _lines(verdict: Verdict) -> list[str]:
+    lines = [_line(difference) for difference in verdict.differences]
+    if verdict.two_dates:
+        ids = ", ".join(verdict.two_dates_ids)
+        lines.append(f"{verdict.two_dates:,} ids came with two dates and are two events: {ids}")
+    if verdict.unrouted:
+        lines.append(
+            f"{verdict.unrouted:,} raw events have no table; the view webhook_unrouted_events "
+            "says why"
+        )
+    if verdict.replayed:
+        lines.append(f"{verdict.replayed:,} raw events found their table in a later load")
+    if verdict.is_loading:
+        lines.append("The receiver is loading: its newest batch was left out.")
+    if not verdict.differences:
+        lines.append("Every event stands exactly once; raw and typed tables agree.")
+    return lines
+
+
+def _line(difference: Difference) -> str:
+    ids = ", ".join(difference.event_ids)
+    return (
+        f"{difference.table}: {difference.events:,} events {_WORDS[difference.kind]} "
+        f"({_ADVICE[difference.kind]}): {ids}"
+    )

@@ -1,0 +1,64 @@
+"""One loader at a time: a lock on the folder of the tables, free again when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from databricks_app.errors import LakeError
+
+NAME = ".lock"
+
+
+class FolderLock:
+    """The lock of one folder.
+
+    Attributes:
+        path: The file that is locked; it holds the process id of the last holder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock, or say who has it.
+
+        Raises:
+            LakeError: Another process, or another lake of this one, holds it.
+        """
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            raise LakeError(
+                f"Process {holder} already loads into {self.path.parent}. One loader at a time: "
+                "stop that one, or give this one another CIO_DATA_DIR."
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Give the lock back; nothing happens without it."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a loader works on this folder now."""
+    try:
+        descriptor = os.open(folder / NAME, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
