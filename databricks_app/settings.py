@@ -47,6 +47,8 @@ class Settings:
     web_workers: int
     web_threads: int
     admin_token: str = field(repr=False)
+    alert_url: str = field(repr=False)
+    alert_look_seconds: float
     log_level: str
     is_databricks_app: bool
 
@@ -110,6 +112,12 @@ def _not_blank(text: str) -> str:
 
 def _folder(text: str) -> Path:
     return Path(_not_blank(text))
+
+
+def _http_url(text: str) -> str:
+    if text and not text.startswith(("http://", "https://")):
+        raise ValueError("must begin with https:// or http://")
+    return text
 
 
 def _status(text: str) -> int:
@@ -229,6 +237,21 @@ SETTINGS: tuple[Setting, ...] = (
         str.strip,
         "Bearer token for `/metrics` and the detail of `/readyz` where the address is not "
         "loopback; without it they are off there.",
+    ),
+    Setting(
+        "CIO_ALERT_URL",
+        "alert_url",
+        "",
+        _http_url,
+        "Where alerts are posted as JSON, one when it begins and one when it ends: feed silent, "
+        "backlog, unrouted growth, stale timestamps, wrong signatures. Unset: nowhere.",
+    ),
+    Setting(
+        "CIO_ALERT_LOOK_SECONDS",
+        "alert_look_seconds",
+        "10",
+        _seconds(0.1, 3600),
+        "How often it is looked whether an alert begins or ends.",
     ),
     Setting(
         "CIO_LOG_LEVEL",

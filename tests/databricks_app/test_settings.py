@@ -36,6 +36,8 @@ BAD_VALUES = [
     ("DATABRICKS_APP_PORT", ["", "-1", "65536", "http"]),
     ("CIO_WEB_WORKERS", ["", "0", "65", "two"]),
     ("CIO_WEB_THREADS", ["", "0", "257", "many"]),
+    ("CIO_ALERT_URL", ["example.com/hook", "file:///etc/passwd", "ftp://example.com"]),
+    ("CIO_ALERT_LOOK_SECONDS", ["", "often", "0", "3601"]),
     ("CIO_LOG_LEVEL", ["", "INFO", "trace"]),
     ("CIO_WEBHOOK_SIGNING_KEYS", ["not-utf-8-\udcff"]),
 ]
@@ -74,6 +76,8 @@ def test_defaults_are_those_of_the_design() -> None:
         web_workers=2,
         web_threads=16,
         admin_token="",
+        alert_url="",
+        alert_look_seconds=10.0,
         log_level="info",
         is_databricks_app=False,
     )
@@ -100,6 +104,8 @@ def test_every_field_is_read_from_its_variable() -> None:
             "CIO_WEB_WORKERS": "4",
             "CIO_WEB_THREADS": "8",
             "CIO_ADMIN_TOKEN": " secret_token ",
+            "CIO_ALERT_URL": "https://example.com/hook",
+            "CIO_ALERT_LOOK_SECONDS": "30",
             "CIO_LOG_LEVEL": "debug",
         }
     )
@@ -117,6 +123,8 @@ def test_every_field_is_read_from_its_variable() -> None:
     assert not settings.is_loopback
     assert (settings.web_workers, settings.web_threads) == (4, 8)
     assert settings.admin_token == "secret_token"
+    assert settings.alert_url == "https://example.com/hook"
+    assert settings.alert_look_seconds == 30
     assert settings.log_level == "debug"
 
 

@@ -1,0 +1,72 @@
+"""`ciolake replay`: read stored events again."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import click
+
+from databricks_app.settings import environment, from_environment
+
+
+@click.command()
+@click.option("--unrouted", is_flag=True, help="Events that no typed table holds.")
+@click.option(
+    "--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First event_date, inclusive."
+)
+@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last event_date, inclusive.")
+@click.option("--table", help="Events whose raw row names this table.")
+@click.option("--event-id", "event_ids", multiple=True, help="This event; may be repeated.")
+@click.option("--all", "everything", is_flag=True, help="Every stored event.")
+@click.option("--dry-run", is_flag=True, help="Only count them.")
+def replay(
+    *,
+    unrouted: bool,
+    first: datetime | None,
+    last: datetime | None,
+    table: str | None,
+    event_ids: tuple[str, ...],
+    everything: bool,
+    dry_run: bool,
+) -> None:
+    r"""Read stored events again, with the code of today.
+
+    Bodies go from webhook_raw_events back into the inbox; the running receiver (or the next one
+    started) loads them. An event that a table already holds is left as it is, so a replay can be
+    repeated. Events whose body was too large to keep whole are left out.
+
+    \b
+    Exit codes: 0 done, 1 the tables or the inbox cannot be used, 2 wrong usage.
+
+    \b
+    Examples:
+      ciolake replay --unrouted
+      ciolake replay --from 2026-11-01 --to 2026-11-07 --table webhook_email_events
+    """
+    from databricks_app.lake.query import LocalQuery
+    from databricks_app.replay import Selection, count
+    from databricks_app.replay import replay as put_back
+
+    selection = Selection(unrouted, _day(first), _day(last), table, event_ids)
+    if selection == Selection() and not everything:
+        raise click.UsageError(
+            "say which events: --unrouted, --from/--to, --table, --event-id or --all"
+        )
+    settings = from_environment(environment())
+    query = LocalQuery(settings.data_dir)
+    if dry_run:
+        click.echo(f"{count(query, selection)} events would be read again.")
+        return
+    try:
+        outcome = put_back(query, settings.inbox_dir, selection, datetime.now(UTC))
+    except OSError as error:
+        raise click.ClickException(
+            f"the inbox {settings.inbox_dir} cannot be written: {error.strerror}"
+        ) from error
+    click.echo(f"{outcome.events} events put back into the inbox.")
+    if outcome.cut:
+        click.echo(f"{outcome.cut} left out: their bodies were too large to keep whole.")
+
+
+def _day(moment: datetime | None) -> date | None:
+    return None if moment is None else moment.date()

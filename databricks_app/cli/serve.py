@@ -1,0 +1,78 @@
+"""`ciolake serve`: run the receiver."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+
+import click
+
+from databricks_app import logs, supervisor
+from databricks_app.errors import SettingsError
+from databricks_app.inbox.filesystem import refuse_network_folder
+from databricks_app.routes import WEBHOOK_PATH
+from databricks_app.settings import (
+    ENV_FILE,
+    Settings,
+    environment,
+    from_environment,
+    make_development_key,
+)
+from databricks_app.signature import SigningKey
+
+
+@click.command()
+@click.option("--demo", is_flag=True, help="Also send signed traffic of every kind, once.")
+def serve(*, demo: bool) -> None:
+    """Receive webhooks and load them into the tables.
+
+    Settings come from environment variables and, outside Databricks, from a file `.env` in this
+    folder; the README lists them. SIGHUP reads them again without closing the socket; SIGTERM and
+    Ctrl-C finish what is in hand and stop.
+    """
+    settings = from_environment(environment())
+    logs.configure(settings.log_level, "supervisor")
+    settings = with_keys(settings)
+    settings.inbox_dir.mkdir(parents=True, exist_ok=True)
+    refuse_network_folder(settings.data_dir)
+    listener = supervisor.bind(settings.host, settings.port)
+    os.environ["CIO_HOST"] = settings.host
+    if demo and not settings.is_loopback:
+        raise SettingsError("--demo is for a loopback address: it fills the tables with samples")
+    _announce(settings, listener.getsockname()[1])
+    run_dir = supervisor.make_run_dir()
+    with_watcher = bool(settings.alert_url)
+    sys.exit(supervisor.serve(listener, run_dir, with_watcher=with_watcher, with_demo=demo))
+
+
+def with_keys(settings: Settings) -> Settings:
+    """Make a development key where none is set and only this machine can reach the socket."""
+    if settings.signing_keys is not None:
+        return settings
+    if not settings.is_loopback or settings.is_databricks_app:
+        return replace(settings, signing_keys=())
+    try:
+        key = make_development_key()
+    except OSError as error:
+        raise SettingsError(
+            f"CIO_WEBHOOK_SIGNING_KEYS is not set and {ENV_FILE} cannot be written "
+            f"({error.strerror})"
+        ) from error
+    return replace(settings, signing_keys=(SigningKey.from_text(key),))
+
+
+def _announce(settings: Settings, port: int) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    lines = [
+        f"Receiving at  http://{host}:{port}{WEBHOOK_PATH}",
+        f"Tables in     {settings.data_dir / 'tables'}",
+    ]
+    if settings.signing_keys:
+        fingerprints = ", ".join(key.fingerprint for key in settings.signing_keys)
+        lines.append(f"Signing keys  {fingerprints} (fingerprints)")
+    else:
+        lines.append("No signing key: every request is answered 503. Set CIO_WEBHOOK_SIGNING_KEYS.")
+    lines.append("Try           .venv/bin/ciolake send --sample email/opened")
+    click.echo("\n".join(lines))
+    sys.stdout.flush()

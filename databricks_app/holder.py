@@ -1,0 +1,367 @@
+"""The supervisor accepts every connection, lends it to a worker, and answers for a dead one.
+
+A process that is killed takes its connections with it: a sender whose request was in flight sees
+its connection end without an answer, and waits an hour. So the supervisor keeps each connection,
+lends a duplicate to the worker that has the fewest, and is told when the worker is done with it.
+When a worker ends, the connections that it still had are answered 503 from here. Whether the
+request was stored is not known then; it comes again, and its key stands once.
+
+It has to be the supervisor that accepts: a worker killed between accepting a connection and
+passing on a duplicate would still lose it (measured: once in 75 to 300 kills at 500 new
+connections a second).
+
+Messages, each one datagram:
+
+    to the supervisor   A<most>   lend me connections, as long as I have fewer than this
+                        S         lend me no more
+                        R<id>     I am done with this one
+                        G<id>     I cannot serve this one: refuse it
+    to a worker         C<id>     a connection; its descriptor comes with it
+                        E         no more will come
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import resource
+import selectors
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+SOCKET_NAME = "holder.sock"
+_ANSWER = (
+    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
+    b"Content-Length: 0\r\n\r\n"
+)
+_ASK, _STOP, _RELEASE, _GIVE_BACK, _LEND, _END = b"A", b"S", b"R", b"G", b"C", b"E"
+_MESSAGE_BYTES = 24
+_TICK_SECONDS = 0.5
+_END_SECONDS = 1.0
+_BURST = 64
+_OWN_FILES = 100
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """A connection that a worker is to serve: the supervisor's number of it, and a descriptor."""
+
+    number: int
+    descriptor: int
+
+
+class Held:
+    """A worker's side of its connections. Only `rest` blocks, and that for a second at most."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        """Use this channel to the supervisor."""
+        self._channel = channel
+        self._channel.setblocking(False)
+        self._unsent: deque[bytes] = deque()
+        self._is_ended = False
+
+    @classmethod
+    def connect(cls, run_dir: Path | None) -> Held | None:
+        """Connect to the supervisor that made this run folder; None if there is none."""
+        if run_dir is None:
+            return None
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            channel.connect(str(run_dir / SOCKET_NAME))
+        except OSError:
+            channel.close()
+            return None
+        return cls(channel)
+
+    def fileno(self) -> int:
+        """Return what becomes readable when a connection comes."""
+        return self._channel.fileno()
+
+    def close(self) -> None:
+        """End: what was not released is answered 503."""
+        self._channel.close()
+
+    def ask(self, most: int) -> None:
+        """Ask for connections, at most so many at a time."""
+        self._say(_ASK + b"%d" % most)
+
+    def take(self) -> Lent | None:
+        """Take a connection that has come; None if none has.
+
+        Raises:
+            EOFError: The supervisor is gone.
+        """
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._channel, _MESSAGE_BYTES, 1)
+        except BlockingIOError:
+            return None
+        except OSError:
+            message = b""
+        if not message:
+            raise EOFError("the supervisor is gone")
+        if message == _END:
+            self._is_ended = True
+            return None
+        if not descriptors:  # this process has too many
+            self._say(_GIVE_BACK + message[1:])
+            return None
+        return Lent(int(message[1:]), descriptors[0])
+
+    def rest(self) -> Iterator[Lent]:
+        """Ask for no more, and yield the connections that are under way."""
+        self._say(_STOP)
+        self._is_ended = False
+        self._channel.settimeout(_END_SECONDS)
+        with contextlib.suppress(EOFError):
+            while not self._is_ended:
+                if (lent := self.take()) is not None:
+                    yield lent
+        self._channel.setblocking(False)
+
+    def release(self, number: int) -> None:
+        """Say that a connection is about to be closed."""
+        self._say(_RELEASE + b"%d" % number)
+
+    def flush(self) -> None:
+        """Say what could not be said before."""
+        with contextlib.suppress(OSError):
+            while self._unsent:
+                self._channel.send(self._unsent[0])
+                self._unsent.popleft()
+
+    def _say(self, message: bytes) -> None:
+        self._unsent.append(message)
+        self.flush()
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    """A worker as the supervisor knows it.
+
+    Attributes:
+        channel: To it.
+        most: Connections that it takes; 0 for none.
+        connections: Those that it has, by number.
+    """
+
+    channel: socket.socket
+    most: int = 0
+    connections: dict[int, socket.socket] = field(default_factory=dict)
+
+    def has_room(self) -> bool:
+        return len(self.connections) < self.most
+
+    def end(self) -> None:
+        self.channel.close()
+        for connection in self.connections.values():
+            connection.close()
+
+
+class Holder:
+    """The supervisor's side; a thread of its own."""
+
+    def __init__(self, run_dir: Path, public: socket.socket, linger_seconds: float = 2.0) -> None:
+        """Listen for workers in this run folder, and on the public socket for what they serve.
+
+        Args:
+            run_dir: Where the socket for the workers is made.
+            public: A listening socket; `stop` closes it.
+            linger_seconds: How long a client that was refused is listened to.
+        """
+        self._run_dir = run_dir
+        self._linger_seconds = linger_seconds
+        self._public = public
+        self._public.setblocking(False)
+        self._is_open = False
+        self._is_stopping = False
+        self._is_refusing = False
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listener.bind(str(run_dir / SOCKET_NAME))
+        self._listener.listen()
+        self._listener.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ, self._welcome)
+        self._workers: list[_Worker] = []
+        self._numbers = itertools.count(1)
+        self._most = _most_connections()
+        self._dying: deque[tuple[float, socket.socket]] = deque()
+        self._thread = threading.Thread(target=self._run, name="holder", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def refuse(self) -> None:
+        """Answer 503 to whoever connects from now on: the workers are about to end."""
+        self._is_refusing = True
+        self._knock()
+
+    def stop(self) -> None:
+        """Close the public socket, answer for the workers that were killed, and end.
+
+        Called when all workers have ended.
+        """
+        self._is_stopping = self._is_refusing = True
+        self._knock()
+        self._thread.join()
+        for worker in self._workers:
+            worker.end()
+        for _, connection in self._dying:
+            connection.close()
+        self._selector.close()
+        self._listener.close()
+
+    def _knock(self) -> None:
+        """Wake the thread."""
+        if (held := Held.connect(self._run_dir)) is not None:
+            held.close()
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            self._try_turn()
+        self._shut()
+        end = time.monotonic() + _END_SECONDS
+        while (self._workers or self._dying) and time.monotonic() < end:
+            self._try_turn()
+
+    def _shut(self) -> None:
+        """Close the public socket right after everyone who waits there is answered."""
+        self._most = 0
+        self._open_or_shut()
+        self._accept(self._public)
+        self._public.close()
+
+    def _try_turn(self) -> None:
+        try:
+            self._turn()
+        except Exception as error:  # noqa: BLE001  # without this thread nobody is served
+            log.error("holder_failed", error=type(error).__name__)
+
+    def _turn(self) -> None:
+        self._open_or_shut()
+        for key, _ in self._selector.select(_TICK_SECONDS):
+            key.data(key.fileobj)
+        self._end_lingering()
+
+    def _open_or_shut(self) -> None:
+        """Leave new connections with the kernel as long as nobody can serve them."""
+        held = len(self._dying) + sum(len(worker.connections) for worker in self._workers)
+        is_any_free = any(worker.has_room() for worker in self._workers)
+        is_wanted = held < self._most and (is_any_free or self._is_refusing)
+        if is_wanted and not self._is_open:
+            self._selector.register(self._public, selectors.EVENT_READ, self._accept)
+        elif self._is_open and not is_wanted:
+            self._selector.unregister(self._public)
+        self._is_open = is_wanted
+
+    def _accept(self, public: Any) -> None:
+        for _ in range(_BURST):
+            free = [worker for worker in self._workers if worker.has_room()]
+            if not free and not self._is_refusing:
+                return
+            try:
+                connection, _address = public.accept()
+            except OSError:
+                return
+            if self._is_refusing:
+                self._refuse(connection)
+            else:
+                self._lend(connection, free)
+
+    def _lend(self, connection: socket.socket, free: list[_Worker]) -> None:
+        number = next(self._numbers)
+        for worker in sorted(free, key=lambda one: len(one.connections)):
+            with contextlib.suppress(OSError):  # it is dying, or has no time for a long while
+                socket.send_fds(worker.channel, [_LEND + b"%d" % number], [connection.fileno()])
+                worker.connections[number] = connection
+                return
+        self._refuse(connection)
+
+    def _welcome(self, listener: Any) -> None:
+        try:
+            channel, _ = listener.accept()
+        except OSError:
+            return
+        channel.setblocking(False)
+        worker = _Worker(channel)
+        self._workers.append(worker)
+        self._selector.register(channel, selectors.EVENT_READ, partial(self._hear, worker))
+
+    def _hear(self, worker: _Worker, _channel: Any) -> None:
+        try:
+            message = worker.channel.recv(_MESSAGE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            message = b""
+        kind, number = message[:1], message[1:]
+        if kind == _ASK:
+            worker.most = int(number)
+        elif kind == _STOP:
+            worker.most = 0
+            with contextlib.suppress(OSError):
+                worker.channel.send(_END)
+        elif kind == _RELEASE:
+            worker.connections.pop(int(number)).close()
+        elif kind == _GIVE_BACK:
+            self._refuse(worker.connections.pop(int(number)))
+        else:
+            self._answer_for(worker)
+
+    def _answer_for(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        self._selector.unregister(worker.channel)
+        worker.channel.close()
+        if worker.connections:
+            log.warning("answered_for_dead_worker", connections=len(worker.connections))
+        for connection in worker.connections.values():
+            self._refuse(connection)
+
+    def _refuse(self, connection: socket.socket) -> None:
+        try:
+            connection.setblocking(False)
+            connection.send(_ANSWER)
+            connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            connection.close()
+            return
+        self._selector.register(connection, selectors.EVENT_READ, self._drain)
+        self._dying.append((time.monotonic() + self._linger_seconds, connection))
+
+    def _drain(self, connection: Any) -> None:
+        """Read what is still sent: closing over it would reset the connection under our answer."""
+        try:
+            if connection.recv(1 << 16):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._selector.unregister(connection)
+        connection.close()
+
+    def _end_lingering(self) -> None:
+        now = time.monotonic()
+        while self._dying and (self._dying[0][0] <= now or self._dying[0][1].fileno() < 0):
+            connection = self._dying.popleft()[1]
+            if connection.fileno() >= 0:
+                self._selector.unregister(connection)
+                connection.close()
+
+
+def _most_connections() -> int:
+    """As many as this process may have open, with some files to spare."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if most == resource.RLIM_INFINITY else max(1, most - _OWN_FILES)

@@ -1,0 +1,206 @@
+"""The writer process: carries batches from the inbox to the lake, then forgets them.
+
+One runs at a time; the lake's lock sees to that. It loads every flush interval, at once when more
+than a batch is waiting, and never gives up: what cannot be loaded now is kept and tried again.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from databricks_app import child, facts, faults, status
+from databricks_app.errors import LakeError
+from databricks_app.inbox import Batch
+from databricks_app.inbox.segments import SegmentReader
+from databricks_app.lake import Lake, LoadReport
+from databricks_app.metrics import Metrics
+from databricks_app.reading import Reading, read
+from databricks_app.settings import Settings
+
+BATCH_ROWS = 10_000
+BATCH_BYTES = 32 << 20
+# Each load costs the same for the engine however many rows it has; who is behind takes more.
+BEHIND_FACTOR = 4
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+_KNOWN_METRICS = frozenset(event.metric for event in facts.events())
+
+log = structlog.get_logger("databricks_app.writer")  # this module is run as __main__
+
+
+@dataclass(slots=True)
+class Writer:
+    """The loop, with its parts.
+
+    Attributes:
+        reader: The inbox.
+        lake: The tables.
+        metrics: Where loads are counted.
+        flush_interval_seconds: Pause between loads while there is no backlog.
+        tell: Called with the status after each pass.
+        stopping: Set to end after the batch in hand.
+        now: Unix seconds.
+        batch_rows: Most rows of a load while there is no backlog.
+        batch_bytes: Most bytes of one.
+    """
+
+    reader: SegmentReader
+    lake: Lake
+    metrics: Metrics
+    flush_interval_seconds: float
+    tell: Callable[[status.WriterStatus], None]
+    stopping: threading.Event = field(default_factory=threading.Event)
+    now: Callable[[], float] = time.time
+    batch_rows: int = BATCH_ROWS
+    batch_bytes: int = BATCH_BYTES
+    _last_load_at: str | None = None
+    _start_problems: tuple[str, ...] = ()
+    _failures: int = 0
+    _damaged: int = 0
+
+    def run(self) -> None:
+        """Load until told to stop."""
+        is_started = False
+        while not self.stopping.is_set():
+            pause = self.flush_interval_seconds
+            try:
+                if not is_started:
+                    self._start_problems = self.lake.start().problems
+                    is_started = True
+                self.drain()
+                self._failures = 0
+                self._say(())
+            except (LakeError, OSError) as error:
+                pause = self._after_failure(error)
+            self.stopping.wait(pause)
+        self.lake.close()
+
+    def drain(self) -> None:
+        """Load everything that is ready.
+
+        Raises:
+            LakeError: The tables cannot be written now; nothing was forgotten.
+            OSError: The inbox cannot be read or its segments not removed.
+        """
+        factor = BEHIND_FACTOR if self.reader.pending().events > self.batch_rows else 1
+        rows, size = self.batch_rows * factor, self.batch_bytes * factor
+        for batch in self.reader.batches(rows, size):
+            self._load(batch)
+            self._say(())
+            if self.stopping.is_set():
+                return
+
+    def _load(self, batch: Batch) -> None:
+        started = self.now()
+        readings = [read(record) for record in batch.records]
+        faults.reach("writer.before_load")
+        if readings:
+            loaded_at = datetime.fromtimestamp(started, UTC)
+            report = self.lake.load(readings, batch_id=uuid.uuid4().hex, loaded_at=loaded_at)
+            self._count(batch, readings, report)
+            self._last_load_at = datetime.fromtimestamp(self.now(), UTC).isoformat()
+        faults.reach("writer.before_forget")
+        self.reader.forget(batch)
+        faults.reach("writer.after_forget")
+        self._note_damage(batch)
+
+    def _count(self, batch: Batch, readings: list[Reading], report: LoadReport) -> None:
+        metrics = self.metrics
+        for (table, metric), rows in report.by_metric.items():
+            metrics.loaded.labels(table, _metric_label(metric)).inc(rows)
+        for table, duplicates in report.duplicates.items():
+            metrics.duplicates.labels(table).inc(duplicates)
+        for reason, rows in report.unrouted.items():
+            metrics.unrouted.labels(reason.partition(":")[0]).inc(rows)
+        unknown = Counter(one.table or "" for one in readings for _ in one.unknown_fields)
+        for table, fields in unknown.items():
+            metrics.unknown_fields.labels(table).inc(fields)
+        metrics.loads.observe(report.seconds)
+        oldest = min(record.received_at for record in batch.records).timestamp()
+        metrics.lag.observe(max(0.0, self.now() - oldest))
+        log.info(
+            "batch_loaded",
+            events=len(batch.records),
+            inserted=sum(report.inserted.values()),
+            seconds=round(report.seconds, 3),
+        )
+
+    def _note_damage(self, batch: Batch) -> None:
+        for kind, number in (("damaged", batch.damaged), ("torn", batch.torn)):
+            if number:
+                self.metrics.damaged.labels(kind).inc(number)
+                log.warning("segment_damaged", kind=kind, stretches=number, kept="quarantine")
+        self._damaged += batch.damaged
+
+    def _after_failure(self, error: Exception) -> float:
+        pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
+        self._failures += 1
+        self.metrics.load_failures.inc()
+        log.error("load_failed", error=type(error).__name__, failures=self._failures)
+        words = str(error) if isinstance(error, LakeError) else f"the disk: {_words(error)}"
+        self._say((f"loading fails and is repeated, nothing is lost: {words}",))
+        return pause
+
+    def _say(self, problems: tuple[str, ...]) -> None:
+        if self._damaged:
+            problems += (
+                f"{self._damaged} damaged stretches of the inbox were kept in its folder "
+                "quarantine: the disk or its file system is not to be trusted",
+            )
+        if self.reader.unreadable:
+            names = len(self.reader.unreadable)
+            problems += (f"{names} segments of the inbox cannot be read from the disk",)
+        self.tell(
+            status.WriterStatus(self.now(), self._last_load_at, self._start_problems + problems)
+        )
+
+
+def open_writer(settings: Settings, metrics: Metrics, run_dir: Path | None) -> Writer:
+    """Join the parts of a writer for these settings."""
+    from databricks_app.lake.local import LocalLake
+
+    def tell(said: status.WriterStatus) -> None:
+        if run_dir is not None:
+            status.tell(run_dir, said)
+
+    return Writer(
+        reader=SegmentReader(settings.inbox_dir),
+        lake=LocalLake(settings.data_dir),
+        metrics=metrics,
+        flush_interval_seconds=settings.flush_interval_seconds,
+        tell=tell,
+    )
+
+
+def main() -> int:
+    """Run as a process of its own until told to stop."""
+    child.begin()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings = child.configured("writer")
+    writer = open_writer(settings, Metrics(), status.run_dir())
+    signal.signal(signal.SIGTERM, lambda *_: writer.stopping.set())
+    writer.run()
+    return 0
+
+
+def _metric_label(metric: str | None) -> str:
+    """Return a metric that the facts know as it is; a label is never what a sender made up."""
+    return metric if metric in _KNOWN_METRICS else "other"
+
+
+def _words(error: Exception) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
