@@ -24,10 +24,18 @@ def create_app(
     inbox: Appender | None = None,
     metrics: Metrics | None = None,
     now: Callable[[], float] = time.time,
+    body_errors: tuple[type[Exception], ...] = (OSError,),
 ) -> Flask:
     """Make the WSGI app; parts left out are made from the settings.
 
     Call it after the process has forked: the inbox has a thread and a locked file.
+
+    Args:
+        settings: From the environment if left out.
+        inbox: Of the settings' store if left out.
+        metrics: Instruments of their own if left out.
+        now: Unix seconds.
+        body_errors: What the server raises while a body is read that does not arrive whole.
 
     Raises:
         SettingsError: A setting cannot be used.
@@ -40,7 +48,7 @@ def create_app(
     app.url_map.merge_slashes = False  # a redirect would stall the feed
     parts = Parts(
         settings=settings,
-        door=Door(settings, inbox, metrics, now),
+        door=Door(settings, inbox, metrics, now, body_errors),
         metrics=metrics,
         pending=lambda: pending(settings.inbox_dir),
         now=now,

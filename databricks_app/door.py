@@ -58,6 +58,7 @@ class Door:
         inbox: Appender,
         metrics: Metrics,
         now: Callable[[], float] = time.time,
+        body_errors: tuple[type[Exception], ...] = (OSError,),
     ) -> None:
         """Join the parts.
 
@@ -66,12 +67,14 @@ class Door:
             inbox: Where verified bodies go.
             metrics: Where every case is counted.
             now: Unix seconds.
+            body_errors: What the server raises while a body is read that does not arrive whole.
         """
         self._settings = settings
         self._keys: tuple[SigningKey, ...] = settings.signing_keys or ()
         self._inbox = inbox
         self._metrics = metrics
         self._now = now
+        self._body_errors = body_errors
         self._has_warned_of_stale = False
 
     def trouble(self) -> str | None:
@@ -103,7 +106,7 @@ class Door:
             return Answer(413, "too_large")
         try:
             body = self._read(environ, check, length)
-        except OSError:
+        except self._body_errors:
             return Answer(408, "incomplete")
         if body is None:
             return Answer(413, "too_large")

@@ -15,6 +15,7 @@ import structlog
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
+from gunicorn.http.errors import ParseException
 
 from databricks_app import child
 from databricks_app.app import INBOX, create_app
@@ -64,7 +65,7 @@ class Web(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
     def load(self) -> Flask:
         """Make the app; called in each worker after it has forked."""
-        return create_app(self._settings)
+        return create_app(self._settings, body_errors=(OSError, ParseException))
 
 
 class _Log(Logger):  # type: ignore[misc]  # gunicorn ships no types

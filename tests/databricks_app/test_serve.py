@@ -67,6 +67,16 @@ def chunked(body: bytes) -> bytes:
     return head + b"\r\n\r\n" + b"".join(b"%x\r\n%s\r\n" % (len(one), one) for one in pieces)
 
 
+def test_serve_answers_408_to_a_body_whose_chunks_make_no_sense(tmp_path: Path) -> None:
+    """It is the client's fault, and no line of the log calls it ours."""
+    broken = chunked(event("broken")).replace(b"\r\n\r\n", b"\r\n\r\nzz", 1)
+    with serving(tmp_path) as receiver:
+        answer = receiver.post(broken)
+
+        assert answer.status == 408
+        assert not receiver.logged("request_failed")
+
+
 @pytest.mark.parametrize(
     "data",
     [
