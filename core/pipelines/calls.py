@@ -1,0 +1,287 @@
+"""The six calls as methods, for whatever takes items: the client sends them, the queue keeps them.
+
+What is made of them (people, objects, events by family) hangs on the same class: `client.people`,
+`queue.ecommerce`.
+
+Operation names: https://docs.customer.io/integrations/api/cdp/
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from core.pipelines.devices import Devices
+from core.pipelines.events.ab_test import AbTest
+from core.pipelines.events.ecommerce import Ecommerce
+from core.pipelines.events.email import Email
+from core.pipelines.events.live_chat import LiveChat
+from core.pipelines.events.mobile import Mobile
+from core.pipelines.events.reporting import Reporting
+from core.pipelines.events.video import Video
+from core.pipelines.objects import Objects
+from core.pipelines.people import People
+from core.pipelines.relationships import Relationships
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from core.pipelines.items import Context, Fields
+
+
+class Calls(ABC):
+    """The six calls. `context` and `integrations` go with each as the vendor describes them.
+
+    A `timestamp` is when it happened; it must be aware, and is now if absent. A `message_id` is
+    made if absent; every repeat carries the same one. Each method returns the message id, and
+    raises `ValidationError` (naming the argument) or `SizeError` before anything is sent.
+    """
+
+    @abstractmethod
+    def _take(self, item: Mapping[str, object]) -> str:
+        """Take an item in the vendor's shape, unchecked; return its message id."""
+
+    # Made anew each time: kept, they would hold the client in a reference cycle.
+    @property
+    def people(self) -> People:
+        """People: create, update, unsubscribe, and the GDPR events."""
+        return People(self)
+
+    @property
+    def devices(self) -> Devices:
+        """Devices of people, for push messages."""
+        return Devices(self)
+
+    @property
+    def objects(self) -> Objects:
+        """Objects: companies, accounts, courses."""
+        return Objects(self)
+
+    @property
+    def relationships(self) -> Relationships:
+        """Relationships between people and objects."""
+        return Relationships(self)
+
+    @property
+    def reporting(self) -> Reporting:
+        """Reports on deliveries and content."""
+        return Reporting(self)
+
+    @property
+    def ecommerce(self) -> Ecommerce:
+        """E-commerce events."""
+        return Ecommerce(self)
+
+    @property
+    def email(self) -> Email:
+        """E-mail events of other systems."""
+        return Email(self)
+
+    @property
+    def live_chat(self) -> LiveChat:
+        """Live chat events."""
+        return LiveChat(self)
+
+    @property
+    def mobile(self) -> Mobile:
+        """Events of a mobile app's life."""
+        return Mobile(self)
+
+    @property
+    def video(self) -> Video:
+        """Video events."""
+        return Video(self)
+
+    @property
+    def ab_test(self) -> AbTest:
+        """A/B tests."""
+        return AbTest(self)
+
+    def identify(
+        self,
+        user_id: str | None = None,
+        traits: Fields | None = None,
+        *,
+        anonymous_id: str | None = None,
+        context: Context | Fields | None = None,
+        integrations: Fields | None = None,
+        timestamp: datetime | None = None,
+        message_id: str | None = None,
+    ) -> str:
+        """Create or update a person, known by one of the two ids.
+
+        Operation: identify
+        """
+        return self._take(
+            _item(
+                "identify",
+                userId=user_id,
+                traits=traits,
+                anonymousId=anonymous_id,
+                context=context,
+                integrations=integrations,
+                timestamp=timestamp,
+                messageId=message_id,
+            )
+        )
+
+    def track(
+        self,
+        user_id: str | None = None,
+        *,
+        event: str,
+        properties: Fields | None = None,
+        anonymous_id: str | None = None,
+        group_id: str | None = None,
+        context: Context | Fields | None = None,
+        integrations: Fields | None = None,
+        timestamp: datetime | None = None,
+        message_id: str | None = None,
+    ) -> str:
+        """Record an event of a person, or of a group if no person is named.
+
+        Operation: track
+        """
+        return self._take(
+            _item(
+                "track",
+                event=event,
+                userId=user_id,
+                properties=properties,
+                anonymousId=anonymous_id,
+                groupId=group_id,
+                context=context,
+                integrations=integrations,
+                timestamp=timestamp,
+                messageId=message_id,
+            )
+        )
+
+    def page(
+        self,
+        user_id: str | None = None,
+        *,
+        name: str | None = None,
+        properties: Fields | None = None,
+        anonymous_id: str | None = None,
+        context: Context | Fields | None = None,
+        integrations: Fields | None = None,
+        timestamp: datetime | None = None,
+        message_id: str | None = None,
+    ) -> str:
+        """Record a page view; `url`, `title`, `referrer` and such are properties.
+
+        Operation: page
+        """
+        return self._take(
+            _item(
+                "page",
+                name=name,
+                userId=user_id,
+                properties=properties,
+                anonymousId=anonymous_id,
+                context=context,
+                integrations=integrations,
+                timestamp=timestamp,
+                messageId=message_id,
+            )
+        )
+
+    def screen(
+        self,
+        user_id: str | None = None,
+        *,
+        name: str | None = None,
+        properties: Fields | None = None,
+        anonymous_id: str | None = None,
+        context: Context | Fields | None = None,
+        integrations: Fields | None = None,
+        timestamp: datetime | None = None,
+        message_id: str | None = None,
+    ) -> str:
+        """Record a screen view in an app.
+
+        Operation: screen
+        """
+        return self._take(
+            _item(
+                "screen",
+                name=name,
+                userId=user_id,
+                properties=properties,
+                anonymousId=anonymous_id,
+                context=context,
+                integrations=integrations,
+                timestamp=timestamp,
+                messageId=message_id,
+            )
+        )
+
+    def group(
+        self,
+        user_id: str | None = None,
+        *,
+        group_id: str,
+        traits: Fields | None = None,
+        anonymous_id: str | None = None,
+        context: Context | Fields | None = None,
+        integrations: Fields | None = None,
+        timestamp: datetime | None = None,
+        message_id: str | None = None,
+    ) -> str:
+        """Create or update an object, and relate a person to it.
+
+        A person is demanded, as the vendor's own Node client does: without one the relationship
+        is silently not made. `traits["object_type_id"]` chooses the type of object.
+
+        Operation: group
+        """
+        return self._take(
+            _item(
+                "group",
+                groupId=group_id,
+                userId=user_id,
+                traits=traits,
+                anonymousId=anonymous_id,
+                context=context,
+                integrations=integrations,
+                timestamp=timestamp,
+                messageId=message_id,
+            )
+        )
+
+    def alias(
+        self,
+        user_id: str,
+        *,
+        previous_id: str,
+        context: Context | Fields | None = None,
+        integrations: Fields | None = None,
+        timestamp: datetime | None = None,
+        message_id: str | None = None,
+    ) -> str:
+        """Join the person known as `previous_id`, often an anonymous id, to `user_id`.
+
+        Operation: alias
+        """
+        return self._take(
+            _item(
+                "alias",
+                previousId=previous_id,
+                userId=user_id,
+                context=context,
+                integrations=integrations,
+                timestamp=timestamp,
+                messageId=message_id,
+            )
+        )
+
+
+def _item(type_: str, **fields: object) -> dict[str, object]:
+    """Leave out what was not given; keys are the vendor's."""
+    item: dict[str, object] = {"type": type_}
+    for name, value in fields.items():
+        if value is not None:
+            item[name] = value
+    return item

@@ -1,0 +1,201 @@
+"""The client of the Data Pipelines API: each call is one request, or a batch the fewest possible.
+
+All seven calls are repeated after an unknown outcome: identify, group and alias state what holds,
+and every item carries a message id by which a second arrival can be told. The vendor does not
+promise to drop it, but an event lost is worse than an event counted twice.
+Source: https://docs.customer.io/integrations/api/cdp/
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random as random_module
+import time
+from typing import TYPE_CHECKING, Self
+
+from core.errors import CustomerIOError
+from core.exchange import Attempt, Operation
+from core.http import Access, Clock, HttpClient, Timeouts, utc_now
+from core.keys import ApiKey
+from core.pipelines.batches import split
+from core.pipelines.calls import Calls
+from core.pipelines.encoding import batch_body, encoded, envelope, room
+from core.rates import Gate, Rate
+from core.regions import base_url as base_url_of
+from core.regions import checked_base_url
+from core.responses import Json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    import httpx2
+
+    from core.pipelines.items import Context, Fields, Item
+    from core.retries import RetryPolicy
+
+logger = logging.getLogger(__name__)
+
+RATES = {"pipelines": Rate(limit=3000, per_seconds=3.0)}
+OPERATIONS = {
+    name: Operation(name, "POST", f"/v1/{name}", is_repeatable=True, rate="pipelines")
+    for name in ("identify", "track", "page", "screen", "group", "alias", "batch")
+}
+
+
+class PipelinesClient(Calls):
+    """Sends people, events and objects to Customer.io. Safe to share between threads.
+
+    Strict mode is on: without it the vendor answers 200 to data that it drops.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        region: str = "us",
+        base_url: str | None = None,
+        strict: bool = True,
+        retries: RetryPolicy | None = None,
+        timeouts: Timeouts | None = None,
+        transport: httpx2.BaseTransport | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+        now: Callable[[], datetime] = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random_module.random,
+        gates: Mapping[str, Gate] | None = None,
+        on_attempt: Callable[[Attempt], object] | None = None,
+        user_agent: str = "ciolake",
+    ) -> None:
+        """Prepare a client; nothing is sent, connections are made when they are needed.
+
+        Args:
+            api_key: A write key, or a key that begins with `sk_` or `pk_`; blanks are trimmed.
+            region: `us` or `eu`; a key that carries its region goes before.
+            base_url: Another host, without `/v1`; goes before both.
+            strict: Whether invalid data is an error (`BadRequestError`) or dropped.
+            retries: How often and how long to try.
+            timeouts: For one attempt.
+            transport: Replaces the sockets; the caller's to close.
+            sleep: Lets that many seconds pass.
+            now: The date, UTC-aware.
+            monotonic: Seconds, for durations and rates.
+            random: Evenly distributed in [0, 1), for the waits between attempts.
+            gates: `{"pipelines": gate}`, shared with other clients of the workspace.
+            on_attempt: Is told of each attempt, for logs and metrics; holds no payload.
+            user_agent: The header's value.
+
+        Raises:
+            ConfigurationError: Key, region or address cannot be used.
+        """
+        key = ApiKey(api_key)
+        regional = base_url_of("pipelines", key.region or region)
+        if key.region is not None and key.region != region:
+            logger.debug("the key's own region is used: %s", key.region)
+        headers = {"content-type": "application/json", "user-agent": user_agent}
+        self._clock = Clock(sleep, now, monotonic, random)
+        self._http = HttpClient(
+            Access(
+                base_url=regional if base_url is None else checked_base_url(base_url),
+                authorization=key.basic_or_bearer,
+                scrub=key.scrub,
+                headers=headers | ({"x-strict-mode": "1"} if strict else {}),
+            ),
+            RATES,
+            retries=retries,
+            timeouts=timeouts,
+            transport=transport,
+            clock=self._clock,
+            gates=gates,
+            on_attempt=on_attempt,
+        )
+
+    def __repr__(self) -> str:
+        return f"PipelinesClient({self._http!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; a second time does nothing."""
+        self._http.close()
+
+    def batch(
+        self,
+        items: Iterable[Item],
+        *,
+        context: Context | Fields | None = None,
+        integrations: Fields | None = None,
+    ) -> list[str]:
+        """Send many items, in order and in the fewest requests; an empty batch sends none.
+
+        All items are checked before the first request.
+
+        Args:
+            items: In the vendor's shape; they are not changed.
+            context: For all items.
+            integrations: For all items.
+
+        Returns:
+            The message id of each item.
+
+        Raises:
+            ValidationError: Names the item and the field: `items[3].userId`. Nothing was sent.
+            SizeError: One item is over 32,000 bytes. Nothing was sent.
+            CallError: A request failed. `unconfirmed` holds the items not known to be accepted.
+
+        Operation: batch
+        """
+        ends = envelope(context, integrations)
+        now = self._clock.now
+        pairs = [encoded(item, now, f"items[{at}]") for at, item in enumerate(items)]
+        bodies = [data for _, data in pairs]
+        start = 0
+        for count in split(map(len, bodies), room(ends)):
+            try:
+                self.send_encoded(bodies[start : start + count], ends)
+            except CustomerIOError as error:
+                error.unconfirmed = decoded(bodies[start:])
+                raise
+            start += count
+        return [message_id for message_id, _ in pairs]
+
+    def encoded(self, item: Mapping[str, object], prefix: str | None = None) -> tuple[str, bytes]:
+        """Check, complete and encode an item by this client's clock; see `encoding.encoded`."""
+        return encoded(item, self._clock.now, prefix)
+
+    def send_encoded(
+        self,
+        items: Sequence[bytes],
+        ends: tuple[bytes, bytes] | None = None,
+        *,
+        retries: RetryPolicy | None = None,
+        pause: Callable[[float], object] | None = None,
+    ) -> None:
+        """Send items that are encoded already as one batch; they must fit into it.
+
+        Args:
+            items: As `encoded` returned them.
+            ends: As `encoding.envelope` returned them.
+            retries: Instead of the client's.
+            pause: Instead of the clock's `sleep`; what it raises ends the call.
+
+        Raises:
+            CallError: One of its kinds.
+        """
+        body = batch_body(items, ends or envelope(None, None))
+        self._http.call(OPERATIONS["batch"], content=body, retries=retries, pause=pause)
+
+    def _take(self, item: Mapping[str, object]) -> str:
+        message_id, data = self.encoded(item)
+        self._http.call(OPERATIONS[str(item["type"])], content=data)
+        return message_id
+
+
+def decoded(items: Iterable[bytes]) -> tuple[Json, ...]:
+    """Return encoded items as dictionaries in the vendor's shape."""
+    return tuple(json.loads(data) for data in items)

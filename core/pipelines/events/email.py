@@ -1,0 +1,48 @@
+"""E-mail events: what became of mail that another system sent.
+
+What Customer.io sent itself it knows already; see `reporting` for what only a device can tell. The
+address belongs into the context: `context={"traits": {"email": "ada@example.com"}}`.
+Source: https://docs.customer.io/integrations/data-in/semantic-events/email/
+"""
+
+from __future__ import annotations
+
+from typing import Required, TypedDict
+
+from core.pipelines.events.event import Event, Family
+
+
+class Mail(TypedDict, total=False):
+    """A mail."""
+
+    email_id: Required[str]
+    email_subject: str
+    campaign_id: str
+    campaign_name: str
+
+
+class ClickedMail(Mail, total=False):
+    """A mail and the link in it."""
+
+    link_id: str
+    link_url: str
+
+
+class UnsubscribedMail(Mail, total=False):
+    """A mail and the list that was left."""
+
+    list_id: str
+    list_name: str
+
+
+class Email(Family):
+    """E-mail events."""
+
+    __slots__ = ()
+
+    bounced = Event("Email Bounced", Mail)
+    delivered = Event("Email Delivered", Mail)
+    opened = Event("Email Opened", Mail)
+    link_clicked = Event("Email Link Clicked", ClickedMail)
+    marked_as_spam = Event("Email Marked as Spam", Mail)
+    unsubscribed = Event("Email Unsubscribed", UnsubscribedMail)

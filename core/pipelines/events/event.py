@@ -1,0 +1,96 @@
+"""One semantic event as data, and as something to call.
+
+A family is a class whose attributes are `Event`s. On an instance, each is a function of the person
+and the properties: `client.ecommerce.order_completed("u-1", {"order_id": "o-1"})`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, Unpack, overload
+
+from core.pipelines.events.shape import checked
+
+if TYPE_CHECKING:
+    from core.pipelines.calls import Calls
+    from core.pipelines.items import Fields, Options
+
+Properties = TypeVar("Properties", bound=Mapping[str, object])
+
+
+class Family:
+    """Events that belong together, sent through whatever takes calls: a client or a queue."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[Properties]):
+    """An event of the vendor's specification.
+
+    Attributes:
+        name: Exactly what the vendor acts upon.
+        properties: The TypedDict of its properties.
+    """
+
+    name: str
+    properties: type[Properties]
+
+    @overload
+    def __get__(self, family: None, owner: type[Family]) -> Self: ...
+    @overload
+    def __get__(self, family: Family, owner: type[Family]) -> Send[Properties]: ...
+    def __get__(self, family: Family | None, owner: type[Family]) -> Self | Send[Properties]:
+        """Return the event itself from the class, a function that sends it from an instance."""
+        return self if family is None else Send(self, family._calls)
+
+
+@dataclass(frozen=True, slots=True)
+class Send(Generic[Properties]):
+    """Sends one event.
+
+    Attributes:
+        event: Which.
+        calls: What takes it.
+    """
+
+    event: Event[Properties]
+    calls: Calls = field(repr=False)
+
+    def __call__(
+        self,
+        user_id: str | None = None,
+        properties: Properties | None = None,
+        *,
+        anonymous_id: str | None = None,
+        group_id: str | None = None,
+        extra: Fields | None = None,
+        **options: Unpack[Options],
+    ) -> str:
+        """Send the event; return its message id.
+
+        Args:
+            user_id: The person; this, `anonymous_id` or `group_id` is needed.
+            properties: As the vendor names them; checked before anything is sent.
+            anonymous_id: A person not yet known.
+            group_id: A group, if no person is named.
+            extra: Properties of your own.
+            options: `context`, `integrations`, `timestamp`, `message_id`, as with `track`.
+
+        Raises:
+            ValidationError: Names what cannot be sent: `properties.products[2].price`.
+            SizeError: It is over 32,000 bytes.
+        """
+        whole = checked(properties, self.event.properties, extra)
+        return self.calls.track(
+            user_id,
+            event=self.event.name,
+            properties=whole or None,
+            anonymous_id=anonymous_id,
+            group_id=group_id,
+            **options,
+        )

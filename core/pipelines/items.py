@@ -1,0 +1,176 @@
+"""The vendor's items: what the six calls send, alone or in a batch.
+
+Keys are the vendor's. Unknown keys are kept. Pure.
+Source: https://docs.customer.io/integrations/api/cdp/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, Required, TypeAlias, TypedDict
+
+Fields: TypeAlias = Mapping[str, object]
+Time: TypeAlias = datetime | str
+
+
+class Campaign(TypedDict, total=False):
+    """The marketing campaign that brought the person."""
+
+    name: str
+    source: str
+    medium: str
+    term: str
+    content: str
+
+
+class Page(TypedDict, total=False):
+    """The page the person was on."""
+
+    name: str
+    path: str
+    referrer: str
+    search: str
+    title: str
+    url: str
+    keywords: list[str]
+
+
+class App(TypedDict, total=False):
+    """The app the person used."""
+
+    name: str
+    version: str
+    build: str
+    namespace: str
+
+
+class Device(TypedDict, total=False):
+    """The person's device; `token` is for the device events."""
+
+    id: str
+    token: str
+    advertisingId: str
+    manufacturer: str
+    model: str
+    name: str
+    type: Literal["android", "ios"]
+    version: str
+
+
+class Network(TypedDict, total=False):
+    """How the device was connected."""
+
+    bluetooth: bool
+    carrier: str
+    cellular: bool
+    wifi: bool
+
+
+class System(TypedDict, total=False):
+    """The device's operating system."""
+
+    name: str
+    version: str
+
+
+class Context(TypedDict, total=False):
+    """What surrounded the call."""
+
+    active: bool
+    ip: str
+    locale: str
+    userAgent: str
+    channel: Literal["browser", "server", "mobile"]
+    campaign: Campaign
+    page: Page
+    app: App
+    device: Device
+    network: Network
+    os: System
+    traits: Fields
+
+
+class Common(TypedDict, total=False):
+    """What every item may carry; `messageId` and `timestamp` are filled in where absent."""
+
+    messageId: str
+    timestamp: Time
+    originalTimestamp: Time
+    sentAt: Time
+    context: Context | Fields
+    integrations: Fields
+
+
+class Options(TypedDict, total=False):
+    """What every method may be given beside its own arguments.
+
+    A `timestamp` is when it happened; it must be aware, and is now if absent. A `message_id` is
+    made if absent.
+    """
+
+    context: Context | Fields | None
+    integrations: Fields | None
+    timestamp: datetime | None
+    message_id: str | None
+
+
+class IdentifyItem(Common, total=False):
+    """Create or update a person; needs `userId` or `anonymousId`."""
+
+    type: Required[Literal["identify"]]
+    userId: str
+    anonymousId: str
+    traits: Fields
+
+
+class TrackItem(Common, total=False):
+    """An event; needs `userId`, `anonymousId` or `groupId`."""
+
+    type: Required[Literal["track"]]
+    event: Required[str]
+    userId: str
+    anonymousId: str
+    groupId: str
+    properties: Fields
+
+
+class PageItem(Common, total=False):
+    """A page view; needs `userId` or `anonymousId`."""
+
+    type: Required[Literal["page"]]
+    userId: str
+    anonymousId: str
+    name: str
+    properties: Fields
+
+
+class ScreenItem(Common, total=False):
+    """A screen of an app; needs `userId` or `anonymousId`."""
+
+    type: Required[Literal["screen"]]
+    userId: str
+    anonymousId: str
+    name: str
+    properties: Fields
+
+
+class GroupItem(Common, total=False):
+    """An object, and a person's relationship to it; needs `userId` or `anonymousId`."""
+
+    type: Required[Literal["group"]]
+    groupId: Required[str]
+    userId: str
+    anonymousId: str
+    traits: Fields
+
+
+class AliasItem(Common, total=False):
+    """Join a person's earlier id to the present one."""
+
+    type: Required[Literal["alias"]]
+    previousId: Required[str]
+    userId: Required[str]
+
+
+Item: TypeAlias = IdentifyItem | TrackItem | PageItem | ScreenItem | GroupItem | AliasItem

@@ -1,0 +1,68 @@
+"""Customer.io's hosts, and which of them may see a key.
+
+The only place where hosts are written. Pure.
+Source: https://docs.customer.io/integrations/api/app/ and https://docs.customer.io/integrations/api/cdp/
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, get_args
+from urllib.parse import urlsplit
+
+from core.errors import ConfigurationError
+
+Region = Literal["us", "eu"]
+Service = Literal["app", "pipelines"]
+
+HOSTS: dict[Service, dict[Region, str]] = {
+    "app": {"us": "https://api.customer.io", "eu": "https://api-eu.customer.io"},
+    "pipelines": {"us": "https://cdp.customer.io", "eu": "https://cdp-eu.customer.io"},
+}
+
+
+def base_url(service: Service, region: str) -> str:
+    """Name the host of a service, without `/v1`.
+
+    Raises:
+        ConfigurationError: There is no such region.
+    """
+    for known in get_args(Region):
+        if region == known:
+            return HOSTS[service][known]
+    raise ConfigurationError(f"region: must be one of {', '.join(get_args(Region))}")
+
+
+def checked_base_url(url: str) -> str:
+    """Return a host given by the caller, without a slash at its end.
+
+    Raises:
+        ConfigurationError: It is no plain http or https address, or ends in `/v1`.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigurationError("base_url: is no address") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError("base_url: must begin with https:// or http:// and name a host")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ConfigurationError("base_url: must hold no user, query or fragment")
+    if re.search(r"/v1/*$", parts.path):
+        raise ConfigurationError("base_url: must end before /v1")
+    return url.strip().rstrip("/")
+
+
+def may_see_key(url: str) -> bool:
+    """Whether a redirect to this address may be followed with the key.
+
+    Only https on the usual port of `customer.io` and the hosts under it.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    host = (parts.hostname or "").lower()
+    is_vendor = host == "customer.io" or host.endswith(".customer.io")
+    return is_vendor and parts.scheme == "https" and port in (None, 443) and "@" not in parts.netloc
