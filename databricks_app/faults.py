@@ -63,6 +63,11 @@ def arm(text: str) -> None:
     _armed = Fault.parse(text)
 
 
+def is_armed() -> bool:
+    """Whether any point is armed: for points too many to be reached in vain."""
+    return _armed is not None
+
+
 def reach(name: str) -> None:
     """Die here if this point is armed."""
     if _armed is not None and _armed.is_due(name):

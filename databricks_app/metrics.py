@@ -8,20 +8,45 @@ closed lists or fingerprints: nothing that a sender wrote becomes a label.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from pathlib import Path
 
+import structlog
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
     Histogram,
+    Metric,
     generate_latest,
+    values,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 4)
 _SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
+# More than all label values together need: a mapped file that cannot grow kills its process.
+_FILE_BYTES = 128 << 10
 _AGES = (-3600, -600, -300, 0, 300, 600, 1800, 3600, 7200, 14400, 86400, 259200, 604800)
+
+log = structlog.get_logger(__name__)
+
+
+class _Sums(MultiProcessCollector):
+    """The sums over all processes; a file may go while it reads, when its process has ended."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)  # type: ignore[no-untyped-call]
+
+    def collect(self) -> Iterable[Metric]:
+        try:
+            return self._collect()
+        except FileNotFoundError:
+            return self._collect()
+
+    def _collect(self) -> list[Metric]:
+        return list(super().collect())  # type: ignore[no-untyped-call]
 
 
 class Metrics:
@@ -33,6 +58,7 @@ class Metrics:
         Args:
             registry: Where they are registered; None makes a registry of their own.
         """
+        _reserve()
         self.registry = registry or CollectorRegistry()
         self.accepted = self._counter(
             "accepted_events", "Requests stored and answered 200, by key.", "key"
@@ -86,7 +112,7 @@ class Metrics:
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return self.registry
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        _Sums(registry)
         return registry
 
     def stale_total(self) -> float:
@@ -97,3 +123,31 @@ class Metrics:
     def exposition(self) -> bytes:
         """Return all sums in Prometheus' text format."""
         return generate_latest(self.totals())
+
+
+def _reserve() -> None:
+    """Make this process's files with room for all it will ever count.
+
+    They are mapped: on a full file system the first count in a page without room is a SIGBUS.
+    Where there is no room now the process counts for itself, and the sums miss it.
+    """
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if folder is None or values.ValueClass is values.MutexValue:
+        return
+    try:
+        for kind in ("counter", "histogram"):
+            _allocate(Path(folder) / f"{kind}_{os.getpid()}.db")
+    except OSError as error:
+        log.error("metrics_not_shared", error=type(error).__name__)
+        values.ValueClass = values.MutexValue
+
+
+def _allocate(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.posix_fallocate(descriptor, 0, _FILE_BYTES)
+    except OSError:
+        path.unlink()
+        raise
+    finally:
+        os.close(descriptor)

@@ -6,6 +6,7 @@ it (a bare WSGI server) nothing is known of a writer, and that is said.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -13,12 +14,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import structlog
+
 from databricks_app.inbox import Pending
 
 RUN_DIR = "CIO_RUN_DIR"
 _WRITER = "writer.json"
 _SUPERVISOR = "supervisor.json"
 _SILENT_SECONDS = 60.0
+
+log = structlog.get_logger(__name__)
+
 # What a file says that is not there, or that is not one of ours: it must not close the door.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 
@@ -55,10 +61,21 @@ def tell_problems(folder: Path, problems: tuple[str, ...]) -> None:
 
 
 def _replace(path: Path, said: Mapping[str, object]) -> None:
-    """Write a file that a reader sees before or after, never in part."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        json.dump(said, file)
-    Path(file.name).replace(path)
+    """Write a file that a reader sees before or after, never in part.
+
+    What cannot be told, as where the memory behind the folder is full, ends nobody's work.
+    """
+    made: Path | None = None
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            made = Path(file.name)
+            json.dump(said, file)
+        made.replace(path)
+    except OSError as error:
+        log.warning("status_not_told", error=type(error).__name__)
+        if made is not None:
+            with contextlib.suppress(OSError):
+                made.unlink(missing_ok=True)
 
 
 def heard(folder: Path | None) -> WriterStatus | None:

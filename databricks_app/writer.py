@@ -12,9 +12,10 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import structlog
@@ -23,9 +24,11 @@ from databricks_app import child, facts, faults, status
 from databricks_app.errors import LakeError
 from databricks_app.inbox import Batch
 from databricks_app.inbox.segments import SegmentReader
+from databricks_app.isolation import Attempts, Care, Part, readings
 from databricks_app.lake import Lake, LoadReport
 from databricks_app.metrics import Metrics
-from databricks_app.reading import Reading, read
+from databricks_app.reading import Reading
+from databricks_app.record import Record
 from databricks_app.settings import Settings
 
 BATCH_ROWS = 10_000
@@ -63,10 +66,15 @@ class Writer:
     now: Callable[[], float] = time.time
     batch_rows: int = BATCH_ROWS
     batch_bytes: int = BATCH_BYTES
+    _attempts: Attempts = field(init=False)
     _last_load_at: str | None = None
     _start_problems: tuple[str, ...] = ()
     _failures: int = 0
     _damaged: int = 0
+    _isolated: int = 0
+
+    def __post_init__(self) -> None:
+        self._attempts = Attempts(self.reader.folder)
 
     def run(self) -> None:
         """Load until told to stop."""
@@ -76,6 +84,7 @@ class Writer:
             try:
                 if not is_started:
                     self._start_problems = self.lake.start().problems
+                    self._attempts.begin()  # under the lake's lock: one process keeps the note
                     is_started = True
                 self.drain()
                 self._failures = 0
@@ -94,27 +103,56 @@ class Writer:
         """
         factor = BEHIND_FACTOR if self.reader.pending().events > self.batch_rows else 1
         rows, size = self.batch_rows * factor, self.batch_bytes * factor
-        for batch in self.reader.batches(rows, size):
+        for batch in chain(self._unfinished(), self.reader.batches(rows, size)):
             self._load(batch)
             self._say(())
             if self.stopping.is_set():
                 return
 
+    def _unfinished(self) -> Iterator[Batch]:
+        """The batch that a process died in, as it was."""
+        if names := self._attempts.unfinished():
+            batch = self.reader.batch_of(names)
+            if batch is None:
+                self._attempts.end()
+            else:
+                yield batch
+
     def _load(self, batch: Batch) -> None:
-        started = self.now()
-        readings = [read(record) for record in batch.records]
-        faults.reach("writer.before_load")
-        if readings:
-            loaded_at = datetime.fromtimestamp(started, UTC)
-            report = self.lake.load(readings, batch_id=uuid.uuid4().hex, loaded_at=loaded_at)
-            self._count(batch, readings, report)
-            self._last_load_at = datetime.fromtimestamp(self.now(), UTC).isoformat()
+        is_begun = False
+        for part in self._attempts.parts(batch.sources, len(batch.records)):
+            if is_begun and self.stopping.is_set():
+                self._attempts.pause()
+                return
+            self._load_part(batch.records, part)
+            is_begun = True
         faults.reach("writer.before_forget")
         self.reader.forget(batch)
         faults.reach("writer.after_forget")
+        self._attempts.end()
         self._note_damage(batch)
 
-    def _count(self, batch: Batch, readings: list[Reading], report: LoadReport) -> None:
+    def _load_part(self, records: Sequence[Record], part: Part) -> None:
+        started = self.now()
+        found = readings(records, part)
+        faults.reach("writer.before_load")
+        if faults.is_armed():
+            for reading in found:
+                if reading.typed is not None:
+                    faults.reach(f"event.{reading.event_id}")
+        if not found:
+            return
+        loaded_at = datetime.fromtimestamp(started, UTC)
+        report = self.lake.load(found, batch_id=uuid.uuid4().hex, loaded_at=loaded_at)
+        self._count(records[part.start : part.stop], found, report)
+        self._last_load_at = datetime.fromtimestamp(self.now(), UTC).isoformat()
+        if part.care is not Care.WHOLE:
+            self._isolated += 1
+            log.error("event_isolated", care=part.care.name.lower())
+
+    def _count(
+        self, records: Sequence[Record], readings: list[Reading], report: LoadReport
+    ) -> None:
         metrics = self.metrics
         for (table, metric), rows in report.by_metric.items():
             metrics.loaded.labels(table, _metric_label(metric)).inc(rows)
@@ -126,11 +164,11 @@ class Writer:
         for table, fields in unknown.items():
             metrics.unknown_fields.labels(table).inc(fields)
         metrics.loads.observe(report.seconds)
-        oldest = min(record.received_at for record in batch.records).timestamp()
+        oldest = min(record.received_at for record in records).timestamp()
         metrics.lag.observe(max(0.0, self.now() - oldest))
         log.info(
             "batch_loaded",
-            events=len(batch.records),
+            events=len(records),
             inserted=sum(report.inserted.values()),
             seconds=round(report.seconds, 3),
         )
@@ -145,6 +183,7 @@ class Writer:
     def _after_failure(self, error: Exception) -> float:
         pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
         self._failures += 1
+        self._attempts.pause()
         self.metrics.load_failures.inc()
         log.error("load_failed", error=type(error).__name__, failures=self._failures)
         words = str(error) if isinstance(error, LakeError) else f"the disk: {_words(error)}"
@@ -156,6 +195,11 @@ class Writer:
             problems += (
                 f"{self._damaged} damaged stretches of the inbox were kept in its folder "
                 "quarantine: the disk or its file system is not to be trusted",
+            )
+        if self._isolated:
+            problems += (
+                f"{self._isolated} events end the writer whenever they are loaded and were kept "
+                "in webhook_raw_events alone: report this, then `ciolake replay --unrouted`",
             )
         if self.reader.unreadable:
             names = len(self.reader.unreadable)

@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -183,6 +183,10 @@ class Receiver:
             if "databricks_app.web" in command(pid) and not is_zombie(pid)
         ]
 
+    def ready(self) -> set[object]:
+        """Return the process ids of the workers that serve; the log may tell of earlier ones."""
+        return {line["pid"] for line in self.logged("web_worker_ready")} & self.all()
+
     def writer(self) -> list[int]:
         """Return the process id of the writer, if it runs."""
         return [
@@ -210,11 +214,12 @@ class Receiver:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, **variables: str) -> Iterator[Receiver]:
+def serving(folder: Path, *, prefix: Sequence[str] = (), **variables: str) -> Iterator[Receiver]:
     """Run `ciolake serve` in a folder on a free port; nothing of it is left afterwards.
 
     Args:
         folder: Working folder: `.env`, data and logs.
+        prefix: A command that runs it in its own place, as `strace -D`.
         variables: Environment; KEY is the signing key unless one is given here or in `.env`.
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CIO_")}
@@ -223,7 +228,7 @@ def serving(folder: Path, **variables: str) -> Iterator[Receiver]:
         environ["CIO_WEBHOOK_SIGNING_KEYS"] = KEY
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("ab") as err:
         process = subprocess.Popen(
-            [sys.executable, "-m", "databricks_app", "serve"],
+            [*prefix, sys.executable, "-m", "databricks_app", "serve"],
             cwd=folder,
             env=environ | variables,
             stdin=subprocess.DEVNULL,
@@ -235,7 +240,7 @@ def serving(folder: Path, **variables: str) -> Iterator[Receiver]:
     try:
         _read_announcement(receiver)
         number = int(variables.get("CIO_WEB_WORKERS", "2"))
-        wait_until(lambda: len(receiver.logged("web_worker_ready")) >= number)
+        wait_until(lambda: len(receiver.ready()) >= number)
         receiver.run_folder = Path(environment(receiver.web()[0])["CIO_RUN_DIR"])
         yield receiver
     finally:

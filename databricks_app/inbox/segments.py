@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,6 +56,7 @@ class SegmentReader:
     """A `Reader` over the folder that `LocalInbox` writes.
 
     Attributes:
+        folder: Where they lie.
         unreadable: Segments that the disk would not give in the last pass; they stay pending.
     """
 
@@ -64,7 +65,7 @@ class SegmentReader:
     def __init__(self, folder: Path) -> None:
         """Read this folder; made if missing."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+        self.folder = folder
 
     def batches(self, max_rows: int, max_bytes: int) -> Iterator[Batch]:
         """Yield whole segments in batches, oldest first, until none is ready.
@@ -88,34 +89,48 @@ class SegmentReader:
         if gathered.names:
             yield gathered.batch()
 
+    def batch_of(self, names: Sequence[str]) -> Batch | None:
+        """Read these segments once more; None unless all are there and can be read."""
+        gathered = _Gathered()
+        try:
+            for name in names:
+                fields = _NAME.fullmatch(name)
+                if fields is None or fields["events"] is None:
+                    return None
+                contents = self._read(name, int(fields["events"]))
+                gathered.add(name, _size(self.folder / name), contents)
+        except OSError:
+            return None
+        return gathered.batch()
+
     def forget(self, batch: Batch) -> None:
         """Remove the segments of a batch whose rows are durable in the tables."""
         for name in batch.sources:
-            (self._folder / name).unlink(missing_ok=True)
-        sync_folder(self._folder)
+            (self.folder / name).unlink(missing_ok=True)
+        sync_folder(self.folder)
 
     def pending(self) -> Pending:
         """Count events and bytes of all segments, those being written included."""
-        return pending(self._folder)
+        return pending(self.folder)
 
     def _sealed(self) -> list[tuple[str, int, int]]:
         found = []
-        for name, fields in _segments(self._folder):
+        for name, fields in _segments(self.folder):
             if fields["events"] is not None:
                 try:
-                    found.append((name, int(fields["events"]), _size(self._folder / name)))
+                    found.append((name, int(fields["events"]), _size(self.folder / name)))
                 except OSError:
                     self.unreadable += (name,)
         return sorted(found)
 
     def _seal_dead(self) -> None:
-        for name, fields in _segments(self._folder):
+        for name, fields in _segments(self.folder):
             if fields["events"] is None:
                 try:
-                    self._seal_if_dead(self._folder / name)
+                    self._seal_if_dead(self.folder / name)
                 except OSError:
                     self.unreadable += (name,)
-        for left in self._folder.glob(".*.new"):
+        for left in self.folder.glob(".*.new"):
             if _age_seconds(left) > _NEW_SECONDS:
                 left.unlink(missing_ok=True)
 
@@ -143,14 +158,14 @@ class SegmentReader:
             path.rename(path.with_name(f"{path.stem}-{events}.seg"))
         else:
             path.unlink()
-        sync_folder(self._folder)
+        sync_folder(self.folder)
 
     def _read(self, name: str, events: int) -> _Contents:
         """Read a segment; damaged bytes are copied to the quarantine before anything is loaded.
 
         A damaged end is a torn write, never acknowledged, unless a sealed segment misses records.
         """
-        data = (self._folder / name).read_bytes()
+        data = (self.folder / name).read_bytes()
         records, damaged, torn = list[Record](), 0, 0
         for found in frames.scan(data, frames.seed(_token(name))):
             if isinstance(found, frames.Frame):
@@ -166,7 +181,7 @@ class SegmentReader:
         return _Contents(records, damaged, torn)
 
     def _keep_aside(self, name: str, damage: frames.Damage, data: bytes) -> None:
-        folder = self._folder / QUARANTINE
+        folder = self.folder / QUARANTINE
         folder.mkdir(exist_ok=True)
         path = folder / f"{name}.{damage.start}-{damage.end}"
         with path.open("wb") as file:

@@ -92,8 +92,8 @@ def explained(table: str, *, may_refuse: bool = False) -> Iterator[None]:
             f"{table}: somebody else changed the table at the same time. One loader may write: "
             "stop the other one."
         ) from error
-    except Exception as error:  # the engine raises plain ones too
-        if not isinstance(error, _ENGINE_ERRORS) and type(error) is not Exception:
+    except BaseException as error:  # the engine raises plain ones too, and those of a panic
+        if not isinstance(error, _ENGINE_ERRORS) and not _is_odd(error):
             raise
         reason = _environment(error)
         if reason is None and may_refuse:
@@ -101,7 +101,12 @@ def explained(table: str, *, may_refuse: bool = False) -> Iterator[None]:
         raise LakeError(f"{table}: {reason or _unusable(error)}") from error
 
 
-def _environment(error: Exception) -> str | None:
+def _is_odd(error: BaseException) -> bool:
+    # A panic of Rust code; its type is no `Exception` and cannot be imported.
+    return type(error) is Exception or type(error).__name__ == "PanicException"
+
+
+def _environment(error: BaseException) -> str | None:
     """Why the storage failed; None if the error may be about a value."""
     text = str(error)
     number = getattr(error, "errno", None) or _number(text)
@@ -114,7 +119,7 @@ def _environment(error: Exception) -> str | None:
     return None
 
 
-def _unusable(error: Exception) -> str:
+def _unusable(error: BaseException) -> str:
     return f"the table cannot be read or written ({type(error).__name__})."
 
 

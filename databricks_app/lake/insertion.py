@@ -26,11 +26,13 @@ from databricks_app.lake import RAW_TABLE
 from databricks_app.lake.columns import ArrowSchema, ArrowTable, Row, build
 from databricks_app.lake.handle import TableHandle
 from databricks_app.lake.load import (
+    CRASH,
     Key,
     Tally,
     ValueRefused,
     bisect,
     failed,
+    is_condemned,
     key,
     keys,
     minimal_row,
@@ -105,9 +107,9 @@ def write(
     new = rows.filter(is_new) if known else rows
 
     def attempt(start: int, stop: int) -> None:
-        faults.reach(f"lake.before_{kind}_merge")
+        faults.reach(f"lake.before_{kind}_append")
         handle.append(new.slice(start, stop - start))
-        faults.reach(f"lake.after_{kind}_merge")
+        faults.reach(f"lake.after_{kind}_append")
         # Before the next commit is begun: only the newest one can break in a power cut.
         handle.sync()
         faults.reach(f"lake.after_{kind}_sync")
@@ -165,11 +167,13 @@ class Insertion:
         unrouted = {**prepared.unrouted, **{one: failed(error) for one, error in lost.items()}}
         self.tally.add(RAW_TABLE, len(group), written.metrics)
         self.tally.unrouted.update(unrouted[one] for one in unrouted.keys() - known.keys())
-        offenders = {**prepared.offenders, **lost}
+        condemned = {key(reading): CRASH for reading in group if is_condemned(reading)}
+        offenders = {**prepared.offenders, **lost, **condemned}
         typed = dict(prepared.typed)
         if known or lost:
             typed = {name: without(rows, {*known, *lost}) for name, rows in typed.items()}
-            offenders |= self._add_known(typed, known)
+            again = {one: row for one, row in known.items() if one not in condemned}
+            offenders |= self._add_known(typed, again)
         self.tally.offend(offenders.values())
         self._write_typed(typed, dates)
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Key = tuple[str, date]
 
+CRASH = "crash"
+"""The error of an event that ends the process that loads it."""
+
 # So many refusals without one success are no matter of single rows.
 _HOPELESS_ATTEMPTS = 512
 
@@ -93,6 +96,11 @@ class Prepared:
 def failed(error: str) -> str:
     """The `unrouted_reason` of an event that cannot be loaded, from the error's type."""
     return f"load_failed:{error}"
+
+
+def is_condemned(reading: Reading) -> bool:
+    """Whether nothing but a raw row may be made of a reading, whatever the raw table holds."""
+    return reading.raw["unrouted_reason"] == failed(CRASH)
 
 
 def key(reading: Reading) -> Key:

@@ -51,6 +51,9 @@ class Policy:
             "delta.checkpointInterval": str(self.checkpoint_every),
             "delta.logRetentionDuration": interval,
             "delta.deletedFileRetentionDuration": interval,
+            # A compaction of delta-rs 1.6 cleans up behind a checkpoint that nobody has synced,
+            # whatever hooks it is given. Ours is done by `Upkeep`, which is not bound by this.
+            "delta.enableExpiredLogCleanup": "false",
         }
 
 

@@ -196,7 +196,7 @@ def test_serve_demo_then_query_is_the_main_job(tmp_path: Path) -> None:
             ["./serve.sh", "--demo"], cwd=ROOT, env=environ, stdout=out, start_new_session=True
         )
     try:
-        wait_until(lambda: b" 0 never acknowledged" in (tmp_path / "stdout").read_bytes(), 60)
+        wait_until(lambda: b" 0 never acknowledged" in (tmp_path / "stdout").read_bytes(), 100)
         query = LocalQuery(tmp_path / "data")
         wait_until(lambda: raw_rows(query) == 5_000, 60)
         asked = subprocess.run(

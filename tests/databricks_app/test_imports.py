@@ -138,7 +138,7 @@ def test_receiving_loads_no_storage_engine(module: str) -> None:
     assert done.stdout.split() == []
 
 
-def test_importing_the_app_does_nothing() -> None:
+def test_importing_the_app_does_nothing(tmp_path: Path) -> None:
     """No app, thread, file or environment read at import."""
     source = (
         "import os, threading\n"
@@ -149,7 +149,12 @@ def test_importing_the_app_does_nothing() -> None:
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", source],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
 
     assert done.stdout == "1 set()\n"

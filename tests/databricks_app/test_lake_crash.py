@@ -26,13 +26,13 @@ _SERVER.set_forkserver_preload(["databricks_app.lake.local", "lake_events"])
 
 AT_START = ["lake.after_create", "lake.after_create:2"]
 IN_LOAD = [
-    "lake.before_raw_merge",
-    "lake.after_raw_merge",
+    "lake.before_raw_append",
+    "lake.after_raw_append",
     "lake.after_raw_sync",
-    "lake.before_typed_merge",
-    "lake.before_typed_merge:2",
-    "lake.after_typed_merge",
-    "lake.after_typed_merge:2",
+    "lake.before_typed_append",
+    "lake.before_typed_append:2",
+    "lake.after_typed_append",
+    "lake.after_typed_append:2",
     "lake.after_typed_sync",
     "lake.after_typed_sync:2",
 ]
@@ -108,7 +108,7 @@ def test_a_start_that_was_killed_is_completed_by_the_next(tmp_path: Path, point:
 
 def test_a_killed_loader_holds_no_lock(tmp_path: Path) -> None:
     """The next one starts at once."""
-    assert killed(tmp_path, "lake.after_raw_merge", Policy())
+    assert killed(tmp_path, "lake.after_raw_append", Policy())
 
     lake = lake_in(tmp_path)
     lake.start()
