@@ -6,6 +6,7 @@ the README's table are compared with it by a test.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ ENV_FILE = Path(".env")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 StalePolicy = Literal["reject", "accept"]
+WebServer = Literal["gunicorn", "granian"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Settings:
     append_deadline_seconds: float
     host: str
     port: int
+    web_server: WebServer
     web_workers: int
     web_threads: int
     admin_token: str = field(repr=False)
@@ -117,6 +120,12 @@ def _folder(text: str) -> Path:
 def _http_url(text: str) -> str:
     if text and not text.startswith(("http://", "https://")):
         raise ValueError("must begin with https:// or http://")
+    return text
+
+
+def _web_server(text: str) -> str:
+    if _choice(*get_args(WebServer))(text) == "granian" and not importlib.util.find_spec("granian"):
+        raise ValueError("must be gunicorn, or install granian: pip install 'ciolake[granian]'")
     return text
 
 
@@ -221,6 +230,14 @@ SETTINGS: tuple[Setting, ...] = (
         _whole(0, 65535),
         "Port; 0 takes a free one.",
         also=("DATABRICKS_APP_PORT",),
+    ),
+    Setting(
+        "CIO_WEB_SERVER",
+        "web_server",
+        "gunicorn",
+        _web_server,
+        "`gunicorn`, or `granian`, which promises less: see docs/servers.md. Read at start; a "
+        "reload keeps the server.",
     ),
     Setting("CIO_WEB_WORKERS", "web_workers", "2", _whole(1, 64), "Web processes."),
     Setting(

@@ -16,7 +16,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,17 +27,23 @@ from databricks_app import status
 from databricks_app.child import PARENT
 from databricks_app.errors import SettingsError
 from databricks_app.holder import Holder
+from databricks_app.metric_files import fold_ended, is_running
+from databricks_app.settings import WebServer
 from databricks_app.status import RUN_DIR
 
 STOP_SECONDS = 9.0
+WEB_MODULES: dict[WebServer, str] = {
+    "gunicorn": "databricks_app.web",
+    "granian": "databricks_app.web_granian",
+}
 _BACKLOG = 2048
 _PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
 _STEADY_SECONDS = 30.0
 RELOAD_SECONDS = 15.0
 _LOOK_SECONDS = 1.0
+_TIDY_SECONDS = 60.0
 _STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a folder of a random name is made in it
 
 log = structlog.get_logger(__name__)
 
@@ -62,15 +67,6 @@ def bind(host: str, port: int) -> socket.socket:
             f"cannot listen on {host} port {port} ({reason}); choose another with PORT"
         ) from error
     return listener
-
-
-def make_run_dir() -> Path:
-    """Make the run folder, in memory where that is possible.
-
-    Metrics are mapped files: on a full disk they would kill the processes that write them.
-    """
-    parent = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
-    return Path(tempfile.mkdtemp(prefix="ciolake-", dir=parent))
 
 
 def child_environment(run_dir: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -155,6 +151,7 @@ class Supervisor:
         is_ready: Whether a child that inherits the socket serves by now.
         tell: Called with the problems, in words, when they change.
         stopping: Called before the children are told to stop.
+        tidy: Called every minute.
         stop_seconds: How long the children may take to stop.
         reload_seconds: How long a successor may take to serve.
         monotonic: Clock of pauses.
@@ -165,11 +162,13 @@ class Supervisor:
     is_ready: Callable[[Child], bool]
     tell: Callable[[tuple[str, ...]], None]
     stopping: Callable[[], None] = lambda: None
+    tidy: Callable[[], None] = lambda: None
     stop_seconds: float = STOP_SECONDS
     reload_seconds: float = RELOAD_SECONDS
     monotonic: Callable[[], float] = time.monotonic
     _old: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _told: tuple[str, ...] = ()
+    _tidied: float = 0.0
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code."""
@@ -184,6 +183,12 @@ class Supervisor:
             if number == signal.SIGHUP:
                 self._reload()
             self._reap()
+            self._tidy()
+
+    def _tidy(self) -> None:
+        if self.monotonic() - self._tidied >= _TIDY_SECONDS:
+            self._tidied = self.monotonic()
+            self.tidy()
 
     def _start_due(self) -> None:
         now = self.monotonic()
@@ -271,19 +276,25 @@ class Supervisor:
 
 
 def serve(
-    listener: socket.socket, run_dir: Path, *, with_watcher: bool = False, with_demo: bool = False
+    listener: socket.socket,
+    run_dir: Path,
+    *,
+    web_server: WebServer = "gunicorn",
+    with_watcher: bool = False,
+    with_demo: bool = False,
 ) -> int:
     """Run web server and writer on this socket until told to stop; remove the run folder.
 
     Args:
         listener: The bound socket.
-        run_dir: See `make_run_dir`.
+        run_dir: See `databricks_app.run_dir`.
+        web_server: Which one.
         with_watcher: Post alerts.
         with_demo: Send signed traffic of every kind once.
     """
     descriptor = listener.fileno()
     python = [sys.executable, "-m"]
-    web = Child("web", [*python, "databricks_app.web", str(descriptor)], (descriptor,))
+    web = Child("web", [*python, WEB_MODULES[web_server], str(descriptor)], (descriptor,))
     children = [web, Child("writer", [*python, "databricks_app.writer"])]
     if with_watcher:
         children.append(Child("watcher", [*python, "databricks_app.watcher"]))
@@ -297,6 +308,12 @@ def serve(
     def tell(problems: tuple[str, ...]) -> None:
         status.tell_problems(run_dir, problems)
 
+    def tidy() -> None:
+        try:
+            fold_ended(run_dir / "metrics", is_running)
+        except OSError as error:
+            log.warning("metrics_not_folded", error=type(error).__name__)
+
     _allow_many_files()
     # Before any thread begins: one that does not block a signal would be killed by it, and all.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -304,7 +321,7 @@ def serve(
     holder.start()
     try:
         environ = child_environment(run_dir)
-        return Supervisor(children, environ, is_ready, tell, holder.refuse).run()
+        return Supervisor(children, environ, is_ready, tell, holder.refuse, tidy).run()
     finally:
         holder.stop()
         shutil.rmtree(run_dir, ignore_errors=True)

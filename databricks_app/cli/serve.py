@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import click
 
-from databricks_app import logs, supervisor
+from databricks_app import logs, run_dir, supervisor
 from databricks_app.errors import SettingsError
 from databricks_app.inbox.filesystem import refuse_network_folder
 from databricks_app.routes import WEBHOOK_PATH
@@ -41,9 +41,16 @@ def serve(*, demo: bool) -> None:
     if demo and not settings.is_loopback:
         raise SettingsError("--demo is for a loopback address: it fills the tables with samples")
     _announce(settings, listener.getsockname()[1])
-    run_dir = supervisor.make_run_dir()
-    with_watcher = bool(settings.alert_url)
-    sys.exit(supervisor.serve(listener, run_dir, with_watcher=with_watcher, with_demo=demo))
+    folder = run_dir.make()
+    sys.exit(
+        supervisor.serve(
+            listener,
+            folder,
+            web_server=settings.web_server,
+            with_watcher=bool(settings.alert_url),
+            with_demo=demo,
+        )
+    )
 
 
 def with_keys(settings: Settings) -> Settings:
@@ -74,5 +81,6 @@ def _announce(settings: Settings, port: int) -> None:
     else:
         lines.append("No signing key: every request is answered 503. Set CIO_WEBHOOK_SIGNING_KEYS.")
     lines.append("Try           .venv/bin/ciolake send --sample email/opened")
+    lines.append('Then          .venv/bin/ciolake query "SELECT * FROM webhook_email_events"')
     click.echo("\n".join(lines))
     sys.stdout.flush()
