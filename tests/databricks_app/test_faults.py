@@ -13,11 +13,11 @@ from databricks_app.faults import Fault
 
 def test_fault_is_due_at_the_first_visit_of_its_name_only() -> None:
     """A name alone means the first visit, and no other point counts."""
-    fault = Fault.parse("lake.after_raw_merge")
+    fault = Fault.parse("lake.after_raw_append")
 
     assert fault is not None
     assert [
-        fault.is_due(name) for name in ("elsewhere", "lake.after_raw_merge", "lake.after_raw_merge")
+        fault.is_due(name) for name in ("elsewhere", "lake.after_raw_append", "lake.after_raw_append")
     ] == [False, True, False]
 
 
