@@ -17,7 +17,8 @@ def test_fault_is_due_at_the_first_visit_of_its_name_only() -> None:
 
     assert fault is not None
     assert [
-        fault.is_due(name) for name in ("elsewhere", "lake.after_raw_append", "lake.after_raw_append")
+        fault.is_due(name)
+        for name in ("elsewhere", "lake.after_raw_append", "lake.after_raw_append")
     ] == [False, True, False]
 
 

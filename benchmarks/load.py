@@ -1,0 +1,181 @@
+"""How fast the writer empties an inbox, against how fast the door fills it.
+
+    python -m benchmarks.load FOLDER
+
+empties the inbox of one data folder in this process, under a profile if asked, and reports.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import io
+import json
+import os
+import pstats
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.outcome import Plan, Section, Surroundings, spread, table
+from benchmarks.processes import (
+    ROOT,
+    environment,
+    flood,
+    resident_megabytes,
+    serving,
+    write_requests,
+)
+from benchmarks.shapes import Shape, events, fill, shapes
+from databricks_app import logs
+from databricks_app.metrics import Metrics
+from databricks_app.settings import from_environment
+from databricks_app.writer import open_writer
+
+_PROFILED = ("cumulative", 22)
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """An inbox emptied.
+
+    Attributes:
+        events: How many.
+        seconds: Without the start of process and tables.
+        cpu_seconds: The same; more than one core may work.
+        peak_megabytes: Of the process at any time.
+        megabytes: Resident after each batch.
+        profile: Where it was, if asked.
+    """
+
+    events: int
+    seconds: float
+    cpu_seconds: float
+    peak_megabytes: float
+    megabytes: list[float]
+    profile: str = ""
+
+    @property
+    def rate(self) -> float:
+        """Events a second."""
+        return self.events / self.seconds
+
+
+def drain(data_dir: Path, *, is_profiled: bool = False) -> Drained:
+    """Empty the inbox of this data folder in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.load", str(data_dir), str(int(is_profiled))]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True, check=True
+    )
+    return Drained(**json.loads(done.stdout))
+
+
+def run(plan: Plan) -> Section:
+    """Measure receiving and loading in turns, then a million events once."""
+    around = Surroundings()
+    among = shapes(5000)
+    requests = plan.folder / "requests"
+    write_requests(requests, among, plan.pick(20_000, 500), seed=1)
+    received, drained = [], []
+    for turn in range(plan.rounds):
+        around.look()
+        with serving(plan.folder / f"door-{turn}", "benchmarks.rival", "ours") as server:
+            flood(server, requests, seconds=1)
+            received.append(flood(server, requests, seconds=plan.pick(4, 1)).rate)
+        drained.append(_filled_and_drained(plan.folder / f"lake-{turn}", among, _count(plan)))
+    million = _filled_and_drained(
+        plan.folder / "million", among, plan.pick(1_000_000, 5000), seed=99
+    )
+    profiled = _filled_and_drained(plan.folder / "profiled", among, _count(plan), is_profiled=True)
+    return Section("load", "Loading", _lines(plan, received, drained, million, profiled), around)
+
+
+def _count(plan: Plan) -> int:
+    return plan.pick(100_000, 3000)
+
+
+def _filled_and_drained(
+    data_dir: Path, among: list[Shape], count: int, *, seed: int = 0, is_profiled: bool = False
+) -> Drained:
+    now = time.time()
+    made = events(among, start=now - 86_400, seconds=86_400, count=count, seed=seed)
+    fill(data_dir / "inbox", made, at=now)
+    return drain(data_dir, is_profiled=is_profiled)
+
+
+def _lines(
+    plan: Plan, received: list[float], drained: list[Drained], million: Drained, profiled: Drained
+) -> list[str]:
+    ratios = [one.rate / rate for one, rate in zip(drained, received, strict=True)]
+    cpu = [one.cpu_seconds / one.events * 1e6 for one in drained]
+    rows = [
+        ("receiving, two workers, no writer, events/s", spread(received)),
+        (f"loading {_count(plan):,} events, events/s", spread(one.rate for one in drained)),
+        ("loading / receiving (goal 5)", spread(ratios, 1)),
+        ("CPU of the writer, µs an event", spread(cpu)),
+        ("memory of the writer at most, MB", spread(one.peak_megabytes for one in drained)),
+        (f"seconds for {million.events:,} events, once (goal 180)", f"{million.seconds:,.0f}"),
+        ("memory of the writer at most in that, MB (goal 700)", f"{million.peak_megabytes:,.0f}"),
+        ("the same after each tenth of the batches, MB", _tenths(million.megabytes)),
+    ]
+    return [
+        "Segments of 2,500 signed simulated events of one day, emptied by the writer's own loop "
+        "with the door idle, every row durable in the raw and a typed table; receiving is wrk "
+        f"against the door alone, in turns with it. {plan.rounds} rounds. Median (range).",
+        "",
+        *table(("", ""), rows),
+        "",
+        "Where the writer's main thread is (cProfile, which itself slows it; cumulative):",
+        "",
+        "```",
+        *profiled.profile.splitlines(),
+        "```",
+    ]
+
+
+def _tenths(values: list[float]) -> str:
+    step = max(1, len(values) // 10)
+    return ", ".join(f"{value:.0f}" for value in values[step - 1 :: step])
+
+
+def main() -> None:
+    """Empty one inbox."""
+    logs.configure("warning", "writer")
+    data_dir, is_profiled = Path(sys.argv[1]), sys.argv[2] == "1"
+    settings = from_environment({"CIO_DATA_DIR": str(data_dir), "CIO_WEBHOOK_SIGNING_KEYS": "k"})
+    writer = open_writer(settings, Metrics(), None)
+    megabytes: list[float] = []
+    writer.tell = lambda _: megabytes.append(resident_megabytes(os.getpid()))
+    writer.lake.start()
+    count = writer.reader.pending().events
+    profile = cProfile.Profile()
+    began, used = time.perf_counter(), time.process_time()
+    if is_profiled:
+        profile.runcall(writer.drain)
+    else:
+        writer.drain()
+    report = {
+        "events": count,
+        "seconds": time.perf_counter() - began,
+        "cpu_seconds": time.process_time() - used,
+        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
+        "megabytes": megabytes,
+        "profile": _told(profile) if is_profiled else "",
+    }
+    if left := writer.reader.pending().events:
+        raise SystemExit(f"{left} events are still in the inbox")
+    writer.lake.close()
+    print(json.dumps(report))
+
+
+def _told(profile: cProfile.Profile) -> str:
+    text = io.StringIO()
+    order, most = _PROFILED
+    pstats.Stats(profile, stream=text).strip_dirs().sort_stats(order).print_stats(most)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines() if line.strip())
+
+
+if __name__ == "__main__":
+    main()

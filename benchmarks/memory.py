@@ -1,0 +1,39 @@
+"""Memory of the web workers while a million events pass; that of the writer is in `load`."""
+
+from __future__ import annotations
+
+from benchmarks.outcome import Plan, Section, Surroundings, table
+from benchmarks.processes import Server, flood, resident_megabytes, serving, write_requests
+from benchmarks.shapes import shapes
+
+_STEPS = 10
+
+
+def run(plan: Plan) -> Section:
+    """Flood two web workers until they have acknowledged so many."""
+    around = Surroundings()
+    around.look()
+    count = plan.pick(1_000_000, 2000)
+    requests = plan.folder / "requests"
+    write_requests(requests, shapes(5000), plan.pick(40_000, 500), seed=5)
+    done = others = 0
+    with serving(plan.folder / "memory", "benchmarks.rival", "ours") as server:
+        rows = [_row(server, done)]
+        while done < count:
+            found = flood(server, requests, seconds=plan.pick(10, 1))
+            done, others = done + found.acknowledged, others + found.others
+            if done >= count * len(rows) // _STEPS:
+                rows.append(_row(server, done))
+    lines = [
+        "Two web workers as `ciolake serve` runs them, without the writer, flooded by wrk over 32 "
+        f"kept connections until {count:,} events were durable; once. Not answered 200: {others}. "
+        "Goal: 120 MB a worker, flat. The writer's memory is under Loading.",
+        "",
+        *table(("events acknowledged", "resident, MB, of each worker"), rows),
+    ]
+    return Section("memory", "Memory of the web workers", lines, around)
+
+
+def _row(server: Server, done: int) -> tuple[str, str]:
+    megabytes = ", ".join(f"{resident_megabytes(pid):.1f}" for pid in server.workers())
+    return (f"{done:,}", megabytes)

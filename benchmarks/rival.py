@@ -1,0 +1,175 @@
+"""The receiver's web server over other inboxes: what durable receiving is measured against.
+
+    python -m benchmarks.rival KIND
+
+serves like `ciolake serve` without the writer: the same supervisor, the same worker, the same
+door; only the inbox differs. Settings come from the environment.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable
+
+from flask import Flask
+
+from benchmarks import sampler
+from databricks_app import child, logs, run_dir, supervisor
+from databricks_app.app import create_app, open_inbox
+from databricks_app.errors import InboxError
+from databricks_app.holder import Holder
+from databricks_app.inbox import Appender
+from databricks_app.inbox.local import LocalInbox
+from databricks_app.record import Record
+from databricks_app.settings import Settings, environment, from_environment
+from databricks_app.supervisor import Child, Supervisor
+from databricks_app.web import Web
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+class Nothing:
+    """Stores nothing: what the server can do at most."""
+
+    def __init__(self, _settings: Settings) -> None:
+        """Need nothing."""
+
+    def append(self, record: Record, deadline_seconds: float) -> None:
+        """Do nothing."""
+
+    def trouble(self) -> str | None:
+        """Have none."""
+        return None
+
+    def close(self) -> None:
+        """Have nothing to close."""
+
+
+class Sqlite(Nothing):
+    """A durable transaction for each request, in one database of all processes."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Make the table."""
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self._path = settings.data_dir / "events.sqlite"
+        self._of_thread = threading.local()
+        self._connection().execute("CREATE TABLE IF NOT EXISTS raw (received_at, key, body)")
+
+    def append(self, record: Record, _deadline_seconds: float) -> None:
+        """Insert and commit."""
+        row = (record.received_at.isoformat(), record.key_fingerprint, record.body)
+        try:
+            self._connection().execute("INSERT INTO raw VALUES (?, ?, ?)", row)
+        except sqlite3.Error as error:
+            raise InboxError(type(error).__name__) from error
+
+    def _connection(self) -> sqlite3.Connection:
+        if not hasattr(self._of_thread, "connection"):
+            connection = sqlite3.connect(self._path, timeout=3.0, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            self._of_thread.connection = connection
+        found: sqlite3.Connection = self._of_thread.connection
+        return found
+
+
+class Delta(Nothing):
+    """A Delta commit for each request, as delta-rs makes it: without any sync."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Make the table."""
+        # Here, so that they take no memory in the workers that others are measured in.
+        import deltalake
+        import pyarrow as pa
+
+        self._deltalake = deltalake
+        self._make = pa.table
+        self._schema = pa.schema(
+            {"received_at": pa.timestamp("us", "UTC"), "key": pa.string(), "body": pa.binary()}
+        )
+        self._path = settings.data_dir / "raw"
+        self._path.mkdir(parents=True, exist_ok=True)
+        deltalake.DeltaTable.create(self._path, self._schema, mode="ignore")
+
+    def append(self, record: Record, _deadline_seconds: float) -> None:
+        """Append one row in a commit of its own."""
+        row = (record.received_at, record.key_fingerprint, record.body)
+        rows = self._make([[value] for value in row], schema=self._schema)
+        try:
+            self._deltalake.write_deltalake(self._path, rows, mode="append")
+        except (self._deltalake.exceptions.DeltaError, OSError) as error:
+            raise InboxError(type(error).__name__) from error
+
+
+def unsynced(settings: Settings) -> LocalInbox:
+    """Our inbox without its sync: tells the disk's share from that of the hand-over."""
+    return LocalInbox(settings.inbox_dir, sync=lambda _: None)
+
+
+KINDS: dict[str, Callable[[Settings], Appender]] = {
+    "ours": open_inbox,
+    "unsynced": unsynced,
+    "nothing": Nothing,
+    "sqlite": Sqlite,
+    "delta": Delta,
+}
+
+
+class RivalWeb(Web):
+    """The web server with another inbox."""
+
+    def __init__(self, kind: str, settings: Settings, descriptor: int) -> None:
+        """Serve on the socket with this descriptor."""
+        self._kind = kind
+        super().__init__(settings, descriptor)
+
+    def load(self) -> Flask:
+        """Make the app; called in each worker after it has forked."""
+        sampler.start_if_wanted()
+        return create_app(self._settings, inbox=KINDS[self._kind](self._settings))
+
+
+def web(kind: str, descriptor: int) -> None:
+    """Run the web server until told to stop."""
+    child.begin()
+    settings = child.configured("web")
+    sys.argv = sys.argv[:1]
+    RivalWeb(kind, settings, descriptor).run()
+
+
+def serve(kind: str) -> int:
+    """Run supervisor and web server until told to stop."""
+    settings = from_environment(environment())
+    logs.configure(settings.log_level, "supervisor")
+    settings.inbox_dir.mkdir(parents=True, exist_ok=True)
+    listener = supervisor.bind(settings.host, settings.port)
+    folder = run_dir.make()
+    descriptor = listener.fileno()
+    command = [sys.executable, "-m", "benchmarks.rival", kind, str(descriptor)]
+    print(listener.getsockname()[1], flush=True)
+    # As in `supervisor.serve`: before any thread begins.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    holder = Holder(folder, listener)
+    holder.start()
+    try:
+        return Supervisor(
+            [Child("web", command, (descriptor,))],
+            supervisor.child_environment(folder),
+            is_ready=lambda _: False,
+            tell=lambda _: None,
+            stopping=holder.refuse,
+        ).run()
+    finally:
+        holder.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        web(sys.argv[1], int(sys.argv[2]))
+    else:
+        sys.exit(serve(sys.argv[1]))

@@ -1,0 +1,49 @@
+"""Every benchmark runs; its figures are not looked at."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ("start", "commits", "merge")
+NAMES_WITH_FLOODS = ("receive", "servers", "open_loop", "beside", "freshness", "load", "memory")
+
+
+def _report(name: str) -> str:
+    command = [sys.executable, "-m", "benchmarks", "--smallest", name]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", NAMES)
+def test_benchmark_runs_at_its_smallest_size(name: str) -> None:
+    """A benchmark ends well and says with which command to repeat it."""
+    report = _report(name)
+
+    assert f"Command: `python -m benchmarks {name}`" in report
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk: apt-get install wrk")
+@pytest.mark.parametrize("name", NAMES_WITH_FLOODS)
+def test_benchmark_with_floods_runs_at_its_smallest_size(name: str) -> None:
+    """A benchmark that floods ends well and says with which command to repeat it."""
+    report = _report(name)
+
+    assert f"Command: `python -m benchmarks {name}`" in report
+
+
+def test_benchmarks_refuse_an_unknown_name() -> None:
+    """A name that is none ends with 2 and is repeated."""
+    command = [sys.executable, "-m", "benchmarks", "no_such"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, "no_such" in done.stderr) == (2, True)
