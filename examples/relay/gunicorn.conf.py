@@ -1,0 +1,12 @@
+"""How gunicorn runs the relay; it listens on $PORT."""
+
+# Its threads never wait for a slow sender: see databricks_app/worker.py.
+worker_class = "databricks_app.worker.ReceiverWorker"
+workers = 2
+threads = 32  # CIO_RELAY_MAX_REQUESTS of each process
+# Longer than the idle time-outs of proxies in front, so that it is they who close: a request sent
+# into a connection that closes just then would be lost, and Customer.io would wait an hour.
+keepalive = 125
+graceful_timeout = 6  # container hosts kill after 10 s; a request takes 3.5 s at most
+control_socket_disable = True
+forwarded_allow_ips = ""
