@@ -89,7 +89,10 @@ def _lake(data_dir: Path, held: list[Made], *, copies: int) -> LocalLake:
                 opened.handle.append(_renamed(rows, copy))
             opened.handle.sync()
             opened.handle.reopen()
-            Upkeep(opened.handle, _TIDY, opened.checkpointed_version).run()
+            upkeep = Upkeep(opened.handle, _TIDY, opened.checkpointed_version)
+            upkeep.run()
+            while upkeep.chores:
+                upkeep.do_chore()
     lake = LocalLake(data_dir)
     lake.start()
     return lake

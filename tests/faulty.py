@@ -33,7 +33,11 @@ from databricks_app.writer import Writer
 
 # Every upkeep at every load, and nothing kept longer than needed.
 BUSY = Policy(
-    checkpoint_every=1, compact_files=4, compact_files_of_old_dates=4, retention=timedelta(0)
+    checkpoint_every=1,
+    compact_files=4,
+    compact_files_of_old_dates=4,
+    retention=timedelta(0),
+    chores_seconds=60,
 )
 KINDS = ("email/opened", "email/clicked", "sms/sent", "push/sent", "customer/subscribed", "x/y")
 _RECEIVED = datetime(2026, 11, 22, 12, tzinfo=UTC)

