@@ -25,6 +25,7 @@ from benchmarks import (
     receive,
     servers,
     start,
+    volume,
 )
 from benchmarks.outcome import Benchmark, Plan
 
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "commits": commits.run,
     "merge": merge.run,
     "memory": memory.run,
+    "volume": volume.run,
 }
 # A script of its own, as it installs the clients that it compares with.
 SCRIPTS = {"pipelines_queue": Path(__file__).with_name("pipelines_queue.py")}

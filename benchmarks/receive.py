@@ -69,8 +69,9 @@ def _lines(found: Found, plan: Plan) -> list[str]:
         f"wrk, {_CLIENTS} kept connections, signed simulated events; the same supervisor, worker "
         f"and door, without a writer, only the inbox differs; {plan.rounds} rounds, each a fresh "
         "server, in rotating order, ratios within a round. wrk shares the cores. Goals: 0.9 of "
-        "nothing stored with one worker, 0.75 with two. The Delta rival is flattered: it syncs "
-        "nothing. Median (range).",
+        "nothing stored with one worker, 0.75 with two. For SQLite and Delta a thread waits for "
+        "each request; the others serve the loop. The Delta rival is flattered: it syncs nothing. "
+        "Median (range).",
         "",
         *table((*heads, "p50 ms", "p99 ms", "not 200"), rows),
         "",

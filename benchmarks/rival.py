@@ -13,7 +13,7 @@ import signal
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from flask import Flask
 
@@ -32,14 +32,11 @@ from databricks_app.web import Web
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
-class Nothing:
-    """Stores nothing: what the server can do at most."""
+class _Rival:
+    """What the rivals need not do; without `submit` a thread waits for each request."""
 
     def __init__(self, _settings: Settings) -> None:
         """Need nothing."""
-
-    def append(self, record: Record, deadline_seconds: float) -> None:
-        """Do nothing."""
 
     def trouble(self) -> str | None:
         """Have none."""
@@ -49,7 +46,21 @@ class Nothing:
         """Have nothing to close."""
 
 
-class Sqlite(Nothing):
+class Nothing(_Rival):
+    """Stores nothing: what the server can do at most."""
+
+    def append(self, record: Record, deadline_seconds: float) -> None:
+        """Do nothing."""
+
+    def submit(
+        self, _records: Sequence[Record], done: Callable[[InboxError | None], None]
+    ) -> Callable[[], bool]:
+        """Be done at once."""
+        done(None)
+        return lambda: False
+
+
+class Sqlite(_Rival):
     """A durable transaction for each request, in one database of all processes."""
 
     def __init__(self, settings: Settings) -> None:
@@ -77,7 +88,7 @@ class Sqlite(Nothing):
         return found
 
 
-class Delta(Nothing):
+class Delta(_Rival):
     """A Delta commit for each request, as delta-rs makes it: without any sync."""
 
     def __init__(self, settings: Settings) -> None:

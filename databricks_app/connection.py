@@ -50,6 +50,11 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn ships no types
         self.deadline = 0.0
         self.is_pending = False
         self.is_large = False
+        self.is_watched = False
+        self.is_idle = False
+        self.is_under_way = False
+        self.closes = False
+        self.submitted = 0.0
         self.drained = 0
         self.buffer = bytearray()
         self._body_at = 0

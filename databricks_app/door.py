@@ -1,17 +1,18 @@
 """The door: read the bytes, verify, append, answer. It parses no content.
 
-Knows WSGI's environ and no web framework. The answers and their order are those of the table in
-the README; Customer.io's reasons for them: https://docs.customer.io/integrations/api/webhooks
+Knows WSGI's environ and no web framework. `express` uses it in pieces, for an event loop. The
+answers and their order are those of the table in the README; Customer.io's reasons for them: https://docs.customer.io/integrations/api/webhooks
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -27,6 +28,8 @@ DOOR_STATUSES = (200, 401, 408, 413, 503)
 CUT_BYTES = 64 << 10
 LARGEST_FACTOR = 8
 _PIECE_BYTES = 1 << 20
+
+Found = TypeVar("Found")
 
 log = structlog.get_logger(__name__)
 
@@ -49,8 +52,19 @@ class _Body:
     sha256: str | None
 
 
+class _Stream(Protocol):
+    def read(self, size: int, /) -> bytes:
+        """Return at most so much; nothing at the end."""
+        ...
+
+
 class Door:
-    """Answers the webhook route. Threads share one."""
+    """Answers the webhook route. Threads share one.
+
+    Attributes:
+        inbox: Where verified bodies go.
+        append_deadline_seconds: How long storing one may take.
+    """
 
     def __init__(
         self,
@@ -71,7 +85,8 @@ class Door:
         """
         self._settings = settings
         self._keys: tuple[SigningKey, ...] = settings.signing_keys or ()
-        self._inbox = inbox
+        self.inbox = inbox
+        self.append_deadline_seconds = settings.append_deadline_seconds
         self._metrics = metrics
         self._now = now
         self._body_errors = body_errors
@@ -81,31 +96,73 @@ class Door:
         """Say in words why the door would refuse everything now; None if it would not."""
         if not self._keys:
             return "no signing key is configured: set CIO_WEBHOOK_SIGNING_KEYS"
-        return self._inbox.trouble()
+        return self.inbox.trouble()
 
     def answer(self, environ: Mapping[str, Any]) -> Answer:
         """Answer one request and count it. Never raises."""
+        return self._never_raising(lambda: self._answer(environ))
+
+    def examine(
+        self, signature: bytes | None, timestamp: bytes | None, length: int | None, stream: _Stream
+    ) -> Answer | Record:
+        """Return what is to be stored, or the answer to a refused request, counted. Never raises.
+
+        Args:
+            signature: Header `X-CIO-Signature` as received.
+            timestamp: Header `X-CIO-Timestamp` as received.
+            length: Of the body; None if it was not told.
+            stream: The body.
+        """
+        found = self._never_raising(lambda: self._examine(signature, timestamp, length, stream))
+        if isinstance(found, Answer) and found.reason != "exception":
+            self.refuse(found.reason or "", found.key)
+        return found
+
+    def settle(
+        self, records: Sequence[Record], seconds: Sequence[float], error: InboxError | None
+    ) -> Answer:
+        """Count what became of records and return the answer to each of them. Never raises.
+
+        Args:
+            records: What `examine` returned.
+            seconds: How long each of them took.
+            error: Why they are not durable; None if they are.
+        """
+        return self._never_raising(lambda: self._settle(records, seconds, error))
+
+    def refuse(self, reason: str, key: str = "", number: int = 1) -> None:
+        """Count refusals."""
+        self._metrics.rejected.labels(reason, key).inc(number)
+
+    def _never_raising(self, work: Callable[[], Found]) -> Found | Answer:
         try:
-            answer = self._answer(environ)
+            return work()
         except Exception as error:  # noqa: BLE001  # a 500 would stall the feed for an hour
             log.error("request_failed", error=type(error).__name__)
-            answer = Answer(503, "exception")
-        if answer.reason is not None:
-            self._metrics.rejected.labels(answer.reason, answer.key).inc()
-        return answer
+            self.refuse("exception")
+            return Answer(503, "exception")
 
     def _answer(self, environ: Mapping[str, Any]) -> Answer:
+        found = self.examine(
+            _header(environ, "HTTP_X_CIO_SIGNATURE"),
+            _header(environ, "HTTP_X_CIO_TIMESTAMP"),
+            _content_length(environ),
+            environ["wsgi.input"],
+        )
+        return found if isinstance(found, Answer) else self._store(found)
+
+    def _examine(
+        self, signature: bytes | None, timestamp: bytes | None, length: int | None, stream: _Stream
+    ) -> Answer | Record:
         if not self._keys:
             return Answer(503, "no_key")
-        timestamp = _header(environ, "HTTP_X_CIO_TIMESTAMP")
-        check = Check(self._keys, _header(environ, "HTTP_X_CIO_SIGNATURE"), timestamp)
+        check = Check(self._keys, signature, timestamp)
         if check.refusal is not None:
             return Answer(self._settings.unverified_status, check.refusal.value)
-        length = _content_length(environ)
         if length is not None and length > self._settings.max_body_bytes * LARGEST_FACTOR:
             return Answer(413, "too_large")
         try:
-            body = self._read(environ, check, length)
+            body = self._read(stream, check, length)
         except self._body_errors:
             return Answer(408, "incomplete")
         if body is None:
@@ -120,7 +177,14 @@ class Door:
             reason = (verdict.refusal or Refusal.WRONG_SIGNATURE).value
             status = 401 if verdict.key else self._settings.unverified_status
             return Answer(status, reason, verdict.key.fingerprint if verdict.key else "")
-        return self._store(body, (timestamp or b"").decode("ascii"), verdict.key, now)
+        return Record(
+            body=body.kept,
+            received_at=datetime.fromtimestamp(now, UTC),
+            timestamp=(timestamp or b"").decode("ascii"),
+            key_fingerprint=verdict.key.fingerprint,
+            body_bytes=body.length,
+            body_sha256=body.sha256,
+        )
 
     def _is_accepted(self, verdict: Verdict) -> bool:
         return verdict.refusal is None or (
@@ -128,27 +192,33 @@ class Door:
             and self._settings.stale_timestamps == "accept"
         )
 
-    def _store(self, body: _Body, timestamp: str, key: SigningKey, now: float) -> Answer:
-        record = Record(
-            body=body.kept,
-            received_at=datetime.fromtimestamp(now, UTC),
-            timestamp=timestamp,
-            key_fingerprint=key.fingerprint,
-            body_bytes=body.length,
-            body_sha256=body.sha256,
-        )
+    def _store(self, record: Record) -> Answer:
+        began = time.perf_counter()
+        failure: InboxError | None = None
         try:
-            with self._metrics.append.time():
-                self._inbox.append(record, self._settings.append_deadline_seconds)
+            self.inbox.append(record, self.append_deadline_seconds)
         except InboxError as error:
-            return Answer(503, _inbox_reason(error), key.fingerprint)
-        self._metrics.accepted.labels(key.fingerprint).inc()
-        self._metrics.accepted_bytes.inc(body.length)
+            failure = error
+        return self._settle((record,), (time.perf_counter() - began,), failure)
+
+    def _settle(
+        self, records: Sequence[Record], seconds: Sequence[float], error: InboxError | None
+    ) -> Answer:
+        for one in seconds:
+            self._metrics.append.observe(one)
+        keys = Counter(record.key_fingerprint for record in records)
+        if error is not None:
+            reason = _inbox_reason(error)
+            for key, number in keys.items():
+                self.refuse(reason, key, number)
+            return Answer(503, reason, records[0].key_fingerprint)
+        for key, number in keys.items():
+            self._metrics.accepted.labels(key).inc(number)
+        self._metrics.accepted_bytes.inc(sum(record.body_bytes for record in records))
         return Answer(200)
 
-    def _read(self, environ: Mapping[str, Any], check: Check, length: int | None) -> _Body | None:
+    def _read(self, stream: _Stream, check: Check, length: int | None) -> _Body | None:
         """Read the body to its end; None if it is longer than can be taken at all."""
-        stream = environ["wsgi.input"]
         limit = self._settings.max_body_bytes
         pieces: list[bytes] = []
         digest: hashlib._Hash | None = None

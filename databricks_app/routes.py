@@ -90,27 +90,38 @@ class WebhookFirst:
     """Answers the webhook route in front of Flask's own dispatch, and passes on the rest.
 
     The route needs nothing of Flask, and Flask's dispatch costs more than all the door does.
+
+    Attributes:
+        door: Answers it.
+        headers: Of its answers, by status.
     """
 
     def __init__(self, app: WSGIApplication, door: Door) -> None:
         """Stand in front of an app."""
         self._app = app
-        self._door = door
+        self.door = door
         empty = ("Content-Length", "0")
-        self._headers = {code: [*_empty(code).headers, empty] for code in DOOR_STATUSES}
+        self.headers = {code: [*_empty(code).headers, empty] for code in DOOR_STATUSES}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
-        if environ["REQUEST_METHOD"] != "POST" or not _is_webhook_path(environ):
+        if environ["REQUEST_METHOD"] != "POST" or not is_webhook_path(environ.get("PATH_INFO", "")):
             return self._app(environ, start_response)
-        code = self._door.answer(environ).status
-        start_response(f"{code} {HTTPStatus(code).phrase}", self._headers[code][:])
+        code = self.door.answer(environ).status
+        start_response(f"{code} {HTTPStatus(code).phrase}", self.headers[code][:])
         return ()
 
 
-def _is_webhook_path(environ: WSGIEnvironment) -> bool:
+def webhook_of(app: object) -> WebhookFirst | None:
+    """Return what answers the webhook route of an app of `create_app`; None of any other."""
+    first = getattr(app, "wsgi_app", None)
+    return first if isinstance(first, WebhookFirst) else None
+
+
+def is_webhook_path(path: str) -> bool:
+    """Whether a decoded path is the webhook route's."""
     # `https://host//api/...` is a common slip, and a refusal would cost the feed an hour.
-    return "/" + str(environ.get("PATH_INFO", "")).lstrip("/") == WEBHOOK_PATH
+    return "/" + path.lstrip("/") == WEBHOOK_PATH
 
 
 def exposition(parts: Parts) -> bytes:

@@ -4,7 +4,7 @@ granian's own WSGI interface gives a thread to a request before its body has com
 time limit for bodies: as many clients as there are threads stop it for good by sending half a
 request. Its RSGI interface leaves the reading to us. So the loop collects a request, within a time
 limit, and gives a thread only what is complete. A body too large to collect is read by one of a few
-threads of its own, within the same limit.
+threads of its own, within the same limit. Webhook requests need no thread at all: see `express`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,17 @@ import io
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from granian._granian import RSGIHTTPProtocol
 from granian.rsgi import Scope
+
+from databricks_app.express import EXPRESS_BYTES, Express
+from databricks_app.routes import WebhookFirst, is_webhook_path, webhook_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -33,6 +38,7 @@ _ENDING_SECONDS = 2.0
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _CLOSE = ("connection", "close")
 _REFUSED = (("retry-after", "5"), ("content-length", "0"), _CLOSE)
+_SIGNATURE, _TIMESTAMP = "x-cio-signature", "x-cio-timestamp"
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +90,8 @@ class Bridge:
         self._arriving: dict[asyncio.Timeout, int] = {}
         self._buffered = 0
         self._is_ending = False
+        webhook = webhook_of(app)
+        self._webhook = None if webhook is None else _Webhook(webhook)
 
     async def answer(self, scope: Scope, protocol: RSGIHTTPProtocol) -> None:
         """Answer a request. Whatever fails is answered 503: granian would say 500."""
@@ -108,9 +116,15 @@ class Bridge:
         self._large.shutdown()
 
     async def _answer(self, scope: Scope, protocol: RSGIHTTPProtocol) -> None:
-        loop = asyncio.get_running_loop()
         headers = scope.headers.items()
         length = _body_length(scope.method, headers)
+        if self._webhook is not None and self._webhook.takes(scope, headers, length):
+            body = await self._collect(protocol, length) if length else b""
+            status = await self._webhook.answer(headers, body)
+            lines = self._webhook.lines(status)
+            protocol.response_empty(status, [*lines, _CLOSE] if self._is_ending else lines)
+            return
+        loop = asyncio.get_running_loop()
         if length is None or length > COLLECT_BYTES:
             stream: Any = _Feed(loop, protocol, time.monotonic() + self._request_seconds)
             threads = self._large
@@ -162,6 +176,80 @@ class Bridge:
             if (close := getattr(pieces, "close", None)) is not None:
                 close()
         return answer
+
+
+class _Webhook:
+    """The webhook route without threads, for this event loop."""
+
+    def __init__(self, webhook: WebhookFirst) -> None:
+        self._express = Express.of(webhook.door, self._defer)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._lines = {
+            status: [(name.lower(), value) for name, value in headers]
+            for status, headers in webhook.headers.items()
+        }
+
+    def lines(self, status: int) -> list[tuple[str, str]]:
+        """Return the headers of an answer."""
+        return self._lines[status]
+
+    def takes(self, scope: Scope, headers: list[tuple[str, str]], length: int | None) -> bool:
+        """Whether a request is one for us, and plain."""
+        return (
+            self._express is not None
+            and length is not None
+            and length <= EXPRESS_BYTES
+            and scope.method == "POST"
+            and is_webhook_path(scope.path)
+            # WSGI takes a line in a name for a hyphen.
+            and not any("_" in name for name, _ in headers)
+        )
+
+    async def answer(self, headers: list[tuple[str, str]], body: bytes) -> int:
+        """Wait for the status of a request that `takes` let in."""
+        assert self._express is not None  # noqa: S101  # it has let it in
+        self._loop = asyncio.get_running_loop()
+        status: asyncio.Future[int] = self._loop.create_future()
+        signature, timestamp = _joined(headers, _SIGNATURE), _joined(headers, _TIMESTAMP)
+        self._express.take(signature, timestamp, body, partial(_resolve, status))
+        if not status.done() and not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._turn, self._loop, self._express)
+        return await status
+
+    def _turn(self, loop: asyncio.AbstractEventLoop, express: Express) -> None:
+        """Hand over what came in a turn of the loop."""
+        self._is_due = False
+        express.submit()
+        if self._timer is None:
+            self._watch(loop, express)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, express: Express) -> None:
+        """Look after those who wait until nobody does."""
+        express.expire()
+        express.submit()
+        left = express.seconds_left()
+        self._timer = None
+        if left is not None:
+            self._timer = loop.call_later(left, self._watch, loop, express)
+
+    def _defer(self, call: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and all who waited with it
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(call)
+
+
+def _resolve(status: asyncio.Future[int], said: int) -> None:
+    if not status.done():  # the client has gone
+        status.set_result(said)
+
+
+def _joined(headers: list[tuple[str, str]], name: str) -> bytes | None:
+    """Return a header as the door gets it of WSGI: doubled ones are joined."""
+    values = [value for key, value in headers if key == name]
+    return ",".join(values).encode("latin-1", "replace") if values else None
 
 
 class _Feed:

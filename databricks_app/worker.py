@@ -3,8 +3,9 @@
 gunicorn's threaded worker hands a connection to a thread as soon as its first bytes arrive, so
 that a few dozen clients that send half a request occupy all threads. Here the main loop collects
 requests first, without blocking, and gives a thread only what is complete. Bodies too large to
-collect go to a few threads of their own, so that they cannot occupy the others either. Everything
-else, the parsing of HTTP included, is gunicorn's.
+collect go to a few threads of their own, so that they cannot occupy the others either. Plain
+webhook requests need no thread at all: see `express`. Everything else, the parsing of HTTP
+included, is gunicorn's.
 
 Subclasses parts of gunicorn 27 that are not its public interface: the release is pinned.
 """
@@ -12,6 +13,7 @@ Subclasses parts of gunicorn 27 that are not its public interface: the release i
 from __future__ import annotations
 
 import contextlib
+import os
 import selectors
 import socket
 import time
@@ -22,16 +24,32 @@ from functools import partial
 from typing import Any
 
 import structlog
+from gunicorn import SERVER
 from gunicorn.http import errors as http_errors
-from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
+from gunicorn.workers.gthread import (
+    STOP_KEEPALIVE_LINGER,
+    PollableMethodQueue,
+    ThreadWorker,
+)
 
+from databricks_app import plain_http
 from databricks_app.connection import Connection, Progress
+from databricks_app.express import EXPRESS_BYTES, Express
 from databricks_app.holder import Held
+from databricks_app.routes import WebhookFirst, webhook_of
 from databricks_app.status import run_dir
 
 LARGE_THREADS = 4
 
 log = structlog.get_logger(__name__)
+
+
+class _Calls(PollableMethodQueue):  # type: ignore[misc]  # gunicorn ships no types
+    """Calls that other threads leave to the loop."""
+
+    def close(self) -> None:
+        """End reading alone: the number of a closed descriptor may be a segment's by the time."""
+        os.close(self._read_fd)
 
 
 class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
@@ -41,17 +59,24 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         request_seconds: How long a request may take to arrive; one of a large body, to be read.
         linger_seconds: How long a client may take to hear our last word.
         buffered_bytes: Most bytes kept of unfinished requests.
+        patience_seconds: How long a collected request may wait for a thread; its sender is
+            gone soon after. One of a large body is still being sent.
     """
 
     request_seconds = 10.0
     linger_seconds = 2.0
     buffered_bytes = 64 << 20
+    patience_seconds = 2.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Begin without connections."""
         super().__init__(*args, **kwargs)
+        self.method_queue = _Calls()
         self._large: ThreadPoolExecutor | None = None
         self._held: Held | None = None
+        self._webhook: WebhookFirst | None = None
+        self._express: Express | None = None
+        self._answers: plain_http.Answers | None = None
         self._accepting = False
         self._lingering: deque[Connection] = deque()
         self._buffered = 0
@@ -61,6 +86,15 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         self._large = ThreadPoolExecutor(LARGE_THREADS, thread_name_prefix="large-body")
         self._held = Held.connect(run_dir())
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        """Make the app, and find out whether it has a webhook route to serve without threads."""
+        super().load_wsgi()
+        webhook = self._webhook = webhook_of(self.wsgi)
+        # With SCRIPT_NAME every path means another one to gunicorn.
+        if webhook is not None and not os.environ.get("SCRIPT_NAME"):
+            self._express = Express.of(webhook.door, self.method_queue.defer)
+            self._answers = plain_http.Answers(SERVER, webhook.headers, time.time)
 
     def is_parent_alive(self) -> bool:
         """Whether gunicorn's master lives; without it answers say that the connection ends."""
@@ -91,9 +125,24 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
             client, _ = listener.accept()
             self._begin(client, 0)
 
-    def on_client_socket_readable(self, conn: Connection, client: Any) -> None:
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Do a turn of the loop; what came in it to be stored is one group."""
+        if self._express is None:
+            super().wait_for_and_dispatch_events(timeout)
+            return
+        left = self._express.seconds_left()
+        super().wait_for_and_dispatch_events(timeout if left is None else min(timeout, left))
+        self._express.expire()
+        self._express.submit()
+
+    def on_client_socket_readable(self, conn: Connection, _client: Any) -> None:
         """Read the next request of a kept-alive connection."""
-        self.poller.unregister(client)
+        if conn.is_under_way:  # it sends ahead, or has gone: the answer comes first
+            self._unwatch(conn)
+            return
+        if not conn.is_idle:
+            return  # it was answered for the last time in the same turn of the loop
+        conn.is_idle = False
         self.keepalived_conns.remove(conn)
         self._collect(conn, conn.receive())
 
@@ -112,7 +161,14 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
 
     def handle(self, conn: Connection) -> Any:
         """Serve a request; runs in a thread."""
-        conn.deadline = time.monotonic() + self.request_seconds
+        now = time.monotonic()
+        if now - conn.submitted > self.patience_seconds and not conn.is_large:
+            if self._webhook is not None:
+                self._webhook.door.refuse("overloaded")
+            with contextlib.suppress(OSError):
+                conn.sock.send(plain_http.bare_answer(503))
+            return False
+        conn.deadline = now + self.request_seconds
         return super().handle(conn)
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
@@ -132,9 +188,14 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
             conn.buffer += ahead
             self._collect(conn, conn.progress())
             return
+        self._keep(conn)
+
+    def _keep(self, conn: Connection) -> None:
+        """Wait for the next request of a connection."""
         conn.set_timeout()
         if not self.alive:
             conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
+        conn.is_idle = True
         self.keepalived_conns.append(conn)
         self._watch(conn, self.on_client_socket_readable)
 
@@ -156,7 +217,8 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         now = time.monotonic()
         while self.keepalived_conns and (force or self.keepalived_conns[0].timeout <= now):
             conn = self.keepalived_conns.popleft()
-            self.poller.unregister(conn.sock)
+            conn.is_idle = False
+            self._unwatch(conn)
             self._refuse(conn, 503)
 
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: Exception) -> None:
@@ -164,7 +226,7 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         status = _status_of(exc)
         log.warning("request_refused_by_server", error=type(exc).__name__, status=status)
         with contextlib.suppress(OSError):
-            client.sendall(_bare_answer(status))
+            client.sendall(plain_http.bare_answer(status))
 
     def _cap_keepalive(self, deadline: float) -> None:
         # A stopping worker waits for nobody longer than for a kept-alive connection.
@@ -202,6 +264,7 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         if progress is not Progress.PARTIAL:
             self._pass_on(conn, progress)
             return
+        self._unwatch(conn)
         conn.timeout = time.monotonic() + self.request_seconds
         conn.is_pending = True
         self._buffered += len(conn.buffer)
@@ -210,6 +273,12 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         self._shed()
 
     def _pass_on(self, conn: Connection, progress: Progress) -> None:
+        if progress is Progress.COMPLETE and self._express is not None:
+            plain = plain_http.read(conn.buffer, EXPRESS_BYTES)
+            if plain is not None:
+                self._take_express(self._express, conn, plain)
+                return
+        self._unwatch(conn)
         if progress is Progress.CLOSED:
             self._close(conn)
         elif progress is Progress.ABSURD:
@@ -220,7 +289,32 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         else:
             self._submit(self.tpool, conn)
 
+    def _take_express(self, express: Express, conn: Connection, plain: plain_http.Request) -> None:
+        """Have the door answer without a thread; the poller is told nothing of it."""
+        conn.rearm()
+        conn.is_under_way = True
+        conn.closes = plain.closes
+        reply = partial(self._reply, conn)
+        express.take(plain.signature, plain.timestamp, plain.body, reply)
+
+    def _reply(self, conn: Connection, status: int) -> None:
+        """Say a status; as gunicorn does, say whether the connection ends."""
+        assert self._answers is not None  # noqa: S101  # made with what calls us
+        conn.is_under_way = False
+        is_crowded = len(self.keepalived_conns) >= self.max_keepalived
+        closes = conn.closes or not self.alive or not self.cfg.keepalive or is_crowded
+        said = self._answers(status, closes)
+        try:
+            is_said = conn.sock.send(said) == len(said)
+        except OSError:  # it has gone, or has not read thousands of answers
+            is_said = False
+        if is_said and not closes:
+            self._keep(conn)
+        else:
+            self._linger(conn)
+
     def _submit(self, threads: ThreadPoolExecutor, conn: Connection) -> None:
+        conn.submitted = time.monotonic()
         served = threads.submit(self.handle, conn)
         served.add_done_callback(
             lambda done: self.method_queue.defer(self.finish_request, conn, done)
@@ -243,12 +337,12 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
     def _unpend(self, conn: Connection) -> None:
         conn.is_pending = False
         self.pending_conns.remove(conn)
-        self.poller.unregister(conn.sock)
+        self._unwatch(conn)
         self._buffered -= len(conn.buffer)
 
     def _refuse(self, conn: Connection, status: int) -> None:
         with contextlib.suppress(OSError):
-            conn.sock.send(_bare_answer(status))
+            conn.sock.send(plain_http.bare_answer(status))
         self._linger(conn)
 
     def _linger(self, conn: Connection) -> None:
@@ -256,6 +350,7 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
 
         Closing at once with bytes unread would reset the connection under the answer.
         """
+        self._unwatch(conn)
         try:
             conn.sock.setblocking(False)
             conn.sock.shutdown(socket.SHUT_WR)
@@ -275,12 +370,18 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
             self._close(conn)
 
     def _watch(self, conn: Connection, ready: Callable[[Connection, Any], None]) -> None:
-        self.poller.register(conn.sock, selectors.EVENT_READ, partial(ready, conn))
+        if not conn.is_watched:
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(ready, conn))
+            conn.is_watched = True
+
+    def _unwatch(self, conn: Connection) -> None:
+        if conn.is_watched:
+            self.poller.unregister(conn.sock)
+            conn.is_watched = False
 
     def _close(self, conn: Connection) -> None:
         self.nr_conns -= 1
-        with contextlib.suppress(OSError, KeyError, ValueError):
-            self.poller.unregister(conn.sock)
+        self._unwatch(conn)
         if self._held is not None:
             self._held.release(conn.number)
         conn.close()
@@ -296,20 +397,3 @@ def _status_of(error: Exception) -> int:
     if isinstance(error, (http_errors.ParseException, OSError)):
         return 400
     return 503
-
-
-def _bare_answer(status: int) -> bytes:
-    return (
-        f"HTTP/1.1 {status} {_REASONS[status]}\r\nConnection: close\r\n"
-        "Retry-After: 5\r\nContent-Length: 0\r\n\r\n"
-    ).encode("ascii")
-
-
-_REASONS = {
-    400: "Bad Request",
-    408: "Request Timeout",
-    414: "URI Too Long",
-    431: "Request Header Fields Too Large",
-    501: "Not Implemented",
-    503: "Service Unavailable",
-}

@@ -3,6 +3,7 @@
 Two faces, each with a few methods, so that another store is another implementation:
 
 - `Appender`, used by every web process: `append` returns when the record is durable.
+  `GroupAppender` is one that also takes a group from an event loop, which cannot wait.
 - `Reader`, used by the one writer: `batches`, `forget`, `pending`.
 
 `frames` is the format on disk, `local` the door's face over local files, `segments` the writer's.
@@ -10,11 +11,12 @@ Two faces, each with a few methods, so that another store is another implementat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from databricks_app.errors import InboxError
 from databricks_app.record import Record
 
 
@@ -70,6 +72,30 @@ class Appender(Protocol):
 
     def close(self) -> None:
         """Refuse further records, finish those in hand and hand over the segment."""
+        ...
+
+
+@runtime_checkable
+class GroupAppender(Protocol):
+    """What an `Appender` may offer besides: no thread waits while records become durable."""
+
+    def submit(
+        self, records: Sequence[Record], done: Callable[[InboxError | None], None]
+    ) -> Callable[[], bool]:
+        """Begin to store records, all or none of which count; return without waiting.
+
+        Args:
+            records: Neither empty nor changed later.
+            done: Called once, from any thread, when they would survive a power cut, or with the
+                reason why they are not stored. Must neither raise nor wait.
+
+        Returns:
+            Takes them back; False if they are being written or `done` was called. Where it
+            returns True `done` is not called.
+
+        Raises:
+            InboxClosed: The process is stopping; `done` is not called.
+        """
         ...
 
 

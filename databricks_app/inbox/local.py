@@ -1,7 +1,7 @@
 """The door's face of the inbox over local files: group commit into a segment of our own.
 
 Every web process owns one segment at a time, held by `flock`. One committer thread takes all
-requests that wait, writes their frames, calls `fdatasync` once and wakes them. There is no linger:
+requests that wait, writes their frames, calls `fdatasync` once and tells them. There is no linger:
 the group is whatever came while the disk was busy with the one before.
 
 Names in the folder (`<time>` is 16 digits of microseconds, `<token>` random):
@@ -24,8 +24,9 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from databricks_app.errors import InboxClosed, InboxError, InboxFull, InboxTimeout
@@ -35,7 +36,8 @@ from databricks_app.record import Record
 SEAL_BYTES = 16 << 20
 SEAL_EVENTS = 10_000
 _GROUP_BYTES = 32 << 20
-_GROUP_FRAMES = 500  # two pieces each, below the kernel's 1,024 a call
+_GROUP_FRAMES = 500
+_PIECES = 1_000  # a call; the kernel takes 1,024
 _USAGE_SECONDS = 1.0
 HANGING_SECONDS = 3.0
 _PROBE_BYTES = 64 << 10
@@ -44,11 +46,30 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A request that waits for its record to be durable."""
+    """Records that wait to be durable together, and who is told."""
 
-    record: Record
-    done: threading.Event = field(default_factory=threading.Event)
-    error: InboxError | None = None
+    records: Sequence[Record]
+    done: Callable[[InboxError | None], None]
+
+    @property
+    def size(self) -> int:
+        """Bytes of their bodies."""
+        return sum(len(record.body) for record in self.records)
+
+
+class _Outcome:
+    """What became of a record, for the thread that waits for it."""
+
+    def __init__(self) -> None:
+        self.error: InboxError | None = None
+        self._is_known = threading.Event()
+
+    def tell(self, error: InboxError | None) -> None:
+        self.error = error
+        self._is_known.set()
+
+    def wait(self, seconds: float) -> bool:
+        return self._is_known.wait(seconds)
 
 
 class LocalInbox:
@@ -95,22 +116,34 @@ class LocalInbox:
 
     def append(self, record: Record, deadline_seconds: float) -> None:
         """Store a record; see `Appender.append`."""
-        waiting = _Waiting(record)
+        outcome = _Outcome()
+        give_up = self.submit((record,), outcome.tell)
+        if not outcome.wait(deadline_seconds):
+            # A stuck disk must not gather the bodies of all who have long gone.
+            give_up()
+            raise InboxTimeout(f"not durable within {deadline_seconds:g} s")
+        if outcome.error is not None:
+            raise outcome.error
+
+    def submit(
+        self, records: Sequence[Record], done: Callable[[InboxError | None], None]
+    ) -> Callable[[], bool]:
+        """Begin to store records; see `GroupAppender.submit`."""
+        waiting = _Waiting(records, done)
         with self._wake:
             if self._closing:
                 raise InboxClosed("the receiver is stopping")
             self._waiting.append(waiting)
             self._wake.notify()
-        if not waiting.done.wait(deadline_seconds):
-            self._give_up(waiting)
-            raise InboxTimeout(f"not durable within {deadline_seconds:g} s")
-        if waiting.error is not None:
-            raise waiting.error
+        return partial(self._give_up, waiting)
 
-    def _give_up(self, waiting: _Waiting) -> None:
-        # A stuck disk must not gather the bodies of all who have long gone.
-        with self._wake, contextlib.suppress(ValueError):
-            self._waiting.remove(waiting)
+    def _give_up(self, waiting: _Waiting) -> bool:
+        with self._wake:
+            try:
+                self._waiting.remove(waiting)
+            except ValueError:
+                return False
+        return True
 
     def trouble(self) -> str | None:
         """Say why an append would fail now; tries the disk again where the last one failed."""
@@ -169,7 +202,7 @@ class LocalInbox:
         error: InboxError | None = None
         self._busy_since = self._monotonic()
         try:
-            self._store([waiting.record for waiting in group])
+            self._store([record for waiting in group for record in waiting.records])
             self._trouble = None
         except OSError as fault:
             full = fault.errno in _FULL
@@ -183,8 +216,7 @@ class LocalInbox:
         if error is not None:
             self._trouble = str(error)
         for waiting in group:
-            waiting.error = error
-            waiting.done.set()
+            waiting.done(error)
 
     def _store(self, records: list[Record]) -> None:
         if self._is_full():
@@ -278,7 +310,10 @@ class _Segment:
         """
         pieces = [piece for record in records for piece in frames.encode(record, self._seed)]
         size = sum(map(len, pieces))
-        if pieces and os.writev(self._descriptor, pieces) != size:
+        written = 0
+        for first in range(0, len(pieces), _PIECES):
+            written += os.writev(self._descriptor, pieces[first : first + _PIECES])
+        if written != size:
             raise OSError(errno.ENOSPC, "short write")
         self._sync(self._descriptor)
         self.good_offset += size
@@ -322,12 +357,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def _group_length(waiting: list[_Waiting]) -> int:
-    size = 0
-    for number, one in enumerate(waiting[:_GROUP_FRAMES]):
-        size += len(one.record.body)
-        if size > _GROUP_BYTES and number:
+    size = count = 0
+    for number, one in enumerate(waiting):
+        size += one.size
+        count += len(one.records)
+        if number and (size > _GROUP_BYTES or count > _GROUP_FRAMES):
             return number
-    return min(len(waiting), _GROUP_FRAMES)
+    return len(waiting)
 
 
 def _full_text(max_bytes: int) -> str:

@@ -6,14 +6,19 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 pytest.importorskip("granian", reason="pip install 'ciolake[granian]'")
 
+from databricks_app.app import create_app
+from databricks_app.inbox.local import LocalInbox
+from databricks_app.inbox.segments import SegmentReader
+from databricks_app.routes import WEBHOOK_PATH
 from databricks_app.rsgi import COLLECT_BYTES, Bridge
+from databricks_app.settings import Settings
 
 
 class Headers:
@@ -195,3 +200,83 @@ def test_where_too_much_is_waited_for_the_oldest_goes_first() -> None:
     asyncio.run(run())
 
     assert (old.said[0][0], new.said[0][0]) == (408, 200)
+
+
+def post_all(
+    bridge: Bridge, requests: list[tuple[bytes, list[tuple[str, str]]]]
+) -> list[tuple[int, dict[str, str], bytes]]:
+    """Post these bodies with these headers to the webhook route, all at once."""
+    said: list[tuple[int, dict[str, str], bytes]] = []
+
+    async def run() -> None:
+        protocols = [Protocol([body]) for body, _ in requests]
+        scopes = [
+            Scope(Headers(("content-length", str(len(body))), *headers), path=WEBHOOK_PATH)
+            for body, headers in requests
+        ]
+        pairs: Any = zip(scopes, protocols, strict=True)
+        await asyncio.gather(*(bridge.answer(scope, protocol) for scope, protocol in pairs))
+        await asyncio.to_thread(bridge.close)
+        said.extend(protocol.said[0] for protocol in protocols)
+
+    asyncio.run(run())
+    return said
+
+
+def lowered(headers: dict[str, str]) -> list[tuple[str, str]]:
+    """Headers as granian gives them."""
+    return [(name.lower(), value) for name, value in headers.items()]
+
+
+def test_webhook_requests_need_no_thread(
+    settings: Settings, inbox: LocalInbox, now: Callable[[], float], sign: Callable[..., Any]
+) -> None:
+    """The loop is told when they are durable; refused ones wait for nobody."""
+    bodies = [b"%d" % number for number in range(20)]
+    good = [(body, lowered(sign(body))) for body in bodies]
+    bridge = Bridge(create_app(settings, inbox=inbox, now=now), 2)
+
+    said = post_all(bridge, [*good, (b"changed", good[0][1])])
+
+    assert [status for status, _, _ in said] == [200] * 20 + [401]
+    assert said[0][1]["content-length"] == "0"
+    assert not bridge._threads._threads
+    inbox.close()
+    batches = SegmentReader(settings.inbox_dir).batches(1000, 10**6)
+    assert sorted(bodies) == sorted(one.body for batch in batches for one in batch.records)
+
+
+@pytest.mark.parametrize("name", ["x-cio-timestamp", "x_cio_timestamp"])
+def test_doubled_signed_headers_are_refused_either_way(
+    settings: Settings,
+    inbox: LocalInbox,
+    now: Callable[[], float],
+    sign: Callable[..., Any],
+    name: str,
+) -> None:
+    """WSGI joins them, also where a line stands for the hyphen; the loop does the same."""
+    headers = [*lowered(sign(b"{}")), (name, "1700000000")]
+
+    said = post_all(Bridge(create_app(settings, inbox=inbox, now=now), 2), [(b"{}", headers)])
+
+    assert [status for status, _, _ in said] == [401]
+
+
+def test_a_disk_that_hangs_is_503_at_the_deadline_without_a_thread(
+    settings: Settings, now: Callable[[], float], sign: Callable[..., Any]
+) -> None:
+    """The loop looks at the clock as long as somebody waits."""
+    gate = threading.Event()
+
+    def sync(_descriptor: int) -> None:
+        gate.wait(10)
+
+    hanging = LocalInbox(settings.inbox_dir, max_bytes=1 << 20, sync=sync)
+    patient = replace(settings, append_deadline_seconds=0.1)
+    bridge = Bridge(create_app(patient, inbox=hanging, now=now), 2)
+
+    said = post_all(bridge, [(b"{}", lowered(sign(b"{}")))])
+    gate.set()
+    hanging.close()
+
+    assert (said[0][0], said[0][1]["retry-after"]) == (503, "5")
