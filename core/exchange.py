@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
     from datetime import datetime
 
+    from core.downloads import Sink
     from core.rates import Gate
 
 _MAX_REDIRECTS = 5
@@ -51,12 +52,21 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is put on the wire; its `repr` shows neither address, key nor content."""
+    """What is put on the wire; its `repr` shows neither address, key nor content.
+
+    The body of a success goes into the `sink`, if there is one.
+    """
 
     method: str
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
+    sink: Sink | None = field(default=None, repr=False)
+
+    @property
+    def has_key(self) -> bool:
+        """Whether a key is sent along, which only Customer.io may see."""
+        return "authorization" in self.headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +99,7 @@ class Attempt:
         response_bytes: Length of the decoded answer.
         request_id: What the vendor's support asks for.
         retry_in_seconds: The wait before the next attempt; None if there is none.
-        is_redirected: Whether another host than the first was asked in the end.
+        is_redirected: Whether another host than the first was asked in the end, with the key.
     """
 
     operation: str
@@ -154,9 +164,7 @@ def exchange(
         reply, url = yield from _send(request)
         done_at = rules.monotonic()
         wait = _wait(operation, rules, reply, number, done_at - began)
-        rules.observe(
-            _attempt(operation, request, reply, number, done_at - sent_at, wait, url != request.url)
-        )
+        rules.observe(_attempt(operation, request, reply, number, done_at - sent_at, wait, url))
         if isinstance(reply, Response) and reply.is_success:
             return reply
         error = _error(operation, rules, reply, number)
@@ -191,21 +199,22 @@ def _send(request: Request) -> Generator[Step, Reply, tuple[Response | Failure, 
     while True:
         reply = yield Send(replace(request, url=url))
         assert reply is not None  # noqa: S101  # the one who performs the step answers it
-        target = _target(url, reply) if hops < _MAX_REDIRECTS else None
+        target = _target(request, url, reply) if hops < _MAX_REDIRECTS else None
         if target is None:
             return reply, url
         url = target
         hops += 1
 
 
-def _target(url: str, reply: Response | Failure) -> str | None:
+def _target(request: Request, url: str, reply: Response | Failure) -> str | None:
     if not isinstance(reply, Response) or reply.status not in _REDIRECTS:
         return None
     try:
         target = urljoin(url, reply.headers.get("location", ""))
     except ValueError:
         return None
-    return target if target != url and may_see_key(target) else None
+    may_follow = may_see_key(target) if request.has_key else target.startswith("https://")
+    return target if target != url and may_follow else None
 
 
 def _wait(
@@ -238,7 +247,7 @@ def _attempt(
     number: int,
     elapsed: float,
     wait: float | None,
-    is_redirected: bool,
+    url: str,
 ) -> Attempt:
     answered = reply if isinstance(reply, Response) else None
     return Attempt(
@@ -250,10 +259,10 @@ def _attempt(
         failure=reply.reason if isinstance(reply, Failure) else None,
         elapsed_seconds=elapsed,
         request_bytes=len(request.content),
-        response_bytes=len(answered.body) if answered else 0,
+        response_bytes=len(answered.body) + answered.streamed_bytes if answered else 0,
         request_id=answered.request_id if answered else None,
         retry_in_seconds=wait,
-        is_redirected=is_redirected,
+        is_redirected=request.has_key and url != request.url,
     )
 
 

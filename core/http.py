@@ -9,35 +9,32 @@ from __future__ import annotations
 
 import logging
 import random as random_module
-import ssl
 import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self, TypeAlias
-from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import TYPE_CHECKING, Self
 
 import httpx2
 
 from core import forks
-from core.errors import ClientClosedError, ResponseError, ValidationError
+from core.addresses import address, checked_download
+from core.errors import ClientClosedError, ResponseError
 from core.exchange import Attempt, Operation, Request, Rules, Wait, exchange
 from core.rates import Gate, Rate
 from core.responses import Json, Response
 from core.retries import Failure, RetryPolicy
+from core.transports import default_transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
+    from core.addresses import Query
+    from core.downloads import Sink
     from core.exchange import Reply, Step
 
 logger = logging.getLogger(__name__)
 
-Scalar: TypeAlias = str | int | float | bool
-Query: TypeAlias = "Mapping[str, Scalar | Sequence[Scalar] | None]"
-
-_LIMITS = httpx2.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=30.0)
 _HEADERS = {"accept": "application/json", "accept-encoding": "gzip, deflate"}
 _NOT_CONNECTED = (
     httpx2.ConnectError,
@@ -201,8 +198,7 @@ class HttpClient:
             ValidationError: An id of the path is missing, blank, `.` or `..`.
             CallError: One of its kinds.
         """
-        if self._is_closed:
-            raise ClientClosedError(f"{operation.name}: the client is closed")
+        self._check_open(operation)
         request = Request(
             method=operation.method,
             url=address(self._access.base_url, operation.path, path or {}, query or {}),
@@ -216,6 +212,55 @@ class HttpClient:
         )
         rules = self._rules(operation, retries or self._retries)
         return self._perform(exchange(operation, request, rules), pause or self._clock.sleep)
+
+    def download(
+        self,
+        operation: Operation,
+        url: str,
+        sink: Sink,
+        *,
+        total_seconds: float = 3600.0,
+    ) -> Response:
+        """Fetch a foreign address without the key, straight into a file, piece by piece.
+
+        Repeated like a call; each attempt begins where the sink began.
+
+        Args:
+            operation: Names it for errors, attempts and its rate class; its path is not used.
+            url: Absolute; what is signed in it is in no log and no error.
+            sink: Where it goes.
+            total_seconds: How long one attempt may take, instead of `Timeouts.total`.
+
+        Returns:
+            The answer, a success, without its body; `streamed_bytes` were written.
+
+        Raises:
+            ValidationError: The address is not https (http only if this client's own is http).
+            CallError: One of its kinds.
+        """
+        self._check_open(operation)
+        request = Request(
+            method=operation.method,
+            url=checked_download(url, self._access.base_url),
+            headers={
+                "accept-encoding": "identity",  # what is counted and continued are file bytes
+                "user-agent": self._access.headers.get("user-agent", ""),
+                **sink.headers(),
+            },
+            content=b"",
+            sink=sink,
+        )
+        rules = self._rules(operation, self._retries)
+        steps = exchange(operation, request, rules)
+        if self._given is not None:
+            return self._perform(steps, self._clock.sleep, self._given, total_seconds)
+        # The proxy and the certificates that suit this address need not suit our own host.
+        with default_transport(request.url) as transport:
+            return self._perform(steps, self._clock.sleep, transport, total_seconds)
+
+    def _check_open(self, operation: Operation) -> None:
+        if self._is_closed:
+            raise ClientClosedError(f"{operation.name}: the client is closed")
 
     def _transport(self) -> httpx2.BaseTransport:
         if self._given is not None:
@@ -237,7 +282,11 @@ class HttpClient:
         )
 
     def _perform(
-        self, steps: Generator[Step, Reply, Response], pause: Callable[[float], object]
+        self,
+        steps: Generator[Step, Reply, Response],
+        pause: Callable[[float], object],
+        transport: httpx2.BaseTransport | None = None,
+        total_seconds: float | None = None,
     ) -> Response:
         reply: Reply = None
         while True:
@@ -250,37 +299,43 @@ class HttpClient:
                 pause(step.seconds)
                 reply = None
             else:
-                reply = self._send(step.request)
+                reply = self._send(step.request, transport, total_seconds)
 
-    def _send(self, request: Request) -> Response | Failure:
-        deadline = self._clock.monotonic() + self._timeouts.total
+    def _send(
+        self,
+        request: Request,
+        transport: httpx2.BaseTransport | None,
+        total_seconds: float | None,
+    ) -> Response | Failure:
+        deadline = self._clock.monotonic() + (total_seconds or self._timeouts.total)
         try:
-            answer = self._transport().handle_request(self._prepared(request))
+            answer = (transport or self._transport()).handle_request(self._prepared(request))
             try:
-                body = self._body(answer, deadline)
+                return self._read(answer, request.sink, deadline)
             finally:
                 answer.close()
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
             return _failure(error)
-        return Response(answer.status_code, dict(answer.headers), body)
 
-    def _body(self, answer: httpx2.Response, deadline: float) -> bytes:
-        pieces = []
+    def _read(self, answer: httpx2.Response, sink: Sink | None, deadline: float) -> Response:
+        status, headers = answer.status_code, dict(answer.headers)
+        pieces = self._pieces(answer, deadline)
+        if sink is None:
+            return Response(status, headers, b"".join(pieces))
+        if answer.is_success:
+            return Response(status, headers, b"", sink.take(status, headers, pieces))
+        return Response(status, headers, next(pieces, b""))  # a refusal's first piece says why
+
+    def _pieces(self, answer: httpx2.Response, deadline: float) -> Iterator[bytes]:
         for piece in answer.iter_bytes():
             # The read timeout begins anew with each piece; a trickle would never end.
             if self._clock.monotonic() > deadline:
                 raise httpx2.ReadTimeout("the answer took too long")
-            pieces.append(piece)
-        return b"".join(pieces)
+            yield piece
 
     def _prepared(self, request: Request) -> httpx2.Request:
         limits = self._timeouts
-        timeout = {
-            "connect": limits.connect,
-            "read": limits.read,
-            "write": limits.write,
-            "pool": limits.pool,
-        }
+        timeout = {name: getattr(limits, name) for name in ("connect", "read", "write", "pool")}
         return httpx2.Request(
             request.method,
             request.url,
@@ -317,59 +372,6 @@ def read_json(operation: Operation, response: Response) -> Json:
             operation=operation.name,
             attempts=1,
         ) from error
-
-
-def address(base_url: str, template: str, path: Mapping[str, str | int], query: Query) -> str:
-    """Fill a path and append a query; everything is percent-encoded.
-
-    Raises:
-        ValidationError: An id is missing, blank, or would change the path.
-    """
-    filled = template
-    for name in _names(template):
-        value = str(path.get(name, ""))
-        if not value.strip() or value in (".", ".."):
-            raise ValidationError("must be a non-blank id", field=name)
-        filled = filled.replace(f"{{{name}}}", _quoted(value, name))
-    pairs = [(name, _word(one, name)) for name, value in query.items() for one in _list(value)]
-    return base_url + filled + (f"?{urlencode(pairs, quote_via=quote, safe='')}" if pairs else "")
-
-
-def _names(template: str) -> list[str]:
-    return [part.partition("}")[0] for part in template.split("{")[1:]]
-
-
-def _quoted(value: str, field: str) -> str:
-    try:
-        return quote(value, safe="")
-    except UnicodeEncodeError as error:
-        raise ValidationError("holds a lone surrogate", field=field) from error
-
-
-def _list(value: Scalar | Sequence[Scalar] | None) -> Sequence[Scalar]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str | int | float) else value
-
-
-def _word(value: Scalar, field: str) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    _quoted(text, field)
-    return text
-
-
-def default_transport(base_url: str) -> httpx2.BaseTransport:
-    """Make a transport with kept connections, through the environment's proxy if it names one."""
-    parts = urlsplit(base_url)
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if proxy and proxy_bypass(parts.hostname or ""):
-        proxy = None
-    # Reading the certificates takes tens of milliseconds and a megabyte; plain http (a server on
-    # loopback) needs none, and with none a redirect to https fails instead of being trusted.
-    is_plain = parts.scheme == "http"
-    verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_plain else True
-    return httpx2.HTTPTransport(verify=verify, limits=_LIMITS, proxy=proxy)
 
 
 def _failure(error: httpx2.RequestError | httpx2.InvalidURL) -> Failure:

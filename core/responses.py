@@ -34,11 +34,13 @@ class Response:
         status: The status code.
         headers: Names in lower case; several with the same name are joined by commas.
         body: The decoded bytes; may hold personal data.
+        streamed_bytes: How many bytes went into a file instead.
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    streamed_bytes: int = 0
 
     @property
     def is_success(self) -> bool:

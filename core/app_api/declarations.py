@@ -1,0 +1,43 @@
+"""How operations are declared: the rule of what may be repeated, and the rate classes.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from core.exchange import Operation
+from core.rates import Rate
+
+# Source: https://docs.customer.io/integrations/api/app/ and, for Design Studio,
+# https://docs.customer.io/integrations/api/app/tag/design-studio-emails/previewemail/
+RATES = {
+    "default": Rate(limit=10, per_seconds=1.0),
+    "transactional": Rate(limit=3000, per_seconds=3.0),
+    "broadcast_trigger": Rate(limit=1, per_seconds=10.0),
+    "archived_message": Rate(limit=100, per_seconds=86_400.0),
+    "design_studio": Rate(limit=5, per_seconds=1.0),
+    "download": Rate(limit=10, per_seconds=1.0),
+}
+
+
+def declare(
+    name: str,
+    method: str,
+    path: str,
+    *,
+    rate: str = "default",
+    is_repeatable: bool | None = None,
+) -> Operation:
+    """Declare an operation once, beside the method that calls it.
+
+    Args:
+        name: The vendor's `operationId`.
+        method: In upper case.
+        path: With its ids in braces, as the specification spells them.
+        rate: One of `RATES`.
+        is_repeatable: Whether doing it twice does no harm. If absent, only a POST does: the
+            vendor knows no idempotency key, so a second POST sends or creates a second time.
+            A POST that only searches says True.
+    """
+    repeatable = method != "POST" if is_repeatable is None else is_repeatable
+    return Operation(name, method, path, is_repeatable=repeatable, rate=rate)

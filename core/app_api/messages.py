@@ -1,0 +1,79 @@
+"""Messages: deliveries of every campaign, newsletter and transactional message.
+
+Source: https://docs.customer.io/integrations/api/app/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from core.app_api.declarations import declare
+from core.app_api.noun import Noun
+from core.app_api.paging import Paging
+from core.app_api.types.messages import ArchivedMessageAnswer, Message, MessageAnswer, MessageQuery
+
+if TYPE_CHECKING:
+    from core.app_api.paging import Pages
+
+_LIST = declare("listMessages", "GET", "/v1/messages")
+_LIST_PAGING = Paging("start", "messages", max_limit=1_000)
+_GET = declare("getMessage", "GET", "/v1/messages/{message_id}")
+_ARCHIVED_MESSAGE = declare(
+    "getArchivedMessage",
+    "GET",
+    "/v1/messages/{message_id}/archived_message",
+    rate="archived_message",
+)
+
+
+class Messages(Noun):
+    """Deliveries of the workspace."""
+
+    def list(self, **query: Unpack[MessageQuery]) -> Pages[Message]:
+        """Walk the deliveries; a page holds 50 of them, at most 1,000.
+
+        Without `start_ts` and `end_ts` (seconds since 1970) the last six months, which is also
+        the longest window. `trigger_id` needs `campaign_id`.
+
+        Operation: listMessages
+        """
+        return self._pages(_LIST, Message, _LIST_PAGING, query=query)
+
+    def get(
+        self,
+        message_id: str,
+        *,
+        archived_message: bool | None = None,
+        associations: bool | None = None,
+        get_tracked_responses: bool | None = None,
+    ) -> MessageAnswer:
+        """Get one delivery.
+
+        Args:
+            message_id: The `delivery_id` of webhooks.
+            archived_message: Whether what was sent comes along.
+            associations: Whether what it belongs to comes along.
+            get_tracked_responses: Whether tracked responses come along.
+
+        Operation: getMessage
+        """
+        return self._call(
+            _GET,
+            MessageAnswer,
+            path={"message_id": message_id},
+            query={
+                "archived_message": archived_message,
+                "associations": associations,
+                "get_tracked_responses": get_tracked_responses,
+            },
+        )
+
+    def archived_message(self, message_id: str) -> ArchivedMessageAnswer:
+        """Get what was sent, as it was rendered; the vendor allows 100 calls a day.
+
+        Raises:
+            ThrottledError: This client has made 100 calls within the last 24 hours.
+
+        Operation: getArchivedMessage
+        """
+        return self._call(_ARCHIVED_MESSAGE, ArchivedMessageAnswer, path={"message_id": message_id})

@@ -1,0 +1,96 @@
+"""Segments: groups of people, kept by rules or by hand.
+
+Who is in a manual segment is changed through the Data Pipelines API, not here.
+Source: https://docs.customer.io/integrations/api/app/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.app_api.declarations import declare
+from core.app_api.noun import Noun
+from core.app_api.paging import Paging
+from core.app_api.types.people import Identifiers
+from core.app_api.types.segments import (
+    CountAnswer,
+    NewSegment,
+    SegmentAnswer,
+    SegmentsAnswer,
+    UsedByAnswer,
+)
+
+if TYPE_CHECKING:
+    from core.app_api.paging import Pages
+
+_LIST = declare("listSegments", "GET", "/v1/segments")
+_GET = declare("getSegment", "GET", "/v1/segments/{segment_id}")
+_CREATE = declare("createManSegment", "POST", "/v1/segments")
+_DELETE = declare("deleteManSegment", "DELETE", "/v1/segments/{segment_id}")
+_USED_BY = declare("getSegmentDependencies", "GET", "/v1/segments/{segment_id}/used_by")
+_CUSTOMER_COUNT = declare("getSegmentCount", "GET", "/v1/segments/{segment_id}/customer_count")
+_MEMBERSHIP = declare("getSegmentMembership", "GET", "/v1/segments/{segment_id}/membership")
+_MEMBERSHIP_PAGING = Paging("start", "identifiers", max_limit=30_000)
+
+
+class Segments(Noun):
+    """Segments of the workspace."""
+
+    def list(self) -> SegmentsAnswer:
+        """List all segments, in one answer.
+
+        Operation: listSegments
+        """
+        return self._call(_LIST, SegmentsAnswer)
+
+    def get(self, segment_id: int) -> SegmentAnswer:
+        """Get one segment.
+
+        Operation: getSegment
+        """
+        return self._call(_GET, SegmentAnswer, path={"segment_id": segment_id})
+
+    def create(self, body: NewSegment) -> SegmentAnswer:
+        """Create a manual segment, with nobody in it.
+
+        Operation: createManSegment
+        """
+        return self._call(_CREATE, SegmentAnswer, body=body)
+
+    def delete(self, segment_id: int) -> None:
+        """Delete a manual segment.
+
+        Operation: deleteManSegment
+        """
+        self._done(_DELETE, path={"segment_id": segment_id})
+
+    def used_by(self, segment_id: int) -> UsedByAnswer:
+        """Name the campaigns and newsletters that use a segment, by their ids.
+
+        Operation: getSegmentDependencies
+        """
+        return self._call(_USED_BY, UsedByAnswer, path={"segment_id": segment_id})
+
+    def customer_count(self, segment_id: int) -> CountAnswer:
+        """Count the people in a segment.
+
+        Operation: getSegmentCount
+        """
+        return self._call(_CUSTOMER_COUNT, CountAnswer, path={"segment_id": segment_id})
+
+    def membership(
+        self, segment_id: int, *, start: str | None = None, limit: int | None = None
+    ) -> Pages[Identifiers]:
+        """Walk the people in a segment; a page holds 1,000 of them, at most 30,000.
+
+        The plain `ids` stand beside the identifiers in the `body` of each page.
+
+        Operation: getSegmentMembership
+        """
+        return self._pages(
+            _MEMBERSHIP,
+            Identifiers,
+            _MEMBERSHIP_PAGING,
+            path={"segment_id": segment_id},
+            query={"start": start, "limit": limit},
+        )

@@ -1,0 +1,99 @@
+"""Bodies and answers of `core.app_api.messages`."""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+from core.app_api.types.people import Identifiers
+from core.responses import Json
+
+
+class MessageQuery(TypedDict, total=False):
+    """What `messages.list` can be asked for."""
+
+    start: str
+    limit: int
+    type: Literal["email", "webhook", "twilio", "slack", "push", "in_app"]
+    metric: Literal[
+        "attempted",
+        "sent",
+        "delivered",
+        "opened",
+        "clicked",
+        "converted",
+        "bounced",
+        "spammed",
+        "unsubscribed",
+        "dropped",
+        "failed",
+        "undeliverable",
+    ]
+    drafts: bool
+    campaign_id: int
+    newsletter_id: int
+    action_id: int
+    start_ts: int
+    end_ts: int
+    transactional_id: int
+    trigger_id: int
+    template_id: int
+    content_id: int
+    associations: bool
+    get_tracked_responses: bool
+
+
+class Message(TypedDict, total=False):
+    """A delivery; `metrics` holds the second at which each metric was reached."""
+
+    id: str
+    deduplicate_id: str
+    message_template_id: int
+    customer_id: str
+    customer_identifiers: Identifiers
+    recipient: str
+    subject: str
+    metrics: dict[str, int]
+    created: int
+    failure_message: str
+    campaign_id: int
+    action_id: int
+    parent_action_id: int
+    newsletter_id: int
+    content_id: int
+    broadcast_id: int
+    trigger_event_id: str
+    type: str
+    forgotten: bool
+
+
+class MessageAnswer(TypedDict, total=False):
+    """One delivery."""
+
+    message: Message
+
+
+ArchivedMessage = TypedDict(
+    "ArchivedMessage",
+    {
+        "id": str,
+        "body": str,
+        "from": str,
+        "reply_to": str,
+        "recipient": str,
+        "subject": str,
+        "bcc": str,
+        "fake_bcc": bool,
+        "preheader_text": str,
+        "url": str,
+        "request_method": str,
+        "headers": dict[str, Json],
+        "forgotten": bool,
+    },
+    total=False,
+)
+
+
+class ArchivedMessageAnswer(TypedDict, total=False):
+    """What was sent."""
+
+    archived_message: ArchivedMessage

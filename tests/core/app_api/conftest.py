@@ -1,0 +1,40 @@
+"""What the tests of the App API client share: clients, and a double that knows the inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from app_double import AppDouble
+from still_time import StillTime
+from vendor_server import VendorServer
+
+from core.app_api import AppClient
+
+
+@pytest.fixture
+def double(vendor: VendorServer) -> AppDouble:
+    """The script of `vendor`: holds every call against the inventory."""
+    vendor.script = made = AppDouble()
+    return made
+
+
+@pytest.fixture
+def make_app(vendor: VendorServer, time: StillTime) -> Iterator[Callable[..., AppClient]]:
+    """Make clients of `vendor` in `time`, closed at the end: `make_app(**options)`."""
+    clients: list[AppClient] = []
+
+    def client(api_key: str = "app_key", **options: Any) -> AppClient:
+        clients.append(AppClient(api_key, **{"base_url": vendor.url} | time.arguments() | options))
+        return clients[-1]
+
+    yield client
+    for made in clients:
+        made.close()
+
+
+@pytest.fixture
+def app(make_app: Callable[..., AppClient]) -> AppClient:
+    """A client of `vendor`."""
+    return make_app()
