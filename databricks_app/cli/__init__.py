@@ -13,6 +13,7 @@ _COMMANDS = {
     "serve": "Receive webhooks and load them into the tables.",
     "send": "Sign and post one event.",
     "simulate": "Send signed traffic as Customer.io would.",
+    "simulator": "Run a Customer.io on this machine: APIs and sender.",
     "query": "Ask the local tables in Databricks SQL.",
     "tables": "List the local tables and views.",
     "replay": "Read stored events again, with the code of today.",

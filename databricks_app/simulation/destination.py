@@ -6,7 +6,7 @@ Reads nothing by itself: the variables come from `settings.environment`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from databricks_app.errors import SettingsError
@@ -33,8 +33,8 @@ class Destination:
         return f"{'https' if self.is_tls else 'http'}://{host}:{self.port}{self.path}"
 
 
-def parse(url: str) -> Destination:
-    """Take a URL apart; without a path it means the receiver's own.
+def exactly(url: str) -> Destination:
+    """Take a URL apart; without a path it means the root.
 
     Raises:
         SettingsError: It is not an absolute http or https URL.
@@ -49,9 +49,20 @@ def parse(url: str) -> Destination:
     if parts.username is not None or not f"{parts.path}{parts.query}".isascii():
         raise SettingsError("the URL must hold neither a user name nor characters beyond ASCII")
     is_tls = parts.scheme == "https"
-    path = PATH if parts.path in {"", "/"} else parts.path
     query = f"?{parts.query}" if parts.query else ""
-    return Destination(is_tls, parts.hostname, port or (443 if is_tls else 80), path + query)
+    path = (parts.path or "/") + query
+    return Destination(is_tls, parts.hostname, port or (443 if is_tls else 80), path)
+
+
+def parse(url: str) -> Destination:
+    """Take a URL apart; without a path it means the receiver's own.
+
+    Raises:
+        SettingsError: It is not an absolute http or https URL.
+    """
+    found = exactly(url)
+    path, mark, query = found.path.partition("?")
+    return replace(found, path=f"{PATH}{mark}{query}") if path == "/" else found
 
 
 def local(variables: Mapping[str, str]) -> Destination:

@@ -167,6 +167,24 @@ def make_event(
     return event
 
 
+def recipient(delivery: Delivery) -> str:
+    """Where a message goes to, as its events say it."""
+    message, person = delivery.message, delivery.person
+    if message is not None and message.to is not None:
+        return message.to
+    if delivery.channel in {"sms", "whatsapp"}:
+        return person.phone
+    return person.id or person.email if delivery.channel == "in_app" else person.email
+
+
+def without_content(event: Event) -> Event:
+    """The same event as a webhook gets it that takes no content: equal if it carries none."""
+    data = event["data"]
+    if _CONTENT.isdisjoint(data):
+        return event
+    return {**event, "data": {name: data[name] for name in data if name not in _CONTENT}}
+
+
 _Value = Callable[[Delivery, Random], object]
 
 
@@ -241,15 +259,6 @@ def _devices(names: tuple[str, ...], metric: str) -> _Value:
     return devices
 
 
-def _recipient(delivery: Delivery, _: Random) -> str:
-    message, person = delivery.message, delivery.person
-    if message is not None and message.to is not None:
-        return message.to
-    if delivery.channel in {"sms", "whatsapp"}:
-        return person.phone
-    return person.id or person.email if delivery.channel == "in_app" else person.email
-
-
 def _source_id(delivery: Delivery, _: Random) -> int | str | None:
     return delivery.source_id
 
@@ -283,7 +292,7 @@ _VALUES: dict[str, _Value] = {
     "trigger_id": lambda delivery, _: delivery.trigger_id,
     "trigger_event_id": lambda delivery, _: delivery.trigger_event_id,
     "subject": lambda delivery, _: delivery.message and delivery.message.subject,
-    "recipient": _recipient,
+    "recipient": lambda delivery, _: recipient(delivery),
     "content": lambda delivery, random: wording.content(
         delivery.channel or "", delivery.message.subject if delivery.message else "", random
     ),

@@ -8,6 +8,7 @@ Metrics that a channel does not report are left out by asking `databricks_app.fa
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from math import log
 from random import Random
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 from databricks_app import facts
 from databricks_app.simulation import workspace
-from databricks_app.simulation.events import Delivery
+from databricks_app.simulation.events import Delivery, Event, make_event
 from databricks_app.simulation.workspace import Message
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
@@ -23,6 +24,7 @@ _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 # Before a message leaves: (what ends its life, share of deliveries).
 _NEVER_SENT = (("dropped", 0.012), ("undeliverable", 0.005), ("failed", 0.003), ("drafted", 0.002))
 _REPLY_SHARE = 0.06
+_CHANNEL_NAMES = ("object_type", "object_type_type", "delivery_type")
 _PATHS: dict[str, tuple[str, ...]] = {
     "delivered": ("sent",),
     "opened": ("sent", "delivered"),
@@ -80,6 +82,32 @@ def path_to(object_type: str, metric: str) -> list[Step]:
     before = _PATHS.get(metric, ()) if object_type != "customer" else ()
     path = [step for step in before if step in metrics(object_type)]
     return [Step(2.0 * place, name, object_type) for place, name in enumerate((*path, metric))]
+
+
+def event_of(
+    delivery: Delivery, step: Step, *, at: datetime, random: Random, with_content: bool
+) -> Event:
+    """Make the event of a step of a delivery's life.
+
+    A customer event is reported under the channel that caused it; changed preferences state the
+    channel once, under one of the three names that were seen for it.
+    """
+    event = make_event(
+        step.object_type,
+        step.metric,
+        random=random,
+        at=at,
+        delivery=delivery,
+        own=step.own,
+        reported_as=delivery.channel if step.object_type == "customer" else None,
+        with_content=with_content,
+    )
+    if "delivery_type" in event:
+        kept = random.choice(_CHANNEL_NAMES)
+        for name in _CHANNEL_NAMES:
+            if name != kept:
+                del event[name]
+    return event
 
 
 def _in_order(steps: list[Step]) -> list[Step]:

@@ -15,8 +15,8 @@ from itertools import accumulate
 from random import Random
 
 from databricks_app import facts
-from databricks_app.simulation.events import Delivery, Event, make_delivery, make_event
-from databricks_app.simulation.lives import Step, live, path_to
+from databricks_app.simulation.events import Delivery, Event, make_delivery
+from databricks_app.simulation.lives import Step, event_of, live, path_to
 from databricks_app.simulation.workspace import SOURCES, Person, Source, make_person
 
 _HOUR, _DAY = 3600, 86400
@@ -212,28 +212,13 @@ class _Stream:
             yield pending
 
     def _make(self, at: float, due: _Due) -> Event:
-        delivery, step = due.delivery, due.step
-        event = make_event(
-            step.object_type,
-            step.metric,
-            random=self._random,
+        return event_of(
+            due.delivery,
+            due.step,
             at=datetime.fromtimestamp(at, UTC),
-            delivery=delivery,
-            own=step.own,
-            reported_as=delivery.channel if step.object_type == "customer" else None,
+            random=self._random,
             with_content=self._wanted.with_content,
         )
-        if "delivery_type" in event:
-            self._spell_channel_once(event)
-        return event
-
-    def _spell_channel_once(self, event: Event) -> None:
-        """Keep one of the three names under which changed preferences may state the channel."""
-        names = ("object_type", "object_type_type", "delivery_type")
-        kept = self._random.choice(names)
-        for name in names:
-            if name != kept:
-                del event[name]
 
 
 class _Rhythm:

@@ -1,0 +1,136 @@
+"""`ciolake simulator`: run a Customer.io on this machine."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from ipaddress import ip_address
+from types import FrameType
+
+import click
+
+from databricks_app.errors import SettingsError
+from databricks_app.simulator.schedule import Rules
+from databricks_app.simulator.simulator import Simulator
+from databricks_app.simulator.workspace import WORKSPACE_ID, Options
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8200,
+    show_default=True,
+    help="Port to listen at; 0: any free one.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Make the same people, keys and chances again.",
+)
+@click.option(
+    "--people",
+    type=click.IntRange(0, 100_000),
+    default=100,
+    show_default=True,
+    help="People who are there from the start.",
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(0, 100_000),
+    default=1.0,
+    show_default=True,
+    help="Seconds of its clock to each of this machine's; 0: it moves only when told to.",
+)
+@click.option(
+    "--messages",
+    type=click.FloatRange(0, 1_000_000),
+    default=0.0,
+    show_default=True,
+    metavar="PER_HOUR",
+    help="Messages that campaigns send by themselves, an hour of its clock.",
+)
+@click.option(
+    "--same-timestamp",
+    is_flag=True,
+    help="Do not sign repeated webhook calls anew: their timestamps age.",
+)
+@click.option("--no-rate-limits", is_flag=True, help="Refuse no call for coming too fast.")
+def simulator(
+    *,
+    host: str,
+    port: int,
+    seed: int,
+    people: int,
+    speed: float,
+    messages: float,
+    same_timestamp: bool,
+    no_rate_limits: bool,
+) -> None:
+    """Run a Customer.io on this machine: both APIs, and a sender of reporting webhooks.
+
+    Everything is kept in memory. Whoever reaches the port may use it, so it belongs on loopback.
+    SIGTERM and Ctrl-C end it.
+    """
+    options = Options(
+        seed=seed,
+        people=people,
+        rules=Rules(re_sign=not same_timestamp),
+        messages_per_hour=messages,
+        has_rate_limits=not no_rate_limits,
+    )
+    try:
+        running = Simulator(options, host=host, port=port, speed=speed)
+    except OSError as error:
+        raise SettingsError(f"cannot listen at {host}:{port} ({error.strerror})") from error
+    stopped = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    with running:
+        _announce(running)
+        _warn(host)
+        stopped.wait()
+    click.echo("Stopped.")
+
+
+def _announce(running: Simulator) -> None:
+    """Say where it is, what opens it, and how to point the others at it."""
+    keys, url = running.workspace.keys, running.url
+    click.echo(
+        f"Customer.io at  {url}  (base_url of both clients)\n"
+        f"App API key     {keys.app}\n"
+        f"Write key       {keys.pipelines}  (Pipelines API)\n"
+        f"Private key     {keys.private}  (both)\n"
+        f"Service account {keys.service_account}  (sends; X-Workspace-Id: {WORKSPACE_ID})\n"
+        f"Its own page    {url}/simulator/state\n"
+        "\n"
+        "Create a webhook, and give its signing key to the receiver:\n"
+        f"  curl -s {url}/v1/reporting_webhooks -H 'Authorization: Bearer {keys.app}' \\\n"
+        '    -d \'{"name": "lake", "endpoint": "http://127.0.0.1:8000/api/webhooks/customerio", '
+        '"events": ["email_sent", "email_opened"]}\'\n'
+        f"  curl -s {url}/simulator/webhooks/1/signing_key\n"
+        "  CIO_WEBHOOK_SIGNING_KEYS=... .venv/bin/ciolake serve\n"
+        "Send a message, and let a day pass:\n"
+        f"  curl -s {url}/v1/send/email -H 'Authorization: Bearer {keys.app}' \\\n"
+        '    -d \'{"transactional_message_id": 401, "to": "ada@example.com", '
+        '"identifiers": {"id": "1"}}\'\n'
+        f"  curl -s {url}/simulator/clock -d '{{\"advance_seconds\": 86400}}'"
+    )
+    sys.stdout.flush()
+
+
+def _warn(host: str) -> None:
+    try:
+        is_loopback = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        click.echo("Warning: others can reach this address, and /simulator needs no key.", err=True)

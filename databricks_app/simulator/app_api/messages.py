@@ -1,0 +1,117 @@
+"""Messages that were sent, with what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from databricks_app.simulation.events import recipient
+from databricks_app.simulator.office import Sent
+from databricks_app.simulator.routing import Json, Refused, Request, Routes, page
+from databricks_app.simulator.workspace import Workspace
+
+routes = Routes()
+_TYPES = frozenset({"email", "webhook", "twilio", "slack", "push", "in_app", "whatsapp"})
+_METRICS = frozenset(
+    (
+        *("attempted", "sent", "delivered", "opened", "clicked", "converted", "bounced"),
+        *("spammed", "unsubscribed", "dropped", "failed", "undeliverable"),
+    )
+)
+_WINDOW_SECONDS = 183 * 86400
+_IDS = ("campaign_id", "newsletter_id", "action_id")
+
+
+@routes("listMessages", "GET", "/v1/messages")
+def list_(workspace: Workspace, request: Request) -> Json:
+    """Messages of the last six months, newest first, in pages."""
+    query = request.query
+    if query.get("type", "email") not in _TYPES:
+        raise Refused(400, "type is not known")
+    if query.get("metric", "sent") not in _METRICS:
+        raise Refused(400, "metric is not known")
+    return listed(workspace, request, lambda sent: _fits(sent, request))
+
+
+@routes("getMessage", "GET", "/v1/messages/{message_id}")
+def get(workspace: Workspace, request: Request) -> Json:
+    """One of them."""
+    return {"message": shown(_sent(workspace, request))}
+
+
+@routes("getArchivedMessage", "GET", "/v1/messages/{message_id}/archived_message", rate="archive")
+def archived_message(workspace: Workspace, request: Request) -> Json:
+    """The content of one that brought its own."""
+    sent = _sent(workspace, request)
+    if sent.content is None:
+        raise Refused(404, "not found")
+    row = shown(sent)
+    archived = {name: row[name] for name in ("id", "recipient", "subject", "forgotten")}
+    return {"archived_message": archived | {"body": sent.content}}
+
+
+def listed(workspace: Workspace, request: Request, wanted: Callable[[Sent], bool]) -> Json:
+    """A page of the messages that are wanted, newest first.
+
+    Raises:
+        Refused: 400, the query cannot be read.
+    """
+    first = request.number("start_ts", int(workspace.clock.now()) - _WINDOW_SECONDS, 1 << 40)
+    last = request.number("end_ts", 1 << 40, 1 << 40)
+    every = reversed(workspace.office.sent.values())
+    found = [sent for sent in every if first <= sent.created_at <= last and wanted(sent)]
+    items, then = page(found, request, 50, 1000)
+    return {"messages": [shown(sent) for sent in items], "next": then}
+
+
+def shown(sent: Sent) -> Json:
+    """A message as the App API shows it."""
+    delivery = sent.delivery
+    person, message = delivery.person, delivery.message
+    row: Json = {
+        "id": sent.id,
+        "deduplicate_id": f"{sent.id}:{sent.created_at}",
+        "type": type_of(sent),
+        "customer_id": person.id or "",
+        "customer_identifiers": {
+            "id": person.id,
+            "email": person.email or None,
+            "cio_id": person.cio_id,
+        },
+        "recipient": sent.recipient or recipient(delivery),
+        "subject": message.subject if message else "",
+        "metrics": dict(sent.metrics),
+        "created": sent.created_at,
+        "failure_message": sent.failure_message,
+        "content_id": delivery.content_id,
+        "action_id": delivery.action_id,
+        "trigger_event_id": delivery.trigger_event_id,
+        "message_template_id": sent.template_id,
+        "forgotten": False,
+    }
+    for origin in ("campaign", "newsletter", "broadcast"):
+        row[f"{origin}_id"] = delivery.source_id if delivery.origin == origin else None
+    return row
+
+
+def type_of(sent: Sent) -> str:
+    """The channel by the App API's older name."""
+    channel = str(sent.delivery.channel)
+    return "twilio" if channel == "sms" else channel
+
+
+def _sent(workspace: Workspace, request: Request) -> Sent:
+    sent = workspace.office.sent.get(request.values["message_id"])
+    if sent is None:
+        raise Refused(404, "not found")
+    return sent
+
+
+def _fits(sent: Sent, request: Request) -> bool:
+    query, row = request.query, shown(sent)
+    is_draft = "drafted" in sent.metrics and "sent" not in sent.metrics
+    return (
+        query.get("type", row["type"]) == row["type"]
+        and ("metric" not in query or query["metric"] in sent.metrics)
+        and is_draft == (query.get("drafts") == "true")
+        and all(query[name] == str(row[name]) for name in _IDS if name in query)
+    )

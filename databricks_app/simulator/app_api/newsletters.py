@@ -1,0 +1,46 @@
+"""Newsletters: which there are."""
+
+from __future__ import annotations
+
+from databricks_app.simulation.workspace import SOURCES
+from databricks_app.simulator.app_api.campaigns import CREATED
+from databricks_app.simulator.routing import Json, Refused, Request, Routes, page
+from databricks_app.simulator.workspace import Workspace
+
+routes = Routes()
+_NEWSLETTERS = {
+    int(source.id): {
+        "id": source.id,
+        "deduplicate_id": f"{source.id}:{CREATED}",
+        "name": source.messages[0].subject,
+        "type": source.messages[0].channel,
+        "created": CREATED,
+        "updated": CREATED,
+        "sent_at": None,
+        "content_ids": [],
+        "recipient_segment_ids": [1],
+        "subscription_topic_id": None,
+        "tags": None,
+    }
+    for source in SOURCES
+    if source.origin == "newsletter"
+}
+
+
+@routes("listNewsletters", "GET", "/v1/newsletters")
+def list_(_workspace: Workspace, request: Request) -> Json:
+    """All of them, in pages."""
+    found = list(_NEWSLETTERS.values())
+    if request.query.get("sort") == "desc":
+        found.reverse()
+    items, then = page(found, request, 50, 1000)
+    return {"newsletters": items, "next": then}
+
+
+@routes("getNewsletters", "GET", "/v1/newsletters/{newsletter_id}")
+def get(_workspace: Workspace, request: Request) -> Json:
+    """One of them."""
+    found = _NEWSLETTERS.get(request.id("newsletter_id"))
+    if found is None:
+        raise Refused(404, "not found")
+    return {"newsletter": found}

@@ -1,0 +1,89 @@
+"""Segments: listed, created, counted."""
+
+from __future__ import annotations
+
+from databricks_app.simulator.app_api.customers import named_page
+from databricks_app.simulator.routing import Json, Refused, Reply, Request, Routes
+from databricks_app.simulator.segments import Segment
+from databricks_app.simulator.workspace import Workspace
+
+routes = Routes()
+_PATH = "/v1/segments/{segment_id}"
+
+
+@routes("createManSegment", "POST", "/v1/segments")
+def create(workspace: Workspace, request: Request) -> Json:
+    """Make an empty manual segment."""
+    given = request.json().get("segment")
+    fields: Json = given if isinstance(given, dict) else {}
+    name = fields.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise Refused(400, "segment.name is required")
+    return {"segment": _shown(workspace.segments.add(name, str(fields.get("description", ""))))}
+
+
+@routes("listSegments", "GET", "/v1/segments")
+def list_(workspace: Workspace, _request: Request) -> Json:
+    """All of them."""
+    return {"segments": [_shown(one) for one in workspace.segments.all.values()]}
+
+
+@routes("getSegment", "GET", _PATH)
+def get(workspace: Workspace, request: Request) -> Json:
+    """One of them."""
+    return {"segment": _shown(segment_of(workspace, request))}
+
+
+@routes("deleteManSegment", "DELETE", _PATH)
+def delete(workspace: Workspace, request: Request) -> Reply:
+    """Delete a manual one; those that a filter makes are not found here."""
+    segment = segment_of(workspace, request)
+    if segment.test is not None:
+        raise Refused(404, "not found")
+    del workspace.segments.all[segment.id]
+    return Reply(204)
+
+
+@routes("getSegmentDependencies", "GET", f"{_PATH}/used_by")
+def used_by(workspace: Workspace, request: Request) -> Json:
+    """What uses it: nothing, here."""
+    segment_of(workspace, request)
+    return {"used_by": {"campaigns": [], "sent_newsletters": [], "draft_newsletters": []}}
+
+
+@routes("getSegmentCount", "GET", f"{_PATH}/customer_count")
+def customer_count(workspace: Workspace, request: Request) -> Json:
+    """How many people are in it."""
+    return {"count": len(workspace.segments.members(segment_of(workspace, request)))}
+
+
+@routes("getSegmentMembership", "GET", f"{_PATH}/membership")
+def membership(workspace: Workspace, request: Request) -> Json:
+    """Who is in it, in pages."""
+    members = workspace.segments.members(segment_of(workspace, request))
+    return named_page(members, request, 1000, 30_000)
+
+
+def segment_of(workspace: Workspace, request: Request) -> Segment:
+    """The segment that the path names.
+
+    Raises:
+        Refused: 404, there is none.
+    """
+    segment = workspace.segments.all.get(request.id("segment_id"))
+    if segment is None:
+        raise Refused(404, "not found")
+    return segment
+
+
+def _shown(segment: Segment) -> Json:
+    return {
+        "id": segment.id,
+        "deduplicate_id": f"{segment.id}:1700000000",
+        "name": segment.name,
+        "description": segment.description,
+        "state": "finished",
+        "progress": None,
+        "type": "manual" if segment.test is None else "dynamic",
+        "tags": None,
+    }

@@ -1,0 +1,55 @@
+"""Transactional messages: which there are, and what was sent by them."""
+
+from __future__ import annotations
+
+from databricks_app.simulator.app_api.messages import listed
+from databricks_app.simulator.routing import Json, Refused, Request, Routes
+from databricks_app.simulator.templates import TEMPLATES, Template
+from databricks_app.simulator.workspace import Workspace
+
+routes = Routes()
+_PATH = "/v1/transactional/{transactional_id}"
+_CREATED = 1_700_000_000
+
+
+@routes("listTransactional", "GET", "/v1/transactional")
+def list_(_workspace: Workspace, _request: Request) -> Json:
+    """All of them."""
+    return {"messages": [_shown(template) for template in TEMPLATES]}
+
+
+@routes("getTransactional", "GET", _PATH)
+def get(_workspace: Workspace, request: Request) -> Json:
+    """One of them."""
+    return {"message": _shown(_template(request))}
+
+
+@routes("transactionalMessages", "GET", f"{_PATH}/messages")
+def messages(workspace: Workspace, request: Request) -> Json:
+    """What was sent by one of them, newest first, in pages."""
+    number = _template(request).id
+    return listed(workspace, request, lambda sent: sent.template_id == number)
+
+
+def _template(request: Request) -> Template:
+    number = request.id("transactional_id")
+    found = next((template for template in TEMPLATES if template.id == number), None)
+    if found is None:
+        raise Refused(404, "not found")
+    return found
+
+
+def _shown(template: Template) -> Json:
+    return {
+        "id": template.id,
+        "name": template.name,
+        "trigger_name": template.trigger_name,
+        "description": f"Sent by {template.channel}",
+        "send_to_unsubscribed": True,
+        "link_tracking": True,
+        "open_tracking": True,
+        "hide_message_body": False,
+        "queue_drafts": False,
+        "created_at": _CREATED,
+        "updated_at": _CREATED,
+    }

@@ -1,0 +1,207 @@
+"""What the vendor has not: time, faults, signing keys, and what was sent, under `/simulator`.
+
+No key opens it: whoever reaches the socket may use it, so it belongs on loopback. Unlike the other
+handlers these take the workspace's lock by themselves, as some of them let time pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from databricks_app.simulator import pipelines
+from databricks_app.simulator.app_api.reporting_webhooks import feed_of, shown
+from databricks_app.simulator.app_api.segments import segment_of
+from databricks_app.simulator.faults import Fault
+from databricks_app.simulator.feeds import Feed
+from databricks_app.simulator.routing import Json, Refused, Reply, Request, Routes
+from databricks_app.simulator.workspace import CHANNELS, Workspace
+
+if TYPE_CHECKING:
+    from databricks_app.simulator.driver import Driver
+
+_WEBHOOK = "/simulator/webhooks/{webhook_id}"
+_MOST_SECONDS = 366 * 86400.0
+
+
+def routes(driver: Driver) -> Routes:
+    """The routes; those that let time pass or post are bound to the driver."""
+    table = Routes("simulator", rate=None)
+    table("simulator.state", "GET", "/simulator/state")(state)
+    table("simulator.seed", "POST", "/simulator/state")(seed)
+    table("simulator.clock", "GET", "/simulator/clock")(clock)
+    table("simulator.set_clock", "POST", "/simulator/clock")(partial(set_clock, driver))
+    table("simulator.faults", "GET", "/simulator/faults")(faults)
+    table("simulator.add_fault", "POST", "/simulator/faults")(add_fault)
+    table("simulator.clear_faults", "DELETE", "/simulator/faults")(clear_faults)
+    table("simulator.webhooks", "GET", "/simulator/webhooks")(webhooks)
+    table("simulator.signing_key", "GET", f"{_WEBHOOK}/signing_key")(signing_key)
+    table("simulator.test", "POST", f"{_WEBHOOK}/test")(partial(test, driver))
+    table("simulator.deliveries", "GET", "/simulator/deliveries")(deliveries)
+    table("simulator.event", "POST", "/simulator/events")(event)
+    table("simulator.members", "PUT", "/simulator/segments/{segment_id}/members")(members)
+    return table
+
+
+def state(workspace: Workspace, _request: Request) -> Json:
+    """How much there is of everything."""
+    with workspace.lock:
+        return {
+            "now": workspace.clock.now(),
+            "speed": workspace.clock.speed,
+            "seed": workspace.options.seed,
+            "people": len(workspace.people),
+            "suppressed": sorted(workspace.people.suppressed),
+            "messages": len(workspace.office.sent),
+            "events": workspace.office.reports,
+            "to_come": len(workspace.agenda),
+            "disabled_channels": sorted(workspace.disabled_channels),
+            "dropped": list(workspace.dropped),
+            "webhooks": [_feed(feed) for feed in workspace.feeds.all()],
+        }
+
+
+def seed(workspace: Workspace, request: Request) -> Json:
+    """Put people in, and switch channels off or on."""
+    body = request.json()
+    with workspace.lock:
+        for person in _list(body, "people"):
+            fields = person if isinstance(person, dict) else {}
+            attributes = fields.get("attributes", {})
+            if not fields.get("id") or not isinstance(attributes, dict):
+                raise Refused(400, "each of people needs an id, and may have attributes")
+            profile = workspace.people.claim(str(fields["id"]), attributes.get("email"))
+            pipelines.put(workspace, profile, attributes)
+        channels = _list(body, "disabled_channels")
+        if "disabled_channels" in body:
+            if any(one not in CHANNELS for one in channels):
+                raise Refused(400, f"channels are {', '.join(CHANNELS)}")
+            workspace.disabled_channels = set(channels)
+    return state(workspace, request)
+
+
+def clock(workspace: Workspace, _request: Request) -> Json:
+    """What the clock says."""
+    return {"now": workspace.clock.now(), "speed": workspace.clock.speed}
+
+
+def set_clock(driver: Driver, workspace: Workspace, request: Request) -> Json:
+    """Change the speed, then let time pass at once; answers when all of it has happened."""
+    body = request.json()
+    speed, seconds = _seconds(body, "speed"), _seconds(body, "advance_seconds")
+    if speed is not None:
+        workspace.clock.set_speed(speed)
+    if seconds is not None:
+        driver.advance(seconds)
+    return clock(workspace, request)
+
+
+def faults(workspace: Workspace, _request: Request) -> Json:
+    """The instructions in force."""
+    with workspace.lock:
+        return {"faults": [asdict(fault) for fault in workspace.faults.all]}
+
+
+def add_fault(workspace: Workspace, request: Request) -> Json:
+    """Let the next calls of an operation fail; see `Fault` for the fields."""
+    fault = Fault.from_json(request.json())
+    with workspace.lock:
+        workspace.faults.add(fault)
+    return faults(workspace, request)
+
+
+def clear_faults(workspace: Workspace, _request: Request) -> Reply:
+    """Let all calls be answered as usual again."""
+    with workspace.lock:
+        workspace.faults.all.clear()
+    return Reply(204)
+
+
+def webhooks(workspace: Workspace, _request: Request) -> Json:
+    """Every webhook with its queue."""
+    with workspace.lock:
+        return {"webhooks": [_feed(feed) for feed in workspace.feeds.all()]}
+
+
+def signing_key(workspace: Workspace, request: Request) -> Json:
+    """The signing key, as the vendor shows it on a page only."""
+    with workspace.lock:
+        return {"signing_key": feed_of(workspace, request).key_text}
+
+
+def test(driver: Driver, workspace: Workspace, request: Request) -> Json:
+    """Press the Send Test button; says what came of it."""
+    with workspace.lock:
+        feed = feed_of(workspace, request)
+    return {"outcome": driver.test(feed)}
+
+
+def deliveries(workspace: Workspace, request: Request) -> Json:
+    """The newest calls of webhooks, oldest first."""
+    limit = request.number("limit", 100, 10_000)
+    wanted = request.query.get("webhook_id")
+    with workspace.lock:
+        found = [
+            asdict(attempt)
+            for attempt in workspace.feeds.attempts
+            if wanted in {None, str(attempt.webhook_id)}
+        ]
+    return {"deliveries": found[-limit:] if limit else []}
+
+
+def event(workspace: Workspace, request: Request) -> Json:
+    """Report made-up events of a kind; says at how many webhooks each was queued."""
+    body = request.json()
+    count = body.get("count", 1)
+    if not isinstance(count, int) or not 1 <= count <= 10_000:
+        raise Refused(400, "count must be from 1 to 10,000")
+    kind = str(body.get("object_type")), str(body.get("metric"))
+    with workspace.lock:
+        now = workspace.clock.now()
+        try:
+            taken = [workspace.office.announce_kind(*kind, now) for _ in range(count)]
+        except KeyError as error:
+            raise Refused(400, "no event is called so") from error
+    return {"queued_at_webhooks": taken[0]}
+
+
+def members(workspace: Workspace, request: Request) -> Json:
+    """Say who is in a manual segment."""
+    ids = _list(request.json(), "ids")
+    with workspace.lock:
+        segment = segment_of(workspace, request)
+        if segment.test is not None:
+            raise Refused(400, "a filter makes this segment")
+        found = [workspace.people.find(str(one)) for one in ids]
+        segment.members = {one.cio_id: None for one in found if one is not None}
+        return {"count": len(segment.members)}
+
+
+def _feed(feed: Feed) -> Json:
+    trial = feed.trial
+    return shown(feed.webhook) | {
+        "fingerprint": feed.key.fingerprint,
+        "queued": len(feed.queue),
+        "next_at": feed.due_at,
+        "failures": trial.failures if trial else 0,
+        "failing_since": trial.first_at if trial else None,
+    }
+
+
+def _list(body: Json, name: str) -> list[Any]:
+    value = body.get(name, [])
+    if not isinstance(value, list):
+        raise Refused(400, f"{name} must be a list")
+    return value
+
+
+def _seconds(body: Json, name: str) -> float | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Refused(400, f"{name} must be a number")
+    if not 0 <= value <= _MOST_SECONDS:
+        raise Refused(400, f"{name} must be from 0 to {_MOST_SECONDS:.0f}")
+    return float(value)

@@ -1,0 +1,55 @@
+"""Messages that nobody calls for: campaigns and transactional messages, around the clock."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from databricks_app.simulation.workspace import SOURCES
+from databricks_app.simulator.office import Manner
+
+if TYPE_CHECKING:
+    from databricks_app.simulator.agenda import Agenda
+    from databricks_app.simulator.office import Office
+    from databricks_app.simulator.people import People
+
+_HOUR = 3600.0
+_SOURCES = [source for source in SOURCES if source.hour_of_week is None]
+_WEIGHTS = [source.weight for source in _SOURCES]
+
+
+class Journeys:
+    """Sends a message to somebody now and then, as the workspace's campaigns would."""
+
+    def __init__(
+        self, seed: int, per_hour: float, agenda: Agenda, office: Office, people: People
+    ) -> None:
+        """Prepare.
+
+        Args:
+            seed: Of all chance.
+            per_hour: Messages an hour, on average.
+            agenda: Where they are planned.
+            office: Where they are sent.
+            people: To whom.
+        """
+        self._random = Random(f"{seed}/journeys")  # noqa: S311  # imitates people
+        self._per_hour = per_hour
+        self._agenda = agenda
+        self._office = office
+        self._people = people
+
+    def begin(self, at: float) -> None:
+        """Plan the first message; each plans the next."""
+        if self._per_hour > 0:
+            gap = self._random.expovariate(self._per_hour / _HOUR)
+            self._agenda.add(at + gap, self._send)
+
+    def _send(self, at: float) -> None:
+        people = list(self._people)
+        if people:
+            source = self._random.choices(_SOURCES, _WEIGHTS)[0]
+            message, person = self._random.choice(source.messages), self._random.choice(people)
+            is_blocked = person.is_unsubscribed and source.origin != "transactional"
+            self._office.send(person, source, message, at, Manner(is_blocked=is_blocked))
+        self.begin(at)

@@ -1,0 +1,65 @@
+"""The transactional messages of the simulated workspace, one or more for each channel.
+
+Pure. Those of `simulation.workspace` come first; the others are for channels that it has none for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from databricks_app.simulation.workspace import SOURCES, Message, Source
+
+_NOTICE = (Message("in_app", "Your import is ready", opens=0.7, clicks=0.3),)
+_INBOX = (Message("in_app", "A message waits for you", opens=0.6, clicks=0.2),)
+_TICKET = (Message("whatsapp", "Your ticket", opens=0.9, clicks=0.3),)
+_TRANSACTIONAL = (
+    *((source, None) for source in SOURCES if source.origin == "transactional"),
+    (Source("transactional", 405, _NOTICE, 0), None),
+    (Source("transactional", 406, _INBOX, 0), "inbox_message"),
+    (Source("transactional", 407, _TICKET, 0), None),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A transactional message.
+
+    Attributes:
+        id: Its number.
+        trigger_name: What a send may call it by, in any case of letters.
+        channel: Which send it is for: an object type, or `inbox_message`. How inbox messages are
+            reported is not published; here their events are those of `in_app`.
+        source: Causes its events.
+        message: What is sent.
+    """
+
+    id: int
+    trigger_name: str
+    channel: str
+    source: Source
+    message: Message
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.message.subject
+
+
+TEMPLATES = tuple(
+    Template(
+        number,
+        source.id if isinstance(source.id, str) else f"message_{number}",
+        channel or source.messages[0].channel,
+        source,
+        source.messages[0],
+    )
+    for number, (source, channel) in enumerate(_TRANSACTIONAL, 401)
+)
+# An e-mail that is sent with its own content has no template.
+INLINE = Source("transactional", 0, (Message("email", ""),), 0)
+
+
+def find(reference: object) -> Template | None:
+    """Find a template by its number or its trigger name."""
+    text = str(reference).lower()
+    return next((one for one in TEMPLATES if text in {str(one.id), one.trigger_name}), None)

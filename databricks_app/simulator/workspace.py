@@ -1,0 +1,129 @@
+"""The simulated workspace: everything that calls read and change, behind one lock."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING
+
+from databricks_app.simulation.workspace import make_person
+from databricks_app.simulator.agenda import Agenda
+from databricks_app.simulator.broadcasts import Broadcasts
+from databricks_app.simulator.faults import Faults
+from databricks_app.simulator.feeds import Feeds
+from databricks_app.simulator.journeys import Journeys
+from databricks_app.simulator.office import Office
+from databricks_app.simulator.people import People
+from databricks_app.simulator.rates import Rates
+from databricks_app.simulator.schedule import Rules
+from databricks_app.simulator.segments import Segments
+
+if TYPE_CHECKING:
+    from databricks_app.simulator.clock import Clock
+    from databricks_app.simulator.routing import Json
+
+WORKSPACE_ID = 1
+CHANNELS = ("email", "push", "sms", "in_app", "inbox_message", "whatsapp")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a simulation starts with.
+
+    Attributes:
+        seed: The same seed and the same calls at the same times give the same events and keys.
+        people: How many people are there from the start.
+        rules: How reporting webhooks are sent.
+        messages_per_hour: How many messages are sent without a call for them.
+        has_rate_limits: Whether calls over the documented rates are refused.
+    """
+
+    seed: int = 0
+    people: int = 100
+    rules: Rules = field(default_factory=Rules)
+    messages_per_hour: float = 0.0
+    has_rate_limits: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What opens the APIs; made from the seed, so worth nothing elsewhere.
+
+    Attributes:
+        app: Of the App API.
+        pipelines: A write key.
+        private: Of all APIs, in the form of 2026.
+        public: Of the Pipelines API alone, in the form of 2026.
+        service_account: Of sends, beside the header `X-Workspace-Id`.
+    """
+
+    app: str
+    pipelines: str
+    private: str
+    public: str
+    service_account: str
+
+    @classmethod
+    def from_seed(cls, seed: int) -> Keys:
+        """Make the keys of a seed."""
+
+        def digits(name: str) -> str:
+            return hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()[:32]
+
+        return cls(
+            app=digits("app"),
+            pipelines=digits("pipelines"),
+            private=f"sk_us_{digits('private')}",
+            public=f"pk_us_{digits('public')}",
+            service_account=f"sa_live_{digits('service account')}",
+        )
+
+
+class Workspace:
+    """The whole state.
+
+    Attributes:
+        lock: Held while anything below is read or changed; never while a webhook is posted.
+        disabled_channels: On which nothing can be sent: the vendor's 403.
+        objects: Attributes of each object by its type and id.
+        dropped: Why the Pipelines API dropped data behind a 200, oldest first.
+    """
+
+    def __init__(self, options: Options, clock: Clock) -> None:
+        self.options = options
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.keys = Keys.from_seed(options.seed)
+        self.agenda = Agenda()
+        self.feeds = Feeds(options.seed)
+        self.people = People()
+        self.segments = Segments(self.people)
+        self.office = Office(options.seed, self.agenda, self.feeds, self.people)
+        self.broadcasts = Broadcasts(self.agenda, self.office)
+        self.faults = Faults()
+        self.rates = Rates()
+        self.disabled_channels: set[str] = set()
+        self.objects: dict[tuple[int, str], Json] = {}
+        self.dropped: list[str] = []
+        self._populate(options.people)
+        journeys = Journeys(
+            options.seed, options.messages_per_hour, self.agenda, self.office, self.people
+        )
+        journeys.begin(clock.now())
+
+    def next_due(self) -> float | None:
+        """When something happens next, in Unix seconds: a step of a message's life, or a call."""
+        head = self.feeds.next_due()
+        times = [at for at in (self.agenda.next_at, head and head[0]) if at is not None]
+        return min(times, default=None)
+
+    def _populate(self, count: int) -> None:
+        """Let so many made-up people in."""
+        random = Random(f"{self.options.seed}/people")  # noqa: S311  # imitates people
+        for number in range(count):
+            person = make_person(random, number)
+            first, last, _ = person.email.partition("@")[0].split(".")
+            names = {"first_name": first.title(), "last_name": last.title()}
+            self.people.add(person, names, self.clock.now())

@@ -1,0 +1,45 @@
+"""What the simulator's tests share: a simulator that stands still, a client, a receiver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from simulating import Door, app_client, make_simulator, simulator  # noqa: F401
+
+from databricks_app import facts
+from databricks_app.signature import SigningKey
+from databricks_app.simulator.simulator import Simulator
+
+
+@pytest.fixture
+def app(simulator: Simulator) -> Iterator[httpx2.Client]:  # noqa: F811  # the fixture, by its name
+    """A client of the App API of `simulator`."""
+    with app_client(simulator) as client:
+        yield client
+
+
+@pytest.fixture
+def door() -> Iterator[Door]:
+    """A receiver that takes everything, until its `status` says otherwise."""
+    with Door() as opened:
+        yield opened
+
+
+@pytest.fixture
+def subscribe(door: Door) -> Callable[..., int]:
+    """Let `door` get all events of a simulator: `subscribe(simulator, **fields)`; the id."""
+
+    def create(simulator: Simulator, **fields: Any) -> int:  # noqa: F811  # the same
+        events = list(facts.subscription_names())
+        whole = {"name": "lake", "endpoint": door.url, "events": events} | fields
+        with app_client(simulator) as client:
+            answer = client.post("/v1/reporting_webhooks", json=whole)
+        assert answer.status_code == 200, answer.text
+        number = int(answer.json()["id"])
+        door.key = SigningKey.from_text(simulator.signing_key(number))
+        return number
+
+    return create
