@@ -49,6 +49,8 @@ class _Rival:
 class Nothing(_Rival):
     """Stores nothing: what the server can do at most."""
 
+    groups = 1
+
     def append(self, record: Record, deadline_seconds: float) -> None:
         """Do nothing."""
 

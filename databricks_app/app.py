@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from flask import Flask
 
 from databricks_app.door import Door
-from databricks_app.inbox import Appender
+from databricks_app.inbox import Appender, Pending
 from databricks_app.inbox.local import LocalInbox
 from databricks_app.inbox.segments import pending
 from databricks_app.metrics import Metrics
@@ -28,7 +29,7 @@ def create_app(
 ) -> Flask:
     """Make the WSGI app; parts left out are made from the settings.
 
-    Call it after the process has forked: the inbox has a thread and a locked file.
+    Call it after the process has forked: the inbox has threads, and a locked file or connections.
 
     Args:
         settings: From the environment if left out.
@@ -50,7 +51,7 @@ def create_app(
         settings=settings,
         door=Door(settings, inbox, metrics, now, body_errors),
         metrics=metrics,
-        pending=lambda: pending(settings.inbox_dir),
+        pending=_counting(settings, inbox),
         now=now,
     )
     app.register_blueprint(blueprint(parts))
@@ -58,14 +59,41 @@ def create_app(
     return app
 
 
-def open_inbox(settings: Settings) -> LocalInbox:
-    """Open this process's part of the local inbox.
+def open_inbox(settings: Settings) -> Appender:
+    """Open this process's part of the inbox.
 
-    Segments are handed over after half a flush interval, so that an event waits for one and a
-    half intervals at most.
+    Local segments are handed over after half a flush interval, so that an event waits for one and
+    a half intervals at most.
+
+    Raises:
+        SettingsError: The workspace's address cannot be used.
     """
+    if settings.store == "databricks":
+        return _open_volume(settings)
     return LocalInbox(
         settings.inbox_dir,
         max_bytes=settings.inbox_max_bytes,
         seal_seconds=settings.flush_interval_seconds / 2,
     )
+
+
+def _open_volume(settings: Settings) -> Appender:
+    from databricks_app.inbox.volume import VolumeInbox
+    from databricks_app.workspace import connect
+
+    return VolumeInbox(
+        connect(environment(), connections=settings.uploads + 4),
+        settings.volume_path,
+        deadline_seconds=settings.append_deadline_seconds,
+        uploads=settings.uploads,
+    )
+
+
+def _counting(settings: Settings, inbox: Appender) -> Callable[[], Pending]:
+    """Return what tells how much is stored and not yet loaded."""
+    if settings.store == "databricks":
+        from databricks_app.inbox.volume import VolumeInbox
+
+        if isinstance(inbox, VolumeInbox):
+            return inbox.pending
+    return partial(pending, settings.inbox_dir)

@@ -1,7 +1,8 @@
 """The door: read the bytes, verify, append, answer. It parses no content.
 
 Knows WSGI's environ and no web framework. `express` uses it in pieces, for an event loop. The
-answers and their order are those of the table in the README; Customer.io's reasons for them: https://docs.customer.io/integrations/api/webhooks
+answers and their order are those of the table in the README; Customer.io's reasons for them:
+https://docs.customer.io/integrations/api/webhooks
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
+from urllib.parse import parse_qs
 
 import structlog
 
@@ -21,7 +23,14 @@ from databricks_app.inbox import Appender
 from databricks_app.metrics import Metrics
 from databricks_app.record import Record
 from databricks_app.settings import Settings
-from databricks_app.signature import Check, Refusal, SigningKey, Verdict
+from databricks_app.signature import (
+    SIGNATURE_PARAMETER,
+    TIMESTAMP_PARAMETER,
+    Check,
+    Refusal,
+    SigningKey,
+    Verdict,
+)
 
 RETRY_AFTER_SECONDS = 5
 DOOR_STATUSES = (200, 401, 408, 413, 503)
@@ -143,12 +152,11 @@ class Door:
             return Answer(503, "exception")
 
     def _answer(self, environ: Mapping[str, Any]) -> Answer:
-        found = self.examine(
-            _header(environ, "HTTP_X_CIO_SIGNATURE"),
-            _header(environ, "HTTP_X_CIO_TIMESTAMP"),
-            _content_length(environ),
-            environ["wsgi.input"],
-        )
+        signature = _header(environ, "HTTP_X_CIO_SIGNATURE")
+        timestamp = _header(environ, "HTTP_X_CIO_TIMESTAMP")
+        if signature is None and timestamp is None and self._settings.is_signature_in_query:
+            signature, timestamp = _from_query(str(environ.get("QUERY_STRING", "")))
+        found = self.examine(signature, timestamp, _content_length(environ), environ["wsgi.input"])
         return found if isinstance(found, Answer) else self._store(found)
 
     def _examine(
@@ -286,3 +294,17 @@ def _inbox_reason(error: InboxError) -> str:
     if isinstance(error, InboxTimeout):
         return "inbox_timeout"
     return "stopping" if isinstance(error, InboxClosed) else "inbox_error"
+
+
+def _from_query(query: str) -> tuple[bytes | None, bytes | None]:
+    """Signature and timestamp as the relay sends them; a doubled one counts as missing."""
+    try:
+        given = parse_qs(query, max_num_fields=8, encoding="latin-1")
+    except ValueError:
+        return None, None
+
+    def only(name: str) -> bytes | None:
+        values = given.get(name, ())
+        return values[0].encode("latin-1") if len(values) == 1 else None
+
+    return only(SIGNATURE_PARAMETER), only(TIMESTAMP_PARAMETER)

@@ -1,8 +1,9 @@
 """Webhook requests answered in an event loop, so that no thread waits for the disk.
 
-Whatever is verified while one group is being made durable is the next group: the inbox tells the
-loop once for each, and the loop answers them all. Where an inbox cannot do that, or a request is
-not plain, the threads of the server take it as ever; the door is the same.
+Whatever is verified while a group is being made durable is the next group: the inbox tells the
+loop once for each, and the loop answers them all. A disk has one group at a time, a volume, which
+takes a hundred times as long, several. Where an inbox cannot do that, or a request is not plain,
+the threads of the server take it as ever; the door is the same.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class _Waiting:
     reply: Reply
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Group:
     """What is being made durable; those who wait too long leave it."""
 
@@ -65,7 +66,7 @@ class Express:
         self._defer = defer
         self._monotonic = monotonic
         self._gathered: deque[_Waiting] = deque()
-        self._group: _Group | None = None
+        self._groups: list[_Group] = []
 
     @classmethod
     def of(cls, door: Door, defer: Callable[[Callable[[], None]], None]) -> Express | None:
@@ -91,10 +92,11 @@ class Express:
             self._gathered.append(_Waiting(found, self._monotonic(), reply))
 
     def submit(self) -> None:
-        """Hand what has gathered to the inbox, unless it still has the group before."""
-        if self._group is not None or not self._gathered:
+        """Hand what has gathered to the inbox, unless it has as many groups as it can use."""
+        if len(self._groups) >= self._inbox.groups or not self._gathered:
             return
-        group = self._group = _Group(self._gathered)
+        group = _Group(self._gathered)
+        self._groups.append(group)
         self._gathered = deque()
         records = [one.record for one in group.waiting]
         try:
@@ -104,30 +106,30 @@ class Express:
 
     def seconds_left(self) -> float | None:
         """Return when `expire` is due; None if nobody waits."""
-        queue = self._group.waiting if self._group and self._group.waiting else self._gathered
-        if not queue:
+        since = [queue[0].since for queue in self._queues() if queue]
+        if not since:
             return None
-        due = queue[0].since + self._door.append_deadline_seconds
-        return max(0.0, due - self._monotonic())
+        return max(0.0, min(since) + self._door.append_deadline_seconds - self._monotonic())
 
     def expire(self) -> None:
         """Answer those who have waited until the deadline."""
-        queues = [self._gathered] if self._group is None else [self._group.waiting, self._gathered]
         latest = self._monotonic() - self._door.append_deadline_seconds
-        late = [queue.popleft() for queue in queues for _ in range(_overdue(queue, latest))]
+        late = [queue.popleft() for queue in self._queues() for _ in range(_overdue(queue, latest))]
         if not late:
             return
         # A stuck disk must not gather the bodies of all who have long gone.
-        if self._group is not None and not self._group.waiting and self._group.take_back():
-            self._group = None
+        self._groups = [one for one in self._groups if one.waiting or not one.take_back()]
         deadline = self._door.append_deadline_seconds
         self._settle(late, InboxTimeout(f"not durable within {deadline:g} s"))
+
+    def _queues(self) -> list[deque[_Waiting]]:
+        return [*(group.waiting for group in self._groups), self._gathered]
 
     def _done(self, group: _Group, error: InboxError | None) -> None:
         self._defer(partial(self._finish, group, error))
 
     def _finish(self, group: _Group, error: InboxError | None) -> None:
-        self._group = None
+        self._groups.remove(group)
         self.submit()  # the disk works on while the answers are written
         self._settle(group.waiting, error)
 

@@ -26,15 +26,13 @@ import structlog
 from databricks_app import logs
 from databricks_app.relay_settings import PATH, RelaySettings, from_environment
 from databricks_app.relay_upstream import (
-    SIGNATURE_PARAMETER,
-    TIMESTAMP_PARAMETER,
     Delivery,
     Message,
     Outcome,
     Upstream,
 )
 from databricks_app.settings import environment
-from databricks_app.signature import Check, Refusal
+from databricks_app.signature import SIGNATURE_PARAMETER, TIMESTAMP_PARAMETER, Check, Refusal
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -56,7 +54,7 @@ _ADVICE = {
     Outcome.NO_TOKEN: "check DATABRICKS_HOST, DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET",
     Outcome.TOKEN_REFUSED: "grant the service principal CAN USE on the app",
     Outcome.APP_REFUSED: "give the app the relay's keys and window; if they agree, the platform "
-    "drops the X-CIO headers: see CIO_RELAY_SIGNATURE in docs/deployment.md",
+    "drops the X-CIO headers: see CIO_SIGNATURE_IN_QUERY in docs/deployment.md",
     Outcome.NOT_THE_APP: "check CIO_RELAY_APP_URL: something else than the receiver answers there",
 }
 

@@ -20,8 +20,6 @@ from databricks_app.relay_http import Reply, send
 from databricks_app.relay_settings import PATH, RelaySettings
 from databricks_app.relay_token import TokenError, Tokens
 
-SIGNATURE_PARAMETER = "cio_signature"
-TIMESTAMP_PARAMETER = "cio_timestamp"
 _PIECE_BYTES = 256 << 10
 _IDLE_SECONDS = 60.0  # the app keeps connections for 125 s, the platform for 300 s
 _BROKEN = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)

@@ -7,8 +7,9 @@ missing and changes nothing that is there.
 from __future__ import annotations
 
 import base64
+import itertools
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from databricks_app.record import Record
 
 if TYPE_CHECKING:
     from databricks_app.lake.query import LocalQuery
+    from databricks_app.lake.warehouse_query import WarehouseQuery
 
 SEGMENT_EVENTS = 2_000
 SEGMENT_BYTES = 16 << 20
@@ -66,14 +68,33 @@ class Outcome:
 
 
 def replay(query: LocalQuery, inbox_dir: Path, selection: Selection, now: datetime) -> Outcome:
-    """Put the selected events back into the inbox; durable on return.
+    """Put the selected events back into the local inbox; durable on return.
 
     Raises:
         QueryError: The raw table cannot be read.
         OSError: The inbox cannot be written; what was written before is replayed all the same.
     """
-    events = cut = number = 0
     inbox_dir.mkdir(parents=True, exist_ok=True)
+    numbers = itertools.count()
+    return replay_through(
+        query, lambda records: _write(inbox_dir, records, now, next(numbers)), selection
+    )
+
+
+def replay_through(
+    query: LocalQuery | WarehouseQuery, put: Callable[[list[Record]], None], selection: Selection
+) -> Outcome:
+    """Put the selected events back into an inbox.
+
+    Args:
+        query: Reads the raw table.
+        put: Stores some records, never none; durable on return.
+        selection: Which events.
+
+    Raises:
+        QueryError: The raw table cannot be read.
+    """
+    events = cut = 0
     segment: list[Record] = []
     size = 0
     for record in _records(query, selection):
@@ -81,17 +102,17 @@ def replay(query: LocalQuery, inbox_dir: Path, selection: Selection, now: dateti
             cut += 1
             continue
         if segment and (len(segment) >= SEGMENT_EVENTS or size + len(record.body) > SEGMENT_BYTES):
-            _write(inbox_dir, segment, now, number)
-            segment, size, number = [], 0, number + 1
+            put(segment)
+            segment, size = [], 0
         segment.append(record)
         size += len(record.body)
         events += 1
     if segment:
-        _write(inbox_dir, segment, now, number)
+        put(segment)
     return Outcome(events, cut)
 
 
-def count(query: LocalQuery, selection: Selection) -> int:
+def count(query: LocalQuery | WarehouseQuery, selection: Selection) -> int:
     """Count the selected events.
 
     Raises:
@@ -102,7 +123,7 @@ def count(query: LocalQuery, selection: Selection) -> int:
     return int(str(number))
 
 
-def _records(query: LocalQuery, selection: Selection) -> Iterator[Record | None]:
+def _records(query: LocalQuery | WarehouseQuery, selection: Selection) -> Iterator[Record | None]:
     """Yield the selected events in the order of their keys; None for one whose body was cut."""
     source, parameters = selection.sql()
     after: dict[str, object] = {"after_date": date.min, "after_id": ""}

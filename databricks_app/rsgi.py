@@ -203,6 +203,7 @@ class _Webhook:
             and length <= EXPRESS_BYTES
             and scope.method == "POST"
             and is_webhook_path(scope.path)
+            and not scope.query_string
             # WSGI takes a line in a name for a hyphen.
             and not any("_" in name for name, _ in headers)
         )

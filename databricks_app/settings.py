@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ ENV_FILE = Path(".env")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 StalePolicy = Literal["reject", "accept"]
+Store = Literal["local", "databricks"]
 WebServer = Literal["gunicorn", "granian"]
 
 
@@ -38,12 +40,18 @@ class Settings:
     tolerance_seconds: int
     stale_timestamps: StalePolicy
     unverified_status: int
-    store: str
+    is_signature_in_query: bool
+    store: Store
     data_dir: Path
+    catalog: str
+    schema: str
+    volume: str
+    warehouse_id: str
     flush_interval_seconds: float
     max_body_bytes: int
     inbox_max_bytes: int | None
     append_deadline_seconds: float
+    uploads: int
     host: str
     port: int
     web_server: WebServer
@@ -59,6 +67,11 @@ class Settings:
     def inbox_dir(self) -> Path:
         """Folder of the local inbox."""
         return self.data_dir / "inbox"
+
+    @property
+    def volume_path(self) -> str:
+        """Path of the Unity Catalog volume in the workspace."""
+        return f"/Volumes/{self.catalog}/{self.schema}/{self.volume}"
 
     @property
     def is_loopback(self) -> bool:
@@ -117,6 +130,16 @@ def _folder(text: str) -> Path:
     return Path(_not_blank(text))
 
 
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[\w-]+", text, re.ASCII):
+        raise ValueError("must consist of letters, digits, underscores and hyphens")
+    return text
+
+
+def _optional_name(text: str) -> str:
+    return _name(text) if text else ""
+
+
 def _http_url(text: str) -> str:
     if text and not text.startswith(("http://", "https://")):
         raise ValueError("must begin with https:// or http://")
@@ -127,6 +150,10 @@ def _web_server(text: str) -> str:
     if _choice(*get_args(WebServer))(text) == "granian" and not importlib.util.find_spec("granian"):
         raise ValueError("must be gunicorn, or install granian: pip install 'ciolake[granian]'")
     return text
+
+
+def _switch(text: str) -> bool:
+    return _choice("off", "on")(text) == "on"
 
 
 def _status(text: str) -> int:
@@ -173,11 +200,20 @@ SETTINGS: tuple[Setting, ...] = (
         "hour after a 401).",
     ),
     Setting(
+        "CIO_SIGNATURE_IN_QUERY",
+        "is_signature_in_query",
+        "off",
+        _switch,
+        "`on`: where both headers are missing, signature and timestamp are taken from the query "
+        "string, as a relay sends them with `CIO_RELAY_SIGNATURE=both`.",
+    ),
+    Setting(
         "CIO_STORE",
         "store",
         "local",
-        _choice("local"),
-        "Where events are kept: `local`, real Delta tables in a folder.",
+        _choice(*get_args(Store)),
+        "Where events are kept: `local`, real Delta tables in a folder, or `databricks`, a volume "
+        "and tables of Unity Catalog.",
     ),
     Setting(
         "CIO_DATA_DIR",
@@ -185,6 +221,28 @@ SETTINGS: tuple[Setting, ...] = (
         "./data",
         _folder,
         "Folder of the local store: tables under `tables/`, unloaded events under `inbox/`.",
+    ),
+    Setting(
+        "CIO_CATALOG",
+        "catalog",
+        "",
+        _optional_name,
+        "Catalog of the store `databricks`, which needs it.",
+    ),
+    Setting("CIO_SCHEMA", "schema", "customerio", _name, "Its schema, of the tables and volume."),
+    Setting(
+        "CIO_VOLUME",
+        "volume",
+        "ciolake",
+        _name,
+        "Its volume: unloaded events lie there under `inbox/`.",
+    ),
+    Setting(
+        "DATABRICKS_WAREHOUSE_ID",
+        "warehouse_id",
+        "",
+        _optional_name,
+        "SQL warehouse that loads the tables of the store `databricks`.",
     ),
     Setting(
         "CIO_FLUSH_INTERVAL_SECONDS",
@@ -215,6 +273,13 @@ SETTINGS: tuple[Setting, ...] = (
         "3",
         _seconds(0.05, 60),
         "An event that is not durable by then is answered 503. Customer.io gives up after 4 s.",
+    ),
+    Setting(
+        "CIO_UPLOADS",
+        "uploads",
+        "8",
+        _whole(1, 64),
+        "Groups of events that a web process puts into the volume at once.",
     ),
     Setting(
         "CIO_HOST",
@@ -318,6 +383,8 @@ def from_environment(variables: Mapping[str, str]) -> Settings:
         except ValueError as error:
             # Without its cause: the text of that quotes the value.
             raise SettingsError(f"{name} cannot be used: {_reason(error)}") from None
+    if values["store"] == "databricks" and not values["catalog"]:
+        raise SettingsError("CIO_CATALOG is needed where CIO_STORE is databricks")
     if "CIO_WEBHOOK_SIGNING_KEYS" not in variables:
         values["signing_keys"] = None
     values["is_databricks_app"] = "DATABRICKS_APP_NAME" in variables

@@ -16,6 +16,10 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+# Where the relay writes both a second time, should a platform drop the headers.
+SIGNATURE_PARAMETER = "cio_signature"
+TIMESTAMP_PARAMETER = "cio_timestamp"
+
 _SIGNATURE = re.compile(rb"(?:v0=)?([0-9a-fA-F]{64})", re.ASCII)
 _TIMESTAMP = re.compile(rb"[0-9]{1,12}", re.ASCII)
 

@@ -1,40 +1,51 @@
 """The writer process: carries batches from the inbox to the lake, then forgets them.
 
-One runs at a time; the lake's lock sees to that. It loads every flush interval, at once when more
-than a batch is waiting, and never gives up: what cannot be loaded now is kept and tried again.
+One loads at a time; the lake's lock or lease sees to that, and others stand by. It loads every
+flush interval, at once when more than a batch is waiting, and never gives up: what cannot be loaded
+now is kept and tried again.
 """
 
 from __future__ import annotations
 
+import gc
 import signal
+import socket
 import sys
 import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from databricks_app import child, facts, faults, status
-from databricks_app.errors import LakeError
+from databricks_app.errors import ReceiverError
 from databricks_app.inbox import Batch
 from databricks_app.inbox.segments import SegmentReader
 from databricks_app.isolation import Attempts, Care, Part, readings
-from databricks_app.lake import Lake, LoadReport
+from databricks_app.lake import Lake, LoadReport, Standby
+from databricks_app.lake.patience import Patience
 from databricks_app.metrics import Metrics
 from databricks_app.reading import Reading
 from databricks_app.record import Record
-from databricks_app.settings import Settings
+from databricks_app.settings import Settings, environment
+
+if TYPE_CHECKING:
+    from databricks_app.inbox.objects import ObjectReader
 
 BATCH_ROWS = 10_000
 BATCH_BYTES = 32 << 20
 # Each load costs the same for the engine however many rows it has; who is behind takes more.
 BEHIND_FACTOR = 4
+STANDBY_SECONDS = 10.0
+WORD_SECONDS = 20.0
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _KNOWN_METRICS = frozenset(event.metric for event in facts.events())
 
@@ -55,9 +66,11 @@ class Writer:
         now: Unix seconds.
         batch_rows: Most rows of a load while there is no backlog.
         batch_bytes: Most bytes of one.
+        standby_seconds: How often it asks whether it is wanted, while another instance loads.
+        word_seconds: How often it tells its status while it rests; a silent minute is trouble.
     """
 
-    reader: SegmentReader
+    reader: SegmentReader | ObjectReader
     lake: Lake
     metrics: Metrics
     flush_interval_seconds: float
@@ -66,12 +79,15 @@ class Writer:
     now: Callable[[], float] = time.time
     batch_rows: int = BATCH_ROWS
     batch_bytes: int = BATCH_BYTES
+    standby_seconds: float = STANDBY_SECONDS
+    word_seconds: float = WORD_SECONDS
     _attempts: Attempts = field(init=False)
     _last_load_at: str | None = None
     _start_problems: tuple[str, ...] = ()
     _failures: int = 0
     _damaged: int = 0
     _isolated: int = 0
+    _said: status.WriterStatus | None = None
 
     def __post_init__(self) -> None:
         self._attempts = Attempts(self.reader.folder)
@@ -89,15 +105,24 @@ class Writer:
                 self.drain()
                 self._failures = 0
                 self._say(())
-            except (LakeError, OSError) as error:
+            except Standby:
+                is_started = False
+                self._stand_by()
+                pause = self.standby_seconds
+            except (ReceiverError, OSError) as error:
                 pause = self._after_failure(error)
-            self.stopping.wait(pause)
+            self._rest(pause)
         self.lake.close()
+
+    def note(self, words: str) -> None:
+        """Tell of something that takes long."""
+        self._say((words,))
 
     def drain(self) -> None:
         """Load everything that is ready.
 
         Raises:
+            Standby: Another instance has taken over.
             LakeError: The tables cannot be written now; nothing was forgotten.
             OSError: The inbox cannot be read or its segments not removed.
         """
@@ -124,7 +149,8 @@ class Writer:
             if is_begun and self.stopping.is_set():
                 self._attempts.pause()
                 return
-            self._load_part(batch.records, part)
+            with _uncollected():
+                self._load_part(batch.records, part)
             is_begun = True
         faults.reach("writer.before_forget")
         self.reader.forget(batch)
@@ -180,13 +206,27 @@ class Writer:
                 log.warning("segment_damaged", kind=kind, stretches=number, kept="quarantine")
         self._damaged += batch.damaged
 
+    def _stand_by(self) -> None:
+        self._failures = 0
+        self._attempts.pause()
+        self.lake.close()
+        self._say(())
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, and let it be heard now and then that this process lives."""
+        while seconds > self.word_seconds and not self.stopping.wait(self.word_seconds):
+            seconds -= self.word_seconds
+            if self._said is not None:
+                self.tell(replace(self._said, at=self.now()))
+        self.stopping.wait(seconds)
+
     def _after_failure(self, error: Exception) -> float:
         pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
         self._failures += 1
         self._attempts.pause()
         self.metrics.load_failures.inc()
         log.error("load_failed", error=type(error).__name__, failures=self._failures)
-        words = str(error) if isinstance(error, LakeError) else f"the disk: {_words(error)}"
+        words = str(error) if isinstance(error, ReceiverError) else f"the disk: {_words(error)}"
         self._say((f"loading fails and is repeated, nothing is lost: {words}",))
         return pause
 
@@ -204,26 +244,53 @@ class Writer:
         if self.reader.unreadable:
             names = len(self.reader.unreadable)
             problems += (f"{names} segments of the inbox cannot be read from the disk",)
-        self.tell(
-            status.WriterStatus(self.now(), self._last_load_at, self._start_problems + problems)
+        self._said = status.WriterStatus(
+            self.now(), self._last_load_at, self._start_problems + problems
         )
+        self.tell(self._said)
 
 
 def open_writer(settings: Settings, metrics: Metrics, run_dir: Path | None) -> Writer:
     """Join the parts of a writer for these settings."""
-    from databricks_app.lake.local import LocalLake
+    patience = Patience()
 
     def tell(said: status.WriterStatus) -> None:
         if run_dir is not None:
             status.tell(run_dir, said)
 
-    return Writer(
-        reader=SegmentReader(settings.inbox_dir),
-        lake=LocalLake(settings.data_dir),
+    is_remote = settings.store == "databricks"
+    reader, lake = _remote(settings, run_dir, patience) if is_remote else _local(settings)
+    writer = Writer(
+        reader=reader,
+        lake=lake,
         metrics=metrics,
         flush_interval_seconds=settings.flush_interval_seconds,
         tell=tell,
+        stopping=patience.stopping,
     )
+    patience.say = writer.note
+    return writer
+
+
+def _local(settings: Settings) -> tuple[SegmentReader, Lake]:
+    from databricks_app.lake.local import LocalLake
+
+    return SegmentReader(settings.inbox_dir), LocalLake(settings.data_dir)
+
+
+def _remote(
+    settings: Settings, run_dir: Path | None, patience: Patience
+) -> tuple[ObjectReader, Lake]:
+    from databricks_app import workspace
+    from databricks_app.inbox.objects import ObjectReader
+    from databricks_app.lake.remote import PatientFiles, open_lake
+
+    joined = workspace.connect(environment())
+    # The supervisor's folder outlives a writer that dies, and no other machine has one of its name.
+    folder = settings.inbox_dir if run_dir is None else run_dir / "inbox"
+    holder = None if run_dir is None else f"{socket.gethostname()}:{run_dir}"
+    reader = ObjectReader(PatientFiles(joined, patience), settings.volume_path, folder)
+    return reader, open_lake(joined, settings, patience, holder)
 
 
 def main() -> int:
@@ -240,6 +307,21 @@ def main() -> int:
 def _metric_label(metric: str | None) -> str:
     """Return a metric that the facts know as it is; a label is never what a sender made up."""
     return metric if metric in _KNOWN_METRICS else "other"
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the search for reference cycles out of a load.
+
+    Rows hold none, and every search walks those made so far: a fifth of the CPU of a load.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _words(error: Exception) -> str:

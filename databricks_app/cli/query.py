@@ -1,4 +1,4 @@
-"""The command `ciolake query`: ask the local tables in Databricks SQL.
+"""The command `ciolake query`: ask the tables in Databricks SQL, local or in the workspace.
 
 Data goes to standard output, everything else to standard error; an error says what to do and
 exits with 1.
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from databricks_app.lake.query import LocalQuery, Result
+    from databricks_app.lake.warehouse_query import WarehouseQuery
 
 _TABLE_LIMIT = 1000
 
@@ -43,9 +44,10 @@ def data_dir_option(command: click.decorators.FC) -> click.decorators.FC:
 )
 @data_dir_option
 def query(sql: str, form: str, limit: int | None, data_dir: Path | None) -> None:
-    """Answer SQL, in the Databricks dialect, from the local tables.
+    """Answer SQL, in the Databricks dialect.
 
     SQL is one SELECT, SHOW TABLES or DESCRIBE; `-` reads it from standard input. Times are UTC.
+    The tables are those of the configured store; with --data-dir the local ones of that folder.
 
     Example: ciolake query "SELECT * FROM daily_email_engagement ORDER BY event_date"
     """
@@ -53,15 +55,35 @@ def query(sql: str, form: str, limit: int | None, data_dir: Path | None) -> None
         sql = sys.stdin.read()
     if limit is None and form == "table":
         limit = _TABLE_LIMIT
-    local = local_query(data_dir)
-    write(answer(lambda: local.run(sql, limit=limit)), form)
+    tables = open_tables(data_dir)
+    write(answer(lambda: tables.run(sql, limit=limit)), form)
+
+
+def open_tables(data_dir: Path | None) -> LocalQuery | WarehouseQuery:
+    """Queries over the tables of the configured store, or over those of a folder."""
+    if data_dir is not None or not is_remote():
+        return local_query(data_dir)
+    from databricks_app import workspace
+    from databricks_app.lake.remote import open_query
+    from databricks_app.settings import environment, from_environment
+
+    try:
+        variables = environment()
+        return open_query(workspace.connect(variables), from_environment(variables))
+    except ReceiverError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def is_remote() -> bool:
+    """Whether the configured store is a Databricks workspace."""
+    return _configured("CIO_STORE") == "databricks"
 
 
 def local_query(data_dir: Path | None) -> LocalQuery:
     """Queries over that folder, or the configured one; a remark if it holds no tables."""
     from databricks_app.lake.query import LocalQuery
 
-    folder = data_dir or _configured_data_dir()
+    folder = data_dir or Path(_configured("CIO_DATA_DIR") or "data")
     if not (folder / "tables").is_dir():
         click.echo(
             f"No tables in {folder} yet, so all of them are empty. "
@@ -79,9 +101,8 @@ def answer(ask: Callable[[], Result]) -> Result:
         raise click.ClickException(str(error)) from error
 
 
-def _configured_data_dir() -> Path:
-    """The setting alone: a fault in another one must not keep anybody from looking."""
+def _configured(name: str) -> str | None:
+    """A setting alone: a fault in another one must not keep anybody from looking."""
     from dotenv import dotenv_values
 
-    name = "CIO_DATA_DIR"
-    return Path(os.environ.get(name) or dotenv_values(".env").get(name) or "data")
+    return os.environ.get(name) or dotenv_values(".env").get(name)

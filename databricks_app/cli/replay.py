@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
+from databricks_app.errors import ReceiverError
 from databricks_app.settings import environment, from_environment
+
+if TYPE_CHECKING:
+    from databricks_app.replay import Outcome, Selection
+    from databricks_app.settings import Settings
 
 
 @click.command()
@@ -52,7 +60,11 @@ def replay(
         raise click.UsageError(
             "say which events: --unrouted, --from/--to, --table, --event-id or --all"
         )
-    settings = from_environment(environment())
+    variables = environment()
+    settings = from_environment(variables)
+    if settings.store == "databricks":
+        click.echo(_remotely(settings, variables, selection, dry_run=dry_run))
+        return
     query = LocalQuery(settings.data_dir)
     if dry_run:
         click.echo(f"{count(query, selection)} events would be read again.")
@@ -63,9 +75,33 @@ def replay(
         raise click.ClickException(
             f"the inbox {settings.inbox_dir} cannot be written: {error.strerror}"
         ) from error
-    click.echo(f"{outcome.events} events put back into the inbox.")
+    click.echo(_words(outcome))
+
+
+def _remotely(
+    settings: Settings, variables: Mapping[str, str], selection: Selection, *, dry_run: bool
+) -> str:
+    from databricks_app import workspace
+    from databricks_app.inbox.objects import put_replay
+    from databricks_app.lake.remote import open_query
+    from databricks_app.replay import count, replay_through
+
+    try:
+        joined = workspace.connect(variables)
+        query = open_query(joined, settings)
+        if dry_run:
+            return f"{count(query, selection)} events would be read again."
+        put = partial(put_replay, joined, settings.volume_path)
+        return _words(replay_through(query, put, selection))
+    except ReceiverError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _words(outcome: Outcome) -> str:
+    said = f"{outcome.events} events put back into the inbox."
     if outcome.cut:
-        click.echo(f"{outcome.cut} left out: their bodies were too large to keep whole.")
+        said += f"\n{outcome.cut} left out: their bodies were too large to keep whole."
+    return said
 
 
 def _day(moment: datetime | None) -> date | None:

@@ -1,4 +1,4 @@
-"""The command `ciolake tables`: what the local tables and views are, and hold."""
+"""The command `ciolake tables`: what the tables and views are, and hold."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from databricks_app.cli.query import answer, data_dir_option, local_query
+from databricks_app.cli.query import answer, data_dir_option, open_tables
 from databricks_app.cli.rows import fits, format_option, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from databricks_app.lake.query import LocalQuery, Result
+    from databricks_app.lake.warehouse_query import WarehouseQuery
 
 T = TypeVar("T")
 
@@ -28,18 +29,18 @@ _OPTIONAL = ("comment", "files", "kind")
 def tables(name: str | None, form: str, data_dir: Path | None) -> None:
     """List the tables and views, or the columns of NAME.
 
-    Rows, files and bytes are of the current version; newest_loaded_at is UTC. A narrow terminal
-    is shown fewer columns.
+    Rows, files and bytes are of the current version; files and bytes of local tables alone.
+    newest_loaded_at is UTC. A narrow terminal is shown fewer columns.
     """
-    local = local_query(data_dir)
+    source = open_tables(data_dir)
     if name is not None:
-        write(answer(lambda: local.run(f"DESCRIBE {name}")), form)
+        write(answer(lambda: source.run(f"DESCRIBE {name}")), form)
         return
-    listing = answer(lambda: _listing(local))
+    listing = answer(lambda: _listing(source))
     write(_narrowed(listing) if form == "table" else listing, form)
 
 
-def _listing(local: LocalQuery) -> Result:
+def _listing(source: LocalQuery | WarehouseQuery) -> Result:
     from databricks_app.lake.query import Result
     from databricks_app.sql_dialect import views
 
@@ -53,7 +54,7 @@ def _listing(local: LocalQuery) -> Result:
             state.newest_loaded_at and state.newest_loaded_at.replace(microsecond=0),
             state.comment,
         )
-        for state in local.states()
+        for state in source.states()
     ]
     rows += [(view.name, "view", None, None, None, None, view.comment) for view in views()]
     return Result(

@@ -35,7 +35,7 @@ _ADVICE = {
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the data; otherwise CIO_DATA_DIR, also from .env, otherwise ./data.",
+    help="Folder of local data; otherwise the configured store (CIO_STORE, CIO_DATA_DIR).",
 )
 @click.option(
     "--format",
@@ -54,13 +54,8 @@ def verify(data_dir: Path | None, form: str) -> None:
     \b
     Exit codes: 0 all is as promised, 1 there are differences, 2 the tables cannot be checked.
     """
-    from databricks_app.lake.check import check
-    from databricks_app.settings import environment
-    from databricks_app.sql_dialect import tables
-
     try:
-        folder = data_dir or Path(environment().get("CIO_DATA_DIR") or "data")
-        verdict = check(folder, [table.name for table in tables()][1:])
+        verdict = _verdict(data_dir)
     except ReceiverError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
@@ -69,6 +64,23 @@ def verify(data_dir: Path | None, form: str) -> None:
     else:
         _print(verdict)
     sys.exit(1 if verdict.differences else 0)
+
+
+def _verdict(data_dir: Path | None) -> Verdict:
+    from databricks_app.lake import check, warehouse_check
+    from databricks_app.settings import environment, from_environment
+    from databricks_app.sql_dialect import tables
+
+    typed = [table.name for table in tables()][1:]
+    variables = environment()
+    if data_dir is None and variables.get("CIO_STORE") == "databricks":
+        from databricks_app import workspace
+        from databricks_app.lake import remote
+
+        where = workspace.connect(variables), from_environment(variables)
+        query, is_loading = remote.open_query(*where), remote.is_loading(*where)
+        return warehouse_check.check(query, typed, is_loading=is_loading)
+    return check.check(data_dir or Path(variables.get("CIO_DATA_DIR") or "data"), typed)
 
 
 def _print(verdict: Verdict) -> None:

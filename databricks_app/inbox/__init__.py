@@ -77,7 +77,13 @@ class Appender(Protocol):
 
 @runtime_checkable
 class GroupAppender(Protocol):
-    """What an `Appender` may offer besides: no thread waits while records become durable."""
+    """What an `Appender` may offer besides: no thread waits while records become durable.
+
+    Attributes:
+        groups: How many groups of one event loop are worth having under way at once.
+    """
+
+    groups: int
 
     def submit(
         self, records: Sequence[Record], done: Callable[[InboxError | None], None]

@@ -73,7 +73,13 @@ class _Outcome:
 
 
 class LocalInbox:
-    """An `Appender` over a folder of a local disk. Make it after the process has forked."""
+    """A `GroupAppender` over a folder of a local disk. Make it after the process has forked.
+
+    Attributes:
+        groups: One: what arrives while the disk syncs is the next.
+    """
+
+    groups = 1
 
     def __init__(
         self,

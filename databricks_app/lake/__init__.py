@@ -1,14 +1,16 @@
 """The lake: rows into Delta tables, each event exactly once, durable when `load` returns.
 
 This module is the contract alone and imports no storage engine; `lake.local` writes Delta tables
-into a folder. A load may be repeated at any time and after any crash: it completes what is missing
-and changes nothing that is there.
+into a folder, `lake.warehouse` into those of a Databricks workspace. A load may be repeated at any
+time and after any crash: it completes what is missing and changes nothing that is there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from databricks_app.errors import LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from databricks_app.reading import Reading
 
 RAW_TABLE = "webhook_raw_events"
+
+
+class Standby(LakeError):  # noqa: N818  # a state, and no failure
+    """Another instance loads into the same tables; nothing is wrong and nothing to be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,7 @@ class Lake(Protocol):
         """Take the lock, repair what a power cut left, create and widen tables.
 
         Raises:
+            Standby: Another instance loads; ask again.
             LakeError: Another loader runs, or a table cannot be used; says what to do.
         """
         ...
@@ -75,7 +82,13 @@ class Lake(Protocol):
     ) -> LoadReport:
         """Insert the rows that are not there yet; durable when it returns.
 
+        Args:
+            readings: In the order of their receipt.
+            batch_id: Another one for each load, also of the same readings.
+            loaded_at: When, UTC.
+
         Raises:
+            Standby: Another instance has taken over.
             LakeError: The storage fails for now (disk full, unreadable, changed by somebody
                 else). Nothing is lost; the same batch may be loaded again.
         """

@@ -16,6 +16,7 @@ import structlog
 from databricks_app import reading, sql_dialect
 from databricks_app.errors import LakeError
 from databricks_app.lake import LoadReport, StartReport
+from databricks_app.lake.appending import Appending
 from databricks_app.lake.columns import ArrowSchema
 from databricks_app.lake.durability import Sync, fsync
 from databricks_app.lake.handle import Definition, TableHandle
@@ -143,9 +144,8 @@ class LocalLake:
         tally = Tally()
         running = self._ready()
         insertion = Insertion(
-            handles=self._handles,
+            store=Appending(self._handles, running.lookup),
             schemas=self._schemas,
-            lookup=running.lookup,
             pool=running.pool,
             reread=self._reread,
             stamps={"loaded_at": loaded_at, "batch_id": batch_id},

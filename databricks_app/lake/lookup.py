@@ -7,8 +7,7 @@ keys arrive as a table, never in the SQL text.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from databricks_app.lake.columns import ArrowTable
+from databricks_app.lake.insertion import Held
 from databricks_app.lake.load import Key
 
 # The date of a file is in its folder's name.
@@ -30,25 +30,6 @@ SELECT event_id, event_date, received_at, target_table, unrouted_reason, body, b
 _KEY = pa.schema([("event_id", pa.string()), ("event_date", pa.date32())])
 KEY_COLUMNS = tuple(_KEY.names)
 _MEMORY = "512MB"
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A row of the raw table, as far as it decides about the typed row.
-
-    Attributes:
-        received_at: When the event was first received, UTC.
-        target_table: Where it went; None if nowhere.
-        unrouted_reason: Why it went nowhere.
-        body: The column, see `body_encoding`.
-        body_encoding: `utf-8` or `base64`.
-    """
-
-    received_at: datetime
-    target_table: str | None
-    unrouted_reason: str | None
-    body: str | None
-    body_encoding: str | None
 
 
 class Lookup:

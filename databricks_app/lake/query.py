@@ -57,12 +57,15 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """How large and how fresh a local table is; `bytes` counts its current data files."""
+    """How large and how fresh a table is; `bytes` counts its current data files.
+
+    `files` and `bytes` are None of a table whose files are not ours to count.
+    """
 
     name: str
     rows: int
-    files: int
-    bytes: int
+    files: int | None
+    bytes: int | None
     newest_loaded_at: datetime | None
     comment: str
 

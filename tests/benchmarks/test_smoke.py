@@ -11,7 +11,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("start", "commits", "merge")
-NAMES_WITH_FLOODS = ("receive", "servers", "open_loop", "beside", "freshness", "load", "memory")
+NAMES_WITH_FLOODS = (
+    *("receive", "servers", "open_loop", "beside", "freshness", "load", "memory", "volume"),
+)
 
 
 def _report(name: str) -> str:

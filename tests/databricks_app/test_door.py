@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Event
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -71,13 +72,17 @@ class Room:
         self.__post_init__()
 
     def post(
-        self, body: bytes | Source, headers: dict[str, str], length: int | str | None = -1
+        self,
+        body: bytes | Source,
+        headers: dict[str, str],
+        length: int | str | None = -1,
+        query: str = "",
     ) -> Answer:
         """Put a request to the door; its Content-Length is the body's unless given."""
         if isinstance(body, bytes):
             length = len(body) if length == -1 else length
             body = Source(body)
-        environ: dict[str, Any] = {"wsgi.input": body}
+        environ: dict[str, Any] = {"wsgi.input": body, "QUERY_STRING": query}
         if length not in (None, -1):
             environ["CONTENT_LENGTH"] = str(length)
         for name, value in headers.items():
@@ -213,6 +218,31 @@ def test_a_malformed_header_is_401(
 
     assert answer == Answer(401, "malformed_header")
     assert room.rejected() == {("malformed_header", ""): 1}
+
+
+def in_query(headers: dict[str, str]) -> str:
+    """Return the query string in which a relay writes both."""
+    return urlencode(
+        {
+            "cio_signature": headers["X-CIO-Signature"],
+            "cio_timestamp": headers["X-CIO-Timestamp"],
+        }
+    )
+
+
+def test_the_signature_is_taken_from_the_query_string_where_that_was_chosen(
+    room: Room, sign: Sign
+) -> None:
+    """Only where neither header came, and only if each stands there once."""
+    query = in_query(sign(BODY))
+    assert room.post(BODY, {}, query=query).status == 401
+    room.set(is_signature_in_query=True)
+
+    assert room.post(BODY, {}, query=query).status == 200
+    assert room.post(BODY, {}, query=f"{query}&{query}").status == 401
+    assert room.post(BODY, {}, query="&".join("abcdefghi")).status == 401
+    assert room.post(BODY, sign(BODY, at=1), query=query).status == 401
+    assert room.post(BODY + b" ", {}, query=query).status == 401
 
 
 def test_a_wrong_signature_is_401(room: Room, sign: Sign) -> None:

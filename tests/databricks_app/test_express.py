@@ -6,13 +6,14 @@ import io
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import pytest
 
 from databricks_app.door import Door
+from databricks_app.errors import InboxError
 from databricks_app.express import Express
 from databricks_app.inbox import Appender
 from databricks_app.inbox.local import LocalInbox
@@ -152,6 +153,55 @@ def test_what_comes_while_a_group_is_being_stored_is_the_next_one(loop: Loop) ->
 
     assert loop.said == [(1, 200), (2, 200), (3, 200)]
     assert loop.disk.syncs == 2
+
+
+class Slowly:
+    """A store with two groups under way, each of which ends when a test says so."""
+
+    groups = 2
+
+    def __init__(self) -> None:
+        self.under_way: list[tuple[list[bytes], Callable[[InboxError | None], None]]] = []
+
+    def append(self, *_: object) -> None:
+        """Is not used: the loop has no thread to wait."""
+        raise AssertionError
+
+    def trouble(self) -> str | None:
+        """None, ever."""
+        return None
+
+    def submit(
+        self, records: Sequence[Record], done: Callable[[InboxError | None], None]
+    ) -> Callable[[], bool]:
+        """Begin to store a group; it cannot be taken back."""
+        self.under_way.append(([record.body for record in records], done))
+        return lambda: False
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_an_inbox_that_is_slow_has_several_groups_under_way(loop: Loop) -> None:
+    """No more than it wants; each is answered when it is done, in whatever order that is."""
+    inbox = Slowly()
+    loop.express = Express(
+        Door(loop.settings, inbox, loop.metrics, loop.now), inbox, loop.calls.put, lambda: loop.at
+    )
+    for number in (1, 2, 3):
+        loop.take(number)
+        loop.express.submit()
+    assert [bodies for bodies, _ in inbox.under_way] == [[b"1"], [b"2"]]
+
+    inbox.under_way[1][1](None)
+    loop.call()
+    assert loop.said == [(2, 200)]
+    assert [bodies for bodies, _ in inbox.under_way] == [[b"1"], [b"2"], [b"3"]]
+    loop.at = LATER
+    loop.express.expire()
+
+    assert loop.said == [(2, 200), (1, 503), (3, 503)]
+    assert loop.express.seconds_left() is None
 
 
 def test_who_waits_until_the_deadline_is_answered_503(loop: Loop) -> None:

@@ -425,7 +425,7 @@ def test_relay_says_what_to_do_when_the_app_refuses(platform: Platform, opened: 
 
     (line,) = [line for line in lines if line["event"] == "not_delivered"]
     assert (line["reason"], line["status"], line["tries"]) == ("app_refused", 401, 1)
-    assert "CIO_RELAY_SIGNATURE" in line["advice"]
+    assert "CIO_SIGNATURE_IN_QUERY" in line["advice"]
 
 
 def test_relay_has_the_receivers_facts() -> None:

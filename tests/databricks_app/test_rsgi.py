@@ -211,7 +211,11 @@ def post_all(
     async def run() -> None:
         protocols = [Protocol([body]) for body, _ in requests]
         scopes = [
-            Scope(Headers(("content-length", str(len(body))), *headers), path=WEBHOOK_PATH)
+            Scope(
+                Headers(("content-length", str(len(body))), *headers),
+                path=WEBHOOK_PATH,
+                query_string="",
+            )
             for body, headers in requests
         ]
         pairs: Any = zip(scopes, protocols, strict=True)

@@ -26,8 +26,14 @@ BAD_VALUES = [
     ("CIO_TIMESTAMP_TOLERANCE_SECONDS", ["", "0", "-1", "3e2", "2592001", "five", "9" * 5000]),
     ("CIO_STALE_TIMESTAMPS", ["", "Reject", "yes"]),
     ("CIO_UNVERIFIED_STATUS", ["", "200", "404", "401 "]),
+    ("CIO_SIGNATURE_IN_QUERY", ["", "yes", "ON"]),
     ("CIO_STORE", ["", "Local", "s3"]),
     ("CIO_DATA_DIR", ["", "  "]),
+    ("CIO_CATALOG", ["a/b", "a b", "a.b"]),
+    ("CIO_SCHEMA", ["", "a/b"]),
+    ("CIO_VOLUME", ["", "..", "a?b"]),
+    ("DATABRICKS_WAREHOUSE_ID", ["/sql/1.0/warehouses/abc"]),
+    ("CIO_UPLOADS", ["", "0", "65"]),
     ("CIO_FLUSH_INTERVAL_SECONDS", ["", "0", "-5", "nan", "inf", "3601", "soon"]),
     ("CIO_MAX_BODY_BYTES", ["", "1023", "32MiB", str((1 << 30) + 1)]),
     ("CIO_INBOX_MAX_BYTES", ["0", "-1", "1048575", "80%"]),
@@ -67,12 +73,18 @@ def test_defaults_are_those_of_the_design() -> None:
         tolerance_seconds=300,
         stale_timestamps="reject",
         unverified_status=401,
+        is_signature_in_query=False,
         store="local",
         data_dir=Path("data"),
+        catalog="",
+        schema="customerio",
+        volume="ciolake",
+        warehouse_id="",
         flush_interval_seconds=2.0,
         max_body_bytes=33_554_432,
         inbox_max_bytes=None,
         append_deadline_seconds=3.0,
+        uploads=8,
         host="127.0.0.1",
         port=8000,
         web_server="gunicorn",
@@ -96,8 +108,13 @@ def test_every_field_is_read_from_its_variable() -> None:
             "CIO_TIMESTAMP_TOLERANCE_SECONDS": "60",
             "CIO_STALE_TIMESTAMPS": "accept",
             "CIO_UNVERIFIED_STATUS": "503",
-            "CIO_STORE": "local",
+            "CIO_STORE": "databricks",
             "CIO_DATA_DIR": "/srv/events",
+            "CIO_CATALOG": "marketing",
+            "CIO_SCHEMA": "events",
+            "CIO_VOLUME": "landing",
+            "DATABRICKS_WAREHOUSE_ID": "abc123",
+            "CIO_UPLOADS": "4",
             "CIO_FLUSH_INTERVAL_SECONDS": "0.5",
             "CIO_MAX_BODY_BYTES": "1024",
             "CIO_INBOX_MAX_BYTES": "1048576",
@@ -119,6 +136,9 @@ def test_every_field_is_read_from_its_variable() -> None:
     assert settings.stale_timestamps == "accept"
     assert settings.unverified_status == 503
     assert settings.inbox_dir == Path("/srv/events/inbox")
+    assert settings.store == "databricks"
+    assert settings.volume_path == "/Volumes/marketing/events/landing"
+    assert (settings.warehouse_id, settings.uploads) == ("abc123", 4)
     assert settings.flush_interval_seconds == 0.5
     assert settings.max_body_bytes == 1024
     assert settings.inbox_max_bytes == 1 << 20
@@ -350,3 +370,9 @@ def test_a_server_that_is_not_installed_is_refused_with_what_to_install(
 
     with pytest.raises(SettingsError, match=r"pip install 'ciolake\[granian\]'"):
         from_environment({"CIO_WEB_SERVER": "granian"})
+
+
+def test_the_databricks_store_needs_a_catalog() -> None:
+    """There is no catalog that everybody has."""
+    with pytest.raises(SettingsError, match="CIO_CATALOG is needed"):
+        from_environment({"CIO_STORE": "databricks"})

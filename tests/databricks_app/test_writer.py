@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from databricks_app import status
+from databricks_app.errors import LakeError
 from databricks_app.inbox.local import LocalInbox
 from databricks_app.inbox.segments import SegmentReader
+from databricks_app.lake.durability import fsync
 from databricks_app.lake.local import LocalLake
 from databricks_app.lake.query import LocalQuery
 from databricks_app.metrics import Metrics
@@ -85,6 +89,28 @@ def test_drain_loads_and_forgets(house: House) -> None:
 
     assert house.rows("SELECT event_id FROM webhook_email_events ORDER BY 1") == [("A",), ("B",)]
     assert house.writer.reader.pending().events == 0
+
+
+def test_the_search_for_reference_cycles_rests_during_a_load_only(tmp_path: Path) -> None:
+    """It would walk all rows again and again; it goes on also after a load that failed."""
+    searched: list[bool] = []
+
+    def sync(path: Path) -> None:
+        fsync(path)
+        if home.writer.reader.pending().events:  # not while the lake starts
+            searched.append(gc.isenabled())
+            raise OSError(errno.EIO, "the disk is gone")
+
+    home = House(tmp_path)
+    home.lake = home.writer.lake = LocalLake(tmp_path, sync=sync)
+    home.lake.start()
+    home.store(record("A"))
+
+    with pytest.raises(LakeError):
+        home.drain()
+    home.lake.close()
+
+    assert (set(searched), gc.isenabled()) == ({False}, True)
 
 
 @pytest.mark.parametrize("timestamp", [1_763_800_000, None])

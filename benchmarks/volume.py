@@ -1,0 +1,129 @@
+"""Receiving into a volume whose puts take long, as those of a real workspace do."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from benchmarks.outcome import Plan, Section, Surroundings, spread, table
+from benchmarks.processes import ROOT, Flood, end, flood, serving, write_requests
+from benchmarks.shapes import shapes
+
+PUT_SECONDS = 0.15
+GOAL = 0.8
+_CONNECTIONS = (64, 256)
+_WORKERS = 2
+_THREADS = 32  # sixteen a worker, the default
+_VOLUME = {"CIO_CATALOG": "main", "CIO_SCHEMA": "cio", "CIO_VOLUME": "landing"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What clients got, and the puts meanwhile."""
+
+    flood: Flood
+    puts: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Double:
+    """A running double of a workspace: its address and the variables that lead there."""
+
+    url: str
+    variables: dict[str, str]
+
+    def ask(self, method: str, path: str, said: object = None) -> dict[str, Any]:
+        """Ask the double about itself."""
+        answer = httpx2.request(method, f"{self.url}/double/{path}", json=said, timeout=10)
+        found: dict[str, Any] = answer.raise_for_status().json()
+        return found
+
+    def puts(self) -> int:
+        """Return how many puts there were."""
+        return int(self.ask("GET", "state")["counts"].get("files.put", 0))
+
+
+def run(plan: Plan) -> Section:
+    """Let each number of connections run once a round, against a fresh server."""
+    requests = plan.folder / "requests"
+    write_requests(requests, shapes(plan.pick(5000, 200)), plan.pick(20_000, 500), seed=1)
+    found: dict[int, list[_Run]] = {connections: [] for connections in _CONNECTIONS}
+    around = Surroundings()
+    with _doubled(plan.folder / "workspace") as double:
+        for turn in range(plan.rounds):
+            around.look()
+            for connections, runs in found.items():
+                folder = plan.folder / f"{connections}-{turn}"
+                runs.append(_measure(double, folder, requests, connections, plan.pick(6, 1)))
+    return Section("volume", "Receiving into a volume", _lines(found, plan), around)
+
+
+@contextlib.contextmanager
+def _doubled(folder: Path) -> Iterator[_Double]:
+    """Run a double whose puts take `PUT_SECONDS`."""
+    folder.mkdir()
+    command = ["tests.doubles", "--dir", str(folder), "--volume", ".".join(_VOLUME.values())]
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        assert process.stdout is not None  # noqa: S101  # it is a pipe
+        said = json.loads(process.stdout.readline())
+        double = _Double(said["url"], said["environment"])
+        slow = {"action": "latency", "operation": "files.put", "times": None}
+        double.ask("POST", "faults", slow | {"seconds": PUT_SECONDS})
+        yield double
+    finally:
+        end(process)
+
+
+def _measure(double: _Double, folder: Path, requests: Path, connections: int, seconds: int) -> _Run:
+    variables = double.variables | _VOLUME | {"CIO_STORE": "databricks"}
+    with serving(folder, "benchmarks.rival", "ours", CIO_WEB_WORKERS=_WORKERS, **variables) as one:
+        flood(one, requests, seconds=1, clients=connections)
+        before = double.puts()
+        flooded = flood(one, requests, seconds=seconds, clients=connections)
+        return _Run(flooded, double.puts() - before)
+
+
+def _lines(found: dict[int, list[_Run]], plan: Plan) -> list[str]:
+    rows = [
+        (
+            connections,
+            spread(one.flood.rate for one in runs),
+            spread((one.flood.rate / _expected(connections) for one in runs), 2),
+            spread((one.flood.p50_ms for one in runs), 0),
+            spread((one.flood.p99_ms for one in runs), 0),
+            spread((one.puts / one.flood.seconds for one in runs), 1),
+            sum(one.flood.others for one in runs),
+        )
+        for connections, runs in found.items()
+    ]
+    heads = (
+        "Connections",
+        "events/s",
+        "of min(connections, threads) / (1.5 x put)",
+        "p50 ms",
+        "p99 ms",
+    )
+    return [
+        f"The receiver without its writer, {_WORKERS} workers; a double of a workspace on the same "
+        f"cores whose puts take {PUT_SECONDS * 1e3:.0f} ms; wrk, kept connections, each of which "
+        "waits for its answer. Requests wait in an event loop, so that more wait than there "
+        f"are threads ({_THREADS}); a worker has one group under way and gathers the next one. "
+        f"{plan.rounds} rounds, each a fresh server. Goal: {GOAL}. Median (range).",
+        "",
+        *table((*heads, "puts/s", "not 200"), rows),
+    ]
+
+
+def _expected(connections: int) -> float:
+    return min(connections, _THREADS) / (1.5 * PUT_SECONDS)

@@ -1,0 +1,105 @@
+"""How long a remote call may take: until its limit, or shortly after a stop was asked for.
+
+A call runs in a thread of its own, because nothing ends one that hangs in a library. The caller
+goes on without it; the thread ends with its call or with the process.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from databricks_app.errors import LakeError
+
+T = TypeVar("T")
+
+_LOOK_SECONDS = 0.2
+_SLOW_SECONDS = 10.0
+
+
+def _nobody(_words: str) -> None:
+    """Hear nothing."""
+
+
+@dataclass(slots=True)
+class Patience:
+    """The limits of the calls of one loader.
+
+    Attributes:
+        stopping: Set when the process is asked to end.
+        call_seconds: Longest time of a call.
+        grace_seconds: How much longer a call may take once `stopping` is set.
+        say: Called with words, now and then, while a call takes long.
+        monotonic: A clock.
+    """
+
+    stopping: threading.Event = field(default_factory=threading.Event)
+    call_seconds: float = 300.0
+    grace_seconds: float = 5.0
+    say: Callable[[str], None] = _nobody
+    monotonic: Callable[[], float] = time.monotonic
+    _stopped_at: float | None = None
+
+    def run(self, call: Callable[[], T], what: str, give_up: Callable[[], None] | None = None) -> T:
+        """Return what a call returns.
+
+        Args:
+            call: May hang; raises what it raises.
+            what: Names it, for people.
+            give_up: Called if it is abandoned, in a thread of its own.
+
+        Raises:
+            LakeError: It was abandoned; whether it took effect is unknown.
+        """
+        future: Future[T] = Future()
+        begin(lambda: _settle(future, call))
+        began = told = self.monotonic()
+        while not _is_done(future):
+            now = self.monotonic()
+            if (limit := self._is_over(began, now)) is not None:
+                if give_up is not None:
+                    begin(give_up)
+                raise LakeError(f"{what}: abandoned {limit}.")
+            if now - told >= _SLOW_SECONDS:
+                told = now
+                self.say(f"{what} has taken {now - began:.0f} s so far")
+        return future.result()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not when a stop is asked for."""
+        self.stopping.wait(seconds)
+
+    def _is_over(self, began: float, now: float) -> str | None:
+        if now - began >= self.call_seconds:
+            return f"after {self.call_seconds:g} s"
+        if self.stopping.is_set():
+            self._stopped_at = self._stopped_at or now
+            if now - self._stopped_at >= self.grace_seconds:
+                return "because the process is stopping"
+        return None
+
+
+def begin(call: Callable[[], None]) -> threading.Thread:
+    """Call in a thread that keeps no process alive."""
+    thread = threading.Thread(target=call, name="patience", daemon=True)
+    thread.start()
+    return thread
+
+
+def _settle(future: Future[T], call: Callable[[], T]) -> None:
+    try:
+        future.set_result(call())
+    except BaseException as error:  # noqa: BLE001  # it is the caller's, in the other thread
+        future.set_exception(error)
+
+
+def _is_done(future: Future[T]) -> bool:
+    try:
+        future.exception(timeout=_LOOK_SECONDS)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,26 @@
+"""Doubles of a Databricks workspace and SQL warehouse that speak the real protocols.
+
+`Databricks` serves REST and Thrift on one loopback port; `python -m tests.doubles --dir D` does so
+in a process of its own. Each module says what it does not imitate.
+"""
+
+from .databricks import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    TOKEN,
+    USER,
+    WAREHOUSE_ID,
+    Databricks,
+)
+from .faults import Fault, Switches
+
+__all__ = [
+    "CLIENT_ID",
+    "CLIENT_SECRET",
+    "TOKEN",
+    "USER",
+    "WAREHOUSE_ID",
+    "Databricks",
+    "Fault",
+    "Switches",
+]

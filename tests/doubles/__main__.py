@@ -1,0 +1,40 @@
+"""The double as a process: `python -m tests.doubles --dir D` prints its port and more as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import threading
+from pathlib import Path
+
+from .databricks import TOKEN, WAREHOUSE_ID, Databricks
+
+
+def main() -> None:
+    """Answer until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m tests.doubles")
+    parser.add_argument("--dir", type=Path, required=True, help="where it keeps its files")
+    parser.add_argument("--volume", help="catalog.schema.volume that is there from the beginning")
+    parser.add_argument("--port", type=int, default=0, help="a free one by default")
+    parser.add_argument("--token-seconds", type=float, default=3600, help="life of OAuth tokens")
+    options = parser.parse_args()
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    with Databricks(options.dir, volume=options.volume, port=options.port) as double:
+        double.workspace.tokens.seconds = options.token_seconds
+        said = {
+            "port": double.port,
+            "url": double.url,
+            "connection_uri": double.connection_uri,
+            "warehouse_id": WAREHOUSE_ID,
+            "token": TOKEN,
+            "environment": double.environment(),
+        }
+        print(json.dumps(said), flush=True)  # noqa: T201  # read by whoever started it
+        ended.wait()
+
+
+if __name__ == "__main__":
+    main()

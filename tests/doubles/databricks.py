@@ -1,0 +1,105 @@
+"""A Databricks workspace and SQL warehouse on loopback, for the unmodified client libraries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from .faults import Switches
+from .routing import Routes
+from .server import Server
+from .warehouse import rest, thrift
+from .warehouse.statements import Engine
+from .workspace import (
+    apps,
+    catalogs,
+    files,
+    identity,
+    secret_scopes,
+    tokens,
+    tree,
+    warehouses,
+)
+from .workspace.state import Workspace
+
+WAREHOUSE_ID = "double"
+CLIENT_ID, CLIENT_SECRET = "00000000-0000-4000-8000-000000000001", "double-secret"
+TOKEN, USER = "dapi-double", "admin@example.com"
+_SERVICES = (tokens, files, catalogs, secret_scopes, identity, warehouses, apps, tree, rest, thrift)
+
+
+class Databricks:
+    """The double; a context manager that answers from `with` to its end.
+
+    One warehouse, one service principal and one personal access token are there from the
+    beginning.
+
+    Attributes:
+        workspace: Everything it holds, to look into and to seed.
+        faults: Fault switches and counters.
+        port: Where it listens, on 127.0.0.1.
+    """
+
+    def __init__(self, folder: Path, *, volume: str | None = None, port: int = 0) -> None:
+        """Make it; nothing listens yet.
+
+        Args:
+            folder: Volumes, tables and workspace files are kept in it.
+            volume: A volume `catalog.schema.volume` that is to be there, with what it is in.
+            port: Where to listen; 0 takes a free one.
+        """
+        self.workspace = Workspace(folder)
+        self.faults: Switches = self.workspace.switches
+        self.port = port
+        self._server: Server | None = None
+        workspace = self.workspace
+        workspace.engine = Engine(workspace)
+        workspace.describe = thrift.describe
+        workspace.warehouses.make({"name": "Double", "cluster_size": "2X-Small"}, WAREHOUSE_ID)
+        workspace.tokens.clients[CLIENT_ID] = CLIENT_SECRET
+        workspace.tokens.personal[TOKEN] = USER
+        workspace.identities.make("double", CLIENT_ID)
+        if volume:
+            workspace.catalog.seed(volume)
+
+    def __enter__(self) -> Databricks:
+        """Begin to answer."""
+        routes = Routes([route for service in _SERVICES for route in service.routes.routes])
+        self._server = Server(self.workspace, routes, self.port)
+        self.port = self._server.server_port
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Listen no more."""
+        if self._server is not None:
+            self._server.close()
+        self.workspace.engine.close()
+
+    @property
+    def url(self) -> str:
+        """Address of the workspace."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def http_path(self) -> str:
+        """Path of the warehouse."""
+        return f"/sql/1.0/warehouses/{WAREHOUSE_ID}"
+
+    @property
+    def connection_uri(self) -> str:
+        """For the connector's argument `_connection_uri`."""
+        return self.url + self.http_path
+
+    def environment(self) -> dict[str, str]:
+        """Variables with which the SDK and the product find it, as the service principal."""
+        return {
+            "DATABRICKS_HOST": self.url,
+            "DATABRICKS_CLIENT_ID": CLIENT_ID,
+            "DATABRICKS_CLIENT_SECRET": CLIENT_SECRET,
+            "DATABRICKS_WAREHOUSE_ID": WAREHOUSE_ID,
+        }

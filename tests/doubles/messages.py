@@ -1,0 +1,118 @@
+"""What the doubles' server and its services say to each other: requests, answers, refusals."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = Any  # as in the vendor's own payloads
+
+
+class Refused(Exception):  # noqa: N818  # an answer, not a fault of the double
+    """The service refuses a request; becomes the platform's error body.
+
+    Attributes:
+        status: HTTP status.
+        code: The platform's `error_code`.
+        reason: Of the `ErrorInfo` in the body's details; None leaves it out.
+        headers: More headers of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        reason: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.reason = reason
+        self.headers = headers or {}
+
+    def answer(self) -> Answer:
+        """The answer that says so."""
+        body: dict[str, Json] = {"error_code": self.code, "message": str(self)}
+        if self.reason:
+            kind = "type.googleapis.com/google.rpc.ErrorInfo"
+            domain = "filesystem.databricks.com"
+            body["details"] = [{"@type": kind, "reason": self.reason, "domain": domain}]
+        return Answer(self.status, json.dumps(body).encode(), headers=dict(self.headers))
+
+
+class Dropped(Exception):  # noqa: N818  # an outcome, not an error
+    """The connection ends without an answer: a reset, as a broken proxy makes it."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One request.
+
+    Attributes:
+        method: HTTP method.
+        path: Decoded path without the query.
+        query: Last value of each query argument.
+        headers: By lower-case name.
+        body: The raw body.
+        operation: Name of the operation, e.g. `files.put` or `sql.ExecuteStatement`.
+        arguments: Parts of the path that the route names.
+        statement: SQL text that the request carries.
+        principal: Who asks; empty where no token is needed.
+    """
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+    operation: str = ""
+    arguments: dict[str, str] = field(default_factory=dict)
+    statement: str = ""
+    principal: str = ""
+
+    def json(self) -> dict[str, Json]:
+        """The body as an object; an empty body is an empty object.
+
+        Raises:
+            Refused: It is none.
+        """
+        try:
+            value = json.loads(self.body or b"{}")
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise Refused(400, "MALFORMED_REQUEST", "The request's body is no JSON object.")
+        return value
+
+    def field(self, name: str) -> Json:
+        """A field that the body must have.
+
+        Raises:
+            Refused: It is missing.
+        """
+        value = self.json().get(name)
+        if value is None:
+            raise Refused(400, "INVALID_PARAMETER_VALUE", f"Missing required field: {name}")
+        return value
+
+
+@dataclass(slots=True)
+class Answer:
+    """One answer; `headers` may replace the content type of JSON."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def answered(value: Json) -> Answer:
+    """An answer of whatever a service returned: an `Answer`, JSON, or None for no content."""
+    if isinstance(value, Answer):
+        return value
+    if value is None:
+        return Answer(200, b"{}")
+    return Answer(200, json.dumps(value).encode())

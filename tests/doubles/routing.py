@@ -1,0 +1,64 @@
+"""Routes: which function answers which method and path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .messages import Json, Refused, Request
+
+if TYPE_CHECKING:
+    from .workspace.state import Workspace
+
+Service = Callable[["Workspace", Request], Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation; `is_open` needs no token."""
+
+    method: str
+    pattern: re.Pattern[str]
+    operation: str
+    service: Service
+    is_open: bool
+
+
+@dataclass(slots=True)
+class Routes:
+    """The operations of one service, in the order in which they are tried."""
+
+    routes: list[Route] = field(default_factory=list)
+
+    def on(
+        self, method: str, path: str, operation: str, *, is_open: bool = False
+    ) -> Callable[[Service], Service]:
+        """Register a service; `{name}` is one part of the path, `{name*}` all the rest."""
+        pattern = re.sub(r"\{(\w+)\*\}", r"(?P<\1>.*)", path)
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)
+
+        def register(service: Service) -> Service:
+            self.routes.append(
+                Route(method, re.compile(pattern, re.DOTALL), operation, service, is_open)
+            )
+            return service
+
+        return register
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """The route of a request and the parts of its path.
+
+        Raises:
+            Refused: There is none, or not with that method.
+        """
+        is_known = False
+        for route in self.routes:
+            if found := route.pattern.fullmatch(path):
+                if route.method == method:
+                    return route, found.groupdict()
+                is_known = True
+        if is_known:
+            raise Refused(405, "METHOD_NOT_ALLOWED", f"{method} is not possible for {path}.")
+        raise Refused(404, "ENDPOINT_NOT_FOUND", f"No API found for '{method} {path}'")

@@ -1,0 +1,1 @@
+"""SQL over real Delta tables, behind Thrift and the Statement Execution API."""

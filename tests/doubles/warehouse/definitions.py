@@ -1,0 +1,265 @@
+"""Statements that make, change and remove things, and those that grant.
+
+Does not imitate: CREATE TABLE AS SELECT, external tables, partitions, generated columns, checks,
+dropping or renaming columns. What it does not know fails with a text that names the statement.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from sqlglot import exp
+
+from ..workspace.metastore import Column
+from ..workspace.metastore import Securable as Made
+from .failures import SqlFailure, missing_table, unknown_statement
+from .queries import Query, Session, parse
+
+if TYPE_CHECKING:
+    from ..workspace.metastore import Securable
+    from .statements import Engine
+
+
+DONE = pa.table({})
+
+
+def create(engine: Engine, session: Session, tree: exp.Create, text: str) -> pa.Table:
+    """CREATE TABLE, VIEW or SCHEMA."""
+    if tree.kind == "TABLE":
+        return _create_table(engine, session, tree, text)
+    if tree.kind == "VIEW":
+        return _create_view(engine, session, tree)
+    if tree.kind in {"SCHEMA", "CATALOG", "DATABASE"}:
+        name = _schema_name(session, tree.this)
+        made = Made("schema", name, _comment(tree))
+        engine.add(made, is_repeatable=bool(tree.args.get("exists")))
+        return DONE
+    raise unknown_statement(text)
+
+
+def _create_table(engine: Engine, session: Session, tree: exp.Create, text: str) -> pa.Table:
+    definition = tree.this
+    if tree.expression or not isinstance(definition, exp.Schema):
+        raise unknown_statement(text)
+    name = session.name(definition.this)
+    catalog = engine.workspace.catalog
+    with catalog.lock:
+        held = catalog.find("table", name)
+        if held is not None and tree.args.get("replace"):
+            catalog.drop("table", name)
+            engine.forget(name)
+        elif held is not None and tree.args.get("exists"):
+            return DONE
+        columns = [_column(one, text) for one in definition.expressions]
+        made = Made("table", name, _comment(tree), _properties(tree, text), columns)
+        made.clustering = _clustering(tree)
+        engine.add(made)
+        engine.delta(made).create(columns)
+    return DONE
+
+
+def _create_view(engine: Engine, session: Session, tree: exp.Create) -> pa.Table:
+    definition = tree.this
+    given: list[exp.Expr] = []
+    if isinstance(definition, exp.Schema):
+        given, definition = definition.expressions, definition.this
+    name = session.name(definition)
+    query = tree.expression.sql("databricks")
+    with Query(engine, session) as probe:
+        shape = probe.run(exp.select("*").from_(parse(query).subquery("shape")).limit(0))  # type: ignore[attr-defined]  # a query
+    if given and len(given) != shape.num_columns:
+        counts = f"{len(given)} columns are named and the query has {shape.num_columns}."
+        raise SqlFailure("CREATE_VIEW_COLUMN_ARITY_MISMATCH", counts, "21S01")
+    names = [one.name for one in given] or shape.column_names
+    comments = [_column_comment(one) for one in given] or [""] * len(names)
+    columns = [
+        Column(column, _type_text(field.type), comment=comment)
+        for column, field, comment in zip(names, shape.schema, comments, strict=True)
+    ]
+    catalog = engine.workspace.catalog
+    with catalog.lock:
+        held = catalog.find("table", name)
+        if held is not None:
+            if tree.args.get("exists"):
+                return DONE
+            if not tree.args.get("replace") or held.kind != "view":
+                engine.add(Made("view", name))
+            catalog.drop("view", name)
+        made = Made("view", name, _comment(tree), columns=columns, query=query)
+        if held is not None:
+            made.grants = held.grants
+        engine.add(made)
+    return DONE
+
+
+def alter(engine: Engine, session: Session, tree: exp.Alter, text: str) -> pa.Table:
+    """ALTER TABLE ... ADD COLUMNS, ... SET TBLPROPERTIES."""
+    held = named(engine, session, tree.this)
+    for action in tree.args.get("actions", []):
+        if isinstance(action, exp.AlterSet):
+            for properties in action.expressions:
+                held.properties |= {
+                    one.this.name: one.args["value"].name for one in properties.expressions
+                }
+        elif isinstance(action, exp.Schema | exp.ColumnDef) and held.kind == "table":
+            added = action.expressions if isinstance(action, exp.Schema) else [action]
+            _add_columns(engine, held, [_column(one, text) for one in added])
+        else:
+            raise unknown_statement(text)
+    engine.changed(held)
+    return DONE
+
+
+def _add_columns(engine: Engine, held: Securable, added: list[Column]) -> None:
+    there = {column.name.lower() for column in held.columns}
+    for column in added:
+        if column.name.lower() in there:
+            text = f"Column {column.name} already exists."
+            raise SqlFailure("FIELD_ALREADY_EXISTS", text, "42710")
+    engine.delta(held).widen([*held.columns, *added])
+    held.columns = [*held.columns, *added]
+
+
+def drop(engine: Engine, session: Session, tree: exp.Drop, text: str) -> pa.Table:
+    """DROP TABLE, VIEW, SCHEMA."""
+    kind = str(tree.args["kind"]).lower()
+    if kind not in {"table", "view", "schema"}:
+        raise unknown_statement(text)
+    target = tree.args["tables"][0] if tree.args.get("tables") else tree.this
+    name = _schema_name(session, target) if kind == "schema" else session.name(target)
+    catalog = engine.workspace.catalog
+    if catalog.find(kind, name) is None:
+        if tree.args.get("exists"):
+            return DONE
+        raise missing_table(".".join(name))
+    catalog.drop(kind, name, is_forced=bool(tree.args.get("cascade")))
+    engine.forget(name)
+    return DONE
+
+
+def comment(engine: Engine, session: Session, tree: exp.Comment, text: str) -> pa.Table:
+    """COMMENT ON TABLE."""
+    if str(tree.args["kind"]).upper() not in {"TABLE", "VIEW"}:
+        raise unknown_statement(text)
+    named(engine, session, tree.this).comment = tree.expression.name
+    return DONE
+
+
+def use(engine: Engine, session: Session, tree: exp.Use, _text: str) -> pa.Table:
+    """USE CATALOG, USE SCHEMA."""
+    kind = tree.args.get("kind")
+    parts = [part.name.lower() for part in tree.this.parts]
+    if kind is not None and kind.name.upper() == "CATALOG":
+        engine.known("catalog", (parts[0],))
+        session.catalog = parts[0]
+        return DONE
+    *above, schema = parts
+    catalog = above[0] if above else session.catalog
+    engine.known("schema", (catalog, schema))
+    session.catalog, session.schema = catalog, schema
+    return DONE
+
+
+def grant(engine: Engine, session: Session, tree: exp.Grant | exp.Revoke, text: str) -> pa.Table:
+    """GRANT and REVOKE."""
+    kind = str(tree.args.get("kind") or "TABLE").lower()
+    securable = tree.args["securable"]
+    held = secured(engine, session, kind, [part.name for part in securable.parts], text)
+    privileges = {one.this.name for one in tree.args["privileges"]}
+    is_grant = isinstance(tree, exp.Grant)
+    for principal in tree.args["principals"]:
+        add, remove = (privileges, set()) if is_grant else (set(), privileges)
+        engine.workspace.catalog.grant(held, principal.name, add, remove)
+    return DONE
+
+
+def secured(engine: Engine, session: Session, kind: str, parts: list[str], text: str) -> Securable:
+    """What a GRANT speaks of."""
+    kind = "table" if kind == "view" else kind
+    depths = {"catalog": 1, "schema": 2, "table": 3, "volume": 3}
+    if kind not in depths:
+        raise unknown_statement(text)
+    full = tuple(session.full(parts)) if depths[kind] == 3 else tuple(one.lower() for one in parts)
+    if kind == "schema" and len(full) == 1:
+        full = (session.catalog, *full)
+    return engine.known(kind, full)
+
+
+def named(engine: Engine, session: Session, table: exp.Expr) -> Securable:
+    """A table or view that must be there."""
+    name = session.name(table)
+    held = engine.workspace.catalog.find("table", name)
+    if held is None:
+        raise missing_table(".".join(name))
+    return held
+
+
+def _schema_name(session: Session, table: exp.Expr) -> tuple[str, ...]:
+    parts = [part.name.lower() for part in table.parts] if isinstance(table, exp.Table) else []
+    return tuple(parts) if len(parts) > 1 else (session.catalog, *parts)
+
+
+def _column(one: exp.Expr, text: str) -> Column:
+    if not isinstance(one, exp.ColumnDef):
+        raise unknown_statement(text)
+    kinds = [constraint.kind for constraint in one.constraints]
+    allowed = (exp.NotNullColumnConstraint, exp.CommentColumnConstraint)
+    if not all(isinstance(kind, allowed) for kind in kinds):
+        raise unknown_statement(text)
+    is_nullable = not any(isinstance(kind, exp.NotNullColumnConstraint) for kind in kinds)
+    kind_text = one.args["kind"].sql("databricks")
+    return Column(one.name.lower(), kind_text, is_nullable, _column_comment(one))
+
+
+def _column_comment(one: exp.Expr) -> str:
+    found = one.find(exp.CommentColumnConstraint)
+    return found.name if found else ""
+
+
+def _comment(tree: exp.Create) -> str:
+    found = tree.find(exp.SchemaCommentProperty)
+    return found.name if found else ""
+
+
+def _properties(tree: exp.Create, text: str) -> dict[str, str]:
+    found = {}
+    held = tree.args.get("properties")
+    for one in held.expressions if held else []:
+        if isinstance(one, exp.SchemaCommentProperty | exp.Cluster | exp.ClusteredByProperty):
+            continue
+        if isinstance(one, exp.FileFormatProperty) and one.name.upper() == "DELTA":
+            continue
+        if type(one) is not exp.Property:
+            if "cluster" in type(one).__name__.lower():
+                continue
+            raise unknown_statement(text)
+        found[one.this.name] = one.args["value"].name
+    return found
+
+
+def _clustering(tree: exp.Create) -> list[str]:
+    held = tree.args.get("properties")
+    for one in held.expressions if held else []:
+        if "cluster" in type(one).__name__.lower():
+            return [
+                column.name for column in one.find_all(exp.Column, exp.Identifier) if column.name
+            ]
+    return []
+
+
+def _type_text(kind: pa.DataType) -> str:
+    names = {
+        "string": "STRING",
+        "int64": "BIGINT",
+        "int32": "INT",
+        "double": "DOUBLE",
+        "bool": "BOOLEAN",
+        "date32[day]": "DATE",
+        "timestamp[us, tz=UTC]": "TIMESTAMP",
+    }
+    if pa.types.is_list(kind):
+        return f"ARRAY<{_type_text(kind.value_type)}>"
+    if pa.types.is_map(kind):
+        return f"MAP<{_type_text(kind.key_type)}, {_type_text(kind.item_type)}>"
+    return names.get(str(kind), str(kind).upper())

@@ -1,0 +1,123 @@
+"""The Statement Execution API over the same engine.
+
+A failed statement is HTTP 200 with the state FAILED. `wait_timeout` 0s answers at once; else the
+call waits, and then goes on or cancels as `on_wait_timeout` says.
+
+Does not imitate: external links, Arrow streams, results in chunks (one chunk holds all), the
+limits of 16 MiB of text and 25 MiB of inline result, results that are forgotten after an hour.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from ..messages import Json, Refused, Request
+from ..routing import Routes
+from .executions import Execution
+from .queries import Parameter, Session
+from .results import json_rows, type_of
+
+if TYPE_CHECKING:
+    from ..workspace.state import Workspace
+
+routes = Routes()
+_API = "/api/2.0/sql/statements"
+_FEWEST_SECONDS, _MOST_SECONDS = 5, 50
+
+
+@routes.on("POST", _API, "statements.execute")
+def execute(workspace: Workspace, request: Request) -> Json:
+    """Run a statement."""
+    said = request.json()
+    warehouse = workspace.warehouses.get(str(request.field("warehouse_id")))
+    if (
+        said.get("format", "JSON_ARRAY") != "JSON_ARRAY"
+        or said.get("disposition", "INLINE") != "INLINE"
+    ):
+        raise Refused(400, "INVALID_PARAMETER_VALUE", "The double has INLINE JSON_ARRAY only.")
+    seconds = _seconds(str(said.get("wait_timeout", "10s")))
+    session = Session(
+        str(said.get("catalog") or "main").lower(),
+        str(said.get("schema") or "default").lower(),
+        request.principal,
+    )
+    execution = Execution(str(request.field("statement")))
+    with workspace.sessions.lock:
+        workspace.sessions.operations[execution.id.bytes] = execution
+    warehouse.start()
+    parameters = [
+        Parameter(one.get("name"), one.get("type") or "STRING", one.get("value"))
+        for one in said.get("parameters", [])
+    ]
+    execution.begin(workspace.engine, session, parameters, warehouse.seconds_left())
+    if seconds and not execution.wait(seconds) and said.get("on_wait_timeout") == "CANCEL":
+        execution.cancel()
+    return _shown(execution)
+
+
+@routes.on("GET", f"{_API}/{{id}}", "statements.get")
+def get(workspace: Workspace, request: Request) -> Json:
+    """How it goes, with the rows once it is done."""
+    return _shown(_execution(workspace, request))
+
+
+@routes.on("GET", f"{_API}/{{id}}/result/chunks/{{index}}", "statements.chunk")
+def chunk(workspace: Workspace, request: Request) -> Json:
+    """Its rows."""
+    shown = _shown(_execution(workspace, request))
+    if request.arguments["index"] != "0" or "result" not in shown:
+        raise Refused(404, "NOT_FOUND", "There is no such chunk.")
+    return shown["result"]
+
+
+@routes.on("POST", f"{_API}/{{id}}/cancel", "statements.cancel")
+def cancel(workspace: Workspace, request: Request) -> Json:
+    """Give it up."""
+    _execution(workspace, request).cancel()
+
+
+def _execution(workspace: Workspace, request: Request) -> Execution:
+    for execution in list(workspace.sessions.operations.values()):
+        if str(execution.id) == request.arguments["id"]:
+            return execution
+    raise Refused(404, "NOT_FOUND", f"The statement {request.arguments['id']} was not found.")
+
+
+def _seconds(text: str) -> int:
+    found = re.fullmatch(r"(\d+)s", text)
+    seconds = int(found[1]) if found else -1
+    if seconds != 0 and not _FEWEST_SECONDS <= seconds <= _MOST_SECONDS:
+        raise Refused(400, "INVALID_PARAMETER_VALUE", "wait_timeout must be 0s or 5s to 50s.")
+    return seconds
+
+
+def _shown(execution: Execution) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "statement_id": str(execution.id),
+        "status": {"state": execution.state},
+    }
+    if execution.state == "FAILED":
+        error = {"error_code": "BAD_REQUEST", "message": execution.failure}
+        shown["status"] |= {"error": error, "sql_state": execution.sql_state}
+    if execution.state == "SUCCEEDED" and execution.rows is not None:
+        rows = execution.rows
+        columns = [
+            {"name": field.name, "position": place, "type_name": name, "type_text": name}
+            for place, field in enumerate(rows.schema)
+            for name in [type_of(field.type)[1]]
+        ]
+        shown["manifest"] = {
+            "format": "JSON_ARRAY",
+            "schema": {"column_count": len(columns), "columns": columns},
+            "total_chunk_count": 1,
+            "total_row_count": rows.num_rows,
+            "truncated": False,
+        }
+        shown["result"] = {
+            "chunk_index": 0,
+            "row_offset": 0,
+            "row_count": rows.num_rows,
+            "data_array": json_rows(rows) if rows.num_columns else [],
+        }
+    return shown

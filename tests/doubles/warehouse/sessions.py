@@ -1,0 +1,20 @@
+"""Sessions of the Thrift protocol, and statements under way."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .executions import Execution
+    from .queries import Session
+
+
+@dataclass(slots=True)
+class Sessions:
+    """Sessions and operations of one double, by their handle."""
+
+    sessions: dict[bytes, Session] = field(default_factory=dict)
+    operations: dict[bytes, Execution] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)

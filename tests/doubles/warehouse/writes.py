@@ -1,0 +1,139 @@
+"""Statements that change rows: insert-only MERGE, INSERT, DELETE.
+
+Does not imitate: MERGE with updates or deletes, INSERT OVERWRITE, COPY INTO, UPDATE, constraints
+other than NOT NULL.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import pyarrow as pa
+from sqlglot import exp
+
+from . import delta, listings
+from .failures import SqlFailure, missing_table, unknown_statement
+from .queries import Query, Session
+
+if TYPE_CHECKING:
+    from ..workspace.metastore import Securable
+    from .statements import Engine
+
+_MERGED = ("num_affected_rows", "num_updated_rows", "num_deleted_rows", "num_inserted_rows")
+
+
+def merge(engine: Engine, session: Session, tree: exp.Merge, text: str) -> pa.Table:
+    """Insert the rows of the source that match none of the target."""
+    held = _target(engine, session, tree.this)
+    whens = tree.args["whens"].expressions
+    is_plain = len(whens) == 1 and not whens[0].args.get("matched")
+    insert = whens[0].args.get("then")
+    if not is_plain or whens[0].args.get("source") or not isinstance(insert, exp.Insert):
+        raise unknown_statement(text)
+    if whens[0].args.get("condition") or not isinstance(insert.this, exp.Tuple):
+        raise unknown_statement(text)
+    names = [name.name.lower() for name in insert.this.expressions]
+    values = cast("exp.Tuple", insert.expression).expressions
+    found = exp.select("1").from_(tree.this.copy()).where(tree.args["on"].copy())
+    rows = (
+        exp.select(
+            *[
+                exp.alias_(value.copy(), name, quoted=True)
+                for name, value in zip(names, values, strict=True)
+            ]
+        )
+        .from_(tree.args["using"].copy())
+        .where(exp.not_(exp.Exists(this=found)))
+    )
+    with Query(engine, session) as query:
+        new = query.run(rows)
+        read = query.read[held.name]
+    engine.overlap(text)
+    count = _append(engine, held, new, read)
+    return listings.table(_MERGED, [(count, 0, 0, count)])
+
+
+def insert(engine: Engine, session: Session, tree: exp.Insert, text: str) -> pa.Table:
+    """Append the rows of a query or of VALUES."""
+    if tree.args.get("overwrite") or tree.args.get("where") or tree.args.get("by_name"):
+        raise unknown_statement(text)
+    target = tree.this
+    names = []
+    if isinstance(target, exp.Schema):
+        names = [column.name.lower() for column in target.expressions]
+        target = target.this
+    held = _target(engine, session, target)
+    source = tree.expression
+    if isinstance(source, exp.Values):
+        source = exp.select("*").from_(source)
+    with Query(engine, session) as query:
+        rows = query.run(source)
+        read = query.read.get(held.name)
+    names = names or [column.name for column in held.columns]
+    if len(names) != rows.num_columns:
+        counts = f"{len(names)} columns are needed and {rows.num_columns} given."
+        raise SqlFailure("INSERT_COLUMN_ARITY_MISMATCH", counts, "21S01")
+    engine.overlap(text)
+    count = _append(engine, held, rows.rename_columns(names), read)
+    return listings.table(("num_affected_rows", "num_inserted_rows"), [(count, count)])
+
+
+def delete(engine: Engine, session: Session, tree: exp.Delete, text: str) -> pa.Table:
+    """Write the rows anew that a condition is not true for."""
+    held = _target(engine, session, tree.this)
+    kept = exp.select("*").from_(tree.this.copy())
+    total = exp.select(exp.Count(this=exp.Star())).from_(tree.this.copy())
+    if where := tree.args.get("where"):
+        is_kept = exp.Not(this=exp.Coalesce(this=where.this.copy(), expressions=[exp.false()]))
+        kept = kept.where(is_kept)
+    else:
+        kept = kept.where(exp.false())
+    with Query(engine, session) as query:
+        before = query.run(total).column(0)[0].as_py()
+        rows = query.run(kept)
+        read = query.read[held.name]
+    engine.overlap(text)
+    gone = before - rows.num_rows
+    if gone:
+        engine.delta(held).replace(_fitted(held, rows), read)
+    return listings.table(("num_affected_rows",), [(gone,)])
+
+
+def _target(engine: Engine, session: Session, table: exp.Expr) -> Securable:
+    name = session.name(table)
+    held = engine.workspace.catalog.find("table", name)
+    if held is None:
+        raise missing_table(".".join(name))
+    if held.kind == "view":
+        raise SqlFailure("EXPECT_TABLE_NOT_VIEW", f"`{held.full_name}` is a view.", "42809")
+    return held
+
+
+def _append(engine: Engine, held: Securable, rows: pa.Table, read: delta.Snapshot | None) -> int:
+    fitted = _fitted(held, rows)
+    if fitted.num_rows:
+        engine.delta(held).append(fitted, read)
+    return int(fitted.num_rows)
+
+
+def _fitted(held: Securable, rows: pa.Table) -> pa.Table:
+    """Rows with the table's columns and types; what is missing is NULL."""
+    schema = delta.schema(held.columns)
+    names = {name.lower(): place for place, name in enumerate(rows.column_names)}
+    if unknown := set(names) - {column.name.lower() for column in held.columns}:
+        text = f"A column with name {sorted(unknown)} cannot be resolved."
+        raise SqlFailure("UNRESOLVED_COLUMN.WITH_SUGGESTION", text, "42703")
+    columns = []
+    for column, field in zip(held.columns, schema, strict=True):
+        place = names.get(column.name.lower())
+        values = pa.nulls(rows.num_rows, field.type) if place is None else rows.column(place)
+        try:
+            values = values.cast(field.type)
+        except pa.ArrowException as error:
+            text = f"The value of column `{column.name}` cannot be cast to {column.type}."
+            raise SqlFailure("CAST_OVERFLOW_IN_TABLE_INSERT", text, "22003") from error
+        if not column.nullable and values.null_count:
+            text = f"NOT NULL constraint violated for column: {column.name}."
+            raise SqlFailure("DELTA_NOT_NULL_CONSTRAINT_VIOLATED", text, "23502")
+        columns.append(values)
+    return pa.table(columns, schema=schema)

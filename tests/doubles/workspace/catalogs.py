@@ -1,0 +1,168 @@
+"""Unity Catalog over REST: catalogs, schemas, volumes, tables, grants.
+
+Does not imitate: metastores, paging, owners, effective (inherited) permissions, making tables
+(SQL does), storage locations, bindings to workspaces.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..messages import Json, Refused, Request
+from ..routing import Routes
+from .metastore import Securable
+
+if TYPE_CHECKING:
+    from .state import Workspace
+
+routes = Routes()
+_API = "/api/2.1/unity-catalog"
+Kind = Literal["catalog", "schema", "volume", "table", "view"]
+
+
+@routes.on("GET", f"{_API}/current-metastore-assignment", "catalog.metastore")
+def metastore(workspace: Workspace, _request: Request) -> Json:
+    """That there is one."""
+    return {
+        "metastore_id": "00000000-0000-4000-8000-0000000000aa",
+        "workspace_id": int(workspace.workspace_id),
+        "default_catalog_name": "main",
+    }
+
+
+@routes.on("POST", f"{_API}/{{plural}}", "catalog.create")
+def create(workspace: Workspace, request: Request) -> Json:
+    """Make a catalog, a schema or a volume."""
+    said, kind = request.json(), _kind(request.arguments["plural"])
+    parents = {
+        "catalog": (),
+        "schema": ("catalog_name",),
+        "volume": ("catalog_name", "schema_name"),
+    }
+    if kind not in parents:
+        raise Refused(400, "INVALID_PARAMETER_VALUE", "Tables are made with SQL.")
+    if kind == "volume" and said.get("volume_type") != "MANAGED":
+        raise Refused(400, "INVALID_PARAMETER_VALUE", "The double has managed volumes only.")
+    name = tuple(str(request.field(part)).lower() for part in (*parents[kind], "name"))
+    comment, properties = said.get("comment", ""), said.get("properties", {})
+    made = workspace.catalog.add(Securable(kind, name, comment, properties))
+    return _shown(made)
+
+
+@routes.on("GET", f"{_API}/{{plural}}", "catalog.list")
+def list_inside(workspace: Workspace, request: Request) -> Json:
+    """Those of one parent."""
+    plural = request.arguments["plural"]
+    parent = [
+        request.query[part] for part in ("catalog_name", "schema_name") if part in request.query
+    ]
+    found = workspace.catalog.inside(_kind(plural), tuple(parent))
+    return {plural: [_shown(one) for one in found]}
+
+
+@routes.on("GET", f"{_API}/permissions/{{kind}}/{{name}}", "grants.get")
+def get_grants(workspace: Workspace, request: Request) -> Json:
+    """What was granted on one thing itself."""
+    held = _securable(workspace, request)
+    wanted = request.query.get("principal")
+    return {
+        "privilege_assignments": [
+            {"principal": one, "privileges": sorted(privileges)}
+            for one, privileges in sorted(held.grants.items())
+            if wanted in {None, one}
+        ]
+    }
+
+
+@routes.on("PATCH", f"{_API}/permissions/{{kind}}/{{name}}", "grants.update")
+def update_grants(workspace: Workspace, request: Request) -> Json:
+    """Grant and revoke."""
+    held = _securable(workspace, request)
+    for change in request.json().get("changes", []):
+        add, remove = set(change.get("add", [])), set(change.get("remove", []))
+        workspace.catalog.grant(held, change["principal"], add, remove)
+    return get_grants(workspace, request)
+
+
+@routes.on("GET", f"{_API}/tables/{{name}}/exists", "catalog.exists")
+def exists(workspace: Workspace, request: Request) -> Json:
+    """Whether there is such a table."""
+    name = tuple(request.arguments["name"].split("."))
+    return {"table_exists": workspace.catalog.find("table", name) is not None}
+
+
+@routes.on("GET", f"{_API}/{{plural}}/{{name}}", "catalog.get")
+def get(workspace: Workspace, request: Request) -> Json:
+    """One of them."""
+    return _shown(_named(workspace, request))
+
+
+@routes.on("PATCH", f"{_API}/{{plural}}/{{name}}", "catalog.update")
+def update(workspace: Workspace, request: Request) -> Json:
+    """Change comment and properties."""
+    held, said = _named(workspace, request), request.json()
+    held.comment = said.get("comment", held.comment)
+    held.properties |= said.get("properties", {})
+    return _shown(held)
+
+
+@routes.on("DELETE", f"{_API}/{{plural}}/{{name}}", "catalog.delete")
+def delete(workspace: Workspace, request: Request) -> Json:
+    """Remove one; what is not empty only with `force`."""
+    held = _named(workspace, request)
+    is_forced = request.query.get("force", "false").lower() == "true"
+    workspace.catalog.drop(held.kind, held.name, is_forced=is_forced)
+
+
+def _kind(plural: str) -> Kind:
+    kinds: dict[str, Kind] = {
+        "catalogs": "catalog",
+        "schemas": "schema",
+        "volumes": "volume",
+        "tables": "table",
+    }
+    if plural not in kinds:
+        raise Refused(404, "ENDPOINT_NOT_FOUND", f"The double knows no {plural}.")
+    return kinds[plural]
+
+
+def _named(workspace: Workspace, request: Request) -> Securable:
+    name = tuple(request.arguments["name"].split("."))
+    return workspace.catalog.get(_kind(request.arguments["plural"]), name)
+
+
+def _securable(workspace: Workspace, request: Request) -> Securable:
+    kind, name = request.arguments["kind"].lower(), request.arguments["name"]
+    if kind not in {"catalog", "schema", "volume", "table"}:
+        raise Refused(400, "INVALID_PARAMETER_VALUE", f"The double keeps no grants on a {kind}.")
+    return workspace.catalog.get(kind, tuple(name.split(".")))
+
+
+def _shown(held: Securable) -> dict[str, Any]:
+    *parents, name = held.name
+    shown: dict[str, Any] = {
+        "name": name,
+        "full_name": held.full_name,
+        "comment": held.comment,
+        "properties": held.properties,
+        "created_at": held.made_at,
+    } | dict(zip(("catalog_name", "schema_name"), parents, strict=False))
+    if held.kind == "volume":
+        return shown | {"volume_type": "MANAGED"}
+    if held.kind in {"table", "view"}:
+        shown["table_type"] = "MANAGED" if held.kind == "table" else "VIEW"
+        shown["data_source_format"] = "DELTA"
+        shown["columns"] = [
+            {
+                "name": column.name,
+                "type_text": column.type.lower(),
+                "type_name": column.type.partition("<")[0].replace("BIGINT", "LONG"),
+                "position": place,
+                "nullable": column.nullable,
+                "comment": column.comment,
+            }
+            for place, column in enumerate(held.columns)
+        ]
+    if held.kind == "view":
+        shown["view_definition"] = held.query
+    return shown

@@ -1,0 +1,165 @@
+"""Who is asking, service principals, and the access control lists of warehouses and others.
+
+Does not imitate: groups, SCIM filters beyond `attribute eq "value"`, paging of SCIM lists,
+enforcement of the lists.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..messages import Answer, Json, Refused, Request, answered
+from ..routing import Routes
+
+if TYPE_CHECKING:
+    from .state import Workspace
+
+routes = Routes()
+_SCIM = "/api/2.0/preview/scim/v2"
+_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"
+_LEVELS = {
+    "apps": ("CAN_USE", "CAN_MANAGE"),
+    "warehouses": ("CAN_VIEW", "CAN_USE", "CAN_MONITOR", "CAN_MANAGE", "IS_OWNER"),
+}
+
+
+@dataclass(slots=True)
+class Identities:
+    """Service principals by their numeric id, as SCIM shows them."""
+
+    principals: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def make(self, display_name: str, application_id: str | None = None) -> dict[str, Any]:
+        """A new service principal."""
+        number = str(7_000_000_000 + len(self.principals))
+        made = {
+            "schemas": [_SCHEMA],
+            "id": number,
+            "applicationId": application_id or str(uuid.uuid4()),
+            "displayName": display_name,
+            "active": True,
+        }
+        self.principals[number] = made
+        return made
+
+
+@routes.on("GET", f"{_SCIM}/Me", "identity.me")
+def me(workspace: Workspace, request: Request) -> Json:
+    """The caller."""
+    name = request.principal
+    answer = answered(
+        {
+            "id": "1",
+            "userName": name,
+            "displayName": name,
+            "active": True,
+            "emails": [{"value": name, "primary": True, "type": "work"}],
+        }
+    )
+    answer.headers["X-Databricks-Org-Id"] = workspace.workspace_id
+    return answer
+
+
+@routes.on("POST", f"{_SCIM}/ServicePrincipals", "service_principals.create")
+def create(workspace: Workspace, request: Request) -> Json:
+    """Make a service principal."""
+    said = request.json()
+    return workspace.identities.make(said.get("displayName", ""), said.get("applicationId"))
+
+
+@routes.on("GET", f"{_SCIM}/ServicePrincipals", "service_principals.list")
+def list_principals(workspace: Workspace, request: Request) -> Json:
+    """Those that a filter names, or all."""
+    found = list(workspace.identities.principals.values())
+    if wanted := request.query.get("filter"):
+        parts = re.fullmatch(r'(\w+) eq "?([^"]*)"?', wanted)
+        if parts is None:
+            raise Refused(400, "INVALID_PARAMETER_VALUE", f"The double knows no filter {wanted}.")
+        found = [one for one in found if str(one.get(parts[1])) == parts[2]]
+    total = len(found)
+    start = int(request.query.get("startIndex", "1"))
+    shown = found[start - 1 :]
+    return {"totalResults": total, "startIndex": start, "Resources": shown}
+
+
+@routes.on("GET", f"{_SCIM}/ServicePrincipals/{{id}}", "service_principals.get")
+def get(workspace: Workspace, request: Request) -> Json:
+    """One service principal."""
+    return _principal(workspace, request)
+
+
+@routes.on("DELETE", f"{_SCIM}/ServicePrincipals/{{id}}", "service_principals.delete")
+def delete(workspace: Workspace, request: Request) -> Json:
+    """Remove one."""
+    _principal(workspace, request)
+    del workspace.identities.principals[request.arguments["id"]]
+    return Answer(204)
+
+
+@routes.on("GET", "/api/2.0/permissions/{kind*}/{id}/permissionLevels", "permissions.levels")
+def levels(_workspace: Workspace, request: Request) -> Json:
+    """What can be permitted."""
+    known = _LEVELS.get(request.arguments["kind"].removeprefix("sql/"), ())
+    return {"permission_levels": [{"permission_level": one} for one in known]}
+
+
+@routes.on("GET", "/api/2.0/permissions/{kind*}/{id}", "permissions.get")
+def get_permissions(workspace: Workspace, request: Request) -> Json:
+    """The list of one object."""
+    key = _key(workspace, request)
+    shown = [_shown(entry) for entry in workspace.permissions.get(key, [])]
+    return {
+        "object_id": f"/{key}",
+        "object_type": request.arguments["kind"],
+        "access_control_list": shown,
+    }
+
+
+@routes.on("PUT", "/api/2.0/permissions/{kind*}/{id}", "permissions.set")
+def set_permissions(workspace: Workspace, request: Request) -> Json:
+    """Replace the list."""
+    key = _key(workspace, request)
+    workspace.permissions[key] = list(request.json().get("access_control_list", []))
+    return get_permissions(workspace, request)
+
+
+@routes.on("PATCH", "/api/2.0/permissions/{kind*}/{id}", "permissions.update")
+def update_permissions(workspace: Workspace, request: Request) -> Json:
+    """Add to the list; a principal's old level goes."""
+    key = _key(workspace, request)
+    for entry in request.json().get("access_control_list", []):
+        kept = [one for one in workspace.permissions.get(key, []) if _who(one) != _who(entry)]
+        workspace.permissions[key] = [*kept, entry]
+    return get_permissions(workspace, request)
+
+
+def _key(workspace: Workspace, request: Request) -> str:
+    kind, name = request.arguments["kind"].removeprefix("sql/"), request.arguments["id"]
+    known: dict[str, Any] = {"apps": workspace.apps.held, "warehouses": workspace.warehouses.held}
+    if kind not in known:
+        raise Refused(400, "INVALID_PARAMETER_VALUE", f"The double keeps no permissions of {kind}.")
+    if name not in known[kind]:
+        raise Refused(404, "RESOURCE_DOES_NOT_EXIST", f"{kind} {name} does not exist.")
+    return f"{kind}/{name}"
+
+
+def _principal(workspace: Workspace, request: Request) -> dict[str, Any]:
+    found = workspace.identities.principals.get(request.arguments["id"])
+    if found is None:
+        raise Refused(404, "RESOURCE_DOES_NOT_EXIST", "The service principal does not exist.")
+    return found
+
+
+def _who(entry: dict[str, Any]) -> str:
+    return str(
+        entry.get("user_name") or entry.get("group_name") or entry.get("service_principal_name")
+    )
+
+
+def _shown(entry: dict[str, Any]) -> dict[str, Any]:
+    level = {"permission_level": entry["permission_level"], "inherited": False}
+    rest = {name: value for name, value in entry.items() if name != "permission_level"}
+    return rest | {"all_permissions": [level]}

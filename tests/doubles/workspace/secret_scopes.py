@@ -1,0 +1,131 @@
+"""Secret scopes: secrets can be put and listed, and read by who may.
+
+Does not imitate: Azure Key Vault scopes, size limits, audit, redaction in notebooks.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..messages import Json, Refused, Request
+from ..routing import Routes
+
+if TYPE_CHECKING:
+    from .state import Workspace
+
+routes = Routes()
+_API = "/api/2.0/secrets"
+
+
+@dataclass(slots=True)
+class Scope:
+    """One scope: secret and Unix milliseconds of its put by key, permission by principal."""
+
+    secrets: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+    acls: dict[str, str] = field(default_factory=dict)
+
+
+@routes.on("POST", f"{_API}/scopes/create", "secrets.create_scope")
+def create_scope(workspace: Workspace, request: Request) -> Json:
+    """Make a scope; its maker manages it."""
+    name = request.field("scope")
+    with workspace.lock:
+        if name in workspace.scopes:
+            raise Refused(400, "RESOURCE_ALREADY_EXISTS", f"Scope {name} already exists!")
+        workspace.scopes[name] = Scope(acls={request.principal: "MANAGE"})
+
+
+@routes.on("POST", f"{_API}/scopes/delete", "secrets.delete_scope")
+def delete_scope(workspace: Workspace, request: Request) -> Json:
+    """Remove a scope with its secrets."""
+    _scope(workspace, request)
+    workspace.scopes.pop(request.field("scope"), None)
+
+
+@routes.on("GET", f"{_API}/scopes/list", "secrets.list_scopes")
+def list_scopes(workspace: Workspace, _request: Request) -> Json:
+    """All scopes."""
+    return {"scopes": [{"name": one, "backend_type": "DATABRICKS"} for one in workspace.scopes]}
+
+
+@routes.on("POST", f"{_API}/put", "secrets.put")
+def put(workspace: Workspace, request: Request) -> Json:
+    """Store a secret over the one that is there."""
+    said = request.json()
+    if "bytes_value" in said:
+        value = base64.b64decode(said["bytes_value"])
+    else:
+        value = str(request.field("string_value")).encode()
+    stored = (value, int(time.time() * 1000))
+    _scope(workspace, request).secrets[request.field("key")] = stored
+
+
+@routes.on("POST", f"{_API}/delete", "secrets.delete")
+def delete(workspace: Workspace, request: Request) -> Json:
+    """Remove a secret."""
+    scope, key = _scope(workspace, request), request.field("key")
+    if scope.secrets.pop(key, None) is None:
+        raise _no_secret(key)
+
+
+@routes.on("GET", f"{_API}/get", "secrets.get")
+def get(workspace: Workspace, request: Request) -> Json:
+    """A secret, encoded."""
+    key = request.query.get("key", "")
+    stored = _scope(workspace, request).secrets.get(key)
+    if stored is None:
+        raise _no_secret(key)
+    return {"key": key, "value": base64.b64encode(stored[0]).decode()}
+
+
+@routes.on("GET", f"{_API}/list", "secrets.list")
+def list_secrets(workspace: Workspace, request: Request) -> Json:
+    """Keys of a scope, never the secrets."""
+    held = _scope(workspace, request).secrets
+    return {"secrets": [{"key": key, "last_updated_timestamp": held[key][1]} for key in held]}
+
+
+@routes.on("POST", f"{_API}/acls/put", "secrets.put_acl")
+def put_acl(workspace: Workspace, request: Request) -> Json:
+    """Let a principal do something with a scope."""
+    _scope(workspace, request).acls[request.field("principal")] = request.field("permission")
+
+
+@routes.on("POST", f"{_API}/acls/delete", "secrets.delete_acl")
+def delete_acl(workspace: Workspace, request: Request) -> Json:
+    """Take that back."""
+    principal = request.field("principal")
+    if _scope(workspace, request).acls.pop(principal, None) is None:
+        raise Refused(404, "RESOURCE_DOES_NOT_EXIST", f"No ACL for {principal}.")
+
+
+@routes.on("GET", f"{_API}/acls/list", "secrets.list_acls")
+def list_acls(workspace: Workspace, request: Request) -> Json:
+    """Who may do what."""
+    acls = _scope(workspace, request).acls
+    return {"items": [{"principal": one, "permission": acls[one]} for one in acls]}
+
+
+@routes.on("GET", f"{_API}/acls/get", "secrets.get_acl")
+def get_acl(workspace: Workspace, request: Request) -> Json:
+    """What one principal may do."""
+    principal = request.query.get("principal", "")
+    permission = _scope(workspace, request).acls.get(principal)
+    if permission is None:
+        raise Refused(404, "RESOURCE_DOES_NOT_EXIST", f"No ACL for {principal}.")
+    return {"principal": principal, "permission": permission}
+
+
+def _scope(workspace: Workspace, request: Request) -> Scope:
+    name = request.query.get("scope") or request.field("scope")
+    scope = workspace.scopes.get(name)
+    if scope is None:
+        raise Refused(404, "RESOURCE_DOES_NOT_EXIST", f"Scope {name} does not exist!")
+    return scope
+
+
+def _no_secret(key: str) -> Refused:
+    return Refused(404, "RESOURCE_DOES_NOT_EXIST", f"Secret {key} does not exist!")

@@ -1,0 +1,125 @@
+"""OAuth of a workspace: discovery, client credentials, and tokens that expire or are revoked.
+
+Does not imitate: user log-in, federation, scopes, account-level hosts, JWTs (tokens are opaque).
+A personal access token never expires. What an invalid bearer gets is HTTP 401 here in every case;
+a real workspace answers some forms of it with 403.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from ..messages import Json, Refused, Request
+from ..routing import Routes
+
+if TYPE_CHECKING:
+    from .state import Workspace
+
+routes = Routes()
+
+
+@dataclass(slots=True)
+class Tokens:
+    """Who may ask.
+
+    Attributes:
+        clients: Secret by client id; each client is a service principal.
+        personal: User name by personal access token.
+        seconds: How long new tokens are valid.
+        issued: How many were given out.
+    """
+
+    clients: dict[str, str] = field(default_factory=dict)
+    personal: dict[str, str] = field(default_factory=dict)
+    seconds: float = 3600.0
+    issued: int = 0
+    _valid: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def issue(self, client_id: str) -> str:
+        """A new token of a client."""
+        token = f"double-{secrets.token_hex(16)}"
+        with self._lock:
+            self.issued += 1
+            self._valid[token] = (client_id, time.monotonic() + self.seconds)
+        return token
+
+    def revoke_all(self) -> None:
+        """Refuse every token given out so far."""
+        with self._lock:
+            self._valid.clear()
+
+    def principal(self, authorization: str | None) -> str:
+        """The user name or client id behind a header `Authorization`.
+
+        Raises:
+            Refused: It is no valid one.
+        """
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Refused(401, "UNAUTHENTICATED", "Credential was not sent or was unsupported.")
+        if token in self.personal:
+            return self.personal[token]
+        with self._lock:
+            client_id, until = self._valid.get(token, ("", 0.0))
+        if time.monotonic() >= until:
+            raise Refused(401, "UNAUTHENTICATED", "Access token expired or invalid.")
+        return client_id
+
+
+@routes.on("GET", "/.well-known/databricks-config", "auth.config", is_open=True)
+def config(workspace: Workspace, request: Request) -> Json:
+    """Where the identity provider is."""
+    base = _base(request)
+    return {"oidc_endpoint": f"{base}/oidc", "workspace_id": workspace.workspace_id}
+
+
+@routes.on("GET", "/oidc/.well-known/oauth-authorization-server", "auth.discovery", is_open=True)
+def discovery(_workspace: Workspace, request: Request) -> Json:
+    """Where tokens are given out."""
+    base = _base(request)
+    return {
+        "issuer": f"{base}/oidc",
+        "authorization_endpoint": f"{base}/oidc/v1/authorize",
+        "token_endpoint": f"{base}/oidc/v1/token",
+    }
+
+
+@routes.on("POST", "/oidc/v1/token", "auth.token", is_open=True)
+def token(workspace: Workspace, request: Request) -> Json:
+    """A token for a client that knows its secret."""
+    form = dict(parse_qsl(request.body.decode("utf-8", "replace")))
+    client_id, secret = _client(request, form)
+    if form.get("grant_type") != "client_credentials":
+        raise Refused(400, "unsupported_grant_type", "Only client_credentials is given out here.")
+    tokens = workspace.tokens
+    if not secret or not secrets.compare_digest(tokens.clients.get(client_id, ""), secret):
+        raise Refused(401, "invalid_client", "Client authentication failed")
+    return {
+        "access_token": tokens.issue(client_id),
+        "token_type": "Bearer",
+        "expires_in": max(1, round(tokens.seconds)),
+        "scope": form.get("scope", "all-apis"),
+    }
+
+
+def _client(request: Request, form: dict[str, str]) -> tuple[str, str]:
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return form.get("client_id", ""), form.get("client_secret", "")
+    try:
+        client_id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return client_id, secret
+
+
+def _base(request: Request) -> str:
+    return f"http://{request.headers['host']}"

@@ -1,0 +1,154 @@
+"""SQL warehouses: their states, and how long they take to start.
+
+A statement for a stopped warehouse starts it. While it starts, Thrift calls are answered 503 with
+Retry-After and the Statement Execution API keeps a statement PENDING: an assumption, as no document
+says what the proxy answers.
+
+Does not imitate: sizes, scaling, queues, costs, auto-stop by time (`stop` is a call).
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..messages import Json, Refused, Request
+from ..routing import Routes
+
+if TYPE_CHECKING:
+    from .state import Workspace
+
+routes = Routes()
+_API = "/api/2.0/sql/warehouses"
+
+
+@dataclass(slots=True)
+class Warehouse:
+    """One warehouse.
+
+    Attributes:
+        settings: As given when it was made: `name`, `cluster_size`, `auto_stop_mins`, ...
+        start_seconds: How long it takes to start.
+        is_stopped: Whether nothing has started it.
+        running_at: Monotonic time from which on it runs.
+    """
+
+    id: str
+    settings: dict[str, Any]
+    start_seconds: float = 0.0
+    is_stopped: bool = False
+    running_at: float = 0.0
+
+    @property
+    def state(self) -> str:
+        """As the platform names it."""
+        if self.is_stopped:
+            return "STOPPED"
+        return "RUNNING" if time.monotonic() >= self.running_at else "STARTING"
+
+    def start(self) -> None:
+        """Begin to start, if it is stopped."""
+        if self.is_stopped:
+            self.is_stopped = False
+            self.running_at = time.monotonic() + self.start_seconds
+
+    def seconds_left(self) -> float:
+        """Until it runs."""
+        return max(0.0, self.running_at - time.monotonic())
+
+    def shown(self, host: str) -> dict[str, Any]:
+        """As the API shows it."""
+        path = f"/sql/1.0/warehouses/{self.id}"
+        return self.settings | {
+            "id": self.id,
+            "state": self.state,
+            "num_clusters": int(self.state == "RUNNING"),
+            "odbc_params": {"hostname": host, "path": path, "protocol": "https", "port": 443},
+        }
+
+
+@dataclass(slots=True)
+class Warehouses:
+    """All warehouses by id; one is there from the beginning."""
+
+    held: dict[str, Warehouse] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def make(self, settings: dict[str, Any], id: str | None = None) -> Warehouse:
+        """A new warehouse that runs."""
+        with self._lock:
+            made = Warehouse(id or secrets.token_hex(8), settings)
+            self.held[made.id] = made
+        return made
+
+    def get(self, id: str) -> Warehouse:  # the vendor's name
+        """One warehouse.
+
+        Raises:
+            Refused: There is none.
+        """
+        found = self.held.get(id)
+        if found is None:
+            raise Refused(404, "RESOURCE_DOES_NOT_EXIST", f"SQL warehouse {id} does not exist.")
+        return found
+
+    def control(
+        self,
+        id: str | None = None,
+        *,
+        stop: bool = False,
+        start_seconds: float | None = None,
+    ) -> None:
+        """For tests: stop warehouses, or say how long they take to start; all by default."""
+        for one in [self.get(id)] if id else list(self.held.values()):
+            one.is_stopped = stop or one.is_stopped
+            if start_seconds is not None:
+                one.start_seconds = start_seconds
+
+
+@routes.on("GET", _API, "warehouses.list")
+def list_warehouses(workspace: Workspace, request: Request) -> Json:
+    """All of them."""
+    host = request.headers["host"]
+    return {"warehouses": [one.shown(host) for one in workspace.warehouses.held.values()]}
+
+
+@routes.on("POST", _API, "warehouses.create")
+def create(workspace: Workspace, request: Request) -> Json:
+    """Make one; it starts at once."""
+    made = workspace.warehouses.make(request.json())
+    return {"id": made.id}
+
+
+@routes.on("GET", f"{_API}/{{id}}", "warehouses.get")
+def get(workspace: Workspace, request: Request) -> Json:
+    """One of them."""
+    return workspace.warehouses.get(request.arguments["id"]).shown(request.headers["host"])
+
+
+@routes.on("DELETE", f"{_API}/{{id}}", "warehouses.delete")
+def delete(workspace: Workspace, request: Request) -> Json:
+    """Remove one."""
+    del workspace.warehouses.held[workspace.warehouses.get(request.arguments["id"]).id]
+
+
+@routes.on("POST", f"{_API}/{{id}}/edit", "warehouses.edit")
+def edit(workspace: Workspace, request: Request) -> Json:
+    """Change its settings."""
+    one = workspace.warehouses.get(request.arguments["id"])
+    one.settings = one.settings | request.json()
+
+
+@routes.on("POST", f"{_API}/{{id}}/start", "warehouses.start")
+def start(workspace: Workspace, request: Request) -> Json:
+    """Start it."""
+    workspace.warehouses.get(request.arguments["id"]).start()
+
+
+@routes.on("POST", f"{_API}/{{id}}/stop", "warehouses.stop")
+def stop(workspace: Workspace, request: Request) -> Json:
+    """Stop it."""
+    workspace.warehouses.get(request.arguments["id"]).is_stopped = True
