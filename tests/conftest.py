@@ -8,6 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from flask.testing import FlaskClient
+from standing import Clock
 
 from databricks_app.app import create_app
 from databricks_app.inbox.local import LocalInbox
@@ -20,17 +21,6 @@ hypothesis.settings.register_profile(
     "ciolake", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("ciolake")
-
-
-class Clock:
-    """A clock that stands still until a test sets `at`, Unix seconds."""
-
-    def __init__(self, at: float) -> None:
-        self.at = at
-
-    def __call__(self) -> float:
-        """Return the time it was set to."""
-        return self.at
 
 
 @pytest.fixture

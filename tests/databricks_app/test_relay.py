@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import structlog
-from conftest import Clock
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -28,6 +27,7 @@ from relay_platform import (
     reset,
     trickle,
 )
+from standing import Clock
 
 from databricks_app import door, routes
 from databricks_app import relay as relay_module

@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from conftest import Clock
 from relay_platform import KEY, Behaviour, Platform, hang, page, reset
+from standing import Clock
 
 from databricks_app.relay import Answer, Relay, create_relay
 from databricks_app.relay_settings import PATH, from_environment
