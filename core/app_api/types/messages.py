@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
+from core.app_api.types.metrics import Channel
 from core.app_api.types.people import Identifiers
 from core.responses import Json
+
+Reached: TypeAlias = Literal[
+    "attempted",
+    "sent",
+    "delivered",
+    "opened",
+    "clicked",
+    "converted",
+    "bounced",
+    "spammed",
+    "unsubscribed",
+    "dropped",
+    "failed",
+    "undeliverable",
+]
+State: TypeAlias = Literal["failed", "sent", "drafted", "attempted"]
 
 
 class MessageQuery(TypedDict, total=False):
@@ -13,21 +30,8 @@ class MessageQuery(TypedDict, total=False):
 
     start: str
     limit: int
-    type: Literal["email", "webhook", "twilio", "slack", "push", "in_app"]
-    metric: Literal[
-        "attempted",
-        "sent",
-        "delivered",
-        "opened",
-        "clicked",
-        "converted",
-        "bounced",
-        "spammed",
-        "unsubscribed",
-        "dropped",
-        "failed",
-        "undeliverable",
-    ]
+    type: Channel
+    metric: Reached
     drafts: bool
     campaign_id: int
     newsletter_id: int

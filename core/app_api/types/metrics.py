@@ -5,11 +5,32 @@ Source: https://docs.customer.io/integrations/api/app/
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, Required, TypeAlias, TypedDict
 
 from core.responses import Json
 
 Period: TypeAlias = Literal["hours", "days", "weeks", "months"]
+Channel: TypeAlias = Literal["email", "webhook", "twilio", "slack", "push", "in_app"]
+Resolution: TypeAlias = Literal[
+    "hours", "hourly", "days", "daily", "weeks", "weekly", "months", "monthly"
+]
+
+
+class VersionedQuery(TypedDict, total=False):
+    """What the metrics that have two versions can be asked for.
+
+    Version 2 takes `start` and `end` (seconds since 1970), `res` and `tz` (an IANA name); version
+    1, which the vendor calls deprecated, takes `period` and `steps`. Both take `type`.
+    """
+
+    version: Required[Literal["1", "2"]]
+    type: Channel
+    res: Resolution
+    tz: str
+    start: int
+    end: int
+    period: Period
+    steps: int
 
 
 class Metric(TypedDict, total=False):

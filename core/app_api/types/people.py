@@ -13,3 +13,24 @@ class Identifiers(TypedDict, total=False):
     id: str | None
     email: str | None
     cio_id: str
+
+
+class ById(TypedDict):
+    """A person by the `id` of the workspace."""
+
+    id: str
+
+
+class ByEmail(TypedDict):
+    """A person by e-mail address."""
+
+    email: str
+
+
+class ByCioId(TypedDict):
+    """A person by the id that Customer.io gave."""
+
+    cio_id: str
+
+
+OneIdentifier: TypeAlias = ById | ByEmail | ByCioId

@@ -1,0 +1,66 @@
+"""Folders of assets.
+
+Source: https://docs.customer.io/integrations/api/app/tag/assets/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from core.app_api.declarations import declare
+from core.app_api.noun import Noun
+from core.app_api.paging import Paging
+from core.app_api.types.asset_folders import AssetFolderAnswer, NewAssetFolder
+from core.app_api.types.assets import AssetChange, AssetQuery
+
+if TYPE_CHECKING:
+    from core.app_api.paging import Pages
+    from core.responses import Json
+
+_LIST = declare("listAssetFolders", "GET", "/v1/assets/folders")
+_LIST_PAGING = Paging("page", "folders", max_limit=10_000)
+_GET = declare("getAssetFolder", "GET", "/v1/assets/folders/{id}")
+_CREATE = declare("createAssetFolder", "POST", "/v1/assets/folders")
+_UPDATE = declare("updateAssetFolder", "PUT", "/v1/assets/folders/{id}")
+_DELETE = declare("deleteAssetFolder", "DELETE", "/v1/assets/folders/{id}")
+
+
+class AssetFolders(Noun):
+    """Folders of uploaded files."""
+
+    def list(self, **query: Unpack[AssetQuery]) -> Pages[dict[str, Json]]:
+        """Walk the folders; a page holds 1,000 of them, at most 10,000.
+
+        `direct_descendants_only` leaves out folders in folders of the folder.
+
+        Operation: listAssetFolders
+        """
+        return self._pages(_LIST, dict[str, "Json"], _LIST_PAGING, query=query)
+
+    def get(self, id: int) -> AssetFolderAnswer:
+        """Get one folder.
+
+        Operation: getAssetFolder
+        """
+        return self._call(_GET, AssetFolderAnswer, path={"id": id})
+
+    def create(self, body: NewAssetFolder) -> AssetFolderAnswer:
+        """Create a folder, at the top unless `parent_folder_id` is given.
+
+        Operation: createAssetFolder
+        """
+        return self._call(_CREATE, AssetFolderAnswer, body=body)
+
+    def update(self, id: int, body: AssetChange) -> None:
+        """Rename a folder, or move it.
+
+        Operation: updateAssetFolder
+        """
+        self._done(_UPDATE, path={"id": id}, body=body)
+
+    def delete(self, id: int) -> None:
+        """Delete a folder.
+
+        Operation: deleteAssetFolder
+        """
+        self._done(_DELETE, path={"id": id})

@@ -1,0 +1,75 @@
+"""Assets: images and PDF files that messages show.
+
+Source: https://docs.customer.io/integrations/api/app/tag/assets/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from core.app_api.declarations import declare
+from core.app_api.noun import File, Noun
+from core.app_api.paging import Paging
+from core.app_api.types.assets import Asset, AssetAnswer, AssetChange, AssetQuery
+
+if TYPE_CHECKING:
+    from core.app_api.paging import Pages
+
+_LIST = declare("listAssets", "GET", "/v1/assets")
+_LIST_PAGING = Paging("page", "assets", max_limit=10_000)
+_GET = declare("getAsset", "GET", "/v1/assets/files/{id}")
+_CREATE = declare("createAsset", "POST", "/v1/assets/files")
+_UPDATE = declare("updateAsset", "PUT", "/v1/assets/files/{id}")
+_DELETE = declare("deleteAsset", "DELETE", "/v1/assets/files/{id}")
+
+
+class Assets(Noun):
+    """Uploaded files."""
+
+    def list(self, **query: Unpack[AssetQuery]) -> Pages[Asset]:
+        """Walk the files; a page holds 1,000 of them, at most 10,000.
+
+        `direct_descendants_only` leaves out what lies in folders of the folder.
+
+        Operation: listAssets
+        """
+        return self._pages(_LIST, Asset, _LIST_PAGING, query=query)
+
+    def get(self, id: int) -> AssetAnswer:
+        """Get what is known of one file.
+
+        Operation: getAsset
+        """
+        return self._call(_GET, AssetAnswer, path={"id": id})
+
+    def create(
+        self,
+        file: File,
+        *,
+        name: str | None = None,
+        parent_folder_id: int | None = None,
+    ) -> AssetAnswer:
+        """Upload a bmp, jpg, png, gif or pdf of at most 2 MB; no side over 4,096 pixels.
+
+        Operation: createAsset
+        """
+        return self._upload(
+            _CREATE,
+            AssetAnswer,
+            file=file,
+            fields={"name": name, "parent_folder_id": parent_folder_id},
+        )
+
+    def update(self, id: int, body: AssetChange) -> None:
+        """Rename a file, or move it; its content cannot change.
+
+        Operation: updateAsset
+        """
+        self._done(_UPDATE, path={"id": id}, body=body)
+
+    def delete(self, id: int) -> None:
+        """Delete a file.
+
+        Operation: deleteAsset
+        """
+        self._done(_DELETE, path={"id": id})

@@ -1,0 +1,74 @@
+"""Folders of Design Studio.
+
+Source: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from core.app_api.declarations import declare
+from core.app_api.noun import Noun
+from core.app_api.paging import Paging
+from core.app_api.types.design_studio import NodeQuery
+from core.app_api.types.design_studio_folders import (
+    DesignStudioFolderAnswer,
+    DesignStudioFolderChange,
+    NewDesignStudioFolder,
+)
+
+if TYPE_CHECKING:
+    from core.app_api.paging import Pages
+    from core.responses import Json
+
+_LIST = declare("listDesignStudioFolders", "GET", "/v1/design_studio/folders")
+_LIST_PAGING = Paging("page", "folders", max_limit=10_000)
+_GET = declare("getDesignStudioFolder", "GET", "/v1/design_studio/folders/{id}")
+_CREATE = declare("createDesignStudioFolder", "POST", "/v1/design_studio/folders")
+_UPDATE = declare("updateDesignStudioFolder", "PUT", "/v1/design_studio/folders/{id}")
+_DELETE = declare("deleteDesignStudioFolder", "DELETE", "/v1/design_studio/folders/{id}")
+
+
+class DesignStudioFolders(Noun):
+    """Folders of emails and components."""
+
+    def list(self, **query: Unpack[NodeQuery]) -> Pages[dict[str, Json]]:
+        """Walk the folders; a page holds 1,000 of them, at most 10,000.
+
+        Operation: listDesignStudioFolders
+        """
+        return self._pages(_LIST, dict[str, "Json"], _LIST_PAGING, query=query)
+
+    def get(self, id: str) -> DesignStudioFolderAnswer:
+        """Get one folder.
+
+        Operation: getDesignStudioFolder
+        """
+        return self._call(_GET, DesignStudioFolderAnswer, path={"id": id})
+
+    def create(self, body: NewDesignStudioFolder) -> DesignStudioFolderAnswer:
+        """Create a folder, at the top unless `parent_folder_id` is given.
+
+        Uncertain: the exact status of success.
+
+        Operation: createDesignStudioFolder
+        """
+        return self._call(_CREATE, DesignStudioFolderAnswer, body=body)
+
+    def update(self, id: str, body: DesignStudioFolderChange) -> None:
+        """Rename a folder, or move it.
+
+        Uncertain: the exact status of success.
+
+        Operation: updateDesignStudioFolder
+        """
+        self._done(_UPDATE, path={"id": id}, body=body)
+
+    def delete(self, id: str) -> None:
+        """Delete a folder.
+
+        Uncertain: the exact status of success.
+
+        Operation: deleteDesignStudioFolder
+        """
+        self._done(_DELETE, path={"id": id})

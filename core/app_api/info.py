@@ -1,0 +1,23 @@
+"""Info: what the vendor says of itself.
+
+Source: https://docs.customer.io/integrations/api/app/
+"""
+
+from __future__ import annotations
+
+from core.app_api.declarations import declare
+from core.app_api.noun import Noun
+from core.app_api.types.info import IpAddressesAnswer
+
+_IP_ADDRESSES = declare("getCioAllowlist", "GET", "/v1/info/ip_addresses")
+
+
+class Info(Noun):
+    """What the vendor says of itself."""
+
+    def ip_addresses(self) -> IpAddressesAnswer:
+        """List the addresses that Customer.io calls from, for a firewall to let through.
+
+        Operation: getCioAllowlist
+        """
+        return self._call(_IP_ADDRESSES, IpAddressesAnswer)

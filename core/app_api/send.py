@@ -1,0 +1,99 @@
+"""Transactional messages: sent to one person each, from a template or as they are written here.
+
+Accepted means queued, not delivered. The vendor knows no idempotency key, so a send is not
+repeated once it may have been done: `CallError.is_outcome_unknown` says so. All of them share one
+rate with the Data Pipelines API.
+Source: https://docs.customer.io/integrations/api/app/
+"""
+
+from __future__ import annotations
+
+from core.app_api.declarations import declare
+from core.app_api.noun import Noun
+from core.app_api.types.send import (
+    Email,
+    InAppMessage,
+    InboxMessage,
+    Push,
+    SendAnswer,
+    TextMessage,
+    WhatsAppMessage,
+)
+
+_EMAIL = declare("sendEmail", "POST", "/v1/send/email", rate="transactional")
+_PUSH = declare("sendPush", "POST", "/v1/send/push", rate="transactional")
+_SMS = declare("sendSMS", "POST", "/v1/send/sms", rate="transactional")
+_WHATSAPP = declare("sendWhatsApp", "POST", "/v1/send/whatsapp", rate="transactional")
+_IN_APP = declare("sendInApp", "POST", "/v1/send/in_app", rate="transactional")
+_INBOX_MESSAGE = declare("sendInboxMessage", "POST", "/v1/send/inbox_message", rate="transactional")
+
+
+class Send(Noun):
+    """Transactional messages to one person each."""
+
+    def email(self, body: Email) -> SendAnswer:
+        """Send an e-mail, from a template or with `body`, `subject` and `from`.
+
+        At most 1 MB without attachments, 2 MB of attachments, and 15 recipients in `to`, `cc` and
+        `bcc` together.
+
+        Raises:
+            BadRequestError: Something is missing, or an attachment is not base64.
+            ForbiddenError: The workspace may not send e-mails.
+            ContentTooLargeError: The attachments are over the limit.
+
+        Operation: sendEmail
+        """
+        return self._call(_EMAIL, SendAnswer, body=body)
+
+    def push(self, body: Push) -> SendAnswer:
+        """Send a push notification, to all devices of a person or to one of them.
+
+        Raises:
+            BadRequestError: Something is missing, or is not what the vendor takes.
+
+        Operation: sendPush
+        """
+        return self._call(_PUSH, SendAnswer, body=body)
+
+    def sms(self, body: TextMessage) -> SendAnswer:
+        """Send a text message.
+
+        Raises:
+            ForbiddenError: The workspace may not send text messages.
+
+        Operation: sendSMS
+        """
+        return self._call(_SMS, SendAnswer, body=body)
+
+    def whatsapp(self, body: WhatsAppMessage) -> SendAnswer:
+        """Send a WhatsApp message, from a template that WhatsApp has approved.
+
+        Raises:
+            ForbiddenError: The workspace may not send WhatsApp messages.
+
+        Operation: sendWhatsApp
+        Source: https://docs.customer.io/integrations/api/app/tag/send-messages/sendWhatsApp/
+        """
+        return self._call(_WHATSAPP, SendAnswer, body=body)
+
+    def in_app(self, body: InAppMessage) -> SendAnswer:
+        """Send an in-app message, shown when the person next opens the app.
+
+        Raises:
+            ForbiddenError: The workspace may not send in-app messages.
+
+        Operation: sendInApp
+        """
+        return self._call(_IN_APP, SendAnswer, body=body)
+
+    def inbox_message(self, body: InboxMessage) -> SendAnswer:
+        """Send an inbox message, which the vendor's JavaScript SDK reads as JSON.
+
+        Raises:
+            ForbiddenError: The workspace may not send inbox messages.
+
+        Operation: sendInboxMessage
+        Source: https://docs.customer.io/integrations/api/app/tag/send-messages/sendinboxmessage/
+        """
+        return self._call(_INBOX_MESSAGE, SendAnswer, body=body)

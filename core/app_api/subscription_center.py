@@ -1,0 +1,43 @@
+"""Subscription center: what people can subscribe to, and where they choose.
+
+Source: https://docs.customer.io/integrations/api/app/
+"""
+
+from __future__ import annotations
+
+from core.app_api.declarations import declare
+from core.app_api.noun import Noun
+from core.app_api.types.subscription_center import ChannelsAnswer, TokenAnswer, TopicsAnswer
+
+_TOPICS = declare("getTopics", "GET", "/v1/subscription_topics")
+_CHANNELS = declare("listSubscriptionChannels", "GET", "/v1/subscription_channels")
+_TOKEN = declare("getSubscriptionCenterToken", "GET", "/v1/subscription_center/{customer_id}/token")
+
+
+class SubscriptionCenter(Noun):
+    """Topics and channels that people choose from."""
+
+    def topics(self) -> TopicsAnswer:
+        """List all topics, in one answer.
+
+        Operation: getTopics
+        """
+        return self._call(_TOPICS, TopicsAnswer)
+
+    def channels(self) -> ChannelsAnswer:
+        """List all channels that can be subscribed to, in one answer.
+
+        Uncertain: the operation's name.
+
+        Operation: listSubscriptionChannels
+        """
+        return self._call(_CHANNELS, ChannelsAnswer)
+
+    def token(self, customer_id: str) -> TokenAnswer:
+        """Get a signed token, and the address of a person's page with it; both hold for 24 hours.
+
+        Whoever has the address can change the person's choices: keep it out of logs.
+
+        Operation: getSubscriptionCenterToken
+        """
+        return self._call(_TOKEN, TokenAnswer, path={"customer_id": customer_id})

@@ -1,0 +1,186 @@
+"""Transactional messages: the templates, their contents and languages, and what came of them.
+
+They are sent with `core.app_api.send`.
+Source: https://docs.customer.io/integrations/api/app/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from core.app_api.declarations import declare
+from core.app_api.noun import Noun
+from core.app_api.paging import Paging
+from core.app_api.types.messages import Message
+from core.app_api.types.metrics import LinksAnswer, MetricAnswer
+from core.app_api.types.transactional import (
+    ContentAnswer,
+    ContentFields,
+    ContentListAnswer,
+    ContentsAnswer,
+    TransactionalDeliveryQuery,
+    TransactionalMessageAnswer,
+    TransactionalMessagesAnswer,
+)
+
+if TYPE_CHECKING:
+    from core.app_api.paging import Pages
+    from core.app_api.types.metrics import Period
+
+_LIST = declare("listTransactional", "GET", "/v1/transactional")
+_GET = declare("getTransactional", "GET", "/v1/transactional/{transactional_id}")
+_CONTENTS = declare(
+    "listTransactionalVariants", "GET", "/v1/transactional/{transactional_id}/contents"
+)
+_GET_CONTENT = declare(
+    "getTransactionalContent", "GET", "/v1/transactional/{transactional_id}/contents/{content_id}"
+)
+# The vendor's path says `content` here, and `contents` where it is read.
+_UPDATE_CONTENT = declare(
+    "updateTransactional", "PUT", "/v1/transactional/{transactional_id}/content/{content_id}"
+)
+_GET_LANGUAGE = declare(
+    "getTransactionalVariant", "GET", "/v1/transactional/{transactional_id}/language/{language}"
+)
+_UPDATE_LANGUAGE = declare(
+    "updateTransactionalVariant", "PUT", "/v1/transactional/{transactional_id}/language/{language}"
+)
+_METRICS = declare("transactionalMetrics", "GET", "/v1/transactional/{transactional_id}/metrics")
+_LINK_METRICS = declare(
+    "transactionalLinks", "GET", "/v1/transactional/{transactional_id}/metrics/links"
+)
+_MESSAGES = declare("transactionalMessages", "GET", "/v1/transactional/{transactional_id}/messages")
+_MESSAGES_PAGING = Paging("start", "messages")
+
+
+class Transactional(Noun):
+    """Templates of transactional messages."""
+
+    def list(self) -> TransactionalMessagesAnswer:
+        """List all templates, in one answer.
+
+        Operation: listTransactional
+        """
+        return self._call(_LIST, TransactionalMessagesAnswer)
+
+    def get(self, transactional_id: int) -> TransactionalMessageAnswer:
+        """Get one template, without its content.
+
+        Operation: getTransactional
+        """
+        path = {"transactional_id": transactional_id}
+        return self._call(_GET, TransactionalMessageAnswer, path=path)
+
+    def contents(self, transactional_id: int) -> ContentsAnswer:
+        """List what a template says, one entry a language.
+
+        Operation: listTransactionalVariants
+        """
+        return self._call(_CONTENTS, ContentsAnswer, path={"transactional_id": transactional_id})
+
+    def get_content(self, transactional_id: int, content_id: int) -> ContentAnswer:
+        """Get what a template says in one language, by the content's id.
+
+        Uncertain: no documentation gives the operation's name or the fields of its answer.
+
+        Operation: getTransactionalContent
+        """
+        return self._call(
+            _GET_CONTENT,
+            ContentAnswer,
+            path={"transactional_id": transactional_id, "content_id": content_id},
+        )
+
+    def update_content(
+        self, transactional_id: int, content_id: int, body: ContentFields
+    ) -> ContentListAnswer:
+        """Change what a template says in one language, by the content's id.
+
+        Operation: updateTransactional
+        """
+        return self._call(
+            _UPDATE_CONTENT,
+            ContentListAnswer,
+            path={"transactional_id": transactional_id, "content_id": content_id},
+            body=body,
+        )
+
+    def get_language(self, transactional_id: int, language: str) -> ContentListAnswer:
+        """Get what a template says in one language, such as `de-AT`.
+
+        Operation: getTransactionalVariant
+        """
+        return self._call(
+            _GET_LANGUAGE,
+            ContentListAnswer,
+            path={"transactional_id": transactional_id, "language": language},
+        )
+
+    def update_language(
+        self, transactional_id: int, language: str, body: ContentFields
+    ) -> ContentListAnswer:
+        """Change what a template says in one language; the language must be there already.
+
+        Operation: updateTransactionalVariant
+        """
+        return self._call(
+            _UPDATE_LANGUAGE,
+            ContentListAnswer,
+            path={"transactional_id": transactional_id, "language": language},
+            body=body,
+        )
+
+    def metrics(
+        self, transactional_id: int, *, period: Period | None = None, steps: int | None = None
+    ) -> MetricAnswer:
+        """Count what became of a template's messages, by `period` (days if absent).
+
+        `steps` is how many periods back, from 2 to 24 hours, 45 days, 12 weeks or 120 months; 0 is
+        the most, absent too, but for 12 months.
+
+        Operation: transactionalMetrics
+        """
+        return self._call(
+            _METRICS,
+            MetricAnswer,
+            path={"transactional_id": transactional_id},
+            query={"period": period, "steps": steps},
+        )
+
+    def link_metrics(
+        self,
+        transactional_id: int,
+        *,
+        period: Period | None = None,
+        steps: int | None = None,
+        unique: bool | None = None,
+    ) -> LinksAnswer:
+        """Count the clicks of each link, or with `unique` the people who clicked.
+
+        `period` and `steps` are those of `metrics`.
+
+        Operation: transactionalLinks
+        """
+        return self._call(
+            _LINK_METRICS,
+            LinksAnswer,
+            path={"transactional_id": transactional_id},
+            query={"period": period, "steps": steps, "unique": unique},
+        )
+
+    def messages(
+        self, transactional_id: int, **query: Unpack[TransactionalDeliveryQuery]
+    ) -> Pages[Message]:
+        """Walk the deliveries of a template.
+
+        Without `start_ts` and `end_ts` (seconds since 1970) the last 6 months; at most 12.
+
+        Operation: transactionalMessages
+        """
+        return self._pages(
+            _MESSAGES,
+            Message,
+            _MESSAGES_PAGING,
+            path={"transactional_id": transactional_id},
+            query=query,
+        )

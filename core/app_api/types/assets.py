@@ -1,0 +1,39 @@
+"""Bodies and answers of `core.app_api.assets`."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class AssetQuery(TypedDict, total=False):
+    """What `assets.list` and `asset_folders.list` can be asked for."""
+
+    parent_folder_id: int
+    direct_descendants_only: bool
+    page: int
+    limit: int
+
+
+class Asset(TypedDict, total=False):
+    """A file; `parent_folder_id` is None at the top."""
+
+    id: int
+    name: str
+    path: str
+    size: int
+    parent_folder_id: int | None
+    created: int
+    updated: int
+
+
+class AssetAnswer(TypedDict, total=False):
+    """One file."""
+
+    asset: Asset
+
+
+class AssetChange(TypedDict, total=False):
+    """Another name, another folder, or both; None is the top."""
+
+    name: str
+    parent_folder_id: int | None

@@ -1,0 +1,139 @@
+"""Bodies and answers of `core.app_api.broadcasts`."""
+
+from __future__ import annotations
+
+from typing import Required, TypeAlias, TypedDict
+
+from core.app_api.types.filters import Filter
+from core.app_api.types.messages import Reached, State
+from core.app_api.types.metrics import Channel
+from core.responses import Json
+
+
+class Broadcast(TypedDict, total=False):
+    """A broadcast; times in seconds since 1970."""
+
+    id: int
+    deduplicate_id: str
+    name: str
+    type: str
+    created: int
+    updated: int
+    active: bool
+    state: str
+    actions: list[dict[str, Json]]
+    msg_template_ids: list[dict[str, Json]]
+    first_started: int
+    tags: list[str]
+
+
+class BroadcastAnswer(TypedDict, total=False):
+    """One broadcast."""
+
+    broadcast: Broadcast
+
+
+class BroadcastsAnswer(TypedDict, total=False):
+    """All broadcasts."""
+
+    broadcasts: list[Broadcast]
+
+
+class BroadcastDeliveryQuery(TypedDict, total=False):
+    """What `broadcasts.messages` can be asked for."""
+
+    start: str
+    limit: int
+    metric: Reached
+    state: State
+    type: Channel
+    start_ts: int
+    end_ts: int
+    get_tracked_responses: bool
+
+
+class Trigger(TypedDict, total=False):
+    """A trigger; times in seconds since 1970."""
+
+    id: int
+    broadcast_id: int
+    created_at: int
+    processed_at: int
+
+
+class TriggersAnswer(TypedDict, total=False):
+    """The past triggers of a broadcast."""
+
+    triggers: list[Trigger]
+
+
+class TriggeredAnswer(TypedDict, total=False):
+    """The id of a new trigger."""
+
+    id: int
+
+
+class DefaultAudience(TypedDict, total=False):
+    """A trigger for the audience that the broadcast has in Customer.io.
+
+    Attributes:
+        data: What the broadcast's Liquid reads as `trigger`; at most 50,000 bytes.
+        id_ignore_missing: Leaves out ids that the workspace does not know, instead of failing.
+        email_ignore_missing: The same for e-mail addresses.
+        email_add_duplicates: Sends to everyone who has the address, if several have it.
+    """
+
+    data: dict[str, Json]
+    id_ignore_missing: bool
+    email_ignore_missing: bool
+    email_add_duplicates: bool
+
+
+class ForFilter(DefaultAudience, total=False):
+    """A trigger for the people whom a filter finds."""
+
+    recipients: Required[Filter]
+
+
+class ForIds(DefaultAudience, total=False):
+    """A trigger for people by their ids, at most 10,000."""
+
+    ids: Required[list[str]]
+
+
+class ForEmails(DefaultAudience, total=False):
+    """A trigger for people by their e-mail addresses, at most 10,000."""
+
+    emails: Required[list[str]]
+
+
+class DataOfId(TypedDict, total=False):
+    """Data for a person by id."""
+
+    id: Required[str]
+    data: dict[str, Json]
+
+
+class DataOfEmail(TypedDict, total=False):
+    """Data for a person by e-mail address."""
+
+    email: Required[str]
+    data: dict[str, Json]
+
+
+class ForEach(DefaultAudience, total=False):
+    """A trigger with data of its own for each person, at most 10,000."""
+
+    per_user_data: Required[list[DataOfId | DataOfEmail]]
+
+
+class ForFile(DefaultAudience, total=False):
+    """A trigger with data for each person from a file that the vendor fetches.
+
+    One line of JSON a person, as in `per_user_data`; at most 2 MB a line and 10 GB together.
+    """
+
+    data_file_url: Required[str]
+
+
+NewTrigger: TypeAlias = DefaultAudience | ForFilter | ForIds | ForEmails | ForEach | ForFile

@@ -1,0 +1,65 @@
+"""Bodies and answers of `core.app_api.collections`."""
+
+from __future__ import annotations
+
+from typing import Required, TypeAlias, TypedDict
+
+from core.responses import Json
+
+
+class Collection(TypedDict, total=False):
+    """What is known of a collection; `schema` names the columns, times are seconds since 1970."""
+
+    bytes: int
+    created_at: int
+    updated_at: int
+    id: int
+    name: str
+    rows: int
+    schema: list[str]
+
+
+class CollectionsAnswer(TypedDict, total=False):
+    """All collections."""
+
+    collections: list[Collection]
+
+
+class CollectionAnswer(TypedDict, total=False):
+    """One collection."""
+
+    collection: Collection
+
+
+class NewCollectionOfRows(TypedDict, total=False):
+    """A collection of the rows given."""
+
+    name: Required[str]
+    data: Required[list[dict[str, Json]]]
+
+
+class NewCollectionFromUrl(TypedDict, total=False):
+    """A collection of the rows that the vendor fetches from `url`."""
+
+    name: Required[str]
+    url: Required[str]
+
+
+NewCollection: TypeAlias = NewCollectionOfRows | NewCollectionFromUrl
+
+
+class CollectionRows(TypedDict, total=False):
+    """Another name, other rows, or both."""
+
+    name: str
+    data: list[dict[str, Json]]
+
+
+class CollectionFromUrl(TypedDict, total=False):
+    """Another name, rows fetched from another `url`, or both."""
+
+    name: str
+    url: str
+
+
+CollectionChange: TypeAlias = CollectionRows | CollectionFromUrl

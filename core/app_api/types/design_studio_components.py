@@ -1,0 +1,38 @@
+"""Bodies and answers of `core.app_api.design_studio_components`."""
+
+from __future__ import annotations
+
+from typing import Required, TypedDict
+
+from core.app_api.types.design_studio import NodeQuery
+from core.responses import Json
+
+
+class ComponentQuery(NodeQuery, total=False):
+    """What `design_studio_components.list` can be asked for."""
+
+    tag: str
+
+
+class ComponentAnswer(TypedDict, total=False):
+    """One component."""
+
+    component: dict[str, Json]
+
+
+class NewComponent(TypedDict, total=False):
+    """A component to create; `content` is HTML, `tag` is its own in the workspace."""
+
+    name: Required[str]
+    tag: Required[str]
+    parent_folder_id: str | None
+    content: str
+
+
+class ComponentChange(TypedDict, total=False):
+    """At least one of them; no parent (None) is the top."""
+
+    name: str
+    tag: str
+    parent_folder_id: str | None
+    content: str

@@ -1,0 +1,27 @@
+"""Bodies and answers of `core.app_api.design_studio_folders`."""
+
+from __future__ import annotations
+
+from typing import Required, TypedDict
+
+from core.responses import Json
+
+
+class DesignStudioFolderAnswer(TypedDict, total=False):
+    """One folder."""
+
+    folder: dict[str, Json]
+
+
+class NewDesignStudioFolder(TypedDict, total=False):
+    """A folder to create."""
+
+    name: Required[str]
+    parent_folder_id: str | None
+
+
+class DesignStudioFolderChange(TypedDict, total=False):
+    """At least one of the two; no parent (None) is the top."""
+
+    name: str
+    parent_folder_id: str | None

@@ -1,0 +1,37 @@
+"""Bodies and answers of `core.app_api.design_studio_languages`."""
+
+from __future__ import annotations
+
+from typing import Required, TypedDict
+
+from core.app_api.types.design_studio_emails import EmailContent, Envelope
+from core.responses import Json
+
+
+class TranslationsAnswer(TypedDict, total=False):
+    """All language versions."""
+
+    email_translations: list[dict[str, Json]]
+
+
+class TranslationAnswer(TypedDict, total=False):
+    """One language version."""
+
+    email_translation: dict[str, Json]
+
+
+class NewTranslation(TypedDict, total=False):
+    """A language version to add."""
+
+    language: Required[str]
+    content: EmailContent
+    envelope: Envelope
+    transformers: dict[str, Json]
+
+
+class TranslationChange(TypedDict, total=False):
+    """At least one of them."""
+
+    content: EmailContent
+    envelope: Envelope
+    transformers: dict[str, Json]
