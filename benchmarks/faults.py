@@ -4,6 +4,7 @@
                                                          200 single processes, 100 whole groups
     python -m benchmarks.faults --cycles 100 --parts groups
     python -m benchmarks.faults --minutes 10             as many of them as fit, for each part
+    python -m benchmarks.faults --web-server granian     with the other web server
     python -m benchmarks.faults --week                   1,000,000 events without a writer
 
 Prints Markdown for RESULTS.md. Exit code 1 if anything was lost, doubled or told wrongly.
@@ -24,10 +25,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from benchmarks.outcome import machine
 from databricks_app.inbox.segments import pending, replay_segment
 from databricks_app.lake.upkeep import Policy
+from databricks_app.settings import WebServer
 from tests.faulty import BUSY, KINDS, body, carry, raw_ids, record, store, verdict
 from tests.serving import Receiver, flooding, serving, wait_until
 
@@ -64,6 +67,7 @@ class Outcome:
     Attributes:
         end: When to stop, by the clock of `time.perf_counter`.
         cycles: How often to kill.
+        web_server: Which one serves.
         kills: How often something was killed.
         seconds: All of it.
         sent: Ids of acknowledged events.
@@ -75,6 +79,7 @@ class Outcome:
 
     end: float
     cycles: int
+    web_server: str = "gunicorn"
     kills: int = 0
     seconds: float = 0.0
     sent: set[str] = field(default_factory=set)
@@ -127,9 +132,9 @@ def hash_of(event_id: str) -> int:
 
 
 def singles(outcome: Outcome, folder: Path, chance: random.Random) -> None:
-    """Kill web workers, gunicorn's master and the writer of one group, under load."""
+    """Kill web workers, their master and the writer of one group, under load."""
     killers: list[Callable[[Receiver], None]] = [kill_worker, kill_writer, kill_master]
-    with serving(folder) as receiver:
+    with serving(folder, CIO_WEB_SERVER=outcome.web_server) as receiver:
         with flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.05) as flood:
             while not outcome.is_done():
                 kill = chance.choices(killers, (5, 4, 1))[0]
@@ -150,7 +155,7 @@ def kill_worker(receiver: Receiver) -> None:
 
 
 def kill_master(receiver: Receiver) -> None:
-    """Kill gunicorn's master and wait for its successor's workers."""
+    """Kill the web server's master and wait for its successor's workers."""
     before = ready(receiver)
     os.kill(receiver.web()[0], signal.SIGKILL)
     wait_until(lambda: ready(receiver) > before + 1)
@@ -174,7 +179,7 @@ def groups(outcome: Outcome, folder: Path, chance: random.Random) -> None:
     while not outcome.is_done():
         (folder / "stderr").unlink(missing_ok=True)
         with (
-            serving(folder) as receiver,
+            serving(folder, CIO_WEB_SERVER=outcome.web_server) as receiver,
             flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.02) as flood,
         ):
             flood.wait_for(20)
@@ -186,7 +191,7 @@ def groups(outcome: Outcome, folder: Path, chance: random.Random) -> None:
         outcome.sent.update(tally.acknowledged)
         outcome.answers.update(tally.outcomes)
     (folder / "stderr").unlink(missing_ok=True)
-    with serving(folder) as receiver:
+    with serving(folder, CIO_WEB_SERVER=outcome.web_server) as receiver:
         await_empty(receiver)
     outcome.settle(folder / "data")
 
@@ -243,6 +248,7 @@ def main() -> int:
     parser.add_argument("--parts", nargs="+", choices=[*SHARES], default=[*SHARES])
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--web-server", choices=get_args(WebServer), default="gunicorn")
     parser.add_argument("--week", action="store_true")
     chosen = parser.parse_args()
     runs = {"points": points, "singles": singles, "groups": groups}
@@ -259,7 +265,7 @@ def main() -> int:
             folder.mkdir()
             cycles = round(chosen.cycles * SHARES[name] / whole)
             began = time.perf_counter()
-            outcome = Outcome(began + chosen.minutes * 60, cycles)
+            outcome = Outcome(began + chosen.minutes * 60, cycles, chosen.web_server)
             runs[name](outcome, folder, random.Random(chosen.seed))  # noqa: S311  # no secret
             outcome.seconds = time.perf_counter() - began
             is_bad |= bool(outcome.lost or outcome.doubled)

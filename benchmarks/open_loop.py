@@ -97,6 +97,7 @@ def _lines(
                 spread((one.report.p99_ms for one in runs), 1),
                 spread((one.report.p999_ms for one in runs), 1),
                 spread((one.report.late_p99_ms for one in runs), 1),
+                spread((one.report.sent_p99_ms for one in runs), 1),
                 ", ".join(f"{name}: {number:,}" for name, number in sorted(outcomes.items())),
                 spread(max(one.megabytes) for one in runs),
                 spread((one.growth for one in runs), 2),
@@ -107,13 +108,20 @@ def _lines(
         f"rate is what wrk reaches with 32 connections right before: {spread(rates)} events/s. "
         f"Then {seconds:g} s of arrivals at even distances, over at most {_CONNECTIONS} "
         "connections; latency counts from the moment a request was due; no answer within 4 s is a "
-        f"time-out. {plan.rounds} rounds, client on the same cores. Goals: p99 50 ms at half; at "
+        "time-out; what the client had not sent by then is `unsent`, what it sent after half of "
+        "them `late`: neither says anything of the server. "
+        f"{plan.rounds} rounds, client on the same cores. Goals: p99 50 ms at half; at "
         "twice no status but 200 and 503, memory bounded. Median (range).",
         "",
         *table(
             (
                 *("Rate", "arrivals/s", "p50 ms", "p99 ms", "p99.9 ms", "sent late, p99 ms"),
-                *("outcomes, all rounds", "largest worker, MB", "backlog, last third / before"),
+                *(
+                    "from sent, p99 ms",
+                    "outcomes, all rounds",
+                    "largest worker, MB",
+                    "backlog, last third / before",
+                ),
             ),
             rows,
         ),

@@ -62,6 +62,13 @@ class Nothing(_Rival):
         return lambda: False
 
 
+class NothingInThreads(_Rival):
+    """Stores nothing, in a thread a request: what any Flask app on gunicorn can do at most."""
+
+    def append(self, record: Record, deadline_seconds: float) -> None:
+        """Do nothing."""
+
+
 class Sqlite(_Rival):
     """A durable transaction for each request, in one database of all processes."""
 
@@ -127,6 +134,7 @@ KINDS: dict[str, Callable[[Settings], Appender]] = {
     "ours": open_inbox,
     "unsynced": unsynced,
     "nothing": Nothing,
+    "threads": NothingInThreads,
     "sqlite": Sqlite,
     "delta": Delta,
 }

@@ -8,6 +8,7 @@ now is kept and tried again.
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import socket
 import sys
@@ -46,6 +47,8 @@ BATCH_BYTES = 32 << 20
 BEHIND_FACTOR = 4
 STANDBY_SECONDS = 10.0
 WORD_SECONDS = 20.0
+# A third of the door's share of a busy core: a sender waits for an answer, nobody for a load.
+NICENESS = 5
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _KNOWN_METRICS = frozenset(event.metric for event in facts.events())
 
@@ -296,6 +299,7 @@ def _remote(
 def main() -> int:
     """Run as a process of its own until told to stop."""
     child.begin()
+    os.nice(NICENESS)  # before the engine begins its threads, which inherit it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = child.configured("writer")
     writer = open_writer(settings, Metrics(), status.run_dir())

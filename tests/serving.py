@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import importlib.util
 import itertools
 import json
 import os
@@ -28,6 +29,7 @@ from pathlib import Path
 
 KEY = "a key of the tests"
 PATH = "/api/webhooks/customerio"
+SERVERS = ("gunicorn", "granian") if importlib.util.find_spec("granian") else ("gunicorn",)
 _POLL_SECONDS = 0.02
 _START_SECONDS = 30.0
 _STOP_SECONDS = 20.0

@@ -37,6 +37,7 @@ SEAL_BYTES = 16 << 20
 SEAL_EVENTS = 10_000
 _GROUP_BYTES = 32 << 20
 _GROUP_FRAMES = 500
+_LARGE_BYTES = 1 << 20
 _PIECES = 1_000  # a call; the kernel takes 1,024
 _USAGE_SECONDS = 1.0
 HANGING_SECONDS = 3.0
@@ -50,11 +51,12 @@ class _Waiting:
 
     records: Sequence[Record]
     done: Callable[[InboxError | None], None]
+    size: int
 
     @property
-    def size(self) -> int:
-        """Bytes of their bodies."""
-        return sum(len(record.body) for record in self.records)
+    def is_large(self) -> bool:
+        """Whether the disk takes so long for them that others should not wait for several such."""
+        return self.size > _LARGE_BYTES
 
 
 class _Outcome:
@@ -114,6 +116,7 @@ class LocalInbox:
         self._max_bytes = max_bytes or int((free + self._used) * 0.8)
         self._segment: _Segment | None = None
         self._waiting: list[_Waiting] = []
+        self._was_large = False
         self._trouble: str | None = None
         self._closing = False
         self._wake = threading.Condition()
@@ -135,7 +138,7 @@ class LocalInbox:
         self, records: Sequence[Record], done: Callable[[InboxError | None], None]
     ) -> Callable[[], bool]:
         """Begin to store records; see `GroupAppender.submit`."""
-        waiting = _Waiting(records, done)
+        waiting = _Waiting(records, done, sum(len(record.body) for record in records))
         with self._wake:
             if self._closing:
                 raise InboxClosed("the receiver is stopping")
@@ -187,8 +190,12 @@ class LocalInbox:
         with self._wake:
             if not self._waiting and not self._closing:
                 self._wake.wait(self._seconds_to_seal())
-            taken = _group_length(self._waiting)
-            group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+            # Large bodies take turns with the others, which so wait for one group of them at most.
+            turn = [one for one in self._waiting if one.is_large is not self._was_large]
+            group = _group(turn or self._waiting)
+            if group:
+                self._was_large = group[0].is_large
+                self._waiting = [one for one in self._waiting if one not in group]
         return group
 
     def _seconds_to_seal(self) -> float | None:
@@ -362,14 +369,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _group_length(waiting: list[_Waiting]) -> int:
+def _group(waiting: list[_Waiting]) -> list[_Waiting]:
+    """Return the first ones, as many as are made durable at once."""
     size = count = 0
     for number, one in enumerate(waiting):
         size += one.size
         count += len(one.records)
         if number and (size > _GROUP_BYTES or count > _GROUP_FRAMES):
-            return number
-    return len(waiting)
+            return waiting[:number]
+    return waiting
 
 
 def _full_text(max_bytes: int) -> str:

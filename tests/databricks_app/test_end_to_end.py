@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serving import KEY, Receiver, event, request, serving, wait_until
+from serving import KEY, SERVERS, Receiver, event, request, serving, wait_until
 
 from databricks_app.lake.query import LocalQuery
 
@@ -62,11 +62,19 @@ ODD_BODIES = {
 }
 
 
+@pytest.fixture(scope="module", params=SERVERS)
+def server(request: pytest.FixtureRequest) -> str:
+    """Name a web server."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def odd_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Receiver, LocalQuery]]:
+def odd_house(
+    server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Receiver, LocalQuery]]:
     """A receiver that was sent every odd body between two good ones, with all of it loaded."""
     folder = tmp_path_factory.mktemp("odd")
-    with serving(folder) as receiver:
+    with serving(folder, CIO_WEB_SERVER=server) as receiver:
         statuses = {name: receiver.post(request(body)).status for name, body in ODD_BODIES.items()}
         statuses["good"] = receiver.post(request(event("good"))).status
         assert {name: 200 for name in statuses} == statuses
@@ -136,9 +144,9 @@ def test_odd_bodies_leave_no_trace_in_the_log(odd_house: tuple[Receiver, LocalQu
     assert KEY not in log
 
 
-def test_the_same_event_at_both_workers_at_once_is_one_row(tmp_path: Path) -> None:
+def test_the_same_event_at_both_workers_at_once_is_one_row(tmp_path: Path, server: str) -> None:
     """Copies that arrive at the same moment, on sixteen connections, become one row a table."""
-    with serving(tmp_path) as receiver:
+    with serving(tmp_path, CIO_WEB_SERVER=server) as receiver:
         start = threading.Barrier(16)
         statuses: list[int] = []
 
@@ -160,12 +168,17 @@ def test_the_same_event_at_both_workers_at_once_is_one_row(tmp_path: Path) -> No
         assert query.run("SELECT count(*) FROM webhook_email_events").rows == [(1,)]
 
 
-def test_what_was_acknowledged_survives_kill_9_of_the_whole_group(tmp_path: Path) -> None:
+def test_what_was_acknowledged_survives_kill_9_of_the_whole_group(
+    tmp_path: Path, server: str
+) -> None:
     """Killed at random moments under load, every acknowledged event stands exactly once."""
     chance = random.Random(20261122)
     acknowledged = tmp_path / "acknowledged.jsonl"
     for cycle in range(KILLS):
-        with serving(tmp_path) as receiver, simulating(receiver, acknowledged, cycle):
+        with (
+            serving(tmp_path, CIO_WEB_SERVER=server) as receiver,
+            simulating(receiver, acknowledged, cycle),
+        ):
             before = size(acknowledged)
             wait_until(lambda before=before: size(acknowledged) > before)
             threading.Event().wait(chance.uniform(0.2, 1.5))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import random
 import re
 import socket
@@ -15,12 +14,22 @@ import pytest
 from faulty import is_empty, raw_ids, verdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serving import KEY, PATH, Receiver, Wire, event, request, serving, signed, wait_until
+from serving import (
+    KEY,
+    PATH,
+    SERVERS,
+    Receiver,
+    Wire,
+    event,
+    request,
+    serving,
+    signed,
+    wait_until,
+)
 
 FEW, MANY, WAITING = 400, 10_000, 400
 # 431 and 414 for what is too long, 501 for an encoding nobody knows, 413 for what is too large.
 DESIGNED = {200, 400, 401, 404, 405, 408, 413, 414, 431, 501, 503}
-SERVERS = ("gunicorn", "granian") if importlib.util.find_spec("granian") else ("gunicorn",)
 SECRETS = re.compile(r"example\.com|hunter2|Traceback|File \"", re.IGNORECASE)
 _PIECES = (
     *(b"\r\n", b"\n", b"\0", b"\xff\xfe", b" ", b":", b"Content-Length: 5\r\n", b"%00", b"\t"),

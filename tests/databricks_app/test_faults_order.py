@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from faulty import body, is_empty, store, writer_process
-from serving import event, request, serving, wait_until
+from serving import SERVERS, event, request, serving, wait_until
 from strace import Call, calls, last_ended, needs_strace, strace
 
 NAMING = ("rename", "renameat", "renameat2", "link", "linkat", "openat")
@@ -40,16 +41,18 @@ def named(found: list[Call], folder: Path) -> dict[str, int]:
 
 
 @needs_strace
-def test_the_frame_is_synced_before_the_answer_is_sent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_frame_is_synced_before_the_answer_is_sent(tmp_path: Path, server: str) -> None:
     """Write, `fdatasync`, and only then the first byte of 200; the segment's name before both."""
     log = tmp_path / "strace"
-    traced = "writev,fdatasync,fsync,sendto,rename"
-    with serving(tmp_path, prefix=strace(log, traced), CIO_WEB_WORKERS="1") as receiver:
+    traced = "write,writev,fdatasync,fsync,sendto,sendmsg,rename"
+    variables = {"CIO_WEB_SERVER": server, "CIO_WEB_WORKERS": "1"}
+    with serving(tmp_path, prefix=strace(log, traced), **variables) as receiver:
         answer = receiver.post(request(event("traced")))
         receiver.stop()
 
     found = calls(log)
-    (sent,) = [one for one in found if one.name == "sendto" and "HTTP/1.1 200" in one.arguments]
+    (sent,) = [one for one in found if "HTTP/1.1 200" in one.arguments]
     (written,) = [one for one in found if one.name == "writev" and "CIO1" in one.arguments]
     (segment,) = written.paths
     synced = last_ended(found, "fdatasync", segment, sent.began)

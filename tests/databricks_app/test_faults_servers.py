@@ -20,7 +20,7 @@ from faulty import (
     verdict,
     writer_process,
 )
-from serving import command, event, flooding, is_zombie, request, serving, wait_until
+from serving import SERVERS, command, event, flooding, is_zombie, request, serving, wait_until
 
 from databricks_app.inbox.local import LocalInbox
 from databricks_app.inbox.segments import SegmentReader, pending
@@ -119,9 +119,10 @@ def test_a_reader_sees_events_in_order_of_receipt_whatever_segments_are_called(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_twenty_reloads_under_flood_refuse_and_reset_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", SERVERS)
+def test_twenty_reloads_under_flood_refuse_and_reset_nobody(tmp_path: Path, server: str) -> None:
     """Every answer is 200 or 503, and what was answered 200 stands once."""
-    with serving(tmp_path) as receiver:
+    with serving(tmp_path, CIO_WEB_SERVER=server) as receiver:
         with (
             flooding(receiver, keep_alive=True, clients=8) as kept,
             flooding(receiver, keep_alive=False, clients=8) as fresh,

@@ -513,6 +513,27 @@ def test_ages_come_from_the_monotonic_clock_alone(folder: Path) -> None:
     assert read_back(folder) == [b"0", b"1", b"2"]
 
 
+def test_small_records_wait_for_one_group_of_large_ones_at_most(tmp_path: Path) -> None:
+    """However many large bodies came before it, the second sync from now holds a small one."""
+    let_go = threading.Event()
+    order: list[str] = []
+
+    def sync(_descriptor: int) -> None:
+        let_go.wait()
+
+    inbox = LocalInbox(tmp_path, sync=sync)
+    inbox.submit([record(b"first")], lambda _: order.append("first"))
+    eventually(lambda: not inbox._waiting)
+    large = record(bytes(20 * MIB))
+    for number in range(3):
+        inbox.submit([large], lambda _, number=number: order.append(f"large {number}"))
+    inbox.submit([record(b"small")], lambda _: order.append("small"))
+    let_go.set()
+    inbox.close()
+
+    assert order == ["first", "large 0", "small", "large 1", "large 2"]
+
+
 def test_trouble_tells_of_a_disk_that_hangs(tmp_path: Path) -> None:
     """A sync that does not return refuses every request, so it must show before it ends."""
     let_go, at = threading.Event(), [0.0]

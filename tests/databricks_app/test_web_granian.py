@@ -203,6 +203,18 @@ def test_granian_answers_quickly_beside_large_bodies(shared: Receiver) -> None:
     assert most < WORKER_BYTES
 
 
+@pytest.mark.slow
+def test_granian_stores_large_bodies_and_answers_quickly(tmp_path: Path) -> None:
+    """Thirty-two events of 20 MB at once are stored or refused; nobody waits for them."""
+    with serving(tmp_path, CIO_FLUSH_INTERVAL_SECONDS="3600", **GRANIAN) as receiver:
+        statuses, slowest, most = post_large(receiver, 32, KEY)
+
+    sys.stdout.write(f"slowest good request {slowest:.3f} s, largest worker {most >> 20} MiB\n")
+    assert set(statuses) <= {200, 503}
+    assert slowest < 2 * QUICK_SECONDS  # they share the disk
+    assert most < 2 * WORKER_BYTES
+
+
 def test_granian_keeps_unfinished_bodies_bounded(shared: Receiver) -> None:
     """A thousand clients with nearly all of 250 KB in flight fill no memory; the oldest go."""
     data = request(event("held", padding=250 << 10))[:-1]
