@@ -7,7 +7,11 @@ ReceiverError
 |   +-- InboxTimeout         not durable within the deadline
 |   +-- InboxClosed          the process is stopping
 +-- LakeError                tables cannot be written or read; says what to do
+|   +-- Standby              another instance loads
+|   +-- WorkspaceError       the Databricks workspace did not do what was asked
 +-- QueryError               a query cannot be answered; says why
++-- TokenError               there is no OAuth token now; says why
++-- DeploymentError          a deployment cannot go on; says what to do
 """
 
 from __future__ import annotations

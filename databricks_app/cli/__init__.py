@@ -17,7 +17,10 @@ _COMMANDS = {
     "query": "Ask the local tables in Databricks SQL.",
     "tables": "List the local tables and views.",
     "replay": "Read stored events again, with the code of today.",
+    "deploy": "Bring the receiver into a Databricks workspace.",
     "verify": "Check that every event stands exactly once.",
+    "doctor": "Check every hop from signature to table; say what to fix.",
+    "webhooks": "Keep Customer.io's reporting webhooks as a file says.",
 }
 
 

@@ -37,7 +37,7 @@ def replay(
     everything: bool,
     dry_run: bool,
 ) -> None:
-    r"""Read stored events again, with the code of today.
+    """Read stored events again, with the code of today.
 
     Bodies go from webhook_raw_events back into the inbox; the running receiver (or the next one
     started) loads them. An event that a table already holds is left as it is, so a replay can be
@@ -50,7 +50,7 @@ def replay(
     Examples:
       ciolake replay --unrouted
       ciolake replay --from 2026-11-01 --to 2026-11-07 --table webhook_email_events
-    """
+    """  # noqa: D301  # click reads the character
     from databricks_app.lake.query import LocalQuery
     from databricks_app.replay import Selection, count
     from databricks_app.replay import replay as put_back

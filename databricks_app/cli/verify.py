@@ -46,14 +46,14 @@ _ADVICE = {
     help="A table for people, or one JSON object.",
 )
 def verify(data_dir: Path | None, form: str) -> None:
-    r"""Check that every event stands exactly once and that raw and typed tables agree.
+    """Check that every event stands exactly once and that raw and typed tables agree.
 
     May run while the receiver loads: its newest batch is left out. Events that are still in the
     inbox are in no table yet and are not missed.
 
     \b
     Exit codes: 0 all is as promised, 1 there are differences, 2 the tables cannot be checked.
-    """
+    """  # noqa: D301  # click reads the character
     try:
         verdict = _verdict(data_dir)
     except ReceiverError as error:

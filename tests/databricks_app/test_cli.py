@@ -10,7 +10,10 @@ from click.testing import CliRunner
 
 from databricks_app.cli import ciolake
 
-COMMANDS = ("serve", "send", "simulate", "query", "tables", "replay", "verify")
+COMMANDS = (
+    *("serve", "send", "simulate", "simulator", "query", "tables", "replay", "verify", "deploy"),
+    *("doctor", "webhooks"),
+)
 
 
 def test_help_lists_every_command() -> None:

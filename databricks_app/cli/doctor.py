@@ -1,0 +1,100 @@
+"""The command `ciolake doctor`: where between signature and table is something wrong?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from databricks_app import logs
+from databricks_app.cli.webhooks_access import workspace_options
+from databricks_app.errors import SettingsError
+from databricks_app.settings import environment
+
+if TYPE_CHECKING:
+    from databricks_app.doctor.case import AppApi, Limits
+    from databricks_app.doctor.findings import Finding
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failure": "red", "skipped": "cyan"}
+_WIDTH = 11
+
+
+@click.command()
+@click.option(
+    "--url",
+    metavar="URL",
+    help="Where Customer.io posts to, e.g. the relay. [default: CIO_RELAY_URL; with local tables "
+    "otherwise the receiver on this machine]",
+)
+@click.option(
+    "--canary/--no-canary",
+    "with_canary",
+    default=True,
+    help="Post one event and look for its row, which stays. [default: canary]",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, 7200, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="How long the canary may take to become a row.",
+)
+@click.option("--json", "is_json", is_flag=True, help="One JSON array instead of lines.")
+@workspace_options
+def doctor(
+    url: str | None,
+    with_canary: bool,
+    seconds: float,
+    is_json: bool,
+    region: str,
+    base_url: str | None,
+) -> None:
+    """Check every hop of an event, from its signature to its row, and say what to fix.
+
+    Reads the settings that the receiver reads. Changes nothing but for a probe file, which it
+    removes, and the canary: one row of webhook_raw_events whose id begins with ciolake-canary-.
+
+    Exit codes: 0 all is well, 1 something fails, 2 there are only warnings. Skipped checks do not
+    count.
+    """
+    from databricks_app.doctor.case import AppApi, Limits
+    from databricks_app.doctor.findings import exit_code
+
+    logs.configure("error", "doctor")
+    findings = []
+    for finding in _findings(url, with_canary, Limits(canary=seconds), AppApi(region, base_url)):
+        findings.append(finding)
+        if not is_json:
+            _print(finding)
+    if is_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    sys.exit(exit_code(findings))
+
+
+def _findings(
+    url: str | None, with_canary: bool, limits: Limits, app_api: AppApi
+) -> Iterator[Finding]:
+    from databricks_app.doctor.case import open_case
+    from databricks_app.doctor.examination import examine
+    from databricks_app.doctor.findings import Finding
+
+    try:
+        case = open_case(environment(), url, limits=limits, app_api=app_api)
+    except SettingsError as error:
+        fix = "correct it in the environment or in .env; all other checks need the settings"
+        yield Finding("settings", "failure", str(error), fix)
+        return
+    with closing(case):
+        yield from examine(case, with_canary=with_canary)
+
+
+def _print(finding: Finding) -> None:
+    state = click.style(f"{finding.state:<8}", fg=_COLOURS[finding.state])
+    click.echo(f"{state} {finding.name:<{_WIDTH}} {finding.says}")
+    for line in finding.fix.splitlines():
+        click.echo(f"{'':8} {'':<{_WIDTH}} fix: {line}")

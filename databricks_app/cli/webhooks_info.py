@@ -1,0 +1,57 @@
+"""`ciolake webhooks events` and `ips`: what can be subscribed to, and where it comes from."""
+
+from __future__ import annotations
+
+import click
+
+from core.webhook_events import channel_of, meaning_of
+from databricks_app import facts
+from databricks_app.cli.rows import format_option, write
+from databricks_app.cli.webhooks_access import chosen, connected, webhooks_of, workspace_options
+from databricks_app.webhook_setup.firewall import FORMS, networks, rules
+
+
+@click.command("events")
+@click.option("--webhook", metavar="NAME|ID", help="Say of each whether this webhook gets it.")
+@click.option("--missing", is_flag=True, help="Only those that it does not get.")
+@format_option
+@workspace_options
+def events_(
+    *, webhook: str | None, missing: bool, form: str, region: str, base_url: str | None
+) -> None:
+    """List the events there are, with their meaning; without --webhook no key is needed."""
+    from databricks_app.lake.query import Result
+
+    if missing and webhook is None:
+        raise click.UsageError("--missing needs --webhook")
+    columns = ["event", "channel", "meaning"]
+    rows = [[name, channel_of(name), meaning_of(name)] for name in facts.subscription_names()]
+    if webhook is not None:
+        with connected(region, base_url) as client:
+            subscribed = chosen(webhooks_of(client), webhook).webhook.events
+        columns.append("subscribed")
+        rows = [[*row, "yes" if row[0] in subscribed else "no"] for row in rows]
+        lacking = sum(row[-1] == "no" for row in rows)
+        click.echo(f"{lacking} of {len(rows)} events are missing from {webhook!r}.", err=True)
+    kept = [tuple(row) for row in rows if not missing or row[-1] == "no"]
+    write(Result(tuple(columns), ("STRING",) * len(columns), list(kept)), form)
+
+
+@click.command("ips")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(FORMS)),
+    default="plain",
+    show_default=True,
+    help="For which firewall; `aws` is JSON for --ip-permissions, `terraform` an argument.",
+)
+@workspace_options
+def ips_(*, form: str, region: str, base_url: str | None) -> None:
+    """Print the addresses that Customer.io sends from, as it says now, for a firewall.
+
+    They may change: print them anew from time to time, and compare.
+    """
+    with connected(region, base_url) as client:
+        given = networks(client.info.ip_addresses().get("ip_addresses") or ())
+    click.echo(rules(form, given))

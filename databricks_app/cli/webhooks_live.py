@@ -1,0 +1,109 @@
+"""`ciolake webhooks list`, `get`, `enable`, `disable` and `delete`: one webhook at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from core.webhook_changes import apply
+from core.webhook_config import ReportingWebhook, Wanted, plan
+from databricks_app import facts
+from databricks_app.cli.rows import format_option, write
+from databricks_app.cli.webhooks_access import chosen, connected, webhooks_of, workspace_options
+
+if TYPE_CHECKING:
+    from core.app_api import AppClient
+    from core.webhook_config import Live
+
+_NAMES = ("id", "name", "enabled", "endpoint", "events", "full_resolution", "with_content")
+_TYPES = ("BIGINT", "STRING", "BOOLEAN", "STRING", "INT", "BOOLEAN", "BOOLEAN")
+
+
+@click.command("list")
+@format_option
+@workspace_options
+def list_(*, form: str, region: str, base_url: str | None) -> None:
+    """List the webhooks of the workspace; `events` is how many each gets."""
+    from databricks_app.lake.query import Result
+
+    with connected(region, base_url) as client:
+        live = webhooks_of(client)
+    write(Result(_NAMES, _TYPES, [_row(one) for one in live]), form)
+
+
+@click.command("get")
+@click.argument("webhook", metavar="NAME|ID")
+@workspace_options
+def get_(*, webhook: str, region: str, base_url: str | None) -> None:
+    """Print one as an entry of the file that `plan` reads."""
+    import yaml
+
+    with connected(region, base_url) as client:
+        found = chosen(webhooks_of(client), webhook)
+    is_all = found.webhook.events == facts.subscription_names()
+    entry = {
+        "id": found.id,
+        "name": found.webhook.name,
+        "endpoint": found.webhook.endpoint,
+        "events": "all" if is_all else list(found.webhook.events),
+        "full_resolution": found.webhook.full_resolution,
+        "with_content": found.webhook.with_content,
+        "enabled": found.webhook.enabled,
+    }
+    text = yaml.safe_dump({"webhooks": [entry]}, sort_keys=False, allow_unicode=True)
+    click.echo(text, nl=False)
+
+
+@click.command("enable")
+@click.argument("webhook", metavar="NAME|ID")
+@workspace_options
+def enable_(*, webhook: str, region: str, base_url: str | None) -> None:
+    """Let a webhook send events; `setup` does it after trying the endpoint."""
+    with connected(region, base_url) as client:
+        found = chosen(webhooks_of(client), webhook)
+        _write(client, found, replace(found.webhook, enabled=True), "enabled")
+
+
+@click.command("disable")
+@click.argument("webhook", metavar="NAME|ID")
+@workspace_options
+def disable_(*, webhook: str, region: str, base_url: str | None) -> None:
+    """Stop a webhook; what happens meanwhile is not sent later, as far as is known."""
+    with connected(region, base_url) as client:
+        found = chosen(webhooks_of(client), webhook)
+        _write(client, found, replace(found.webhook, enabled=False), "disabled")
+
+
+@click.command("delete")
+@click.argument("webhook", metavar="NAME|ID")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@workspace_options
+def delete_(*, webhook: str, yes: bool, region: str, base_url: str | None) -> None:
+    """Delete a webhook, with its signing key; asks first."""
+    with connected(region, base_url) as client:
+        found = chosen(webhooks_of(client), webhook)
+        if not yes:
+            click.confirm(f"Delete webhook {found.id} {found.webhook.name!r}?", abort=True)
+        _write(client, found, None, "deleted")
+
+
+def _row(one: Live) -> tuple[object, ...]:
+    held = one.webhook
+    return (
+        one.id,
+        held.name,
+        held.enabled,
+        held.endpoint,
+        len(held.events),
+        held.full_resolution,
+        held.with_content,
+    )
+
+
+def _write(client: AppClient, before: Live, after: ReportingWebhook | None, word: str) -> None:
+    planned = plan([Wanted(before.webhook.name, after, before.id)], [before])
+    done = apply(client.reporting_webhooks, planned, facts.subscription_names())
+    said = word if done else f"already {word}"
+    click.echo(f"{said}: webhook {before.id} {before.webhook.name!r}")

@@ -1,0 +1,173 @@
+"""`ciolake webhooks plan`, `apply` and `drift`: the workspace against a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.webhook_changes import apply
+from core.webhook_config import Change, Plan, differences, plan
+from core.webhook_file import read
+from databricks_app import facts
+from databricks_app.cli.webhooks_access import connected, paint, webhooks_of, workspace_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from core.app_api import AppClient
+    from core.webhook_config import ReportingWebhook
+
+_MARKS = {
+    "create": ("+", "green"),
+    "update": ("~", "yellow"),
+    "delete": ("-", "red"),
+    "keep": ("=", None),
+}
+
+
+def file_option(command: click.decorators.FC) -> click.decorators.FC:
+    """Add the option `--file`."""
+    return click.option(
+        "-f",
+        "--file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default="webhooks.yaml",
+        show_default=True,
+        help="Describes the webhooks; docs/webhooks.example.yaml shows how.",
+    )(command)
+
+
+@click.command("plan")
+@file_option
+@workspace_options
+def plan_(*, file: Path, region: str, base_url: str | None) -> None:
+    """Show what would change to be as the file says; nothing is written.
+
+    Webhooks that the file does not name are left alone. An entry is found by its id, if it gives
+    one, otherwise by its name; `absent: true` deletes.
+
+    \b
+    Exit codes: 0 shown, 1 the file or the workspace cannot be read, 2 wrong usage.
+    """  # noqa: D301  # click wants the character itself
+    with connected(region, base_url) as client:
+        _show(_planned(client, file))
+
+
+@click.command("apply")
+@file_option
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@workspace_options
+def apply_(*, file: Path, yes: bool, region: str, base_url: str | None) -> None:
+    """Make the workspace as the file says, after showing the plan.
+
+    The workspace is read again before the first write: if somebody has changed one of these
+    webhooks meanwhile, nothing is written. If a write fails, it says what was done and what not.
+
+    \b
+    Exit codes: 0 it is as the file says, 1 it is not: the error says why, 2 wrong usage.
+    """  # noqa: D301  # click wants the character itself
+    with connected(region, base_url) as client:
+        planned = _planned(client, file)
+        _show(planned)
+        if not planned.due:
+            return
+        if not yes:
+            click.confirm("Do this?", abort=True)
+        for done in apply(client.reporting_webhooks, planned, facts.subscription_names()):
+            click.echo(f"done: {done.change.action} {done.change.name!r} (id {done.id})")
+        left = _planned(client, file).due
+    if left:
+        names = ", ".join(repr(change.name) for change in left)
+        raise click.ClickException(f"Customer.io took the writes but holds something else: {names}")
+
+
+class _WrongUsage(click.UsageError):
+    exit_code = 1
+
+
+class _Drift(click.Command):
+    """A command whose wrong usage is not taken for drift."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            raise _WrongUsage(error.message, error.ctx) from error
+
+
+@click.command("drift", cls=_Drift)
+@file_option
+@workspace_options
+def drift_(*, file: Path, region: str, base_url: str | None) -> None:
+    """Tell a scheduler whether the workspace differs from the file; nothing is written.
+
+    \b
+    Exit codes: 0 no difference, 2 there are differences, 1 it is not known: the file or the
+    workspace cannot be read, or wrong usage.
+    """  # noqa: D301  # click wants the character itself
+    with connected(region, base_url) as client:
+        planned = _planned(client, file)
+    if planned.due:
+        _show(planned)
+        sys.exit(2)
+    click.echo(f"No drift: {len(planned.changes)} webhooks are as {file} says.")
+
+
+def lines(planned: Plan) -> Iterator[tuple[str, str | None]]:
+    """A plan in words: each line with its colour."""
+    for change in planned.changes:
+        mark, colour = _MARKS[change.action]
+        number = f" (id {change.before.id})" if change.before is not None else ""
+        yield f"{mark} {change.action} {change.name!r}{number}", colour
+        yield from ((f"    {line}", colour) for line in _details(change))
+    for other in planned.others:
+        yield f"  left alone: {other.webhook.name!r} (id {other.id})", None
+    for warning in planned.warnings:
+        yield f"! {warning}", "yellow"
+    yield (f"{len(planned.due)} to change." if planned.due else "Nothing to change."), None
+
+
+def _details(change: Change) -> Iterator[str]:
+    if change.before is None and change.after is not None:
+        yield from _fields(change.after)
+    for name, before, after in differences(change):
+        if name == "events" and isinstance(before, tuple) and isinstance(after, tuple):
+            yield from (f"events: + {event}" for event in after if event not in before)
+            yield from (f"events: - {event}" for event in before if event not in after)
+        else:
+            yield f"{name}: {_word(before)} -> {_word(after)}"
+
+
+def _fields(webhook: ReportingWebhook) -> Iterator[str]:
+    yield f"endpoint: {webhook.endpoint}"
+    yield f"events: {len(webhook.events)} of {len(facts.subscription_names())}"
+    for name in ("full_resolution", "with_content", "enabled"):
+        yield f"{name}: {_word(getattr(webhook, name))}"
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _planned(client: AppClient, file: Path) -> Plan:
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise click.ClickException(f"{file} cannot be read ({reason})") from error
+    wanted = read(text, facts.subscription_names())
+    return plan(wanted, webhooks_of(client))
+
+
+def _show(planned: Plan) -> None:
+    for text, colour in lines(planned):
+        paint(text, colour)

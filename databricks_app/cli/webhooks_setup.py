@@ -1,0 +1,160 @@
+"""`ciolake webhooks setup`: make a webhook work, step by step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from core.webhook_config import ReportingWebhook, endpoint_problem
+from core.webhook_events import events_named
+from databricks_app import facts
+from databricks_app.cli.webhooks_access import connected, workspace_options
+from databricks_app.cli.webhooks_keys import (
+    ask_key,
+    key_options,
+    key_store,
+    send_canary,
+    tell_receiver,
+)
+from databricks_app.settings import environment
+from databricks_app.webhook_setup.canary import EndpointError, wait_for_row
+from databricks_app.webhook_setup.setting_up import Bench, set_up
+
+if TYPE_CHECKING:
+    from databricks_app.signature import SigningKey
+    from databricks_app.webhook_setup.canary import Canary
+
+
+@click.command("setup")
+@click.argument("endpoint")
+@click.option("--name", default="ciolake", show_default=True, help="Of the webhook.")
+@click.option(
+    "--events",
+    "words",
+    multiple=True,
+    default=("all",),
+    show_default=True,
+    help="`all`, a channel or an event; may be repeated.",
+)
+@click.option("--full-resolution", is_flag=True, help="Every open and click, not only the first.")
+@click.option("--with-content", is_flag=True, help="`sent` events carry the message itself.")
+@click.option("--new-key", is_flag=True, help="Ask for the key even if one is kept.")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the receiver's local tables, to see the event arrive. [default: CIO_DATA_DIR, "
+    "if there are tables]",
+)
+@key_options
+@workspace_options
+def setup_(
+    *,
+    endpoint: str,
+    name: str,
+    words: tuple[str, ...],
+    full_resolution: bool,
+    with_content: bool,
+    new_key: bool,
+    data_dir: Path | None,
+    key_stdin: bool,
+    secret: str | None,
+    pid: int | None,
+    wait: float,
+    region: str,
+    base_url: str | None,
+) -> None:
+    """Make a webhook that posts to ENDPOINT work, in the safe order.
+
+    Creates it disabled; asks for its signing key, which Customer.io shows on its page Reporting
+    Webhooks and nowhere else; keeps the key for the receiver; sends a signed event of its own and
+    sees it acknowledged, and arrive in the local tables; then enables the webhook.
+
+    Run it again after any failure: it goes on where it ended. An enabled webhook is not disabled.
+
+    \b
+    Exit codes: 0 enabled, 1 not: the error says why and what to do, 2 wrong usage.
+
+    \b
+    Example:
+      ciolake webhooks setup https://hooks.example.com/api/webhooks/customerio --events email
+    """  # noqa: D301  # click wants the character itself
+    wanted = _wanted(endpoint, name, words, full_resolution, with_content)
+    store = key_store(secret)
+    with connected(region, base_url) as client:
+        folder = _tables_folder(data_dir)
+
+        def ask(number: int) -> str:
+            return ask_key(
+                f"Customer.io shows the key of webhook {number} {name!r} on its page Reporting "
+                "Webhooks.",
+                from_stdin=key_stdin,
+            )
+
+        def is_kept_key_right(fingerprint: str) -> bool:
+            if new_key or key_stdin:
+                return False
+            return click.confirm(f"Is the kept key {fingerprint} (fingerprint) this webhook's?")
+
+        def prove(key: SigningKey) -> None:
+            tell_receiver(pid, "the receiver must know the key")
+            _see_arrive(send_canary(endpoint, key, wait), folder, wait)
+
+        bench = Bench(
+            client.reporting_webhooks,
+            facts.subscription_names(),
+            store,
+            is_kept_key_right,
+            ask,
+            prove,
+            click.echo,
+        )
+        set_up(wanted, bench)
+    click.echo(
+        "Now press Send Test in Customer.io: its event must be taken as well, or the key is not"
+        " this webhook's; then give the right one with --new-key."
+    )
+    click.echo(f"As an entry of webhooks.yaml: ciolake webhooks get {json.dumps(name)}")
+
+
+def _wanted(
+    endpoint: str, name: str, words: tuple[str, ...], full_resolution: bool, with_content: bool
+) -> ReportingWebhook:
+    problem = endpoint_problem(endpoint)
+    if problem:
+        raise click.UsageError(f"ENDPOINT {problem}")
+    known = facts.subscription_names()
+    unknown = [word for word in words if not events_named(word, known)]
+    if unknown:
+        raise click.UsageError(f"no event: {', '.join(unknown)}; `ciolake webhooks events` lists")
+    given = {event for word in words for event in events_named(word, known)}
+    events = tuple(event for event in known if event in given)
+    return ReportingWebhook(name.strip(), endpoint, events, full_resolution, with_content)
+
+
+def _tables_folder(data_dir: Path | None) -> Path | None:
+    if data_dir is not None:
+        return data_dir
+    variables = environment()
+    folder = Path(variables.get("CIO_DATA_DIR") or "data")
+    is_local = variables.get("CIO_STORE", "local") == "local"
+    return folder if is_local and (folder / "tables").is_dir() else None
+
+
+def _see_arrive(event: Canary, folder: Path | None, seconds: float) -> None:
+    if folder is None:
+        click.echo(
+            "seen at the endpoint only, as no local tables are here (--data-dir); look for this"
+            f" event_id in its webhook_raw_events: {event.event_id}"
+        )
+        return
+    from databricks_app.lake.query import LocalQuery
+
+    if not wait_for_row(LocalQuery(folder), event, seconds=seconds):
+        raise EndpointError(
+            f"acknowledged, but not in the table of {folder} after {seconds:g} s. Is that "
+            "the receiver's folder (--data-dir), and does its writer run (/readyz)?"
+        )
+    click.echo(f"it stands in webhook_raw_events of {folder}")

@@ -1,0 +1,40 @@
+"""The check of the inbox, of both stores: how much waits, and for how long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from databricks_app.doctor.findings import Finding, ok, warning
+from databricks_app.inbox import Pending
+
+if TYPE_CHECKING:
+    from databricks_app.doctor.case import Case
+
+_PATIENCE_SECONDS = 60.0
+
+
+def inbox(case: Case) -> Finding:
+    """Events become rows soon after they came."""
+    return _judged(_pending(case), case)
+
+
+def _pending(case: Case) -> Pending:
+    if case.workspace is None:
+        from databricks_app.inbox import segments
+
+        if not case.settings.inbox_dir.exists():
+            return Pending(0, 0, None)
+        return segments.pending(case.settings.inbox_dir)
+    from databricks_app.inbox import objects
+
+    return objects.pending(case.workspace, case.settings.volume_path)
+
+
+def _judged(pending: Pending, case: Case) -> Finding:
+    if pending.oldest_at is None:
+        return ok("nothing waits")
+    age = max(0.0, case.now() - pending.oldest_at.timestamp())
+    says = f"{pending.events:,} events ({pending.bytes:,} bytes) wait, the oldest for {age:.0f} s"
+    if age <= _PATIENCE_SECONDS + 2 * case.settings.flush_interval_seconds:
+        return ok(says)
+    return warning(says, "see the check loader, /readyz and the log: they say what keeps them")

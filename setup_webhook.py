@@ -1,0 +1,9 @@
+#!/usr/bin/env python3
+"""Make a reporting webhook work: the same as `ciolake webhooks setup`."""
+
+from __future__ import annotations
+
+from databricks_app.cli.webhooks_setup import setup_
+
+if __name__ == "__main__":
+    setup_.main(prog_name="setup_webhook.py")
