@@ -130,7 +130,7 @@ class Broadcasts(Noun):
         """Send a broadcast; an empty body sends it to the audience set in Customer.io.
 
         The vendor allows one trigger in 10 seconds, which the client waits for, and 5 that are
-        not yet processed. At most 25 MB, of which `data` 50,000 bytes, and 10,000 people.
+        not yet processed. A call holds at most 25 MB, of which `data` 50,000 bytes.
 
         Raises:
             UnprocessableError: The trigger was refused; the vendor's words give its id, with

@@ -46,7 +46,7 @@ class Exports(Noun):
         `AppClient.download` writes what it holds into a file.
 
         Raises:
-            NotFoundError: There is no such export, or it is not finished.
+            NotFoundError: The vendor has no file of it.
 
         Operation: downloadExport
         """

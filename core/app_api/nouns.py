@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from core.app_api.activities import Activities
     from core.app_api.asset_folders import AssetFolders
     from core.app_api.assets import Assets
+    from core.app_api.broadcast_actions import BroadcastActions
     from core.app_api.broadcasts import Broadcasts
+    from core.app_api.campaign_actions import CampaignActions
+    from core.app_api.campaigns import Campaigns
     from core.app_api.collections import Collections
     from core.app_api.customers import Customers
     from core.app_api.data_index import DataIndex
@@ -24,10 +28,17 @@ if TYPE_CHECKING:
     from core.app_api.info import Info
     from core.app_api.live_notifications import LiveNotifications
     from core.app_api.messages import Messages
+    from core.app_api.newsletter_contents import NewsletterContents
+    from core.app_api.newsletter_languages import NewsletterLanguages
+    from core.app_api.newsletter_test_groups import NewsletterTestGroups
+    from core.app_api.newsletters import Newsletters
+    from core.app_api.objects import Objects
     from core.app_api.optouts import Optouts
     from core.app_api.reporting_webhooks import ReportingWebhooks
     from core.app_api.segments import Segments
     from core.app_api.send import Send
+    from core.app_api.sender_identities import SenderIdentities
+    from core.app_api.snippets import Snippets
     from core.app_api.subscription_center import SubscriptionCenter
     from core.app_api.transactional import Transactional
     from core.app_api.workspaces import Workspaces
@@ -40,6 +51,13 @@ class Nouns:
     _http: HttpClient
 
     # Made anew each time: kept, they would hold the client in a reference cycle.
+    @property
+    def activities(self) -> Activities:
+        """What happened to people, across the workspace."""
+        from core.app_api.activities import Activities
+
+        return Activities(self._http)
+
     @property
     def asset_folders(self) -> AssetFolders:
         """Folders of assets."""
@@ -55,11 +73,32 @@ class Nouns:
         return Assets(self._http)
 
     @property
+    def broadcast_actions(self) -> BroadcastActions:
+        """The messages that a broadcast sends."""
+        from core.app_api.broadcast_actions import BroadcastActions
+
+        return BroadcastActions(self._http)
+
+    @property
     def broadcasts(self) -> Broadcasts:
         """Broadcasts that an API call triggers."""
         from core.app_api.broadcasts import Broadcasts
 
         return Broadcasts(self._http)
+
+    @property
+    def campaign_actions(self) -> CampaignActions:
+        """The steps of a campaign."""
+        from core.app_api.campaign_actions import CampaignActions
+
+        return CampaignActions(self._http)
+
+    @property
+    def campaigns(self) -> Campaigns:
+        """Campaigns: what they are and what came of them."""
+        from core.app_api.campaigns import Campaigns
+
+        return Campaigns(self._http)
 
     @property
     def collections(self) -> Collections:
@@ -174,6 +213,41 @@ class Nouns:
         return Messages(self._http)
 
     @property
+    def newsletter_contents(self) -> NewsletterContents:
+        """What a newsletter says, by language and by test group."""
+        from core.app_api.newsletter_contents import NewsletterContents
+
+        return NewsletterContents(self._http)
+
+    @property
+    def newsletter_languages(self) -> NewsletterLanguages:
+        """The language versions of a newsletter."""
+        from core.app_api.newsletter_languages import NewsletterLanguages
+
+        return NewsletterLanguages(self._http)
+
+    @property
+    def newsletter_test_groups(self) -> NewsletterTestGroups:
+        """The A/B test groups of a newsletter."""
+        from core.app_api.newsletter_test_groups import NewsletterTestGroups
+
+        return NewsletterTestGroups(self._http)
+
+    @property
+    def newsletters(self) -> Newsletters:
+        """Newsletters: messages sent once, to many."""
+        from core.app_api.newsletters import Newsletters
+
+        return Newsletters(self._http)
+
+    @property
+    def objects(self) -> Objects:
+        """Objects such as companies or accounts, and who belongs to them."""
+        from core.app_api.objects import Objects
+
+        return Objects(self._http)
+
+    @property
     def optouts(self) -> Optouts:
         """Who wants nothing more from a sender of SMS or WhatsApp messages."""
         from core.app_api.optouts import Optouts
@@ -200,6 +274,20 @@ class Nouns:
         from core.app_api.send import Send
 
         return Send(self._http)
+
+    @property
+    def sender_identities(self) -> SenderIdentities:
+        """The names and addresses that e-mails come from."""
+        from core.app_api.sender_identities import SenderIdentities
+
+        return SenderIdentities(self._http)
+
+    @property
+    def snippets(self) -> Snippets:
+        """Pieces of content that messages share."""
+        from core.app_api.snippets import Snippets
+
+        return Snippets(self._http)
 
     @property
     def subscription_center(self) -> SubscriptionCenter:

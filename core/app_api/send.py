@@ -78,7 +78,7 @@ class Send(Noun):
         return self._call(_WHATSAPP, SendAnswer, body=body)
 
     def in_app(self, body: InAppMessage) -> SendAnswer:
-        """Send an in-app message, shown when the person next opens the app.
+        """Send an in-app message.
 
         Raises:
             ForbiddenError: The workspace may not send in-app messages.

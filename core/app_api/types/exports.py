@@ -78,7 +78,7 @@ class OfNewsletter(DeliveriesFields, total=False):
 
 
 class OfCampaign(DeliveriesFields, total=False):
-    """Deliveries of a campaign, or of a broadcast."""
+    """Deliveries of a campaign."""
 
     campaign_id: Required[int]
 

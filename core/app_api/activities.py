@@ -1,0 +1,32 @@
+"""Activities: what happened to people, across the workspace.
+
+Source: https://docs.customer.io/integrations/api/app/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from core.app_api.declarations import declare
+from core.app_api.noun import Noun
+from core.app_api.paging import Paging
+from core.app_api.types.activities import Activity, ActivityQuery
+
+if TYPE_CHECKING:
+    from core.app_api.paging import Pages
+
+_LIST = declare("listActivities", "GET", "/v1/activities")
+_LIST_PAGING = Paging("start", "activities", max_limit=100)
+
+
+class Activities(Noun):
+    """Activities of the workspace; those of one person are at `customers.activities` too."""
+
+    def list(self, **query: Unpack[ActivityQuery]) -> Pages[Activity]:
+        """Walk the activities of the last 30 days; a page holds 10 of them, at most 100.
+
+        The vendor may have older ones, and promises none.
+
+        Operation: listActivities
+        """
+        return self._pages(_LIST, Activity, _LIST_PAGING, query=query)

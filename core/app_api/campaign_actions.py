@@ -1,0 +1,136 @@
+"""Campaign actions: the messages and webhooks of a campaign, their languages and their numbers.
+
+Source: https://docs.customer.io/integrations/api/app/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from core.app_api.declarations import declare
+from core.app_api.noun import Noun
+from core.app_api.paging import Paging
+from core.app_api.types.actions import Action, ActionAnswer, ActionFields
+from core.app_api.types.metrics import LinksAnswer, MetricAnswer, VersionedQuery
+
+if TYPE_CHECKING:
+    from core.app_api.paging import Pages
+    from core.app_api.types.metrics import Channel, Period
+
+_LIST = declare("listCampaignActions", "GET", "/v1/campaigns/{campaign_id}/actions")
+_LIST_PAGING = Paging("start", "actions")
+_GET = declare("getCampaignAction", "GET", "/v1/campaigns/{campaign_id}/actions/{action_id}")
+_UPDATE = declare("updateCampaignAction", "PUT", "/v1/campaigns/{campaign_id}/actions/{action_id}")
+_GET_LANGUAGE = declare(
+    "getCampaignActionTranslation",
+    "GET",
+    "/v1/campaigns/{campaign_id}/actions/{action_id}/language/{language}",
+)
+_UPDATE_LANGUAGE = declare(
+    "updateCampaignActionTranslation",
+    "PUT",
+    "/v1/campaigns/{campaign_id}/actions/{action_id}/language/{language}",
+)
+_METRICS = declare(
+    "campaignActionMetrics", "GET", "/v1/campaigns/{campaign_id}/actions/{action_id}/metrics"
+)
+_LINK_METRICS = declare(
+    "campaignActionLinks", "GET", "/v1/campaigns/{campaign_id}/actions/{action_id}/metrics/links"
+)
+
+
+class CampaignActions(Noun):
+    """Messages and webhooks of a campaign."""
+
+    def list(self, campaign_id: int, *, start: str | None = None) -> Pages[Action]:
+        """Walk the actions of a campaign; a page holds 10 of them, always.
+
+        Operation: listCampaignActions
+        """
+        return self._pages(
+            _LIST, Action, _LIST_PAGING, path={"campaign_id": campaign_id}, query={"start": start}
+        )
+
+    def get(self, campaign_id: int, action_id: int) -> ActionAnswer:
+        """Get one action of a campaign.
+
+        Operation: getCampaignAction
+        """
+        return self._call(
+            _GET, ActionAnswer, path={"campaign_id": campaign_id, "action_id": action_id}
+        )
+
+    def update(self, campaign_id: int, action_id: int, body: ActionFields) -> ActionAnswer:
+        """Change what an action says, or whether it is sent.
+
+        Operation: updateCampaignAction
+        """
+        return self._call(
+            _UPDATE,
+            ActionAnswer,
+            path={"campaign_id": campaign_id, "action_id": action_id},
+            body=body,
+        )
+
+    def get_language(self, campaign_id: int, action_id: int, language: str) -> ActionAnswer:
+        """Get an action in one language, such as `de-AT`.
+
+        Operation: getCampaignActionTranslation
+        """
+        return self._call(
+            _GET_LANGUAGE,
+            ActionAnswer,
+            path={"campaign_id": campaign_id, "action_id": action_id, "language": language},
+        )
+
+    def update_language(
+        self, campaign_id: int, action_id: int, language: str, body: ActionFields
+    ) -> ActionAnswer:
+        """Change an action in one language.
+
+        Operation: updateCampaignActionTranslation
+        """
+        return self._call(
+            _UPDATE_LANGUAGE,
+            ActionAnswer,
+            path={"campaign_id": campaign_id, "action_id": action_id, "language": language},
+            body=body,
+        )
+
+    def metrics(
+        self, campaign_id: int, action_id: int, **query: Unpack[VersionedQuery]
+    ) -> MetricAnswer:
+        """Count what became of one action.
+
+        With `version="2"` from `start` to `end` by `res`. With `version="1"`, deprecated, by
+        `period` (days if absent); `steps` is how many back, from 2 to 24 hours, 45 days, 12 weeks
+        or 120 months; 0 is the most, absent too, but for 12 months.
+
+        Operation: campaignActionMetrics
+        """
+        return self._call(
+            _METRICS,
+            MetricAnswer,
+            path={"campaign_id": campaign_id, "action_id": action_id},
+            query=query,
+        )
+
+    def link_metrics(
+        self,
+        campaign_id: int,
+        action_id: int,
+        *,
+        period: Period | None = None,
+        steps: int | None = None,
+        type: Channel | None = None,
+    ) -> LinksAnswer:
+        """Count the clicks of each link; `period` and `steps` are those of `metrics`, version 1.
+
+        Operation: campaignActionLinks
+        """
+        return self._call(
+            _LINK_METRICS,
+            LinksAnswer,
+            path={"campaign_id": campaign_id, "action_id": action_id},
+            query={"period": period, "steps": steps, "type": type},
+        )

@@ -1,0 +1,113 @@
+"""Newsletter contents: what a newsletter says, one entry a language and test group.
+
+Source: https://docs.customer.io/integrations/api/app/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.app_api.declarations import declare
+from core.app_api.noun import Noun
+from core.app_api.types.metrics import LinksAnswer, MetricAnswer
+from core.app_api.types.newsletters import (
+    NewsletterContentAnswer,
+    NewsletterContentFields,
+    NewsletterContentsAnswer,
+)
+
+if TYPE_CHECKING:
+    from core.app_api.types.metrics import Channel, Period
+
+_LIST = declare("listNewsletterVariants", "GET", "/v1/newsletters/{newsletter_id}/contents")
+_GET = declare(
+    "getNewsletterVariant", "GET", "/v1/newsletters/{newsletter_id}/contents/{content_id}"
+)
+_UPDATE = declare(
+    "updateNewsletterVariant", "PUT", "/v1/newsletters/{newsletter_id}/contents/{content_id}"
+)
+_METRICS = declare(
+    "getVariantMetrics", "GET", "/v1/newsletters/{newsletter_id}/contents/{content_id}/metrics"
+)
+_LINK_METRICS = declare(
+    "getVariantLinks", "GET", "/v1/newsletters/{newsletter_id}/contents/{content_id}/metrics/links"
+)
+
+
+class NewsletterContents(Noun):
+    """Contents of a newsletter."""
+
+    def list(self, newsletter_id: int) -> NewsletterContentsAnswer:
+        """List all that a newsletter says, in one answer.
+
+        Operation: listNewsletterVariants
+        """
+        return self._call(_LIST, NewsletterContentsAnswer, path={"newsletter_id": newsletter_id})
+
+    def get(self, newsletter_id: int, content_id: int) -> NewsletterContentAnswer:
+        """Get one content of a newsletter.
+
+        Operation: getNewsletterVariant
+        """
+        return self._call(
+            _GET,
+            NewsletterContentAnswer,
+            path={"newsletter_id": newsletter_id, "content_id": content_id},
+        )
+
+    def update(
+        self, newsletter_id: int, content_id: int, body: NewsletterContentFields
+    ) -> NewsletterContentAnswer:
+        """Change one content of a newsletter.
+
+        Operation: updateNewsletterVariant
+        """
+        return self._call(
+            _UPDATE,
+            NewsletterContentAnswer,
+            path={"newsletter_id": newsletter_id, "content_id": content_id},
+            body=body,
+        )
+
+    def metrics(
+        self,
+        newsletter_id: int,
+        content_id: int,
+        *,
+        period: Period | None = None,
+        steps: int | None = None,
+        type: Channel | None = None,
+    ) -> MetricAnswer:
+        """Count what became of the messages with one content, by `period` (days if absent).
+
+        `steps` is how many periods back, from 2 to 24 hours, 45 days, 12 weeks or 120 months; 0 is
+        the most, absent too, but for 12 months.
+
+        Operation: getVariantMetrics
+        """
+        return self._call(
+            _METRICS,
+            MetricAnswer,
+            path={"newsletter_id": newsletter_id, "content_id": content_id},
+            query={"period": period, "steps": steps, "type": type},
+        )
+
+    def link_metrics(
+        self,
+        newsletter_id: int,
+        content_id: int,
+        *,
+        period: Period | None = None,
+        steps: int | None = None,
+        type: Channel | None = None,
+    ) -> LinksAnswer:
+        """Count the clicks of each link; `period` and `steps` are those of `metrics`.
+
+        Operation: getVariantLinks
+        """
+        return self._call(
+            _LINK_METRICS,
+            LinksAnswer,
+            path={"newsletter_id": newsletter_id, "content_id": content_id},
+            query={"period": period, "steps": steps, "type": type},
+        )

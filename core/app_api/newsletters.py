@@ -1,0 +1,154 @@
+"""Newsletters: messages sent once, to many. The vendor's newer pages call them one-time sends.
+
+Source: https://docs.customer.io/integrations/api/app/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Unpack
+
+from core.app_api.declarations import declare
+from core.app_api.noun import Noun
+from core.app_api.paging import Paging
+from core.app_api.types.messages import Message
+from core.app_api.types.metrics import LinksAnswer, MetricAnswer
+from core.app_api.types.newsletters import (
+    NewNewsletter,
+    Newsletter,
+    NewsletterAnswer,
+    NewsletterDeliveryQuery,
+    NewsletterRate,
+    NewsletterSchedule,
+)
+
+if TYPE_CHECKING:
+    from core.app_api.paging import Pages
+    from core.app_api.types.metrics import Channel, Period
+
+_LIST = declare("listNewsletters", "GET", "/v1/newsletters")
+_LIST_PAGING = Paging("start", "newsletters")
+_GET = declare("getNewsletters", "GET", "/v1/newsletters/{newsletter_id}")
+_CREATE = declare("createNewsletter", "POST", "/v1/newsletters")
+_DELETE = declare("deletetNewsletters", "DELETE", "/v1/newsletters/{newsletter_id}")
+_SEND = declare("sendNewsletter", "POST", "/v1/newsletters/{newsletter_id}/send")
+_SCHEDULE = declare("scheduleNewsletter", "POST", "/v1/newsletters/{newsletter_id}/schedule")
+_METRICS = declare("getNewsletterMetrics", "GET", "/v1/newsletters/{newsletter_id}/metrics")
+_LINK_METRICS = declare(
+    "getNewsletterLinks", "GET", "/v1/newsletters/{newsletter_id}/metrics/links"
+)
+_MESSAGES = declare("getNewsletterMsgMeta", "GET", "/v1/newsletters/{newsletter_id}/messages")
+_MESSAGES_PAGING = Paging("start", "messages")
+
+
+class Newsletters(Noun):
+    """Newsletters of the workspace."""
+
+    def list(
+        self,
+        *,
+        limit: int | None = None,
+        sort: Literal["asc", "desc"] | None = None,
+        start: str | None = None,
+    ) -> Pages[Newsletter]:
+        """Walk the newsletters.
+
+        Operation: listNewsletters
+        """
+        return self._pages(
+            _LIST, Newsletter, _LIST_PAGING, query={"limit": limit, "sort": sort, "start": start}
+        )
+
+    def get(self, newsletter_id: int) -> NewsletterAnswer:
+        """Get one newsletter, without its content.
+
+        Operation: getNewsletters
+        """
+        return self._call(_GET, NewsletterAnswer, path={"newsletter_id": newsletter_id})
+
+    def create(self, body: NewNewsletter) -> NewsletterAnswer:
+        """Create a newsletter for one of six channels; with `send_now` it is sent, too.
+
+        Operation: createNewsletter
+        """
+        return self._call(_CREATE, NewsletterAnswer, body=body)
+
+    def delete(self, newsletter_id: int) -> None:
+        """Delete a newsletter.
+
+        Operation: deletetNewsletters
+        """
+        self._done(_DELETE, path={"newsletter_id": newsletter_id})
+
+    def send(self, newsletter_id: int, body: NewsletterRate) -> NewsletterAnswer:
+        """Send a newsletter now; an empty body sends it as fast as the vendor can.
+
+        Not repeated once it may have been done: `CallError.is_outcome_unknown` says so.
+
+        Operation: sendNewsletter
+        """
+        return self._call(_SEND, NewsletterAnswer, path={"newsletter_id": newsletter_id}, body=body)
+
+    def schedule(self, newsletter_id: int, body: NewsletterSchedule) -> NewsletterAnswer:
+        """Set when a newsletter is sent; `scheduled_at` 0 takes that back.
+
+        Operation: scheduleNewsletter
+        """
+        return self._call(
+            _SCHEDULE, NewsletterAnswer, path={"newsletter_id": newsletter_id}, body=body
+        )
+
+    def metrics(
+        self,
+        newsletter_id: int,
+        *,
+        period: Period | None = None,
+        steps: int | None = None,
+        type: Channel | None = None,
+    ) -> MetricAnswer:
+        """Count what became of a newsletter's messages, by `period` (days if absent).
+
+        `steps` is how many periods back, from 2 to 24 hours, 45 days, 12 weeks or 120 months; 0 is
+        the most, absent too, but for 12 months.
+
+        Operation: getNewsletterMetrics
+        """
+        return self._call(
+            _METRICS,
+            MetricAnswer,
+            path={"newsletter_id": newsletter_id},
+            query={"period": period, "steps": steps, "type": type},
+        )
+
+    def link_metrics(
+        self,
+        newsletter_id: int,
+        *,
+        period: Period | None = None,
+        steps: int | None = None,
+        unique: bool | None = None,
+    ) -> LinksAnswer:
+        """Count the clicks of each link, or with `unique` the people who clicked.
+
+        `period` and `steps` are those of `metrics`.
+
+        Operation: getNewsletterLinks
+        """
+        return self._call(
+            _LINK_METRICS,
+            LinksAnswer,
+            path={"newsletter_id": newsletter_id},
+            query={"period": period, "steps": steps, "unique": unique},
+        )
+
+    def messages(
+        self, newsletter_id: int, **query: Unpack[NewsletterDeliveryQuery]
+    ) -> Pages[Message]:
+        """Walk the deliveries of a newsletter.
+
+        Without `start_ts` and `end_ts` (seconds since 1970) the last 6 months; at most 12.
+
+        Operation: getNewsletterMsgMeta
+        """
+        return self._pages(
+            _MESSAGES, Message, _MESSAGES_PAGING, path={"newsletter_id": newsletter_id}, query=query
+        )

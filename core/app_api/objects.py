@@ -1,0 +1,98 @@
+"""Objects: what people belong to, such as companies or accounts, and who belongs to them.
+
+Objects are made and changed through the Data Pipelines API, not here.
+Source: https://docs.customer.io/integrations/api/app/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.app_api.declarations import declare
+from core.app_api.noun import Noun
+from core.app_api.paging import Paging
+from core.app_api.types.objects import (
+    ObjectAnswer,
+    ObjectIdentifiers,
+    ObjectRelationship,
+    ObjectSearch,
+    ObjectTypesAnswer,
+)
+
+if TYPE_CHECKING:
+    from core.app_api.paging import Pages
+    from core.app_api.types.objects import ObjectIdType
+
+_TYPES = declare("getObjectTypes", "GET", "/v1/object_types")
+_SEARCH = declare("getObjectsFilter", "POST", "/v1/objects", is_repeatable=True)
+_SEARCH_PAGING = Paging("start", "identifiers")
+_ATTRIBUTES = declare(
+    "getObjectAttributes", "GET", "/v1/objects/{object_type_id}/{object_id}/attributes"
+)
+_RELATIONSHIPS = declare(
+    "getObjectRelationships", "GET", "/v1/objects/{object_type_id}/{object_id}/relationships"
+)
+_RELATIONSHIPS_PAGING = Paging("start", "cio_relationships")
+
+
+class Objects(Noun):
+    """Objects of the workspace, and their types."""
+
+    def types(self) -> ObjectTypesAnswer:
+        """List all types of objects, in one answer.
+
+        Operation: getObjectTypes
+        """
+        return self._call(_TYPES, ObjectTypesAnswer)
+
+    def search(
+        self, body: ObjectSearch, *, start: str | None = None, limit: int | None = None
+    ) -> Pages[ObjectIdentifiers]:
+        """Walk the objects of one type that a filter finds.
+
+        The plain `ids` stand beside the identifiers in the `body` of each page.
+
+        Operation: getObjectsFilter
+        """
+        return self._pages(
+            _SEARCH,
+            ObjectIdentifiers,
+            _SEARCH_PAGING,
+            query={"start": start, "limit": limit},
+            body=body,
+        )
+
+    def attributes(
+        self, object_type_id: int, object_id: str, *, id_type: ObjectIdType | None = None
+    ) -> ObjectAnswer:
+        """Get the attributes of one object; `id_type` says what `object_id` is.
+
+        Operation: getObjectAttributes
+        """
+        return self._call(
+            _ATTRIBUTES,
+            ObjectAnswer,
+            path={"object_type_id": object_type_id, "object_id": object_id},
+            query={"id_type": id_type},
+        )
+
+    def relationships(
+        self,
+        object_type_id: int,
+        object_id: str,
+        *,
+        start: str | None = None,
+        limit: int | None = None,
+        id_type: ObjectIdType | None = None,
+    ) -> Pages[ObjectRelationship]:
+        """Walk who belongs to one object; `id_type` says what `object_id` is.
+
+        Operation: getObjectRelationships
+        """
+        return self._pages(
+            _RELATIONSHIPS,
+            ObjectRelationship,
+            _RELATIONSHIPS_PAGING,
+            path={"object_type_id": object_type_id, "object_id": object_id},
+            query={"start": start, "limit": limit, "id_type": id_type},
+        )

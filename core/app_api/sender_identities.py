@@ -1,0 +1,51 @@
+"""Sender identities: the names and addresses that e-mails come from.
+
+Source: https://docs.customer.io/integrations/api/app/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from core.app_api.declarations import declare
+from core.app_api.noun import Noun
+from core.app_api.paging import Paging
+from core.app_api.types.sender_identities import (
+    SenderIdentity,
+    SenderIdentityAnswer,
+    SenderIdentityQuery,
+    SenderUsage,
+)
+
+if TYPE_CHECKING:
+    from core.app_api.paging import Pages
+
+_LIST = declare("listSenders", "GET", "/v1/sender_identities")
+_LIST_PAGING = Paging("start", "sender_identities")
+_GET = declare("getSender", "GET", "/v1/sender_identities/{sender_id}")
+_USED_BY = declare("getSenderUsage", "GET", "/v1/sender_identities/{sender_id}/used_by")
+
+
+class SenderIdentities(Noun):
+    """Sender identities of the workspace."""
+
+    def list(self, **query: Unpack[SenderIdentityQuery]) -> Pages[SenderIdentity]:
+        """Walk the sender identities.
+
+        Operation: listSenders
+        """
+        return self._pages(_LIST, SenderIdentity, _LIST_PAGING, query=query)
+
+    def get(self, sender_id: int) -> SenderIdentityAnswer:
+        """Get one sender identity.
+
+        Operation: getSender
+        """
+        return self._call(_GET, SenderIdentityAnswer, path={"sender_id": sender_id})
+
+    def used_by(self, sender_id: int) -> SenderUsage:
+        """Name the campaigns and newsletters that use a sender identity, by their ids.
+
+        Operation: getSenderUsage
+        """
+        return self._call(_USED_BY, SenderUsage, path={"sender_id": sender_id})

@@ -1,0 +1,50 @@
+"""Snippets: pieces of content that messages share, by their name.
+
+Source: https://docs.customer.io/integrations/api/app/
+"""
+
+from __future__ import annotations
+
+from core.app_api.declarations import declare
+from core.app_api.noun import Noun
+from core.app_api.types.snippets import SnippetAnswer, SnippetFields, SnippetsAnswer
+
+_LIST = declare("listSnippets", "GET", "/v1/snippets")
+_CREATE = declare("createSnippet", "POST", "/v1/snippets")
+_UPDATE = declare("updateSnippets", "PUT", "/v1/snippets")
+_DELETE = declare("deleteSnippet", "DELETE", "/v1/snippets/{snippet_name}")
+
+
+class Snippets(Noun):
+    """Snippets of the workspace."""
+
+    def list(self) -> SnippetsAnswer:
+        """List all snippets, in one answer.
+
+        Operation: listSnippets
+        """
+        return self._call(_LIST, SnippetsAnswer)
+
+    def create(self, body: SnippetFields) -> SnippetAnswer:
+        """Create a snippet; its name must be new.
+
+        Operation: createSnippet
+        """
+        return self._call(_CREATE, SnippetAnswer, body=body)
+
+    def update(self, body: SnippetFields) -> SnippetAnswer:
+        """Set a snippet's value, or create it if there is none of its name.
+
+        Operation: updateSnippets
+        """
+        return self._call(_UPDATE, SnippetAnswer, body=body)
+
+    def delete(self, snippet_name: str) -> None:
+        """Delete a snippet that no message uses.
+
+        Raises:
+            BadRequestError: A message uses it.
+
+        Operation: deleteSnippet
+        """
+        self._done(_DELETE, path={"snippet_name": snippet_name})

@@ -1,0 +1,89 @@
+"""Bodies and answers of `core.app_api.campaigns`."""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+from core.app_api.types.messages import Reached
+from core.app_api.types.metrics import Channel
+from core.responses import Json
+
+
+class Campaign(TypedDict, total=False):
+    """A campaign; times in seconds since 1970.
+
+    What starts it is its `type`, such as a segment, an event, a form, a date, a relationship, an
+    object or a webhook; each has some of the fields from `trigger_segment_ids` on.
+    """
+
+    id: int
+    deduplicate_id: str
+    name: str
+    type: str
+    created: int
+    updated: int
+    active: bool
+    state: str
+    actions: list[dict[str, Json]]
+    msg_templates: list[dict[str, Json]]
+    first_started: int
+    tags: list[str]
+    filter_segment_ids: list[int]
+    trigger_segment_ids: list[int]
+    event_name: str
+    frequency: str
+    date_attribute: str
+    timezone: str
+    use_customer_timezone: bool
+    start_hour: int
+    start_minutes: int
+    object_type_id: int
+    filter_object_attributes: str
+    filter_relationship_attributes: str
+    audience: dict[str, Json]
+    relationship_attribute_triggers: dict[str, Json]
+    object_attribute_triggers: dict[str, Json]
+    webhook_id: int
+
+
+class CampaignAnswer(TypedDict, total=False):
+    """One campaign."""
+
+    campaign: Campaign
+
+
+class CampaignsAnswer(TypedDict, total=False):
+    """All campaigns."""
+
+    campaigns: list[Campaign]
+
+
+class JourneyMetric(TypedDict, total=False):
+    """How many journeys came how far; each list has a number a step of the resolution."""
+
+    started: list[int]
+    activated: list[int]
+    messaged: list[int]
+    converted: list[int]
+    finished: list[int]
+    exited_early: list[int]
+    never_activated: list[int]
+
+
+class JourneyMetricAnswer(TypedDict, total=False):
+    """The journeys of a campaign."""
+
+    journey_metric: JourneyMetric
+
+
+class CampaignDeliveryQuery(TypedDict, total=False):
+    """What `campaigns.messages` can be asked for."""
+
+    start: str
+    limit: int
+    type: Channel | Literal["whatsapp", "live_notification"]
+    metric: Reached
+    drafts: bool
+    start_ts: int
+    end_ts: int
+    get_tracked_responses: bool

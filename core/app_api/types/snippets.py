@@ -1,0 +1,32 @@
+"""Bodies and answers of `core.app_api.snippets`."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class Snippet(TypedDict, total=False):
+    """A snippet; `updated_at` in seconds since 1970."""
+
+    name: str
+    value: str
+    updated_at: int
+
+
+class SnippetAnswer(TypedDict, total=False):
+    """One snippet."""
+
+    snippet: Snippet
+
+
+class SnippetsAnswer(TypedDict, total=False):
+    """All snippets."""
+
+    snippets: list[Snippet]
+
+
+class SnippetFields(TypedDict):
+    """A snippet to write; the value has at most 16,000 characters unless the vendor allows more."""
+
+    name: str
+    value: str
