@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from core.errors import ResponseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _FIRST_BYTE = re.compile(r"bytes (\d+)-", re.ASCII)
 
@@ -19,7 +19,14 @@ _FIRST_BYTE = re.compile(r"bytes (\d+)-", re.ASCII)
 class Sink:
     """A file that takes one download, again from `offset` with each attempt."""
 
-    def __init__(self, file: BinaryIO, *, offset: int = 0, if_range: str = "") -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        *,
+        offset: int = 0,
+        if_range: str = "",
+        on_answer: Callable[[Mapping[str, str]], object] | None = None,
+    ) -> None:
         """Prepare a file.
 
         Args:
@@ -27,10 +34,12 @@ class Sink:
             offset: How many bytes it holds already; the rest is asked for. A server that sends
                 all the same is believed: the file is written from its start.
             if_range: The `ETag` of those bytes; if it has changed, all is sent anew.
+            on_answer: Is told the headers of each answer before any of it is written.
         """
         self._file = file
         self._offset = offset
         self._if_range = if_range
+        self._on_answer = on_answer
 
     def headers(self) -> dict[str, str]:
         """Return the headers that ask for the rest; none if all is wanted."""
@@ -52,6 +61,8 @@ class Sink:
         found = _FIRST_BYTE.match(headers.get("content-range", ""))
         if status == 206 and (found is None or int(found[1]) != start):
             raise ResponseError("download: the server continued elsewhere; begin at the start.")
+        if self._on_answer is not None:
+            self._on_answer(headers)
         self._file.seek(start)
         self._file.truncate()
         return sum(self._file.write(piece) for piece in pieces)

@@ -8,6 +8,8 @@ CustomerIOError
 +-- QueueError                   an item of the background queue was not sent
 |   +-- QueueFullError           no room, by the policy that was chosen
 |   +-- QueueClosedError         closed before the item could be sent
++-- WaitTimeoutError             work at Customer.io took longer than the patience for it
++-- JobFailedError               an export or import failed at Customer.io
 +-- CallError                    a call was tried and did not succeed
     +-- ThrottledError           our own rate limit would make it wait too long; not sent (again)
     +-- ConnectionFailedError    no answer: refused, reset, timed out
@@ -97,6 +99,14 @@ class QueueFullError(QueueError):
 
 class QueueClosedError(QueueError):
     """The queue was closed before the item could be sent."""
+
+
+class WaitTimeoutError(CustomerIOError):
+    """Work at Customer.io took longer than the patience for it, and goes on there."""
+
+
+class JobFailedError(CustomerIOError):
+    """An export or import failed at Customer.io."""
 
 
 class CallError(CustomerIOError):

@@ -122,6 +122,7 @@ class AppClient(Nouns):
         *,
         offset: int = 0,
         if_range: str = "",
+        on_answer: Callable[[Mapping[str, str]], object] | None = None,
         total_seconds: float = 3600.0,
     ) -> Response:
         """Write what a signed address holds into a file, in bounded memory and without the key.
@@ -131,6 +132,8 @@ class AppClient(Nouns):
             file: Open for writing, seekable; the caller's to sync and to close.
             offset: How many bytes it holds already, to continue after them.
             if_range: The `etag` of the answer that those bytes came with.
+            on_answer: Is told the headers of each answer before any of it is written, so that
+                the `etag` is known of what a broken download leaves.
             total_seconds: How long one attempt may take.
 
         Returns:
@@ -142,5 +145,5 @@ class AppClient(Nouns):
             ForbiddenError: The address has expired, as S3 says it; ask for another.
             CallError: One of its other kinds.
         """
-        sink = Sink(file, offset=offset, if_range=if_range)
+        sink = Sink(file, offset=offset, if_range=if_range, on_answer=on_answer)
         return self._http.download(_DOWNLOAD, url, sink, total_seconds=total_seconds)
