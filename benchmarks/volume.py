@@ -118,7 +118,7 @@ def _lines(found: dict[int, list[_Run]], plan: Plan) -> list[str]:
         f"The receiver without its writer, {_WORKERS} workers; a double of a workspace on the same "
         f"cores whose puts take {PUT_SECONDS * 1e3:.0f} ms; wrk, kept connections, each of which "
         "waits for its answer. Requests wait in an event loop, so that more wait than there "
-        f"are threads ({_THREADS}); a worker has one group under way and gathers the next one. "
+        f"are threads ({_THREADS}); a worker has up to 8 groups under way (`CIO_UPLOADS`). "
         f"{plan.rounds} rounds, each a fresh server. Goal: {GOAL}. Median (range).",
         "",
         *table((*heads, "puts/s", "not 200"), rows),
