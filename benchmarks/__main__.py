@@ -26,6 +26,7 @@ from benchmarks import (
     servers,
     start,
     volume,
+    warehouse,
 )
 from benchmarks.outcome import Benchmark, Plan
 
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "merge": merge.run,
     "memory": memory.run,
     "volume": volume.run,
+    "warehouse": warehouse.run,
 }
 # A script of its own, as it installs the clients that it compares with.
 SCRIPTS = {"pipelines_queue": Path(__file__).with_name("pipelines_queue.py")}

@@ -5,6 +5,7 @@
     python -m benchmarks.faults --cycles 100 --parts groups
     python -m benchmarks.faults --minutes 10             as many of them as fit, for each part
     python -m benchmarks.faults --web-server granian     with the other web server
+    python -m benchmarks.faults --store databricks       into the double of a workspace
     python -m benchmarks.faults --week                   1,000,000 events without a writer
 
 Prints Markdown for RESULTS.md. Exit code 1 if anything was lost, doubled or told wrongly.
@@ -30,7 +31,7 @@ from typing import get_args
 from benchmarks.outcome import machine
 from databricks_app.inbox.segments import pending, replay_segment
 from databricks_app.lake.upkeep import Policy
-from databricks_app.settings import WebServer
+from databricks_app.settings import Store, WebServer
 from tests.faulty import BUSY, KINDS, body, carry, raw_ids, record, store, verdict
 from tests.serving import Receiver, flooding, serving, wait_until
 
@@ -97,6 +98,9 @@ class Outcome:
         ids = raw_ids(data)
         self.lost = len(self.sent - set(ids))
         self.doubled = len(ids) - len(set(ids)) + len(verdict(data).differences)
+
+
+Run = Callable[[Outcome, Path, random.Random], None]
 
 
 def points(outcome: Outcome, folder: Path, chance: random.Random) -> None:
@@ -225,6 +229,15 @@ def week(folder: Path, events: int) -> list[str]:
     ]
 
 
+def _runs(store: Store) -> dict[str, Run]:
+    """Return the parts, as they are done where events are kept."""
+    if store == "databricks":
+        from benchmarks import faults_databricks as parts  # it needs what is above
+
+        return {"points": parts.points, "singles": parts.singles, "groups": parts.groups}
+    return {"points": points, "singles": singles, "groups": groups}
+
+
 def lines(name: str, outcome: Outcome) -> Iterable[str]:
     """Say what came of a part."""
     where = ", ".join(f"{place} {times}" for place, times in sorted(outcome.where.items()))
@@ -249,9 +262,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--web-server", choices=get_args(WebServer), default="gunicorn")
+    parser.add_argument("--store", choices=get_args(Store), default="local")
     parser.add_argument("--week", action="store_true")
     chosen = parser.parse_args()
-    runs = {"points": points, "singles": singles, "groups": groups}
+    runs = _runs(chosen.store)
     whole = sum(SHARES[name] for name in chosen.parts)
     is_bad = False
     with tempfile.TemporaryDirectory(prefix="ciolake-faults-") as parent:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serving import Receiver, serving, wait_until
+from tests.serving import Receiver, serving, wait_until
 
 from databricks_app import sql_dialect, workspace
 from databricks_app.inbox.objects import pending, put_replay
@@ -83,6 +83,10 @@ class Platform:
         """Requests by operation, statements by their first word."""
         counts: dict[str, int] = self._control("GET", "state")["counts"]
         return counts
+
+    def has_acted(self) -> bool:
+        """Whether something has gone wrong since it was set."""
+        return any(fault["acted"] for fault in self._control("GET", "state")["faults"])
 
     def waiting(self) -> int:
         """Return how many events are in the inbox of the volume."""

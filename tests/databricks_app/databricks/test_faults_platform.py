@@ -91,6 +91,7 @@ def flood_through(
     with flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.1) as flood:
         flood.wait_for(10)
         double.set(action, **how)
+        wait_until(double.has_acted)
         await_words(receiver, words)
         flood.wait_for(10)
         double.clear()
