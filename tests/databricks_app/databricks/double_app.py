@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.serving import Receiver, serving, wait_until
-
 from databricks_app import sql_dialect, workspace
 from databricks_app.inbox.objects import pending, put_replay
 from databricks_app.lake import warehouse_check
 from databricks_app.lake.remote import open_query
 from databricks_app.record import Record
 from databricks_app.settings import Settings, from_environment
+from tests.serving import Receiver, serving, wait_until
 
 VOLUME = "main.cio.events"
 _SECONDS = 10.0

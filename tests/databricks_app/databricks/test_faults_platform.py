@@ -14,8 +14,11 @@ from double_app import Platform, app, await_loaded, await_words, platform, readi
 from faulty import KINDS, body, record, writer_process
 from serving import Receiver, event, flooding, request, wait_until
 
+Went = tuple[str, dict[str, Any], str]
+"""An action of the double, how, and what `/readyz` says of it."""
+
 KEPT = r"/(inbox|probe)/"
-DOOR = {
+DOOR: dict[str, Went] = {
     "full": ("full", {}, "takes no more"),
     "denied": ("denied", {}, "WRITE VOLUME"),
     "throttled": ("throttled", {"retry_after": 1}, "HTTP 429"),
@@ -31,7 +34,7 @@ DENIED = (
     "[INSUFFICIENT_PERMISSIONS] User does not have MODIFY on Table 'main.cio.webhook_raw_events'."
 )
 EXECUTE = {"operation": "sql.ExecuteStatement", "statement": "MERGE"}
-LOADER = {
+LOADER: dict[str, Went] = {
     "denied": ("statement_fails", {"statement": "MERGE", "text": DENIED}, "GRANT MODIFY"),
     "failing": (
         "statement_fails",
@@ -83,9 +86,7 @@ def settle(double: Platform, acknowledged: list[str]) -> None:
     assert found.doubled == 0, found.differences
 
 
-def flood_through(
-    receiver: Receiver, double: Platform, fault: tuple[str, dict[str, Any], str]
-) -> list[str]:
+def flood_through(receiver: Receiver, double: Platform, fault: Went) -> list[str]:
     """Post before, during and after a fault; return what was acknowledged."""
     action, how, words = fault
     with flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.1) as flood:
@@ -185,7 +186,7 @@ def test_single_processes_die_and_nothing_is_lost(double: Platform, receiver: Re
     with flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.05) as flood:
         for processes in (receiver.workers, receiver.writer, receiver.web, receiver.writer):
             flood.wait_for(20)
-            wait_until(lambda processes=processes: bool(processes()))  # type: ignore[misc]
+            wait_until(lambda processes=processes: bool(processes()))
             os.kill(processes()[0], signal.SIGKILL)
             flood.wait_for(20)
         tally = flood.stop()

@@ -1,0 +1,116 @@
+"""The kills of `benchmarks.faults` where events are kept in a volume and a warehouse loads them.
+
+Both are the double of `tests.doubles`, a process of its own that is never killed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.faults import Outcome, hash_of, kill_master, kill_worker, kill_writer
+from tests.databricks_app.databricks.double_app import Platform, app, await_loaded, platform
+from tests.faulty import KINDS, body, record, writer_process
+from tests.serving import flooding
+
+POINTS = {
+    "writer.before_load": 1,
+    "lake.after_stage": 4,
+    "lake.before_raw_merge": 1,
+    "lake.after_raw_merge": 1,
+    "lake.before_typed_merge": 4,
+    "lake.after_typed_merge": 4,
+    "writer.before_forget": 1,
+    "writer.after_forget": 1,
+}
+"""Fault points of a load, and at how many of their visits to die."""
+
+_EVENTS = 30
+_AGAIN = 5
+_LOAD_SECONDS = 600.0
+_DEATH_SECONDS = 120.0
+
+
+def points(outcome: Outcome, folder: Path, chance: random.Random) -> None:
+    """Kill a writer between every two steps of a load, at each of its visits in turn."""
+    places = [f"{name}:{nth}" for name, most in POINTS.items() for nth in range(1, most + 1)]
+    with _settling(outcome, folder) as double:
+        while not outcome.is_done():
+            for place in places:
+                _offer(double, outcome, chance)
+                with writer_process(folder, **double.variables, CIO_FAULT_POINT=place) as writer:
+                    code = writer.wait(_DEATH_SECONDS)
+                if code != -signal.SIGKILL:
+                    raise SystemExit(f"the writer ended with {code} at {place}")
+                outcome.where[place.partition(":")[0]] += 1
+                outcome.kills += 1
+                if outcome.is_done():
+                    break
+        with writer_process(folder, **double.variables):
+            await_loaded(double, _LOAD_SECONDS)
+
+
+def _offer(double: Platform, outcome: Outcome, chance: random.Random) -> None:
+    """Put new events into the volume, and a few that were sent before."""
+    new = [f"P{outcome.kills}x{n}x{chance.getrandbits(32):x}" for n in range(_EVENTS)]
+    again = chance.sample(sorted(outcome.sent), min(_AGAIN, len(outcome.sent)))
+    kinds = {one: KINDS[hash_of(one) % len(KINDS)] for one in new + again}
+    double.put([record(body(one, kind, hash_of(one) % 2)) for one, kind in kinds.items()])
+    outcome.sent.update(new)
+
+
+def singles(outcome: Outcome, folder: Path, chance: random.Random) -> None:
+    """Kill web workers, their master and the writer of one group, under load."""
+    killers = [kill_worker, kill_writer, kill_master]
+    with (
+        _settling(outcome, folder) as double,
+        app(
+            double, folder / "app", CIO_WEB_WORKERS="2", CIO_WEB_SERVER=outcome.web_server
+        ) as receiver,
+    ):
+        with flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.05) as flood:
+            while not outcome.is_done():
+                kill = chance.choices(killers, (5, 4, 1))[0]
+                kill(receiver)
+                outcome.where[kill.__name__] += 1
+                outcome.kills += 1
+            tally = flood.stop()
+        outcome.answers.update(tally.outcomes)
+        outcome.sent.update(tally.acknowledged)
+        await_loaded(double, _LOAD_SECONDS)
+
+
+def groups(outcome: Outcome, folder: Path, chance: random.Random) -> None:
+    """Kill all processes at once, at random moments under load; each next one has an empty disk."""
+    with _settling(outcome, folder) as double:
+        while not outcome.is_done():
+            with (
+                app(
+                    double, folder / f"app{outcome.kills}", CIO_WEB_SERVER=outcome.web_server
+                ) as receiver,
+                flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.02) as flood,
+            ):
+                flood.wait_for(20)
+                time.sleep(chance.uniform(0.0, 1.5))
+                os.killpg(receiver.process.pid, signal.SIGKILL)
+                receiver.process.wait()
+                tally = flood.stop()
+            outcome.kills += 1
+            outcome.sent.update(tally.acknowledged)
+            outcome.answers.update(tally.outcomes)
+        with app(double, folder / "last", CIO_WEB_SERVER=outcome.web_server):
+            await_loaded(double, _LOAD_SECONDS)
+
+
+@contextmanager
+def _settling(outcome: Outcome, folder: Path) -> Iterator[Platform]:
+    """Run a double; afterwards compare what was acknowledged with its tables."""
+    with platform(folder / "double") as double:
+        yield double
+        found = double.found()
+        outcome.lost, outcome.doubled = len(found.lost(outcome.sent)), found.doubled

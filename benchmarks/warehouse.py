@@ -1,0 +1,140 @@
+"""What loading through a SQL warehouse asks of it, and how fast a backlog goes in.
+
+The warehouse is the double of `tests.doubles` on the same cores: its statements take milliseconds
+where those of a real one take seconds. So the number of statements of a load carries over, and the
+loader's own share of the time; the rest is the double's.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.outcome import Plan, Section, Surroundings, spread, table
+from tests.databricks_app.databricks.double_app import Platform, app, await_loaded, platform
+from tests.faulty import KINDS, body, record, writer_process
+from tests.serving import Receiver, event, request
+
+RATES = (50, 200)
+FLUSH_SECONDS = (2, 10)
+MERGE_SECONDS = 1.5
+_OBJECT = 1_000
+_HOUR = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class _Steady:
+    """What a steady stream asked of the warehouse.
+
+    Attributes:
+        seconds: From the first event until all were loaded.
+        events: How many were acknowledged.
+        merges: MERGE statements.
+        loads: Loads.
+    """
+
+    seconds: float
+    events: int
+    merges: int
+    loads: int
+
+
+def run(plan: Plan) -> Section:
+    """Measure steady streams, then a backlog."""
+    around = Surroundings()
+    steady: dict[tuple[int, int], list[_Steady]] = {}
+    backlog: list[float] = []
+    events = plan.pick(50_000, 1_000)
+    for turn in range(plan.rounds):
+        around.look()
+        for rate in RATES:
+            for flush in FLUSH_SECONDS:
+                folder = plan.folder / f"{turn}-{rate}-{flush}"
+                one = _stream(folder, rate, flush, plan.pick(60, 3))
+                steady.setdefault((rate, flush), []).append(one)
+        backlog.append(events / _catch_up(plan.folder / f"{turn}-backlog", events))
+    return Section("warehouse", "Loading through a warehouse", _lines(steady, backlog), around)
+
+
+def _stream(folder: Path, rate: int, flush: int, seconds: int) -> _Steady:
+    """Send events at a steady rate to an app whose MERGEs take `MERGE_SECONDS`."""
+    with (
+        platform(folder / "double") as double,
+        app(double, folder / "app", CIO_FLUSH_INTERVAL_SECONDS=str(flush)) as receiver,
+    ):
+        _post(receiver, 1, 1)
+        await_loaded(double)
+        double.set("statement_slow", statement="MERGE", seconds=MERGE_SECONDS)
+        merges, loads = _merges(double), len(receiver.logged("batch_loaded"))
+        began = time.perf_counter()
+        events = _post(receiver, rate, seconds)
+        await_loaded(double)
+        return _Steady(
+            seconds=time.perf_counter() - began,
+            events=events,
+            merges=_merges(double) - merges,
+            loads=len(receiver.logged("batch_loaded")) - loads,
+        )
+
+
+def _post(receiver: Receiver, rate: int, seconds: int) -> int:
+    """Post on one connection, without waiting for answers; return how many were 200."""
+    number = rate * seconds
+    began = time.perf_counter()
+    acknowledged = 0
+    for start in range(0, number, max(1, rate // 10)):
+        time.sleep(max(0.0, began + start / rate - time.perf_counter()))
+        names = [f"B{began}x{n}" for n in range(start, min(number, start + max(1, rate // 10)))]
+        wires = [receiver.connect().send(request(event(name, padding=400))) for name in names]
+        for wire in wires:
+            with wire:
+                acknowledged += wire.answer().status == 200
+    return acknowledged
+
+
+def _merges(double: Platform) -> int:
+    return double.counts().get("statement.MERGE", 0)
+
+
+def _catch_up(folder: Path, events: int) -> float:
+    """Return the seconds in which one writer loads a backlog, its start left out."""
+    with platform(folder / "double") as double:
+        double.put([record(body("first"))])
+        with writer_process(folder, **double.variables):
+            await_loaded(double)
+        for start in range(0, events, _OBJECT):
+            names = range(start, start + _OBJECT)
+            double.put([record(body(f"L{n}", KINDS[n % len(KINDS)])) for n in names])
+        with writer_process(folder, **double.variables):
+            while double.waiting() == events:
+                time.sleep(0.05)
+            left, began = double.waiting(), time.perf_counter()
+            await_loaded(double, _HOUR)
+            loaded = time.perf_counter() - began
+        # The first batch was done when the clock began to run.
+        return loaded * events / left if left else loaded
+
+
+def _lines(steady: dict[tuple[int, int], list[_Steady]], backlog: list[float]) -> list[str]:
+    rows = [
+        (
+            rate,
+            flush,
+            spread((one.events / one.seconds for one in runs), 1),
+            spread(_HOUR * one.loads / one.seconds for one in runs),
+            spread(_HOUR * one.merges / one.seconds for one in runs),
+            spread((one.merges / one.loads for one in runs if one.loads), 1),
+        )
+        for (rate, flush), runs in steady.items()
+    ]
+    heads = ("events/s sent", "flush s", "events/s", "loads/h", "MERGEs/h", "MERGEs a load")
+    return [
+        f"`ciolake serve` with one typed table in use, against the double of a workspace on the "
+        f"same cores, whose MERGEs take {MERGE_SECONDS} s more. Median (range).",
+        "",
+        *table(heads, rows),
+        "",
+        f"A backlog of six kinds of events in objects of {_OBJECT:,}, MERGEs of the double at "
+        f"their own speed: {spread(backlog)} events/s.",
+    ]
