@@ -109,8 +109,8 @@ class VolumeInbox:
             threading.Thread(target=self._run, name=f"inbox-upload-{number}", daemon=True)
             for number in range(uploads)
         ]
-        watch = threading.Thread(target=self._watch, name="inbox-volume", daemon=True)
-        for thread in (*self._uploaders, watch):
+        self._watcher = threading.Thread(target=self._watch, name="inbox-volume", daemon=True)
+        for thread in (*self._uploaders, self._watcher):
             thread.start()
 
     def append(self, record: Record, deadline_seconds: float) -> None:
@@ -156,8 +156,8 @@ class VolumeInbox:
             self._stopping.set()
             self._wake.notify_all()
         until = self._monotonic() + self._stop_seconds
-        for uploader in self._uploaders:
-            uploader.join(max(0.0, until - self._monotonic()))
+        for thread in (*self._uploaders, self._watcher):
+            thread.join(max(0.0, until - self._monotonic()))
         with self._wake:
             left = list(self._untold)
             self._waiting.clear()

