@@ -12,7 +12,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("start", "commits", "merge")
 NAMES_WITH_FLOODS = (
-    *("receive", "servers", "open_loop", "beside", "freshness", "load", "memory", "volume", "warehouse"),
+    *(
+        "receive",
+        "servers",
+        "open_loop",
+        "beside",
+        "freshness",
+        "load",
+        "memory",
+        "volume",
+        "warehouse",
+    ),
 )
 
 
