@@ -180,8 +180,8 @@ def test_a_full_disk_delays_the_feed_until_there_is_room(
         ) as receiver,
     ):
         feed.enable(receiver.url)
-        feed.send(5)
         with full(inbox):
+            feed.send(5)
             feed.simulator.advance(60)
             assert feed.outcomes == {503}
         wait_until(lambda: readiness(receiver)["status"] != "refusing")
@@ -208,8 +208,8 @@ def test_a_sender_that_keeps_its_first_timestamp_is_taken_where_that_was_chosen(
         ) as receiver,
     ):
         feed.enable(receiver.url)
-        feed.send(5)
         with full(inbox):
+            feed.send(5)
             feed.simulator.advance(HOUR)
         wait_until(lambda: readiness(receiver)["status"] != "refusing")
         feed.simulator.advance(7 * DAY)
@@ -232,8 +232,8 @@ def test_a_sender_that_keeps_its_first_timestamp_is_refused_and_told_by_default(
         ) as receiver,
     ):
         feed.enable(receiver.url)
-        feed.send(5)
         with full(inbox):
+            feed.send(5)
             feed.simulator.advance(HOUR)
         wait_until(lambda: readiness(receiver)["status"] != "refusing")
         feed.simulator.advance(3 * HOUR)
