@@ -28,5 +28,6 @@ class Activities(Noun):
         The vendor may have older ones, and promises none.
 
         Operation: listActivities
+        Page: https://docs.customer.io/integrations/api/app/tag/activities/listActivities/
         """
         return self._pages(_LIST, Activity, _LIST_PAGING, query=query)

@@ -34,6 +34,7 @@ class AssetFolders(Noun):
         `direct_descendants_only` leaves out folders in folders of the folder.
 
         Operation: listAssetFolders
+        Page: https://docs.customer.io/integrations/api/app/tag/assets/
         """
         return self._pages(_LIST, dict[str, "Json"], _LIST_PAGING, query=query)
 
@@ -41,6 +42,7 @@ class AssetFolders(Noun):
         """Get one folder.
 
         Operation: getAssetFolder
+        Page: https://docs.customer.io/integrations/api/app/tag/assets/
         """
         return self._call(_GET, AssetFolderAnswer, path={"id": id})
 
@@ -48,6 +50,7 @@ class AssetFolders(Noun):
         """Create a folder, at the top unless `parent_folder_id` is given.
 
         Operation: createAssetFolder
+        Page: https://docs.customer.io/integrations/api/app/tag/assets/
         """
         return self._call(_CREATE, AssetFolderAnswer, body=body)
 
@@ -55,6 +58,7 @@ class AssetFolders(Noun):
         """Rename a folder, or move it.
 
         Operation: updateAssetFolder
+        Page: https://docs.customer.io/integrations/api/app/tag/assets/
         """
         self._done(_UPDATE, path={"id": id}, body=body)
 
@@ -62,5 +66,6 @@ class AssetFolders(Noun):
         """Delete a folder.
 
         Operation: deleteAssetFolder
+        Page: https://docs.customer.io/integrations/api/app/tag/assets/
         """
         self._done(_DELETE, path={"id": id})

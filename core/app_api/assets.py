@@ -32,6 +32,7 @@ class Assets(Noun):
         `direct_descendants_only` leaves out what lies in folders of the folder.
 
         Operation: listAssets
+        Page: https://docs.customer.io/integrations/api/app/tag/assets/
         """
         return self._pages(_LIST, Asset, _LIST_PAGING, query=query)
 
@@ -39,6 +40,7 @@ class Assets(Noun):
         """Get what is known of one file.
 
         Operation: getAsset
+        Page: https://docs.customer.io/integrations/api/app/tag/assets/
         """
         return self._call(_GET, AssetAnswer, path={"id": id})
 
@@ -52,6 +54,7 @@ class Assets(Noun):
         """Upload a bmp, jpg, png, gif or pdf of at most 2 MB; no side over 4,096 pixels.
 
         Operation: createAsset
+        Page: https://docs.customer.io/integrations/api/app/tag/assets/
         """
         return self._upload(
             _CREATE,
@@ -64,6 +67,7 @@ class Assets(Noun):
         """Rename a file, or move it; its content cannot change.
 
         Operation: updateAsset
+        Page: https://docs.customer.io/integrations/api/app/tag/assets/
         """
         self._done(_UPDATE, path={"id": id}, body=body)
 
@@ -71,5 +75,6 @@ class Assets(Noun):
         """Delete a file.
 
         Operation: deleteAsset
+        Page: https://docs.customer.io/integrations/api/app/tag/assets/
         """
         self._done(_DELETE, path={"id": id})

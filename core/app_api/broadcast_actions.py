@@ -45,6 +45,7 @@ class BroadcastActions(Noun):
         """List the messages of a broadcast, in one answer.
 
         Operation: broadcastActions
+        Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastActions/
         """
         return self._call(_LIST, ActionsAnswer, path={"broadcast_id": broadcast_id})
 
@@ -52,6 +53,7 @@ class BroadcastActions(Noun):
         """Get one message of a broadcast.
 
         Operation: getBroadcastAction
+        Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/getBroadcastAction/
         """
         return self._call(
             _GET, ActionAnswer, path={"broadcast_id": broadcast_id, "action_id": action_id}
@@ -61,6 +63,7 @@ class BroadcastActions(Noun):
         """Change what a message says, or whether it is sent.
 
         Operation: updateBroadcastAction
+        Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/updateBroadcastAction/
         """
         return self._call(
             _UPDATE,
@@ -73,6 +76,7 @@ class BroadcastActions(Noun):
         """Get a message in one language, such as `de-AT`.
 
         Operation: getBroadcastActionLanguage
+        Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/getBroadcastActionLanguage/
         """
         return self._call(
             _GET_LANGUAGE,
@@ -86,6 +90,7 @@ class BroadcastActions(Noun):
         """Change a message in one language.
 
         Operation: updateBroadcastActionLanguage
+        Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/updateBroadcastActionLanguage/
         """
         return self._call(
             _UPDATE_LANGUAGE,
@@ -109,6 +114,7 @@ class BroadcastActions(Noun):
         the most, absent too, but for 12 months.
 
         Operation: broadcastActionMetrics
+        Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastActionMetrics/
         """
         return self._call(
             _METRICS,
@@ -129,6 +135,7 @@ class BroadcastActions(Noun):
         """Count the clicks of each link; `period` and `steps` are those of `metrics`.
 
         Operation: broadcastActionLinks
+        Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastActionLinks/
         """
         return self._call(
             _LINK_METRICS,

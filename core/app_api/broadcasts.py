@@ -53,6 +53,7 @@ class Broadcasts(Noun):
         """List all broadcasts, in one answer.
 
         Operation: listBroadcasts
+        Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/listBroadcasts/
         """
         return self._call(_LIST, BroadcastsAnswer)
 
@@ -60,6 +61,7 @@ class Broadcasts(Noun):
         """Get one broadcast.
 
         Operation: getBroadcast
+        Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/getBroadcast/
         """
         return self._call(_GET, BroadcastAnswer, path={"broadcast_id": broadcast_id})
 
@@ -77,6 +79,7 @@ class Broadcasts(Noun):
         the most, absent too, but for 12 months.
 
         Operation: broadcastMetrics
+        Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastMetrics/
         """
         return self._call(
             _METRICS,
@@ -98,6 +101,7 @@ class Broadcasts(Noun):
         `period` and `steps` are those of `metrics`.
 
         Operation: broadcastLinks
+        Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastLinks/
         """
         return self._call(
             _LINK_METRICS,
@@ -114,6 +118,7 @@ class Broadcasts(Noun):
         Without `start_ts` and `end_ts` (seconds since 1970) the last 6 months; at most 12.
 
         Operation: broadcastMessages
+        Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastMessages/
         """
         return self._pages(
             _MESSAGES, Message, _MESSAGES_PAGING, path={"broadcast_id": broadcast_id}, query=query
@@ -123,6 +128,7 @@ class Broadcasts(Noun):
         """List the past triggers of a broadcast, in one answer.
 
         Operation: listBroadcastTriggers
+        Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/listBroadcastTriggers/
         """
         return self._call(_TRIGGERS, TriggersAnswer, path={"broadcast_id": broadcast_id})
 
@@ -138,6 +144,7 @@ class Broadcasts(Noun):
             ThrottledError: The wait would be too long; nothing was sent.
 
         Operation: triggerBroadcast
+        Page: https://docs.customer.io/integrations/api/app/tag/send-messages/triggerBroadcast/
         Source: https://docs.customer.io/integrations/api/app/tag/send-messages/triggerBroadcast/
         """
         return self._call(_TRIGGER, TriggeredAnswer, path={"broadcast_id": broadcast_id}, body=body)
@@ -146,6 +153,7 @@ class Broadcasts(Noun):
         """Get how far one trigger is; `processed_at` is there when it is done.
 
         Operation: broadcastStatus
+        Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastStatus/
         """
         return self._call(
             _TRIGGER_STATUS, Trigger, path={"broadcast_id": broadcast_id, "trigger_id": trigger_id}
@@ -164,6 +172,7 @@ class Broadcasts(Noun):
         They may hold ids and e-mail addresses.
 
         Operation: broadcastErrors
+        Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastErrors/
         """
         return self._pages(
             _TRIGGER_ERRORS,

@@ -46,6 +46,7 @@ class CampaignActions(Noun):
         """Walk the actions of a campaign; a page holds 10 of them, always.
 
         Operation: listCampaignActions
+        Page: https://docs.customer.io/integrations/api/app/tag/campaigns/listCampaignActions/
         """
         return self._pages(
             _LIST, Action, _LIST_PAGING, path={"campaign_id": campaign_id}, query={"start": start}
@@ -55,6 +56,7 @@ class CampaignActions(Noun):
         """Get one action of a campaign.
 
         Operation: getCampaignAction
+        Page: https://docs.customer.io/integrations/api/app/tag/campaigns/getCampaignAction/
         """
         return self._call(
             _GET, ActionAnswer, path={"campaign_id": campaign_id, "action_id": action_id}
@@ -64,6 +66,7 @@ class CampaignActions(Noun):
         """Change what an action says, or whether it is sent.
 
         Operation: updateCampaignAction
+        Page: https://docs.customer.io/integrations/api/app/tag/campaigns/updateCampaignAction/
         """
         return self._call(
             _UPDATE,
@@ -76,6 +79,7 @@ class CampaignActions(Noun):
         """Get an action in one language, such as `de-AT`.
 
         Operation: getCampaignActionTranslation
+        Page: https://docs.customer.io/integrations/api/app/tag/campaigns/getCampaignActionTranslation/
         """
         return self._call(
             _GET_LANGUAGE,
@@ -89,6 +93,7 @@ class CampaignActions(Noun):
         """Change an action in one language.
 
         Operation: updateCampaignActionTranslation
+        Page: https://docs.customer.io/integrations/api/app/tag/campaigns/updateCampaignActionTranslation/
         """
         return self._call(
             _UPDATE_LANGUAGE,
@@ -107,6 +112,7 @@ class CampaignActions(Noun):
         or 120 months; 0 is the most, absent too, but for 12 months.
 
         Operation: campaignActionMetrics
+        Page: https://docs.customer.io/integrations/api/app/tag/campaigns/campaignActionMetrics/
         """
         return self._call(
             _METRICS,
@@ -127,6 +133,7 @@ class CampaignActions(Noun):
         """Count the clicks of each link; `period` and `steps` are those of `metrics`, version 1.
 
         Operation: campaignActionLinks
+        Page: https://docs.customer.io/integrations/api/app/tag/campaigns/campaignActionLinks/
         """
         return self._call(
             _LINK_METRICS,

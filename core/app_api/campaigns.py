@@ -42,6 +42,7 @@ class Campaigns(Noun):
         """List all campaigns, in one answer.
 
         Operation: listCampaigns
+        Page: https://docs.customer.io/integrations/api/app/tag/campaigns/listCampaigns/
         """
         return self._call(_LIST, CampaignsAnswer)
 
@@ -49,6 +50,7 @@ class Campaigns(Noun):
         """Get one campaign.
 
         Operation: getCampaigns
+        Page: https://docs.customer.io/integrations/api/app/tag/campaigns/getCampaigns/
         """
         return self._call(_GET, CampaignAnswer, path={"campaign_id": campaign_id})
 
@@ -60,6 +62,7 @@ class Campaigns(Noun):
         or 120 months; 0 is the most, absent too, but for 12 months.
 
         Operation: campaignMetrics
+        Page: https://docs.customer.io/integrations/api/app/tag/campaigns/campaignMetrics/
         """
         return self._call(_METRICS, MetricAnswer, path={"campaign_id": campaign_id}, query=query)
 
@@ -76,6 +79,7 @@ class Campaigns(Noun):
         `period` and `steps` are those of `metrics`, version 1.
 
         Operation: campaignLinkMetrics
+        Page: https://docs.customer.io/integrations/api/app/tag/campaigns/campaignLinkMetrics/
         """
         return self._call(
             _LINK_METRICS,
@@ -90,6 +94,7 @@ class Campaigns(Noun):
         """Count the journeys by how far they came, from `start` to `end` in seconds since 1970.
 
         Operation: campaignJourneyMetrics
+        Page: https://docs.customer.io/integrations/api/app/tag/campaigns/campaignJourneyMetrics/
         """
         return self._call(
             _JOURNEY_METRICS,
@@ -104,6 +109,7 @@ class Campaigns(Noun):
         Without `start_ts` and `end_ts` (seconds since 1970) the last 6 months; at most 12.
 
         Operation: getCampaignMessages
+        Page: https://docs.customer.io/integrations/api/app/tag/campaigns/getCampaignMessages/
         """
         return self._pages(
             _MESSAGES, Message, _MESSAGES_PAGING, path={"campaign_id": campaign_id}, query=query

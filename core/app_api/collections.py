@@ -40,6 +40,7 @@ class Collections(Noun):
         """List all collections without their rows, in one answer.
 
         Operation: getCollections
+        Page: https://docs.customer.io/integrations/api/app/tag/collections/getCollections/
         """
         return self._call(_LIST, CollectionsAnswer)
 
@@ -47,6 +48,7 @@ class Collections(Noun):
         """Get what is known of one collection; its rows are its `content`.
 
         Operation: getCollection
+        Page: https://docs.customer.io/integrations/api/app/tag/collections/getCollection/
         """
         return self._call(_GET, CollectionAnswer, path={"collection_id": collection_id})
 
@@ -54,6 +56,7 @@ class Collections(Noun):
         """Create a collection of rows given in `data`, or fetched by the vendor from `url`.
 
         Operation: addCollection
+        Page: https://docs.customer.io/integrations/api/app/tag/collections/addCollection/
         """
         return self._call(_CREATE, CollectionAnswer, body=body)
 
@@ -61,6 +64,7 @@ class Collections(Noun):
         """Rename a collection, or replace all its rows by `data` or by what `url` holds.
 
         Operation: updateCollection
+        Page: https://docs.customer.io/integrations/api/app/tag/collections/updateCollection/
         """
         return self._call(
             _UPDATE, CollectionAnswer, path={"collection_id": collection_id}, body=body
@@ -70,6 +74,7 @@ class Collections(Noun):
         """Delete a collection.
 
         Operation: deleteCollection
+        Page: https://docs.customer.io/integrations/api/app/tag/collections/deleteCollection/
         """
         self._done(_DELETE, path={"collection_id": collection_id})
 
@@ -77,6 +82,7 @@ class Collections(Noun):
         """Get the rows of a collection; the vendor names no field of the answer.
 
         Operation: getCollectionContents
+        Page: https://docs.customer.io/integrations/api/app/tag/collections/getCollectionContents/
         """
         return self._call(_CONTENT, dict[str, "Json"], path={"collection_id": collection_id})
 
@@ -84,6 +90,7 @@ class Collections(Noun):
         """Replace all rows of a collection; the vendor names no field of the body.
 
         Operation: updateCollectionContents
+        Page: https://docs.customer.io/integrations/api/app/tag/collections/updateCollectionContents/
         """
         return self._call(
             _UPDATE_CONTENT, CollectionAnswer, path={"collection_id": collection_id}, body=body

@@ -61,6 +61,7 @@ class Customers(Noun):
         """Find the people with exactly this email address; there can be several, or none.
 
         Operation: getPeopleEmail
+        Page: https://docs.customer.io/integrations/api/app/tag/customers/getPeopleEmail/
         """
         return self._call(_BY_EMAIL, PeopleAnswer, query={"email": email})
 
@@ -76,6 +77,7 @@ class Customers(Noun):
         The plain `ids` stand beside the identifiers in the `body` of each page.
 
         Operation: getPeopleFilter
+        Page: https://docs.customer.io/integrations/api/app/tag/customers/getPeopleFilter/
         """
         return self._pages(
             _SEARCH, Identifiers, _SEARCH_PAGING, query={"start": start, "limit": limit}, body=body
@@ -85,6 +87,7 @@ class Customers(Noun):
         """Get the attributes and devices of 1 to 100 people by their `id`.
 
         Operation: getPeopleById
+        Page: https://docs.customer.io/integrations/api/app/tag/customers/getPeopleById/
         """
         return self._call(_GET_MANY, PeopleAttributesAnswer, body=body)
 
@@ -92,6 +95,7 @@ class Customers(Noun):
         """Get the attributes, devices and identifiers of a person.
 
         Operation: getPersonAttributes
+        Page: https://docs.customer.io/integrations/api/app/tag/customers/getPersonAttributes/
         """
         return self._call(
             _ATTRIBUTES,
@@ -111,6 +115,7 @@ class Customers(Noun):
         """Walk the objects that a person is related to.
 
         Operation: getPersonRelationships
+        Page: https://docs.customer.io/integrations/api/app/tag/customers/getPersonRelationships/
         """
         return self._pages(
             _RELATIONSHIPS,
@@ -124,6 +129,7 @@ class Customers(Noun):
         """List the segments that a person is in, in one answer.
 
         Operation: getPersonSegments
+        Page: https://docs.customer.io/integrations/api/app/tag/customers/getPersonSegments/
         """
         return self._call(
             _SEGMENTS,
@@ -141,6 +147,7 @@ class Customers(Noun):
         the longest window.
 
         Operation: getPersonMessages
+        Page: https://docs.customer.io/integrations/api/app/tag/customers/getPersonMessages/
         """
         return self._pages(
             _MESSAGES,
@@ -159,6 +166,7 @@ class Customers(Noun):
         of type 1.
 
         Operation: getPersonActivities
+        Page: https://docs.customer.io/integrations/api/app/tag/customers/getPersonActivities/
         """
         return self._pages(
             _ACTIVITIES,
@@ -178,6 +186,7 @@ class Customers(Noun):
         """Get the topics a person is subscribed to, named in `language` where it is translated.
 
         Operation: getPersonSubscriptionPreferences
+        Page: https://docs.customer.io/integrations/api/app/tag/customers/getPersonSubscriptionPreferences/
         """
         return self._call(
             _SUBSCRIPTION_PREFERENCES,

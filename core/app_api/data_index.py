@@ -22,6 +22,7 @@ class DataIndex(Noun):
         """Describe up to 100 attributes; doing it twice does no harm.
 
         Operation: updateAttributeMetadata
+        Page: https://docs.customer.io/integrations/api/app/tag/data-index/updateAttributeMetadata/
         """
         self._done(_ATTRIBUTES, body=body)
 
@@ -29,5 +30,6 @@ class DataIndex(Noun):
         """Describe up to 100 events; doing it twice does no harm.
 
         Operation: updateEventMetadata
+        Page: https://docs.customer.io/integrations/api/app/tag/data-index/updateEventMetadata/
         """
         self._done(_EVENTS, body=body)

@@ -36,6 +36,7 @@ class DesignStudioComponents(Noun):
         """Walk the components; a page holds 1,000 of them, at most 10,000.
 
         Operation: listDesignStudioComponents
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         return self._pages(_LIST, dict[str, "Json"], _LIST_PAGING, query=query)
 
@@ -43,6 +44,7 @@ class DesignStudioComponents(Noun):
         """Get one component.
 
         Operation: getDesignStudioComponent
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         return self._call(_GET, ComponentAnswer, path={"id": id})
 
@@ -55,6 +57,7 @@ class DesignStudioComponents(Noun):
         Uncertain: the exact status of success.
 
         Operation: createDesignStudioComponent
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         return self._call(_CREATE, ComponentAnswer, body=body)
 
@@ -64,6 +67,7 @@ class DesignStudioComponents(Noun):
         Uncertain: the exact status of success.
 
         Operation: updateDesignStudioComponent
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         self._done(_UPDATE, path={"id": id}, body=body)
 
@@ -73,5 +77,6 @@ class DesignStudioComponents(Noun):
         Uncertain: the exact status of success.
 
         Operation: deleteDesignStudioComponent
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         self._done(_DELETE, path={"id": id})

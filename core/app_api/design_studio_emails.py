@@ -66,6 +66,7 @@ class DesignStudioEmails(Noun):
         """Walk the emails; a page holds 1,000 of them, at most 10,000.
 
         Operation: listDesignStudioEmails
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         return self._pages(_LIST, dict[str, "Json"], _LIST_PAGING, query=query)
 
@@ -73,6 +74,7 @@ class DesignStudioEmails(Noun):
         """Get one email.
 
         Operation: getDesignStudioEmail
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         return self._call(_GET, EmailAnswer, path={"id": id})
 
@@ -82,6 +84,7 @@ class DesignStudioEmails(Noun):
         Uncertain: the exact status of success.
 
         Operation: createDesignStudioEmail
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         return self._call(_CREATE, EmailAnswer, body=body)
 
@@ -91,6 +94,7 @@ class DesignStudioEmails(Noun):
         Uncertain: the exact status of success.
 
         Operation: updateDesignStudioEmail
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         self._done(_UPDATE, path={"id": id}, body=body)
 
@@ -100,6 +104,7 @@ class DesignStudioEmails(Noun):
         Uncertain: the exact status of success.
 
         Operation: deleteDesignStudioEmail
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         self._done(_DELETE, path={"id": id})
 
@@ -110,6 +115,7 @@ class DesignStudioEmails(Noun):
             CallError: One of them is bound already (409), and `force` does not say to replace it.
 
         Operation: linkEmail
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/linkEmail/
         Source: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/linkEmail/
         """
         return self._call(_LINK, EmailLinkAnswer, path={"id": id}, body=body)
@@ -122,6 +128,7 @@ class DesignStudioEmails(Noun):
         Uncertain: which errors there are.
 
         Operation: publishEmail
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio/publishEmail/
         Source: https://docs.customer.io/integrations/api/app/tag/design-studio/publishEmail/
         """
         return self._call(_PUBLISH, PublishAnswer, path={"id": id})
@@ -132,6 +139,7 @@ class DesignStudioEmails(Noun):
         Uncertain: the name of `publish_id`.
 
         Operation: getPublishStatus
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/getPublishStatus/
         """
         return self._call(
             _PUBLISH_STATUS, PublishStatusAnswer, path={"id": id}, query={"publish_id": publish_id}
@@ -141,6 +149,7 @@ class DesignStudioEmails(Noun):
         """Tell whether a linked email differs from what is live.
 
         Operation: checkUnpublishedChanges
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio/checkUnpublishedChanges/
         Source: https://docs.customer.io/integrations/api/app/tag/design-studio/checkUnpublishedChanges/
         """
         return self._call(_UNPUBLISHED_CHANGES, UnpublishedChangesAnswer, path={"id": id})
@@ -151,6 +160,7 @@ class DesignStudioEmails(Noun):
         Uncertain: the operation's name.
 
         Operation: renderEmail
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/renderEmail/
         """
         return self._call(_RENDER, RenderAnswer, path={"id": id})
 
@@ -160,6 +170,7 @@ class DesignStudioEmails(Noun):
         Uncertain: the last keys of the body.
 
         Operation: previewEmail
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/previewemail/
         Source: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/previewemail/
         """
         return self._call(_PREVIEW, PreviewAnswer, path={"id": id}, body=body)
@@ -170,5 +181,6 @@ class DesignStudioEmails(Noun):
         Uncertain: the operation's name, and how the findings are wrapped.
 
         Operation: reviewEmail
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/reviewEmail/
         """
         return self._call(_REVIEW, dict[str, "Json"], path={"id": id})

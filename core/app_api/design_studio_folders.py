@@ -36,6 +36,7 @@ class DesignStudioFolders(Noun):
         """Walk the folders; a page holds 1,000 of them, at most 10,000.
 
         Operation: listDesignStudioFolders
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         return self._pages(_LIST, dict[str, "Json"], _LIST_PAGING, query=query)
 
@@ -43,6 +44,7 @@ class DesignStudioFolders(Noun):
         """Get one folder.
 
         Operation: getDesignStudioFolder
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         return self._call(_GET, DesignStudioFolderAnswer, path={"id": id})
 
@@ -52,6 +54,7 @@ class DesignStudioFolders(Noun):
         Uncertain: the exact status of success.
 
         Operation: createDesignStudioFolder
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         return self._call(_CREATE, DesignStudioFolderAnswer, body=body)
 
@@ -61,6 +64,7 @@ class DesignStudioFolders(Noun):
         Uncertain: the exact status of success.
 
         Operation: updateDesignStudioFolder
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         self._done(_UPDATE, path={"id": id}, body=body)
 
@@ -70,5 +74,6 @@ class DesignStudioFolders(Noun):
         Uncertain: the exact status of success.
 
         Operation: deleteDesignStudioFolder
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         self._done(_DELETE, path={"id": id})

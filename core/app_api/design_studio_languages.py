@@ -34,6 +34,7 @@ class DesignStudioLanguages(Noun):
         Uncertain: the operation's name.
 
         Operation: listEmailTranslations
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         return self._call(_LIST, TranslationsAnswer, path={"id": id})
 
@@ -43,6 +44,7 @@ class DesignStudioLanguages(Noun):
         Uncertain: the operation's name.
 
         Operation: getEmailTranslation
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         return self._call(_GET, TranslationAnswer, path={"id": id, "language": language})
 
@@ -52,6 +54,7 @@ class DesignStudioLanguages(Noun):
         Uncertain: the operation's name, the exact status of success, and what 409 means.
 
         Operation: createEmailTranslation
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         return self._call(_CREATE, TranslationAnswer, path={"id": id}, body=body)
 
@@ -61,6 +64,7 @@ class DesignStudioLanguages(Noun):
         Uncertain: the operation's name, and the exact status of success.
 
         Operation: updateEmailTranslation
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         self._done(_UPDATE, path={"id": id, "language": language}, body=body)
 
@@ -70,5 +74,6 @@ class DesignStudioLanguages(Noun):
         Uncertain: the operation's name, and the exact status of success.
 
         Operation: deleteEmailTranslation
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
         self._done(_DELETE, path={"id": id, "language": language})

@@ -27,6 +27,7 @@ class DesignStudioSms(Noun):
         Uncertain: the shape of the answer; empty if there is none.
 
         Operation: createSms
+        Page: https://docs.customer.io/integrations/api/design-studio/tag/sms/createSms/
         """
         return self._call(_CREATE, dict[str, "Json"], body=body)
 
@@ -36,5 +37,6 @@ class DesignStudioSms(Noun):
         Uncertain: whether it shares the rate of publishing emails.
 
         Operation: publishSms
+        Page: https://docs.customer.io/integrations/api/design-studio/tag/sms-link-and-publish/publishsms/
         """
         return self._call(_PUBLISH, SmsPublishAnswer, path={"id": id})

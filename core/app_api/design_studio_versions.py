@@ -33,6 +33,7 @@ class DesignStudioVersions(Noun):
         Uncertain: the operation's name.
 
         Operation: listVersions
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/listVersions/
         """
         return self._call(_LIST, VersionsAnswer, path={"id": id})
 
@@ -42,6 +43,7 @@ class DesignStudioVersions(Noun):
         Uncertain: the operation's name, and the shape of its answer.
 
         Operation: getVersion
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/getVersion/
         """
         return self._call(_GET, VersionAnswer, path={"id": id, "version_id": version_id})
 
@@ -49,6 +51,7 @@ class DesignStudioVersions(Noun):
         """Save the email as a version; if nothing changed, get the latest with `created` False.
 
         Operation: saveVersion
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/saveversion/
         Source: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/saveversion/
         """
         return self._call(_CREATE, SavedVersionAnswer, path={"id": id}, body=body)
@@ -59,6 +62,7 @@ class DesignStudioVersions(Noun):
         Uncertain: the operation's name.
 
         Operation: deleteVersion
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/deleteVersion/
         """
         self._done(_DELETE, path={"id": id, "version_id": version_id})
 
@@ -66,6 +70,7 @@ class DesignStudioVersions(Noun):
         """Put the draft back to a saved version; what is live stays until it is published.
 
         Operation: restoreVersion
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/restoreVersion/
         Source: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/restoreVersion/
         """
         return self._call(_RESTORE, RestoreAnswer, path={"id": id, "version_id": version_id})

@@ -50,6 +50,7 @@ class EspSuppression(Noun):
         """Look up whether an address is suppressed, and why.
 
         Operation: getSuppression
+        Page: https://docs.customer.io/integrations/api/app/tag/esp-suppression/getSuppression/
         """
         return self._call(_SEARCH, SuppressionsAnswer, path={"email_address": email_address})
 
@@ -62,6 +63,7 @@ class EspSuppression(Noun):
         an address can come twice or not at all. `domain` walks by marks.
 
         Operation: getSuppressionByType
+        Page: https://docs.customer.io/integrations/api/app/tag/esp-suppression/getSuppressionByType/
         """
         return self._pages(
             _LIST,
@@ -86,6 +88,7 @@ class EspSuppression(Noun):
         or `spam`.
 
         Operation: getDomainSuppressionsByType
+        Page: https://docs.customer.io/integrations/api/app/tag/esp-suppression/getDomainSuppressionsByType/
         """
         return self._pages(
             _DOMAIN,
@@ -99,6 +102,7 @@ class EspSuppression(Noun):
         """Suppress an address; doing it twice does no harm.
 
         Operation: postSuppression
+        Page: https://docs.customer.io/integrations/api/app/tag/esp-suppression/postSuppression/
         """
         return self._call(
             _CREATE,
@@ -110,6 +114,7 @@ class EspSuppression(Noun):
         """Free an address that is suppressed.
 
         Operation: deleteSuppression
+        Page: https://docs.customer.io/integrations/api/app/tag/esp-suppression/deleteSuppression/
         """
         self._done(
             _DELETE, path={"suppression_type": suppression_type, "email_address": email_address}

@@ -30,6 +30,7 @@ class Exports(Noun):
         """List all exports, in one answer.
 
         Operation: listExports
+        Page: https://docs.customer.io/integrations/api/app/tag/exports/listExports/
         """
         return self._call(_LIST, ExportsAnswer)
 
@@ -37,6 +38,7 @@ class Exports(Noun):
         """Get how far one export is.
 
         Operation: getExport
+        Page: https://docs.customer.io/integrations/api/app/tag/exports/getExport/
         """
         return self._call(_GET, ExportAnswer, path={"export_id": export_id})
 
@@ -49,6 +51,7 @@ class Exports(Noun):
             NotFoundError: The vendor has no file of it.
 
         Operation: downloadExport
+        Page: https://docs.customer.io/integrations/api/app/tag/exports/downloadExport/
         """
         return self._call(_DOWNLOAD, DownloadAnswer, path={"export_id": export_id})
 
@@ -56,6 +59,7 @@ class Exports(Noun):
         """Start an export of the people whom a filter finds.
 
         Operation: exportPeopleData
+        Page: https://docs.customer.io/integrations/api/app/tag/exports/exportPeopleData/
         """
         return self._call(_CUSTOMERS, ExportAnswer, body=body)
 
@@ -65,5 +69,6 @@ class Exports(Noun):
         Without `start` and `end` the last 6 months; at most 12.
 
         Operation: exportDeliveriesData
+        Page: https://docs.customer.io/integrations/api/app/tag/exports/exportDeliveriesData/
         """
         return self._call(_DELIVERIES, ExportAnswer, body=body)

@@ -20,6 +20,7 @@ class Imports(Noun):
         """Start an import; its file's address should stay readable for about two hours.
 
         Operation: import
+        Page: https://docs.customer.io/integrations/api/app/tag/imports/import/
         """
         return self._call(_CREATE, ImportAnswer, body=body)
 
@@ -27,5 +28,6 @@ class Imports(Noun):
         """Get how far an import is, and the addresses of the rows it could not take.
 
         Operation: getImport
+        Page: https://docs.customer.io/integrations/api/app/tag/imports/getImport/
         """
         return self._call(_GET, ImportAnswer, path={"import_id": import_id})

@@ -44,6 +44,7 @@ class InboxPreviews(Noun):
         The same order on the same UTC day is answered with `replayed` True and costs nothing.
 
         Operation: submitInboxPreview
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/submitinboxpreview/
         Source: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/submitinboxpreview/
         """
         return self._call(_CREATE, PreviewOrderAnswer, path={"id": id}, body=body)
@@ -52,6 +53,7 @@ class InboxPreviews(Noun):
         """Get the state of an order; ask again until `is_processed`.
 
         Operation: getInboxPreviewJob
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/getinboxpreviewjob/
         Source: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/getinboxpreviewjob/
         """
         return self._call(_GET, PreviewJob, path={"id": id, "run_id": run_id})
@@ -62,6 +64,7 @@ class InboxPreviews(Noun):
         Uncertain: the operation's name.
 
         Operation: getInboxPreviewCapture
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/getInboxPreviewCapture/
         """
         return self._read(_CAPTURE, path={"id": id, "run_id": run_id, "client_id": client_id})
 
@@ -69,6 +72,7 @@ class InboxPreviews(Noun):
         """List the mail clients and devices that can be ordered, in one answer.
 
         Operation: listInboxPreviewClients
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/listInboxPreviewClients/
         Source: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/listInboxPreviewClients/
         """
         return self._call(_CLIENTS, ClientsAnswer)
@@ -77,6 +81,7 @@ class InboxPreviews(Noun):
         """List the credits that are left, with when they end.
 
         Operation: getInboxPreviewCredits
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/getInboxPreviewCredits/
         """
         return self._call(_CREDITS, CreditsAnswer)
 
@@ -90,6 +95,7 @@ class InboxPreviews(Noun):
         """Walk the latest orders, of one email with `node_id`; a page holds 50, at most 200.
 
         Operation: listInboxPreviewJobs
+        Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/listinboxpreviewjobs/
         Source: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/listinboxpreviewjobs/
         """
         return self._pages(

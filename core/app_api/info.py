@@ -19,5 +19,6 @@ class Info(Noun):
         """List the addresses that Customer.io calls from, for a firewall to let through.
 
         Operation: getCioAllowlist
+        Page: https://docs.customer.io/integrations/api/app/tag/info/getCioAllowlist/
         """
         return self._call(_IP_ADDRESSES, IpAddressesAnswer)

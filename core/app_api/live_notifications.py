@@ -30,6 +30,7 @@ class LiveNotifications(Noun):
         The answer means accepted, not shown: `get` can say 404 for a moment after it.
 
         Operation: startLiveNotification
+        Page: https://docs.customer.io/integrations/api/app/tag/live-notifications/startLiveNotification/
         """
         return self._call(_START, InstanceAnswer, body=body)
 
@@ -37,6 +38,7 @@ class LiveNotifications(Noun):
         """Replace what a running live notification shows.
 
         Operation: updateLiveNotification
+        Page: https://docs.customer.io/integrations/api/app/tag/live-notifications/updateLiveNotification/
         """
         return self._call(_UPDATE, InstanceAnswer, body=body)
 
@@ -46,6 +48,7 @@ class LiveNotifications(Noun):
         Uncertain: whether `content_state` is required.
 
         Operation: endLiveNotification
+        Page: https://docs.customer.io/integrations/api/app/tag/live-notifications/endLiveNotification/
         """
         return self._call(_END, InstanceAnswer, body=body)
 
@@ -53,5 +56,6 @@ class LiveNotifications(Noun):
         """Get the state of a live notification, and what became of the last push for it.
 
         Operation: getLiveNotification
+        Page: https://docs.customer.io/integrations/api/app/tag/live-notifications/getLiveNotification/
         """
         return self._call(_GET, LiveNotification, path={"instance_id": instance_id})

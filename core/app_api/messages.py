@@ -36,6 +36,7 @@ class Messages(Noun):
         the longest window. `trigger_id` needs `campaign_id`.
 
         Operation: listMessages
+        Page: https://docs.customer.io/integrations/api/app/tag/messages/listMessages/
         """
         return self._pages(_LIST, Message, _LIST_PAGING, query=query)
 
@@ -56,6 +57,7 @@ class Messages(Noun):
             get_tracked_responses: Whether tracked responses come along.
 
         Operation: getMessage
+        Page: https://docs.customer.io/integrations/api/app/tag/messages/getMessage/
         """
         return self._call(
             _GET,
@@ -75,5 +77,6 @@ class Messages(Noun):
             ThrottledError: This client has made 100 calls within the last 24 hours.
 
         Operation: getArchivedMessage
+        Page: https://docs.customer.io/integrations/api/app/tag/messages/getArchivedMessage/
         """
         return self._call(_ARCHIVED_MESSAGE, ArchivedMessageAnswer, path={"message_id": message_id})

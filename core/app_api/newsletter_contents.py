@@ -41,6 +41,7 @@ class NewsletterContents(Noun):
         """List all that a newsletter says, in one answer.
 
         Operation: listNewsletterVariants
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/listNewsletterVariants/
         """
         return self._call(_LIST, NewsletterContentsAnswer, path={"newsletter_id": newsletter_id})
 
@@ -48,6 +49,7 @@ class NewsletterContents(Noun):
         """Get one content of a newsletter.
 
         Operation: getNewsletterVariant
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getNewsletterVariant/
         """
         return self._call(
             _GET,
@@ -61,6 +63,7 @@ class NewsletterContents(Noun):
         """Change one content of a newsletter.
 
         Operation: updateNewsletterVariant
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/updateNewsletterVariant/
         """
         return self._call(
             _UPDATE,
@@ -84,6 +87,7 @@ class NewsletterContents(Noun):
         the most, absent too, but for 12 months.
 
         Operation: getVariantMetrics
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getVariantMetrics/
         """
         return self._call(
             _METRICS,
@@ -104,6 +108,7 @@ class NewsletterContents(Noun):
         """Count the clicks of each link; `period` and `steps` are those of `metrics`.
 
         Operation: getVariantLinks
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getVariantLinks/
         """
         return self._call(
             _LINK_METRICS,

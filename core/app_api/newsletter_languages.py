@@ -38,6 +38,7 @@ class NewsletterLanguages(Noun):
         """Get what a newsletter says in one language, such as `de-AT`.
 
         Operation: getNewsletterVariantTranslation
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getNewsletterVariantTranslation/
         """
         return self._call(
             _GET,
@@ -51,6 +52,7 @@ class NewsletterLanguages(Noun):
         Uncertain: the documentation gives only an outline of the body.
 
         Operation: createNewsletterLanguageVariant
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletter-variants/createNewsletterLanguageVariant/
         """
         return self._call(
             _CREATE, NewsletterAnswer, path={"newsletter_id": newsletter_id}, body=body
@@ -62,6 +64,7 @@ class NewsletterLanguages(Noun):
         """Change what a newsletter says in one language.
 
         Operation: updateNewsletterVariantTranslation
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/updateNewsletterVariantTranslation/
         """
         return self._call(
             _UPDATE,
@@ -76,5 +79,6 @@ class NewsletterLanguages(Noun):
         Uncertain: no documentation gives the operation's name or its status codes.
 
         Operation: deleteNewsletterLanguage
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletter-variants/deleteNewsletterLanguage/
         """
         self._done(_DELETE, path={"newsletter_id": newsletter_id, "language": language})

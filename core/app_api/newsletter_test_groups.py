@@ -50,6 +50,7 @@ class NewsletterTestGroups(Noun):
         """List the test groups of a newsletter, in one answer.
 
         Operation: getNewsletterTestGroups
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getNewsletterTestGroups/
         """
         return self._call(_LIST, NewsletterTestGroupsAnswer, path={"newsletter_id": newsletter_id})
 
@@ -59,6 +60,7 @@ class NewsletterTestGroups(Noun):
         Uncertain: no documentation gives the operation's name.
 
         Operation: createNewsletterTestGroup
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletter-variants/createNewsletterTestGroup/
         """
         return self._call(_CREATE, NewsletterAnswer, path={"newsletter_id": newsletter_id})
 
@@ -68,6 +70,7 @@ class NewsletterTestGroups(Noun):
         """Get what a test group says in one language, such as `de-AT`.
 
         Operation: getNewsletterVariantTranslationTest
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getNewsletterVariantTranslationTest/
         """
         return self._call(
             _GET_LANGUAGE,
@@ -83,6 +86,7 @@ class NewsletterTestGroups(Noun):
         Uncertain: the documentation gives only an outline of the body.
 
         Operation: createNewsletterTestLanguageVariant
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletter-variants/createNewsletterTestLanguageVariant/
         """
         return self._call(
             _CREATE_LANGUAGE,
@@ -101,6 +105,7 @@ class NewsletterTestGroups(Noun):
         """Change what a test group says in one language.
 
         Operation: updateNewsletterTestTranslation
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/updateNewsletterTestTranslation/
         """
         return self._call(
             _UPDATE_LANGUAGE,
@@ -115,6 +120,7 @@ class NewsletterTestGroups(Noun):
         Uncertain: no documentation gives the operation's name or its status codes.
 
         Operation: deleteNewsletterTestGroupLanguage
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletter-variants/deleteNewsletterTestGroupLanguage/
         """
         self._done(_DELETE_LANGUAGE, path=_path(newsletter_id, test_group_id, language))
 

@@ -53,6 +53,7 @@ class Newsletters(Noun):
         """Walk the newsletters.
 
         Operation: listNewsletters
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/listNewsletters/
         """
         return self._pages(
             _LIST, Newsletter, _LIST_PAGING, query={"limit": limit, "sort": sort, "start": start}
@@ -62,6 +63,7 @@ class Newsletters(Noun):
         """Get one newsletter, without its content.
 
         Operation: getNewsletters
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getNewsletters/
         """
         return self._call(_GET, NewsletterAnswer, path={"newsletter_id": newsletter_id})
 
@@ -69,6 +71,7 @@ class Newsletters(Noun):
         """Create a newsletter for one of six channels; with `send_now` it is sent, too.
 
         Operation: createNewsletter
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/createNewsletter/
         """
         return self._call(_CREATE, NewsletterAnswer, body=body)
 
@@ -76,6 +79,7 @@ class Newsletters(Noun):
         """Delete a newsletter.
 
         Operation: deletetNewsletters
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/deletetNewsletters/
         """
         self._done(_DELETE, path={"newsletter_id": newsletter_id})
 
@@ -85,6 +89,7 @@ class Newsletters(Noun):
         Not repeated once it may have been done: `CallError.is_outcome_unknown` says so.
 
         Operation: sendNewsletter
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/sendNewsletter/
         """
         return self._call(_SEND, NewsletterAnswer, path={"newsletter_id": newsletter_id}, body=body)
 
@@ -92,6 +97,7 @@ class Newsletters(Noun):
         """Set when a newsletter is sent; `scheduled_at` 0 takes that back.
 
         Operation: scheduleNewsletter
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/scheduleNewsletter/
         """
         return self._call(
             _SCHEDULE, NewsletterAnswer, path={"newsletter_id": newsletter_id}, body=body
@@ -111,6 +117,7 @@ class Newsletters(Noun):
         the most, absent too, but for 12 months.
 
         Operation: getNewsletterMetrics
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getNewsletterMetrics/
         """
         return self._call(
             _METRICS,
@@ -132,6 +139,7 @@ class Newsletters(Noun):
         `period` and `steps` are those of `metrics`.
 
         Operation: getNewsletterLinks
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getNewsletterLinks/
         """
         return self._call(
             _LINK_METRICS,
@@ -148,6 +156,7 @@ class Newsletters(Noun):
         Without `start_ts` and `end_ts` (seconds since 1970) the last 6 months; at most 12.
 
         Operation: getNewsletterMsgMeta
+        Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getNewsletterMsgMeta/
         """
         return self._pages(
             _MESSAGES, Message, _MESSAGES_PAGING, path={"newsletter_id": newsletter_id}, query=query

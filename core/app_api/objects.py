@@ -42,6 +42,7 @@ class Objects(Noun):
         """List all types of objects, in one answer.
 
         Operation: getObjectTypes
+        Page: https://docs.customer.io/integrations/api/app/tag/objects/getObjectTypes/
         """
         return self._call(_TYPES, ObjectTypesAnswer)
 
@@ -53,6 +54,7 @@ class Objects(Noun):
         The plain `ids` stand beside the identifiers in the `body` of each page.
 
         Operation: getObjectsFilter
+        Page: https://docs.customer.io/integrations/api/app/tag/objects/getObjectsFilter/
         """
         return self._pages(
             _SEARCH,
@@ -68,6 +70,7 @@ class Objects(Noun):
         """Get the attributes of one object; `id_type` says what `object_id` is.
 
         Operation: getObjectAttributes
+        Page: https://docs.customer.io/integrations/api/app/tag/objects/getObjectAttributes/
         """
         return self._call(
             _ATTRIBUTES,
@@ -88,6 +91,7 @@ class Objects(Noun):
         """Walk who belongs to one object; `id_type` says what `object_id` is.
 
         Operation: getObjectRelationships
+        Page: https://docs.customer.io/integrations/api/app/tag/objects/getObjectRelationships/
         """
         return self._pages(
             _RELATIONSHIPS,

@@ -35,6 +35,7 @@ class Optouts(Noun):
         """Walk the people who opted out of any sender, or of the one in `from_`.
 
         Operation: getOptouts
+        Page: https://docs.customer.io/integrations/api/app/tag/opt-outs/getOptouts/
         """
         return self._pages(
             _LIST,
@@ -47,6 +48,7 @@ class Optouts(Noun):
         """List the senders that a person opted out of, in one answer.
 
         Operation: getPersonOptouts
+        Page: https://docs.customer.io/integrations/api/app/tag/opt-outs/getPersonOptouts/
         """
         return self._call(
             _GET, OptoutsAnswer, path={"customer_id": customer_id}, query={"id_type": id_type}
@@ -64,6 +66,7 @@ class Optouts(Noun):
         Uncertain: the operation's name.
 
         Operation: updatePersonOptouts
+        Page: https://docs.customer.io/integrations/api/app/tag/opt-outs/updatePersonOptouts/
         """
         self._done(
             _UPDATE, path={"customer_id": customer_id}, query={"id_type": id_type}, body=body

@@ -27,6 +27,7 @@ class ReportingWebhooks(Noun):
         """List all reporting webhooks, in one answer.
 
         Operation: listWebhooks
+        Page: https://docs.customer.io/integrations/api/app/tag/reporting-webhooks/listWebhooks/
         """
         return self._call(_LIST, ReportingWebhooksAnswer)
 
@@ -34,6 +35,7 @@ class ReportingWebhooks(Noun):
         """Get one reporting webhook.
 
         Operation: getWebhook
+        Page: https://docs.customer.io/integrations/api/app/tag/reporting-webhooks/getWebhook/
         """
         return self._call(_GET, ReportingWebhook, path={"webhook_id": webhook_id})
 
@@ -41,6 +43,7 @@ class ReportingWebhooks(Noun):
         """Register a reporting webhook; the answer does not hold the key that signs its calls.
 
         Operation: createWebhook
+        Page: https://docs.customer.io/integrations/api/app/tag/reporting-webhooks/createWebhook/
         """
         return self._call(_CREATE, ReportingWebhook, body=body)
 
@@ -48,6 +51,7 @@ class ReportingWebhooks(Noun):
         """Replace a reporting webhook: `name`, `endpoint` and `events` are all required.
 
         Operation: updateWebhook
+        Page: https://docs.customer.io/integrations/api/app/tag/reporting-webhooks/updateWebhook/
         """
         return self._call(_UPDATE, ReportingWebhook, path={"webhook_id": webhook_id}, body=body)
 
@@ -55,5 +59,6 @@ class ReportingWebhooks(Noun):
         """Delete a reporting webhook.
 
         Operation: deleteWebhook
+        Page: https://docs.customer.io/integrations/api/app/tag/reporting-webhooks/deleteWebhook/
         """
         self._done(_DELETE, path={"webhook_id": webhook_id})

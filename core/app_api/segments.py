@@ -40,6 +40,7 @@ class Segments(Noun):
         """List all segments, in one answer.
 
         Operation: listSegments
+        Page: https://docs.customer.io/integrations/api/app/tag/segments/listSegments/
         """
         return self._call(_LIST, SegmentsAnswer)
 
@@ -47,6 +48,7 @@ class Segments(Noun):
         """Get one segment.
 
         Operation: getSegment
+        Page: https://docs.customer.io/integrations/api/app/tag/segments/getSegment/
         """
         return self._call(_GET, SegmentAnswer, path={"segment_id": segment_id})
 
@@ -54,6 +56,7 @@ class Segments(Noun):
         """Create a manual segment, with nobody in it.
 
         Operation: createManSegment
+        Page: https://docs.customer.io/integrations/api/app/tag/segments/createManSegment/
         """
         return self._call(_CREATE, SegmentAnswer, body=body)
 
@@ -61,6 +64,7 @@ class Segments(Noun):
         """Delete a manual segment.
 
         Operation: deleteManSegment
+        Page: https://docs.customer.io/integrations/api/app/tag/segments/deleteManSegment/
         """
         self._done(_DELETE, path={"segment_id": segment_id})
 
@@ -68,6 +72,7 @@ class Segments(Noun):
         """Name the campaigns and newsletters that use a segment, by their ids.
 
         Operation: getSegmentDependencies
+        Page: https://docs.customer.io/integrations/api/app/tag/segments/getSegmentDependencies/
         """
         return self._call(_USED_BY, UsedByAnswer, path={"segment_id": segment_id})
 
@@ -75,6 +80,7 @@ class Segments(Noun):
         """Count the people in a segment.
 
         Operation: getSegmentCount
+        Page: https://docs.customer.io/integrations/api/app/tag/segments/getSegmentCount/
         """
         return self._call(_CUSTOMER_COUNT, CountAnswer, path={"segment_id": segment_id})
 
@@ -86,6 +92,7 @@ class Segments(Noun):
         The plain `ids` stand beside the identifiers in the `body` of each page.
 
         Operation: getSegmentMembership
+        Page: https://docs.customer.io/integrations/api/app/tag/segments/getSegmentMembership/
         """
         return self._pages(
             _MEMBERSHIP,

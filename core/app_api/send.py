@@ -43,6 +43,7 @@ class Send(Noun):
             ContentTooLargeError: The attachments are over the limit.
 
         Operation: sendEmail
+        Page: https://docs.customer.io/integrations/api/app/tag/send-messages/sendEmail/
         """
         return self._call(_EMAIL, SendAnswer, body=body)
 
@@ -53,6 +54,7 @@ class Send(Noun):
             BadRequestError: Something is missing, or is not what the vendor takes.
 
         Operation: sendPush
+        Page: https://docs.customer.io/integrations/api/app/tag/send-messages/sendPush/
         """
         return self._call(_PUSH, SendAnswer, body=body)
 
@@ -63,6 +65,7 @@ class Send(Noun):
             ForbiddenError: The workspace may not send text messages.
 
         Operation: sendSMS
+        Page: https://docs.customer.io/integrations/api/app/tag/send-messages/sendSMS/
         """
         return self._call(_SMS, SendAnswer, body=body)
 
@@ -73,6 +76,7 @@ class Send(Noun):
             ForbiddenError: The workspace may not send WhatsApp messages.
 
         Operation: sendWhatsApp
+        Page: https://docs.customer.io/integrations/api/app/tag/send-messages/sendWhatsApp/
         Source: https://docs.customer.io/integrations/api/app/tag/send-messages/sendWhatsApp/
         """
         return self._call(_WHATSAPP, SendAnswer, body=body)
@@ -84,6 +88,7 @@ class Send(Noun):
             ForbiddenError: The workspace may not send in-app messages.
 
         Operation: sendInApp
+        Page: https://docs.customer.io/integrations/api/app/tag/send-messages/sendInApp/
         """
         return self._call(_IN_APP, SendAnswer, body=body)
 
@@ -94,6 +99,7 @@ class Send(Noun):
             ForbiddenError: The workspace may not send inbox messages.
 
         Operation: sendInboxMessage
+        Page: https://docs.customer.io/integrations/api/app/tag/send-messages/sendinboxmessage/
         Source: https://docs.customer.io/integrations/api/app/tag/send-messages/sendinboxmessage/
         """
         return self._call(_INBOX_MESSAGE, SendAnswer, body=body)

@@ -33,6 +33,7 @@ class SenderIdentities(Noun):
         """Walk the sender identities.
 
         Operation: listSenders
+        Page: https://docs.customer.io/integrations/api/app/tag/sender-identities/listSenders/
         """
         return self._pages(_LIST, SenderIdentity, _LIST_PAGING, query=query)
 
@@ -40,6 +41,7 @@ class SenderIdentities(Noun):
         """Get one sender identity.
 
         Operation: getSender
+        Page: https://docs.customer.io/integrations/api/app/tag/sender-identities/getSender/
         """
         return self._call(_GET, SenderIdentityAnswer, path={"sender_id": sender_id})
 
@@ -47,5 +49,6 @@ class SenderIdentities(Noun):
         """Name the campaigns and newsletters that use a sender identity, by their ids.
 
         Operation: getSenderUsage
+        Page: https://docs.customer.io/integrations/api/app/tag/sender-identities/getSenderUsage/
         """
         return self._call(_USED_BY, SenderUsage, path={"sender_id": sender_id})

@@ -22,6 +22,7 @@ class Snippets(Noun):
         """List all snippets, in one answer.
 
         Operation: listSnippets
+        Page: https://docs.customer.io/integrations/api/app/tag/snippets/listSnippets/
         """
         return self._call(_LIST, SnippetsAnswer)
 
@@ -29,6 +30,7 @@ class Snippets(Noun):
         """Create a snippet; its name must be new.
 
         Operation: createSnippet
+        Page: https://docs.customer.io/integrations/api/app/tag/snippets/createSnippet/
         """
         return self._call(_CREATE, SnippetAnswer, body=body)
 
@@ -36,6 +38,7 @@ class Snippets(Noun):
         """Set a snippet's value, or create it if there is none of its name.
 
         Operation: updateSnippets
+        Page: https://docs.customer.io/integrations/api/app/tag/snippets/updateSnippets/
         """
         return self._call(_UPDATE, SnippetAnswer, body=body)
 
@@ -46,5 +49,6 @@ class Snippets(Noun):
             BadRequestError: A message uses it.
 
         Operation: deleteSnippet
+        Page: https://docs.customer.io/integrations/api/app/tag/snippets/deleteSnippet/
         """
         self._done(_DELETE, path={"snippet_name": snippet_name})

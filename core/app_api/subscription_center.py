@@ -21,6 +21,7 @@ class SubscriptionCenter(Noun):
         """List all topics, in one answer.
 
         Operation: getTopics
+        Page: https://docs.customer.io/integrations/api/app/tag/subscription-center/getTopics/
         """
         return self._call(_TOPICS, TopicsAnswer)
 
@@ -30,6 +31,7 @@ class SubscriptionCenter(Noun):
         Uncertain: the operation's name.
 
         Operation: listSubscriptionChannels
+        Page: https://docs.customer.io/integrations/api/app/tag/subscription-center/listSubscriptionChannels/
         """
         return self._call(_CHANNELS, ChannelsAnswer)
 
@@ -39,5 +41,6 @@ class SubscriptionCenter(Noun):
         Whoever has the address can change the person's choices: keep it out of logs.
 
         Operation: getSubscriptionCenterToken
+        Page: https://docs.customer.io/integrations/api/app/tag/subscription-center/getSubscriptionCenterToken/
         """
         return self._call(_TOKEN, TokenAnswer, path={"customer_id": customer_id})

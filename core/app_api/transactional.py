@@ -60,6 +60,7 @@ class Transactional(Noun):
         """List all templates, in one answer.
 
         Operation: listTransactional
+        Page: https://docs.customer.io/integrations/api/app/tag/transactional/listTransactional/
         """
         return self._call(_LIST, TransactionalMessagesAnswer)
 
@@ -67,6 +68,7 @@ class Transactional(Noun):
         """Get one template, without its content.
 
         Operation: getTransactional
+        Page: https://docs.customer.io/integrations/api/app/tag/transactional/getTransactional/
         """
         path = {"transactional_id": transactional_id}
         return self._call(_GET, TransactionalMessageAnswer, path=path)
@@ -75,6 +77,7 @@ class Transactional(Noun):
         """List what a template says, one entry a language.
 
         Operation: listTransactionalVariants
+        Page: https://docs.customer.io/integrations/api/app/tag/transactional/listTransactionalVariants/
         """
         return self._call(_CONTENTS, ContentsAnswer, path={"transactional_id": transactional_id})
 
@@ -84,6 +87,7 @@ class Transactional(Noun):
         Uncertain: no documentation gives the operation's name or the fields of its answer.
 
         Operation: getTransactionalContent
+        Page: https://docs.customer.io/integrations/api/app/tag/transactional/getTransactionalContent/
         """
         return self._call(
             _GET_CONTENT,
@@ -97,6 +101,7 @@ class Transactional(Noun):
         """Change what a template says in one language, by the content's id.
 
         Operation: updateTransactional
+        Page: https://docs.customer.io/integrations/api/app/tag/transactional/updateTransactional/
         """
         return self._call(
             _UPDATE_CONTENT,
@@ -109,6 +114,7 @@ class Transactional(Noun):
         """Get what a template says in one language, such as `de-AT`.
 
         Operation: getTransactionalVariant
+        Page: https://docs.customer.io/integrations/api/app/tag/transactional/getTransactionalVariant/
         """
         return self._call(
             _GET_LANGUAGE,
@@ -122,6 +128,7 @@ class Transactional(Noun):
         """Change what a template says in one language; the language must be there already.
 
         Operation: updateTransactionalVariant
+        Page: https://docs.customer.io/integrations/api/app/tag/transactional/updateTransactionalVariant/
         """
         return self._call(
             _UPDATE_LANGUAGE,
@@ -139,6 +146,7 @@ class Transactional(Noun):
         the most, absent too, but for 12 months.
 
         Operation: transactionalMetrics
+        Page: https://docs.customer.io/integrations/api/app/tag/transactional/transactionalMetrics/
         """
         return self._call(
             _METRICS,
@@ -160,6 +168,7 @@ class Transactional(Noun):
         `period` and `steps` are those of `metrics`.
 
         Operation: transactionalLinks
+        Page: https://docs.customer.io/integrations/api/app/tag/transactional/transactionalLinks/
         """
         return self._call(
             _LINK_METRICS,
@@ -176,6 +185,7 @@ class Transactional(Noun):
         Without `start_ts` and `end_ts` (seconds since 1970) the last 6 months; at most 12.
 
         Operation: transactionalMessages
+        Page: https://docs.customer.io/integrations/api/app/tag/transactional/transactionalMessages/
         """
         return self._pages(
             _MESSAGES,

@@ -19,5 +19,6 @@ class Workspaces(Noun):
         """List all workspaces of the account with what they use, in one answer.
 
         Operation: listWorkspaces
+        Page: https://docs.customer.io/integrations/api/app/tag/workspaces/listWorkspaces/
         """
         return self._call(_LIST, WorkspacesAnswer)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections import Counter
 from typing import Any
 
 import pytest
 from app_double import IMAGE, UNKNOWN, AppDouble
 from arguments import arguments, query_names
-from unwritten import UNWRITTEN
 
 from core.app_api import AppClient, index, inventory
 from core.app_api.declarations import RATES
@@ -22,6 +22,8 @@ BY_OPERATION = {method.operation: method for method in METHODS}
 EACH_METHOD = pytest.mark.parametrize(
     "method", METHODS, ids=[f"{one.noun}.{one.name}" for one in METHODS]
 )
+DESIGN_STUDIO = "design-studio-emails"
+PAGE = re.compile(r"https://docs\.customer\.io/integrations/api/[\w-]+/tag/[\w-]+/(\w+/)?")
 PAGED = [one for one in METHODS if "paging" in ENTRIES.get(one.operation, {})]
 
 
@@ -48,11 +50,8 @@ def test_every_operation_has_a_method_of_its_noun(entry: inventory.Entry) -> Non
     """No operation is forgotten, and a noun that is begun is complete."""
     method = BY_OPERATION.get(entry["id"])
 
-    if entry["noun"] in UNWRITTEN:
-        assert method is None, f"delete {entry['noun']} from unwritten.py"
-    else:
-        assert method is not None
-        assert entry["noun"] == method.noun
+    assert method is not None
+    assert entry["noun"] == method.noun
 
 
 def test_every_method_names_one_operation_of_its_own() -> None:
@@ -63,9 +62,13 @@ def test_every_method_names_one_operation_of_its_own() -> None:
     assert set() == {name for name, count in counts.items() if count > 1}
 
 
-def test_unwritten_nouns_are_in_the_inventory() -> None:
-    """A line that means nothing would hide a noun that is missing."""
-    assert set() == UNWRITTEN - {entry["noun"] for entry in ENTRIES.values()}
+@EACH_METHOD
+def test_every_docstring_names_the_vendors_page(method: index.Method) -> None:
+    """The page of the operation, or of its tag where only that one is known."""
+    (page,) = re.findall(r"^Page: (\S+)$", inspect.getdoc(method.function) or "", re.MULTILINE)
+
+    assert PAGE.fullmatch(page), page
+    assert page.split("/")[-2].lower() in {method.operation.lower(), "assets", DESIGN_STUDIO}
 
 
 def test_inventory_and_what_is_left_out_are_all_that_is_known() -> None:
@@ -168,7 +171,7 @@ def test_paging_is_declared_for_each_operation_that_pages() -> None:
     expected = sorted(
         (one["paging"]["style"], one["paging"]["items"], one["paging"].get("max_limit", 0))
         for one in ENTRIES.values()
-        if "paging" in one and one["noun"] not in UNWRITTEN
+        if "paging" in one
     )
     used = [(one.style, one.items, one.max_limit or 0) for one in declared(Paging).values()]
 
