@@ -43,6 +43,7 @@ _CALL_SECONDS = 60
 @click.option("--keys-fd", type=int, help="Read the signing keys from this file descriptor.")
 @click.option("--rotate-keys", is_flag=True, help="Replace signing keys that are stored.")
 @click.option("--replace-views", is_flag=True, help="Make views anew; others' grants on them go.")
+@click.option("--skip-permission-check", is_flag=True, help="Do not look for missing rights first.")
 @click.option("--no-proof", is_flag=True, help="Send no event through in the end.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, change nothing.")
 @click.option("--destroy", is_flag=True, help="Remove app, source and keys; tables stay.")
@@ -65,6 +66,7 @@ def deploy(
     keys_fd: int | None,
     rotate_keys: bool,
     replace_views: bool,
+    skip_permission_check: bool,
     no_proof: bool,
     dry_run: bool,
     destroy: bool,
@@ -77,7 +79,7 @@ def deploy(
     Makes the schema, volume, tables, views, secret scope, app and grants that are missing, uploads
     the source, deploys it, and sends one signed event through. May be run again at any time: what
     is there is left as it is. Logs in as databricks-sdk does: DATABRICKS_HOST and credentials, or a
-    profile.
+    profile. Names every right that you lack before anything is changed.
 
     Signing keys are read from CIO_WEBHOOK_SIGNING_KEYS or --keys-fd, or asked for; only if none are
     stored yet, or with --rotate-keys.
@@ -110,6 +112,7 @@ def deploy(
             folder=folder,
             rotates=rotate_keys,
             replaces_views=replace_views,
+            checks=not skip_permission_check,
             with_proof=not no_proof,
             is_dry=dry_run,
         )
@@ -160,13 +163,19 @@ def _deploy(
     folder: Path | None,
     rotates: bool,
     replaces_views: bool,
+    checks: bool,
     with_proof: bool,
     is_dry: bool,
 ) -> None:
-    from databricks_app.deployment import proof, releasing, running, source, steps
+    from databricks_app.deployment import permissions, proof, releasing, running, source, steps
 
     files = source.read(site.target, folder or source.ROOT)
-    running.run(steps.storage(site, replaces_views=replaces_views), _tell, is_dry=is_dry)
+    check = permissions.step(
+        site, replaces_views=replaces_views, rotates=rotates, proves=with_proof
+    )
+    first = [steps.login(site), *([check] if checks else [])]
+    first += steps.storage(site, replaces_views=replaces_views)
+    running.run(first, _tell, is_dry=is_dry)
     app, relay, upload, deployment = releasing.steps(site, files)
     rest = [steps.keys(site, ask, rotates=rotates), app, steps.rights(site), relay, upload]
     rest += [deployment, *([proof.step(site)] if with_proof else [])]

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from databricks_app.lake import statements
 
@@ -70,12 +70,12 @@ class Grant:
     """Privileges of the app's service principal on one thing.
 
     Attributes:
-        kind: `CATALOG`, `SCHEMA`, `VOLUME` or `TABLE` (a view is one as well).
+        kind: What it is; a view is a table as well.
         name: Its full name.
         privileges: As the API spells them, with underscores.
     """
 
-    kind: str
+    kind: Literal["CATALOG", "SCHEMA", "VOLUME", "TABLE"]
     name: str
     privileges: tuple[str, ...]
 

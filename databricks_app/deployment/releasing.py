@@ -86,6 +86,12 @@ def resources(target: plan.Target) -> list[AppResource]:
     ]
 
 
+def lacking(target: plan.Target, app: App | None) -> list[AppResource]:
+    """Those that the app was not given yet, or otherwise; all without an app."""
+    held = {one.name: one.as_dict() for one in (app.resources if app else None) or ()}
+    return [one for one in resources(target) if one.as_dict() != held.get(one.name)]
+
+
 def _app(site: Site) -> list[Change]:
     app, target = site.app(), site.target
     wanted = resources(target)
@@ -100,12 +106,11 @@ def _app(site: Site) -> list[Change]:
     if _compute(app) is ComputeState.DELETING:
         raise DeploymentError(f"the app {target.app} is being deleted: run it again later")
     changes = []
-    held = {one.name: one.as_dict() for one in app.resources or ()}
-    if lacking := [one.name for one in wanted if one.as_dict() != held.get(one.name)]:
+    if missing := [str(one.name) for one in lacking(target, app)]:
         others = [one for one in app.resources or () if one.name not in {w.name for w in wanted}]
         new = App(target.app, description=app.description, resources=[*wanted, *others])
         update = partial(site.client.apps.update, target.app, new)
-        changes.append(Change(f"give the app {', '.join(lacking)}", update))
+        changes.append(Change(f"give the app {', '.join(missing)}", update))
     if _compute(app) in {ComputeState.STOPPED, ComputeState.STOPPING, ComputeState.ERROR}:
         changes.append(Change("start its compute", partial(site.client.apps.start, target.app)))
     if _compute(app) is not ComputeState.ACTIVE:

@@ -39,6 +39,13 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Something to know about a step that changes nothing by itself."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One part of a deployment.
 
@@ -50,7 +57,7 @@ class Step:
 
     title: str
     needs: str
-    look: Callable[[], Sequence[Change]]
+    look: Callable[[], Sequence[Change | Note]]
 
 
 def run(steps: Sequence[Step], tell: Tell, *, is_dry: bool = False) -> bool:
@@ -66,14 +73,15 @@ def run(steps: Sequence[Step], tell: Tell, *, is_dry: bool = False) -> bool:
     """
     is_changed = False
     for step in steps:
-        changes = _asked(step, step.look)
+        seen = _asked(step, step.look)
+        changes = [one for one in seen if isinstance(one, Change)]
         if not is_dry:
             for change in changes:
                 _asked(step, lambda change=change: _do(change))  # type: ignore[misc]  # binds each
         state: State = "already there"
         if changes:
             state = "would change" if is_dry else "changed"
-        tell(step.title, state, [change.words for change in changes])
+        tell(step.title, state, [one.words for one in seen])
         is_changed |= bool(changes)
     return is_changed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
@@ -11,6 +11,8 @@ from typing import TypeVar
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import NotFound, PermissionDenied
 from databricks.sdk.service.apps import App
+from databricks.sdk.service.catalog import TableInfo
+from databricks.sdk.service.iam import User
 from databricks.sdk.service.sql import StatementParameterListItem, StatementResponse, StatementState
 
 from databricks_app.deployment.errors import DeploymentError
@@ -41,15 +43,19 @@ class Site:
     poll_seconds: float = 2.0
     wait: str = "50s"
     say: Callable[[str], None] = lambda _: None
-    _folder: str = field(default="", init=False)
+    _user: User | None = field(default=None, init=False)
+
+    @property
+    def user(self) -> User:
+        """Who deploys; the user name of a service principal is its application id."""
+        if self._user is None:
+            self._user = self.client.current_user.me()
+        return self._user
 
     @property
     def folder(self) -> str:
         """Workspace folder of this app: the source, and notes of what was done."""
-        if not self._folder:
-            user = self.client.current_user.me().user_name
-            self._folder = f"/Workspace/Users/{user}/ciolake/{self.target.app}"
-        return self._folder
+        return f"/Workspace/Users/{self.user.user_name}/ciolake/{self.target.app}"
 
     def app(self) -> App | None:
         """The app, if there is one."""
@@ -59,10 +65,7 @@ class Site:
         """Columns, lower case, of every table and view of the schema."""
         if found(lambda: self.client.schemas.get(self.target.schema_name)) is None:
             return {}
-        return {
-            str(one.name): frozenset(str(column.name).lower() for column in one.columns or ())
-            for one in self.client.tables.list(self.target.catalog, self.target.schema)
-        }
+        return columns(self.client.tables.list(self.target.catalog, self.target.schema))
 
     def sql(self, statement: str, **parameters: str) -> list[list[str]]:
         """Run a statement in the schema and return its rows.
@@ -122,6 +125,14 @@ def _refusal(statement: str, answer: StatementResponse) -> Exception:
     words = f"the warehouse refuses `{' '.join(statement.split())[:60]}`: {said}"
     is_denied = any(word in said for word in _DENIALS)
     return PermissionDenied(words) if is_denied else DeploymentError(words)
+
+
+def columns(tables: Iterable[TableInfo]) -> dict[str, frozenset[str]]:
+    """Columns, lower case, of each of these tables and views."""
+    return {
+        str(one.name): frozenset(str(column.name).lower() for column in one.columns or ())
+        for one in tables
+    }
 
 
 def found(look: Callable[[], T]) -> T | None:

@@ -5,27 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from databricks.sdk.errors import PermissionDenied
 from databricks.sdk.service.catalog import PermissionsChange, Privilege, VolumeType
 
 from databricks_app import sql_dialect
-from databricks_app.deployment import plan
+from databricks_app.deployment import plan, privileges
 from databricks_app.deployment.errors import DeploymentError
-from databricks_app.deployment.running import Change, Step
+from databricks_app.deployment.running import Change, Note, Step
 from databricks_app.deployment.site import Site, found
 
 
+def login(site: Site) -> Step:
+    """That there is a workspace that knows the deployer, with what must be there."""
+    target = site.target
+    needs = (
+        f"a user of the workspace, USE CATALOG on {target.catalog}, CAN USE on the warehouse "
+        f"{target.warehouse_id}"
+    )
+    return Step("login", needs, partial(_login, site))
+
+
 def storage(site: Site, *, replaces_views: bool = False) -> list[Step]:
-    """Login, schema, volume, tables and views."""
+    """Schema, volume, tables and views."""
     target = site.target
     make = f"USE CATALOG on {target.catalog}, and USE SCHEMA and CREATE TABLE on"
     own = f"{make} {target.schema_name}, CAN USE on the warehouse {target.warehouse_id}"
     return [
-        Step(
-            "login",
-            f"a user of the workspace, USE CATALOG on {target.catalog}, CAN USE on the warehouse "
-            f"{target.warehouse_id}",
-            partial(_login, site),
-        ),
         Step("schema", f"CREATE SCHEMA on the catalog {target.catalog}", partial(_schema, site)),
         Step(
             "volume",
@@ -59,15 +64,23 @@ def rights(site: Site) -> Step:
 
 
 def _login(site: Site) -> list[Change]:
-    _ = site.folder
+    _ = site.user
     target = site.target
-    if found(lambda: site.client.warehouses.get(target.warehouse_id)) is None:
+    if not _exists(lambda: site.client.warehouses.get(target.warehouse_id)):
         raise DeploymentError(f"there is no SQL warehouse {target.warehouse_id}: see --warehouse")
-    if found(lambda: site.client.catalogs.get(target.catalog)) is None:
+    if not _exists(lambda: site.client.catalogs.get(target.catalog)):
         raise DeploymentError(
             f"there is no catalog {target.catalog}, or you lack USE CATALOG on it: see --catalog"
         )
     return []
+
+
+def _exists(look: Callable[[], object]) -> bool:
+    """Whether a thing is there; the next step names the right to look at one that is."""
+    try:
+        return found(look) is not None
+    except PermissionDenied:
+        return True
 
 
 def _schema(site: Site) -> list[Change]:
@@ -134,38 +147,28 @@ def put_times(site: Site) -> dict[str, int]:
     return {str(one.key): one.last_updated_timestamp or 0 for one in listed}
 
 
-def _grants(site: Site) -> list[Change]:
+def _grants(site: Site) -> list[Change | Note]:
     app = site.app()
-    principal = app.service_principal_client_id if app else None
+    principal = (app.service_principal_client_id if app else None) or ""
+    runs = bool(app and app.active_deployment)
     wanted = plan.grants(
         site.target,
         [table.name for table in sql_dialect.tables()],
         [view.name for view in sql_dialect.views()],
     )
-    changes = []
+    seen: list[Change | Note] = []
     for grant in wanted:
-        held = _held(site, grant, principal)
-        missing = [one for one in grant.privileges if one not in held]
-        if missing:
-            words = f"grant {', '.join(missing)} on {grant.name}"
-            changes.append(Change(words, partial(_grant, site, grant, missing, principal)))
-    return changes
+        missing = privileges.lacking(site, grant, principal)
+        if missing is None and runs:
+            # Only who manages a thing sees this; the proof shows whether anything is missing.
+            seen.append(Note(f"could not be seen: what the app holds on {grant.name}"))
+        elif missing is None or missing:
+            named = grant.privileges if missing is None else missing
+            words = f"grant {', '.join(named)} on {grant.name}"
+            seen.append(Change(words, partial(_grant, site, grant, named, principal)))
+    return seen
 
 
-def _held(site: Site, grant: plan.Grant, principal: str | None) -> set[str]:
-    """What the app holds on the thing itself; nothing while one of the two is missing."""
-    if principal is None:
-        return set()
-    answer = found(lambda: site.client.grants.get(grant.kind, grant.name, principal=principal))
-    listed = (answer.privilege_assignments if answer else None) or []
-    return {
-        one.value
-        for assignment in listed
-        if assignment.principal == principal
-        for one in assignment.privileges or ()
-    }
-
-
-def _grant(site: Site, grant: plan.Grant, missing: list[str], principal: str | None) -> None:
+def _grant(site: Site, grant: plan.Grant, missing: tuple[str, ...], principal: str) -> None:
     change = PermissionsChange(add=[Privilege(one) for one in missing], principal=principal)
     site.client.grants.update(grant.kind, grant.name, changes=[change])

@@ -168,7 +168,11 @@ def test_an_app_is_made_deployed_and_removed(client: WorkspaceClient, double: Da
     assert found.active_deployment is not None
     assert found.active_deployment.deployment_id == deployed.deployment_id
     assert str(found.app_status.state if found.app_status else "") == "ApplicationState.RUNNING"
-    assert len(listed.access_control_list or []) == 1
+    entries = listed.access_control_list or []
+    assert [one.group_name or one.service_principal_name for one in entries] == [
+        CLIENT_ID,
+        "admins",
+    ]
     assert len(list(client.apps.list_deployments("cio"))) == 1
     client.apps.stop("cio").result()
     client.apps.start("cio").result()

@@ -1,7 +1,11 @@
 """Unity Catalog over REST: catalogs, schemas, volumes, tables, grants.
 
-Does not imitate: metastores, paging, owners, effective (inherited) permissions, making tables
-(SQL does), storage locations, bindings to workspaces.
+Effective permissions are shown whole to who manages a thing, and to others for themselves or a
+group of theirs.
+
+Does not imitate: metastores beyond an owner, paging beyond that of effective permissions (two
+principals a page), changes of owners, making tables (SQL does), storage locations, bindings to
+workspaces, and which of the inherited privileges apply to a kind of thing (all are shown).
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 
 routes = Routes()
 _API = "/api/2.1/unity-catalog"
+_PAGE = 2
 Kind = Literal["catalog", "schema", "volume", "table", "view"]
 
 
@@ -27,6 +32,16 @@ def metastore(workspace: Workspace, _request: Request) -> Json:
         "metastore_id": "00000000-0000-4000-8000-0000000000aa",
         "workspace_id": int(workspace.workspace_id),
         "default_catalog_name": "main",
+    }
+
+
+@routes.on("GET", f"{_API}/metastore_summary", "catalog.metastore_summary")
+def metastore_summary(workspace: Workspace, _request: Request) -> Json:
+    """Its owner."""
+    return {
+        "metastore_id": "00000000-0000-4000-8000-0000000000aa",
+        "name": "double",
+        "owner": workspace.catalog.owner,
     }
 
 
@@ -45,8 +60,8 @@ def create(workspace: Workspace, request: Request) -> Json:
         raise Refused(400, "INVALID_PARAMETER_VALUE", "The double has managed volumes only.")
     name = tuple(str(request.field(part)).lower() for part in (*parents[kind], "name"))
     comment, properties = said.get("comment", ""), said.get("properties", {})
-    made = workspace.catalog.add(Securable(kind, name, comment, properties))
-    return _shown(made)
+    made = Securable(kind, name, comment, properties, owner=request.principal)
+    return _shown(workspace, workspace.catalog.add(made))
 
 
 @routes.on("GET", f"{_API}/{{plural}}", "catalog.list")
@@ -57,7 +72,7 @@ def list_inside(workspace: Workspace, request: Request) -> Json:
         request.query[part] for part in ("catalog_name", "schema_name") if part in request.query
     ]
     found = workspace.catalog.inside(_kind(plural), tuple(parent))
-    return {plural: [_shown(one) for one in found]}
+    return {plural: [_shown(workspace, one) for one in found]}
 
 
 @routes.on("GET", f"{_API}/permissions/{{kind}}/{{name}}", "grants.get")
@@ -72,6 +87,29 @@ def get_grants(workspace: Workspace, request: Request) -> Json:
             if wanted in {None, one}
         ]
     }
+
+
+@routes.on("GET", f"{_API}/effective-permissions/{{kind}}/{{name}}", "grants.get_effective")
+def get_effective(workspace: Workspace, request: Request) -> Json:
+    """What each principal holds on one thing, with what it inherits; names no members of groups."""
+    held, wanted = _securable(workspace, request), request.query.get("principal")
+    names = workspace.identities.names(request.principal)
+    if wanted not in names and not workspace.catalog.is_managed_by(held, names):
+        text = f"User does not have MANAGE on {held.kind.title()} '{held.full_name}'."
+        raise Refused(403, "PERMISSION_DENIED", text)
+    conveyed: dict[str, list[dict[str, str]]] = {}
+    for one in (held, *workspace.catalog.above(held)):
+        above = {"inherited_from_name": one.full_name, "inherited_from_type": one.kind.upper()}
+        for who, privileges in sorted(one.grants.items()):
+            if wanted in {None, who}:
+                conveyed.setdefault(who, []).extend(
+                    {"privilege": each} | (above if one is not held else {})
+                    for each in sorted(privileges)
+                )
+    listed = [{"principal": one, "privileges": conveyed[one]} for one in conveyed]
+    start = int(request.query.get("page_token", "0"))
+    page: dict[str, Any] = {"privilege_assignments": listed[start : start + _PAGE]}
+    return page | ({"next_page_token": str(start + _PAGE)} if listed[start + _PAGE :] else {})
 
 
 @routes.on("PATCH", f"{_API}/permissions/{{kind}}/{{name}}", "grants.update")
@@ -94,7 +132,7 @@ def exists(workspace: Workspace, request: Request) -> Json:
 @routes.on("GET", f"{_API}/{{plural}}/{{name}}", "catalog.get")
 def get(workspace: Workspace, request: Request) -> Json:
     """One of them."""
-    return _shown(_named(workspace, request))
+    return _shown(workspace, _named(workspace, request))
 
 
 @routes.on("PATCH", f"{_API}/{{plural}}/{{name}}", "catalog.update")
@@ -103,7 +141,7 @@ def update(workspace: Workspace, request: Request) -> Json:
     held, said = _named(workspace, request), request.json()
     held.comment = said.get("comment", held.comment)
     held.properties |= said.get("properties", {})
-    return _shown(held)
+    return _shown(workspace, held)
 
 
 @routes.on("DELETE", f"{_API}/{{plural}}/{{name}}", "catalog.delete")
@@ -138,12 +176,13 @@ def _securable(workspace: Workspace, request: Request) -> Securable:
     return workspace.catalog.get(kind, tuple(name.split(".")))
 
 
-def _shown(held: Securable) -> dict[str, Any]:
+def _shown(workspace: Workspace, held: Securable) -> dict[str, Any]:
     *parents, name = held.name
     shown: dict[str, Any] = {
         "name": name,
         "full_name": held.full_name,
         "comment": held.comment,
+        "owner": held.owner or workspace.catalog.owner,
         "properties": held.properties,
         "created_at": held.made_at,
     } | dict(zip(("catalog_name", "schema_name"), parents, strict=False))

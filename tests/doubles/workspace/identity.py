@@ -1,7 +1,11 @@
 """Who is asking, service principals, and the access control lists of warehouses and others.
 
-Does not imitate: groups, SCIM filters beyond `attribute eq "value"`, paging of SCIM lists,
-enforcement of the lists.
+A list is shown to who may use the thing and is changed by who may manage it. Who made an app
+manages it, and the group `admins` manages all.
+
+Does not imitate: SCIM of users and groups (a test fills `Identities.groups`), groups in groups,
+SCIM filters beyond `attribute eq "value"`, paging of SCIM lists, enforcement of the lists beyond
+that.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 routes = Routes()
 _SCIM = "/api/2.0/preview/scim/v2"
 _SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:ServicePrincipal"
+# The double's own user and service principal.
+_ADMINS = ("admin@example.com", "00000000-0000-4000-8000-000000000001")
 _LEVELS = {
     "apps": ("CAN_USE", "CAN_MANAGE"),
     "warehouses": ("CAN_VIEW", "CAN_USE", "CAN_MONITOR", "CAN_MANAGE", "IS_OWNER"),
@@ -28,9 +34,27 @@ _LEVELS = {
 
 @dataclass(slots=True)
 class Identities:
-    """Service principals by their numeric id, as SCIM shows them."""
+    """Who there is.
+
+    Attributes:
+        principals: Service principals by their numeric id, as SCIM shows them.
+        groups: Members by name of the group; everybody is in `users` and `account users`.
+    """
 
     principals: dict[str, dict[str, Any]] = field(default_factory=dict)
+    groups: dict[str, set[str]] = field(default_factory=lambda: {"admins": set(_ADMINS)})
+
+    def groups_of(self, principal: str) -> list[str]:
+        """Groups of a principal, as SCIM names them."""
+        return [name for name, members in sorted(self.groups.items()) if principal in members]
+
+    def is_admin(self, principal: str) -> bool:
+        """Whether one may do all in the workspace."""
+        return principal in self.groups["admins"]
+
+    def names(self, principal: str) -> set[str]:
+        """The principal and all groups that give it rights."""
+        return {principal, *self.groups_of(principal), "users", "account users"}
 
     def make(self, display_name: str, application_id: str | None = None) -> dict[str, Any]:
         """A new service principal."""
@@ -57,6 +81,10 @@ def me(workspace: Workspace, request: Request) -> Json:
             "displayName": name,
             "active": True,
             "emails": [{"value": name, "primary": True, "type": "work"}],
+            "groups": [
+                {"display": one, "value": str(number), "type": "direct"}
+                for number, one in enumerate(workspace.identities.groups_of(name))
+            ],
         }
     )
     answer.headers["X-Databricks-Org-Id"] = workspace.workspace_id
@@ -110,7 +138,9 @@ def levels(_workspace: Workspace, request: Request) -> Json:
 def get_permissions(workspace: Workspace, request: Request) -> Json:
     """The list of one object."""
     key = _key(workspace, request)
-    shown = [_shown(entry) for entry in workspace.permissions.get(key, [])]
+    _need(workspace, request, key, "CAN_USE")
+    shown = [_shown(entry) for entry in _entries(workspace, key)]
+    shown.append(_shown({"group_name": "admins", "permission_level": "CAN_MANAGE"}, is_above=True))
     return {
         "object_id": f"/{key}",
         "object_type": request.arguments["kind"],
@@ -122,6 +152,7 @@ def get_permissions(workspace: Workspace, request: Request) -> Json:
 def set_permissions(workspace: Workspace, request: Request) -> Json:
     """Replace the list."""
     key = _key(workspace, request)
+    _need(workspace, request, key, "CAN_MANAGE")
     workspace.permissions[key] = list(request.json().get("access_control_list", []))
     return get_permissions(workspace, request)
 
@@ -130,6 +161,7 @@ def set_permissions(workspace: Workspace, request: Request) -> Json:
 def update_permissions(workspace: Workspace, request: Request) -> Json:
     """Add to the list; a principal's old level goes."""
     key = _key(workspace, request)
+    _need(workspace, request, key, "CAN_MANAGE")
     for entry in request.json().get("access_control_list", []):
         kept = [one for one in workspace.permissions.get(key, []) if _who(one) != _who(entry)]
         workspace.permissions[key] = [*kept, entry]
@@ -146,6 +178,29 @@ def _key(workspace: Workspace, request: Request) -> str:
     return f"{kind}/{name}"
 
 
+def _entries(workspace: Workspace, key: str) -> list[dict[str, Any]]:
+    entries = workspace.permissions.get(key, [])
+    kind, _, name = key.partition("/")
+    if kind != "apps":
+        return entries
+    maker = workspace.apps.held[name].given["creator"]
+    if any(_who(one) == maker for one in entries):
+        return entries
+    whose = "user_name" if "@" in maker else "service_principal_name"
+    return [*entries, {whose: maker, "permission_level": "CAN_MANAGE"}]
+
+
+def _need(workspace: Workspace, request: Request, key: str, level: str) -> None:
+    if workspace.identities.is_admin(request.principal):
+        return
+    levels = _LEVELS[key.partition("/")[0]]
+    names = workspace.identities.names(request.principal)
+    held = [one["permission_level"] for one in _entries(workspace, key) if _who(one) in names]
+    if not any(levels.index(one) >= levels.index(level) for one in held):
+        text = f"{request.principal} does not have {level} permissions on {key}."
+        raise Refused(403, "PERMISSION_DENIED", text)
+
+
 def _principal(workspace: Workspace, request: Request) -> dict[str, Any]:
     found = workspace.identities.principals.get(request.arguments["id"])
     if found is None:
@@ -159,7 +214,7 @@ def _who(entry: dict[str, Any]) -> str:
     )
 
 
-def _shown(entry: dict[str, Any]) -> dict[str, Any]:
-    level = {"permission_level": entry["permission_level"], "inherited": False}
+def _shown(entry: dict[str, Any], *, is_above: bool = False) -> dict[str, Any]:
+    level = {"permission_level": entry["permission_level"], "inherited": is_above}
     rest = {name: value for name, value in entry.items() if name != "permission_level"}
     return rest | {"all_permissions": [level]}

@@ -3,8 +3,9 @@
 Names are compared in lower case. Volumes are folders `volumes/<catalog>/<schema>/<volume>`, tables
 Delta tables in `tables/<catalog>/<schema>/<table>`; all else is memory of the process.
 
-Does not imitate: enforcement of grants (they are kept and told; a fault denies), ownership rules,
-external locations, storage credentials, tags, lineage, account groups.
+Does not imitate: enforcement of grants (they are kept and told; a fault denies) and of ownership,
+owners of what SQL makes (the metastore's owner; a test says otherwise), external locations, storage
+credentials, tags, lineage.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Securable:
         clustering: Columns that a table is clustered by.
         query: What a view selects.
         grants: Privileges by principal.
+        owner: Who made it, or was given it; empty for the metastore's owner.
         made_at: Unix milliseconds.
     """
 
@@ -55,6 +57,7 @@ class Securable:
     clustering: list[str] = field(default_factory=list)
     query: str = ""
     grants: dict[str, set[str]] = field(default_factory=dict)
+    owner: str = ""
     made_at: int = field(default_factory=lambda: int(time.time() * 1000))
 
     @property
@@ -72,10 +75,12 @@ class Metastore:
 
     Attributes:
         folder: Where volumes and tables lie.
+        owner: Of the metastore.
         lock: Held while something is made, changed or removed.
     """
 
     folder: Path
+    owner: str = "admin@example.com"
     lock: threading.RLock = field(default_factory=threading.RLock)
     _held: dict[tuple[str, Name], Securable] = field(default_factory=dict)
 
@@ -190,6 +195,19 @@ class Metastore:
                 reason="FILES_API_VOLUME_IS_NOT_FOUND",
             )
         return self.volume_dir(volume.name).joinpath(*parts[5:])
+
+    def above(self, held: Securable) -> list[Securable]:
+        """The schema and the catalog that a securable is in, the nearest first."""
+        kinds = {2: "schema", 1: "catalog"}
+        depths = [depth for depth in (2, 1) if depth < len(held.name)]
+        return [self.get(kinds[depth], held.name[:depth]) for depth in depths]
+
+    def is_managed_by(self, held: Securable, names: set[str]) -> bool:
+        """Whether one of these owns or manages a securable, one above it, or the metastore."""
+        chain = [held, *self.above(held)]
+        owners = {self.owner, *(one.owner or self.owner for one in chain)}
+        managers = {who for one in chain for who, held in one.grants.items() if "MANAGE" in held}
+        return bool(names & (owners | managers))
 
     def grant(self, held: Securable, principal: str, add: set[str], remove: set[str]) -> None:
         """Change the privileges of a principal; they are written with underscores."""

@@ -1,6 +1,7 @@
-"""Secret scopes: secrets can be put and listed, and read by who may.
+"""Secret scopes: secrets are put, listed and read by who may, and their rights managed by who may.
 
-Does not imitate: Azure Key Vault scopes, size limits, audit, redaction in notebooks.
+The group `admins` may all. Does not imitate: Azure Key Vault scopes, size limits, audit, redaction
+in notebooks, the right to make scopes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 routes = Routes()
 _API = "/api/2.0/secrets"
+_RIGHTS = ("READ", "WRITE", "MANAGE")
 
 
 @dataclass(slots=True)
@@ -41,7 +43,7 @@ def create_scope(workspace: Workspace, request: Request) -> Json:
 @routes.on("POST", f"{_API}/scopes/delete", "secrets.delete_scope")
 def delete_scope(workspace: Workspace, request: Request) -> Json:
     """Remove a scope with its secrets."""
-    _scope(workspace, request)
+    _scope(workspace, request, "MANAGE")
     workspace.scopes.pop(request.field("scope"), None)
 
 
@@ -60,13 +62,13 @@ def put(workspace: Workspace, request: Request) -> Json:
     else:
         value = str(request.field("string_value")).encode()
     stored = (value, int(time.time() * 1000))
-    _scope(workspace, request).secrets[request.field("key")] = stored
+    _scope(workspace, request, "WRITE").secrets[request.field("key")] = stored
 
 
 @routes.on("POST", f"{_API}/delete", "secrets.delete")
 def delete(workspace: Workspace, request: Request) -> Json:
     """Remove a secret."""
-    scope, key = _scope(workspace, request), request.field("key")
+    scope, key = _scope(workspace, request, "WRITE"), request.field("key")
     if scope.secrets.pop(key, None) is None:
         raise _no_secret(key)
 
@@ -75,7 +77,7 @@ def delete(workspace: Workspace, request: Request) -> Json:
 def get(workspace: Workspace, request: Request) -> Json:
     """A secret, encoded."""
     key = request.query.get("key", "")
-    stored = _scope(workspace, request).secrets.get(key)
+    stored = _scope(workspace, request, "READ").secrets.get(key)
     if stored is None:
         raise _no_secret(key)
     return {"key": key, "value": base64.b64encode(stored[0]).decode()}
@@ -84,28 +86,29 @@ def get(workspace: Workspace, request: Request) -> Json:
 @routes.on("GET", f"{_API}/list", "secrets.list")
 def list_secrets(workspace: Workspace, request: Request) -> Json:
     """Keys of a scope, never the secrets."""
-    held = _scope(workspace, request).secrets
+    held = _scope(workspace, request, "READ").secrets
     return {"secrets": [{"key": key, "last_updated_timestamp": held[key][1]} for key in held]}
 
 
 @routes.on("POST", f"{_API}/acls/put", "secrets.put_acl")
 def put_acl(workspace: Workspace, request: Request) -> Json:
     """Let a principal do something with a scope."""
-    _scope(workspace, request).acls[request.field("principal")] = request.field("permission")
+    acls = _scope(workspace, request, "MANAGE").acls
+    acls[request.field("principal")] = request.field("permission")
 
 
 @routes.on("POST", f"{_API}/acls/delete", "secrets.delete_acl")
 def delete_acl(workspace: Workspace, request: Request) -> Json:
     """Take that back."""
     principal = request.field("principal")
-    if _scope(workspace, request).acls.pop(principal, None) is None:
+    if _scope(workspace, request, "MANAGE").acls.pop(principal, None) is None:
         raise Refused(404, "RESOURCE_DOES_NOT_EXIST", f"No ACL for {principal}.")
 
 
 @routes.on("GET", f"{_API}/acls/list", "secrets.list_acls")
 def list_acls(workspace: Workspace, request: Request) -> Json:
     """Who may do what."""
-    acls = _scope(workspace, request).acls
+    acls = _scope(workspace, request, "MANAGE").acls
     return {"items": [{"principal": one, "permission": acls[one]} for one in acls]}
 
 
@@ -113,17 +116,24 @@ def list_acls(workspace: Workspace, request: Request) -> Json:
 def get_acl(workspace: Workspace, request: Request) -> Json:
     """What one principal may do."""
     principal = request.query.get("principal", "")
-    permission = _scope(workspace, request).acls.get(principal)
+    permission = _scope(workspace, request, "MANAGE").acls.get(principal)
     if permission is None:
         raise Refused(404, "RESOURCE_DOES_NOT_EXIST", f"No ACL for {principal}.")
     return {"principal": principal, "permission": permission}
 
 
-def _scope(workspace: Workspace, request: Request) -> Scope:
+def _scope(workspace: Workspace, request: Request, right: str) -> Scope:
     name = request.query.get("scope") or request.field("scope")
     scope = workspace.scopes.get(name)
     if scope is None:
         raise Refused(404, "RESOURCE_DOES_NOT_EXIST", f"Scope {name} does not exist!")
+    enough = _RIGHTS[_RIGHTS.index(right) :]
+    names = workspace.identities.names(request.principal)
+    if not workspace.identities.is_admin(request.principal) and not any(
+        one in names and permission in enough for one, permission in scope.acls.items()
+    ):
+        text = f"{request.principal} does not have {right} permission on scope {name}."
+        raise Refused(403, "PERMISSION_DENIED", text)
     return scope
 
 
