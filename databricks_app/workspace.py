@@ -300,10 +300,16 @@ def _from_sdk(host: str) -> Callable[[], Token]:
 
 
 def _unreachable(host: str, error: Exception) -> WorkspaceError:
+    if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)):
+        how = "it takes no connection"
+    elif isinstance(error, httpx2.TimeoutException):
+        how = "it stays silent"
+    else:
+        how = "connections break off"
     return WorkspaceError(
         "unreachable",
-        f"the workspace {host} does not answer ({type(error).__name__}): check DATABRICKS_HOST "
-        "and the way there",
+        f"the workspace {host} does not answer, {how} ({type(error).__name__}): check "
+        "DATABRICKS_HOST, the way there and the status page of Databricks",
     )
 
 
@@ -311,24 +317,38 @@ def _refusal(answer: httpx2.Response, path: str) -> WorkspaceError:
     status = answer.status_code
     volume = ".".join(path.split("/")[2:5])
     if status == HTTPStatus.UNAUTHORIZED:
-        words = "the workspace refuses our token: check the credentials of the service principal"
-        return WorkspaceError("token", words)
+        return WorkspaceError(
+            "token",
+            "the workspace refuses our token: check the credentials of the service principal "
+            "(DATABRICKS_CLIENT_ID, DATABRICKS_CLIENT_SECRET) and that it may use the workspace",
+        )
     if status == HTTPStatus.FORBIDDEN:
+        aim = "to read" if answer.request.method == "GET" else "to write into"
         return WorkspaceError(
             "denied",
-            f"no permission on the volume {volume}: grant READ VOLUME and WRITE VOLUME on it, USE "
-            "SCHEMA and USE CATALOG on what it is in, to the app's service principal",
+            f"no permission {aim} the volume {volume}: grant READ VOLUME and WRITE VOLUME on it, "
+            "USE SCHEMA and USE CATALOG on what it is in, to the app's service principal",
         )
     if status == HTTPStatus.NOT_FOUND:
         words = f"the volume {volume} does not exist: CREATE VOLUME {volume}, or see CIO_CATALOG, "
         return WorkspaceError("missing", words + "CIO_SCHEMA and CIO_VOLUME")
     if status == HTTPStatus.INSUFFICIENT_STORAGE or b"QUOTA_EXCEEDED" in answer.content:
-        words = f"the volume {volume} takes no more: raise its quota, or see why nothing is loaded"
-        return WorkspaceError("full", words)
-    if status in {HTTPStatus.TOO_MANY_REQUESTS} or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        words = f"the workspace is busy or in trouble (HTTP {status})"
-        return WorkspaceError("busy", words, retry_after_seconds=_retry_after(answer))
+        return WorkspaceError(
+            "full",
+            f"the volume {volume} takes no more (HTTP {status}): raise its quota or make room in "
+            "its storage; what waits there goes when it is loaded",
+        )
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        words = f"the workspace takes fewer calls than come (HTTP {status}): if this lasts, see "
+        return _busy(answer, words + "who else uses it, or ask for a higher limit")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        words = f"the workspace is busy or in trouble (HTTP {status}): if this lasts, see "
+        return _busy(answer, words + "the status page of Databricks")
     return WorkspaceError("refused", f"the workspace refuses a call for {volume} (HTTP {status})")
+
+
+def _busy(answer: httpx2.Response, words: str) -> WorkspaceError:
+    return WorkspaceError("busy", words, retry_after_seconds=_retry_after(answer))
 
 
 def _retry_after(answer: httpx2.Response) -> float | None:

@@ -88,6 +88,8 @@ class Writer:
     _last_load_at: str | None = None
     _start_problems: tuple[str, ...] = ()
     _failures: int = 0
+    _failing_since: float = 0.0
+    _failing: tuple[str, ...] = ()
     _damaged: int = 0
     _isolated: int = 0
     _said: status.WriterStatus | None = None
@@ -106,8 +108,7 @@ class Writer:
                     self._attempts.begin()  # under the lake's lock: one process keeps the note
                     is_started = True
                 self.drain()
-                self._failures = 0
-                self._say(())
+                self._succeed()
             except Standby:
                 is_started = False
                 self._stand_by()
@@ -119,7 +120,7 @@ class Writer:
 
     def note(self, words: str) -> None:
         """Tell of something that takes long."""
-        self._say((words,))
+        self._say((words, *self._failing))
 
     def drain(self) -> None:
         """Load everything that is ready.
@@ -133,7 +134,7 @@ class Writer:
         rows, size = self.batch_rows * factor, self.batch_bytes * factor
         for batch in chain(self._unfinished(), self.reader.batches(rows, size)):
             self._load(batch)
-            self._say(())
+            self._succeed()
             if self.stopping.is_set():
                 return
 
@@ -210,9 +211,13 @@ class Writer:
         self._damaged += batch.damaged
 
     def _stand_by(self) -> None:
-        self._failures = 0
         self._attempts.pause()
         self.lake.close()
+        self._succeed()
+
+    def _succeed(self) -> None:
+        """Tell that nothing fails."""
+        self._failures, self._failing = 0, ()
         self._say(())
 
     def _rest(self, seconds: float) -> None:
@@ -225,12 +230,19 @@ class Writer:
 
     def _after_failure(self, error: Exception) -> float:
         pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
+        if not self._failures:
+            self._failing_since = self.now()
         self._failures += 1
         self._attempts.pause()
         self.metrics.load_failures.inc()
         log.error("load_failed", error=type(error).__name__, failures=self._failures)
         words = str(error) if isinstance(error, ReceiverError) else f"the disk: {_words(error)}"
-        self._say((f"loading fails and is repeated, nothing is lost: {words}",))
+        often = ""
+        if self._failures > 1:
+            seconds = self.now() - self._failing_since
+            often = f" ({self._failures} times in {seconds:.0f} s)"
+        self._failing = (f"loading fails{often} and is repeated, nothing is lost: {words}",)
+        self._say(self._failing)
         return pause
 
     def _say(self, problems: tuple[str, ...]) -> None:

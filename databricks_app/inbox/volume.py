@@ -102,6 +102,7 @@ class VolumeInbox:
         self._held = 0
         self._paused_until = 0.0
         self._trouble: str | None = "the volume has not answered yet"
+        self._troubled_since = monotonic()
         self.pending = PendingWatch(partial(pending, files, volume), monotonic=monotonic)
         self._wake = threading.Condition()
         self._stopping = threading.Event()
@@ -148,7 +149,11 @@ class VolumeInbox:
 
     def trouble(self) -> str | None:
         """Say why an append would fail now, as far as the last put tells; does no I/O."""
-        return "the receiver is stopping" if self._stopping.is_set() else self._trouble
+        if self._stopping.is_set():
+            return "the receiver is stopping"
+        if (trouble := self._trouble) is None:
+            return None
+        return f"{trouble} (for {self._monotonic() - self._troubled_since:.0f} s)"
 
     def close(self) -> None:
         """Refuse further records and finish those in hand, in `stop_seconds` at most."""
@@ -235,6 +240,8 @@ class VolumeInbox:
     def _note(self, trouble: str | None) -> None:
         if trouble is not None and trouble != self._trouble:
             log.warning("volume_refuses", reason=trouble)
+        if self._trouble is None:
+            self._troubled_since = self._monotonic()
         self._trouble = trouble
 
     def _note_refusal(self, error: WorkspaceError) -> None:

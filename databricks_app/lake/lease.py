@@ -29,7 +29,7 @@ import structlog
 
 from databricks_app.errors import LakeError
 from databricks_app.lake import Standby
-from databricks_app.lake.patience import Patience, begin
+from databricks_app.lake.patience import Patience, begin, silence
 
 if TYPE_CHECKING:
     from databricks_app.lake.staging import Files
@@ -111,7 +111,7 @@ class Lease:
             Standby: Another instance is, or it is too early to say that it is not.
             LakeError: The volume cannot be used; says why.
         """
-        self._patience.run(self._take, "taking the lease")
+        self._patience.run(self._take, "taking the lease", why=silence)
         self._begin_renewing()
 
     def _take(self) -> None:
@@ -139,7 +139,7 @@ class Lease:
             Standby: It is not.
             LakeError: The volume cannot be used; says why.
         """
-        newest = self._patience.run(self._newest_epoch, "looking at the lease")
+        newest = self._patience.run(self._newest_epoch, "looking at the lease", why=silence)
         if not self.epoch or newest != self.epoch:
             self.epoch = 0
             self._stopping.set()

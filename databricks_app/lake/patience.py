@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -17,12 +18,18 @@ from databricks_app.errors import LakeError
 
 T = TypeVar("T")
 
+SILENCE = "the workspace is slow or silent; check the way there and the status page of Databricks"
 _LOOK_SECONDS = 0.2
 _SLOW_SECONDS = 10.0
 
 
 def _nobody(_words: str) -> None:
     """Hear nothing."""
+
+
+def silence() -> str:
+    """What is known of a call that the workspace itself does not answer."""
+    return SILENCE
 
 
 @dataclass(slots=True)
@@ -44,29 +51,37 @@ class Patience:
     monotonic: Callable[[], float] = time.monotonic
     _stopped_at: float | None = None
 
-    def run(self, call: Callable[[], T], what: str, give_up: Callable[[], None] | None = None) -> T:
+    def run(
+        self,
+        call: Callable[[], T],
+        what: str,
+        give_up: Callable[[], None] | None = None,
+        why: Callable[[], str | None] | None = None,
+    ) -> T:
         """Return what a call returns.
 
         Args:
             call: May hang; raises what it raises.
             what: Names it, for people.
             give_up: Called if it is abandoned, in a thread of its own.
+            why: Says what may keep it, and what to do; asked in a thread of its own whenever the
+                call is found to take long.
 
         Raises:
             LakeError: It was abandoned; whether it took effect is unknown.
         """
         future: Future[T] = Future()
         begin(lambda: _settle(future, call))
-        began = told = self.monotonic()
+        began = self.monotonic()
+        slow = _Slow(what, why)
         while not _is_done(future):
             now = self.monotonic()
             if (limit := self._is_over(began, now)) is not None:
                 if give_up is not None:
                     begin(give_up)
-                raise LakeError(f"{what}: abandoned {limit}.")
-            if now - told >= _SLOW_SECONDS:
-                told = now
-                self.say(f"{what} has taken {now - began:.0f} s so far")
+                raise LakeError(f"{what}: abandoned {limit}{slow.reason}.")
+            if words := slow.words(now - began):
+                self.say(words)
         return future.result()
 
     def pause(self, seconds: float) -> None:
@@ -81,6 +96,38 @@ class Patience:
             if now - self._stopped_at >= self.grace_seconds:
                 return "because the process is stopping"
         return None
+
+
+@dataclass(slots=True)
+class _Slow:
+    """What is told of a call that takes long: how long it takes, and why as soon as that is known.
+
+    Attributes:
+        reason: Why, behind a colon; empty while that is not known.
+    """
+
+    what: str
+    why: Callable[[], str | None] | None
+    reason: str = ""
+    _told_at: float = 0.0
+    _told: str = ""
+
+    def words(self, seconds: float) -> str | None:
+        """What is new after so many seconds."""
+        if seconds - self._told_at >= _SLOW_SECONDS:
+            self._told_at = seconds
+            begin(self._ask)
+        elif self.reason == self._told:
+            return None
+        self._told = self.reason
+        return f"{self.what} has taken {seconds:.0f} s so far{self._told}"
+
+    def _ask(self) -> None:
+        words = None
+        if self.why is not None:
+            with suppress(LakeError):
+                words = self.why()
+        self.reason = f": {words}" if words else ""
 
 
 def begin(call: Callable[[], None]) -> threading.Thread:

@@ -33,7 +33,12 @@ _TOKEN = re.compile(r"unauthori[sz]ed|invalid (access )?token|token.*expired", r
 _STARTING = re.compile(
     r"TEMPORARILY_UNAVAILABLE|(warehouse|endpoint|cluster).*(start|stop)", re.IGNORECASE
 )
-_BUSY = re.compile(r"too many (requests|queries)|queue is full", re.IGNORECASE)
+# The connector's own: it was asked to wait for longer than it may.
+_BUSY = re.compile(r"too many (requests|queries)|queue is full|exceed Retry policy", re.IGNORECASE)
+# urllib3's, of a request that it has repeated; such an error has no status of its own.
+_REPEATED = re.compile(r"too many (\d{3}) error responses")
+_SILENT = re.compile(r"timed? ?out", re.IGNORECASE)
+_BROKEN = re.compile(r"reset by peer|aborted|closed connection|broken", re.IGNORECASE)
 # Syntax and names: such a text shows no row.
 _NAMING_STATES = "42"
 # A value is not as its column wants it, or breaks a constraint; and what reads as such.
@@ -50,6 +55,20 @@ _VALUE_CLASSES = (
 )
 
 
+_REFUSED_LOGIN = (
+    "the workspace refuses the token: check the service principal's credentials "
+    "(DATABRICKS_CLIENT_ID, DATABRICKS_CLIENT_SECRET) and that it may use the workspace"
+)
+_NOT_RUNNING = "the warehouse is not running yet, or cannot be reached"
+_IN_TROUBLE = (
+    "the workspace or the warehouse is in trouble: if this lasts, see the status page of Databricks"
+)
+_TOO_BUSY = (
+    "the warehouse has more to do than it takes on: if this lasts, see who else uses it, or take a "
+    "larger one"
+)
+
+
 class Kind(StrEnum):
     """What to do about an error."""
 
@@ -61,6 +80,31 @@ class Kind(StrEnum):
     TOKEN = "token"  # noqa: S105  # a word
     ADMIN = "admin"
     UNKNOWN = "unknown"
+
+
+_OF_STATUS = {
+    HTTPStatus.UNAUTHORIZED: (Kind.TOKEN, _REFUSED_LOGIN),
+    HTTPStatus.FORBIDDEN: (
+        Kind.ADMIN,
+        "the service principal may not use the warehouse: give it the permission CAN USE on the "
+        "warehouse",
+    ),
+    # A session that is gone is answered so as well, hence another one is tried.
+    HTTPStatus.NOT_FOUND: (
+        Kind.SESSION,
+        "there is no such warehouse: set DATABRICKS_WAREHOUSE_ID to one that there is, and give "
+        "the service principal CAN USE on it",
+    ),
+    HTTPStatus.TOO_MANY_REQUESTS: (Kind.BUSY, _TOO_BUSY),
+    HTTPStatus.SERVICE_UNAVAILABLE: (Kind.BUSY, _NOT_RUNNING),
+}
+_ADVICE = {
+    "STARTING": "; wait, that may take minutes",
+    "STOPPING": "; start it, if it does not start by itself",
+    "STOPPED": "; start it, if it does not start by itself",
+    "DELETED": "; set DATABRICKS_WAREHOUSE_ID to another one",
+}
+_SLOW_ADVICE = "; see its query history, and whether it is too small"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +135,8 @@ def refusal(
         http_status: Of the answer, where it was no answer to a statement.
         is_answer: Whether the server has said it; else the way to the server is at fault.
     """
+    if repeated := _first(_REPEATED, text):
+        http_status = int(repeated)
     state = _first(_STATE, text)
     name = _first(_CLASS, text) or state or error_type
     if _CONFLICT.search(text):
@@ -99,18 +145,40 @@ def refusal(
         return Refusal(Kind.ADMIN, name, _grant(**lacks.groupdict()))
     if name.startswith(_VALUE_CLASSES) or (state or "").startswith(_VALUE_STATES):
         return Refusal(Kind.VALUE, name, f"a value is refused ({name})")
-    return _of_the_workspace(text, name, http_status) or _other(text, name, is_answer=is_answer)
+    found = _of_a_status(http_status, name) or _of_the_workspace(text, name)
+    return found or _other(text, name, is_answer=is_answer)
 
 
-def _of_the_workspace(text: str, name: str, http_status: int | None) -> Refusal | None:
-    if http_status == HTTPStatus.UNAUTHORIZED or _TOKEN.search(text):
-        return Refusal(
-            Kind.TOKEN,
-            name,
-            "the workspace refuses the token: check the service principal's credentials "
-            "(DATABRICKS_CLIENT_ID, DATABRICKS_CLIENT_SECRET) and that it may use the workspace",
-        )
-    if http_status == HTTPStatus.FORBIDDEN or _PERMISSION.search(text):
+def state_words(state: str | None, *, is_slow: bool = False) -> str:
+    """A warehouse's state, and what to do about it; empty if it is not known.
+
+    Args:
+        state: As the workspace names it.
+        is_slow: Whether a statement takes long, so that a warehouse that runs needs a look too.
+    """
+    if state is None:
+        return ""
+    advice = _SLOW_ADVICE if is_slow and state == "RUNNING" else _ADVICE.get(state, "")
+    return f"its state is {state}{advice}"
+
+
+def _of_a_status(status: int | None, name: str) -> Refusal | None:
+    """What the workspace says of a request instead of passing it on to the warehouse."""
+    if status is None:
+        return None
+    if status in _OF_STATUS:
+        kind, words = _OF_STATUS[HTTPStatus(status)]
+    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        kind, words = Kind.UNREACHABLE, _IN_TROUBLE
+    else:
+        return None
+    return Refusal(kind, name, f"{words} (HTTP {status})")
+
+
+def _of_the_workspace(text: str, name: str) -> Refusal | None:
+    if _TOKEN.search(text):
+        return Refusal(Kind.TOKEN, name, _REFUSED_LOGIN)
+    if _PERMISSION.search(text):
         return Refusal(
             Kind.ADMIN,
             name,
@@ -125,10 +193,10 @@ def _of_the_workspace(text: str, name: str, http_status: int | None) -> Refusal 
             f"a table, the schema or the catalog is gone ({name}): check CIO_CATALOG and "
             "CIO_SCHEMA, and whether somebody dropped it; tables are made again at the next try",
         )
-    if http_status == HTTPStatus.SERVICE_UNAVAILABLE or _STARTING.search(text):
-        return Refusal(Kind.BUSY, name, "the warehouse is not running yet, or cannot be reached")
-    if http_status == HTTPStatus.TOO_MANY_REQUESTS or _BUSY.search(text):
-        return Refusal(Kind.BUSY, name, "the warehouse has more to do than it takes on")
+    if _STARTING.search(text):
+        return Refusal(Kind.BUSY, name, _NOT_RUNNING)
+    if _BUSY.search(text):
+        return Refusal(Kind.BUSY, name, _TOO_BUSY)
     if _SESSION.search(text) and _ENDED.search(text):
         return Refusal(Kind.SESSION, name, "the session has ended")
     return None
@@ -140,11 +208,17 @@ def _other(text: str, name: str, *, is_answer: bool) -> Refusal:
         return Refusal(Kind.UNKNOWN, name, f"the warehouse cannot run a statement: {line[:300]}")
     if is_answer:
         return Refusal(Kind.UNKNOWN, name, f"the warehouse refuses a statement ({name})")
+    if _SILENT.search(text):
+        how = "does not answer in time"
+    elif _BROKEN.search(text):
+        how = "cannot be reached, connections break off"
+    else:
+        how = "cannot be reached"
     return Refusal(
         Kind.UNREACHABLE,
         name,
-        f"the warehouse cannot be reached ({name}): check DATABRICKS_HOST, "
-        "DATABRICKS_WAREHOUSE_ID and the network",
+        f"the warehouse {how} ({name}): check DATABRICKS_HOST, DATABRICKS_WAREHOUSE_ID and the "
+        "network",
     )
 
 

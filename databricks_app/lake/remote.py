@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
 
 from databricks_app.errors import LakeError
 from databricks_app.lake.lease import Lease
-from databricks_app.lake.patience import Patience
+from databricks_app.lake.patience import Patience, silence
 from databricks_app.lake.sessions import Session, Statements
 from databricks_app.lake.warehouse import Place, WarehouseLake
 from databricks_app.lake.warehouse_query import WarehouseQuery
@@ -22,6 +23,8 @@ from databricks_app.workspace_token import Token, TokenError
 if TYPE_CHECKING:
     from databricks_app.settings import Settings
     from databricks_app.workspace import Entry, Workspace
+
+T = TypeVar("T")
 
 _HTTP = "http://"
 _TOKEN_SECONDS = 30.0
@@ -32,6 +35,8 @@ _REQUEST_SECONDS = 60
 _RETRY_SECONDS = 60
 # The connector would wait 60 s after any 503.
 _RETRY_PAUSE_SECONDS = 5
+# It repeats without a word, and what it met is to be told; `Statements` repeats as well.
+_RETRIES = 2
 
 
 def open_lake(
@@ -96,33 +101,35 @@ class PatientFiles:
         self, path: str, content: bytes, *, overwrite: bool, seconds: float = _FILE_SECONDS
     ) -> None:
         """See `Workspace.put`."""
-        self.patience.run(
+        self._run(
             lambda: self.workspace.put(path, content, overwrite=overwrite, seconds=seconds),
             "a put into the volume",
         )
 
     def get(self, path: str) -> bytes:
         """See `Workspace.get`."""
-        return self.patience.run(lambda: self.workspace.get(path), "a read from the volume")
+        return self._run(lambda: self.workspace.get(path), "a read from the volume")
 
     def names(self, folder: str) -> list[str]:
         """See `Workspace.names`."""
-        return self.patience.run(lambda: self.workspace.names(folder), "a look into the volume")
+        return self._run(lambda: self.workspace.names(folder), "a look into the volume")
 
     def entries(self, folder: str) -> Iterator[Entry]:
         """See `Workspace.entries`."""
-        found = self.patience.run(
-            lambda: list(self.workspace.entries(folder)), "a look into the volume"
+        return iter(
+            self._run(lambda: list(self.workspace.entries(folder)), "a look into the volume")
         )
-        return iter(found)
 
     def delete(self, path: str) -> None:
         """See `Workspace.delete`."""
-        self.patience.run(lambda: self.workspace.delete(path), "a removal from the volume")
+        self._run(lambda: self.workspace.delete(path), "a removal from the volume")
 
     def delete_folder(self, path: str) -> None:
         """See `Workspace.delete_folder`."""
-        self.patience.run(lambda: self.workspace.delete_folder(path), "a removal from the volume")
+        self._run(lambda: self.workspace.delete_folder(path), "a removal from the volume")
+
+    def _run(self, call: Callable[[], T], what: str) -> T:
+        return self.patience.run(call, what, why=silence)
 
 
 class _Login:
@@ -151,6 +158,8 @@ class _Login:
         url = f"{self.host}/api/2.0/sql/warehouses/{warehouse_id}"
         try:
             answer = httpx2.get(url, headers=self.headers(), timeout=_STATE_SECONDS)
+            if answer.status_code == HTTPStatus.NOT_FOUND:
+                return "DELETED"
             return str(answer.json()["state"]) if answer.is_success else None
         except (httpx2.HTTPError, LakeError, ValueError, KeyError, TypeError):
             return None
@@ -178,6 +187,7 @@ def _connect(login: _Login, settings: Settings, patience: Patience) -> Callable[
         "use_cloud_fetch": False,
         "_socket_timeout": _REQUEST_SECONDS,
         "_retry_delay_max": _RETRY_PAUSE_SECONDS,
+        "_retry_stop_after_attempts_count": _RETRIES,
         "_retry_stop_after_attempts_duration": _RETRY_SECONDS,
         **plain,
     }

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from databricks_app.errors import LakeError
 from databricks_app.lake.load import ValueRefused
 from databricks_app.lake.patience import Patience, begin
-from databricks_app.lake.refusals import Kind, Refusal, refusal
+from databricks_app.lake.refusals import Kind, Refusal, refusal, state_words
 
 _SESSION_SURVIVES = frozenset({Kind.CONFLICT, Kind.VALUE, Kind.ADMIN, Kind.UNKNOWN})
 # Errors that the server has said; all others are about the way to it.
@@ -29,6 +29,8 @@ _TRIES = {
     Kind.BUSY: 2,
     Kind.TOKEN: 2,
 }
+# Of these an admin hears while it is still tried: they may last.
+_OF_THE_WAY = frozenset({Kind.BUSY, Kind.UNREACHABLE})
 _PAUSE_SECONDS = 0.25
 
 Rows = list[tuple[Any, ...]]
@@ -84,6 +86,11 @@ class _Asked:
     sql: str
     parameters: dict[str, object] | None
     rows_at_most: int | None
+
+    @property
+    def what(self) -> str:
+        """Names it, for people."""
+        return f"{self.sql.split(maxsplit=1)[0]} on the warehouse"
 
 
 @dataclass(slots=True)
@@ -146,6 +153,8 @@ class Statements:
                 raise self._error(found, failures)
             if found.kind is Kind.TOKEN:
                 self.renew()
+            if found.kind in _OF_THE_WAY:
+                self.patience.say(f"{asked.what} is tried again: {found.words}")
             longest = self.pause_seconds * 2**failures
             self.patience.pause(random.uniform(longest / 2, longest))  # noqa: S311  # no secret
 
@@ -165,8 +174,10 @@ class Statements:
                 with suppress(Exception):  # the server ends it by itself later
                     work.cursor.cancel()
 
-        what = f"{asked.sql.split(maxsplit=1)[0]} on the warehouse"
-        return self.patience.run(lambda: self._work(work, asked), what, give_up)
+        def why() -> str:
+            return state_words(self.state(), is_slow=True)
+
+        return self.patience.run(lambda: self._work(work, asked), asked.what, give_up, why)
 
     def _work(self, work: _Work, asked: _Asked) -> Answer:
         """Run a statement in this thread, on a session of its own."""
@@ -212,8 +223,8 @@ class Statements:
             return Unclear(
                 f"{found.words}. The query history of the warehouse shows it.", found.name
             )
-        if found.kind in {Kind.BUSY, Kind.UNREACHABLE} and (state := self._state()):
-            return LakeError(f"{found.words}; its state is {state}.")
+        if found.kind in _OF_THE_WAY and (state := state_words(self._state())):
+            return LakeError(f"{found.words}; {state}.")
         return LakeError(f"{found.words}.")
 
     def _state(self) -> str | None:

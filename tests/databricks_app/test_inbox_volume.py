@@ -242,6 +242,33 @@ def test_what_will_not_pass_is_answered_at_once(
     eventually(lambda: inbox.trouble() is None)
 
 
+def test_how_long_a_trouble_lasts_is_said(double: Databricks, files: Workspace) -> None:
+    """From its beginning, whatever its words become; the next one begins anew."""
+    now = [100.0]
+    inbox = VolumeInbox(files, VOLUME, linger_seconds=0.0, monotonic=lambda: now[0])
+    eventually(lambda: inbox.trouble() is None)
+
+    def said(action: str, words: str) -> None:
+        double.faults.clear()
+        double.faults.set(Fault(action, "files.put", times=None, retry_after=None))  # type: ignore[arg-type]
+        submit(inbox, record())
+        eventually(lambda: words in (inbox.trouble() or ""))
+
+    said("full", "(for 0 s)")
+    now[0] += 42
+    said("denied", "WRITE VOLUME")
+    lasting = inbox.trouble() or ""
+    double.faults.clear()
+    eventually(lambda: inbox.trouble() is None)
+    now[0] += 10
+    said("full", "takes no more")
+    again = inbox.trouble() or ""
+    inbox.close()
+
+    assert lasting.endswith("(for 42 s)")
+    assert again.endswith("(for 0 s)")
+
+
 def test_a_volume_that_cannot_be_used_is_known_before_the_first_event(
     double: Databricks, opened: Open
 ) -> None:

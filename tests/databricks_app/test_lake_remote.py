@@ -170,7 +170,9 @@ def test_events_stand_once_whatever_fails_once(
 
 WORDS = [
     (Fault("expired", "sql.*", times=None), "refuses the token"),
-    (Fault("denied", "sql.*", times=None), "permission is missing"),
+    (Fault("denied", "sql.*", times=None), "CAN USE on the warehouse"),
+    (Fault("missing", "sql.*", times=None), "there is no such warehouse"),
+    (Fault("error", "sql.Execute*", times=None), "is RUNNING"),
     (
         Fault(
             "statement_fails",

@@ -123,7 +123,13 @@ def test_conflicts_without_end_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ServerOperationError("Invalid SessionHandle"), RequestError(None), OSError("reset")]
+    "error",
+    [
+        ServerOperationError("Invalid SessionHandle"),
+        RequestError(404),
+        RequestError(None),
+        OSError("reset"),
+    ],
 )
 def test_a_broken_session_is_replaced(error: Exception) -> None:
     """The statement runs again on a new one, for its answer may be all that was lost."""
@@ -141,6 +147,38 @@ def test_a_sleeping_warehouse_is_told_with_its_state() -> None:
         statements(server, lambda: "STARTING").run("MERGE")
 
 
+@pytest.mark.parametrize(
+    ("error", "is_told"),
+    [
+        (RequestError(503), True),
+        (RequestError(429), True),
+        (OSError("reset"), True),
+        (RequestError(401), False),
+        (ServerOperationError(CONFLICT), False),
+        (ServerOperationError("Invalid SessionHandle"), False),
+    ],
+)
+def test_what_may_last_is_told_while_it_is_tried_again(error: Exception, is_told: bool) -> None:
+    """The network and a sleeping warehouse; a conflict or a renewed token is no trouble."""
+    said: list[str] = []
+
+    statements(Server(error, [(1,)]), say=said.append).run("MERGE INTO x")
+
+    assert [one.startswith("MERGE on the warehouse is tried again: ") for one in said] == (
+        [True] if is_told else []
+    )
+
+
+def test_a_warehouse_that_is_gone_is_told_once_no_session_can_be_had() -> None:
+    """An answer that says so may be meant for the session."""
+    server = Server(*(RequestError(404) for _ in range(3)))
+
+    with pytest.raises(LakeError, match="there is no such warehouse: set DATABRICKS_WAREHOUSE_ID"):
+        statements(server).run("MERGE")
+
+    assert server.opened == 3
+
+
 def test_a_state_that_cannot_be_told_is_left_out() -> None:
     """The reason counts."""
     server = Server(RequestError(503), RequestError(503))
@@ -148,7 +186,7 @@ def test_a_state_that_cannot_be_told_is_left_out() -> None:
     def refuse() -> str | None:
         raise LakeError("no")
 
-    with pytest.raises(LakeError, match=r"cannot be reached\.$"):
+    with pytest.raises(LakeError, match=r"cannot be reached \(HTTP 503\)\.$"):
         statements(server, refuse).run("MERGE")
 
 
@@ -218,6 +256,36 @@ def test_a_long_call_is_told_of_while_it_lasts() -> None:
         patience.run(lambda: threading.Event().wait(2), "MERGE")
 
     assert said[0] == "MERGE has taken 12 s so far"
+
+
+def test_why_a_call_takes_long_is_told_as_soon_as_it_is_known() -> None:
+    """It is asked in a thread of its own, and stands in the error too."""
+    said: list[str] = []
+    now = iter(range(0, 1000, 6))
+    patience = Patience(call_seconds=60, say=said.append, monotonic=lambda: float(next(now)))
+
+    with pytest.raises(LakeError, match=r"MERGE: abandoned after 60 s: the warehouse starts\."):
+        patience.run(lambda: threading.Event().wait(4), "MERGE", why=lambda: "the warehouse starts")
+
+    assert said[0].startswith("MERGE has taken 12 s so far")
+    assert said[1].endswith("s so far: the warehouse starts")
+    # Told again every ten seconds, and not at every look.
+    assert len(said) <= 6
+
+
+def test_a_slow_statement_is_told_with_the_warehouse_s_state() -> None:
+    """One that runs is busy or too small."""
+    said: list[str] = []
+    now = iter(range(0, 1000, 6))
+    release = threading.Event()
+    server = Server(lambda: release.wait(20) and [])
+    limits = {"call_seconds": 60, "say": said.append, "monotonic": lambda: float(next(now))}
+
+    with pytest.raises(LakeError, match="see its query history, and whether it is too small"):
+        statements(server, lambda: "RUNNING", **limits).run("MERGE INTO x")
+    release.set()
+
+    assert any("so far: its state is RUNNING; see its query history" in one for one in said)
 
 
 def test_close_ends_the_sessions() -> None:

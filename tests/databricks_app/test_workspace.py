@@ -162,12 +162,16 @@ def test_a_wrong_secret_is_said_and_not_shown(double: Databricks) -> None:
 @pytest.mark.parametrize(
     ("fault", "kind", "words"),
     [
-        (Fault("denied"), "denied", "main.cio.landing: grant READ VOLUME and WRITE VOLUME"),
-        (Fault("full"), "full", "takes no more"),
-        (Fault("error"), "busy", "HTTP 500"),
-        (Fault("throttled"), "busy", "HTTP 429"),
-        (Fault("reset_before"), "unreachable", "does not answer"),
-        (Fault("hang", seconds=5), "unreachable", "does not answer"),
+        (
+            Fault("denied"),
+            "denied",
+            "to write into the volume main.cio.landing: grant READ VOLUME and WRITE VOLUME",
+        ),
+        (Fault("full"), "full", r"takes no more \(HTTP 507\): raise its quota"),
+        (Fault("error"), "busy", r"\(HTTP 500\): if this lasts, see the status page"),
+        (Fault("throttled"), "busy", r"\(HTTP 429\): if this lasts, see who else"),
+        (Fault("reset_before"), "unreachable", "does not answer, connections break off"),
+        (Fault("hang", seconds=5), "unreachable", "does not answer, it stays silent"),
     ],
     ids=lambda value: value.action if isinstance(value, Fault) else "",
 )
@@ -182,6 +186,18 @@ def test_what_is_wrong_is_said_in_words(
         files.put(f"{VOLUME}/one", b"", overwrite=True, seconds=0.5)
 
     assert caught.value.kind == kind
+
+
+def test_a_right_to_read_that_is_missing_is_told_from_one_to_write(
+    double: Databricks, files: Workspace
+) -> None:
+    """The admin sees what was tried."""
+    double.faults.set(Fault("denied", "files.get"))
+
+    with pytest.raises(
+        WorkspaceError, match=r"no permission to read the volume main\.cio\.landing"
+    ):
+        files.get(f"{VOLUME}/one")
 
 
 def test_a_pause_that_the_workspace_asks_for_is_told(double: Databricks, files: Workspace) -> None:
@@ -225,7 +241,7 @@ def test_other_refusals_are_told_by_their_status() -> None:
     [
         (httpx2.Response(200, json={"token_type": "Bearer"}), "HTTP 200"),
         (httpx2.Response(503), "HTTP 503"),
-        (httpx2.ConnectError("no route"), "does not answer"),
+        (httpx2.ConnectError("no route"), "does not answer, it takes no connection"),
     ],
 )
 def test_why_there_is_no_token_is_said(answer: httpx2.Response | Exception, words: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from test_writer import House, record, stopping_when
 
-from databricks_app.errors import InboxError
+from databricks_app.errors import InboxError, LakeError
 from databricks_app.lake import Standby, StartReport
 from databricks_app.writer import Writer
 
@@ -114,6 +114,35 @@ def test_an_inbox_that_cannot_be_read_is_told_in_its_own_words(tmp_path: Path) -
     run_until(house.writer, lambda: len(house.said) == 1)
 
     assert "nothing is lost: The volume may not be read." in house.said[0].problems[0]
+
+
+def test_how_often_and_for_how_long_loading_fails_is_told(tmp_path: Path) -> None:
+    """From the second time; a note leaves it in sight, and a load ends it."""
+    house = House(tmp_path)
+    now = iter(range(0, 1000, 5))
+    house.writer.now = lambda: float(next(now))
+    lake = house.writer.lake
+
+    class Refusing:
+        def start(self) -> StartReport:
+            if len(house.said) < 2:
+                raise LakeError("The warehouse sleeps.")
+            house.writer.note("SELECT has taken 12 s so far")
+            return lake.start()
+
+        def close(self) -> None:
+            lake.close()
+
+    house.writer.lake = Refusing()  # type: ignore[assignment]  # as far as it gets
+
+    run_until(house.writer, lambda: len(house.said) == 4)
+
+    first, second, noted, good = (said.problems for said in house.said)
+    assert first == ("loading fails and is repeated, nothing is lost: The warehouse sleeps.",)
+    assert second[0].startswith("loading fails (2 times in ")
+    assert second[0].endswith(" s) and is repeated, nothing is lost: The warehouse sleeps.")
+    assert noted == ("SELECT has taken 12 s so far", *second)
+    assert good == ()
 
 
 def test_a_note_is_told_at_once(tmp_path: Path) -> None:

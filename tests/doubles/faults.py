@@ -31,6 +31,7 @@ Action = Literal[
     "error",  # 500
     "expired",  # 401: the token is no longer valid
     "denied",  # 403: a permission is missing; `text` replaces the message
+    "missing",  # 404: what is asked for is not there any more
     "full",  # 507: the volume takes no more
     "statement_slow",  # the engine waits `seconds` before it runs a statement
     "statement_fails",  # the engine fails a statement with `text`
@@ -234,6 +235,8 @@ def _refusal(fault: Fault) -> Refused:
                 "PERMISSION_DENIED: User does not have WRITE VOLUME on Volume 'main.cio.events'."
             )
             return Refused(403, "PERMISSION_DENIED", text)
+        case "missing":
+            return Refused(404, "RESOURCE_DOES_NOT_EXIST", fault.text or "It does not exist.")
         case "full":
             text = fault.text or "The storage of the volume is full: quota exceeded."
             return Refused(507, "QUOTA_EXCEEDED", text)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 import urllib.error
@@ -170,11 +171,15 @@ def readiness(receiver: Receiver) -> dict[str, Any]:
             return dict(json.load(refusal))
 
 
-def await_words(receiver: Receiver, words: str, seconds: float = 30.0) -> None:
-    """Wait until `/readyz` says something."""
-    wait_until(lambda: words in " ".join(readiness(receiver)["problems"]), seconds)
+def await_words(receiver: Receiver, words: str, seconds: float = 90.0) -> None:
+    """Wait until a problem that `/readyz` names matches a pattern."""
+
+    def is_said() -> bool:
+        return any(re.search(words, one) for one in readiness(receiver)["problems"])
+
+    wait_until(is_said, seconds)
 
 
-def await_loaded(double: Platform, seconds: float = 90.0) -> None:
+def await_loaded(double: Platform, seconds: float = 180.0) -> None:
     """Wait until the inbox of the volume is empty."""
     wait_until(lambda: not double.waiting(), seconds)

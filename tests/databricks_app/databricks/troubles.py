@@ -1,0 +1,122 @@
+"""What a workspace and a warehouse may do, and what `/readyz` says of it.
+
+Not a test module.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Went = tuple[str, dict[str, Any], str]
+"""An action of the double, how, and a pattern of what `/readyz` says of it."""
+
+KEPT = {"operation": "files.put", "path": r"/(inbox|probe)/"}
+STAGED = {"operation": "files.put", "path": "/staging/"}
+READ = {"operation": "files.get", "path": "/inbox/"}
+MAY_NOT_WRITE = (
+    r"no permission to write into the volume main\.cio\.events: grant READ VOLUME and WRITE VOLUME"
+)
+MAY_NOT_READ = (
+    r"no permission to read the volume main\.cio\.events: grant READ VOLUME and WRITE VOLUME"
+)
+FULL = r"the volume main\.cio\.events takes no more \(HTTP 507\): raise its quota"
+NO_ANSWER = r"the workspace http://\S+ does not answer"
+WAY = "check DATABRICKS_HOST, the way there and the status page of Databricks"
+DOOR: dict[str, Went] = {
+    "full": ("full", KEPT, FULL),
+    "denied": ("denied", KEPT, MAY_NOT_WRITE),
+    "volume gone": ("missing", KEPT, r"main\.cio\.events does not exist: CREATE VOLUME main\.cio"),
+    "throttled": (
+        "throttled",
+        KEPT,
+        r"takes fewer calls than come \(HTTP 429\): if this lasts, see who else uses it",
+    ),
+    "unavailable": (
+        "unavailable",
+        KEPT,
+        r"busy or in trouble \(HTTP 503\): if this lasts, see the status page of Databricks",
+    ),
+    "failing": ("error", KEPT, r"busy or in trouble \(HTTP 500\)"),
+    "token refused": (
+        "expired",
+        KEPT,
+        r"refuses our token: check the credentials .*\(DATABRICKS_CLIENT_ID, ",
+    ),
+    "reset before": ("reset_before", KEPT, rf"{NO_ANSWER}, connections break off .*: {WAY}"),
+    "answer lost": ("reset_after", KEPT, rf"{NO_ANSWER}, connections break off .*: {WAY}"),
+    "silent": ("hang_after", {**KEPT, "seconds": 8}, rf"{NO_ANSWER}, it stays silent .*: {WAY}"),
+}
+CONFLICT = "[DELTA_CONCURRENT_APPEND] Files were added by a concurrent update. SQLSTATE: 2D521"
+DENIED = (
+    "[INSUFFICIENT_PERMISSIONS] User does not have MODIFY on Table 'main.cio.webhook_raw_events'."
+)
+INTERNAL = "[INTERNAL_ERROR] x SQLSTATE: XX000"
+REFUSED = r"the warehouse refuses a statement \(INTERNAL_ERROR\)\. The query history"
+MERGE = {"statement": "MERGE"}
+SENT = {"operation": "sql.ExecuteStatement", **MERGE}
+SLOW = (
+    r"MERGE on the warehouse has taken \d+ s so far: its state is RUNNING; see its query history, "
+    "and whether it is too small"
+)
+LOADER: dict[str, Went] = {
+    "denied": (
+        "statement_fails",
+        {**MERGE, "text": DENIED},
+        r"Run: GRANT MODIFY ON TABLE main\.cio\.webhook_raw_events TO",
+    ),
+    "failing": ("statement_fails", {**MERGE, "text": INTERNAL}, REFUSED),
+    "committed, then failed": ("statement_fails_after", {**MERGE, "text": INTERNAL}, REFUSED),
+    "conflicts": (
+        "statement_fails",
+        {**MERGE, "text": CONFLICT},
+        r"another transaction was faster .*, 6 times in a row\. Does another program write",
+    ),
+    "slow": ("statement_slow", {**MERGE, "seconds": 12}, SLOW),
+    "request without an answer": ("hang", SENT, SLOW),
+    "unavailable": ("unavailable", SENT, r"not running yet, or cannot be reached \(HTTP 503\)"),
+    "throttled": (
+        "throttled",
+        SENT,
+        r"more to do than it takes on: if this lasts, .* take a larger one \(HTTP 429\)",
+    ),
+    "failing requests": (
+        "error",
+        SENT,
+        r"is in trouble: if this lasts, see the status page of Databricks \(HTTP 500\)",
+    ),
+    "answer lost once": ("reset_after", {**SENT, "times": 3}, ""),
+    "answer lost": (
+        "reset_after",
+        SENT,
+        r"the warehouse cannot be reached, connections break off .*: check DATABRICKS_HOST, "
+        "DATABRICKS_WAREHOUSE_ID and the network",
+    ),
+    "token refused": (
+        "expired",
+        {"operation": "sql.*"},
+        r"refuses the token: check the service principal's credentials \(DATABRICKS_CLIENT_ID, ",
+    ),
+    "warehouse deleted": (
+        "missing",
+        {"operation": "sql.*"},
+        "there is no such warehouse: set DATABRICKS_WAREHOUSE_ID to one that there is",
+    ),
+    "warehouse denied": (
+        "denied",
+        {"operation": "sql.*"},
+        r"may not use the warehouse: give it the permission CAN USE .*\(HTTP 403\)",
+    ),
+    "staging full": ("full", STAGED, FULL),
+    "staging denied": ("denied", STAGED, MAY_NOT_WRITE),
+    "reading denied": ("denied", READ, MAY_NOT_READ),
+    "listing denied": (
+        "denied",
+        {"operation": "directories.list", "path": "/inbox"},
+        MAY_NOT_READ,
+    ),
+    "reading without an answer": (
+        "hang",
+        READ,
+        r"a read from the volume has taken \d+ s so far: the workspace is slow or silent; check ",
+    ),
+}
