@@ -537,6 +537,90 @@ SELECT count(*) FROM webhook_raw_events WHERE event_id = :id;
 
 SELECT event_id FROM webhook_raw_events WHERE event_id = 'ciolake-canary-0123456789abcdef';
 
+-- `ciolake doctor --first-contact`: a table like webhook_email_events, dropped again
+-- Needs: CREATE TABLE on the schema, READ VOLUME
+
+CREATE TABLE IF NOT EXISTS ciolake_scratch_0123456789ab (
+  event_id STRING NOT NULL COMMENT 'Key of the event together with event_date; payload event_id, or the digest of an unreadable body',
+  object_type STRING COMMENT 'Channel or entity as sent, e.g. email; payload object_type',
+  metric STRING COMMENT 'What happened, e.g. sent or opened; payload metric',
+  event_timestamp TIMESTAMP COMMENT 'When it happened, UTC, whole seconds; payload timestamp, NULL if that cannot be read',
+  event_date DATE NOT NULL COMMENT 'UTC day of event_timestamp; 1970-01-01 if that cannot be read',
+  received_at TIMESTAMP NOT NULL COMMENT 'When the request was received, UTC, microseconds; clock of the receiver',
+  loaded_at TIMESTAMP NOT NULL COMMENT 'When the row was loaded, UTC, microseconds; read increments by this column',
+  batch_id STRING COMMENT 'Load that brought the row; made by the writer',
+  customer_id STRING COMMENT 'Person id as sent, deprecated by the vendor, NULL for deleted people; data.customer_id',
+  identifiers_id STRING COMMENT 'Person id in the workspace; data.identifiers.id',
+  identifiers_email STRING COMMENT 'Email address of the person; data.identifiers.email',
+  identifiers_cio_id STRING COMMENT 'Permanent person id of Customer.io; data.identifiers.cio_id',
+  delivery_id STRING COMMENT 'One message to one person, the same in all its events; data.delivery_id',
+  campaign_id BIGINT COMMENT 'Campaign that caused the message; data.campaign_id',
+  broadcast_id BIGINT COMMENT 'API-triggered broadcast that caused the message; data.broadcast_id',
+  newsletter_id BIGINT COMMENT 'Newsletter that caused the message; data.newsletter_id',
+  transactional_message_id STRING COMMENT 'Transactional template, a number or a trigger name; data.transactional_message_id',
+  action_id BIGINT COMMENT 'Workflow step that made the message; data.action_id',
+  parent_action_id BIGINT COMMENT 'Enclosing workflow step, e.g. of an A/B test; data.parent_action_id',
+  content_id BIGINT COMMENT 'Newsletter variant, A/B or language; data.content_id',
+  journey_id STRING COMMENT 'One path of a person through a workflow; data.journey_id',
+  trigger_id BIGINT COMMENT 'Run number of an API-triggered broadcast; data.trigger_id',
+  trigger_event_id STRING COMMENT 'Event that started the campaign; data.trigger_event_id',
+  subject STRING COMMENT 'Rendered subject; data.subject',
+  recipient STRING COMMENT 'Address the email went to; data.recipient',
+  failure_message STRING COMMENT 'Why it failed, text of the provider; data.failure_message',
+  content STRING COMMENT 'Rendered body, only of sent with content switched on; data.content',
+  headers MAP<STRING, ARRAY<STRING>> COMMENT 'Custom email headers, name to values, only of sent with content switched on; data.headers',
+  proxied BOOLEAN COMMENT 'Open through a privacy proxy, perhaps by a person; data.proxied',
+  prefetched BOOLEAN COMMENT 'Open by a machine, e.g. the prefetch of a mail client; data.prefetched',
+  synthetic BOOLEAN COMMENT 'Open inferred from a click; data.synthetic',
+  href STRING COMMENT 'Target of the clicked link; data.href',
+  link_id BIGINT COMMENT 'Tracked link that was clicked; data.link_id',
+  machine BOOLEAN COMMENT 'Click by a machine; data.machine',
+  reading_notes STRING COMMENT 'Which values could not be read as the type of their column; NULL if none'
+)
+COMMENT 'Email events of Customer.io, one row each'
+CLUSTER BY (event_date, campaign_id)
+TBLPROPERTIES (
+  'delta.enableDeletionVectors' = 'true',
+  'delta.isolationLevel' = 'Serializable'
+);
+
+DROP TABLE IF EXISTS `ciolake_scratch_0123456789ab`;
+
+MERGE INTO `ciolake_scratch_0123456789ab` AS held
+USING (
+  SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
+      `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
+      `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
+      `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
+      `trigger_id`, `trigger_event_id`, `subject`, `recipient`, `failure_message`, `content`,
+      `headers`, `proxied`, `prefetched`, `synthetic`, `href`, `link_id`, `machine`, `reading_notes`
+  FROM read_files('/Volumes/main/cio/events/probe/ciolake_scratch_0123456789ab.0123.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, subject STRING, recipient STRING, failure_message STRING, content STRING, headers MAP<STRING, ARRAY<STRING>>, proxied BOOLEAN, prefetched BOOLEAN, synthetic BOOLEAN, href STRING, link_id BIGINT, machine BOOLEAN, reading_notes STRING')
+) AS staged
+ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
+    `received_at`, `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
+    `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
+    `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
+    `trigger_id`, `trigger_event_id`, `subject`, `recipient`, `failure_message`, `content`,
+    `headers`, `proxied`, `prefetched`, `synthetic`, `href`, `link_id`, `machine`, `reading_notes`)
+VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_timestamp`,
+    staged.`event_date`, staged.`received_at`, staged.`loaded_at`, staged.`batch_id`,
+    staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
+    staged.`identifiers_cio_id`, staged.`delivery_id`, staged.`campaign_id`, staged.`broadcast_id`,
+    staged.`newsletter_id`, staged.`transactional_message_id`, staged.`action_id`,
+    staged.`parent_action_id`, staged.`content_id`, staged.`journey_id`, staged.`trigger_id`,
+    staged.`trigger_event_id`, staged.`subject`, staged.`recipient`, staged.`failure_message`,
+    staged.`content`, staged.`headers`, staged.`proxied`, staged.`prefetched`, staged.`synthetic`,
+    staged.`href`, staged.`link_id`, staged.`machine`, staged.`reading_notes`);
+
+SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
+    `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
+    `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
+    `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
+    `trigger_id`, `trigger_event_id`, `subject`, `recipient`, `failure_message`, `content`,
+    to_json(`headers`) AS `headers`, `proxied`, `prefetched`, `synthetic`, `href`, `link_id`,
+    `machine`, `reading_notes` FROM `ciolake_scratch_0123456789ab` ORDER BY event_id;
+
 -- `ciolake deploy --destroy --tables`
 -- Needs: MANAGE on, or ownership of, each
 

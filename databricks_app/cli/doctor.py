@@ -44,12 +44,20 @@ _WIDTH = 11
     show_default=True,
     help="How long the canary may take to become a row.",
 )
+@click.option(
+    "--first-contact",
+    "is_first_contact",
+    is_flag=True,
+    help="Ask a workspace what only a real one can answer: makes a scratch table and probe files, "
+    "and removes them.",
+)
 @click.option("--json", "is_json", is_flag=True, help="One JSON array instead of lines.")
 @workspace_options
 def doctor(
     url: str | None,
     with_canary: bool,
     seconds: float,
+    is_first_contact: bool,
     is_json: bool,
     region: str,
     base_url: str | None,
@@ -59,6 +67,8 @@ def doctor(
     Reads the settings that the receiver reads. Changes nothing but for a probe file, which it
     removes, and the canary: one row of webhook_raw_events whose id begins with ciolake-canary-.
 
+    --first-contact asks eight questions more, of a workspace, once: docs/first-contact.md.
+
     Exit codes: 0 all is well, 1 something fails, 2 there are only warnings. Skipped checks do not
     count.
     """
@@ -67,7 +77,8 @@ def doctor(
 
     logs.configure("error", "doctor")
     findings = []
-    for finding in _findings(url, with_canary, Limits(canary=seconds), AppApi(region, base_url)):
+    options = {"with_canary": with_canary, "is_first_contact": is_first_contact}
+    for finding in _findings(url, options, Limits(canary=seconds), AppApi(region, base_url)):
         findings.append(finding)
         if not is_json:
             _print(finding)
@@ -77,7 +88,7 @@ def doctor(
 
 
 def _findings(
-    url: str | None, with_canary: bool, limits: Limits, app_api: AppApi
+    url: str | None, options: dict[str, bool], limits: Limits, app_api: AppApi
 ) -> Iterator[Finding]:
     from databricks_app.doctor.case import open_case
     from databricks_app.doctor.examination import examine
@@ -89,8 +100,10 @@ def _findings(
         fix = "correct it in the environment or in .env; all other checks need the settings"
         yield Finding("settings", "failure", str(error), fix)
         return
+    if options["is_first_contact"] and case.workspace is None:
+        raise click.UsageError("--first-contact is for a workspace: set CIO_STORE=databricks")
     with closing(case):
-        yield from examine(case, with_canary=with_canary)
+        yield from examine(case, **options)
 
 
 def _print(finding: Finding) -> None:

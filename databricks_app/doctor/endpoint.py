@@ -56,7 +56,7 @@ def endpoint(case: Case) -> Finding:
 
 def verifies(case: Case) -> Finding:
     """A wrong signature is refused with an empty 401."""
-    destination = _known(case)
+    destination = known(case)
     event = canary(secrets.token_hex(8), case.now())
     stranger = SigningKey.from_text(secrets.token_hex(16))
     try:
@@ -90,14 +90,9 @@ def _unavailable(case: Case) -> Finding:
 
 def ready(case: Case) -> Finding:
     """What /readyz says; stale timestamps and a silent writer are among its problems."""
-    destination = _known(case)
-    url = f"{base_url(destination)}/readyz"
-    headers = {}
-    # The token goes to nobody who could read it on the way.
-    if case.settings.admin_token and (destination.is_tls or destination.host in LOOPBACK):
-        headers["Authorization"] = f"Bearer {case.settings.admin_token}"
+    url = f"{base_url(known(case))}/readyz"
     try:
-        answer = httpx2.get(url, headers=headers, timeout=_SECONDS)
+        answer = ask(case, "/readyz")
         said: dict[str, Any] = answer.json()
         status = str(said["status"])
     except httpx2.HTTPError as error:
@@ -112,9 +107,23 @@ def ready(case: Case) -> Finding:
     return judged(f"{url} says {status}{': ' if problems else ''}{problems}", fix)
 
 
+def ask(case: Case, path: str) -> httpx2.Response:
+    """Get a page that the receiver shows to its admins.
+
+    Raises:
+        httpx2.HTTPError: There is no answer.
+    """
+    destination = known(case)
+    headers = {}
+    # The token goes to nobody who could read it on the way.
+    if case.settings.admin_token and (destination.is_tls or destination.host in LOOPBACK):
+        headers["Authorization"] = f"Bearer {case.settings.admin_token}"
+    return httpx2.get(f"{base_url(destination)}{path}", headers=headers, timeout=_SECONDS)
+
+
 def arrives(case: Case) -> Finding:
     """An event of our own is taken with 200 and becomes a row."""
-    destination, keys = _known(case), case.settings.signing_keys
+    destination, keys = known(case), case.settings.signing_keys
     if not keys:
         return skipped("no signing key is known here", "set CIO_WEBHOOK_SIGNING_KEYS")
     event = canary(secrets.token_hex(8), case.now())
@@ -141,7 +150,8 @@ def _lost(case: Case, event: Canary) -> Finding:
     )
 
 
-def _known(case: Case) -> Destination:
+def known(case: Case) -> Destination:
+    """Where events are posted to, for checks that need `endpoint`."""
     assert case.destination is not None  # noqa: S101  # these checks need `endpoint`
     return case.destination
 

@@ -12,7 +12,11 @@ from databricks_app.doctor import (
     databricks,
     endpoint,
     feed,
+    first_contact,
+    first_tables,
     folder,
+    quarantine,
+    timestamps,
 )
 from databricks_app.doctor.case import Case
 from databricks_app.doctor.findings import Finding, failure, skipped
@@ -21,6 +25,7 @@ from databricks_app.lake.patience import Patience
 
 _SECONDS = 20.0
 _SLOW_SECONDS = 100.0
+_RACE_SECONDS = 300.0
 _GRACE_SECONDS = 20.0
 _HEALTHY = frozenset({"ok", "warning"})
 _WAS = {"failure": "failed", "skipped": "was skipped"}
@@ -51,6 +56,7 @@ _LOCAL = (
     Check("filesystem", folder.filesystem),
     Check("loader", folder.loader),
     Check("inbox", backlog.inbox),
+    Check("quarantine", quarantine.quarantine),
     Check("commits", folder.commits),
     Check("tables", folder.tables),
     Check("properties", folder.properties),
@@ -64,10 +70,24 @@ _DATABRICKS = (
     Check("tables", catalog.tables, ("warehouse",), _SLOW_SECONDS),
     Check("properties", catalog.properties, ("warehouse",), _SLOW_SECONDS),
     Check("inbox", backlog.inbox, ("volume",)),
+    Check("quarantine", quarantine.quarantine, ("volume",)),
 )
+FIRST_CONTACT = (
+    Check("exclusive", first_contact.exclusive_put, ("volume",), _SLOW_SECONDS),
+    Check("visible", first_contact.visible, ("volume",)),
+    Check("put-time", first_contact.put_time, ("volume",), _SLOW_SECONDS),
+    Check("large-put", first_contact.large_put, ("volume",), _SLOW_SECONDS),
+    Check("token-life", first_contact.token_life, ("token",)),
+    Check("types", first_tables.types, ("volume", "warehouse"), _SLOW_SECONDS),
+    Check("races", first_tables.races, ("volume", "warehouse"), _RACE_SECONDS),
+    Check("large-body", first_contact.large_body, ("endpoint",), _SLOW_SECONDS),
+)
+"""What is asked of a workspace once; see docs/first-contact.md."""
 
 
-def checks(case: Case, *, with_canary: bool = True) -> tuple[Check, ...]:
+def checks(
+    case: Case, *, with_canary: bool = True, is_first_contact: bool = False
+) -> tuple[Check, ...]:
     """The checks of an installation, in order."""
     limits = case.limits
     store = _LOCAL
@@ -78,18 +98,23 @@ def checks(case: Case, *, with_canary: bool = True) -> tuple[Check, ...]:
         Check("endpoint", endpoint.endpoint),
         Check("verifies", endpoint.verifies, ("endpoint",)),
         Check("ready", endpoint.ready, ("endpoint",)),
+        Check("timestamps", timestamps.timestamps, ("endpoint",)),
         Check("webhook", feed.webhook),
     ]
     if with_canary:
         seconds = limits.canary + _GRACE_SECONDS
         last.append(Check("canary", endpoint.arrives, ("key", "verifies"), seconds))
+    if is_first_contact:
+        last += FIRST_CONTACT
     return (*_FIRST, *store, *last)
 
 
-def examine(case: Case, *, with_canary: bool = True) -> Iterator[Finding]:
+def examine(
+    case: Case, *, with_canary: bool = True, is_first_contact: bool = False
+) -> Iterator[Finding]:
     """Run the checks one after the other, and yield what each has found."""
     states: dict[str, str] = {}
-    for check in checks(case, with_canary=with_canary):
+    for check in checks(case, with_canary=with_canary, is_first_contact=is_first_contact):
         blocking = [name for name in check.needs if states[name] not in _HEALTHY]
         if blocking:
             found = skipped(f"needs the check {blocking[0]}, which {_WAS[states[blocking[0]]]}")

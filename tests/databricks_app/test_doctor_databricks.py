@@ -314,6 +314,24 @@ def test_the_lease_tells_whether_somebody_loads(
     assert "READ VOLUME" in denied.says
 
 
+def test_what_was_set_aside_in_the_volume_is_counted(
+    double: Databricks, variables: dict[str, str], look: Look
+) -> None:
+    """Nothing, two stretches, and a volume that cannot be read."""
+    nothing = look("quarantine")
+    with closing(case_of(variables)) as case:
+        for number in range(2):
+            case.remote.put(f"{VOLUME}/quarantine/x.frames.{number}-9", b"abc", overwrite=True)
+    kept = look("quarantine")
+    double.faults.set(Fault("denied", "directories.list"))
+    unseen = look("quarantine")
+
+    assert [one.state for one in (nothing, kept, unseen)] == ["ok", "warning", "skipped"]
+    assert kept.says == f"2 damaged stretches of the inbox (6 bytes) lie in {VOLUME}/quarantine"
+    assert "ciolake verify" in kept.fix
+    assert "READ VOLUME" in unseen.says
+
+
 def test_the_inbox_of_the_volume_is_counted(variables: dict[str, str], look: Look) -> None:
     """Objects of all instances."""
     record = Record(b"{}", datetime.now(UTC), "1", "00000000", 2)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 from loopback_receiver import unused_destination
 from relay_platform import Platform, page
-from serving import KEY, Receiver, serving
+from serving import KEY, Receiver, event, request, serving, signed
 from simulating import app_client, make_simulator, simulator  # noqa: F401
 from test_relay_process import relaying
 
@@ -249,6 +251,49 @@ def test_what_readyz_says_is_passed_on(
 
     assert finding.state == state
     assert words in finding.says
+    assert web.bearers == ["Bearer of-the-admin"]
+
+
+def test_requests_outside_the_window_are_counted_by_the_receiver(tmp_path: Path) -> None:
+    """None, then one that was refused; where they are accepted that is as it was set."""
+    body = event("late")
+    old = signed(body, timestamp=int(time.time()) - 4000)
+    with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:
+        none = found(case_of(tmp_path, receiver.url), "timestamps")
+        answer = receiver.post(request(body, old))
+        refused = found(case_of(tmp_path, receiver.url), "timestamps")
+        case = case_of(tmp_path, receiver.url, CIO_STALE_TIMESTAMPS="accept")
+        accepted = found(case, "timestamps")
+
+    assert answer.status == 401
+    assert (none.state, refused.state, accepted.state) == ("ok", "warning", "ok")
+    assert "1 rightly signed requests came outside the window of 300 s and were ref" in refused.says
+    assert re.search(r"on average 4,00\d s after their timestamp", refused.says)
+    assert "CIO_STALE_TIMESTAMPS=accept" in refused.fix
+    assert "were accepted" in accepted.says
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "ciolake_stale_timestamp_age_seconds_count 1\n"])
+def test_an_endpoint_that_does_not_count_them_is_skipped(
+    web: Web, tmp_path: Path, text: str
+) -> None:
+    """A relay, or something else."""
+    web.says["/metrics"] = (200, text.encode(), None)
+
+    assert found(case_of(tmp_path, web.url), "timestamps").state == "skipped"
+
+
+def test_metrics_that_are_not_shown_to_us_are_skipped(web: Web, tmp_path: Path) -> None:
+    """With what would show them; the token is sent where there is one."""
+    web.says["/metrics"] = (403, b"Only from this machine itself", None)
+
+    finding = found(case_of(tmp_path, web.url, CIO_ADMIN_TOKEN="of-the-admin"), "timestamps")
+    away = found(case_of(tmp_path, unused_destination().url), "timestamps")
+
+    assert (finding.state, away.state) == ("skipped", "skipped")
+    assert "(403)" in finding.says
+    assert "CIO_ADMIN_TOKEN" in finding.fix
+    assert "does not answer" in away.says
     assert web.bearers == ["Bearer of-the-admin"]
 
 

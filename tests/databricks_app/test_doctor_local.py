@@ -216,6 +216,43 @@ def test_events_that_wait_long_are_told(tmp_path: Path) -> None:
     assert "loader" in late.fix
 
 
+def test_what_was_set_aside_is_counted(tmp_path: Path) -> None:
+    """In the inbox and beside the tables; with where it lies and what to do."""
+    case = case_of(tmp_path)
+    nothing = found(case, "quarantine")
+    kept = [
+        case.settings.inbox_dir / "quarantine/a.seg.0-3",
+        tmp_path / f"quarantine/{EMAIL}/7.json",
+    ]
+    for file in kept:
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"abc")
+
+    finding = found(case, "quarantine")
+
+    assert nothing.state == "ok"
+    assert finding.state == "warning"
+    assert finding.says == (
+        f"1 damaged stretches of the inbox (3 bytes) lie in {kept[0].parent}; 1 damaged files of "
+        f"table logs (3 bytes) lie in {tmp_path}/quarantine"
+    )
+    assert "dmesg" in finding.fix
+
+
+def test_what_was_set_aside_and_cannot_be_seen_is_skipped(tmp_path: Path) -> None:
+    """A link to itself serves for all reasons."""
+    case = case_of(tmp_path)
+    folder = case.settings.inbox_dir / "quarantine"
+    folder.mkdir(parents=True)
+    (folder / "a.seg.0-3").symlink_to(folder / "a.seg.0-3")
+
+    finding = found(case, "quarantine")
+
+    assert finding.state == "skipped"
+    assert "cannot be seen" in finding.says
+    assert finding.fix
+
+
 def test_a_lost_data_file_and_a_cut_log_entry_are_told(tables: Path) -> None:
     """The table and the version, and that a restart mends it."""
     raw = tables / "tables/webhook_raw_events"

@@ -36,6 +36,7 @@ HEAD = """\
 """
 _SCHEMA = {"CIO_CATALOG": "main", "CIO_SCHEMA": "cio", "CIO_VOLUME": "events"}
 _STAGED = r"'/Volumes/main/cio/events/staging/00000007.0123456789abcdef.\1.1.parquet'"
+_PROBE = "'/Volumes/main/cio/events/probe/ciolake_scratch_0123456789ab.0123.parquet'"
 _LACKING = "webhook_push_events"
 _SECONDS = 120.0
 _WIDTH = 100
@@ -51,6 +52,8 @@ _EVENTS = [
 _EXAMPLES = (
     (re.compile(r"'/Volumes/main/cio/events/staging/[^']*\.(\w+)\.\d+\.parquet'"), _STAGED),
     (re.compile(r"IN \((DATE'[\d-]+'(, )?)+\)"), "IN (DATE'2026-11-21', DATE'2026-11-22')"),
+    (re.compile(r"ciolake_scratch_[0-9a-f]{12}"), "ciolake_scratch_0123456789ab"),
+    (re.compile(r"'/Volumes/main/cio/events/probe/[^']*'"), _PROBE),
     (re.compile(r"'ciolake-canary-[0-9a-f]+'"), "'ciolake-canary-0123456789abcdef'"),
     (re.compile(r"`[0-9a-f]{8}-[0-9a-f-]+`"), "`00000000-0000-4000-8000-000000000001`"),
 )
@@ -85,7 +88,7 @@ KINDS = (
     Kind(
         "The loader, one a table that has rows in the batch: insert what is missing",
         "SELECT and MODIFY on the table, READ VOLUME",
-        r"MERGE INTO .*",
+        r"MERGE INTO `webhook_.*",
     ),
     Kind(
         "The loader, where a MERGE inserted fewer rows than it got: which had others written?",
@@ -120,9 +123,14 @@ KINDS = (
         r"SELECT (count\(\*\)|event_id) FROM webhook_raw_events WHERE event_id = \S+",
     ),
     Kind(
+        "`ciolake doctor --first-contact`: a table like webhook_email_events, dropped again",
+        "CREATE TABLE on the schema, READ VOLUME",
+        r".*`?ciolake_scratch_\w+.*",
+    ),
+    Kind(
         "`ciolake deploy --destroy --tables`",
         "MANAGE on, or ownership of, each",
-        r"DROP (TABLE|VIEW) IF EXISTS \w+",
+        r"DROP (TABLE|VIEW) IF EXISTS (webhook|daily|camp|cust|jour)\w+",
     ),
 )
 
@@ -146,7 +154,7 @@ def sent(folder: Path) -> list[str]:
                 "tables",
                 "replay --unrouted --dry-run",
                 "replay --event-id E1 --table webhook_sms_events --from 2012-01-01 --to 2100-01-01",
-                f"doctor --url {running.url}",
+                f"doctor --first-contact --url {running.url}",
             ):
                 _command(receiver, *command.split())
         _command(deployer, "deploy", "--warehouse", WAREHOUSE_ID, "--destroy", "--tables", "--yes")

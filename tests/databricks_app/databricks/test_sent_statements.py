@@ -46,4 +46,5 @@ def test_the_file_is_databricks_sql() -> None:
     """Also where nothing was recorded."""
     trees = sqlglot.parse(sent_statements.FILE.read_text(encoding="utf-8"), dialect="databricks")
 
-    assert len([one for one in trees if isinstance(one, exp.Merge)]) == 9
+    merges = [one for one in trees if isinstance(one, exp.Merge)]
+    assert [one for one in merges if one.this.name.startswith("webhook_")] == merges[:9]
