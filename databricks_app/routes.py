@@ -154,6 +154,7 @@ def _readyz(parts: Parts) -> Response:
         writer=status.heard(status.run_dir()),
         processes=status.supervisor_problems(status.run_dir()),
         stale_requests=parts.metrics.stale_total(),
+        takes_stale=parts.settings.stale_timestamps == "accept",
         now=parts.now(),
     )
     if not may_see_details(request.environ, parts.settings):

@@ -99,6 +99,13 @@ def supervisor_problems(folder: Path | None) -> tuple[str, ...]:
         return ()
 
 
+def _stale_words(requests: float, *, takes_stale: bool) -> str:
+    number = f"{requests:.0f} rightly signed requests came outside the time window"
+    if takes_stale:
+        return f"{number} and were taken, as CIO_STALE_TIMESTAMPS says: check the clock here"
+    return f"{number}: check the clock here; if it is right, set CIO_STALE_TIMESTAMPS=accept"
+
+
 def readiness(
     *,
     trouble: str | None,
@@ -106,6 +113,7 @@ def readiness(
     writer: WriterStatus | None,
     processes: tuple[str, ...],
     stale_requests: float,
+    takes_stale: bool,
     now: float,
 ) -> dict[str, object]:
     """Put together what `/readyz` says.
@@ -115,10 +123,7 @@ def readiness(
     """
     problems = [*processes, *_writer_problems(writer, now)]
     if stale_requests:
-        problems.append(
-            f"{stale_requests:.0f} rightly signed requests came outside the time window: check the "
-            "clock here; if it is right, set CIO_STALE_TIMESTAMPS=accept"
-        )
+        problems.append(_stale_words(stale_requests, takes_stale=takes_stale))
     status = "degraded" if problems else "ok"
     if trouble is not None:
         status, problems = "refusing", [trouble, *problems]

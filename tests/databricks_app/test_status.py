@@ -33,6 +33,7 @@ def said(**changes: Any) -> dict[str, object]:
         "writer": WRITER,
         "processes": (),
         "stale_requests": 0.0,
+        "takes_stale": False,
         "now": NOW,
     }
     return readiness(**{**parts, **changes})
@@ -171,3 +172,10 @@ def test_stale_timestamps_are_degraded_with_advice() -> None:
         "3 rightly signed requests came outside the time window: check the clock here; if it is "
         "right, set CIO_STALE_TIMESTAMPS=accept"
     ]
+
+
+def test_stale_timestamps_that_are_taken_are_told_without_that_advice() -> None:
+    """The clock is still worth a look."""
+    (words,) = said(stale_requests=3.0, takes_stale=True)["problems"]  # type: ignore[misc]
+
+    assert words.endswith("and were taken, as CIO_STALE_TIMESTAMPS says: check the clock here")
