@@ -19,7 +19,7 @@ from databricks.sdk.errors.base import DatabricksError
 from databricks_app.deployment.errors import DeploymentError
 
 T = TypeVar("T")
-State = Literal["already there", "changed", "would change"]
+State = Literal["ok", "changed", "would change"]
 Tell = Callable[[str, State, Sequence[str]], None]
 
 
@@ -78,7 +78,7 @@ def run(steps: Sequence[Step], tell: Tell, *, is_dry: bool = False) -> bool:
         if not is_dry:
             for change in changes:
                 _asked(step, lambda change=change: _do(change))  # type: ignore[misc]  # binds each
-        state: State = "already there"
+        state: State = "ok"
         if changes:
             state = "would change" if is_dry else "changed"
         tell(step.title, state, [one.words for one in seen])

@@ -419,7 +419,7 @@ def test_the_uploaded_tree_runs_and_the_proof_passes(
             status = process.wait(20)
 
     assert first.exit_code == 0, first.output + (tmp_path / "log").read_text()
-    assert "proof             already there" in again.output
+    assert "proof             ok" in again.output
     assert status == 0
     # Byte code beside the sources: web server and writer ran from the upload itself.
     assert {"app", "writer", "worker"} <= {

@@ -179,7 +179,7 @@ def test_who_has_just_the_rights_deploys_and_then_owns_what_was_made(
     again = run("--no-proof")
 
     assert (first.exit_code, again.exit_code) == (0, 0), first.output + again.output
-    assert "permissions       already there" in first.output
+    assert "permissions       ok" in first.output
 
 
 def test_a_later_run_takes_few_rights(full: Databricks, run: Callable[..., Result]) -> None:
@@ -189,7 +189,7 @@ def test_a_later_run_takes_few_rights(full: Databricks, run: Callable[..., Resul
     result = run("--no-proof")
 
     assert result.exit_code == 0, result.output
-    assert "permissions       already there" in result.output
+    assert "permissions       ok" in result.output
     assert "could not be seen: what the app holds on main.customerio" in result.output
     assert "catalog.create" not in full.faults.counts
 

@@ -275,7 +275,7 @@ def test_a_note_is_told_and_changes_nothing() -> None:
     is_changed = running.run([Step("looking", "", lambda: [Note("unseen")])], tell)
 
     assert not is_changed
-    assert told == [("looking", "already there", ["unseen"])]
+    assert told == [("looking", "ok", ["unseen"])]
 
 
 def test_compute_that_fails_ends_the_wait(deployed: Site, double: Databricks) -> None:
