@@ -31,7 +31,8 @@ from typing import get_args
 from benchmarks.outcome import machine
 from databricks_app.inbox.segments import pending, replay_segment
 from databricks_app.lake.upkeep import Policy
-from databricks_app.settings import Store, WebServer
+from databricks_app.setting_values import WebServer
+from databricks_app.settings import Store
 from tests.faulty import BUSY, KINDS, body, carry, raw_ids, record, store, verdict
 from tests.serving import Receiver, flooding, serving, wait_until
 

@@ -12,7 +12,7 @@ from typing import get_args
 from benchmarks.outcome import Plan, Section, Surroundings, spread, table
 from benchmarks.processes import Flood, Server, flood, serving, write_requests
 from benchmarks.shapes import request, shapes
-from databricks_app.settings import WebServer
+from databricks_app.setting_values import WebServer
 
 SERVERS: tuple[WebServer, ...] = get_args(WebServer)
 GOALS: dict[WebServer, int] = {"gunicorn": 2000, "granian": 6000}

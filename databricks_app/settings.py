@@ -6,9 +6,7 @@ the README's table are compared with it by a test.
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +15,9 @@ from typing import Any, Literal, get_args
 
 from dotenv import dotenv_values
 
+from databricks_app import setting_values as read
 from databricks_app.errors import SettingsError
+from databricks_app.setting_values import WebServer
 from databricks_app.signature import SigningKey
 
 ENV_FILE = Path(".env")
@@ -25,7 +25,6 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 StalePolicy = Literal["reject", "accept"]
 Store = Literal["local", "databricks"]
-WebServer = Literal["gunicorn", "granian"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,89 +90,12 @@ class Setting:
     also: tuple[str, ...] = ()
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        value = int(text)
-        if not low <= value <= high:
-            raise ValueError(f"must lie between {low} and {high}")
-        return value
-
-    return read
-
-
-def _seconds(low: float, high: float) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        value = float(text)
-        if not low <= value <= high:
-            raise ValueError(f"must lie between {low:g} and {high:g} seconds")
-        return value
-
-    return read
-
-
-def _choice(*choices: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in choices:
-            raise ValueError(f"must be one of: {', '.join(choices)}")
-        return text
-
-    return read
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text
-
-
-def _folder(text: str) -> Path:
-    return Path(_not_blank(text))
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[\w-]+", text, re.ASCII):
-        raise ValueError("must consist of letters, digits, underscores and hyphens")
-    return text
-
-
-def _optional_name(text: str) -> str:
-    return _name(text) if text else ""
-
-
-def _http_url(text: str) -> str:
-    if text and not text.startswith(("http://", "https://")):
-        raise ValueError("must begin with https:// or http://")
-    return text
-
-
-def _web_server(text: str) -> str:
-    if _choice(*get_args(WebServer))(text) == "granian" and not importlib.util.find_spec("granian"):
-        raise ValueError("must be gunicorn, or install granian: pip install 'ciolake[granian]'")
-    return text
-
-
-def _switch(text: str) -> bool:
-    return _choice("off", "on")(text) == "on"
-
-
-def _status(text: str) -> int:
-    return int(_choice("401", "503")(text))
-
-
-def _optional_bytes(text: str) -> int | None:
-    return _whole(1 << 20, 1 << 62)(text) if text else None
-
-
-def _keys(text: str) -> tuple[SigningKey, ...]:
-    return tuple(SigningKey.from_text(part) for part in text.split(",") if part.strip())
-
-
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "CIO_WEBHOOK_SIGNING_KEYS",
         "signing_keys",
         "",
-        _keys,
+        read.keys,
         "Webhook signing keys, comma-separated; each is active. Unset on a loopback address: "
         "a development key is made and kept in `.env`. Empty: every request is answered 503.",
     ),
@@ -181,21 +103,21 @@ SETTINGS: tuple[Setting, ...] = (
         "CIO_TIMESTAMP_TOLERANCE_SECONDS",
         "tolerance_seconds",
         "300",
-        _whole(1, 30 * 86400),
+        read.whole(1, 30 * 86400),
         "How far a request's timestamp may lie from now, either way.",
     ),
     Setting(
         "CIO_STALE_TIMESTAMPS",
         "stale_timestamps",
         "reject",
-        _choice(*get_args(StalePolicy)),
+        read.choice(*get_args(StalePolicy)),
         "A right signature with a timestamp outside the window: `reject` (401) or `accept`.",
     ),
     Setting(
         "CIO_UNVERIFIED_STATUS",
         "unverified_status",
         "401",
-        _status,
+        read.status,
         "Answer to a missing or wrong signature: 401, or 503 during set-up (Customer.io waits an "
         "hour after a 401).",
     ),
@@ -203,7 +125,7 @@ SETTINGS: tuple[Setting, ...] = (
         "CIO_SIGNATURE_IN_QUERY",
         "is_signature_in_query",
         "off",
-        _switch,
+        read.switch,
         "`on`: where both headers are missing, signature and timestamp are taken from the query "
         "string, as a relay sends them with `CIO_RELAY_SIGNATURE=both`.",
     ),
@@ -211,7 +133,7 @@ SETTINGS: tuple[Setting, ...] = (
         "CIO_STORE",
         "store",
         "local",
-        _choice(*get_args(Store)),
+        read.choice(*get_args(Store)),
         "Where events are kept: `local`, real Delta tables in a folder, or `databricks`, a volume "
         "and tables of Unity Catalog.",
     ),
@@ -219,36 +141,38 @@ SETTINGS: tuple[Setting, ...] = (
         "CIO_DATA_DIR",
         "data_dir",
         "./data",
-        _folder,
+        read.folder,
         "Folder of the local store: tables under `tables/`, unloaded events under `inbox/`.",
     ),
     Setting(
         "CIO_CATALOG",
         "catalog",
         "",
-        _optional_name,
+        read.optional_name,
         "Catalog of the store `databricks`, which needs it.",
     ),
-    Setting("CIO_SCHEMA", "schema", "customerio", _name, "Its schema, of the tables and volume."),
+    Setting(
+        "CIO_SCHEMA", "schema", "customerio", read.name, "Its schema, of the tables and volume."
+    ),
     Setting(
         "CIO_VOLUME",
         "volume",
         "ciolake",
-        _name,
+        read.name,
         "Its volume: unloaded events lie there under `inbox/`.",
     ),
     Setting(
         "DATABRICKS_WAREHOUSE_ID",
         "warehouse_id",
         "",
-        _optional_name,
+        read.optional_name,
         "SQL warehouse that loads the tables of the store `databricks`.",
     ),
     Setting(
         "CIO_FLUSH_INTERVAL_SECONDS",
         "flush_interval_seconds",
         "2",
-        _seconds(0.05, 3600),
+        read.seconds(0.05, 3600),
         "How often accepted events are loaded into the tables. Shorter is fresher and makes more "
         "commits.",
     ),
@@ -256,14 +180,14 @@ SETTINGS: tuple[Setting, ...] = (
         "CIO_MAX_BODY_BYTES",
         "max_body_bytes",
         str(32 << 20),
-        _whole(1024, 1 << 30),
+        read.whole(1024, 1 << 30),
         "A larger verified body is kept as a raw row with its size, digest and first 64 KiB.",
     ),
     Setting(
         "CIO_INBOX_MAX_BYTES",
         "inbox_max_bytes",
         "",
-        _optional_bytes,
+        read.optional_bytes,
         "Most bytes of unloaded events; past it the door answers 503. Unset: 80 % of what the "
         "disk has free at start.",
     ),
@@ -271,28 +195,28 @@ SETTINGS: tuple[Setting, ...] = (
         "CIO_APPEND_DEADLINE_SECONDS",
         "append_deadline_seconds",
         "3",
-        _seconds(0.05, 60),
+        read.seconds(0.05, 60),
         "An event that is not durable by then is answered 503. Customer.io gives up after 4 s.",
     ),
     Setting(
         "CIO_UPLOADS",
         "uploads",
         "8",
-        _whole(1, 64),
+        read.whole(1, 64),
         "Groups of events that a web process puts into the volume at once.",
     ),
     Setting(
         "CIO_HOST",
         "host",
         "127.0.0.1",
-        _not_blank,
+        read.not_blank,
         "Address to listen on. A Databricks App listens on 0.0.0.0 unless this is set.",
     ),
     Setting(
         "PORT",
         "port",
         "8000",
-        _whole(0, 65535),
+        read.whole(0, 65535),
         "Port; 0 takes a free one.",
         also=("DATABRICKS_APP_PORT",),
     ),
@@ -300,16 +224,16 @@ SETTINGS: tuple[Setting, ...] = (
         "CIO_WEB_SERVER",
         "web_server",
         "gunicorn",
-        _web_server,
+        read.web_server,
         "`gunicorn`, or `granian`, which promises less: see docs/servers.md. Read at start; a "
         "reload keeps the server.",
     ),
-    Setting("CIO_WEB_WORKERS", "web_workers", "2", _whole(1, 64), "Web processes."),
+    Setting("CIO_WEB_WORKERS", "web_workers", "2", read.whole(1, 64), "Web processes."),
     Setting(
         "CIO_WEB_THREADS",
         "web_threads",
         "16",
-        _whole(1, 256),
+        read.whole(1, 256),
         "Threads of a web process: requests that may wait for the disk at once.",
     ),
     Setting(
@@ -324,7 +248,7 @@ SETTINGS: tuple[Setting, ...] = (
         "CIO_ALERT_URL",
         "alert_url",
         "",
-        _http_url,
+        read.http_url,
         "Where alerts are posted as JSON, one when it begins and one when it ends: feed silent, "
         "backlog, unrouted growth, stale timestamps, wrong signatures. Unset: nowhere.",
     ),
@@ -332,14 +256,14 @@ SETTINGS: tuple[Setting, ...] = (
         "CIO_ALERT_LOOK_SECONDS",
         "alert_look_seconds",
         "10",
-        _seconds(0.1, 3600),
+        read.seconds(0.1, 3600),
         "How often it is looked whether an alert begins or ends.",
     ),
     Setting(
         "CIO_LOG_LEVEL",
         "log_level",
         "info",
-        _choice("debug", "info", "warning", "error"),
+        read.choice("debug", "info", "warning", "error"),
         "Least level of a log line.",
     ),
 )

@@ -28,7 +28,7 @@ from databricks_app.child import PARENT
 from databricks_app.errors import SettingsError
 from databricks_app.holder import Holder
 from databricks_app.metric_files import fold_ended, is_running
-from databricks_app.settings import WebServer
+from databricks_app.setting_values import WebServer
 from databricks_app.status import RUN_DIR
 
 STOP_SECONDS = 9.0

@@ -1,0 +1,110 @@
+"""What the texts of settings are read as.
+
+Each reader raises ValueError for a text that it refuses: `must ...`, without the text itself, which
+may be a secret.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, get_args
+
+from databricks_app.signature import SigningKey
+
+WebServer = Literal["gunicorn", "granian"]
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Read a whole number between these, both included."""
+
+    def read(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(f"must lie between {low} and {high}")
+        return value
+
+    return read
+
+
+def seconds(low: float, high: float) -> Callable[[str], float]:
+    """Read seconds between these, both included."""
+
+    def read(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise ValueError(f"must lie between {low:g} and {high:g} seconds")
+        return value
+
+    return read
+
+
+def choice(*choices: str) -> Callable[[str], str]:
+    """Read one of these words."""
+
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be one of: {', '.join(choices)}")
+        return text
+
+    return read
+
+
+def not_blank(text: str) -> str:
+    """Read text that is not blank."""
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+def folder(text: str) -> Path:
+    """Read a path."""
+    return Path(not_blank(text))
+
+
+def name(text: str) -> str:
+    """Read a name of Unity Catalog."""
+    if not re.fullmatch(r"[\w-]+", text, re.ASCII):
+        raise ValueError("must consist of letters, digits, underscores and hyphens")
+    return text
+
+
+def optional_name(text: str) -> str:
+    """Read a name, or nothing."""
+    return name(text) if text else ""
+
+
+def http_url(text: str) -> str:
+    """Read an address, or nothing."""
+    if text and not text.startswith(("http://", "https://")):
+        raise ValueError("must begin with https:// or http://")
+    return text
+
+
+def web_server(text: str) -> str:
+    """Read the name of a web server that is installed."""
+    if choice(*get_args(WebServer))(text) == "granian" and not importlib.util.find_spec("granian"):
+        raise ValueError("must be gunicorn, or install granian: pip install 'ciolake[granian]'")
+    return text
+
+
+def switch(text: str) -> bool:
+    """Read `on` or `off`."""
+    return choice("off", "on")(text) == "on"
+
+
+def status(text: str) -> int:
+    """Read the answer to what is not verified."""
+    return int(choice("401", "503")(text))
+
+
+def optional_bytes(text: str) -> int | None:
+    """Read a number of bytes of at least 1 MiB, or nothing."""
+    return whole(1 << 20, 1 << 62)(text) if text else None
+
+
+def keys(text: str) -> tuple[SigningKey, ...]:
+    """Read signing keys, comma-separated."""
+    return tuple(SigningKey.from_text(part) for part in text.split(",") if part.strip())
