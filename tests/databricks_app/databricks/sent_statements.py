@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from databricks_app import sql_dialect
+from databricks_app.doctor.first_tables import LIKE
 from databricks_app.inbox.objects import pending, put_replay
 from databricks_app.record import Record
 from databricks_app.settings import from_environment
@@ -36,6 +37,7 @@ HEAD = """\
 """
 _SCHEMA = {"CIO_CATALOG": "main", "CIO_SCHEMA": "cio", "CIO_VOLUME": "events"}
 _STAGED = r"'/Volumes/main/cio/events/staging/00000007.0123456789abcdef.\1.1.parquet'"
+_SCRATCH = "ciolake_scratch_0123456789ab"
 _PROBE = "'/Volumes/main/cio/events/probe/ciolake_scratch_0123456789ab.0123.parquet'"
 _LACKING = "webhook_push_events"
 _SECONDS = 120.0
@@ -52,7 +54,7 @@ _EVENTS = [
 _EXAMPLES = (
     (re.compile(r"'/Volumes/main/cio/events/staging/[^']*\.(\w+)\.\d+\.parquet'"), _STAGED),
     (re.compile(r"IN \((DATE'[\d-]+'(, )?)+\)"), "IN (DATE'2026-11-21', DATE'2026-11-22')"),
-    (re.compile(r"ciolake_scratch_[0-9a-f]{12}"), "ciolake_scratch_0123456789ab"),
+    (re.compile(r"ciolake_scratch_[0-9a-f]{12}"), _SCRATCH),
     (re.compile(r"'/Volumes/main/cio/events/probe/[^']*'"), _PROBE),
     (re.compile(r"'ciolake-canary-[0-9a-f]+'"), "'ciolake-canary-0123456789abcdef'"),
     (re.compile(r"`[0-9a-f]{8}-[0-9a-f-]+`"), "`00000000-0000-4000-8000-000000000001`"),
@@ -165,8 +167,9 @@ def sent(folder: Path) -> list[str]:
 def text(statements: Sequence[str]) -> str:
     """The file: what is not in `sql/`, by purpose."""
     parts = [HEAD]
+    others = [one for one in statements if one not in of_files()]
     for kind in KINDS:
-        mine = [one for one in statements if kind in kinds(one)]
+        mine = [one for one in others if kind in kinds(one)]
         parts.append(f"\n-- {kind.title}\n-- Needs: {kind.rights}\n\n")
         parts.append("\n".join(f"{_wrapped(one)};\n" for one in mine))
     return "".join(parts)
@@ -178,11 +181,14 @@ def kinds(statement: str) -> list[Kind]:
 
 
 def of_files() -> set[str]:
-    """Statements that are sent as they stand in `sql/`."""
-    return {
+    """Statements that are sent as they stand in `sql/`, one of them with another table's name."""
+    like = sql_dialect.table(LIKE)
+    texts = {
         *(one.sql for one in sql_dialect.tables()),
         *(one.sql for one in sql_dialect.statements("views")),
+        like.sql.replace(LIKE, _SCRATCH, 1),
     }
+    return {one.strip() for one in texts}
 
 
 def _with_examples(statement: str) -> str:
