@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from databricks.sdk import WorkspaceClient
+from deploying import copy_files, empty_workspace
 from doubles import TOKEN, WAREHOUSE_ID, Databricks, Fault
 
 from databricks_app import sql_dialect
@@ -46,8 +47,7 @@ WRITES = [
 @pytest.fixture
 def double(tmp_path: Path) -> Iterator[Databricks]:
     """A workspace with a catalog and a warehouse, and nothing else."""
-    with Databricks(tmp_path / "double") as double:
-        double.workspace.catalog.seed("main")
+    with empty_workspace(tmp_path) as double:
         yield double
 
 
@@ -59,8 +59,7 @@ def sources(tmp_path: Path) -> Path:
     for name in ("databricks_app", "core", "sql"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(source.ROOT / name, folder / name, ignore=ignored)
-    for name in ("app.yaml", "requirements.txt", "pyproject.toml"):
-        shutil.copy(source.ROOT / name, folder)
+    copy_files(folder)
     return folder
 
 

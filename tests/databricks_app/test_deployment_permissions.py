@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from databricks.sdk import WorkspaceClient
+from deploying import few_sources
 from doubles import TOKEN, WAREHOUSE_ID, Databricks, Fault
 
 from databricks_app import sql_dialect
 from databricks_app.cli.deploy import deploy
-from databricks_app.deployment import needs, permissions, plan, source, steps
+from databricks_app.deployment import needs, permissions, plan, steps
 from databricks_app.deployment.errors import DeploymentError
 from databricks_app.deployment.needs import Need, There, Wanted
 from databricks_app.deployment.site import Site
@@ -53,12 +53,7 @@ def full(double: Databricks, run: Callable[..., Result]) -> Databricks:
 @pytest.fixture
 def run(double: Databricks, tmp_path: Path) -> Callable[..., Result]:
     """Run the command as the deployer: `run(*options, token=...)`."""
-    folder = tmp_path / "sources"
-    for name in ("databricks_app", "core", "sql"):
-        (folder / name).mkdir(parents=True)
-        (folder / name / "file").write_text(name)
-    for name in ("app.yaml", "requirements.txt", "pyproject.toml"):
-        shutil.copy(source.ROOT / name, folder)
+    folder = few_sources(tmp_path / "sources")
 
     def run(*options: str, token: str = DEPLOYER) -> Result:
         fixed = ["--catalog", "main", "--warehouse", WAREHOUSE_ID, "--source", str(folder)]

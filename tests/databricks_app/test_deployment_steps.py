@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from click.testing import CliRunner, Result
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import AlreadyExists, InternalError, PermissionDenied
 from databricks.sdk.errors.platform import Unauthenticated
+from deploying import empty_workspace, few_sources
 from doubles import TOKEN, WAREHOUSE_ID, Databricks, Fault
 
 from databricks_app.cli.deploy import deploy
@@ -37,8 +37,7 @@ TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sy
 @pytest.fixture
 def double(tmp_path: Path) -> Iterator[Databricks]:
     """A workspace with a catalog and a warehouse, and nothing else."""
-    with Databricks(tmp_path / "double") as double:
-        double.workspace.catalog.seed("main")
+    with empty_workspace(tmp_path) as double:
         yield double
 
 
@@ -52,12 +51,7 @@ def site(double: Databricks) -> Site:
 @pytest.fixture
 def options(tmp_path: Path) -> list[str]:
     """Options of the command, with sources that are quickly uploaded."""
-    folder = tmp_path / "sources"
-    for name in ("databricks_app", "core", "sql"):
-        (folder / name).mkdir(parents=True)
-        (folder / name / "file").write_text(name)
-    for name in ("app.yaml", "requirements.txt", "pyproject.toml"):
-        shutil.copy(source.ROOT / name, folder)
+    folder = few_sources(tmp_path / "sources")
     return ["--catalog", "main", "--warehouse", WAREHOUSE_ID, "--source", str(folder)]
 
 
