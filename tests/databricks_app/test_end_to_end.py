@@ -79,7 +79,7 @@ def odd_house(
         statuses["good"] = receiver.post(request(event("good"))).status
         assert {name: 200 for name in statuses} == statuses
         query = LocalQuery(folder / "data")
-        wait_until(lambda: raw_rows(query) >= len(ODD_BODIES) + 1, 60)
+        wait_until(lambda: raw_rows(query) >= len(ODD_BODIES) + 1 and drained(receiver), 60)
         yield receiver, query
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from faulty import is_empty
 from serving import serving, wait_until
 from simulating import app_client
 
@@ -50,6 +51,7 @@ def test_messages_become_rows_in_the_safe_order_of_setting_up(
             assert {one.outcome for one in simulator.attempts()} == {200}
             query = LocalQuery(tmp_path / "data")
             wait_until(lambda: rows(query, "raw") == len(sent) + 1, 60)  # and the test's event
+            wait_until(lambda: is_empty(tmp_path / "data"), 60)  # raw rows come before typed ones
             typed = sum(rows(query, kind) for kind in ("email", "push", "sms", "in_app"))
             changes = rows(query, "customer")
 
