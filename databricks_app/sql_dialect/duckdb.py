@@ -1,14 +1,15 @@
 """A Databricks query as DuckDB text, with the answer Databricks would give, or a refusal.
 
 Only reading is accepted: SELECT, WITH, VALUES, SHOW TABLES, SHOW VIEWS, DESCRIBE. Only the tables
-and views of `sql/` can be read. Catalogs and schemas in names are dropped. The session that runs
-the text must use the time zone UTC. Pure but for the definitions; the SQL parser is imported at
-the first call.
+and views of `sql/` can be read. Tables are read without their catalog and schema; `qualifiers`
+says what becomes of columns. The session that runs the text must use the time zone UTC. Pure but
+for the definitions; the SQL parser is imported at the first call.
 """
 
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -21,7 +22,7 @@ from databricks_app.sql_dialect.definitions import tables, views
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sqlglot import exp
+    from sqlglot import Token, exp
 
 _SHOW = re.compile(r"\s*SHOW\s+(TABLES|VIEWS)\s*(?:(?:IN|FROM)\s+[\w.`]+\s*)?;?\s*", re.IGNORECASE)
 _BEGINNINGS = frozenset({"SELECT", "WITH", "VALUES", "FROM", "(", "DESCRIBE", "DESC"})
@@ -114,6 +115,23 @@ def _refuse_other_statements(sql: str) -> None:
         )
     if any(token.token_type is TokenType.SEMICOLON for token in tokens):
         raise QueryError("One statement at a time.")
+    _refuse_qualified_using(tokens)
+
+
+def _refuse_qualified_using(tokens: list[Token]) -> None:
+    """Before parsing: the parser drops the table in `USING (table.column)`, a syntax error."""
+    from sqlglot import TokenType
+
+    inside = False
+    for before, token in itertools.pairwise(tokens):
+        if before.token_type is TokenType.USING and token.token_type is TokenType.L_PAREN:
+            inside = True
+        elif token.token_type is TokenType.R_PAREN:
+            inside = False
+        elif inside and token.token_type is TokenType.DOT:
+            raise QueryError(
+                f"USING takes names of columns alone: write the column without `{before.text}.`."
+            )
 
 
 def _position(error: Exception) -> str:
@@ -156,17 +174,17 @@ def _refusal(what: str) -> QueryError:
 
 
 def _read_names(tree: exp.Expr) -> frozenset[str]:
-    """Tables and views the query reads; also drops catalog and schema from its names."""
+    """Tables and views the query reads; also removes catalog and schema from their names."""
     from sqlglot import exp
 
-    for part in tree.find_all(exp.Table, exp.Column):
-        part.set("db", None)
-        part.set("catalog", None)
+    from databricks_app.sql_dialect.qualifiers import remove_schemas
+
     used = {name.name.lower() for name in tree.find_all(exp.Table) if name.name}
     known = {table.name for table in tables()} | {view.name for view in views()}
     local = {expression.alias.lower() for expression in tree.find_all(exp.CTE)}
     for name in sorted(used - known - local):
         raise _unknown(name, known)
+    remove_schemas(tree)
     return frozenset(used & known)
 
 

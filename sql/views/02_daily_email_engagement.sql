@@ -54,7 +54,7 @@ deliveries AS (
     MAX(CASE WHEN events.metric = 'opened' THEN 1 ELSE 0 END) AS opened,
     MAX(
       CASE
-        WHEN events.events.metric = 'opened'
+        WHEN events.metric = 'opened'
           AND NOT coalesce(events.prefetched, FALSE)
           AND (NOT coalesce(events.synthetic, FALSE) OR human_clicks.delivery_id IS NOT NULL)
         THEN 1

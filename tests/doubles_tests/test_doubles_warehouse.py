@@ -116,6 +116,36 @@ def test_the_products_tables_and_views_can_be_made_twice(cursor: Any, double: Da
         assert [column[0] for column in cursor.description] == list(view.column_comments)
 
 
+@pytest.mark.parametrize(
+    "column",
+    ["t.t.a", "cio.x.a", "x.x.a", "other.t.a", "main.t.a", "other.cio.t.a", "x.a.a"],
+)
+def test_a_column_with_a_wrong_qualifier_is_not_resolved(cursor: Any, column: str) -> None:
+    """As Spark: the schema is that of the table, an alias has none, a number has no fields."""
+    cursor.execute(TABLE)
+    name = "t AS x" if "x" in column else "t"
+
+    for sql in (f"SELECT {column} FROM {name}", f"CREATE VIEW v AS SELECT {column} FROM {name}"):
+        with pytest.raises(ServerOperationError, match=r"\[UNRESOLVED_COLUMN.WITH_SUGGESTION\]"):
+            cursor.execute(sql)
+    with pytest.raises(ServerOperationError, match=r"\[UNRESOLVED_COLUMN"):
+        cursor.execute("SELECT cio.t.a FROM t AS t")
+
+
+def test_a_column_may_have_the_schema_of_its_table(cursor: Any) -> None:
+    """The session's where FROM gives none; what follows a struct is a field of it."""
+    cursor.execute(TABLE)
+    cursor.execute("INSERT INTO t VALUES (1, 'x')")
+
+    both = rows(cursor, "SELECT cio.t.a, main.cio.t.a, t.a FROM t")
+    field = rows(
+        cursor, "SELECT x.s.f, s.f FROM (SELECT named_struct('f', a) AS s FROM cio.t) AS x"
+    )
+
+    assert both == [(1, 1, 1)]
+    assert field == [(1, 1)]
+
+
 def test_a_table_is_a_real_delta_table(cursor: Any, double: Databricks) -> None:
     """Other readers of Delta see the same rows."""
     cursor.execute(TABLE)

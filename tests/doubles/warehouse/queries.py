@@ -1,10 +1,12 @@
 """A Databricks query over the double's tables, answered by DuckDB.
 
-Each query gets an in-memory DuckDB that sees snapshots of the tables it names as views. Functions
-mean what `databricks_app.sql_dialect` makes of them; others fail with DuckDB's own error.
+Each query gets an in-memory DuckDB that sees snapshots of the tables it names as views, under their
+catalog and schema: DuckDB alone decides what the name of a column means. Functions mean what
+`databricks_app.sql_dialect` makes of them; others fail with DuckDB's own error.
 
-Does not imitate: read_files of anything but Parquet, schema inference, time travel, three-part
-names of columns, identifiers given as parameters.
+Does not imitate: read_files of anything but Parquet, schema inference, time travel, identifiers
+given as parameters, `schema.table.*`. It accepts what Spark refuses: the name of a table in the
+place of a column, and a column of another table in FROM without LATERAL.
 """
 
 from __future__ import annotations
@@ -125,7 +127,7 @@ class Query:
     session: Session
     read: dict[Name, Snapshot] = field(default_factory=dict)
     connection: duckdb.DuckDBPyConnection = field(init=False)
-    _views: dict[Name | str, str] = field(default_factory=dict)
+    _views: set[Name | str] = field(default_factory=set)
 
     def __enter__(self) -> Query:
         """Open a DuckDB."""
@@ -162,11 +164,14 @@ class Query:
         for table in list(tree.find_all(exp.Table)):
             if isinstance(table.this, exp.Func):
                 self._alias(table, self._files(table.this))
+            elif table.db.lower() == "information_schema":
+                self._alias(table, self._listing(table))
             elif table.name.lower() not in local or table.db:
-                self._alias(table, self._view(table))
+                self._name(table)
+        catalogs = {table.catalog for table in tree.find_all(exp.Table)}
         for column in tree.find_all(exp.Column):
-            column.set("db", None)
-            column.set("catalog", None)
+            if column.catalog and _catalog(column.catalog) in catalogs:
+                column.set("catalog", exp.to_identifier(_catalog(column.catalog)))
         for user in list(tree.find_all(exp.CurrentUser, exp.SessionUser)):
             user.replace(exp.Literal.string(self.session.principal))
         try:
@@ -176,23 +181,23 @@ class Query:
         return tree.sql("duckdb", comments=False)
 
     def _alias(self, table: exp.Table, view: str) -> None:
-        """Read a view in the place of a table, under the name that the statement uses."""
+        """Read a view in the place of files or a listing, under the statement's name of it."""
         if not table.alias and table.name:
             table.set("alias", exp.TableAlias(this=exp.to_identifier(table.name)))
         for part in ("db", "catalog"):
             table.set(part, None)
         table.set("this", exp.to_identifier(view))
 
-    def _view(self, table: exp.Table) -> str:
-        if table.db.lower() == "information_schema":
-            return self._listing(table)
+    def _name(self, table: exp.Table) -> None:
+        """Read a table under its full name, and make it known to the connection."""
         name = self.session.name(table)
         if name not in self._views:
             held = self.engine.workspace.catalog.find("table", name)
             if held is None:
                 raise missing_table(".".join(name))
             self._define(name, self._of_view(held) if held.query else self._of_table(held))
-        return self._views[name]
+        for key, part in zip(("catalog", "db", "this"), _engine_name(name), strict=True):
+            table.set(key, exp.to_identifier(part, quoted=True))
 
     def _listing(self, table: exp.Table) -> str:
         view = f"information_schema_{table.name.lower()}"
@@ -200,7 +205,7 @@ class Query:
         if view not in self._views:
             rows = listings.information_schema(self.engine.workspace, catalog, table.name.lower())
             self.connection.register(view, rows)
-            self._views[view] = view
+            self._views.add(view)
         return view
 
     def _of_table(self, held: Securable) -> str:
@@ -219,12 +224,14 @@ class Query:
             self.session = home
 
     def _define(self, name: Name, text: str) -> None:
-        view = f"held_{len(self._views)}"
         held = self.engine.workspace.catalog.get("table", name)
         names = ", ".join(f'"{column.name}"' for column in held.columns)
-        self._views[name] = view
+        catalog, schema, view = (f'"{part}"' for part in _engine_name(name))
+        self._views.add(name)
         try:
-            self.connection.execute(f"CREATE TEMP VIEW {view} ({names}) AS {text}")
+            self.connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {catalog}")
+            self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {catalog}.{schema}")
+            self.connection.execute(f"CREATE VIEW {catalog}.{schema}.{view} ({names}) AS {text}")
         except duckdb.Error as error:
             raise of_engine(error) from error
 
@@ -248,7 +255,7 @@ class Query:
             self.connection.execute(f"CREATE TEMP VIEW {view} AS {text}")
         except duckdb.Error as error:
             raise of_engine(error) from error
-        self._views[view] = view
+        self._views.add(view)
         return view
 
     def _paths(self, path: str) -> list[str]:
@@ -265,6 +272,15 @@ class Query:
         if not found:
             raise SqlFailure("PATH_NOT_FOUND", f"Path does not exist: {path}.", "42K03")
         return [str(one) for one in found]
+
+
+def _engine_name(name: Name) -> Name:
+    return (_catalog(name[0]), *name[1:])
+
+
+def _catalog(name: str) -> str:
+    """DuckDB's name of a catalog; it keeps `main`, `system` and `temp` for itself."""
+    return f"unity_{name.lower()}"
 
 
 def _parquet(paths: list[str], schema: str | None) -> str:
