@@ -37,6 +37,8 @@ _RETRY_SECONDS = 60
 _RETRY_PAUSE_SECONDS = 5
 # It repeats without a word, and what it met is to be told; `Statements` repeats as well.
 _RETRIES = 2
+# A longer pause between loads is there to let the warehouse stop (the least auto-stop is a minute).
+_SESSION_SECONDS = 60.0
 
 
 def open_lake(
@@ -53,7 +55,9 @@ def open_lake(
     lease = Lease(workspace, _lease_folder(settings), holder=holder, patience=patience)
     place = Place(settings.schema.lower(), settings.volume_path)
     run = statements(workspace, settings, patience)
-    return WarehouseLake(run, PatientFiles(workspace, patience), lease, place)
+    keeps = settings.flush_interval_seconds <= _SESSION_SECONDS
+    files = PatientFiles(workspace, patience)
+    return WarehouseLake(run, files, lease, place, keeps_sessions=keeps)
 
 
 def open_query(workspace: Workspace, settings: Settings) -> WarehouseQuery:

@@ -73,6 +73,7 @@ class WarehouseLake:
         views: Sequence[tuple[str, str]] | None = None,
         dates_at_most: int = 32,
         threads: int = 4,
+        keeps_sessions: bool = True,
         reread: Reread = reading.reread,
     ) -> None:
         """Open nothing yet.
@@ -86,6 +87,8 @@ class WarehouseLake:
             views: Name and CREATE statement of each view; those of `sql/` if left out.
             dates_at_most: Dates that are loaded at once; each statement names them.
             threads: Typed tables that are loaded at once; each needs a session.
+            keeps_sessions: Whether sessions stay open between loads; an open one may keep the
+                warehouse from stopping.
             reread: Reads a stored body again.
         """
         self.lease = lease
@@ -95,6 +98,7 @@ class WarehouseLake:
         self._given_tables, self._given_views = tables, views
         self._dates_at_most = dates_at_most
         self._threads = threads
+        self._keeps_sessions = keeps_sessions
         self._reread = reread
         self._running: _Running | None = None
         self._is_stale = False
@@ -112,6 +116,7 @@ class WarehouseLake:
         except LakeError:
             self.close()
             raise
+        self._end_sessions()
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="lake")
         self._running = _Running(pool, staging)
         return report
@@ -137,6 +142,7 @@ class WarehouseLake:
             # The rows are where they belong, so nobody waits for this.
             staging = self._running.staging
             self._running.pool.submit(staging.remove, staging.finished())
+            self._end_sessions()
         self._unclear = 0
         # What another instance has taken over is its to forget.
         self.lease.confirm()
@@ -178,6 +184,10 @@ class WarehouseLake:
             self._running = None
         self._statements.close()
         self.lease.release()
+
+    def _end_sessions(self) -> None:
+        if not self._keeps_sessions:
+            self._statements.close()
 
     def _tables(self) -> Sequence[sql_dialect.Table]:
         return sql_dialect.tables() if self._given_tables is None else self._given_tables

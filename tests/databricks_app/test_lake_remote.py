@@ -116,6 +116,30 @@ def test_a_load_arrives_through_the_real_protocols(
     assert (subject, loaded_at) == (None, NOON)
 
 
+@pytest.mark.parametrize(("interval", "is_kept"), [("2", True), ("900", False)])
+def test_sessions_end_with_the_load_where_the_warehouse_may_stop(
+    double: Databricks,
+    joined: workspace.Workspace,
+    variables: dict[str, str],
+    interval: str,
+    is_kept: bool,
+) -> None:
+    """An open session may keep it awake; a short pause is too short for it to stop."""
+    settings = from_environment(variables | {"CIO_FLUSH_INTERVAL_SECONDS": interval})
+    lake = few(open_lake(joined, settings, Patience(call_seconds=20, grace_seconds=0.5)))
+    lake.start()
+    open_sessions = double.workspace.sessions.sessions
+
+    assert load(lake, event("a", "email/sent")).inserted == {RAW: 1, EMAIL: 1}
+    until = time.monotonic() + (0.5 if is_kept else 10)
+    while open_sessions and time.monotonic() < until:
+        time.sleep(0.02)
+
+    assert bool(open_sessions) == is_kept
+    assert load(lake, event("b", "email/sent")).inserted == {RAW: 1, EMAIL: 1}
+    lake.close()
+
+
 def test_a_raw_row_of_before_decides(
     lake: WarehouseLake, joined: workspace.Workspace, settings: Settings
 ) -> None:
