@@ -8,6 +8,7 @@ from functools import partial
 
 from flask import Flask
 
+from databricks_app import freshness
 from databricks_app.door import Door
 from databricks_app.inbox import Appender, Pending
 from databricks_app.inbox.local import LocalInbox
@@ -73,7 +74,7 @@ def open_inbox(settings: Settings) -> Appender:
     return LocalInbox(
         settings.inbox_dir,
         max_bytes=settings.inbox_max_bytes,
-        seal_seconds=settings.flush_interval_seconds / 2,
+        seal_seconds=settings.flush_interval_seconds * freshness.CLOSE_SHARE,
     )
 
 

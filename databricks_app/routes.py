@@ -12,7 +12,7 @@ import structlog
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from databricks_app import status
+from databricks_app import freshness, status
 from databricks_app.access import may_see_details
 from databricks_app.door import DOOR_STATUSES, RETRY_AFTER_SECONDS, Door
 from databricks_app.inbox import Pending
@@ -155,6 +155,7 @@ def _readyz(parts: Parts) -> Response:
         processes=status.supervisor_problems(status.run_dir()),
         stale_requests=parts.metrics.stale_total(),
         takes_stale=parts.settings.stale_timestamps == "accept",
+        stall_seconds=freshness.stall_seconds(parts.settings),
         now=parts.now(),
     )
     if not may_see_details(request.environ, parts.settings):

@@ -80,7 +80,17 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One row of the table: environment variable, field, default text, reader and meaning."""
+    """One row of the table.
+
+    Attributes:
+        name: Environment variable.
+        field: Field of `Settings`.
+        default: Text that is read where the variable is not set.
+        read: Reader of the text; raises ValueError.
+        meaning: What it is for, with its unit.
+        also: Variables that win over `name`.
+        databricks_default: The default of the store `databricks`; empty if it is no other.
+    """
 
     name: str
     field: str
@@ -88,6 +98,19 @@ class Setting:
     read: Callable[[str], Any]
     meaning: str
     also: tuple[str, ...] = ()
+    databricks_default: str = ""
+
+    @property
+    def shown_default(self) -> str:
+        """The default of every store, in words."""
+        if not self.databricks_default:
+            return self.default
+        return f"{self.default}; {self.databricks_default} with CIO_STORE=databricks"
+
+    def default_of(self, store: Store) -> str:
+        """The default of one store."""
+        is_other = store == "databricks" and self.databricks_default
+        return self.databricks_default if is_other else self.default
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -173,8 +196,10 @@ SETTINGS: tuple[Setting, ...] = (
         "flush_interval_seconds",
         "2",
         read.seconds(0.05, 3600),
-        "How often accepted events are loaded into the tables. Shorter is fresher and makes more "
-        "commits.",
+        "How often accepted events are loaded into the tables: the pause between two loads. "
+        "Shorter is fresher and makes more commits. With the store `databricks` the default is "
+        "900, so that the SQL warehouse can stop between loads: see docs/databricks-store.md.",
+        databricks_default="900",
     ),
     Setting(
         "CIO_MAX_BODY_BYTES",
@@ -303,7 +328,9 @@ def from_environment(variables: Mapping[str, str]) -> Settings:
         names = (*setting.also, setting.name)
         name = next((name for name in names if name in variables), setting.name)
         try:
-            values[setting.field] = setting.read(variables.get(name, setting.default))
+            # The store stands in the table before every setting whose default depends on it.
+            default = setting.default_of(values.get("store", "local"))
+            values[setting.field] = setting.read(variables.get(name, default))
         except ValueError as error:
             # Without its cause: the text of that quotes the value.
             raise SettingsError(f"{name} cannot be used: {_reason(error)}") from None

@@ -15,24 +15,27 @@ import threading
 import time
 import urllib.request
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from socket import gethostname
 
 import structlog
 from prometheus_client import CollectorRegistry
 
-from databricks_app import child, logs
-from databricks_app.alerts import Change, Sample, Watch
-from databricks_app.inbox.segments import pending
+from databricks_app import child, freshness, logs
+from databricks_app.alerts import Change, Limits, Sample, Watch
+from databricks_app.inbox import Pending, segments
 from databricks_app.metrics import Metrics
 from databricks_app.settings import Settings, environment, from_environment
 
 _POST_SECONDS = 5.0
 _MOST_WAITING = 100
 _STATE = "alerts.json"
+_VOLUME_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -86,10 +89,14 @@ class Watcher:
             log.warning("alerts_not_kept", error=type(error).__name__)
 
 
-def sample(settings: Settings, totals: Callable[[], CollectorRegistry], now: float) -> Sample:
-    """Read the numbers of all processes and of the inbox."""
-    registry = totals()
-    waiting = pending(settings.inbox_dir)
+def sample(registry: CollectorRegistry, waiting: Pending, now: float) -> Sample:
+    """Read the numbers of all processes and of the inbox.
+
+    Args:
+        registry: Totals of all processes.
+        waiting: What the inbox holds.
+        now: Unix seconds.
+    """
     oldest = 0.0 if waiting.oldest_at is None else max(0.0, now - waiting.oldest_at.timestamp())
     return Sample(
         at=now,
@@ -121,23 +128,53 @@ def post(url: str, change: Change) -> None:
         return
 
 
+def counting(
+    settings: Settings, variables: Mapping[str, str], closing: ExitStack
+) -> Callable[[], Pending]:
+    """Return what counts the inbox of the settings' store.
+
+    A count of a volume is a listing, so it is at most a minute old.
+
+    Args:
+        settings: Name the store.
+        variables: The environment; names the workspace.
+        closing: Ends the connections to it.
+
+    Raises:
+        SettingsError: The workspace's address cannot be used.
+    """
+    if settings.store == "local":
+        return partial(segments.pending, settings.inbox_dir)
+    from databricks_app import workspace
+    from databricks_app.inbox import objects
+
+    joined = workspace.connect(variables, connections=1)
+    closing.callback(joined.close)
+    count = partial(objects.pending, joined, settings.volume_path)
+    return objects.PendingWatch(count, seconds=_VOLUME_SECONDS)
+
+
 def main() -> int:
     """Watch until told to stop."""
     child.begin()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings = from_environment(environment())
+    variables = environment()
+    settings = from_environment(variables)
     logs.configure(settings.log_level, "watcher")
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     metrics = Metrics()
-    watcher = Watcher(
-        sample=lambda: sample(settings, metrics.totals, time.time()),
-        post=lambda change: post(settings.alert_url, change),
-        state=settings.data_dir / _STATE,
-    )
-    watcher.begin()
-    while not stopping.wait(settings.alert_look_seconds):
-        watcher.look()
+    with ExitStack() as closing:
+        count = counting(settings, variables, closing)
+        watcher = Watcher(
+            sample=lambda: sample(metrics.totals(), count(), time.time()),
+            post=lambda change: post(settings.alert_url, change),
+            state=settings.data_dir / _STATE,
+            watch=Watch(Limits(backlog_seconds=freshness.stall_seconds(settings))),
+        )
+        watcher.begin()
+        while not stopping.wait(settings.alert_look_seconds):
+            watcher.look()
     return 0
 
 

@@ -45,6 +45,9 @@ _CALL_SECONDS = 60
 @click.option("--replace-views", is_flag=True, help="Make views anew; others' grants on them go.")
 @click.option("--skip-permission-check", is_flag=True, help="Do not look for missing rights first.")
 @click.option("--no-proof", is_flag=True, help="Send no event through in the end.")
+@click.option(
+    "--wait", is_flag=True, help="Wait until the event is a row; else the inbox is proof enough."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be done, change nothing.")
 @click.option("--destroy", is_flag=True, help="Remove app, source and keys; tables stay.")
 @click.option("--tables", is_flag=True, help="With --destroy: remove tables, views and volume too.")
@@ -68,6 +71,7 @@ def deploy(
     replace_views: bool,
     skip_permission_check: bool,
     no_proof: bool,
+    wait: bool,
     dry_run: bool,
     destroy: bool,
     tables: bool,
@@ -77,9 +81,10 @@ def deploy(
     """Bring the receiver into a Databricks workspace, or up to date there.
 
     Makes the schema, volume, tables, views, secret scope, app and grants that are missing, uploads
-    the source, deploys it, and sends one signed event through. May be run again at any time: what
-    is there is left as it is. Logs in as databricks-sdk does: DATABRICKS_HOST and credentials, or a
-    profile. Names every right that you lack before anything is changed.
+    the source, deploys it, and sends one signed event through: found in the inbox, or with --wait
+    as a row. May be run again at any time: what is there is left as it is. Logs in as
+    databricks-sdk does: DATABRICKS_HOST and credentials, or a profile. Names every right that you
+    lack before anything is changed.
 
     Signing keys are read from CIO_WEBHOOK_SIGNING_KEYS or --keys-fd, or asked for; only if none are
     stored yet, or with --rotate-keys.
@@ -97,6 +102,8 @@ def deploy(
     _check(target)
     if tables and not destroy:
         raise click.UsageError("--tables goes with --destroy")
+    if wait and no_proof:
+        raise click.UsageError("--wait waits for the event that --no-proof leaves out")
     if destroy and not dry_run and not yes:
         typed = click.prompt(f"Type the app's name to remove it ({app})", default="")
         if typed != app:
@@ -114,6 +121,7 @@ def deploy(
             replaces_views=replace_views,
             checks=not skip_permission_check,
             with_proof=not no_proof,
+            waits=wait,
             is_dry=dry_run,
         )
     except DeploymentError as error:
@@ -165,11 +173,13 @@ def _deploy(
     replaces_views: bool,
     checks: bool,
     with_proof: bool,
+    waits: bool,
     is_dry: bool,
 ) -> None:
     from databricks_app.deployment import permissions, proof, releasing, running, source, steps
 
     files = source.read(site.target, folder or source.ROOT)
+    settings = source.settings(files)
     check = permissions.step(
         site, replaces_views=replaces_views, rotates=rotates, proves=with_proof
     )
@@ -178,7 +188,7 @@ def _deploy(
     running.run(first, _tell, is_dry=is_dry)
     app, relay, upload, deployment = releasing.steps(site, files)
     rest = [steps.keys(site, ask, rotates=rotates), app, steps.rights(site), relay, upload]
-    rest += [deployment, *([proof.step(site)] if with_proof else [])]
+    rest += [deployment, *([proof.step(site, settings, waits=waits)] if with_proof else [])]
     running.run(rest, _tell, is_dry=is_dry)
     if is_dry:
         click.echo("Nothing was changed.")

@@ -42,7 +42,8 @@ _WIDTH = 11
     type=click.FloatRange(0, 7200, min_open=True),
     default=60.0,
     show_default=True,
-    help="How long the canary may take to become a row.",
+    help="How long the canary may take to become a row. With CIO_STORE=databricks and a longer "
+    "CIO_FLUSH_INTERVAL_SECONDS it is looked for in the inbox alone, which wakes no warehouse.",
 )
 @click.option(
     "--first-contact",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import partial
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from databricks_app import freshness
 from databricks_app.errors import ReceiverError
 from databricks_app.settings import environment, from_environment
 
@@ -92,7 +94,11 @@ def _remotely(
         if dry_run:
             return f"{count(query, selection)} events would be read again."
         put = partial(put_replay, joined, settings.volume_path)
-        return _words(replay_through(query, put, selection))
+        outcome = replay_through(query, put, selection)
+        if not outcome.events:
+            return _words(outcome)
+        by = freshness.expected_by(settings, time.time())
+        return f"{_words(outcome)}\nA running receiver loads them by {by}."
     except ReceiverError as error:
         raise click.ClickException(str(error)) from error
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +13,7 @@ import click
 
 from core.webhook_config import ReportingWebhook, endpoint_problem
 from core.webhook_events import events_named
-from databricks_app import facts
+from databricks_app import facts, freshness
 from databricks_app.cli.webhooks_access import connected, workspace_options
 from databricks_app.cli.webhooks_keys import (
     ask_key,
@@ -19,11 +22,14 @@ from databricks_app.cli.webhooks_keys import (
     send_canary,
     tell_receiver,
 )
-from databricks_app.settings import environment
+from databricks_app.settings import environment, from_environment
 from databricks_app.webhook_setup.canary import EndpointError, wait_for_row
 from databricks_app.webhook_setup.setting_up import Bench, set_up
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from databricks_app.settings import Settings
     from databricks_app.signature import SigningKey
     from databricks_app.webhook_setup.canary import Canary
 
@@ -70,7 +76,8 @@ def setup_(
 
     Creates it disabled; asks for its signing key, which Customer.io shows on its page Reporting
     Webhooks and nowhere else; keeps the key for the receiver; sends a signed event of its own and
-    sees it acknowledged, and arrive in the local tables; then enables the webhook.
+    sees it acknowledged, and arrive in the local tables or, with CIO_STORE=databricks, in the inbox
+    of the volume; then enables the webhook.
 
     Run it again after any failure: it goes on where it ended. An enabled webhook is not disabled.
 
@@ -84,7 +91,7 @@ def setup_(
     wanted = _wanted(endpoint, name, words, full_resolution, with_content)
     store = key_store(secret)
     with connected(region, base_url) as client:
-        folder = _tables_folder(data_dir)
+        see_arrive = _arrival(data_dir)
 
         def ask(number: int) -> str:
             return ask_key(
@@ -100,7 +107,7 @@ def setup_(
 
         def prove(key: SigningKey) -> None:
             tell_receiver(pid, "the receiver must know the key")
-            _see_arrive(send_canary(endpoint, key, wait), folder, wait)
+            see_arrive(send_canary(endpoint, key, wait), wait)
 
         bench = Bench(
             client.reporting_webhooks,
@@ -143,11 +150,61 @@ def _tables_folder(data_dir: Path | None) -> Path | None:
     return folder if is_local and (folder / "tables").is_dir() else None
 
 
-def _see_arrive(event: Canary, folder: Path | None, seconds: float) -> None:
+def _arrival(data_dir: Path | None) -> Callable[[Canary, float], None]:
+    """Return what sees an event arrive, in the store that this machine knows.
+
+    Raises:
+        SettingsError: The settings of the store cannot be used.
+    """
+    variables = environment()
+    is_remote = variables.get("CIO_STORE") == "databricks" and "DATABRICKS_HOST" in variables
+    if data_dir is None and is_remote:
+        return partial(_see_in_volume, from_environment(variables), variables)
+    return partial(_see_in_folder, _tables_folder(data_dir))
+
+
+def _see_in_volume(
+    settings: Settings, variables: Mapping[str, str], event: Canary, seconds: float
+) -> None:
+    """See it in the inbox, or, if the wait is longer than the flush interval, in the table."""
+    from databricks_app import workspace
+    from databricks_app.inbox.tracking import track
+    from databricks_app.lake.remote import open_query
+
+    with closing(workspace.connect(variables)) as joined:
+        query = open_query(joined, settings)
+        waits = seconds if seconds >= freshness.longest_wait_seconds(settings) else 0.0
+        with closing(query.statements):
+            place = track(
+                joined,
+                settings.volume_path,
+                event.body,
+                lambda: wait_for_row(query, event, seconds=0),
+                seconds=waits,
+            )
+    if place == "row":
+        click.echo("it stands in webhook_raw_events")
+    elif place == "inbox" and not waits:
+        by = freshness.expected_by(settings, time.time())
+        click.echo(f"it is in the inbox of {settings.volume_path}; its row is expected by {by}")
+    elif place == "inbox":
+        raise EndpointError(
+            f"acknowledged, but still in the inbox of {settings.volume_path} after {waits:g} s: "
+            "does the receiver's loader run (/readyz)?"
+        )
+    else:
+        raise EndpointError(
+            f"acknowledged, but neither in the inbox of {settings.volume_path} nor in "
+            "webhook_raw_events. Are CIO_CATALOG, CIO_SCHEMA and CIO_VOLUME the receiver's?"
+        )
+
+
+def _see_in_folder(folder: Path | None, event: Canary, seconds: float) -> None:
     if folder is None:
         click.echo(
-            "seen at the endpoint only, as no local tables are here (--data-dir); look for this"
-            f" event_id in its webhook_raw_events: {event.event_id}"
+            "seen at the endpoint only, as neither local tables are here (--data-dir) nor"
+            " CIO_STORE=databricks with DATABRICKS_HOST; look for this event_id in its"
+            f" webhook_raw_events: {event.event_id}"
         )
         return
     from databricks_app.lake.query import LocalQuery

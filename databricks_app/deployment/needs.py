@@ -128,6 +128,9 @@ def _storage(target: plan.Target, wanted: Wanted, there: There) -> Iterable[Need
         yield Need("SCHEMA", inside, "CREATE_VOLUME", f"to make the volume {target.volume}")
     elif ("VOLUME", target.volume_name) in there.refused:
         yield Need("VOLUME", target.volume_name, "READ_VOLUME", "to see that it is there")
+    elif wanted.proves:
+        reason = "to find the proof's event in the inbox"
+        yield Need("VOLUME", target.volume_name, "READ_VOLUME", reason)
     if there.columns is not None:
         yield from _tables(target, wanted, there.columns)
 

@@ -60,6 +60,11 @@ class Target:
         return f"{self.schema_name}.{self.volume}"
 
     @property
+    def volume_path(self) -> str:
+        """Path of the volume's files."""
+        return f"/Volumes/{self.catalog}/{self.schema}/{self.volume}"
+
+    @property
     def variables(self) -> dict[str, str]:
         """Variables of app.yaml that depend on the target."""
         return {"CIO_CATALOG": self.catalog, "CIO_SCHEMA": self.schema, "CIO_VOLUME": self.volume}

@@ -149,7 +149,7 @@ def _relay(site: Site) -> list[Change]:
 
 
 def _source(site: Site, files: Mapping[str, bytes]) -> list[Change]:
-    held = _note(site, "uploaded.json")
+    held = note(site, "uploaded.json")
     wanted = {path: plan.digest(content) for path, content in files.items()}
     changed = sorted(path for path in wanted if held.get(path) != wanted[path])
     stale = sorted(held.keys() - wanted.keys())
@@ -167,7 +167,7 @@ def _upload(
     """Change the remote source; its note never claims a content that is not there."""
     kept = {path: name for path, name in held.items() if path not in changed}
     site.client.workspace.mkdirs(f"{site.folder}/source")
-    _put_note(site, "uploaded.json", kept)
+    put_note(site, "uploaded.json", kept)
     for folder in sorted({path.rpartition("/")[0] for path in changed} - {""}):
         site.client.workspace.mkdirs(f"{site.folder}/source/{folder}")
     for path in stale:
@@ -180,15 +180,15 @@ def _upload(
             one.result()
     names = {path: plan.digest(content) for path, content in changed.items()}
     left = {path: name for path, name in kept.items() if path not in stale}
-    _put_note(site, "uploaded.json", left | names)
+    put_note(site, "uploaded.json", left | names)
 
 
 def _deployment(site: Site, files: Mapping[str, bytes]) -> list[Change]:
     wanted = _fingerprint(site, files)
     app = site.app()
     active = app.active_deployment.deployment_id if app and app.active_deployment else None
-    note = _note(site, "deployed.json")
-    if active and note == {"fingerprint": wanted, "deployment_id": active}:
+    noted = note(site, "deployed.json")
+    if active and noted == {"fingerprint": wanted, "deployment_id": active}:
         return []
     return [Change("deploy and wait until it runs", partial(_deploy, site, wanted))]
 
@@ -208,7 +208,7 @@ def _deploy(site: Site, fingerprint: str) -> None:
     started: Any = api.deploy(name, asked).response
     deployment = str(started.deployment_id)
     _await_deployment(site, deployment)
-    _put_note(site, "deployed.json", {"fingerprint": fingerprint, "deployment_id": deployment})
+    put_note(site, "deployed.json", {"fingerprint": fingerprint, "deployment_id": deployment})
 
 
 def _await_deployment(site: Site, deployment: str, *, may_fail: bool = False) -> None:
@@ -225,7 +225,7 @@ def _await_deployment(site: Site, deployment: str, *, may_fail: bool = False) ->
     site.until("the deployment", look)
 
 
-def _note(site: Site, name: str) -> dict[str, str]:
+def note(site: Site, name: str) -> dict[str, str]:
     """What an earlier run noted; nothing if it noted nothing that can be read."""
     path = f"{site.folder}/{name}"
     text = found(lambda: site.client.workspace.download(path).read())
@@ -236,8 +236,9 @@ def _note(site: Site, name: str) -> dict[str, str]:
     return {str(key): str(value) for key, value in said.items()} if isinstance(said, dict) else {}
 
 
-def _put_note(site: Site, name: str, note: Mapping[str, str]) -> None:
-    _put(site, name, json.dumps(note, indent=1).encode())
+def put_note(site: Site, name: str, said: Mapping[str, str]) -> None:
+    """Replace a note of this deployer in the app's folder."""
+    _put(site, name, json.dumps(said, indent=1).encode())
 
 
 def _put(site: Site, path: str, content: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeVar
 
 import requests
@@ -29,7 +30,7 @@ class Change:
 
     Attributes:
         words: What will be done, in the imperative.
-        do: Does it.
+        do: Does it; a `Note` that it returns is told with the step.
         is_creation: Whether finding it made meanwhile is as good: an answer may have been lost.
     """
 
@@ -75,23 +76,26 @@ def run(steps: Sequence[Step], tell: Tell, *, is_dry: bool = False) -> bool:
     for step in steps:
         seen = _asked(step, step.look)
         changes = [one for one in seen if isinstance(one, Change)]
+        words = [one.words for one in seen]
         if not is_dry:
             for change in changes:
-                _asked(step, lambda change=change: _do(change))  # type: ignore[misc]  # binds each
+                done = _asked(step, partial(_do, change))
+                words += [done.words] if isinstance(done, Note) else []
         state: State = "ok"
         if changes:
             state = "would change" if is_dry else "changed"
-        tell(step.title, state, [one.words for one in seen])
+        tell(step.title, state, words)
         is_changed |= bool(changes)
     return is_changed
 
 
-def _do(change: Change) -> None:
+def _do(change: Change) -> object:
     try:
-        change.do()
+        return change.do()
     except (AlreadyExists, ResourceAlreadyExists, ResourceConflict):
         if not change.is_creation:
             raise
+        return None
 
 
 def _asked(step: Step, ask: Callable[[], T]) -> T:

@@ -1,9 +1,9 @@
-"""One workspace as the deployment sees it: looks, None for what is not there, and SQL."""
+"""One workspace as the deployment sees it: looks, None for what is not there, files and SQL."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
@@ -17,6 +17,7 @@ from databricks.sdk.service.sql import StatementParameterListItem, StatementResp
 
 from databricks_app.deployment.errors import DeploymentError
 from databricks_app.deployment.plan import Target
+from databricks_app.workspace import Entry
 
 T = TypeVar("T")
 _STATEMENT_SECONDS = 900.0
@@ -99,6 +100,29 @@ class Site:
         if answer.status is None or answer.status.state is not StatementState.SUCCEEDED:
             raise _refusal(statement, answer)
         return (answer.result.data_array if answer.result else None) or []
+
+    def get(self, path: str) -> bytes:
+        """Read a file of a volume.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+        try:
+            contents = self.client.files.download(path).contents
+        except NotFound:
+            raise FileNotFoundError(path) from None
+        if contents is None:
+            return b""
+        with contents:
+            return contents.read()
+
+    def entries(self, folder: str) -> Iterator[Entry]:
+        """Yield what lies in a folder of a volume; nothing if there is no such folder."""
+        try:
+            for one in self.client.files.list_directory_contents(folder):
+                yield Entry(str(one.name), one.file_size or 0, bool(one.is_directory))
+        except NotFound:
+            return
 
     def until(self, what: str, look: Callable[[], T | None]) -> T:
         """Wait until a look finds something.

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+
+import yaml
 
 from databricks_app.deployment import plan
 from databricks_app.deployment.errors import DeploymentError
+from databricks_app.errors import SettingsError
+from databricks_app.settings import Settings, from_environment
 
 ROOT = Path(__file__).parents[2]
 _FILES = ("app.yaml", "requirements.txt", "pyproject.toml")
@@ -35,6 +40,24 @@ def read(target: plan.Target, root: Path = ROOT) -> dict[str, bytes]:
     except ValueError as error:
         raise DeploymentError(str(error)) from error
     return found | {"app.yaml": text.encode()}
+
+
+def settings(files: Mapping[str, bytes]) -> Settings:
+    """What the receiver will read of the app.yaml that is uploaded.
+
+    Args:
+        files: Content by path; see `read`.
+
+    Raises:
+        DeploymentError: The receiver could not start with it.
+    """
+    try:
+        entries = yaml.safe_load(files["app.yaml"])["env"]
+        return from_environment({one["name"]: one["value"] for one in entries if "value" in one})
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise DeploymentError(f"app.yaml cannot be read ({type(error).__name__})") from error
+    except SettingsError as error:
+        raise DeploymentError(f"app.yaml: {error}") from error
 
 
 def _is_left_out(path: Path) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from databricks_app import freshness
 from databricks_app.doctor.findings import Finding, ok, warning
 from databricks_app.inbox import Pending
 
 if TYPE_CHECKING:
     from databricks_app.doctor.case import Case
+    from databricks_app.settings import Settings
 
-_PATIENCE_SECONDS = 60.0
+_LOCAL_SECONDS = 60.0
 
 
 def inbox(case: Case) -> Finding:
@@ -35,6 +37,13 @@ def _judged(pending: Pending, case: Case) -> Finding:
         return ok("nothing waits")
     age = max(0.0, case.now() - pending.oldest_at.timestamp())
     says = f"{pending.events:,} events ({pending.bytes:,} bytes) wait, the oldest for {age:.0f} s"
-    if age <= _PATIENCE_SECONDS + 2 * case.settings.flush_interval_seconds:
+    if age <= _limit_seconds(case.settings):
         return ok(says)
     return warning(says, "see the check loader, /readyz and the log: they say what keeps them")
+
+
+def _limit_seconds(settings: Settings) -> float:
+    """How old an event may be that waits; starting a warehouse takes longer than a local load."""
+    if settings.store == "databricks":
+        return freshness.stall_seconds(settings)
+    return _LOCAL_SECONDS + 2 * settings.flush_interval_seconds

@@ -100,8 +100,8 @@ def _judged_stop(says: str, minutes: object, flush_seconds: float) -> Finding:
     if _SHORT_FLUSH_SECONDS <= flush_seconds < minutes * 60:
         return warning(
             f"{says}; a flush every {flush_seconds:g} s keeps it awake (auto-stop {minutes} min)",
-            "a shorter CIO_FLUSH_INTERVAL_SECONDS costs no more; to save, make it much longer than "
-            "the auto-stop (docs/databricks-store.md)",
+            "lower the warehouse's auto-stop to save; as it is, a shorter "
+            "CIO_FLUSH_INTERVAL_SECONDS costs no more (docs/databricks-store.md)",
         )
     return ok(f"{says}; auto-stop {minutes} min")
 

@@ -38,15 +38,23 @@ _EMPTY_SECONDS = 600.0
 _OF_ONE_OBJECT = frozenset({"refused", "busy"})
 
 
-class Files(Protocol):
+class Listing(Protocol):
+    """What a reader of the inbox needs of a volume; see `workspace.Workspace`."""
+
+    def get(self, path: str) -> bytes:
+        """Read a file; FileNotFoundError if there is none."""
+        ...
+
+    def entries(self, folder: str) -> Iterator[Entry]:
+        """Yield what lies in a folder; nothing if there is no such folder."""
+        ...
+
+
+class Files(Listing, Protocol):
     """What the writer's face needs of a volume; see `workspace.Workspace`."""
 
     def put(self, path: str, content: bytes, *, overwrite: bool, seconds: float = ...) -> None:
         """Store a file."""
-        ...
-
-    def get(self, path: str) -> bytes:
-        """Read a file."""
         ...
 
     def delete(self, path: str) -> None:
@@ -55,10 +63,6 @@ class Files(Protocol):
 
     def delete_folder(self, path: str) -> None:
         """Remove an empty folder."""
-        ...
-
-    def entries(self, folder: str) -> Iterator[Entry]:
-        """Yield what lies in a folder."""
         ...
 
 
@@ -87,7 +91,17 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class _Object:
+class StoredObject:
+    """What an object's name says; in the order of their times.
+
+    Attributes:
+        time: 16 digits of microseconds since 1970.
+        source: Path under `inbox/`.
+        events: How many it holds.
+        bytes: Its size.
+        token: Seeds the checksums of its frames.
+    """
+
     time: str
     source: str
     events: int
@@ -95,7 +109,7 @@ class _Object:
     token: str
 
     @classmethod
-    def at(cls, source: str) -> _Object | None:
+    def at(cls, source: str) -> StoredObject | None:
         """The object with this path under `inbox/`; None if it is not one of ours."""
         fields = _NAME.fullmatch(source.rpartition("/")[2])
         if fields is None:
@@ -154,7 +168,7 @@ class ObjectReader:
             WorkspaceError: The workspace cannot be used now.
         """
         self.unreadable = ()
-        found = sorted(_objects(self._files, self._root, self._note_folder))
+        found = sorted(objects(self._files, self._root, self._note_folder))
         with ThreadPoolExecutor(_TRANSFERS, "inbox-download") as pool:
             for group in _groups(found, max_rows, max_bytes):
                 if batch := _batch(pool.map(self._read, group)):
@@ -166,7 +180,7 @@ class ObjectReader:
         Raises:
             WorkspaceError: The workspace cannot be used now.
         """
-        wanted = [_Object.at(name) for name in names]
+        wanted = [StoredObject.at(name) for name in names]
         found = [one for one in wanted if one is not None]
         with ThreadPoolExecutor(_TRANSFERS, "inbox-download") as pool:
             batch = _batch(pool.map(self._read, found))
@@ -190,7 +204,7 @@ class ObjectReader:
         """
         return pending(self._files, self._volume)
 
-    def _read(self, one: _Object) -> _Contents | None:
+    def _read(self, one: StoredObject) -> _Contents | None:
         """Read an object; None if it is gone or cannot be read by itself."""
         try:
             data = self._files.get(f"{self._root}/{one.source}")
@@ -212,7 +226,7 @@ class ObjectReader:
             damaged = 1
         return _Contents(one.source, records, damaged)
 
-    def _keep_aside(self, one: _Object, damage: frames.Damage, data: bytes) -> None:
+    def _keep_aside(self, one: StoredObject, damage: frames.Damage, data: bytes) -> None:
         name = f"{one.source.rpartition('/')[2]}.{damage.start}-{damage.end}"
         content = data[damage.start : damage.end]
         self._files.put(f"{self._volume}/{QUARANTINE}/{name}", content, overwrite=True)
@@ -276,7 +290,7 @@ def pending(files: Files, volume: str) -> Pending:
     Raises:
         WorkspaceError: The workspace cannot be used now.
     """
-    found = list(_objects(files, f"{volume}/{INBOX}"))
+    found = list(objects(files, f"{volume}/{INBOX}"))
     oldest = min((one.time for one in found), default=None)
     moment = None
     if oldest is not None:
@@ -294,9 +308,9 @@ def put_replay(files: Files, volume: str, records: Sequence[Record]) -> None:
     files.put(f"{volume}/{INBOX}/{path}", content, overwrite=True)
 
 
-def _objects(
-    files: Files, root: str, note: Callable[[str, int], None] = lambda _name, _objects: None
-) -> Iterator[_Object]:
+def objects(
+    files: Listing, root: str, note: Callable[[str, int], None] = lambda _name, _objects: None
+) -> Iterator[StoredObject]:
     """Yield every object of the inbox; folders are told of with the number of their entries."""
     for folder in list(files.entries(root)):
         if not folder.is_folder:
@@ -304,13 +318,15 @@ def _objects(
         number = 0
         for entry in files.entries(f"{root}/{folder.name}"):
             number += 1
-            if (one := _Object.at(f"{folder.name}/{entry.name}")) is not None:
+            if (one := StoredObject.at(f"{folder.name}/{entry.name}")) is not None:
                 yield one
         note(folder.name, number)
 
 
-def _groups(found: list[_Object], max_rows: int, max_bytes: int) -> Iterator[list[_Object]]:
-    group: list[_Object] = []
+def _groups(
+    found: list[StoredObject], max_rows: int, max_bytes: int
+) -> Iterator[list[StoredObject]]:
+    group: list[StoredObject] = []
     events = size = 0
     for one in found:
         if group and (events + one.events > max_rows or size + one.bytes > max_bytes):

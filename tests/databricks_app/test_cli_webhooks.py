@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -13,9 +14,11 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from doubles import Databricks
 from loopback_receiver import KEY, LoopbackReceiver
 from serving import event, serving, signed, wait_until
 from simulating import call, make_simulator, simulator  # noqa: F401
+from storing import StoringReceiver
 
 from databricks_app import facts
 from databricks_app.cli import ciolake
@@ -315,6 +318,31 @@ def test_setup_does_not_enable_what_reaches_no_table(
     assert result.exit_code == 1
     assert "acknowledged, but not in the table of data after 0 s" in result.output
     assert simulator.workspace.feeds.all()[0].webhook.disabled
+
+
+def test_setup_sees_the_event_in_the_inbox_of_a_volume(
+    run: Run,
+    simulator: Simulator,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """The row comes with the next load: it says when, and asks no warehouse for it."""
+    text = f"{KEY.secret.decode()}\n"
+    store = {"CIO_STORE": "databricks", "CIO_CATALOG": "main", "CIO_SCHEMA": "cio"}
+    with Databricks(tmp_path / "double", volume="main.cio.events") as double:
+        env = double.environment() | store | {"CIO_VOLUME": "events"}
+        with StoringReceiver(double, "main.cio.events") as receiver:
+            late = {**env, "CIO_FLUSH_INTERVAL_SECONDS": "0.05"}
+            stalled = run("setup", receiver.url, "--key-stdin", "--wait", "0.1", text=text, **late)
+            held = [feed.webhook.disabled for feed in simulator.workspace.feeds.all()]
+            done = run("setup", receiver.url, "--key-stdin", text=text, **env)
+        heard = double.workspace.engine.heard
+
+    assert (stalled.exit_code, held) == (1, [True])
+    assert "still in the inbox of /Volumes/main/cio/events after 0.1 s" in stalled.output
+    assert done.exit_code == 0, done.output
+    assert re.search(r"it is in the inbox of .*; its row is expected by \d\d:\d\d UTC", done.output)
+    assert not simulator.workspace.feeds.all()[0].webhook.disabled
+    assert heard == []
 
 
 class _Counting(BaseHTTPRequestHandler):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 
 import pytest
 import requests
@@ -20,16 +22,19 @@ from databricks.sdk.errors import AlreadyExists, InternalError, PermissionDenied
 from databricks.sdk.errors.platform import Unauthenticated
 from deploying import empty_workspace, few_sources
 from doubles import TOKEN, WAREHOUSE_ID, Databricks, Fault
+from storing import StoringReceiver
 
 from databricks_app.cli.deploy import deploy
 from databricks_app.deployment import plan, proof, releasing, removing, running, source, steps
 from databricks_app.deployment.errors import DeploymentError
 from databricks_app.deployment.running import Change, Note, Step
 from databricks_app.deployment.site import Site
+from databricks_app.settings import from_environment
 
 KEY = "test-signing-key"
 TARGET = plan.Target("ciolake", "main", "customerio", "ciolake", WAREHOUSE_ID, "ciolake")
 FILES = {"app.yaml": b"", "core/x.py": b""}
+SETTINGS = from_environment({"CIO_STORE": "databricks", **TARGET.variables})
 # Runs a command in a controlling terminal of its own; its pipes are keyboard and screen.
 TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 
@@ -194,11 +199,94 @@ def test_the_proof_sends_one_event_until_it_is_taken_and_then_no_more(
     """An app that starts answers 503 for a while; a deployment is proven once."""
     deployed.seconds = 20
     with answering(deployed, double, 503, 200) as bodies:
-        first = running.run([proof.step(deployed)], silent)
-        again = running.run([proof.step(deployed)], silent)
+        first = running.run([proof.step(deployed, SETTINGS)], silent)
+        again = running.run([proof.step(deployed, SETTINGS)], silent)
 
     assert (first, again) == (True, False)
     assert [json.loads(body)["object_type"] for body in bodies] == ["ciolake_deploy"]
+
+
+VOLUME = "main.customerio.ciolake"
+ASKED = "FROM webhook_raw_events WHERE event_id"
+
+
+def asked(double: Databricks) -> list[str]:
+    """Questions for a row of the proof."""
+    return [one for one in double.workspace.engine.heard if ASKED in one]
+
+
+def test_a_deploy_ends_with_the_event_in_the_inbox(double: Databricks, options: list[str]) -> None:
+    """The row comes up to 15 minutes later: it says when, and asks no warehouse for it."""
+    variables = {"DATABRICKS_HOST": double.url, "DATABRICKS_TOKEN": TOKEN}
+    with StoringReceiver(double, VOLUME) as app:
+        double.workspace.apps.urls["ciolake"] = app.url
+        began = time.monotonic()
+        first = invoke([*options, "--timeout", "5"], **variables, CIO_WEBHOOK_SIGNING_KEYS=KEY)
+        took = time.monotonic() - began
+        heard = len(double.workspace.engine.heard)
+        again = invoke([*options, "--timeout", "5"], **variables)
+
+    assert (first.exit_code, again.exit_code) == (0, 0), first.output + again.output
+    assert re.search(r"in the inbox; its row is expected by \d\d:\d\d UTC", first.output)
+    assert took < 30
+    assert asked(double) == []
+    assert len(double.workspace.engine.heard) == heard  # another run wakes no warehouse at all
+    assert "proof             ok" in again.output
+    assert len(app.bodies) == 1
+
+
+def test_a_deploy_that_waits_asks_once_the_object_is_gone(
+    deployed: Site, double: Databricks
+) -> None:
+    """Before and after, and never in between."""
+    said: list[str] = []
+    deployed.say = said.append
+
+    def load(receiver: StoringReceiver) -> None:
+        store(deployed, double, json.loads(receiver.bodies[-1])["event_id"])
+        Timer(0.3, receiver.objects[-1].unlink).start()
+
+    with StoringReceiver(double, VOLUME, load) as app:
+        double.workspace.apps.urls["ciolake"] = app.url
+        first = running.run([proof.step(deployed, SETTINGS, waits=True)], silent)
+        again = running.run([proof.step(deployed, SETTINGS, waits=True)], silent)
+
+    assert (first, again) == (True, False)
+    assert len(asked(double)) == 3
+    assert double.faults.counts["directories.list"] > 5
+    assert re.fullmatch(r"waiting for the row, expected by \d\d:\d\d UTC", said[-1])
+
+
+def test_an_event_that_is_stored_elsewhere_fails_the_proof(
+    deployed: Site, double: Databricks
+) -> None:
+    """The answer 200 alone proves nothing: the app may use another volume."""
+    with StoringReceiver(double, VOLUME, lambda app: app.objects[-1].unlink()) as app:
+        double.workspace.apps.urls["ciolake"] = app.url
+        with pytest.raises(DeploymentError, match=r"neither in the inbox .* nor in"):
+            running.run([proof.step(deployed, SETTINGS)], silent)
+
+
+def test_the_uploaded_app_yaml_lets_the_warehouse_sleep(tmp_path: Path) -> None:
+    """Its interval is said, not only the default of this version."""
+    files = source.read(TARGET, few_sources(tmp_path / "few"))
+
+    assert b'- name: CIO_FLUSH_INTERVAL_SECONDS\n    value: "900"' in files["app.yaml"]
+    assert source.settings(files).flush_interval_seconds == 900
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"env: [", r"app\.yaml cannot be read"),
+        (b"command: [x]", r"app\.yaml cannot be read"),
+        (b'env: [{name: CIO_FLUSH_INTERVAL_SECONDS, value: "0"}]', "CIO_FLUSH_INTERVAL_SECONDS"),
+    ],
+)
+def test_an_app_yaml_that_the_receiver_would_refuse_is_refused(text: bytes, words: str) -> None:
+    """Before anything is changed."""
+    with pytest.raises(DeploymentError, match=words):
+        source.settings({"app.yaml": text})
 
 
 def test_an_app_that_refuses_the_proof_fails_it(deployed: Site, double: Databricks) -> None:
@@ -207,13 +295,13 @@ def test_an_app_that_refuses_the_proof_fails_it(deployed: Site, double: Databric
         answering(deployed, double, 401),
         pytest.raises(DeploymentError, match=r"last answer: HTTP 401\).*log in by OAuth"),
     ):
-        running.run([proof.step(deployed)], silent)
+        running.run([proof.step(deployed, SETTINGS)], silent)
 
 
 def test_the_proof_needs_a_deployed_app(site: Site) -> None:
     """Without one it says what is missing, and asks nobody."""
     with pytest.raises(DeploymentError, match="no address or no active deployment"):
-        running.run([proof.step(site)], silent)
+        running.run([proof.step(site, SETTINGS)], silent)
 
 
 def test_a_secret_that_holds_no_key_is_told(deployed: Site, double: Databricks) -> None:
@@ -221,7 +309,7 @@ def test_a_secret_that_holds_no_key_is_told(deployed: Site, double: Databricks) 
     double.workspace.scopes["ciolake"].secrets["signing-keys"] = (b"", 1)
 
     with pytest.raises(DeploymentError, match="--rotate-keys"):
-        running.run([proof.step(deployed)], silent)
+        running.run([proof.step(deployed, SETTINGS)], silent)
 
 
 def failing(error: Exception) -> Callable[[], object]:

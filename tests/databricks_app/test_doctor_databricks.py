@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from doubles import CLIENT_ID, WAREHOUSE_ID, Databricks, Fault
 from serving import KEY, serving, wait_until
+from storing import StoringReceiver
 
 from databricks_app import sql_dialect
 from databricks_app.cli import ciolake
@@ -338,9 +339,58 @@ def test_the_inbox_of_the_volume_is_counted(variables: dict[str, str], look: Loo
     empty = look("inbox")
     with closing(case_of(variables)) as case:
         put_replay(case.remote, VOLUME, [record, record])
-        late = replace(case, now=lambda: time.time() + 1000)
-        (check,) = [one for one in checks(late) if one.name == "inbox"]
-        waiting = check.look(late)
+        (check,) = [one for one in checks(case) if one.name == "inbox"]
+        waiting, stalled = (
+            check.look(replace(case, now=lambda after=after: time.time() + after))
+            for after in (14 * 60, 40 * 60)
+        )
 
-    assert (empty.state, waiting.state) == ("ok", "warning")
+    assert [one.state for one in (empty, waiting, stalled)] == ["ok", "ok", "warning"]
     assert waiting.says.startswith("2 events")
+
+
+def test_a_canary_is_found_in_the_inbox_without_a_statement(
+    double: Databricks, variables: dict[str, str]
+) -> None:
+    """With the default interval its row comes long after the doctor; it says when."""
+    with StoringReceiver(double, "main.cio.events") as receiver:
+        finding = canary_of(variables | {"CIO_RELAY_URL": receiver.url})
+
+    assert finding.state == "ok", finding
+    assert re.search(r"is in the inbox; its row is expected by \d\d:\d\d UTC", finding.says)
+    assert double.workspace.engine.heard == []
+
+
+def test_a_canary_that_is_not_loaded_in_its_interval_is_told(
+    double: Databricks, variables: dict[str, str]
+) -> None:
+    """With a short interval its row is waited for, and its object stays."""
+    short = variables | {"CIO_FLUSH_INTERVAL_SECONDS": "0.5"}
+    with StoringReceiver(double, "main.cio.events") as receiver:
+        finding = canary_of(short | {"CIO_RELAY_URL": receiver.url}, seconds=1)
+
+    assert finding.state == "failure"
+    assert "is no row of webhook_raw_events after 1 s" in finding.says
+
+
+def test_a_canary_that_is_stored_elsewhere_is_told(
+    double: Databricks, variables: dict[str, str]
+) -> None:
+    """Neither in this inbox nor in this table: the receiver has other settings."""
+    make_tables(double)
+    with StoringReceiver(
+        double, "main.cio.events", lambda receiver: receiver.objects[-1].unlink()
+    ) as receiver:
+        finding = canary_of(variables | {"CIO_RELAY_URL": receiver.url})
+
+    assert finding.state == "failure"
+    assert "neither in the inbox" in finding.says
+    assert "CIO_VOLUME" in finding.fix
+
+
+def canary_of(variables: dict[str, str], seconds: float = 60.0) -> Finding:
+    """What the check finds that posts an event."""
+    with closing(case_of(variables)) as case:
+        limited = replace(case, limits=Limits(canary=seconds))
+        (check,) = [one for one in checks(limited) if one.name == "canary"]
+        return check.look(limited)

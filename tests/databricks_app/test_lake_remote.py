@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -305,7 +306,8 @@ def test_the_writer_carries_objects_into_tables(
     counted = CliRunner().invoke(replay, ["--all", "--dry-run"])
     assert counted.output == "1 events would be read again.\n"
     put_back = CliRunner().invoke(replay, ["--event-id", "a", "--from", "2026-11-22"])
-    assert put_back.output == "1 events put back into the inbox.\n"
+    assert put_back.output.startswith("1 events put back into the inbox.\nA running receiver ")
+    assert re.search(r"loads them by \d\d:\d\d UTC\.$", put_back.output)
     assert pending(joined, settings.volume_path).events == 1
     listed = CliRunner().invoke(tables, ["--format", "json"])
     assert listed.exit_code == 0, listed.output

@@ -100,6 +100,16 @@ def test_defaults_are_those_of_the_design() -> None:
     assert settings.is_loopback
 
 
+def test_the_interval_of_a_warehouse_lets_it_stop() -> None:
+    """Each load wakes it; what is set counts for every store."""
+    remote = {"CIO_STORE": "databricks", "CIO_CATALOG": "main"}
+
+    assert from_environment(remote).flush_interval_seconds == 900
+    assert (
+        from_environment(remote | {"CIO_FLUSH_INTERVAL_SECONDS": "2"}).flush_interval_seconds == 2
+    )
+
+
 def test_every_field_is_read_from_its_variable() -> None:
     """Each variable fills one field."""
     settings = from_environment(

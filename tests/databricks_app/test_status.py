@@ -34,6 +34,7 @@ def said(**changes: Any) -> dict[str, object]:
         "processes": (),
         "stale_requests": 0.0,
         "takes_stale": False,
+        "stall_seconds": 600.0,
         "now": NOW,
     }
     return readiness(**{**parts, **changes})

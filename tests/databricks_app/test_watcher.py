@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import pytest
 from serving import event, request, serving, wait_until
 
 from databricks_app.alerts import Change, Sample
+from databricks_app.inbox import Pending
 from databricks_app.metrics import Metrics
-from databricks_app.settings import Settings
 from databricks_app.watcher import Watcher, post, sample
 
 
@@ -141,9 +142,8 @@ def test_post_raises_when_nobody_listens() -> None:
         post("http://127.0.0.1:1/", Change("backlog", "firing", 0, "text"))
 
 
-def test_sample_reads_the_totals_and_the_inbox(settings: Settings) -> None:
+def test_sample_reads_the_totals_and_the_inbox() -> None:
     """Sums over all labels, and the age of the oldest event."""
-    settings.inbox_dir.mkdir(parents=True)
     metrics = Metrics()
     metrics.accepted.labels("a").inc(2)
     metrics.accepted.labels("b").inc(3)
@@ -152,9 +152,19 @@ def test_sample_reads_the_totals_and_the_inbox(settings: Settings) -> None:
     metrics.rejected.labels("not_found", "").inc(6)
     metrics.stale_age.observe(7)
 
-    found = sample(settings, metrics.totals, 100.0)
+    waiting = Pending(8, 700, datetime.fromtimestamp(90, UTC))
 
-    assert found == Sample(100.0, accepted=5, unrouted=4, stale=1, wrong_signatures=5)
+    found = sample(metrics.totals(), waiting, 100.0)
+
+    assert found == Sample(
+        100.0,
+        accepted=5,
+        unrouted=4,
+        stale=1,
+        wrong_signatures=5,
+        pending_events=8,
+        oldest_pending_seconds=10,
+    )
 
 
 def test_serve_tells_of_wrong_signatures(tmp_path: Path, receiver: Receiver) -> None:

@@ -143,9 +143,10 @@ def sent(folder: Path) -> list[str]:
         double.workspace.catalog.seed("main")
         deployer = {"DATABRICKS_HOST": double.url, "DATABRICKS_TOKEN": TOKEN} | _SCHEMA
         receiver = double.environment() | _SCHEMA | {"CIO_STORE": "databricks"}
+        receiver["CIO_FLUSH_INTERVAL_SECONDS"] = "0.5"
         deploy = ["deploy", "--warehouse", WAREHOUSE_ID, "--timeout", "1"]
         _command(deployer, *deploy)
-        _command(deployer, *deploy)  # its proof looks before it sends
+        _command(deployer, *deploy, "--wait")  # its proof looks before it sends
         double.workspace.engine.query("DROP VIEW main.cio.journey_performance")
         _lack_columns(double)
         with serving(folder, **receiver) as running:
