@@ -23,7 +23,7 @@ from benchmarks import (
     open_loop,
     outcome,
     receive,
-    servers,
+    slow_clients,
     start,
     volume,
     warehouse,
@@ -33,7 +33,7 @@ from benchmarks.outcome import Benchmark, Plan
 BENCHMARKS: dict[str, Benchmark] = {
     "start": start.run,
     "receive": receive.run,
-    "servers": servers.run,
+    "slow_clients": slow_clients.run,
     "open_loop": open_loop.run,
     "beside": beside.run,
     "freshness": freshness.run,

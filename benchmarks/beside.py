@@ -12,7 +12,7 @@ from benchmarks.processes import (
     write_requests,
 )
 from benchmarks.shapes import shapes
-from databricks_app.inbox.segments import pending
+from databricks_app.ingest.inbox.local_reader import pending
 
 
 def run(plan: Plan) -> Section:
@@ -26,7 +26,7 @@ def run(plan: Plan) -> Section:
         around.look()
         write_requests(requests, shapes(5000), plan.pick(80_000, 2000), seed=turn)
         with serving(plan.folder / f"beside-{turn}") as server:
-            [pid] = server.pids("databricks_app.writer")
+            [pid] = server.pids("databricks_app.loading.loader")
             await_empty_inbox(server)
             flood(server, requests, seconds=1)
             used = cpu_seconds(pid)

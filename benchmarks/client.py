@@ -26,7 +26,7 @@ from random import Random
 
 from benchmarks.outcome import percentile
 from benchmarks.shapes import request, shapes
-from databricks_app.simulation.events import make_ulid
+from databricks_app.simulator.events.payload import make_ulid
 
 GIVE_UP_SECONDS = 4.0
 _FAIR_SECONDS = 2.0  # what is sent later leaves the server too little of the 4 s

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from benchmarks.outcome import Plan, Section, Surroundings, percentile, spread, table
 from benchmarks.shapes import Made, events, record, shapes
-from databricks_app.lake.local import LocalLake
-from databricks_app.reading import read
+from databricks_app.events.decoding import read
+from databricks_app.lake.local.store import LocalLake
 
 BATCH_ROWS = 400  # two seconds at 200 events a second
 _WINDOW = 10  # one checkpoint in each

@@ -4,7 +4,6 @@
                                                          200 single processes, 100 whole groups
     python -m benchmarks.faults --cycles 100 --parts groups
     python -m benchmarks.faults --minutes 10             as many of them as fit, for each part
-    python -m benchmarks.faults --web-server granian     with the other web server
     python -m benchmarks.faults --store databricks       into the double of a workspace
     python -m benchmarks.faults --week                   1,000,000 events without a writer
 
@@ -29,12 +28,11 @@ from pathlib import Path
 from typing import get_args
 
 from benchmarks.outcome import machine
-from databricks_app.inbox.segments import pending, replay_segment
-from databricks_app.lake.upkeep import Policy
-from databricks_app.setting_values import WebServer
+from databricks_app.ingest.inbox.local_reader import pending, replay_segment
+from databricks_app.lake.local.maintenance import Policy
 from databricks_app.settings import Store
-from tests.faulty import BUSY, KINDS, body, carry, raw_ids, record, store, verdict
-from tests.serving import Receiver, flooding, serving, wait_until
+from tests.support.crashes import BUSY, KINDS, body, carry, raw_ids, record, store, verdict
+from tests.support.receiver import Receiver, flooding, serving, wait_until
 
 POINTS = {
     "writer.before_load": 1,
@@ -69,7 +67,6 @@ class Outcome:
     Attributes:
         end: When to stop, by the clock of `time.perf_counter`.
         cycles: How often to kill.
-        web_server: Which one serves.
         kills: How often something was killed.
         seconds: All of it.
         sent: Ids of acknowledged events.
@@ -81,7 +78,6 @@ class Outcome:
 
     end: float
     cycles: int
-    web_server: str = "gunicorn"
     kills: int = 0
     seconds: float = 0.0
     sent: set[str] = field(default_factory=set)
@@ -139,7 +135,7 @@ def hash_of(event_id: str) -> int:
 def singles(outcome: Outcome, folder: Path, chance: random.Random) -> None:
     """Kill web workers, their master and the writer of one group, under load."""
     killers: list[Callable[[Receiver], None]] = [kill_worker, kill_writer, kill_master]
-    with serving(folder, CIO_WEB_SERVER=outcome.web_server) as receiver:
+    with serving(folder) as receiver:
         with flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.05) as flood:
             while not outcome.is_done():
                 kill = chance.choices(killers, (5, 4, 1))[0]
@@ -184,7 +180,7 @@ def groups(outcome: Outcome, folder: Path, chance: random.Random) -> None:
     while not outcome.is_done():
         (folder / "stderr").unlink(missing_ok=True)
         with (
-            serving(folder, CIO_WEB_SERVER=outcome.web_server) as receiver,
+            serving(folder) as receiver,
             flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.02) as flood,
         ):
             flood.wait_for(20)
@@ -196,7 +192,7 @@ def groups(outcome: Outcome, folder: Path, chance: random.Random) -> None:
         outcome.sent.update(tally.acknowledged)
         outcome.answers.update(tally.outcomes)
     (folder / "stderr").unlink(missing_ok=True)
-    with serving(folder, CIO_WEB_SERVER=outcome.web_server) as receiver:
+    with serving(folder) as receiver:
         await_empty(receiver)
     outcome.settle(folder / "data")
 
@@ -262,7 +258,6 @@ def main() -> int:
     parser.add_argument("--parts", nargs="+", choices=[*SHARES], default=[*SHARES])
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--minutes", type=float, default=math.inf)
-    parser.add_argument("--web-server", choices=get_args(WebServer), default="gunicorn")
     parser.add_argument("--store", choices=get_args(Store), default="local")
     parser.add_argument("--week", action="store_true")
     chosen = parser.parse_args()
@@ -280,7 +275,7 @@ def main() -> int:
             folder.mkdir()
             cycles = round(chosen.cycles * SHARES[name] / whole)
             began = time.perf_counter()
-            outcome = Outcome(began + chosen.minutes * 60, cycles, chosen.web_server)
+            outcome = Outcome(began + chosen.minutes * 60, cycles)
             runs[name](outcome, folder, random.Random(chosen.seed))  # noqa: S311  # no secret
             outcome.seconds = time.perf_counter() - began
             is_bad |= bool(outcome.lost or outcome.doubled)

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.faults import Outcome, hash_of, kill_master, kill_worker, kill_writer
-from tests.databricks_app.databricks.double_app import Platform, app, await_loaded, platform
-from tests.faulty import KINDS, body, record, writer_process
-from tests.serving import flooding
+from tests.support.crashes import KINDS, body, record, writer_process
+from tests.support.double_app import Platform, app, await_loaded, platform
+from tests.support.receiver import flooding
 
 POINTS = {
     "writer.before_load": 1,
@@ -83,9 +83,7 @@ def singles(outcome: Outcome, folder: Path, chance: random.Random) -> None:
     killers = [kill_worker, kill_writer, kill_master]
     with (
         _settling(outcome, folder) as double,
-        app(
-            double, folder / "app", CIO_WEB_WORKERS="2", CIO_WEB_SERVER=outcome.web_server
-        ) as receiver,
+        app(double, folder / "app", CIO_WEB_WORKERS="2") as receiver,
     ):
         with flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.05) as flood:
             while not outcome.is_done():
@@ -104,9 +102,7 @@ def groups(outcome: Outcome, folder: Path, chance: random.Random) -> None:
     with _settling(outcome, folder) as double:
         while not outcome.is_done():
             with (
-                app(
-                    double, folder / f"app{outcome.kills}", CIO_WEB_SERVER=outcome.web_server
-                ) as receiver,
+                app(double, folder / f"app{outcome.kills}") as receiver,
                 flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.02) as flood,
             ):
                 flood.wait_for(20)
@@ -117,7 +113,7 @@ def groups(outcome: Outcome, folder: Path, chance: random.Random) -> None:
             outcome.kills += 1
             outcome.sent.update(tally.acknowledged)
             outcome.answers.update(tally.outcomes)
-        with app(double, folder / "last", CIO_WEB_SERVER=outcome.web_server):
+        with app(double, folder / "last"):
             await_loaded(double, _LOAD_SECONDS)
 
 

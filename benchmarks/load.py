@@ -29,10 +29,10 @@ from benchmarks.processes import (
     write_requests,
 )
 from benchmarks.shapes import Shape, events, fill, shapes
-from databricks_app import logs
-from databricks_app.metrics import Metrics
+from databricks_app.loading.loader import open_writer
+from databricks_app.runtime import logs
+from databricks_app.runtime.metrics import Metrics
 from databricks_app.settings import from_environment
-from databricks_app.writer import open_writer
 
 _PROFILED = ("cumulative", 22)
 

@@ -16,14 +16,14 @@ import pyarrow.compute as pc
 
 from benchmarks.outcome import Plan, Section, Surroundings, spread, table
 from benchmarks.shapes import Made, events, record, shapes
+from databricks_app.events.decoding import Reading, read
 from databricks_app.lake import RAW_TABLE
-from databricks_app.lake.columns import ArrowTable
-from databricks_app.lake.durability import fsync
-from databricks_app.lake.load import prepare
-from databricks_app.lake.local import LocalLake, definitions
-from databricks_app.lake.opening import open_table
-from databricks_app.lake.upkeep import Policy, Upkeep
-from databricks_app.reading import Reading, read
+from databricks_app.lake.arrow_columns import ArrowTable
+from databricks_app.lake.batch import prepare
+from databricks_app.lake.local.fsync import fsync
+from databricks_app.lake.local.maintenance import Policy, Upkeep
+from databricks_app.lake.local.open import open_table
+from databricks_app.lake.local.store import LocalLake, definitions
 
 BATCH_ROWS = 1000
 _DAYS, _DAY = 30, 86_400

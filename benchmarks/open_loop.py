@@ -19,7 +19,7 @@ from benchmarks.processes import (
     write_requests,
 )
 from benchmarks.shapes import shapes
-from databricks_app.inbox.segments import pending
+from databricks_app.ingest.inbox.local_reader import pending
 
 _CONNECTIONS = 512
 _LOOK_SECONDS = 0.25

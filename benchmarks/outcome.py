@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from databricks_app.inbox.filesystem import filesystem_of
+from databricks_app.ingest.inbox.filesystem import filesystem_of
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _PACKAGES = ("gunicorn", "flask", "deltalake", "duckdb", "pyarrow")

@@ -169,7 +169,7 @@ def resident_bytes() -> int:
 
 def checks(count: int) -> None:
     """Print what an item costs: encoded with and without our checks."""
-    from core.http import utc_now
+    from core.http.client import utc_now
     from core.pipelines.encoding import completed, encoded, json_bytes
     from core.pipelines.validation import check
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.client import Report
 from benchmarks.shapes import KEY, Shape, events, request
-from databricks_app.inbox.segments import pending
+from databricks_app.ingest.inbox.local_reader import pending
 
 ROOT = Path(__file__).resolve().parents[1]
 _START_SECONDS = 30.0
@@ -50,7 +50,10 @@ class Server:
 
     def workers(self) -> list[int]:
         """Return its web workers; supervisor and master were there before them."""
-        return self.pids("databricks_app.web")[1:] or self.pids("benchmarks.rival")[2:]
+        return (
+            self.pids("databricks_app.serving.gunicorn.server")[1:]
+            or self.pids("benchmarks.rival")[2:]
+        )
 
     def cpu_seconds(self) -> float:
         """Return what all its processes have used so far."""

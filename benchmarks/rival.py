@@ -18,16 +18,17 @@ from collections.abc import Callable, Sequence
 from flask import Flask
 
 from benchmarks import sampler
-from databricks_app import child, logs, run_dir, supervisor
 from databricks_app.app import create_app, open_inbox
 from databricks_app.errors import InboxError
-from databricks_app.holder import Holder
-from databricks_app.inbox import Appender
-from databricks_app.inbox.local import LocalInbox
-from databricks_app.record import Record
+from databricks_app.events.record import Record
+from databricks_app.ingest.inbox import Appender
+from databricks_app.ingest.inbox.local import LocalInbox
+from databricks_app.runtime import logs, process, run_dir
+from databricks_app.serving import supervisor
+from databricks_app.serving.acceptor import Holder
+from databricks_app.serving.gunicorn.server import Web
+from databricks_app.serving.supervisor import Child, Supervisor
 from databricks_app.settings import Settings, environment, from_environment
-from databricks_app.supervisor import Child, Supervisor
-from databricks_app.web import Web
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
@@ -156,8 +157,8 @@ class RivalWeb(Web):
 
 def web(kind: str, descriptor: int) -> None:
     """Run the web server until told to stop."""
-    child.begin()
-    settings = child.configured("web")
+    process.begin()
+    settings = process.configured("web")
     sys.argv = sys.argv[:1]
     RivalWeb(kind, settings, descriptor).run()
 

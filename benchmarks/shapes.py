@@ -16,12 +16,12 @@ from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 
-from databricks_app.inbox.segments import replay_segment
-from databricks_app.record import Record
-from databricks_app.routes import WEBHOOK_PATH
-from databricks_app.signature import SigningKey
-from databricks_app.simulation.events import make_ulid
-from databricks_app.simulation.traffic import Traffic, traffic
+from core.webhooks.signature import SigningKey
+from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.events.record import Record
+from databricks_app.ingest.inbox.local_reader import replay_segment
+from databricks_app.simulator.events.payload import make_ulid
+from databricks_app.simulator.events.traffic import Traffic, traffic
 
 KEY = "a key of the benchmarks"
 FINGERPRINT = SigningKey.from_text(KEY).fingerprint

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.outcome import Plan, Section, Surroundings, spread, table
-from tests.databricks_app.databricks.double_app import Platform, app, await_loaded, platform
-from tests.faulty import KINDS, body, record, writer_process
-from tests.serving import Receiver, event, request
+from tests.support.crashes import KINDS, body, record, writer_process
+from tests.support.double_app import Platform, app, await_loaded, platform
+from tests.support.receiver import Receiver, event, request
 
 RATES = (50, 200)
 FLUSH_SECONDS = (2, 10)

@@ -8,13 +8,14 @@ from functools import partial
 
 from flask import Flask
 
-from databricks_app import freshness
-from databricks_app.door import Door
-from databricks_app.inbox import Appender, Pending
-from databricks_app.inbox.local import LocalInbox
-from databricks_app.inbox.segments import pending
-from databricks_app.metrics import Metrics
-from databricks_app.routes import Parts, WebhookFirst, blueprint
+from databricks_app.ingest.inbox import Appender, Pending
+from databricks_app.ingest.inbox.local import LocalInbox
+from databricks_app.ingest.inbox.local_reader import pending
+from databricks_app.ingest.receiver import Door
+from databricks_app.ingest.routes import Parts, blueprint
+from databricks_app.ingest.wsgi import WebhookFirst
+from databricks_app.runtime import freshness
+from databricks_app.runtime.metrics import Metrics
 from databricks_app.settings import Settings, environment, from_environment
 
 INBOX = "ciolake.inbox"
@@ -79,8 +80,8 @@ def open_inbox(settings: Settings) -> Appender:
 
 
 def _open_volume(settings: Settings) -> Appender:
-    from databricks_app.inbox.volume import VolumeInbox
-    from databricks_app.workspace import connect
+    from databricks_app.databricks.workspace import connect
+    from databricks_app.ingest.inbox.volume import VolumeInbox
 
     return VolumeInbox(
         connect(environment(), connections=settings.uploads + 4),
@@ -93,7 +94,7 @@ def _open_volume(settings: Settings) -> Appender:
 def _counting(settings: Settings, inbox: Appender) -> Callable[[], Pending]:
     """Return what tells how much is stored and not yet loaded."""
     if settings.store == "databricks":
-        from databricks_app.inbox.volume import VolumeInbox
+        from databricks_app.ingest.inbox.volume import VolumeInbox
 
         if isinstance(inbox, VolumeInbox):
             return inbox.pending

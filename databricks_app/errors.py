@@ -47,3 +47,15 @@ class LakeError(ReceiverError):
 
 class QueryError(ReceiverError):
     """A query cannot be answered."""
+
+
+class ValueRefused(Exception):  # noqa: N818  # a verdict on rows, caught by the bisection
+    """The engine will never take some value of these rows.
+
+    Attributes:
+        error: Name of the error's type; its text may show the row and is not kept.
+    """
+
+    def __init__(self, error: str) -> None:
+        super().__init__(error)
+        self.error = error

@@ -6,15 +6,11 @@ may be a secret.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, get_args
 
-from databricks_app.signature import SigningKey
-
-WebServer = Literal["gunicorn", "granian"]
+from core.webhooks.signature import SigningKey
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
@@ -80,13 +76,6 @@ def http_url(text: str) -> str:
     """Read an address, or nothing."""
     if text and not text.startswith(("http://", "https://")):
         raise ValueError("must begin with https:// or http://")
-    return text
-
-
-def web_server(text: str) -> str:
-    """Read the name of a web server that is installed."""
-    if choice(*get_args(WebServer))(text) == "granian" and not importlib.util.find_spec("granian"):
-        raise ValueError("must be gunicorn, or install granian: pip install 'ciolake[granian]'")
     return text
 
 

@@ -15,10 +15,9 @@ from typing import Any, Literal, get_args
 
 from dotenv import dotenv_values
 
+from core.webhooks.signature import SigningKey
 from databricks_app import setting_values as read
 from databricks_app.errors import SettingsError
-from databricks_app.setting_values import WebServer
-from databricks_app.signature import SigningKey
 
 ENV_FILE = Path(".env")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -53,7 +52,6 @@ class Settings:
     uploads: int
     host: str
     port: int
-    web_server: WebServer
     web_workers: int
     web_threads: int
     admin_token: str = field(repr=False)
@@ -244,14 +242,6 @@ SETTINGS: tuple[Setting, ...] = (
         read.whole(0, 65535),
         "Port; 0 takes a free one.",
         also=("DATABRICKS_APP_PORT",),
-    ),
-    Setting(
-        "CIO_WEB_SERVER",
-        "web_server",
-        "gunicorn",
-        read.web_server,
-        "`gunicorn`, or `granian`, which promises less: see docs/servers.md. Read at start; a "
-        "reload keeps the server.",
     ),
     Setting("CIO_WEB_WORKERS", "web_workers", "2", read.whole(1, 64), "Web processes."),
     Setting(

@@ -8,13 +8,13 @@ from pathlib import Path
 import hypothesis
 import pytest
 from flask.testing import FlaskClient
-from standing import Clock
 
+from core.webhooks.signature import SigningKey
+from core.webhooks.signature import sign as signature_of
 from databricks_app.app import create_app
-from databricks_app.inbox.local import LocalInbox
+from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.settings import Settings, from_environment
-from databricks_app.signature import SigningKey
-from databricks_app.signature import sign as signature_of
+from tests.support.exactly_once import Clock
 
 # A machine that is busy with other things must not fail a property.
 hypothesis.settings.register_profile(

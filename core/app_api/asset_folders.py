@@ -15,7 +15,7 @@ from core.app_api.types.assets import AssetChange, AssetQuery
 
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
-    from core.responses import Json
+    from core.http.responses import Json
 
 _LIST = declare("listAssetFolders", "GET", "/v1/assets/folders")
 _LIST_PAGING = Paging("page", "folders", max_limit=10_000)

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Self
 
 from core.app_api.declarations import RATES
 from core.app_api.nouns import Nouns
-from core.downloads import Sink
-from core.exchange import Attempt, Operation
-from core.http import Access, Clock, HttpClient, Timeouts, utc_now
-from core.keys import ApiKey
-from core.regions import base_url as base_url_of
-from core.regions import checked_base_url
+from core.http.api_key import ApiKey
+from core.http.client import Access, Clock, HttpClient, Timeouts, utc_now
+from core.http.downloads import Sink
+from core.http.exchange import Attempt, Operation
+from core.http.regions import base_url as base_url_of
+from core.http.regions import checked_base_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     import httpx2
 
-    from core.rates import Gate
-    from core.responses import Response
-    from core.retries import RetryPolicy
+    from core.http.rate_limits import Gate
+    from core.http.responses import Response
+    from core.http.retries import RetryPolicy
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from core.app_api.types.collections import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from core.responses import Json
+    from core.http.responses import Json
 
 _LIST = declare("getCollections", "GET", "/v1/collections")
 _GET = declare("getCollection", "GET", "/v1/collections/{collection_id}")

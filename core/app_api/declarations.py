@@ -5,8 +5,8 @@ Pure.
 
 from __future__ import annotations
 
-from core.exchange import Operation
-from core.rates import Rate
+from core.http.exchange import Operation
+from core.http.rate_limits import Rate
 
 # Source: https://docs.customer.io/integrations/api/app/ and, for Design Studio,
 # https://docs.customer.io/integrations/api/app/tag/design-studio-emails/previewemail/

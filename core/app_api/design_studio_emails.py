@@ -28,7 +28,7 @@ from core.app_api.types.design_studio_emails import (
 
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
-    from core.responses import Json
+    from core.http.responses import Json
 
 _LIST = declare("listDesignStudioEmails", "GET", "/v1/design_studio/emails")
 _LIST_PAGING = Paging("page", "emails", max_limit=10_000)

@@ -19,7 +19,7 @@ from core.app_api.types.design_studio_folders import (
 
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
-    from core.responses import Json
+    from core.http.responses import Json
 
 _LIST = declare("listDesignStudioFolders", "GET", "/v1/design_studio/folders")
 _LIST_PAGING = Paging("page", "folders", max_limit=10_000)

@@ -12,7 +12,7 @@ from core.app_api.noun import Noun
 from core.app_api.types.design_studio_sms import NewSms, SmsPublishAnswer
 
 if TYPE_CHECKING:
-    from core.responses import Json
+    from core.http.responses import Json
 
 _CREATE = declare("createSms", "POST", "/v1/design_studio/sms")
 _PUBLISH = declare("publishSms", "POST", "/v1/design_studio/sms/{id}/publish", rate="design_studio")

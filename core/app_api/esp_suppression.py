@@ -21,7 +21,7 @@ from core.app_api.types.esp_suppression import (
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
     from core.app_api.types.esp_suppression import Reason
-    from core.responses import Json
+    from core.http.responses import Json
 
 _SEARCH = declare("getSuppression", "GET", "/v1/esp/search_suppression/{email_address}")
 _LIST = declare("getSuppressionByType", "GET", "/v1/esp/suppression/{suppression_type}")

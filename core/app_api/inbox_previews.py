@@ -20,7 +20,7 @@ from core.app_api.types.inbox_previews import (
 
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
-    from core.responses import Json
+    from core.http.responses import Json
 
 _CREATE = declare("submitInboxPreview", "POST", "/v1/design_studio/emails/{id}/inbox_previews")
 _GET = declare("getInboxPreviewJob", "GET", "/v1/design_studio/emails/{id}/inbox_previews/{run_id}")

@@ -10,16 +10,16 @@ import httpx2
 
 from core.app_api.paging import Pages, check_limit
 from core.errors import ResponseError, ValidationError
-from core.http import read_json
+from core.http.client import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from core.addresses import Query, Scalar
     from core.app_api.paging import Paging
-    from core.exchange import Operation
-    from core.http import HttpClient
-    from core.responses import Json, Response
+    from core.http.client import HttpClient
+    from core.http.exchange import Operation
+    from core.http.responses import Json, Response
+    from core.http.urls import Query, Scalar
 
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from core.app_api.subscription_center import SubscriptionCenter
     from core.app_api.transactional import Transactional
     from core.app_api.workspaces import Workspaces
-    from core.http import HttpClient
+    from core.http.client import HttpClient
 
 
 class Nouns:

@@ -15,7 +15,7 @@ from core.errors import ResponseError, ValidationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from core.responses import Json
+    from core.http.responses import Json
 
 Item = TypeVar("Item")
 Style: TypeAlias = Literal["start", "offset", "page", "cursor"]

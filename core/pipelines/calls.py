@@ -1,7 +1,4 @@
-"""The six calls as methods, for whatever takes items: the client sends them, the queue keeps them.
-
-What is made of them (people, objects, events by family) hangs on the same class: `client.people`,
-`queue.ecommerce`.
+"""The six calls as methods: the client sends their items, the queue keeps them.
 
 Operation names: https://docs.customer.io/integrations/api/cdp/
 """
@@ -10,18 +7,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
-
-from core.pipelines.devices import Devices
-from core.pipelines.events.ab_test import AbTest
-from core.pipelines.events.ecommerce import Ecommerce
-from core.pipelines.events.email import Email
-from core.pipelines.events.live_chat import LiveChat
-from core.pipelines.events.mobile import Mobile
-from core.pipelines.events.reporting import Reporting
-from core.pipelines.events.video import Video
-from core.pipelines.objects import Objects
-from core.pipelines.people import People
-from core.pipelines.relationships import Relationships
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,62 +26,6 @@ class Calls(ABC):
     @abstractmethod
     def _take(self, item: Mapping[str, object]) -> str:
         """Take an item in the vendor's shape, unchecked; return its message id."""
-
-    # Made anew each time: kept, they would hold the client in a reference cycle.
-    @property
-    def people(self) -> People:
-        """People: create, update, unsubscribe, and the GDPR events."""
-        return People(self)
-
-    @property
-    def devices(self) -> Devices:
-        """Devices of people, for push messages."""
-        return Devices(self)
-
-    @property
-    def objects(self) -> Objects:
-        """Objects: companies, accounts, courses."""
-        return Objects(self)
-
-    @property
-    def relationships(self) -> Relationships:
-        """Relationships between people and objects."""
-        return Relationships(self)
-
-    @property
-    def reporting(self) -> Reporting:
-        """Reports on deliveries and content."""
-        return Reporting(self)
-
-    @property
-    def ecommerce(self) -> Ecommerce:
-        """E-commerce events."""
-        return Ecommerce(self)
-
-    @property
-    def email(self) -> Email:
-        """E-mail events of other systems."""
-        return Email(self)
-
-    @property
-    def live_chat(self) -> LiveChat:
-        """Live chat events."""
-        return LiveChat(self)
-
-    @property
-    def mobile(self) -> Mobile:
-        """Events of a mobile app's life."""
-        return Mobile(self)
-
-    @property
-    def video(self) -> Video:
-        """Video events."""
-        return Video(self)
-
-    @property
-    def ab_test(self) -> AbTest:
-        """A/B tests."""
-        return AbTest(self)
 
     def identify(
         self,

@@ -15,16 +15,16 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from core.errors import CustomerIOError
-from core.exchange import Attempt, Operation
-from core.http import Access, Clock, HttpClient, Timeouts, utc_now
-from core.keys import ApiKey
+from core.http.api_key import ApiKey
+from core.http.client import Access, Clock, HttpClient, Timeouts, utc_now
+from core.http.exchange import Attempt, Operation
+from core.http.rate_limits import Gate, Rate
+from core.http.regions import base_url as base_url_of
+from core.http.regions import checked_base_url
+from core.http.responses import Json
 from core.pipelines.batches import split
-from core.pipelines.calls import Calls
 from core.pipelines.encoding import batch_body, encoded, envelope, room
-from core.rates import Gate, Rate
-from core.regions import base_url as base_url_of
-from core.regions import checked_base_url
-from core.responses import Json
+from core.pipelines.surface import Surface
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     import httpx2
 
+    from core.http.retries import RetryPolicy
     from core.pipelines.items import Context, Fields, Item
-    from core.retries import RetryPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ OPERATIONS = {
 }
 
 
-class PipelinesClient(Calls):
+class PipelinesClient(Surface):
     """Sends people, events and objects to Customer.io. Safe to share between threads.
 
     Strict mode is on: without it the vendor answers 200 to data that it drops.

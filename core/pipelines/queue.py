@@ -14,7 +14,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias, get_args
 
-from core import forks
 from core.errors import (
     ConfigurationError,
     CustomerIOError,
@@ -22,12 +21,13 @@ from core.errors import (
     QueueError,
     QueueFullError,
 )
+from core.http import forks
+from core.http.responses import Json
+from core.http.retries import RetryPolicy
 from core.pipelines.buffer import Batch, Buffer, Limits
-from core.pipelines.calls import Calls
 from core.pipelines.client import PipelinesClient, decoded
 from core.pipelines.encoding import MAX_BATCH_BYTES, MAX_ITEM_BYTES, envelope, room
-from core.responses import Json
-from core.retries import RetryPolicy
+from core.pipelines.surface import Surface
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -68,7 +68,7 @@ class Stats:
     in_flight: int
 
 
-class PipelinesQueue(Calls):
+class PipelinesQueue(Surface):
     """Takes items from any thread and sends them in the background.
 
     In a forked child it begins empty: what the parent put, the parent sends. A child that ends

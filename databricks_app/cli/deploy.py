@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from databricks_app.deployment import plan
-from databricks_app.deployment.errors import DeploymentError
+from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import SettingsError
+from databricks_app.operations.deployment import plan
+from databricks_app.operations.deployment.errors import DeploymentError
 from databricks_app.settings import from_environment
 
 if TYPE_CHECKING:
-    from databricks_app.deployment.site import Site
+    from databricks_app.operations.deployment.site import Site
 
 _KEYS = "CIO_WEBHOOK_SIGNING_KEYS"
 _CALL_SECONDS = 60
@@ -148,7 +149,7 @@ def _site(target: plan.Target, profile: str | None, seconds: float) -> Site:
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.core import Config
 
-    from databricks_app.deployment.site import Site
+    from databricks_app.operations.deployment.site import Site
 
     named: dict[str, Any] = {"profile": profile} if profile else {}
     try:
@@ -176,7 +177,14 @@ def _deploy(
     waits: bool,
     is_dry: bool,
 ) -> None:
-    from databricks_app.deployment import permissions, proof, releasing, running, source, steps
+    from databricks_app.operations.deployment import (
+        permissions,
+        proof,
+        releasing,
+        running,
+        source,
+        steps,
+    )
 
     files = source.read(site.target, folder or source.ROOT)
     settings = source.settings(files)
@@ -197,14 +205,14 @@ def _deploy(
     url = made.url if made else ""
     click.echo(
         f"\nThe app   {url}\n"
-        f"Webhooks  {url}{proof.PATH} (for callers with a Databricks token)\n"
+        f"Webhooks  {url}{WEBHOOK_PATH} (for callers with a Databricks token)\n"
         "Next      Customer.io sends no token: put the relay in front (docs/deployment.md), then\n"
         "          enter the relay's address as reporting webhook in Customer.io."
     )
 
 
 def _destroy(site: Site, *, with_tables: bool, is_dry: bool) -> None:
-    from databricks_app.deployment import removing, running
+    from databricks_app.operations.deployment import removing, running
 
     running.run(removing.steps(site, with_tables=with_tables), _tell, is_dry=is_dry)
     if not with_tables:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from databricks_app import logs
 from databricks_app.cli.webhooks_access import workspace_options
 from databricks_app.errors import SettingsError
+from databricks_app.runtime import logs
 from databricks_app.settings import environment
 
 if TYPE_CHECKING:
-    from databricks_app.doctor.case import AppApi, Limits
-    from databricks_app.doctor.findings import Finding
+    from databricks_app.operations.doctor.context import AppApi, Limits
+    from databricks_app.operations.doctor.result import Finding
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red", "skipped": "cyan"}
 _WIDTH = 11
@@ -73,8 +73,8 @@ def doctor(
     Exit codes: 0 all is well, 1 something fails, 2 there are only warnings. Skipped checks do not
     count.
     """
-    from databricks_app.doctor.case import AppApi, Limits
-    from databricks_app.doctor.findings import exit_code
+    from databricks_app.operations.doctor.context import AppApi, Limits
+    from databricks_app.operations.doctor.result import exit_code
 
     logs.configure("error", "doctor")
     findings = []
@@ -91,9 +91,9 @@ def doctor(
 def _findings(
     url: str | None, options: dict[str, bool], limits: Limits, app_api: AppApi
 ) -> Iterator[Finding]:
-    from databricks_app.doctor.case import open_case
-    from databricks_app.doctor.examination import examine
-    from databricks_app.doctor.findings import Finding
+    from databricks_app.operations.doctor.context import open_case
+    from databricks_app.operations.doctor.result import Finding
+    from databricks_app.operations.doctor.run import examine
 
     try:
         case = open_case(environment(), url, limits=limits, app_api=app_api)

@@ -19,8 +19,8 @@ from databricks_app.errors import ReceiverError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from databricks_app.lake.query import LocalQuery, Result
-    from databricks_app.lake.warehouse_query import WarehouseQuery
+    from databricks_app.lake.local.query import LocalQuery, Result
+    from databricks_app.lake.warehouse.query import WarehouseQuery
 
 _TABLE_LIMIT = 1000
 
@@ -63,8 +63,8 @@ def open_tables(data_dir: Path | None) -> LocalQuery | WarehouseQuery:
     """Queries over the tables of the configured store, or over those of a folder."""
     if data_dir is not None or not is_remote():
         return local_query(data_dir)
-    from databricks_app import workspace
-    from databricks_app.lake.remote import open_query
+    from databricks_app.databricks import workspace
+    from databricks_app.lake.warehouse.connect import open_query
     from databricks_app.settings import environment, from_environment
 
     try:
@@ -81,7 +81,7 @@ def is_remote() -> bool:
 
 def local_query(data_dir: Path | None) -> LocalQuery:
     """Queries over that folder, or the configured one; a remark if it holds no tables."""
-    from databricks_app.lake.query import LocalQuery
+    from databricks_app.lake.local.query import LocalQuery
 
     folder = data_dir or Path(_configured("CIO_DATA_DIR") or "data")
     if not (folder / "tables").is_dir():

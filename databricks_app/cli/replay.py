@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from databricks_app import freshness
 from databricks_app.errors import ReceiverError
+from databricks_app.runtime import freshness
 from databricks_app.settings import environment, from_environment
 
 if TYPE_CHECKING:
-    from databricks_app.replay import Outcome, Selection
+    from databricks_app.loading.replay import Outcome, Selection
     from databricks_app.settings import Settings
 
 
@@ -53,9 +53,9 @@ def replay(
       ciolake replay --unrouted
       ciolake replay --from 2026-11-01 --to 2026-11-07 --table webhook_email_events
     """  # noqa: D301  # click reads the character
-    from databricks_app.lake.query import LocalQuery
-    from databricks_app.replay import Selection, count
-    from databricks_app.replay import replay as put_back
+    from databricks_app.lake.local.query import LocalQuery
+    from databricks_app.loading.replay import Selection, count
+    from databricks_app.loading.replay import replay as put_back
 
     selection = Selection(unrouted, _day(first), _day(last), table, event_ids)
     if selection == Selection() and not everything:
@@ -83,10 +83,10 @@ def replay(
 def _remotely(
     settings: Settings, variables: Mapping[str, str], selection: Selection, *, dry_run: bool
 ) -> str:
-    from databricks_app import workspace
-    from databricks_app.inbox.objects import put_replay
-    from databricks_app.lake.remote import open_query
-    from databricks_app.replay import count, replay_through
+    from databricks_app.databricks import workspace
+    from databricks_app.ingest.inbox.volume_reader import put_replay
+    from databricks_app.lake.warehouse.connect import open_query
+    from databricks_app.loading.replay import count, replay_through
 
     try:
         joined = workspace.connect(variables)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from databricks_app.lake.query import Result
+    from databricks_app.lake.local.query import Result
 
 # Most that a column asks for; longer texts are folded, at words if they have any.
 _TEXT_WIDTH = 30

@@ -15,25 +15,20 @@ from typing import Any, TypeVar
 
 import click
 
-from databricks_app import facts
-from databricks_app.errors import SettingsError
-from databricks_app.settings import environment
-from databricks_app.signature import SigningKey
-from databricks_app.simulation.destination import (
-    KEY_VARIABLE,
-    Destination,
-    local,
-    parse,
-    signing_key,
-)
-from databricks_app.simulation.events import make_event
-from databricks_app.simulation.sender import (
+from core.webhooks import specification
+from core.webhooks.sender import (
     TIMEOUT_SECONDS,
     Answer,
+    Destination,
     NoAnswer,
     Sender,
     signed_headers,
 )
+from core.webhooks.signature import SigningKey
+from databricks_app.errors import SettingsError
+from databricks_app.operations.webhooks.destination import KEY_VARIABLE, local, parse, signing_key
+from databricks_app.settings import environment
+from databricks_app.simulator.events.payload import make_event
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -185,7 +180,7 @@ def send(
 
 
 def _list_samples() -> None:
-    for kind in facts.events():
+    for kind in specification.events():
         remark = "" if kind.has_schema else "  (payload not published, inferred)"
         click.echo(f"{kind.object_type}/{kind.metric}{remark}")
 

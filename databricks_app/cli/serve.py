@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import click
 
-from databricks_app import logs, run_dir, supervisor
+from core.webhooks.signature import SigningKey
+from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import SettingsError
-from databricks_app.inbox.filesystem import refuse_network_folder
-from databricks_app.routes import WEBHOOK_PATH
+from databricks_app.ingest.inbox.filesystem import refuse_network_folder
+from databricks_app.runtime import logs, run_dir
+from databricks_app.serving import supervisor
 from databricks_app.settings import (
     ENV_FILE,
     Settings,
@@ -19,7 +21,6 @@ from databricks_app.settings import (
     from_environment,
     make_development_key,
 )
-from databricks_app.signature import SigningKey
 
 
 @click.command()
@@ -46,7 +47,6 @@ def serve(*, demo: bool) -> None:
         supervisor.serve(
             listener,
             folder,
-            web_server=settings.web_server,
             with_watcher=bool(settings.alert_url),
             with_demo=demo,
         )

@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from databricks_app.cli.send import advice, destination_options, resolve
-from databricks_app.simulation.flood import Event, Flood, Manner, Tally
-from databricks_app.simulation.traffic import Traffic, traffic
+from databricks_app.simulator.events.traffic import Traffic, traffic
+from databricks_app.simulator.load_generator import Event, Flood, Manner, Tally
 
 if TYPE_CHECKING:
-    from databricks_app.signature import SigningKey
+    from core.webhooks.signature import SigningKey
 
 _SHARE = click.FloatRange(0, 1)
 _PLAIN_EVERY_SECONDS = 5.0

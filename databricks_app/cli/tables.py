@@ -13,8 +13,8 @@ from databricks_app.cli.rows import fits, format_option, write
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from databricks_app.lake.query import LocalQuery, Result
-    from databricks_app.lake.warehouse_query import WarehouseQuery
+    from databricks_app.lake.local.query import LocalQuery, Result
+    from databricks_app.lake.warehouse.query import WarehouseQuery
 
 T = TypeVar("T")
 
@@ -41,8 +41,8 @@ def tables(name: str | None, form: str, data_dir: Path | None) -> None:
 
 
 def _listing(source: LocalQuery | WarehouseQuery) -> Result:
-    from databricks_app.lake.query import Result
-    from databricks_app.sql_dialect import views
+    from databricks_app.lake.local.query import Result
+    from databricks_app.lake.sql_dialect import views
 
     rows: list[tuple[object, ...]] = [
         (

@@ -13,7 +13,7 @@ import click
 from databricks_app.errors import ReceiverError
 
 if TYPE_CHECKING:
-    from databricks_app.lake.check import Difference, Verdict
+    from databricks_app.lake.local.verify import Difference, Verdict
 
 _WORDS = {
     "repeated": "stand more than once",
@@ -67,20 +67,21 @@ def verify(data_dir: Path | None, form: str) -> None:
 
 
 def _verdict(data_dir: Path | None) -> Verdict:
-    from databricks_app.lake import check, warehouse_check
+    from databricks_app.lake.local import verify as local_verify
+    from databricks_app.lake.sql_dialect import tables
+    from databricks_app.lake.warehouse import verify as warehouse_verify
     from databricks_app.settings import environment, from_environment
-    from databricks_app.sql_dialect import tables
 
     typed = [table.name for table in tables()][1:]
     variables = environment()
     if data_dir is None and variables.get("CIO_STORE") == "databricks":
-        from databricks_app import workspace
-        from databricks_app.lake import remote
+        from databricks_app.databricks import workspace
+        from databricks_app.lake.warehouse import connect
 
         where = workspace.connect(variables), from_environment(variables)
-        query, is_loading = remote.open_query(*where), remote.is_loading(*where)
-        return warehouse_check.check(query, typed, is_loading=is_loading)
-    return check.check(data_dir or Path(variables.get("CIO_DATA_DIR") or "data"), typed)
+        query, is_loading = connect.open_query(*where), connect.is_loading(*where)
+        return warehouse_verify.check(query, typed, is_loading=is_loading)
+    return local_verify.check(data_dir or Path(variables.get("CIO_DATA_DIR") or "data"), typed)
 
 
 def _print(verdict: Verdict) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from core.errors import AuthenticationError, CustomerIOError, ForbiddenError
-from core.webhook_changes import held
-from databricks_app import facts
+from core.webhooks import specification
+from core.webhooks.apply import held
 from databricks_app.errors import ReceiverError
 from databricks_app.settings import environment
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from core.app_api import AppClient
-    from core.webhook_config import Live
+    from core.webhooks.config import Live
 
 KEY_VARIABLE = "CIO_APP_API_KEY"
 _NO_KEY = (
@@ -81,7 +81,7 @@ def told() -> Iterator[None]:
 
 def webhooks_of(client: AppClient) -> tuple[Live, ...]:
     """All that the workspace holds."""
-    return held(client.reporting_webhooks, facts.subscription_names())
+    return held(client.reporting_webhooks, specification.subscription_names())
 
 
 def chosen(live: tuple[Live, ...], text: str) -> Live:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from core.webhook_events import channel_of, meaning_of
-from databricks_app import facts
+from core.webhooks import specification
+from core.webhooks.event_names import channel_of, meaning_of
 from databricks_app.cli.rows import format_option, write
 from databricks_app.cli.webhooks_access import chosen, connected, webhooks_of, workspace_options
-from databricks_app.webhook_setup.firewall import FORMS, networks, rules
+from databricks_app.operations.webhooks.firewall import FORMS, networks, rules
 
 
 @click.command("events")
@@ -20,12 +20,14 @@ def events_(
     *, webhook: str | None, missing: bool, form: str, region: str, base_url: str | None
 ) -> None:
     """List the events there are, with their meaning; without --webhook no key is needed."""
-    from databricks_app.lake.query import Result
+    from databricks_app.lake.local.query import Result
 
     if missing and webhook is None:
         raise click.UsageError("--missing needs --webhook")
     columns = ["event", "channel", "meaning"]
-    rows = [[name, channel_of(name), meaning_of(name)] for name in facts.subscription_names()]
+    rows = [
+        [name, channel_of(name), meaning_of(name)] for name in specification.subscription_names()
+    ]
     if webhook is not None:
         with connected(region, base_url) as client:
             subscribed = chosen(webhooks_of(client), webhook).webhook.events

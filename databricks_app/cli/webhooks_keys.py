@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from databricks_app.operations.webhooks import canary
+from databricks_app.operations.webhooks.keys import DatabricksSecret, EnvFile, KeyStore, checked
 from databricks_app.settings import ENV_FILE
-from databricks_app.webhook_setup import canary
-from databricks_app.webhook_setup.keys import DatabricksSecret, EnvFile, KeyStore, checked
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
-    from databricks_app.signature import SigningKey
-    from databricks_app.webhook_setup.canary import Canary
+    from core.webhooks.signature import SigningKey
+    from databricks_app.operations.webhooks.canary import Canary
 
 WAIT_SECONDS = 60.0
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from core.webhook_changes import apply
-from core.webhook_config import ReportingWebhook, Wanted, plan
-from databricks_app import facts
+from core.webhooks import specification
+from core.webhooks.apply import apply
+from core.webhooks.config import ReportingWebhook, Wanted, plan
 from databricks_app.cli.rows import format_option, write
 from databricks_app.cli.webhooks_access import chosen, connected, webhooks_of, workspace_options
 
 if TYPE_CHECKING:
     from core.app_api import AppClient
-    from core.webhook_config import Live
+    from core.webhooks.config import Live
 
 _NAMES = ("id", "name", "enabled", "endpoint", "events", "full_resolution", "with_content")
 _TYPES = ("BIGINT", "STRING", "BOOLEAN", "STRING", "INT", "BOOLEAN", "BOOLEAN")
@@ -26,7 +26,7 @@ _TYPES = ("BIGINT", "STRING", "BOOLEAN", "STRING", "INT", "BOOLEAN", "BOOLEAN")
 @workspace_options
 def list_(*, form: str, region: str, base_url: str | None) -> None:
     """List the webhooks of the workspace; `events` is how many each gets."""
-    from databricks_app.lake.query import Result
+    from databricks_app.lake.local.query import Result
 
     with connected(region, base_url) as client:
         live = webhooks_of(client)
@@ -42,7 +42,7 @@ def get_(*, webhook: str, region: str, base_url: str | None) -> None:
 
     with connected(region, base_url) as client:
         found = chosen(webhooks_of(client), webhook)
-    is_all = found.webhook.events == facts.subscription_names()
+    is_all = found.webhook.events == specification.subscription_names()
     entry = {
         "id": found.id,
         "name": found.webhook.name,
@@ -104,6 +104,6 @@ def _row(one: Live) -> tuple[object, ...]:
 
 def _write(client: AppClient, before: Live, after: ReportingWebhook | None, word: str) -> None:
     planned = plan([Wanted(before.webhook.name, after, before.id)], [before])
-    done = apply(client.reporting_webhooks, planned, facts.subscription_names())
+    done = apply(client.reporting_webhooks, planned, specification.subscription_names())
     said = word if done else f"already {word}"
     click.echo(f"{said}: webhook {before.id} {before.webhook.name!r}")

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.webhook_changes import apply
-from core.webhook_config import Change, Plan, differences, plan
-from core.webhook_file import read
-from databricks_app import facts
+from core.webhooks import specification
+from core.webhooks.apply import apply
+from core.webhooks.config import Change, Plan, differences, plan
+from core.webhooks.yaml_file import read
 from databricks_app.cli.webhooks_access import connected, paint, webhooks_of, workspace_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from core.app_api import AppClient
-    from core.webhook_config import ReportingWebhook
+    from core.webhooks.config import ReportingWebhook
 
 _MARKS = {
     "create": ("+", "green"),
@@ -76,7 +76,7 @@ def apply_(*, file: Path, yes: bool, region: str, base_url: str | None) -> None:
             return
         if not yes:
             click.confirm("Do this?", abort=True)
-        for done in apply(client.reporting_webhooks, planned, facts.subscription_names()):
+        for done in apply(client.reporting_webhooks, planned, specification.subscription_names()):
             click.echo(f"done: {done.change.action} {done.change.name!r} (id {done.id})")
         left = _planned(client, file).due
     if left:
@@ -149,7 +149,7 @@ def _details(change: Change) -> Iterator[str]:
 
 def _fields(webhook: ReportingWebhook) -> Iterator[str]:
     yield f"endpoint: {webhook.endpoint}"
-    yield f"events: {len(webhook.events)} of {len(facts.subscription_names())}"
+    yield f"events: {len(webhook.events)} of {len(specification.subscription_names())}"
     for name in ("full_resolution", "with_content", "enabled"):
         yield f"{name}: {_word(getattr(webhook, name))}"
 
@@ -164,7 +164,7 @@ def _planned(client: AppClient, file: Path) -> Plan:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise click.ClickException(f"{file} cannot be read ({reason})") from error
-    wanted = read(text, facts.subscription_names())
+    wanted = read(text, specification.subscription_names())
     return plan(wanted, webhooks_of(client))
 
 

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from core.webhook_config import endpoint_problem
+from core.webhooks.config import endpoint_problem
+from core.webhooks.signature import SigningKey
 from databricks_app.cli.webhooks_access import told
 from databricks_app.cli.webhooks_keys import (
     ask_key,
@@ -17,16 +18,15 @@ from databricks_app.cli.webhooks_keys import (
     send_canary,
     tell_receiver,
 )
-from databricks_app.settings import environment
-from databricks_app.signature import SigningKey
-from databricks_app.webhook_setup.rotation import (
+from databricks_app.operations.webhooks.rotation import (
     RotationError,
     read_metrics,
     wait_until_silent,
 )
+from databricks_app.settings import environment
 
 if TYPE_CHECKING:
-    from databricks_app.webhook_setup.keys import KeyStore
+    from databricks_app.operations.webhooks.keys import KeyStore
 
 
 @click.command("rotate")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from core.webhook_config import ReportingWebhook, endpoint_problem
-from core.webhook_events import events_named
-from databricks_app import facts, freshness
+from core.webhooks import specification
+from core.webhooks.config import ReportingWebhook, endpoint_problem
+from core.webhooks.event_names import events_named
 from databricks_app.cli.webhooks_access import connected, workspace_options
 from databricks_app.cli.webhooks_keys import (
     ask_key,
@@ -22,16 +22,21 @@ from databricks_app.cli.webhooks_keys import (
     send_canary,
     tell_receiver,
 )
+from databricks_app.operations.webhooks.canary import EndpointError, wait_for_row
+from databricks_app.operations.webhooks.setup import Bench, set_up
+from databricks_app.runtime import freshness
 from databricks_app.settings import environment, from_environment
-from databricks_app.webhook_setup.canary import EndpointError, wait_for_row
-from databricks_app.webhook_setup.setting_up import Bench, set_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from core.webhooks.signature import SigningKey
+    from databricks_app.operations.webhooks.canary import Canary
     from databricks_app.settings import Settings
-    from databricks_app.signature import SigningKey
-    from databricks_app.webhook_setup.canary import Canary
+
+if TYPE_CHECKING:
+    from core.webhooks.signature import SigningKey
+    from databricks_app.operations.webhooks.canary import Canary
 
 
 @click.command("setup")
@@ -111,7 +116,7 @@ def setup_(
 
         bench = Bench(
             client.reporting_webhooks,
-            facts.subscription_names(),
+            specification.subscription_names(),
             store,
             is_kept_key_right,
             ask,
@@ -132,7 +137,7 @@ def _wanted(
     problem = endpoint_problem(endpoint)
     if problem:
         raise click.UsageError(f"ENDPOINT {problem}")
-    known = facts.subscription_names()
+    known = specification.subscription_names()
     unknown = [word for word in words if not events_named(word, known)]
     if unknown:
         raise click.UsageError(f"no event: {', '.join(unknown)}; `ciolake webhooks events` lists")
@@ -167,9 +172,9 @@ def _see_in_volume(
     settings: Settings, variables: Mapping[str, str], event: Canary, seconds: float
 ) -> None:
     """See it in the inbox, or, if the wait is longer than the flush interval, in the table."""
-    from databricks_app import workspace
-    from databricks_app.inbox.tracking import track
-    from databricks_app.lake.remote import open_query
+    from databricks_app.databricks import workspace
+    from databricks_app.ingest.inbox.tracking import track
+    from databricks_app.lake.warehouse.connect import open_query
 
     with closing(workspace.connect(variables)) as joined:
         query = open_query(joined, settings)
@@ -207,7 +212,7 @@ def _see_in_folder(folder: Path | None, event: Canary, seconds: float) -> None:
             f" webhook_raw_events: {event.event_id}"
         )
         return
-    from databricks_app.lake.query import LocalQuery
+    from databricks_app.lake.local.query import LocalQuery
 
     if not wait_for_row(LocalQuery(folder), event, seconds=seconds):
         raise EndpointError(

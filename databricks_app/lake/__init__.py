@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from databricks_app.reading import Reading
+    from databricks_app.events.decoding import Reading
 
 RAW_TABLE = "webhook_raw_events"
 

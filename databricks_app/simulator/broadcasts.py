@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from databricks_app.simulation.workspace import SOURCES, Source
-from databricks_app.simulator.office import Manner
+from databricks_app.simulator.deliveries import Manner
+from databricks_app.simulator.events.sample_workspace import SOURCES, Source
 
 if TYPE_CHECKING:
-    from databricks_app.simulator.agenda import Agenda
-    from databricks_app.simulator.office import Office
+    from databricks_app.simulator.deliveries import Office
     from databricks_app.simulator.people import Profile
+    from databricks_app.simulator.scheduler import Agenda
 
 BROADCASTS = {int(source.id): source for source in SOURCES if source.origin == "broadcast"}
 MOST_QUEUED = 5

@@ -15,7 +15,8 @@ from databricks_app.simulator.app_api.reporting_webhooks import feed_of, shown
 from databricks_app.simulator.app_api.segments import segment_of
 from databricks_app.simulator.faults import Fault
 from databricks_app.simulator.feeds import Feed
-from databricks_app.simulator.routing import Json, Refused, Reply, Request, Routes
+from databricks_app.simulator.messages import Json, Refused, Reply, Request
+from databricks_app.simulator.routing import Routes
 from databricks_app.simulator.workspace import CHANNELS, Workspace
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING
 
-from databricks_app.simulation.events import make_event
-from databricks_app.simulation.sender import NoAnswer, Sender
+from core.webhooks.sender import NoAnswer, Sender
+from databricks_app.simulator.events.payload import make_event
 from databricks_app.simulator.feeds import encoded
 
 if TYPE_CHECKING:

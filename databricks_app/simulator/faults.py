@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from databricks_app.simulator.routing import Json, Refused, Reply, Shape, error_reply
+from databricks_app.simulator.messages import Json, Refused, Reply, Shape, error_reply
 
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "operation": str,

@@ -11,13 +11,13 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from databricks_app.signature import SigningKey
-from databricks_app.simulation.events import without_content
+from core.webhooks.signature import SigningKey
+from databricks_app.simulator.events.payload import without_content
 from databricks_app.simulator.schedule import Ending, Outcome, Rules, Trial, after
 
 if TYPE_CHECKING:
-    from databricks_app.simulation.destination import Destination
-    from databricks_app.simulation.events import Event
+    from core.webhooks.sender import Destination
+    from databricks_app.simulator.events.payload import Event
 
 _KEPT_ATTEMPTS = 100_000
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from databricks_app.simulator.messages import Json, Refused
 from databricks_app.simulator.people import Profile
-from databricks_app.simulator.routing import Json, Refused
 
 Test: TypeAlias = Callable[[Profile], bool]
 # Whether a person is in a segment of this number.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from databricks_app.simulation.workspace import SOURCES
-from databricks_app.simulator.office import Manner
+from databricks_app.simulator.deliveries import Manner
+from databricks_app.simulator.events.sample_workspace import SOURCES
 
 if TYPE_CHECKING:
-    from databricks_app.simulator.agenda import Agenda
-    from databricks_app.simulator.office import Office
+    from databricks_app.simulator.deliveries import Office
     from databricks_app.simulator.people import People
+    from databricks_app.simulator.scheduler import Agenda
 
 _HOUR = 3600.0
 _SOURCES = [source for source in SOURCES if source.hour_of_week is None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from databricks_app.simulation.workspace import Person
+from databricks_app.simulator.events.sample_workspace import Person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,9 @@ from typing import Any
 
 from databricks_app.simulator.feeds import encoded
 from databricks_app.simulator.filters import text_of
+from databricks_app.simulator.messages import Json, Refused, Request
 from databricks_app.simulator.people import Activity, Profile
-from databricks_app.simulator.routing import Json, Refused, Request, Routes
+from databricks_app.simulator.routing import Routes
 from databricks_app.simulator.workspace import Workspace
 
 routes = Routes("pipelines", shape="pipelines", rate="transactional")

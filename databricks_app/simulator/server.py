@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
 
-from databricks_app.simulator.routing import Reply, Request
+from databricks_app.simulator.messages import Reply, Request
 
 _MAX_BODY_BYTES = 32 << 20
 _IDLE_SECONDS = 60.0

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from databricks_app.simulator.answering import Answering
 from databricks_app.simulator.clock import Clock
+from databricks_app.simulator.dispatch import Answering
 from databricks_app.simulator.driver import Driver
 from databricks_app.simulator.server import Server
 from databricks_app.simulator.workspace import Options, Workspace

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from databricks_app.simulation.workspace import SOURCES, Message, Source
+from databricks_app.simulator.events.sample_workspace import SOURCES, Message, Source
 
 _NOTICE = (Message("in_app", "Your import is ready", opens=0.7, clicks=0.3),)
 _INBOX = (Message("in_app", "A message waits for you", opens=0.6, clicks=0.2),)

@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-from databricks_app.simulation.workspace import make_person
-from databricks_app.simulator.agenda import Agenda
 from databricks_app.simulator.broadcasts import Broadcasts
+from databricks_app.simulator.deliveries import Office
+from databricks_app.simulator.events.sample_workspace import make_person
 from databricks_app.simulator.faults import Faults
 from databricks_app.simulator.feeds import Feeds
 from databricks_app.simulator.journeys import Journeys
-from databricks_app.simulator.office import Office
 from databricks_app.simulator.people import People
 from databricks_app.simulator.rates import Rates
 from databricks_app.simulator.schedule import Rules
+from databricks_app.simulator.scheduler import Agenda
 from databricks_app.simulator.segments import Segments
 
 if TYPE_CHECKING:
     from databricks_app.simulator.clock import Clock
-    from databricks_app.simulator.routing import Json
+    from databricks_app.simulator.messages import Json
 
 WORKSPACE_ID = 1
 CHANNELS = ("email", "push", "sms", "in_app", "inbox_message", "whatsapp")

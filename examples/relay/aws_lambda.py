@@ -10,7 +10,7 @@ import base64
 import io
 from typing import Any
 
-from databricks_app.relay import create_relay
+from databricks_app.relay.app import create_relay
 
 # While the host starts the function, before there is a request: the token is fetched meanwhile.
 relay = create_relay()

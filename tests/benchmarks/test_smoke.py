@@ -5,16 +5,16 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+
 NAMES = ("start", "commits", "merge")
 NAMES_WITH_FLOODS = (
     *(
         "receive",
-        "servers",
+        "slow_clients",
         "open_loop",
         "beside",
         "freshness",

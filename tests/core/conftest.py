@@ -6,19 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from still_time import StillTime
-from vendor_server import VendorServer
 
+from core.http.retries import RetryPolicy
 from core.pipelines import PipelinesClient, PipelinesQueue
-from core.retries import RetryPolicy
-
-
-@pytest.fixture
-def vendor() -> Iterator[VendorServer]:
-    """A vendor on loopback, stopped at the end."""
-    server = VendorServer()
-    yield server
-    server.close()
+from tests.support.still_time import StillTime
+from tests.support.vendor_server import VendorServer, vendor  # noqa: F401
 
 
 @pytest.fixture
@@ -28,7 +20,10 @@ def time() -> StillTime:
 
 
 @pytest.fixture
-def connect(vendor: VendorServer, time: StillTime) -> Iterator[Callable[..., PipelinesClient]]:
+def connect(
+    vendor: VendorServer,  # noqa: F811  # the fixture, by its name
+    time: StillTime,
+) -> Iterator[Callable[..., PipelinesClient]]:
     """Make clients of `vendor` in `time`, closed at the end: `connect(**options)`."""
     clients: list[PipelinesClient] = []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import traceback
 from pathlib import Path
 
@@ -41,7 +40,6 @@ BAD_VALUES = [
     ("CIO_HOST", ["", " "]),
     ("PORT", ["", "-1", "65536", "http", "80.0"]),
     ("DATABRICKS_APP_PORT", ["", "-1", "65536", "http"]),
-    ("CIO_WEB_SERVER", ["", "Gunicorn", "uvicorn"]),
     ("CIO_WEB_WORKERS", ["", "0", "65", "two"]),
     ("CIO_WEB_THREADS", ["", "0", "257", "many"]),
     ("CIO_ALERT_URL", ["example.com/hook", "file:///etc/passwd", "ftp://example.com"]),
@@ -87,7 +85,6 @@ def test_defaults_are_those_of_the_design() -> None:
         uploads=8,
         host="127.0.0.1",
         port=8000,
-        web_server="gunicorn",
         web_workers=2,
         web_threads=16,
         admin_token="",
@@ -131,7 +128,6 @@ def test_every_field_is_read_from_its_variable() -> None:
             "CIO_APPEND_DEADLINE_SECONDS": "1.5",
             "CIO_HOST": EVERYWHERE,
             "PORT": "0",
-            "CIO_WEB_SERVER": "granian",
             "CIO_WEB_WORKERS": "4",
             "CIO_WEB_THREADS": "8",
             "CIO_ADMIN_TOKEN": " secret_token ",
@@ -155,7 +151,7 @@ def test_every_field_is_read_from_its_variable() -> None:
     assert settings.append_deadline_seconds == 1.5
     assert (settings.host, settings.port) == (EVERYWHERE, 0)
     assert not settings.is_loopback
-    assert (settings.web_server, settings.web_workers, settings.web_threads) == ("granian", 4, 8)
+    assert (settings.web_workers, settings.web_threads) == (4, 8)
     assert settings.admin_token == "secret_token"
     assert settings.alert_url == "https://example.com/hook"
     assert settings.alert_look_seconds == 30
@@ -370,16 +366,6 @@ def test_serve_says_so_where_the_key_cannot_be_kept(
 
     with pytest.raises(SettingsError, match=r"CIO_WEBHOOK_SIGNING_KEYS is not set and \.env"):
         with_keys(from_environment({}))
-
-
-def test_a_server_that_is_not_installed_is_refused_with_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Granian is an extra: without it the setting says how to get it."""
-    monkeypatch.setitem(sys.modules, "granian", None)
-
-    with pytest.raises(SettingsError, match=r"pip install 'ciolake\[granian\]'"):
-        from_environment({"CIO_WEB_SERVER": "granian"})
 
 
 def test_the_databricks_store_needs_a_catalog() -> None:

@@ -7,7 +7,8 @@ import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
-from workspace import VARIABLES, Settings, Workspace
+
+from tests.live.workspace import VARIABLES, Settings, Workspace
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 if __name__ == "__main__":  # run as a script: find the project's packages
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from workspace import VARIABLES, Settings, Workspace, eventually
+from tests.live.workspace import VARIABLES, Settings, Workspace, eventually
 
 
 @dataclass(frozen=True, slots=True)

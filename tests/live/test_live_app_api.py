@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from workspace import APP_KEY, Settings
 
 from core.app_api import AppClient
 from core.app_api.flows import broadcasting, composing
+from tests.live.workspace import APP_KEY, Settings
 
 _READS: dict[str, Callable[[AppClient], object]] = {
     "workspaces": lambda app: app.workspaces.list(),

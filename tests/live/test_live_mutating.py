@@ -6,10 +6,10 @@ from collections.abc import Callable
 from operator import not_
 
 import pytest
-from workspace import Workspace, eventually
 
 from core.errors import BadRequestError
 from core.pipelines import PipelinesQueue
+from tests.live.workspace import Workspace, eventually
 
 pytestmark = pytest.mark.mutating
 

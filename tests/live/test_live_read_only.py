@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from sandbox import OBJECTS, PEOPLE, Object, Person, differences
-from workspace import Workspace
+
+from tests.live.sandbox import OBJECTS, PEOPLE, Object, Person, differences
+from tests.live.workspace import Workspace
 
 
 def test_permanent_set_is_complete(workspace: Workspace) -> None:

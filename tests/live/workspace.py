@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 from core.errors import NotFoundError
-from core.exchange import Operation
-from core.http import Access, HttpClient, read_json
-from core.keys import ApiKey
+from core.http.api_key import ApiKey
+from core.http.client import Access, HttpClient, read_json
+from core.http.exchange import Operation
+from core.http.rate_limits import Rate
+from core.http.regions import base_url
 from core.pipelines import PipelinesClient
-from core.rates import Rate
-from core.regions import base_url
 
 PIPELINES_KEY = "CIO_LIVE_PIPELINES_KEY"
 APP_KEY = "CIO_LIVE_APP_KEY"

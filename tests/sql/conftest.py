@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from lake_rows import Lake, Rows
+
+from tests.support.lake_rows import Lake, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlglot
 
-from databricks_app.sql_dialect import Table, statements, tables
+from databricks_app.lake.sql_dialect import Table, statements, tables
 
 CONTRACT = """
     event_id object_type metric event_timestamp event_date received_at loaded_at batch_id

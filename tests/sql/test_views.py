@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from databricks_app.sql_dialect import View, statements, views
+from databricks_app.lake.sql_dialect import View, statements, views
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lake_rows import Lake, Rows
+    from tests.support.lake_rows import Lake, Rows
 
 each_view = pytest.mark.parametrize("view", views(), ids=lambda view: view.name)
 

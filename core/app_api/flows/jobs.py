@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from core.app_api import AppClient
     from core.app_api.types.exports import Export
     from core.app_api.types.imports import Import
-    from core.responses import Response
+    from core.http.responses import Response
 
 _STILL = frozenset({"", "pending", "queued", "scheduled", "preprocessing", "processing"})
 _ADDRESSES = 3

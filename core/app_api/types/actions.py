@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from core.responses import Json
+from core.http.responses import Json
 
 # A class cannot have a field `from`. Times in seconds since 1970. Messages of any channel, and
 # webhooks; each has some of these.

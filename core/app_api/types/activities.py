@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from core.app_api.types.people import Identifiers, IdType
-from core.responses import Json
+from core.http.responses import Json
 
 
 class Activity(TypedDict, total=False):

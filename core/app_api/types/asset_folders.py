@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
-from core.responses import Json
+from core.http.responses import Json
 
 
 class AssetFolderAnswer(TypedDict, total=False):

@@ -7,7 +7,7 @@ from typing import Required, TypeAlias, TypedDict
 from core.app_api.types.filters import Filter
 from core.app_api.types.messages import Reached, State
 from core.app_api.types.metrics import Channel
-from core.responses import Json
+from core.http.responses import Json
 
 
 class Broadcast(TypedDict, total=False):

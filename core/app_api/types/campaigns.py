@@ -6,7 +6,7 @@ from typing import Literal, TypedDict
 
 from core.app_api.types.messages import Reached
 from core.app_api.types.metrics import Channel
-from core.responses import Json
+from core.http.responses import Json
 
 
 class Campaign(TypedDict, total=False):

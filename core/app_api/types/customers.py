@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from core.app_api.types.filters import Filter
 from core.app_api.types.people import Identifiers, IdType
-from core.responses import Json
+from core.http.responses import Json
 
 
 class PeopleAnswer(TypedDict, total=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, Required, TypeAlias, TypedDict
 
 from core.app_api.types.design_studio import NodeQuery
-from core.responses import Json
+from core.http.responses import Json
 
 YesNoAny: TypeAlias = Literal["true", "false", "any"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Required, TypedDict
 
 from core.app_api.types.design_studio_emails import EmailContent, Envelope
-from core.responses import Json
+from core.http.responses import Json
 
 
 class TranslationsAnswer(TypedDict, total=False):

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias, TypedDict
 
 from core.app_api.types.metrics import Channel
 from core.app_api.types.people import Identifiers
-from core.responses import Json
+from core.http.responses import Json
 
 Reached: TypeAlias = Literal[
     "attempted",

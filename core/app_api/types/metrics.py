@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypeAlias, TypedDict
 
-from core.responses import Json
+from core.http.responses import Json
 
 Period: TypeAlias = Literal["hours", "days", "weeks", "months"]
 Channel: TypeAlias = Literal["email", "webhook", "twilio", "slack", "push", "in_app"]

@@ -6,7 +6,7 @@ from typing import Literal, Required, TypeAlias, TypedDict
 
 from core.app_api.types.filters import Filter
 from core.app_api.types.messages import Reached
-from core.responses import Json
+from core.http.responses import Json
 
 
 class Newsletter(TypedDict, total=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypeAlias, TypedDict
 
-from core.responses import Json
+from core.http.responses import Json
 
 ObjectIdType: TypeAlias = Literal["object_id", "cio_object_id"]
 

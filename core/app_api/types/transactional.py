@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from core.app_api.types.messages import Reached, State
-from core.responses import Json
+from core.http.responses import Json
 
 
 class TransactionalMessage(TypedDict, total=False):

@@ -11,8 +11,9 @@ import httpx2
 from databricks_app.simulator.app_api.campaigns import shown
 from databricks_app.simulator.broadcasts import BROADCASTS, MOST_QUEUED, Trigger
 from databricks_app.simulator.filters import compile_filter
+from databricks_app.simulator.messages import Json, Refused, Request, page
 from databricks_app.simulator.people import Profile
-from databricks_app.simulator.routing import Json, Refused, Request, Routes, page
+from databricks_app.simulator.routing import Routes
 from databricks_app.simulator.workspace import Workspace
 
 routes = Routes()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from databricks_app.simulation.workspace import SOURCES, Source
 from databricks_app.simulator.app_api.messages import type_of
-from databricks_app.simulator.office import Sent
-from databricks_app.simulator.routing import Json, Refused, Request, Routes
+from databricks_app.simulator.deliveries import Sent
+from databricks_app.simulator.events.sample_workspace import SOURCES, Source
+from databricks_app.simulator.messages import Json, Refused, Request
+from databricks_app.simulator.routing import Routes
 from databricks_app.simulator.workspace import Workspace
 
 routes = Routes()

@@ -6,8 +6,9 @@ from typing import cast
 
 from databricks_app.simulator.app_api.messages import listed
 from databricks_app.simulator.filters import compile_filter, text_of
+from databricks_app.simulator.messages import Json, Refused, Request, page
 from databricks_app.simulator.people import IdType, Profile
-from databricks_app.simulator.routing import Json, Refused, Request, Routes, page
+from databricks_app.simulator.routing import Routes
 from databricks_app.simulator.workspace import Workspace
 
 routes = Routes()

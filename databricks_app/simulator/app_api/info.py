@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from databricks_app.simulator.routing import Json, Request, Routes
+from databricks_app.simulator.messages import Json, Request
+from databricks_app.simulator.routing import Routes
 from databricks_app.simulator.workspace import Workspace
 
 routes = Routes()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from databricks_app.simulation.events import recipient
-from databricks_app.simulator.office import Sent
-from databricks_app.simulator.routing import Json, Refused, Request, Routes, page
+from databricks_app.simulator.deliveries import Sent
+from databricks_app.simulator.events.payload import recipient
+from databricks_app.simulator.messages import Json, Refused, Request, page
+from databricks_app.simulator.routing import Routes
 from databricks_app.simulator.workspace import Workspace
 
 routes = Routes()

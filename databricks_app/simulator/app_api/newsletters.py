@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from databricks_app.simulation.workspace import SOURCES
 from databricks_app.simulator.app_api.campaigns import CREATED
-from databricks_app.simulator.routing import Json, Refused, Request, Routes, page
+from databricks_app.simulator.events.sample_workspace import SOURCES
+from databricks_app.simulator.messages import Json, Refused, Request, page
+from databricks_app.simulator.routing import Routes
 from databricks_app.simulator.workspace import Workspace
 
 routes = Routes()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from databricks_app import facts
-from databricks_app.errors import SettingsError
-from databricks_app.simulation.destination import exactly
+from core.errors import ConfigurationError
+from core.webhooks import specification
+from core.webhooks.sender import destination
 from databricks_app.simulator.feeds import Feed, Webhook
-from databricks_app.simulator.routing import Json, Refused, Reply, Request, Routes
+from databricks_app.simulator.messages import Json, Refused, Reply, Request
+from databricks_app.simulator.routing import Routes
 from databricks_app.simulator.workspace import Workspace
 
 routes = Routes()
@@ -90,21 +91,21 @@ def _checked(fields: Json, before: Webhook | None) -> Webhook:
     if not isinstance(endpoint, str):
         raise Refused(400, "endpoint is required")
     try:
-        destination = exactly(endpoint)
-    except SettingsError as error:
+        found = destination(endpoint)
+    except ConfigurationError as error:
         raise Refused(400, f"endpoint: {error}") from error
     flags = {flag: whole.get(flag, False) for flag in _FLAGS}
     for flag, value in flags.items():
         if not isinstance(value, bool):
             raise Refused(400, f"{flag} must be true or false")
     number = before.id if before else 0
-    return Webhook(number, name, endpoint, destination, _events(events), **flags)
+    return Webhook(number, name, endpoint, found, _events(events), **flags)
 
 
 def _events(names: object) -> tuple[str, ...]:
     if not isinstance(names, list) or not names:
         raise Refused(400, "events must name at least one event")
-    unknown = [name for name in names if name not in facts.subscription_names()]
+    unknown = [name for name in names if name not in specification.subscription_names()]
     if unknown:
         raise Refused(400, f"malformed events: {', '.join(map(str, unknown))}")
     return tuple(dict.fromkeys(names))

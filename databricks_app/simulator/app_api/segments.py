@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from databricks_app.simulator.app_api.customers import named_page
-from databricks_app.simulator.routing import Json, Refused, Reply, Request, Routes
+from databricks_app.simulator.messages import Json, Refused, Reply, Request
+from databricks_app.simulator.routing import Routes
 from databricks_app.simulator.segments import Segment
 from databricks_app.simulator.workspace import Workspace
 

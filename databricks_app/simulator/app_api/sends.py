@@ -10,10 +10,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from databricks_app.simulation.workspace import Message, Source
-from databricks_app.simulator.office import Manner, Sent
+from databricks_app.simulator.deliveries import Manner, Sent
+from databricks_app.simulator.events.sample_workspace import Message, Source
+from databricks_app.simulator.messages import Json, Refused, Request
 from databricks_app.simulator.people import Profile
-from databricks_app.simulator.routing import Json, Refused, Request, Routes
+from databricks_app.simulator.routing import Routes
 from databricks_app.simulator.templates import INLINE, Template, find
 from databricks_app.simulator.workspace import CHANNELS, Workspace
 

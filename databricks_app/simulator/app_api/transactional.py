@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from databricks_app.simulator.app_api.messages import listed
-from databricks_app.simulator.routing import Json, Refused, Request, Routes
+from databricks_app.simulator.messages import Json, Refused, Request
+from databricks_app.simulator.routing import Routes
 from databricks_app.simulator.templates import TEMPLATES, Template
 from databricks_app.simulator.workspace import Workspace
 

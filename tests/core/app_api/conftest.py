@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from app_double import AppDouble
-from still_time import StillTime
-from vendor_server import VendorServer
 
 from core.app_api import AppClient
+from tests.support.app_double import AppDouble
+from tests.support.still_time import StillTime
+from tests.support.vendor_server import VendorServer
 
 
 @pytest.fixture

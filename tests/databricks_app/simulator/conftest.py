@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx2
 import pytest
-from simulating import Door, app_client, make_simulator, simulator  # noqa: F401
 
-from databricks_app import facts
-from databricks_app.signature import SigningKey
+from core.webhooks import specification
+from core.webhooks.signature import SigningKey
 from databricks_app.simulator.simulator import Simulator
-
-
-@pytest.fixture
-def app(simulator: Simulator) -> Iterator[httpx2.Client]:  # noqa: F811  # the fixture, by its name
-    """A client of the App API of `simulator`."""
-    with app_client(simulator) as client:
-        yield client
+from tests.support.simulating import Door, app, app_client, make_simulator, simulator  # noqa: F401
 
 
 @pytest.fixture
@@ -33,7 +25,7 @@ def subscribe(door: Door) -> Callable[..., int]:
     """Let `door` get all events of a simulator: `subscribe(simulator, **fields)`; the id."""
 
     def create(simulator: Simulator, **fields: Any) -> int:  # noqa: F811  # the same
-        events = list(facts.subscription_names())
+        events = list(specification.subscription_names())
         whole = {"name": "lake", "endpoint": door.url, "events": events} | fields
         with app_client(simulator) as client:
             answer = client.post("/v1/reporting_webhooks", json=whole)

@@ -19,7 +19,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from sqlglot import exp
 
-from databricks_app.sql_dialect import duckdb_type
+from databricks_app.lake.sql_dialect import duckdb_type
 
 from ..workspace.metastore import Column
 from .failures import SqlFailure, concurrent_append

@@ -2,7 +2,7 @@
 
 Each query gets an in-memory DuckDB that sees snapshots of the tables it names as views, under their
 catalog and schema: DuckDB alone decides what the name of a column means. Functions mean what
-`databricks_app.sql_dialect` makes of them; others fail with DuckDB's own error.
+`databricks_app.lake.sql_dialect` makes of them; others fail with DuckDB's own error.
 
 Does not imitate: read_files of anything but Parquet, schema inference, time travel, identifiers
 given as parameters, `schema.table.*`. It accepts what Spark refuses: the name of a table in the
@@ -23,8 +23,8 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from databricks_app.errors import QueryError
-from databricks_app.sql_dialect import duckdb_type
-from databricks_app.sql_dialect.rewrites import rewrite
+from databricks_app.lake.sql_dialect import duckdb_type
+from databricks_app.lake.sql_dialect.rewrites import rewrite
 
 from ..messages import Refused
 from . import listings

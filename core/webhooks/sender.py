@@ -1,0 +1,201 @@
+"""Post a body with a signature over one connection that is kept open, as Customer.io does.
+
+Standard library only. Logs nothing; bodies, keys and signatures appear in no error.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, RemoteDisconnected
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from core.errors import ConfigurationError, CustomerIOError
+from core.webhooks.signature import SigningKey, sign
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+# https://docs.customer.io/integrations/api/webhooks: the sender waits 4 s for an answer.
+TIMEOUT_SECONDS = 4.0
+_MAX_TEXT_BYTES = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """The parts of a URL that a connection needs; `path` includes the query."""
+
+    is_tls: bool
+    host: str
+    port: int
+    path: str
+
+    @property
+    def url(self) -> str:
+        """The whole URL again."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.is_tls else 'http'}://{host}:{self.port}{self.path}"
+
+
+def destination(url: str) -> Destination:
+    """Take a URL apart; without a path it means the root.
+
+    Raises:
+        ConfigurationError: It is not an absolute http or https URL.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigurationError("the URL cannot be read") from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigurationError("the URL must begin with http:// or https:// and name a host")
+    if parts.username is not None or not f"{parts.path}{parts.query}".isascii():
+        raise ConfigurationError(
+            "the URL must hold neither a user name nor characters beyond ASCII"
+        )
+    is_tls = parts.scheme == "https"
+    query = f"?{parts.query}" if parts.query else ""
+    path = (parts.path or "/") + query
+    return Destination(is_tls, parts.hostname, port or (443 if is_tls else 80), path)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the receiver said.
+
+    Attributes:
+        status: HTTP status; redirects are not followed.
+        text: The beginning of the answer's body, printable characters only.
+        seconds: From the first byte sent to the last byte read, connecting included.
+    """
+
+    status: int
+    text: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"answered {self.status}"
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the sender would forget the event now."""
+        return 200 <= self.status < 300
+
+
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (ConnectionRefusedError, "refused"),
+    (TimeoutError, "timed_out"),
+    (socket.gaierror, "unknown_host"),
+    (ssl.SSLError, "tls"),
+    (ConnectionError, "reset"),
+    (HTTPException, "reset"),
+)
+
+
+class NoAnswer(CustomerIOError):  # noqa: N818  # an outcome, not a fault of ours
+    """Nothing came back.
+
+    Attributes:
+        reason: `refused`, `reset`, `timed_out`, `unknown_host`, `tls` or `unreachable`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"no answer: {reason.replace('_', ' ')}")
+        self.reason = reason
+
+    @classmethod
+    def because_of(cls, error: Exception) -> NoAnswer:
+        """Name the failure of a connection."""
+        reasons = (reason for kind, reason in _REASONS if isinstance(error, kind))
+        return cls(next(reasons, "unreachable"))
+
+
+class Sender:
+    """One connection; not for several threads at once.
+
+    Attributes:
+        reopened: How often the receiver had closed the connection between two requests. That is
+            its right and no failure: the request is sent again on a new connection at once.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        key: SigningKey,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self._destination = destination
+        self._key = key
+        kind = HTTPSConnection if destination.is_tls else HTTPConnection
+        self._connection = kind(destination.host, destination.port, timeout=timeout_seconds)
+        self.reopened = 0
+
+    def __enter__(self) -> Sender:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next post opens a new one."""
+        self._connection.close()
+
+    def post(self, body: bytes, *, timestamp: int) -> Answer:
+        """Sign a body and post it once.
+
+        Args:
+            body: Sent as it is.
+            timestamp: Unix seconds; signed and put into the header.
+
+        Raises:
+            NoAnswer: Refused, reset, silent beyond the timeout.
+        """
+        headers = signed_headers(self._key, timestamp, body)
+        start = time.perf_counter()
+        is_reused = self._connection.sock is not None
+        try:
+            try:
+                status, text = self._exchange(body, headers)
+            except (RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+                if not is_reused:
+                    raise
+                self.close()
+                self.reopened += 1
+                status, text = self._exchange(body, headers)
+        except (OSError, HTTPException) as error:
+            self.close()
+            raise NoAnswer.because_of(error) from error
+        return Answer(status, text, time.perf_counter() - start)
+
+    def _exchange(self, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
+        self._connection.request("POST", self._destination.path, body, headers)
+        response = self._connection.getresponse()
+        text = response.read(_MAX_TEXT_BYTES)
+        if not response.isclosed() and response.read(1):
+            self.close()  # a long page of somebody else: not worth reading to its end
+        return response.status, _printable(text)
+
+
+def signed_headers(key: SigningKey, timestamp: int, body: bytes) -> dict[str, str]:
+    """The headers that Customer.io sends with a body."""
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "ciolake",
+        "X-CIO-Timestamp": str(timestamp),
+        "X-CIO-Signature": sign(key, timestamp, body),
+    }
+
+
+def _printable(text: bytes) -> str:
+    words = " ".join(text.decode("utf-8", "replace").split())
+    return "".join(character for character in words if character.isprintable())

@@ -1,0 +1,189 @@
+"""The YAML file that describes the reporting webhooks of a workspace.
+
+Pure: takes the text, names everything that is wrong with it, by line.
+
+    webhooks:
+      - name: Data team
+        endpoint: https://relay.example.com/api/webhooks/customerio
+        events: all              # or a channel, an event, or a list of them
+        full_resolution: true    # every open and click, not only the first of each delivery
+        with_content: false
+        enabled: true
+      - name: An old one
+        absent: true             # delete it
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+import yaml
+
+from core.webhooks.config import (
+    Problem,
+    ReportingWebhook,
+    Wanted,
+    WebhookConfigError,
+    endpoint_problem,
+)
+from core.webhooks.event_names import CHANNELS, events_named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_FLAGS = ("full_resolution", "with_content", "enabled", "absent")
+_KEYS = ("id", "name", "endpoint", "events", *_FLAGS)
+
+
+def read(text: str, known_events: Sequence[str]) -> tuple[Wanted, ...]:
+    """Read the webhooks that a YAML file describes.
+
+    Args:
+        text: The file; a list under `webhooks`.
+        known_events: Every name that a webhook can subscribe to, in the vendor's order.
+
+    Raises:
+        WebhookConfigError: It cannot be used; names everything that is wrong.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise WebhookConfigError([_syntax_problem(error)]) from None  # it may quote the file
+    except RecursionError:
+        raise WebhookConfigError([Problem(0, "is nested too deeply")]) from None
+    return _Reader(tuple(known_events)).read(root)
+
+
+class _Reader:
+    """Reads the nodes of a YAML file and collects what is wrong with them."""
+
+    def __init__(self, known_events: tuple[str, ...]) -> None:
+        self._known = known_events
+        self._problems: list[Problem] = []
+
+    def read(self, root: yaml.Node | None) -> tuple[Wanted, ...]:
+        """Read the whole file."""
+        entries = dict(self._pairs(root, ("webhooks",))).get("webhooks") if root else None
+        if not isinstance(entries, yaml.SequenceNode) or not entries.value:
+            self._say(entries or root, "a list under `webhooks` is missing")
+            raise WebhookConfigError(self._problems)
+        read = [(node, self._entry(node)) for node in entries.value]
+        self._refuse_doubles(read)
+        if self._problems:
+            raise WebhookConfigError(sorted(self._problems, key=lambda problem: problem.line))
+        return tuple(wanted for _, wanted in read if wanted is not None)
+
+    def _entry(self, node: yaml.Node) -> Wanted | None:
+        given = dict(self._pairs(node, _KEYS))
+        before = len(self._problems)
+        name = self._text(given.get("name"), node, "name")
+        number = self._whole(given.get("id"))
+        flags = {flag: self._flag(given[flag], flag) for flag in _FLAGS if flag in given}
+        if flags.pop("absent", False):
+            return Wanted(name, None, number)
+        endpoint = self._endpoint(given.get("endpoint"), node)
+        events = self._events(given.get("events"), node)
+        if len(self._problems) > before:
+            return None
+        return Wanted(name, ReportingWebhook(name, endpoint, events, **flags), number)
+
+    def _refuse_doubles(self, read: Sequence[tuple[yaml.Node, Wanted | None]]) -> None:
+        seen: set[tuple[str, str]] = set()
+        for node, wanted in read:
+            if wanted is None:
+                continue
+            marks = [("name", wanted.name)]
+            if wanted.webhook is not None:
+                marks.append(("endpoint", wanted.webhook.endpoint))
+            for mark in marks:
+                if mark in seen:
+                    self._say(node, f"the {mark[0]} {mark[1]!r} is already used above")
+                seen.add(mark)
+
+    def _pairs(
+        self, node: yaml.Node | None, known: Sequence[str]
+    ) -> Iterator[tuple[str, yaml.Node]]:
+        if not isinstance(node, yaml.MappingNode):
+            self._say(node, f"must have the keys {', '.join(known)}")
+            return
+        seen = set()
+        for key, value in node.value:
+            name = _scalar(key)
+            if name not in known:
+                self._say(key, f"{name!r} is no key here{_nearest(name, known)}")
+            elif name in seen:
+                self._say(key, f"{name} is given twice")
+            else:
+                seen.add(name)
+                yield name, value
+
+    def _text(self, node: yaml.Node | None, parent: yaml.Node, key: str) -> str:
+        text = _scalar(node)
+        if not text:
+            self._say(node or parent, f"{key} is missing or is no text")
+        return text
+
+    def _whole(self, node: yaml.Node | None) -> int | None:
+        if node is None:
+            return None
+        text = _scalar(node)
+        if text.isascii() and text.isdecimal() and len(text) < 19:
+            return int(text)
+        self._say(node, "id must be the webhook's number")
+        return None
+
+    def _flag(self, node: yaml.Node, key: str) -> bool:
+        value = yaml.SafeLoader.bool_values.get(_scalar(node).lower())
+        if value is not None and node.tag.endswith(":bool"):
+            return bool(value)
+        self._say(node, f"{key} must be true or false")
+        return False
+
+    def _endpoint(self, node: yaml.Node | None, parent: yaml.Node) -> str:
+        endpoint = self._text(node, parent, "endpoint")
+        problem = endpoint_problem(endpoint) if endpoint else ""
+        if problem:
+            self._say(node, f"endpoint {problem}")
+        return endpoint
+
+    def _events(self, node: yaml.Node | None, parent: yaml.Node) -> tuple[str, ...]:
+        if node is None:
+            self._say(parent, "events are missing: `all`, a channel, or a list")
+            return ()
+        chosen: set[str] = set()
+        for word in _words(node):
+            text = _scalar(word)
+            found = events_named(text, self._known)
+            chosen.update(found)
+            if not found:
+                near = _nearest(text, ("all", *CHANNELS, *self._known))
+                self._say(word, f"{text!r} is no event{near}")
+        if not _words(node):
+            self._say(node, "events must name at least one")
+        return tuple(name for name in self._known if name in chosen)
+
+    def _say(self, node: yaml.Node | None, text: str) -> None:
+        self._problems.append(Problem(node.start_mark.line + 1 if node else 0, text))
+
+
+def _scalar(node: yaml.Node | None) -> str:
+    """The text of a scalar; empty of all else, and of null."""
+    if not isinstance(node, yaml.ScalarNode) or node.tag.endswith(":null"):
+        return ""
+    return str(node.value).strip()
+
+
+def _words(node: yaml.Node) -> Sequence[yaml.Node]:
+    return node.value if isinstance(node, yaml.SequenceNode) else (node,)
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _syntax_problem(error: yaml.YAMLError) -> Problem:
+    mark = getattr(error, "problem_mark", None)
+    reason = getattr(error, "problem", None) or getattr(error, "reason", "")
+    return Problem(mark.line + 1 if mark else 0, f"is no YAML ({reason})")

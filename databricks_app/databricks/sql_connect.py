@@ -1,0 +1,120 @@
+"""Opens SQL sessions on a warehouse with the workspace's own tokens.
+
+The SQL connector is imported at the first session: it takes a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+
+from databricks_app.databricks.call_timeout import Patience
+from databricks_app.databricks.sql_sessions import Session, Statements
+from databricks_app.databricks.token import Token, TokenError
+from databricks_app.errors import LakeError
+
+if TYPE_CHECKING:
+    from databricks_app.databricks.workspace import Workspace
+    from databricks_app.settings import Settings
+
+_HTTP = "http://"
+
+_TOKEN_SECONDS = 30.0
+
+_STATE_SECONDS = 10.0
+
+# Of one request: the server answers before a long statement has ended, and is asked again.
+_REQUEST_SECONDS = 60
+
+_RETRY_SECONDS = 60
+
+# The connector would wait 60 s after any 503.
+_RETRY_PAUSE_SECONDS = 5
+
+# It repeats without a word, and what it met is to be told; `Statements` repeats as well.
+_RETRIES = 2
+
+
+def statements(workspace: Workspace, settings: Settings, patience: Patience) -> Statements:
+    """Statements to the warehouse of the settings."""
+    login = _Login(workspace)
+    return Statements(
+        connect=_connect(login, settings, patience),
+        patience=patience,
+        state=lambda: login.state(settings.warehouse_id),
+        renew=login.renew,
+    )
+
+
+class _Login:
+    """The token in use, as the connector wants it."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.host = workspace.host
+        self._tokens = workspace.tokens
+        self._token: Token | None = None
+
+    def headers(self) -> dict[str, str]:
+        """Headers of one request."""
+        try:
+            self._token = self._tokens.get(_TOKEN_SECONDS)
+        except TokenError as error:
+            raise LakeError(str(error)) from error
+        return {"Authorization": f"Bearer {self._token.text}"}
+
+    def renew(self) -> None:
+        """Use the refused token no more."""
+        if self._token is not None:
+            self._tokens.refuse(self._token)
+
+    def state(self, warehouse_id: str) -> str | None:
+        """What the workspace says of a warehouse, e.g. `STARTING`."""
+        url = f"{self.host}/api/2.0/sql/warehouses/{warehouse_id}"
+        try:
+            answer = httpx2.get(url, headers=self.headers(), timeout=_STATE_SECONDS)
+            if answer.status_code == HTTPStatus.NOT_FOUND:
+                return "DELETED"
+            return str(answer.json()["state"]) if answer.is_success else None
+        except (httpx2.HTTPError, LakeError, ValueError, KeyError, TypeError):
+            return None
+
+
+def _connect(login: _Login, settings: Settings, patience: Patience) -> Callable[[], Session]:
+    """Return what opens a session in the schema of the tables."""
+    path = f"/sql/1.0/warehouses/{settings.warehouse_id}"
+    # The connector puts https:// before every host; one without TLS is a test's.
+    plain = {"_connection_uri": login.host + path} if login.host.startswith(_HTTP) else {}
+    options: dict[str, Any] = {
+        "server_hostname": login.host.partition("://")[2],
+        "http_path": path,
+        "credentials_provider": lambda: login.headers,
+        "catalog": settings.catalog,
+        "schema": settings.schema,
+        "session_configuration": {
+            "TIMEZONE": "UTC",
+            # What is abandoned here must end there too.
+            "STATEMENT_TIMEOUT": str(int(patience.call_seconds) + 1),
+        },
+        "user_agent_entry": "ciolake",
+        "enable_telemetry": False,
+        # Answers are small; from cloud storage they would need another way out.
+        "use_cloud_fetch": False,
+        "_socket_timeout": _REQUEST_SECONDS,
+        "_retry_delay_max": _RETRY_PAUSE_SECONDS,
+        "_retry_stop_after_attempts_count": _RETRIES,
+        "_retry_stop_after_attempts_duration": _RETRY_SECONDS,
+        **plain,
+    }
+
+    def connect() -> Session:
+        if not settings.warehouse_id:
+            raise LakeError("No SQL warehouse is named: set DATABRICKS_WAREHOUSE_ID.")
+        login.headers()  # the connector would keep to itself why there is no token
+        from databricks_app.databricks.sql_connector import OwnConnection
+
+        return OwnConnection(**options)
+
+    return connect

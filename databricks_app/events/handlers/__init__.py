@@ -1,0 +1,38 @@
+"""One handler an object type: which fields of a payload fill which columns of which table.
+
+A new object type is a module here, a file in `sql/tables/` and a line in `HANDLERS`. Pure.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from databricks_app.events.handlers import (
+    customer,
+    email,
+    in_app,
+    push,
+    slack,
+    sms,
+    webhook,
+    whatsapp,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from databricks_app.events.handlers.base import Handler
+
+HANDLERS: Mapping[str, Handler] = MappingProxyType(
+    {
+        module.HANDLER.object_type: module.HANDLER
+        for module in (email, customer, sms, push, in_app, slack, webhook, whatsapp)
+    }
+)
+"""All handlers by object type."""
+
+HANDLERS_BY_TABLE: Mapping[str, Handler] = MappingProxyType(
+    {handler.table: handler for handler in HANDLERS.values()}
+)
+"""The same by the table they fill."""

@@ -1,0 +1,31 @@
+"""WhatsApp messages sent natively; those through Twilio report as sms.
+
+On `replied`, `recipient` is the number of the person who answered and `to` the sender's.
+"""
+
+from __future__ import annotations
+
+from databricks_app.events.handlers.base import data_columns, handler
+
+HANDLER = handler(
+    "whatsapp",
+    metrics=(
+        "drafted",
+        "attempted",
+        "sent",
+        "delivered",
+        "opened",
+        "clicked",
+        "converted",
+        "bounced",
+        "dropped",
+        "failed",
+        "undeliverable",
+        "replied",
+    ),
+    own=(
+        *data_columns("STRING", "recipient", "failure_message", "content", "href"),
+        *data_columns("BIGINT", "link_id"),
+        *data_columns("STRING", "inbound_event_id", "to"),
+    ),
+)

@@ -1,0 +1,121 @@
+"""Durable acknowledgement: what the door appends to and the writer takes from.
+
+Two faces, each with a few methods, so that another store is another implementation:
+
+- `Appender`, used by every web process: `append` returns when the record is durable.
+  `GroupAppender` is one that also takes a group from an event loop, which cannot wait.
+- `Reader`, used by the one writer: `batches`, `forget`, `pending`.
+
+`frames` is the format on disk, `local` the door's face over local files, `segments` the writer's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from databricks_app.errors import InboxError
+from databricks_app.events.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What is durable and not yet in the tables.
+
+    Attributes:
+        events: Number of events, exact.
+        bytes: Their size on disk.
+        oldest_at: When the oldest of them was received, UTC; None if there is none.
+    """
+
+    events: int
+    bytes: int
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events to load together and to forget together.
+
+    Attributes:
+        records: In the order of their receipt.
+        sources: Names of the segments that hold them.
+        damaged: Stretches of bytes that no record could be read from; kept aside by the reader.
+        torn: Bytes of unfinished writes, never acknowledged.
+    """
+
+    records: tuple[Record, ...]
+    sources: tuple[str, ...]
+    damaged: int = 0
+    torn: int = 0
+
+
+class Appender(Protocol):
+    """The door's face."""
+
+    def append(self, record: Record, deadline_seconds: float) -> None:
+        """Store a record; return when it would survive a power cut.
+
+        Raises:
+            InboxFull: There is no room.
+            InboxTimeout: The deadline passed first; the record may be stored all the same.
+            InboxClosed: The process is stopping.
+            InboxError: The disk refused.
+        """
+        ...
+
+    def trouble(self) -> str | None:
+        """Say in words why an append would fail now; None if it would not."""
+        ...
+
+    def close(self) -> None:
+        """Refuse further records, finish those in hand and hand over the segment."""
+        ...
+
+
+@runtime_checkable
+class GroupAppender(Protocol):
+    """What an `Appender` may offer besides: no thread waits while records become durable.
+
+    Attributes:
+        groups: How many groups of one event loop are worth having under way at once.
+    """
+
+    groups: int
+
+    def submit(
+        self, records: Sequence[Record], done: Callable[[InboxError | None], None]
+    ) -> Callable[[], bool]:
+        """Begin to store records, all or none of which count; return without waiting.
+
+        Args:
+            records: Neither empty nor changed later.
+            done: Called once, from any thread, when they would survive a power cut, or with the
+                reason why they are not stored. Must neither raise nor wait.
+
+        Returns:
+            Takes them back; False if they are being written or `done` was called. Where it
+            returns True `done` is not called.
+
+        Raises:
+            InboxClosed: The process is stopping; `done` is not called.
+        """
+        ...
+
+
+class Reader(Protocol):
+    """The writer's face."""
+
+    def batches(self, max_rows: int, max_bytes: int) -> Iterator[Batch]:
+        """Yield what is ready now, oldest first, until nothing is left."""
+        ...
+
+    def forget(self, batch: Batch) -> None:
+        """Remove a batch whose rows are durable elsewhere."""
+        ...
+
+    def pending(self) -> Pending:
+        """Count what is stored and not yet forgotten."""
+        ...

@@ -1,0 +1,147 @@
+r"""The format of a segment: one frame a record.
+
+A frame is a header line, the raw bytes, and a line feed:
+
+    CIO1 <received_at, us> <timestamp header> <key fingerprint> <kind> <bytes here> <bytes in all>
+        <sha256 of all or -> <CRC-32 of the bytes> <CRC-32 of the line so far>\n
+
+(one line). The body is not encoded, so that a frame costs a copy and a checksum whatever it holds.
+Both checksums start from the segment's own random token: bytes that merely look like a frame,
+inside a body or left over from another file, do not pass for one.
+
+Pure: bytes in, bytes out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zlib import crc32
+
+from databricks_app.events.record import Record
+
+_MAGIC = b"CIO1 "
+_LONGEST_HEADER = 256
+_HEADER = re.compile(
+    rb"CIO1 ([0-9]{1,17}) ([0-9]{0,12}) ([0-9a-f]{0,8}) (event|replay) ([0-9]{1,12}) ([0-9]{1,12}) "
+    rb"([0-9a-f]{64}|-) ([0-9a-f]{8})"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A record and where its frame ends."""
+
+    record: Record
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A stretch of bytes, `start` inclusive to `end` exclusive, that holds no readable frame."""
+
+    start: int
+    end: int
+
+
+def seed(token: str) -> int:
+    """Return where the checksums of a segment with this token start."""
+    return crc32(token.encode())
+
+
+def encode(record: Record, start: int) -> tuple[bytes, bytes]:
+    """Return a frame as header line and rest, so that the body is copied once only.
+
+    Args:
+        record: What to frame.
+        start: The segment's `seed`.
+    """
+    received_us = (record.received_at - _EPOCH) // _MICROSECOND
+    line = (
+        f"CIO1 {received_us} {record.timestamp} {record.key_fingerprint} {record.kind} "
+        f"{len(record.body)} {record.body_bytes} {record.body_sha256 or '-'} "
+        f"{crc32(record.body, start):08x}"
+    ).encode("ascii")
+    return line + b" %08x\n" % crc32(line, start), record.body + b"\n"
+
+
+def scan(data: bytes, start: int) -> Iterator[Frame | Damage]:
+    """Yield every frame of a segment in order, and the stretches between them that are damaged.
+
+    A damaged stretch ends where the next whole frame begins, or at the end of the data.
+    """
+    offset = 0
+    while offset < len(data):
+        frame = _frame_at(data, offset, start)
+        if frame is None:
+            end = _next_frame(data, offset + 1, start)
+            yield Damage(offset, end)
+            offset = end
+        else:
+            yield frame
+            offset = frame.end
+
+
+def count(data: bytes) -> tuple[int, int]:
+    """Count whole frames by their headers alone; return the number and where the last one ends.
+
+    For watching a segment that is being written: no checksum is computed.
+    """
+    offset = number = 0
+    while (header := _header_at(data, offset)) is not None:
+        fields, body_at, _ = header
+        end = body_at + int(fields[5]) + 1
+        if end > len(data):
+            break
+        offset, number = end, number + 1
+    return number, offset
+
+
+def _header_at(data: bytes, offset: int) -> tuple[re.Match[bytes], int, bytes] | None:
+    line_end = data.find(b"\n", offset, offset + _LONGEST_HEADER)
+    if line_end < 0:
+        return None
+    line = data[offset : line_end - 9]
+    fields = _HEADER.fullmatch(line)
+    return None if fields is None else (fields, line_end + 1, data[line_end - 8 : line_end])
+
+
+def _frame_at(data: bytes, offset: int, start: int) -> Frame | None:
+    header = _header_at(data, offset)
+    if header is None:
+        return None
+    fields, body_at, checksum = header
+    end = body_at + int(fields[5]) + 1
+    if checksum != b"%08x" % crc32(fields[0], start) or end > len(data):
+        return None
+    body = data[body_at : end - 1]
+    if data[end - 1] != 0x0A or fields[8] != b"%08x" % crc32(body, start):
+        return None
+    return Frame(_record(fields, body), end)
+
+
+def _record(fields: re.Match[bytes], body: bytes) -> Record:
+    received_us, timestamp, fingerprint, kind, _, total, digest = (
+        part.decode("ascii") for part in fields.groups()[:7]
+    )
+    return Record(
+        body=body,
+        received_at=_EPOCH + timedelta(microseconds=int(received_us)),
+        timestamp=timestamp,
+        key_fingerprint=fingerprint,
+        body_bytes=int(total),
+        body_sha256=None if digest == "-" else digest,
+        kind="replay" if kind == "replay" else "event",
+    )
+
+
+def _next_frame(data: bytes, offset: int, start: int) -> int:
+    while (found := data.find(_MAGIC, offset)) >= 0:
+        if _frame_at(data, found, start) is not None:
+            return found
+        offset = found + 1
+    return len(data)

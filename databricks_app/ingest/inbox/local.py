@@ -1,0 +1,387 @@
+"""The door's face of the inbox over local files: group commit into a segment of our own.
+
+Every web process owns one segment at a time, held by `flock`. One committer thread takes all
+requests that wait, writes their frames, calls `fdatasync` once and tells them. There is no linger:
+the group is whatever came while the disk was busy with the one before.
+
+Names in the folder (`<time>` is 16 digits of microseconds, `<token>` random):
+
+    .<time>-<token>.new           being made; nothing acknowledged is in it
+    <time>-<token>.open           written by the process that holds its lock; dead if none does
+    <time>-<token>-<events>.seg   sealed: complete, to be loaded
+
+After a short write or a failed sync a segment is abandoned at its last good offset: what the disk
+did with the rest is unknown, and nothing of it was acknowledged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from databricks_app.errors import InboxClosed, InboxError, InboxFull, InboxTimeout
+from databricks_app.events.record import Record
+from databricks_app.ingest.inbox import frames
+
+SEAL_BYTES = 16 << 20
+SEAL_EVENTS = 10_000
+_GROUP_BYTES = 32 << 20
+_GROUP_FRAMES = 500
+_LARGE_BYTES = 1 << 20
+_PIECES = 1_000  # a call; the kernel takes 1,024
+_USAGE_SECONDS = 1.0
+HANGING_SECONDS = 3.0
+_PROBE_BYTES = 64 << 10
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """Records that wait to be durable together, and who is told."""
+
+    records: Sequence[Record]
+    done: Callable[[InboxError | None], None]
+    size: int
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the disk takes so long for them that others should not wait for several such."""
+        return self.size > _LARGE_BYTES
+
+
+class _Outcome:
+    """What became of a record, for the thread that waits for it."""
+
+    def __init__(self) -> None:
+        self.error: InboxError | None = None
+        self._is_known = threading.Event()
+
+    def tell(self, error: InboxError | None) -> None:
+        self.error = error
+        self._is_known.set()
+
+    def wait(self, seconds: float) -> bool:
+        return self._is_known.wait(seconds)
+
+
+class LocalInbox:
+    """A `GroupAppender` over a folder of a local disk. Make it after the process has forked.
+
+    Attributes:
+        groups: One: what arrives while the disk syncs is the next.
+    """
+
+    groups = 1
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_bytes: int | None = None,
+        seal_seconds: float = 2.5,
+        monotonic: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
+        sync: Callable[[int], None] = os.fdatasync,
+    ) -> None:
+        """Open the inbox.
+
+        Args:
+            folder: Where segments lie; made if missing.
+            max_bytes: Most bytes of segments, of all processes; None: 80 % of what is free now.
+            seal_seconds: A segment is handed to the writer when its first record is this old.
+            monotonic: Clock of ages.
+            clock: Clock of names, Unix seconds.
+            sync: Makes what was written to a descriptor durable.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._seal_seconds = seal_seconds
+        self._monotonic = monotonic
+        self._clock = clock
+        self._sync = sync
+        self._busy_since: float | None = None
+        self._used = folder_bytes(folder)
+        self._used_at = monotonic()
+        free = shutil.disk_usage(folder).free
+        self._max_bytes = max_bytes or int((free + self._used) * 0.8)
+        self._segment: _Segment | None = None
+        self._waiting: list[_Waiting] = []
+        self._was_large = False
+        self._trouble: str | None = None
+        self._closing = False
+        self._wake = threading.Condition()
+        self._committer = threading.Thread(target=self._run, name="inbox-committer", daemon=True)
+        self._committer.start()
+
+    def append(self, record: Record, deadline_seconds: float) -> None:
+        """Store a record; see `Appender.append`."""
+        outcome = _Outcome()
+        give_up = self.submit((record,), outcome.tell)
+        if not outcome.wait(deadline_seconds):
+            # A stuck disk must not gather the bodies of all who have long gone.
+            give_up()
+            raise InboxTimeout(f"not durable within {deadline_seconds:g} s")
+        if outcome.error is not None:
+            raise outcome.error
+
+    def submit(
+        self, records: Sequence[Record], done: Callable[[InboxError | None], None]
+    ) -> Callable[[], bool]:
+        """Begin to store records; see `GroupAppender.submit`."""
+        waiting = _Waiting(records, done, sum(len(record.body) for record in records))
+        with self._wake:
+            if self._closing:
+                raise InboxClosed("the receiver is stopping")
+            self._waiting.append(waiting)
+            self._wake.notify()
+        return partial(self._give_up, waiting)
+
+    def _give_up(self, waiting: _Waiting) -> bool:
+        with self._wake:
+            try:
+                self._waiting.remove(waiting)
+            except ValueError:
+                return False
+        return True
+
+    def trouble(self) -> str | None:
+        """Say why an append would fail now; tries the disk again where the last one failed."""
+        if self._closing:
+            return "the receiver is stopping"
+        if self._is_full():
+            return _full_text(self._max_bytes)
+        since = self._busy_since
+        if since is not None and self._monotonic() - since > HANGING_SECONDS:
+            return f"the disk of the inbox has not answered for {self._monotonic() - since:.0f} s"
+        if self._trouble is not None and self._probe():
+            self._trouble = None
+        return self._trouble
+
+    def close(self) -> None:
+        """Refuse further records, finish those in hand and hand over the segment."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._committer.join()
+
+    def _run(self) -> None:
+        while True:
+            group = self._next_group()
+            if group:
+                self._commit(group)
+            segment = self._segment
+            if segment is not None and self._is_ripe(segment):
+                self._segment = None
+                self._hand_over(segment)
+            if self._closing and not group and self._segment is None:
+                return
+
+    def _next_group(self) -> list[_Waiting]:
+        with self._wake:
+            if not self._waiting and not self._closing:
+                self._wake.wait(self._seconds_to_seal())
+            # Large bodies take turns with the others, which so wait for one group of them at most.
+            turn = [one for one in self._waiting if one.is_large is not self._was_large]
+            group = _group(turn or self._waiting)
+            if group:
+                self._was_large = group[0].is_large
+                self._waiting = [one for one in self._waiting if one not in group]
+        return group
+
+    def _seconds_to_seal(self) -> float | None:
+        if self._segment is None:
+            return None
+        return max(0.0, self._segment.opened + self._seal_seconds - self._monotonic())
+
+    def _is_ripe(self, segment: _Segment) -> bool:
+        return (
+            self._closing
+            or segment.good_offset >= SEAL_BYTES
+            or segment.events >= SEAL_EVENTS
+            or self._monotonic() - segment.opened >= self._seal_seconds
+        )
+
+    def _commit(self, group: list[_Waiting]) -> None:
+        error: InboxError | None = None
+        self._busy_since = self._monotonic()
+        try:
+            self._store([record for waiting in group for record in waiting.records])
+            self._trouble = None
+        except OSError as fault:
+            full = fault.errno in _FULL
+            words = f"the disk of the inbox refused: {os.strerror(fault.errno or errno.EIO)}"
+            error = InboxFull(words) if full else InboxError(words)
+        except InboxError as fault:
+            error = fault
+        except Exception as fault:  # noqa: BLE001  # without this thread nothing is ever stored
+            error = InboxError(f"storing failed: {type(fault).__name__}")
+        self._busy_since = None
+        if error is not None:
+            self._trouble = str(error)
+        for waiting in group:
+            waiting.done(error)
+
+    def _store(self, records: list[Record]) -> None:
+        if self._is_full():
+            raise InboxFull(_full_text(self._max_bytes))
+        segment = self._segment
+        if segment is None:
+            segment = self._segment = self._open()
+        try:
+            segment.write(records)
+        except BaseException:
+            self._segment = None
+            self._hand_over(segment)
+            raise
+        self._used += segment.last_write
+
+    def _open(self) -> _Segment:
+        name = f"{int(self._clock() * 1e6):016d}-{secrets.token_hex(8)}"
+        return _Segment.create(self._folder, name, self._monotonic(), self._sync)
+
+    def _hand_over(self, segment: _Segment) -> None:
+        # A segment that cannot be sealed is left behind: its lock goes with the descriptor, and
+        # the writer takes an unlocked segment for a dead one.
+        with contextlib.suppress(OSError):
+            segment.seal()
+        segment.release()
+
+    def _is_full(self) -> bool:
+        now = self._monotonic()
+        if now - self._used_at >= _USAGE_SECONDS:
+            self._used, self._used_at = folder_bytes(self._folder), now
+        return self._used >= self._max_bytes
+
+    def _probe(self) -> bool:
+        path = self._folder / f".{int(self._clock() * 1e6):016d}-probe.new"
+        try:
+            with path.open("xb") as file:
+                file.write(bytes(_PROBE_BYTES))
+                file.flush()
+                os.fdatasync(file.fileno())
+        except OSError:
+            return False
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        return True
+
+
+class _Segment:
+    """An open segment: a locked file, how much of it is durable, and how many records that is."""
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        descriptor: int,
+        opened: float,
+        sync: Callable[[int], None],
+    ) -> None:
+        self._folder = folder
+        self._sync = sync
+        self._name = name
+        self._descriptor = descriptor
+        self._seed = frames.seed(name.rpartition("-")[2])
+        self.opened = opened
+        self.good_offset = 0
+        self.last_write = 0
+        self.events = 0
+
+    @classmethod
+    def create(
+        cls, folder: Path, name: str, opened: float, sync: Callable[[int], None]
+    ) -> _Segment:
+        """Make a segment; it is locked before it bears the name that others look for."""
+        made = folder / f".{name}.new"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(made, flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            made.rename(folder / f"{name}.open")
+            sync_folder(folder)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return cls(folder, name, descriptor, opened, sync)
+
+    def write(self, records: list[Record]) -> None:
+        """Append records and make them durable.
+
+        Raises:
+            OSError: Nothing of this group counts.
+        """
+        pieces = [piece for record in records for piece in frames.encode(record, self._seed)]
+        size = sum(map(len, pieces))
+        written = 0
+        for first in range(0, len(pieces), _PIECES):
+            written += os.writev(self._descriptor, pieces[first : first + _PIECES])
+        if written != size:
+            raise OSError(errno.ENOSPC, "short write")
+        self._sync(self._descriptor)
+        self.good_offset += size
+        self.last_write = size
+        self.events += len(records)
+
+    def seal(self) -> None:
+        """Cut what is not known to be durable and give the segment its final name."""
+        path = self._folder / f"{self._name}.open"
+        if os.fstat(self._descriptor).st_size != self.good_offset:
+            os.ftruncate(self._descriptor, self.good_offset)
+        if self.events:
+            path.rename(self._folder / f"{self._name}-{self.events}.seg")
+        else:
+            path.unlink()
+        sync_folder(self._folder)
+
+    def release(self) -> None:
+        """Give up the file and its lock."""
+        os.close(self._descriptor)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Return the bytes of all files of the inbox, quarantine left out."""
+    total = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                if entry.is_file(follow_symlinks=False):
+                    total += entry.stat(follow_symlinks=False).st_size
+    return total
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _group(waiting: list[_Waiting]) -> list[_Waiting]:
+    """Return the first ones, as many as are made durable at once."""
+    size = count = 0
+    for number, one in enumerate(waiting):
+        size += one.size
+        count += len(one.records)
+        if number and (size > _GROUP_BYTES or count > _GROUP_FRAMES):
+            return waiting[:number]
+    return waiting
+
+
+def _full_text(max_bytes: int) -> str:
+    return (
+        f"the inbox holds its {max_bytes} bytes of unloaded events; see why the writer does not "
+        "load them, or raise CIO_INBOX_MAX_BYTES"
+    )

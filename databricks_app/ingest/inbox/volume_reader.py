@@ -1,0 +1,348 @@
+"""The objects of the inbox in a volume: their names, their content, and the writer's face.
+
+Every process that appends has a folder of its own under `inbox/`, named by chance. An object is
+put once under a name that no other will ever have, and holds frames as in `frames`:
+
+    <time>-<token>-<events>-<bytes>.frames
+
+`<time>` is 16 digits of microseconds, `<token>` the process's name and a counter; events and bytes
+make a count exact from a listing alone. An object appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Protocol
+
+from databricks_app.databricks.workspace import Entry, WorkspaceError
+from databricks_app.events.record import Record
+from databricks_app.ingest.inbox import Batch, Pending, frames
+
+INBOX = "inbox"
+QUARANTINE = "quarantine"
+_NAME = re.compile(
+    r"(?P<time>\d{16})-(?P<token>[0-9a-f]{16}-\d{8})-(?P<events>\d{1,9})-(?P<bytes>\d{1,12})\.frames"
+)
+_TRANSFERS = 8
+_EMPTY_SECONDS = 600.0
+# What may be wrong with one object alone, and must then hold up nothing behind it.
+_OF_ONE_OBJECT = frozenset({"refused", "busy"})
+
+
+class Listing(Protocol):
+    """What a reader of the inbox needs of a volume; see `workspace.Workspace`."""
+
+    def get(self, path: str) -> bytes:
+        """Read a file; FileNotFoundError if there is none."""
+        ...
+
+    def entries(self, folder: str) -> Iterator[Entry]:
+        """Yield what lies in a folder; nothing if there is no such folder."""
+        ...
+
+
+class Files(Listing, Protocol):
+    """What the writer's face needs of a volume; see `workspace.Workspace`."""
+
+    def put(self, path: str, content: bytes, *, overwrite: bool, seconds: float = ...) -> None:
+        """Store a file."""
+        ...
+
+    def delete(self, path: str) -> None:
+        """Remove a file."""
+        ...
+
+    def delete_folder(self, path: str) -> None:
+        """Remove an empty folder."""
+        ...
+
+
+@dataclass(slots=True)
+class Names:
+    """Names of one process's objects, none of which comes twice.
+
+    Attributes:
+        instance: Name of the process, and of its folder.
+        clock: Unix seconds.
+    """
+
+    clock: Callable[[], float] = time.time
+    instance: str = field(default_factory=lambda: secrets.token_hex(8))
+    _counter: Iterator[int] = field(default_factory=count)
+
+    def frame(self, records: Iterable[Record]) -> tuple[str, bytes]:
+        """Return the path under `inbox/` and the content of an object of these records."""
+        token = f"{self.instance}-{next(self._counter):08d}"
+        start = frames.seed(token)
+        pieces = [frames.encode(record, start) for record in records]
+        content = b"".join(piece for pair in pieces for piece in pair)
+        moment = f"{int(self.clock() * 1e6):016d}"
+        name = f"{moment}-{token}-{len(pieces)}-{len(content)}.frames"
+        return f"{self.instance}/{name}", content
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StoredObject:
+    """What an object's name says; in the order of their times.
+
+    Attributes:
+        time: 16 digits of microseconds since 1970.
+        source: Path under `inbox/`.
+        events: How many it holds.
+        bytes: Its size.
+        token: Seeds the checksums of its frames.
+    """
+
+    time: str
+    source: str
+    events: int
+    bytes: int
+    token: str
+
+    @classmethod
+    def at(cls, source: str) -> StoredObject | None:
+        """The object with this path under `inbox/`; None if it is not one of ours."""
+        fields = _NAME.fullmatch(source.rpartition("/")[2])
+        if fields is None:
+            return None
+        sizes = int(fields["events"]), int(fields["bytes"])
+        return cls(fields["time"], source, *sizes, fields["token"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Contents:
+    source: str
+    records: list[Record]
+    damaged: int
+
+
+class ObjectReader:
+    """A `Reader` over the objects of all processes.
+
+    Attributes:
+        folder: A local folder, where the writer keeps its note.
+        unreadable: Objects that the workspace would not give in the last pass; they stay pending.
+    """
+
+    unreadable: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        files: Files,
+        volume: str,
+        folder: Path,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read the inbox of a volume.
+
+        Args:
+            files: The workspace's.
+            volume: `/Volumes/<catalog>/<schema>/<volume>`.
+            folder: A local folder for the writer's note; made if missing.
+            monotonic: Clock of ages.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._files = files
+        self._volume = volume
+        self._root = f"{volume}/{INBOX}"
+        self._monotonic = monotonic
+        self._empty_since: dict[str, float] = {}
+
+    def batches(self, max_rows: int, max_bytes: int) -> Iterator[Batch]:
+        """Yield whole objects in batches, oldest first, until none is left.
+
+        A batch holds at least one object, so that it can exceed the limits by one. No more than
+        the objects of one batch are in memory.
+
+        Raises:
+            WorkspaceError: The workspace cannot be used now.
+        """
+        self.unreadable = ()
+        found = sorted(objects(self._files, self._root, self._note_folder))
+        with ThreadPoolExecutor(_TRANSFERS, "inbox-download") as pool:
+            for group in _groups(found, max_rows, max_bytes):
+                if batch := _batch(pool.map(self._read, group)):
+                    yield batch
+
+    def batch_of(self, names: Sequence[str]) -> Batch | None:
+        """Read these objects once more; None unless all are there and can be read.
+
+        Raises:
+            WorkspaceError: The workspace cannot be used now.
+        """
+        wanted = [StoredObject.at(name) for name in names]
+        found = [one for one in wanted if one is not None]
+        with ThreadPoolExecutor(_TRANSFERS, "inbox-download") as pool:
+            batch = _batch(pool.map(self._read, found))
+        return batch if batch is not None and batch.sources == tuple(names) else None
+
+    def forget(self, batch: Batch) -> None:
+        """Remove the objects of a batch whose rows are durable in the tables.
+
+        Raises:
+            WorkspaceError: Some may be left; they are loaded again, which changes nothing.
+        """
+        paths = [f"{self._root}/{name}" for name in batch.sources]
+        with ThreadPoolExecutor(_TRANSFERS, "inbox-forget") as pool:
+            list(pool.map(self._files.delete, paths))
+
+    def pending(self) -> Pending:
+        """Count events and bytes of all objects.
+
+        Raises:
+            WorkspaceError: The workspace cannot be used now.
+        """
+        return pending(self._files, self._volume)
+
+    def _read(self, one: StoredObject) -> _Contents | None:
+        """Read an object; None if it is gone or cannot be read by itself."""
+        try:
+            data = self._files.get(f"{self._root}/{one.source}")
+        except FileNotFoundError:
+            return None  # whoever had the lease before has loaded it
+        except WorkspaceError as error:
+            if error.kind not in _OF_ONE_OBJECT:
+                raise
+            self.unreadable += (one.source,)
+            return None
+        records, damaged = list[Record](), 0
+        for found in frames.scan(data, frames.seed(one.token)):
+            if isinstance(found, frames.Frame):
+                records.append(found.record)
+            else:
+                self._keep_aside(one, found, data)
+                damaged += 1
+        if not damaged and len(records) < one.events:
+            damaged = 1
+        return _Contents(one.source, records, damaged)
+
+    def _keep_aside(self, one: StoredObject, damage: frames.Damage, data: bytes) -> None:
+        name = f"{one.source.rpartition('/')[2]}.{damage.start}-{damage.end}"
+        content = data[damage.start : damage.end]
+        self._files.put(f"{self._volume}/{QUARANTINE}/{name}", content, overwrite=True)
+
+    def _note_folder(self, name: str, objects: int) -> None:
+        """Remove the folder of a process that has not put anything for long."""
+        if objects:
+            self._empty_since.pop(name, None)
+            return
+        since = self._empty_since.setdefault(name, self._monotonic())
+        if self._monotonic() - since < _EMPTY_SECONDS:
+            return
+        del self._empty_since[name]
+        try:
+            self._files.delete_folder(f"{self._root}/{name}")
+        except WorkspaceError as error:
+            # A living process has just put something: the folder is not empty, and stays.
+            if error.kind != "refused":
+                raise
+
+
+class PendingWatch:
+    """What is pending, as last counted; asking for it does no I/O.
+
+    A count is a listing of the volume, too slow and too frail for a health check to wait for.
+    """
+
+    def __init__(
+        self,
+        count: Callable[[], Pending],
+        seconds: float = 5.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Count at most so often, in a thread, when asked."""
+        self._count = count
+        self._seconds = seconds
+        self._monotonic = monotonic
+        self._last = Pending(0, 0, None)
+        self._due_at = monotonic()
+        self._counting = threading.Lock()
+
+    def __call__(self) -> Pending:
+        """Return the last count, and begin another one if that is old."""
+        if self._monotonic() >= self._due_at and self._counting.acquire(blocking=False):
+            threading.Thread(target=self._look, name="inbox-pending", daemon=True).start()
+        return self._last
+
+    def _look(self) -> None:
+        try:
+            self._last = self._count()
+        except WorkspaceError:
+            pass  # what is wrong the inbox itself tells
+        finally:
+            self._due_at = self._monotonic() + self._seconds
+            self._counting.release()
+
+
+def pending(files: Files, volume: str) -> Pending:
+    """Count events and bytes of all objects of a volume's inbox.
+
+    Raises:
+        WorkspaceError: The workspace cannot be used now.
+    """
+    found = list(objects(files, f"{volume}/{INBOX}"))
+    oldest = min((one.time for one in found), default=None)
+    moment = None
+    if oldest is not None:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(oldest))
+    return Pending(sum(one.events for one in found), sum(one.bytes for one in found), moment)
+
+
+def put_replay(files: Files, volume: str, records: Sequence[Record]) -> None:
+    """Put records that are to be read again into the inbox; durable on return.
+
+    Raises:
+        WorkspaceError: They are not known to be stored.
+    """
+    path, content = Names().frame(records)
+    files.put(f"{volume}/{INBOX}/{path}", content, overwrite=True)
+
+
+def objects(
+    files: Listing, root: str, note: Callable[[str, int], None] = lambda _name, _objects: None
+) -> Iterator[StoredObject]:
+    """Yield every object of the inbox; folders are told of with the number of their entries."""
+    for folder in list(files.entries(root)):
+        if not folder.is_folder:
+            continue
+        number = 0
+        for entry in files.entries(f"{root}/{folder.name}"):
+            number += 1
+            if (one := StoredObject.at(f"{folder.name}/{entry.name}")) is not None:
+                yield one
+        note(folder.name, number)
+
+
+def _groups(
+    found: list[StoredObject], max_rows: int, max_bytes: int
+) -> Iterator[list[StoredObject]]:
+    group: list[StoredObject] = []
+    events = size = 0
+    for one in found:
+        if group and (events + one.events > max_rows or size + one.bytes > max_bytes):
+            yield group
+            group, events, size = [], 0, 0
+        group.append(one)
+        events += one.events
+        size += one.bytes
+    if group:
+        yield group
+
+
+def _batch(contents: Iterable[_Contents | None]) -> Batch | None:
+    held = [one for one in contents if one is not None]
+    if not held:
+        return None
+    records = tuple(record for one in held for record in one.records)
+    damaged = sum(one.damaged for one in held)
+    return Batch(records, tuple(one.source for one in held), damaged)

@@ -1,0 +1,110 @@
+"""Writes the rows of a load into local tables: what is new is looked up, then appended.
+
+An append fails if anybody has changed the table since the look-up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from itertools import compress
+
+import duckdb
+
+from databricks_app.errors import LakeError, ValueRefused
+from databricks_app.lake import RAW_TABLE
+from databricks_app.lake.arrow_columns import ArrowTable
+from databricks_app.lake.batch import Key, bisect, keys
+from databricks_app.lake.insert import Held, Written
+from databricks_app.lake.local.key_lookup import KEY_COLUMNS, Lookup
+from databricks_app.lake.local.table_handle import TableHandle
+from databricks_app.runtime import crash_points
+
+
+@dataclass(frozen=True, slots=True)
+class Appending:
+    """The tables of a folder as a `Store`.
+
+    Attributes:
+        handles: Every table, open.
+        lookup: Reads their files.
+    """
+
+    handles: Mapping[str, TableHandle]
+    lookup: Lookup
+
+    def write(self, table: str, rows: ArrowTable, dates: Set[date]) -> Written:
+        """See `Store.write`."""
+        return write(self.handles[table], self.lookup, rows, dates)
+
+    def held(self, written: Written, dates: Set[date]) -> Mapping[Key, Held]:
+        """See `Store.held`."""
+        with readable(RAW_TABLE, dates):
+            return self.lookup.rows(written.files, written.held)
+
+
+@contextmanager
+def readable(table: str, dates: Collection[date]) -> Iterator[None]:
+    """Turn what a look-up raises into words; its own may show rows.
+
+    Raises:
+        LakeError: A file cannot be read.
+    """
+    try:
+        yield
+    except duckdb.Error as error:
+        raise LakeError(
+            f"{table}: a data file of {min(dates)} to {max(dates)} is missing or cannot be read "
+            f"({type(error).__name__}). `ciolake verify` says more; restore it from a backup."
+        ) from error
+
+
+def write(
+    handle: TableHandle, lookup: Lookup, rows: ArrowTable, dates: Collection[date]
+) -> Written:
+    """Insert what is new and can be taken; durable when it returns.
+
+    Args:
+        handle: The table.
+        lookup: Reads its files.
+        rows: Distinct by key, with the table's columns.
+        dates: Every `event_date` in `rows`; few.
+
+    Raises:
+        LakeError: The storage fails for now.
+    """
+    if not rows.num_rows:
+        return Written(Counter(), {}, frozenset(), ())
+    kind = "raw" if handle.name == RAW_TABLE else "typed"
+    files = handle.files(rows.select(KEY_COLUMNS))
+    with readable(handle.name, dates):
+        known = lookup.keys(files, rows)
+    is_new = [one not in known for one in keys(rows)] if known else [True] * rows.num_rows
+    new = rows.filter(is_new) if known else rows
+
+    def attempt(start: int, stop: int) -> None:
+        crash_points.reach(f"lake.before_{kind}_append")
+        handle.append(new.slice(start, stop - start))
+        crash_points.reach(f"lake.after_{kind}_append")
+        # Before the next commit is begun: only the newest one can break in a power cut.
+        handle.sync()
+        crash_points.reach(f"lake.after_{kind}_sync")
+
+    try:
+        refused = bisect(new.num_rows, attempt)
+    except ValueRefused as error:
+        raise LakeError(
+            f"{handle.name}: not one row can be written ({error}). The table's settings may "
+            "refuse them, e.g. a constraint that is not of this project."
+        ) from error
+    handle.sync()
+    positions = list(compress(range(rows.num_rows), is_new))
+    places = {positions[place]: error for place, error in refused.items()}
+    if refused:
+        new = new.filter([place not in refused for place in range(new.num_rows)])
+    counts = new.column("metric").value_counts().to_pylist()
+    metrics = Counter({count["values"]: count["counts"] for count in counts})
+    return Written(metrics, places, known, files)

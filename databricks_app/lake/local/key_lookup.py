@@ -1,0 +1,73 @@
+"""What a table already holds of some events: the other half of an insert that never repeats.
+
+Reads the ids of the given data files through DuckDB, which skips the parts that cannot match. The
+keys arrive as a table, never in the SQL text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from databricks_app.lake.arrow_columns import ArrowTable
+from databricks_app.lake.batch import Key
+from databricks_app.lake.insert import Held
+
+# The date of a file is in its folder's name.
+_FROM = """
+FROM read_parquet($files, hive_partitioning = true, hive_types = {'event_date': DATE}) AS stored
+SEMI JOIN asked ON stored.event_id = asked.event_id AND stored.event_date = asked.event_date
+"""
+_KEYS = f"SELECT event_id, event_date {_FROM}"
+_ROWS = f"""
+SELECT event_id, event_date, received_at, target_table, unrouted_reason, body, body_encoding {_FROM}
+"""
+_KEY = pa.schema([("event_id", pa.string()), ("event_date", pa.date32())])
+KEY_COLUMNS = tuple(_KEY.names)
+_MEMORY = "512MB"
+
+
+class Lookup:
+    """Reads data files; may be used by several threads at once."""
+
+    def __init__(self) -> None:
+        # A file is read once or never again, so its content is not worth keeping.
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": _MEMORY,
+            "enable_external_file_cache": False,
+        }
+        self._connection = duckdb.connect(config=config)
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._connection.close()
+
+    def keys(self, files: Sequence[Path], rows: ArrowTable) -> set[Key]:
+        """The keys of these rows that stand in these data files.
+
+        Raises:
+            duckdb.Error: A file cannot be read.
+        """
+        asked = rows.select(KEY_COLUMNS)
+        return set(self._ask(_KEYS, files, asked)) if files else set()
+
+    def rows(self, files: Sequence[Path], keys: Iterable[Key]) -> Mapping[Key, Held]:
+        """The rows with these keys in these data files of the raw table.
+
+        Raises:
+            duckdb.Error: A file cannot be read.
+        """
+        asked = pa.table(list(zip(*keys, strict=True)), schema=_KEY)
+        found = self._ask(_ROWS, files, asked)
+        return {(row[0], row[1]): Held(row[2].astimezone(UTC), *row[3:]) for row in found}
+
+    def _ask(self, sql: str, files: Sequence[Path], asked: ArrowTable) -> list[tuple[Any, ...]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute("SET TimeZone = 'UTC'")
+            cursor.register("asked", asked)
+            return cursor.execute(sql, {"files": [str(file) for file in files]}).fetchall()

@@ -1,0 +1,206 @@
+"""The lake in a folder: real Delta tables, written by delta-rs, synced before `load` returns."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from databricks_app.errors import LakeError
+from databricks_app.events import decoding
+from databricks_app.lake import LoadReport, StartReport, sql_dialect
+from databricks_app.lake.arrow_columns import ArrowSchema
+from databricks_app.lake.arrow_schema import arrow_schema
+from databricks_app.lake.batch import Tally, date_groups, distinct
+from databricks_app.lake.insert import Insertion, Reread
+from databricks_app.lake.local.append import Appending
+from databricks_app.lake.local.fsync import Sync, fsync
+from databricks_app.lake.local.key_lookup import Lookup
+from databricks_app.lake.local.lock import FolderLock
+from databricks_app.lake.local.maintenance import Policy, Upkeep
+from databricks_app.lake.local.open import open_table
+from databricks_app.lake.local.table_handle import Definition, TableHandle
+
+if TYPE_CHECKING:
+    from databricks_app.events.decoding import Reading
+
+# Parts of a path that delta-rs decodes and DuckDB expands.
+_UNUSABLE = re.compile(r"%[0-9A-Fa-f]{2}|[*?\[\]]")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    pool: ThreadPoolExecutor
+    lookup: Lookup
+
+
+def definitions() -> tuple[Definition, ...]:
+    """The tables of `sql/`."""
+    return tuple(
+        Definition(table.name, arrow_schema(table), table.comment) for table in sql_dialect.tables()
+    )
+
+
+class LocalLake:
+    """Tables under `<data_dir>/tables`; what is broken goes to `<data_dir>/quarantine`.
+
+    Attributes:
+        data_dir: On a local disk.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        tables: Sequence[Definition] | None = None,
+        policy: Policy | None = None,
+        dates_at_most: int = 32,
+        threads: int = 2,
+        reread: Reread = decoding.reread,
+        sync: Sync = fsync,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            data_dir: On a local disk.
+            tables: The raw table and the typed ones; those of `sql/` if left out.
+            policy: When checkpoints and compactions are due.
+            dates_at_most: Dates that are written at once; each is a file of its own.
+            threads: Typed tables that are written at once.
+            reread: Reads a stored body again.
+            sync: Syncs a file or a folder.
+        """
+        self.data_dir = data_dir.absolute()
+        self._definitions = tables
+        self._policy = policy or Policy()
+        self._dates_at_most = dates_at_most
+        self._threads = threads
+        self._reread = reread
+        self._sync = sync
+        self._lock = FolderLock(self._folder)
+        self._schemas: dict[str, ArrowSchema] = {}
+        self._handles: dict[str, TableHandle] = {}
+        self._upkeep: list[Upkeep] = []
+        self._running: _Running | None = None
+        self._is_stale = False
+
+    @property
+    def _folder(self) -> Path:
+        return self.data_dir / "tables"
+
+    def start(self) -> StartReport:
+        """See `Lake.start`."""
+        if _UNUSABLE.search(str(self.data_dir)):
+            raise LakeError(
+                f"The folder {self.data_dir} cannot hold tables: its path contains one of *?[] or "
+                "a percent-encoded character. Set CIO_DATA_DIR to another one."
+            )
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+            self._sync(self.data_dir)
+        except OSError as error:
+            raise LakeError(f"{self._folder} cannot be used: {error.strerror}.") from error
+        try:
+            return self._open()
+        except LakeError:
+            self.close()
+            raise
+
+    def _open(self) -> StartReport:
+        created: list[str] = []
+        added: dict[str, tuple[str, ...]] = {}
+        problems: list[str] = []
+        for one in self._definitions or definitions():
+            opened = open_table(self.data_dir, one, self._policy.table_properties(), self._sync)
+            if opened.is_new:
+                created.append(one.name)
+            if opened.added_columns:
+                added[one.name] = opened.added_columns
+            problems.extend(opened.problems)
+            self._schemas[one.name] = one.schema
+            self._handles[one.name] = opened.handle
+            version = opened.checkpointed_version
+            self._upkeep.append(Upkeep(opened.handle, self._policy, version, self._sync))
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="lake")
+        self._running = _Running(pool, Lookup())
+        self._is_stale = False
+        return StartReport(tuple(created), added, tuple(problems))
+
+    def load(
+        self, readings: Sequence[Reading], *, batch_id: str, loaded_at: datetime
+    ) -> LoadReport:
+        """See `Lake.load`."""
+        began = time.perf_counter()
+        tally = Tally()
+        running = self._ready()
+        insertion = Insertion(
+            store=Appending(self._handles, running.lookup),
+            schemas=self._schemas,
+            pool=running.pool,
+            reread=self._reread,
+            stamps={"loaded_at": loaded_at, "batch_id": batch_id},
+            tally=tally,
+        )
+        # Until the load has succeeded nobody knows what the tables hold.
+        self._is_stale = True
+        for group in date_groups(distinct(readings, tally), self._dates_at_most):
+            insertion.run(group)
+        self._is_stale = False
+        self._keep_up()
+        return tally.report(time.perf_counter() - began)
+
+    def _ready(self) -> _Running:
+        """What works between start and close; after a failed load every table is reopened."""
+        if self._running is None:
+            raise LakeError("The lake is not started.")
+        if self._is_stale:
+            for handle in self._handles.values():
+                handle.reopen()
+                handle.sync()
+            self._is_stale = False
+        return self._running
+
+    def _keep_up(self) -> None:
+        """Do what upkeep is due. The rows are safe by now, so its failure fails no load."""
+        for upkeep in self._upkeep:
+            self._attempt(upkeep, upkeep.run)
+        until = time.monotonic() + self._policy.chores_seconds
+        while not self._is_stale and (turn := self._whose_turn()):
+            self._attempt(turn, turn.do_chore)
+            if time.monotonic() >= until:
+                break
+
+    def _whose_turn(self) -> Upkeep | None:
+        """The table with a chore whose last turn, in whatever load, is longest ago."""
+        for place, upkeep in enumerate(self._upkeep):
+            if upkeep.chores:
+                self._upkeep.append(self._upkeep.pop(place))
+                return upkeep
+        return None
+
+    def _attempt(self, upkeep: Upkeep, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except LakeError as error:
+            log.warning("upkeep_failed", table=upkeep.handle.name, problem=str(error))
+            self._is_stale = True
+
+    def close(self) -> None:
+        """See `Lake.close`."""
+        if self._running is not None:
+            self._running.pool.shutdown()
+            self._running.lookup.close()
+            self._running = None
+        self._handles.clear()
+        self._upkeep.clear()
+        self._lock.release()

@@ -1,0 +1,223 @@
+"""Checks that the local tables hold what they promise: each event once, raw and typed agreeing.
+
+Reads only, and needs no lock: while a loader works, the rows of its newest batch are left out. The
+comparison runs in DuckDB, which puts on disk what does not fit into memory.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from databricks_app.errors import LakeError
+from databricks_app.lake import RAW_TABLE
+from databricks_app.lake.local.fsync import LOG
+from databricks_app.lake.local.lock import is_held
+from databricks_app.lake.local.table_handle import explained
+
+Kind = Literal["repeated", "missing", "misplaced", "several_tables", "without_raw"]
+
+_EXAMPLES = 5
+
+_REPEATED = "SELECT event_id FROM {table} GROUP BY event_id, event_date HAVING count(*) > 1"
+_OF_TYPED: Mapping[Kind, str] = {
+    "missing": """SELECT event_id FROM settled_{raw} ANTI JOIN {table} USING (event_id, event_date)
+        WHERE target_table = '{table}'""",
+    "misplaced": """SELECT event_id FROM {table}
+        SEMI JOIN (FROM {raw} WHERE target_table <> '{table}') USING (event_id, event_date)""",
+    "without_raw": """SELECT event_id FROM settled_{table}
+        ANTI JOIN {raw} USING (event_id, event_date)""",
+}
+_UNKNOWN_TABLE = """SELECT event_id FROM {raw}
+    WHERE target_table IS NOT NULL AND NOT list_contains($known, target_table)"""
+_SEVERAL_TABLES = """SELECT event_id FROM typed
+    SEMI JOIN (FROM {raw} WHERE target_table IS NULL) USING (event_id, event_date)
+    GROUP BY event_id, event_date HAVING count(DISTINCT home) > 1"""
+_TWO_DATES = "SELECT event_id FROM {raw} GROUP BY event_id HAVING count(DISTINCT event_date) > 1"
+_UNROUTED = """SELECT event_id FROM {raw} ANTI JOIN typed USING (event_id, event_date)
+    WHERE target_table IS NULL"""
+_REPLAYED = """SELECT event_id FROM {raw} SEMI JOIN typed USING (event_id, event_date)
+    WHERE target_table IS NULL"""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Events that are not as promised.
+
+    Attributes:
+        kind: `repeated`: a key stands more than once in the table. `missing`: the raw row names
+            the table, which lacks it. `misplaced`: the table holds it, the raw row names another.
+            `several_tables`: unrouted in raw, and in more than one typed table. `without_raw`: the
+            table holds it, the raw table does not.
+        table: The table that is wrong.
+        events: How many.
+        event_ids: A few of them.
+    """
+
+    kind: Kind
+    table: str
+    events: int
+    event_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check found.
+
+    Attributes:
+        rows: Rows by table.
+        differences: What is wrong; empty if all is well.
+        unrouted: Raw rows that no typed table holds and that name none.
+        replayed: Raw rows that name no table and that a later load put into one.
+        two_dates: Ids that the sender used under more than one date: two events by our key.
+        two_dates_ids: A few of them.
+        is_loading: Whether a loader was at work, so that its newest batch was left out.
+    """
+
+    rows: Mapping[str, int]
+    differences: tuple[Difference, ...]
+    unrouted: int
+    replayed: int
+    two_dates: int
+    two_dates_ids: tuple[str, ...]
+    is_loading: bool
+
+
+def check(data_dir: Path, typed_tables: Sequence[str]) -> Verdict:
+    """Compare the tables under `<data_dir>/tables`.
+
+    Raises:
+        LakeError: There is no raw table, or a file is missing or cut; says which.
+    """
+    folder = data_dir.absolute() / "tables"
+    if not (folder / RAW_TABLE / LOG).is_dir():
+        raise LakeError(
+            f"No table {RAW_TABLE} in {folder}. Is this the folder the receiver writes to "
+            "(--data-dir, CIO_DATA_DIR)?"
+        )
+    is_loading = is_held(folder)
+    # Raw first: a typed row that comes later belongs to a batch that is left out.
+    files = {name: _files(folder / name) for name in (RAW_TABLE, *typed_tables)}
+    with _connection() as connection:
+        try:
+            return _Check(connection, files, is_loading).run()
+        except duckdb.Error as error:
+            raise LakeError(
+                f"The tables in {folder} cannot be read ({type(error).__name__}). Are the memory "
+                "and the folder for temporary files large enough?"
+            ) from error
+
+
+def _files(table: Path) -> list[str]:
+    """Data files of the newest version.
+
+    Raises:
+        LakeError: One of them is missing or has another size.
+    """
+    if not (table / LOG).is_dir():
+        return []
+    with explained(table.name):
+        actions = pa.table(DeltaTable(table).get_add_actions())
+    names, sizes = (actions.column(name).to_pylist() for name in ("path", "size_bytes"))
+    for name, size in zip(names, sizes, strict=True):
+        path = table / name
+        if not path.is_file() or path.stat().st_size != size:
+            raise LakeError(
+                f"{table.name}: the data file {path} is missing or cut. Restore it from a backup."
+            )
+    return [str(table / name) for name in names]
+
+
+@contextmanager
+def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database on disk: the keys of a large table do not fit into memory."""
+    with (
+        tempfile.TemporaryDirectory(prefix="ciolake-") as folder,
+        duckdb.connect(Path(folder) / "check.duckdb") as connection,
+    ):
+        yield connection
+
+
+@dataclass(slots=True)
+class _Check:
+    connection: duckdb.DuckDBPyConnection
+    files: Mapping[str, list[str]]
+    is_loading: bool
+    differences: list[Difference] = field(default_factory=list)
+
+    def run(self) -> Verdict:
+        typed = [name for name in self.files if name != RAW_TABLE]
+        self._bind(typed)
+        for name in self.files:
+            self._differ("repeated", name, _REPEATED)
+        for name in typed:
+            for kind, sql in _OF_TYPED.items():
+                self._differ(kind, name, sql)
+        self._differ("missing", RAW_TABLE, _UNKNOWN_TABLE, {"known": typed})
+        self._differ("several_tables", RAW_TABLE, _SEVERAL_TABLES)
+        two_dates, two_dates_ids = self._find(_TWO_DATES)
+        return Verdict(
+            rows={name: self._find(f"FROM {name}")[0] for name in self.files},
+            differences=tuple(self.differences),
+            unrouted=self._find(_UNROUTED)[0],
+            replayed=self._find(_REPLAYED)[0],
+            two_dates=two_dates,
+            two_dates_ids=two_dates_ids,
+            is_loading=self.is_loading,
+        )
+
+    def _bind(self, typed: Sequence[str]) -> None:
+        """Copy the keys, so that each file is read once, and join the typed ones."""
+        self.connection.execute(_rows(RAW_TABLE, self.files[RAW_TABLE], ", target_table"))
+        for name in typed:
+            self.connection.execute(_rows(name, self.files[name]))
+        homes = [f"SELECT event_id, event_date, '{name}' AS home FROM {name}" for name in typed]  # noqa: S608  # our tables' names
+        self.connection.execute(f"CREATE VIEW typed AS {' UNION ALL '.join(homes)}")
+        self.connection.execute(
+            f"CREATE TABLE newest AS SELECT max(loaded_at) AS newest_at FROM {RAW_TABLE}"  # noqa: S608
+        )
+        settled = "WHERE loaded_at < (SELECT newest_at FROM newest)" if self.is_loading else ""
+        for name in self.files:
+            self.connection.execute(f"CREATE VIEW settled_{name} AS FROM {name} {settled}")
+
+    def _differ(
+        self, kind: Kind, table: str, sql: str, parameters: Mapping[str, object] | None = None
+    ) -> None:
+        events, examples = self._find(sql, parameters, table)
+        if events:
+            self.differences.append(Difference(kind, table, events, examples))
+
+    def _find(
+        self, sql: str, parameters: Mapping[str, object] | None = None, table: str = RAW_TABLE
+    ) -> tuple[int, tuple[str, ...]]:
+        """How many rows a query has, and the first few ids in order."""
+        counted = (
+            f"SELECT count(*), coalesce(min(event_id, {_EXAMPLES}), []) "  # noqa: S608  # constants
+            f"FROM ({sql.format(raw=RAW_TABLE, table=table)})"
+        )
+        row = self.connection.execute(counted, dict(parameters or {})).fetchone()
+        events, examples = row or (0, ())
+        return int(events), tuple(examples)
+
+
+def _rows(table: str, files: Sequence[str], more: str = "") -> str:
+    """Statement that copies a table's keys; of a table without files an empty one."""
+    if not files:
+        return (
+            f"CREATE TABLE {table} AS SELECT NULL::VARCHAR AS event_id, NULL::DATE AS event_date, "
+            "NULL::TIMESTAMPTZ AS loaded_at, NULL::VARCHAR AS target_table WHERE false"
+        )
+    quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    return (
+        f"CREATE TABLE {table} AS SELECT event_id, event_date, loaded_at{more} "  # noqa: S608  # as above
+        f"FROM read_parquet([{quoted}], hive_partitioning = true, "
+        "hive_types = {'event_date': DATE})"
+    )

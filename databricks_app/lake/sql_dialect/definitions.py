@@ -1,0 +1,226 @@
+"""Tables, views and statements of the folder `sql/`.
+
+A definition that cannot be read is a fault of the installation, so it raises `QueryError`
+with the file's name. Reads files; parses, never executes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from databricks_app.errors import QueryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlglot import exp
+
+_PACKAGE = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        name: Lower case.
+        type: Databricks type, e.g. `BIGINT` or `MAP<STRING, ARRAY<STRING>>`.
+        nullable: False where the definition says NOT NULL.
+        comment: Unit and source of the values.
+    """
+
+    name: str
+    type: str
+    nullable: bool
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table; `sql` is its `CREATE TABLE` statement as written."""
+
+    name: str
+    columns: tuple[Column, ...]
+    comment: str
+    sql: str
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One view.
+
+    Attributes:
+        name: Lower case.
+        column_comments: Column name to unit and meaning, in the order of the columns.
+        comment: One sentence.
+        header: The comment lines above the statement: one row per what, which question.
+        sql: The query behind `AS`, in the Databricks dialect.
+        file: Name of its file.
+    """
+
+    name: str
+    column_comments: dict[str, str]
+    comment: str
+    header: str
+    sql: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One Databricks statement as written, without its semicolon."""
+
+    file: str
+    sql: str
+
+
+def sql_folder() -> Path:
+    """Folder of the definitions: inside an installed package, or beside it in a checkout."""
+    installed = _PACKAGE / "_sql"
+    return installed if installed.is_dir() else _PACKAGE.parent / "sql"
+
+
+def statements(folder: str) -> tuple[Statement, ...]:
+    """Statements of one folder of `sql/`, e.g. `tables`, in running order, text unchanged.
+
+    Raises:
+        QueryError: There is no such folder.
+    """
+    files = sorted((sql_folder() / folder).glob("*.sql"))
+    if not files:
+        raise QueryError(f"No SQL files in {sql_folder() / folder}; reinstall the package.")
+    return tuple(
+        Statement(file.name, text)
+        for file in files
+        for text in _split(file.read_text(encoding="utf-8"))
+    )
+
+
+@cache
+def tables() -> tuple[Table, ...]:
+    """All tables, in running order; the raw table is the first."""
+    return tuple(_table(statement) for statement in statements("tables"))
+
+
+def table(name: str) -> Table:
+    """The table of that name.
+
+    Raises:
+        QueryError: There is no such table; lists those there are.
+    """
+    for candidate in tables():
+        if candidate.name == name:
+            return candidate
+    known = ", ".join(candidate.name for candidate in tables())
+    raise QueryError(f"There is no table {name}. Tables: {known}.")
+
+
+@cache
+def views() -> tuple[View, ...]:
+    """All views, in running order: a view reads only tables and earlier views."""
+    return tuple(_view(statement) for statement in statements("views"))
+
+
+def _split(text: str) -> Iterator[str]:
+    """Statements between semicolons; those inside strings and comments do not count."""
+    from sqlglot import TokenType
+    from sqlglot.dialects import Databricks
+
+    start, has_tokens = 0, False
+    for token in Databricks().tokenize(text):
+        if token.token_type is TokenType.SEMICOLON:
+            if has_tokens:
+                yield text[start : token.start].strip()
+            start, has_tokens = token.end + 1, False
+        else:
+            has_tokens = True
+    if has_tokens:
+        yield text[start:].strip()
+
+
+def _parse(statement: Statement, kind: str) -> exp.Create:
+    """The statement as a tree, if it creates a thing of that kind."""
+    import sqlglot
+    from sqlglot import exp
+
+    try:
+        tree = sqlglot.parse_one(statement.sql, dialect="databricks")
+    except sqlglot.ParseError as error:
+        raise QueryError(f"{statement.file} cannot be read: {error}") from error
+    if not isinstance(tree, exp.Create) or tree.kind != kind:
+        raise QueryError(f"{statement.file} is no CREATE {kind}; one such statement a file.")
+    return tree
+
+
+def _table(statement: Statement) -> Table:
+    from sqlglot import exp
+
+    tree = _parse(statement, "TABLE")
+    definitions = cast("list[exp.ColumnDef]", tree.this.expressions)
+    return Table(
+        name=tree.find(exp.Table, bfs=True).name,  # type: ignore[union-attr]  # a CREATE names one
+        columns=tuple(_column(definition) for definition in definitions),
+        comment=_comment(tree),
+        sql=statement.sql,
+    )
+
+
+def _column(definition: exp.ColumnDef) -> Column:
+    from sqlglot import exp
+
+    kinds = [constraint.kind for constraint in definition.constraints]
+    return Column(
+        name=definition.name,
+        type=cast("exp.DataType", definition.kind).sql("databricks"),
+        nullable=not any(isinstance(kind, exp.NotNullColumnConstraint) for kind in kinds),
+        comment=_column_comment(definition),
+    )
+
+
+def _column_comment(definition: exp.ColumnDef) -> str:
+    from sqlglot import exp
+
+    comment = definition.find(exp.CommentColumnConstraint)
+    return comment.name if comment else ""
+
+
+def _comment(tree: exp.Create) -> str:
+    from sqlglot import exp
+
+    comment = tree.find(exp.SchemaCommentProperty)
+    return comment.name if comment else ""
+
+
+def _view(statement: Statement) -> View:
+    from sqlglot import exp
+
+    tree = _parse(statement, "VIEW")
+    return View(
+        name=tree.find(exp.Table, bfs=True).name,  # type: ignore[union-attr]  # a CREATE names one
+        column_comments={
+            definition.name: _column_comment(definition)
+            for definition in tree.this.find_all(exp.ColumnDef)
+        },
+        comment=_comment(tree),
+        header="\n".join(line.strip() for line in tree.pop_comments() or []),
+        sql=_query_text(statement.sql),
+        file=statement.file,
+    )
+
+
+def _query_text(sql: str) -> str:
+    """What stands behind the first AS: nothing before it in a view can be an AS of its own."""
+    from sqlglot import TokenType
+    from sqlglot.dialects import Databricks
+
+    tokens = Databricks().tokenize(sql)
+    keyword = next(token for token in tokens if token.token_type is TokenType.ALIAS)
+    return sql[keyword.end + 1 :].strip()

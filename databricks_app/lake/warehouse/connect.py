@@ -1,0 +1,59 @@
+"""Joins the lake to a Databricks workspace: its volume, and its warehouse through SQL.
+
+The SQL connector is imported at the first session: it takes a second.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from databricks_app.databricks.call_timeout import Patience
+from databricks_app.databricks.sql_connect import statements
+from databricks_app.databricks.volume_files import PatientFiles
+from databricks_app.lake.warehouse.lease import Lease
+from databricks_app.lake.warehouse.query import WarehouseQuery
+from databricks_app.lake.warehouse.store import Place, WarehouseLake
+
+if TYPE_CHECKING:
+    from databricks_app.databricks.workspace import Workspace
+    from databricks_app.settings import Settings
+
+# A longer pause between loads is there to let the warehouse stop (the least auto-stop is a minute).
+_SESSION_SECONDS = 60.0
+
+
+def open_lake(
+    workspace: Workspace, settings: Settings, patience: Patience, holder: str | None = None
+) -> WarehouseLake:
+    """Make a lake of this workspace, not started.
+
+    Args:
+        workspace: Where it is.
+        settings: Name its parts.
+        patience: Limits of its calls.
+        holder: Name of this instance; see `Lease`.
+    """
+    lease = Lease(workspace, _lease_folder(settings), holder=holder, patience=patience)
+    place = Place(settings.schema.lower(), settings.volume_path)
+    run = statements(workspace, settings, patience)
+    keeps = settings.flush_interval_seconds <= _SESSION_SECONDS
+    files = PatientFiles(workspace, patience)
+    return WarehouseLake(run, files, lease, place, keeps_sessions=keeps)
+
+
+def open_query(workspace: Workspace, settings: Settings) -> WarehouseQuery:
+    """Make a reader of the tables."""
+    return WarehouseQuery(statements(workspace, settings, Patience()))
+
+
+def is_loading(workspace: Workspace, settings: Settings) -> bool:
+    """Whether an instance holds the lease; one that has died holds it until it is followed.
+
+    Raises:
+        LakeError: The volume cannot be read.
+    """
+    return not Lease(workspace, _lease_folder(settings)).newest().is_released
+
+
+def _lease_folder(settings: Settings) -> str:
+    return f"{settings.volume_path}/lease"

@@ -1,0 +1,223 @@
+"""One loader at a time among instances that share nothing but a volume: a lease with fencing.
+
+The lease is a row of objects in a folder, one for each time it was taken: `00000007.json` is
+epoch 7. To take it is to create the object after the newest, without overwriting: of several that
+try, the store lets one succeed. Whoever created the newest object is the holder, and every older
+one is a holder no more, whatever it believes.
+
+No clock is compared with another. The holder counts renewals in its object; a challenger takes
+over once the count has stood still for `silence_seconds` of the challenger's own clock. A holder
+that was paused for so long may wake up and go on until its next `confirm`, which asks for the
+newest object. What it writes meanwhile does no harm: its rows are inserted by key, and it forgets
+only what it has loaded (docs/databricks-store.md). If the store let two create the same object,
+both would load for a while, with the same outcome.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from databricks_app.databricks.call_timeout import Patience, begin, silence
+from databricks_app.errors import LakeError
+from databricks_app.lake import Standby
+
+if TYPE_CHECKING:
+    from databricks_app.lake.warehouse.staging import Files
+
+RENEW_SECONDS = 10.0
+SILENCE_SECONDS = 45.0
+_NAME = re.compile(r"(\d{8})\.json")
+_LAST_WORD_SECONDS = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the newest object says.
+
+    Attributes:
+        epoch: How often the lease was taken; 0 for never.
+        holder: Name of the holder.
+        renewals: How often it was renewed.
+        is_released: Whether its holder gave it back.
+    """
+
+    epoch: int = 0
+    holder: str = ""
+    renewals: int = 0
+    is_released: bool = True
+
+
+class Lease:
+    """The lease of one volume, as seen by one instance.
+
+    Attributes:
+        folder: Path of the lease's folder in the volume.
+        holder: Name of this instance.
+        epoch: The epoch that this instance took; 0 while it holds none.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        folder: str,
+        *,
+        holder: str | None = None,
+        patience: Patience | None = None,
+        silence_seconds: float = SILENCE_SECONDS,
+        renew_seconds: float = RENEW_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take nothing yet.
+
+        Args:
+            files: The volume.
+            folder: Path of the lease's folder in it.
+            holder: Name of this instance, the same after a restart of this process alone, so that
+                it need not wait for itself; made by chance if left out.
+            patience: Limits of a look at the volume.
+            silence_seconds: How long the count of a holder may stand still.
+            renew_seconds: Pause between renewals; 0 leaves them to the caller.
+            monotonic: This instance's clock.
+        """
+        self.folder = folder
+        self.holder = holder or secrets.token_hex(8)
+        self.epoch = 0
+        self._files = files
+        self._patience = patience or Patience()
+        self._silence_seconds = silence_seconds
+        self._renew_seconds = renew_seconds
+        self._monotonic = monotonic
+        self._renewals = 0
+        self._seen: tuple[Held, float] | None = None
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def take(self) -> None:
+        """Become the holder, if nobody else is.
+
+        Raises:
+            Standby: Another instance is, or it is too early to say that it is not.
+            LakeError: The volume cannot be used; says why.
+        """
+        self._patience.run(self._take, "taking the lease", why=silence)
+        self._begin_renewing()
+
+    def _take(self) -> None:
+        newest = self.newest()
+        is_free = newest.is_released or newest.holder == self.holder
+        if not is_free and not self._stands_still(newest):
+            raise Standby("Another instance loads; this one takes over if that one falls silent.")
+        epoch = newest.epoch + 1
+        self._renewals = 0
+        try:
+            self._files.put(self._path(epoch), self._content(), overwrite=False)
+        except FileExistsError:
+            raise Standby("Another instance was faster to take over the loading.") from None
+        # Who was paused between looking and creating may have made an object that is long past.
+        if self._newest_epoch() != epoch:
+            raise Standby("Another instance has taken over the loading.")
+        self.epoch, self._seen = epoch, None
+        self._forget_older(epoch)
+        log.info("lease_taken", epoch=epoch, after_silence=not is_free)
+
+    def confirm(self) -> None:
+        """Ask the volume whether this instance still is the holder.
+
+        Raises:
+            Standby: It is not.
+            LakeError: The volume cannot be used; says why.
+        """
+        newest = self._patience.run(self._newest_epoch, "looking at the lease", why=silence)
+        if not self.epoch or newest != self.epoch:
+            self.epoch = 0
+            self._stopping.set()
+            raise Standby("Another instance has taken over the loading; this one stands by.")
+
+    def renew(self) -> None:
+        """Let the others see that this instance lives.
+
+        Raises:
+            LakeError: The volume cannot be used; says why.
+        """
+        self._renewals += 1
+        self._files.put(self._path(self.epoch), self._content(), overwrite=True)
+
+    def release(self) -> None:
+        """Give the lease back, so that others need not wait; silent where that cannot be told."""
+        epoch, self.epoch = self.epoch, 0
+        self._stopping.set()
+        thread, self._thread = self._thread, None
+        if epoch:
+            begin(lambda: self._say_last(epoch, thread)).join(_LAST_WORD_SECONDS)
+
+    def _say_last(self, epoch: int, renewing: threading.Thread | None) -> None:
+        if renewing is not None:
+            renewing.join()  # a renewal after the last word would take it back
+        with suppress(LakeError):
+            self._files.put(self._path(epoch), self._content(is_released=True), overwrite=True)
+
+    def newest(self) -> Held:
+        """Read the newest object."""
+        epoch = self._newest_epoch()
+        if not epoch:
+            return Held()
+        try:
+            said = json.loads(self._files.get(self._path(epoch)))
+            return Held(epoch, said["holder"], said["renewals"], said["is_released"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            # Taken over and removed meanwhile, or damaged: a holder that does not count.
+            return Held(epoch, is_released=False)
+
+    def _stands_still(self, newest: Held) -> bool:
+        """Whether a holder has not counted for too long."""
+        now = self._monotonic()
+        if self._seen is None or self._seen[0] != newest:
+            self._seen = (newest, now)
+        return now - self._seen[1] >= self._silence_seconds
+
+    def _newest_epoch(self) -> int:
+        found = map(_NAME.fullmatch, self._files.names(self.folder))
+        return max((int(name[1]) for name in found if name), default=0)
+
+    def _forget_older(self, epoch: int) -> None:
+        """Remove what is past. The newest stays for ever, or its number could be taken again."""
+        with suppress(LakeError):
+            for name in self._files.names(self.folder):
+                found = _NAME.fullmatch(name)
+                if found and int(found[1]) < epoch:
+                    self._files.delete(f"{self.folder}/{name}")
+
+    def _begin_renewing(self) -> None:
+        if self._renew_seconds:
+            self._stopping = threading.Event()
+            self._thread = threading.Thread(
+                target=self._keep_renewing, args=(self._stopping,), name="lease", daemon=True
+            )
+            self._thread.start()
+
+    def _keep_renewing(self, stopping: threading.Event) -> None:
+        while not stopping.wait(self._renew_seconds):
+            try:
+                self.renew()
+            except LakeError as error:
+                log.warning("lease_not_renewed", problem=str(error))
+
+    def _path(self, epoch: int) -> str:
+        return f"{self.folder}/{epoch:08d}.json"
+
+    def _content(self, *, is_released: bool = False) -> bytes:
+        return json.dumps(
+            {"holder": self.holder, "renewals": self._renewals, "is_released": is_released}
+        ).encode()

@@ -1,0 +1,233 @@
+"""The lake in a Databricks workspace: managed Delta tables, loaded through a SQL warehouse.
+
+Rows go as Parquet into a volume and from there into each table by one MERGE; see `lake.merging`.
+One instance loads at a time; see `lake.lease`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from databricks_app.databricks.sql_sessions import Statements, Unclear
+from databricks_app.errors import LakeError
+from databricks_app.events import decoding
+from databricks_app.lake import LoadReport, StartReport, sql_dialect
+from databricks_app.lake.arrow_schema import arrow_schema
+from databricks_app.lake.batch import Tally, date_groups, distinct
+from databricks_app.lake.insert import Insertion, Reread
+from databricks_app.lake.warehouse import statements
+from databricks_app.lake.warehouse.lease import Lease
+from databricks_app.lake.warehouse.merge import Merging
+from databricks_app.lake.warehouse.staging import Files, Staging
+
+if TYPE_CHECKING:
+    from databricks_app.events.decoding import Reading
+
+# An error that no rule knows is a matter of single rows once it has come so often.
+_TOLERATED_UNCLEAR = 3
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the tables and the volume are.
+
+    Attributes:
+        schema: Name of the schema.
+        volume: Path of the volume, `/Volumes/<catalog>/<schema>/<volume>`.
+    """
+
+    schema: str
+    volume: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    pool: ThreadPoolExecutor
+    staging: Staging
+
+
+class WarehouseLake:
+    """Tables of one schema.
+
+    Attributes:
+        lease: Which instance loads.
+    """
+
+    def __init__(
+        self,
+        statements: Statements,
+        files: Files,
+        lease: Lease,
+        place: Place,
+        *,
+        tables: Sequence[sql_dialect.Table] | None = None,
+        views: Sequence[tuple[str, str]] | None = None,
+        dates_at_most: int = 32,
+        threads: int = 4,
+        keeps_sessions: bool = True,
+        reread: Reread = decoding.reread,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            statements: Runs SQL, in the catalog and schema of the tables.
+            files: The volume.
+            lease: Which instance loads.
+            place: Where the tables and the volume are.
+            tables: The raw table and the typed ones; those of `sql/` if left out.
+            views: Name and CREATE statement of each view; those of `sql/` if left out.
+            dates_at_most: Dates that are loaded at once; each statement names them.
+            threads: Typed tables that are loaded at once; each needs a session.
+            keeps_sessions: Whether sessions stay open between loads; an open one may keep the
+                warehouse from stopping.
+            reread: Reads a stored body again.
+        """
+        self.lease = lease
+        self._statements = statements
+        self._files = files
+        self._place = place
+        self._given_tables, self._given_views = tables, views
+        self._dates_at_most = dates_at_most
+        self._threads = threads
+        self._keeps_sessions = keeps_sessions
+        self._reread = reread
+        self._running: _Running | None = None
+        self._is_stale = False
+        self._unclear = 0
+
+    def start(self) -> StartReport:
+        """See `Lake.start`."""
+        self.lease.take()
+        try:
+            staging = Staging(
+                self._files, f"{self._place.volume}/staging", f"{self.lease.epoch:08d}"
+            )
+            staging.sweep()
+            report = self._prepare()
+        except LakeError:
+            self.close()
+            raise
+        self._end_sessions()
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="lake")
+        self._running = _Running(pool, staging)
+        return report
+
+    def load(
+        self, readings: Sequence[Reading], *, batch_id: str, loaded_at: datetime
+    ) -> LoadReport:
+        """See `Lake.load`."""
+        began = time.perf_counter()
+        if self._running is None:
+            raise LakeError("The lake is not started.")
+        self.lease.confirm()
+        tally = Tally()
+        try:
+            self._insert(
+                self._running, readings, {"batch_id": batch_id, "loaded_at": loaded_at}, tally
+            )
+        except LakeError as error:
+            self._is_stale = True
+            self._unclear += isinstance(error, Unclear)
+            raise
+        finally:
+            # The rows are where they belong, so nobody waits for this.
+            staging = self._running.staging
+            self._running.pool.submit(staging.remove, staging.finished())
+            self._end_sessions()
+        self._unclear = 0
+        # What another instance has taken over is its to forget.
+        self.lease.confirm()
+        return tally.report(time.perf_counter() - began)
+
+    def _insert(
+        self,
+        running: _Running,
+        readings: Sequence[Reading],
+        stamps: dict[str, object],
+        tally: Tally,
+    ) -> None:
+        if self._is_stale:
+            self._prepare()
+            self._is_stale = False
+        tables = {table.name: table for table in self._tables()}
+        merging = Merging(
+            tables=tables,
+            statements=self._statements,
+            staging=running.staging,
+            batch_id=str(stamps["batch_id"]),
+            doubts_rows=self._unclear >= _TOLERATED_UNCLEAR,
+        )
+        insertion = Insertion(
+            store=merging,
+            schemas={name: arrow_schema(table) for name, table in tables.items()},
+            pool=running.pool,
+            reread=self._reread,
+            stamps=stamps,
+            tally=tally,
+        )
+        for group in date_groups(distinct(readings, tally), self._dates_at_most):
+            insertion.run(group)
+
+    def close(self) -> None:
+        """See `Lake.close`."""
+        if self._running is not None:
+            self._running.pool.shutdown()
+            self._running = None
+        self._statements.close()
+        self.lease.release()
+
+    def _end_sessions(self) -> None:
+        if not self._keeps_sessions:
+            self._statements.close()
+
+    def _tables(self) -> Sequence[sql_dialect.Table]:
+        return sql_dialect.tables() if self._given_tables is None else self._given_tables
+
+    def _views(self) -> Sequence[tuple[str, str]]:
+        if self._given_views is not None:
+            return self._given_views
+        texts = sql_dialect.statements("views")
+        return [(v.name, text.sql) for v, text in zip(sql_dialect.views(), texts, strict=True)]
+
+    def _prepare(self) -> StartReport:
+        """Make what is missing. What is there is left as it is, so that a right to read will do."""
+        there = self._columns_there()
+        created: list[str] = []
+        added: dict[str, tuple[str, ...]] = {}
+        for table in self._tables():
+            if table.name not in there:
+                self._statements.run(table.sql)
+                created.append(table.name)
+            elif missing := set(table.column_names) - there[table.name]:
+                self._statements.run(statements.add_columns(table, missing))
+                added[table.name] = tuple(name for name in table.column_names if name in missing)
+        return StartReport(tuple(created), added, tuple(self._make_views(there)))
+
+    def _columns_there(self) -> dict[str, set[str]]:
+        """What the schema has; nothing is ever dropped, so that more does no harm."""
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        answer = self._statements.run(statements.COLUMNS_THERE, {"schema_name": self._place.schema})
+        for table, column in answer.rows:
+            found[table].add(column.lower())
+        return dict(found)
+
+    def _make_views(self, there: dict[str, set[str]]) -> list[str]:
+        """Make the views that are missing; one that is there may belong to others, with grants."""
+        problems = []
+        for name, sql in self._views():
+            if name not in there:
+                try:
+                    self._statements.run(sql)
+                except LakeError as error:
+                    problems.append(f"the view {name} is missing and cannot be made: {error}")
+        return problems

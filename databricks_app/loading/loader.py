@@ -1,0 +1,349 @@
+"""The writer process: carries batches from the inbox to the lake, then forgets them.
+
+One loads at a time; the lake's lock or lease sees to that, and others stand by. It loads every
+flush interval, at once when more than a batch is waiting, and never gives up: what cannot be loaded
+now is kept and tried again.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from core.webhooks import specification
+from databricks_app.databricks.call_timeout import Patience
+from databricks_app.errors import ReceiverError
+from databricks_app.events.decoding import Reading
+from databricks_app.events.record import Record
+from databricks_app.ingest.inbox import Batch
+from databricks_app.ingest.inbox.local_reader import SegmentReader
+from databricks_app.lake import Lake, LoadReport, Standby
+from databricks_app.loading.crash_isolation import Attempts, Care, Part, readings
+from databricks_app.runtime import crash_points, process, status
+from databricks_app.runtime.metrics import Metrics
+from databricks_app.settings import Settings, environment
+
+if TYPE_CHECKING:
+    from databricks_app.ingest.inbox.volume_reader import ObjectReader
+
+BATCH_ROWS = 10_000
+BATCH_BYTES = 32 << 20
+# Each load costs the same for the engine however many rows it has; who is behind takes more.
+BEHIND_FACTOR = 4
+STANDBY_SECONDS = 10.0
+WORD_SECONDS = 20.0
+# A third of the door's share of a busy core: a sender waits for an answer, nobody for a load.
+NICENESS = 5
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+
+log = structlog.get_logger("databricks_app.loading.loader")  # this module is run as __main__
+
+
+@dataclass(slots=True)
+class Writer:
+    """The loop, with its parts.
+
+    Attributes:
+        reader: The inbox.
+        lake: The tables.
+        metrics: Where loads are counted.
+        flush_interval_seconds: Pause between loads while there is no backlog.
+        tell: Called with the status after each pass.
+        stopping: Set to end after the batch in hand.
+        now: Unix seconds.
+        batch_rows: Most rows of a load while there is no backlog.
+        batch_bytes: Most bytes of one.
+        standby_seconds: How often it asks whether it is wanted, while another instance loads.
+        word_seconds: How often it tells its status while it rests; a silent minute is trouble.
+    """
+
+    reader: SegmentReader | ObjectReader
+    lake: Lake
+    metrics: Metrics
+    flush_interval_seconds: float
+    tell: Callable[[status.WriterStatus], None]
+    stopping: threading.Event = field(default_factory=threading.Event)
+    now: Callable[[], float] = time.time
+    batch_rows: int = BATCH_ROWS
+    batch_bytes: int = BATCH_BYTES
+    standby_seconds: float = STANDBY_SECONDS
+    word_seconds: float = WORD_SECONDS
+    _attempts: Attempts = field(init=False)
+    _last_load_at: str | None = None
+    _start_problems: tuple[str, ...] = ()
+    _failures: int = 0
+    _failing_since: float = 0.0
+    _failing: tuple[str, ...] = ()
+    _damaged: int = 0
+    _isolated: int = 0
+    _said: status.WriterStatus | None = None
+
+    def __post_init__(self) -> None:
+        self._attempts = Attempts(self.reader.folder)
+
+    def run(self) -> None:
+        """Load until told to stop."""
+        is_started = False
+        while not self.stopping.is_set():
+            pause = self.flush_interval_seconds
+            try:
+                if not is_started:
+                    self._start_problems = self.lake.start().problems
+                    self._attempts.begin()  # under the lake's lock: one process keeps the note
+                    is_started = True
+                self.drain()
+                self._succeed()
+            except Standby:
+                is_started = False
+                self._stand_by()
+                pause = self.standby_seconds
+            except (ReceiverError, OSError) as error:
+                pause = self._after_failure(error)
+            self._rest(pause)
+        self.lake.close()
+
+    def note(self, words: str) -> None:
+        """Tell of something that takes long."""
+        self._say((words, *self._failing))
+
+    def drain(self) -> None:
+        """Load everything that is ready.
+
+        Raises:
+            Standby: Another instance has taken over.
+            LakeError: The tables cannot be written now; nothing was forgotten.
+            OSError: The inbox cannot be read or its segments not removed.
+        """
+        factor = BEHIND_FACTOR if self.reader.pending().events > self.batch_rows else 1
+        rows, size = self.batch_rows * factor, self.batch_bytes * factor
+        for batch in chain(self._unfinished(), self.reader.batches(rows, size)):
+            self._load(batch)
+            self._succeed()
+            if self.stopping.is_set():
+                return
+
+    def _unfinished(self) -> Iterator[Batch]:
+        """The batch that a process died in, as it was."""
+        if names := self._attempts.unfinished():
+            batch = self.reader.batch_of(names)
+            if batch is None:
+                self._attempts.end()
+            else:
+                yield batch
+
+    def _load(self, batch: Batch) -> None:
+        is_begun = False
+        for part in self._attempts.parts(batch.sources, len(batch.records)):
+            if is_begun and self.stopping.is_set():
+                self._attempts.pause()
+                return
+            with _uncollected():
+                self._load_part(batch.records, part)
+            is_begun = True
+        crash_points.reach("writer.before_forget")
+        self.reader.forget(batch)
+        crash_points.reach("writer.after_forget")
+        self._attempts.end()
+        self._note_damage(batch)
+
+    def _load_part(self, records: Sequence[Record], part: Part) -> None:
+        started = self.now()
+        found = readings(records, part)
+        crash_points.reach("writer.before_load")
+        if crash_points.is_armed():
+            for reading in found:
+                if reading.typed is not None:
+                    crash_points.reach(f"event.{reading.event_id}")
+        if not found:
+            return
+        loaded_at = datetime.fromtimestamp(started, UTC)
+        report = self.lake.load(found, batch_id=uuid.uuid4().hex, loaded_at=loaded_at)
+        self._count(records[part.start : part.stop], found, report)
+        self._last_load_at = datetime.fromtimestamp(self.now(), UTC).isoformat()
+        if part.care is not Care.WHOLE:
+            self._isolated += 1
+            log.error("event_isolated", care=part.care.name.lower())
+
+    def _count(
+        self, records: Sequence[Record], readings: list[Reading], report: LoadReport
+    ) -> None:
+        metrics = self.metrics
+        for (table, metric), rows in report.by_metric.items():
+            metrics.loaded.labels(table, _metric_label(metric)).inc(rows)
+        for table, duplicates in report.duplicates.items():
+            metrics.duplicates.labels(table).inc(duplicates)
+        for reason, rows in report.unrouted.items():
+            metrics.unrouted.labels(reason.partition(":")[0]).inc(rows)
+        unknown = Counter(one.table or "" for one in readings for _ in one.unknown_fields)
+        for table, fields in unknown.items():
+            metrics.unknown_fields.labels(table).inc(fields)
+        metrics.loads.observe(report.seconds)
+        oldest = min(record.received_at for record in records).timestamp()
+        metrics.lag.observe(max(0.0, self.now() - oldest))
+        log.info(
+            "batch_loaded",
+            events=len(records),
+            inserted=sum(report.inserted.values()),
+            seconds=round(report.seconds, 3),
+        )
+
+    def _note_damage(self, batch: Batch) -> None:
+        for kind, number in (("damaged", batch.damaged), ("torn", batch.torn)):
+            if number:
+                self.metrics.damaged.labels(kind).inc(number)
+                log.warning("segment_damaged", kind=kind, stretches=number, kept="quarantine")
+        self._damaged += batch.damaged
+
+    def _stand_by(self) -> None:
+        self._attempts.pause()
+        self.lake.close()
+        self._succeed()
+
+    def _succeed(self) -> None:
+        """Tell that nothing fails."""
+        self._failures, self._failing = 0, ()
+        self._say(())
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, and let it be heard now and then that this process lives."""
+        while seconds > self.word_seconds and not self.stopping.wait(self.word_seconds):
+            seconds -= self.word_seconds
+            if self._said is not None:
+                self.tell(replace(self._said, at=self.now()))
+        self.stopping.wait(seconds)
+
+    def _after_failure(self, error: Exception) -> float:
+        pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
+        if not self._failures:
+            self._failing_since = self.now()
+        self._failures += 1
+        self._attempts.pause()
+        self.metrics.load_failures.inc()
+        log.error("load_failed", error=type(error).__name__, failures=self._failures)
+        words = str(error) if isinstance(error, ReceiverError) else f"the disk: {_words(error)}"
+        often = ""
+        if self._failures > 1:
+            seconds = self.now() - self._failing_since
+            often = f" ({self._failures} times in {seconds:.0f} s)"
+        self._failing = (f"loading fails{often} and is repeated, nothing is lost: {words}",)
+        self._say(self._failing)
+        return pause
+
+    def _say(self, problems: tuple[str, ...]) -> None:
+        if self._damaged:
+            problems += (
+                f"{self._damaged} damaged stretches of the inbox were kept in its folder "
+                "quarantine: the disk or its file system is not to be trusted",
+            )
+        if self._isolated:
+            problems += (
+                f"{self._isolated} events end the writer whenever they are loaded and were kept "
+                "in webhook_raw_events alone: report this, then `ciolake replay --unrouted`",
+            )
+        if self.reader.unreadable:
+            names = len(self.reader.unreadable)
+            problems += (f"{names} segments of the inbox cannot be read from the disk",)
+        self._said = status.WriterStatus(
+            self.now(), self._last_load_at, self._start_problems + problems
+        )
+        self.tell(self._said)
+
+
+def open_writer(settings: Settings, metrics: Metrics, run_dir: Path | None) -> Writer:
+    """Join the parts of a writer for these settings."""
+    patience = Patience()
+
+    def tell(said: status.WriterStatus) -> None:
+        if run_dir is not None:
+            status.tell(run_dir, said)
+
+    is_remote = settings.store == "databricks"
+    reader, lake = _remote(settings, run_dir, patience) if is_remote else _local(settings)
+    writer = Writer(
+        reader=reader,
+        lake=lake,
+        metrics=metrics,
+        flush_interval_seconds=settings.flush_interval_seconds,
+        tell=tell,
+        stopping=patience.stopping,
+    )
+    patience.say = writer.note
+    return writer
+
+
+def _local(settings: Settings) -> tuple[SegmentReader, Lake]:
+    from databricks_app.lake.local.store import LocalLake
+
+    return SegmentReader(settings.inbox_dir), LocalLake(settings.data_dir)
+
+
+def _remote(
+    settings: Settings, run_dir: Path | None, patience: Patience
+) -> tuple[ObjectReader, Lake]:
+    from databricks_app.databricks import workspace
+    from databricks_app.databricks.volume_files import PatientFiles
+    from databricks_app.ingest.inbox.volume_reader import ObjectReader
+    from databricks_app.lake.warehouse.connect import open_lake
+
+    joined = workspace.connect(environment())
+    # The supervisor's folder outlives a writer that dies, and no other machine has one of its name.
+    folder = settings.inbox_dir if run_dir is None else run_dir / "inbox"
+    holder = None if run_dir is None else f"{socket.gethostname()}:{run_dir}"
+    reader = ObjectReader(PatientFiles(joined, patience), settings.volume_path, folder)
+    return reader, open_lake(joined, settings, patience, holder)
+
+
+def main() -> int:
+    """Run as a process of its own until told to stop."""
+    process.begin()
+    os.nice(NICENESS)  # before the engine begins its threads, which inherit it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings = process.configured("writer")
+    writer = open_writer(settings, Metrics(), status.run_dir())
+    signal.signal(signal.SIGTERM, lambda *_: writer.stopping.set())
+    writer.run()
+    return 0
+
+
+def _metric_label(metric: str | None) -> str:
+    """Return a metric of the specification as it is: no sender may make up a label."""
+    return metric if metric in specification.metrics() else "other"
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the search for reference cycles out of a load.
+
+    Rows hold none, and every search walks those made so far: a fifth of the CPU of a load.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _words(error: Exception) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

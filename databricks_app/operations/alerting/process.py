@@ -1,0 +1,191 @@
+"""Tells somebody: watches the numbers of all processes and posts alerts to CIO_ALERT_URL.
+
+A process of its own under `ciolake serve`, so that a slow receiver of alerts slows nothing else.
+Each alert is one JSON POST when it begins and one when it ends:
+`{"service", "alert", "state", "at", "text"}`. What is firing is kept in the data folder: a restart
+does not tell it again.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import time
+import urllib.request
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from socket import gethostname
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from databricks_app.ingest.inbox import Pending, local_reader
+from databricks_app.operations.alerting.rules import Change, Limits, Sample, Watch
+from databricks_app.runtime import freshness, logs, process
+from databricks_app.runtime.metrics import Metrics
+from databricks_app.settings import Settings, environment, from_environment
+
+_POST_SECONDS = 5.0
+_MOST_WAITING = 100
+_STATE = "alerts.json"
+_VOLUME_SECONDS = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Looks, decides and tells.
+
+    Attributes:
+        sample: What is known now.
+        post: Sends one change; raises OSError if it did not arrive.
+        state: File that keeps what is firing.
+        watch: The rules and what they remember.
+    """
+
+    sample: Callable[[], Sample]
+    post: Callable[[Change], None]
+    state: Path
+    watch: Watch = field(default_factory=Watch)
+    _waiting: deque[Change] = field(default_factory=lambda: deque(maxlen=_MOST_WAITING))
+
+    def begin(self) -> None:
+        """Remember what was firing before; a file that cannot be read counts as nothing."""
+        try:
+            self.watch.firing.update(json.loads(self.state.read_text()))
+        except (OSError, ValueError, TypeError):
+            self.watch.firing.clear()
+
+    def look(self) -> None:
+        """Take a sample and tell what changed; what does not arrive is told the next time."""
+        changes = self.watch.observe(self.sample())
+        self._waiting.extend(changes)
+        for change in changes:
+            log.warning("alert", alert=change.alert, state=change.state, text=change.text)
+        while self._waiting:
+            try:
+                self.post(self._waiting[0])
+            except OSError as error:
+                log.warning("alert_not_delivered", error=type(error).__name__)
+                break
+            self._waiting.popleft()
+        if changes:
+            self._remember()
+
+    def _remember(self) -> None:
+        made = self.state.with_suffix(".new")
+        try:
+            made.write_text(json.dumps(self.watch.firing))
+            made.replace(self.state)
+        except OSError as error:
+            log.warning("alerts_not_kept", error=type(error).__name__)
+
+
+def sample(registry: CollectorRegistry, waiting: Pending, now: float) -> Sample:
+    """Read the numbers of all processes and of the inbox.
+
+    Args:
+        registry: Totals of all processes.
+        waiting: What the inbox holds.
+        now: Unix seconds.
+    """
+    oldest = 0.0 if waiting.oldest_at is None else max(0.0, now - waiting.oldest_at.timestamp())
+    return Sample(
+        at=now,
+        accepted=_sum(registry, "ciolake_accepted_events_total"),
+        unrouted=_sum(registry, "ciolake_unrouted_events_total"),
+        stale=_sum(registry, "ciolake_stale_timestamp_age_seconds_count"),
+        wrong_signatures=_sum(
+            registry, "ciolake_rejected_requests_total", reason="wrong_signature"
+        ),
+        pending_events=waiting.events,
+        oldest_pending_seconds=oldest,
+    )
+
+
+def post(url: str, change: Change) -> None:
+    """Post a change as JSON.
+
+    Raises:
+        OSError: It did not arrive, or the answer was no 2xx.
+    """
+    said = asdict(change) | {
+        "service": f"ciolake on {gethostname()}",
+        "at": datetime.fromtimestamp(change.at, UTC).isoformat(),
+    }
+    request = urllib.request.Request(  # noqa: S310  # the setting allows http and https alone
+        url, json.dumps(said).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=_POST_SECONDS):  # noqa: S310  # the same
+        return
+
+
+def counting(
+    settings: Settings, variables: Mapping[str, str], closing: ExitStack
+) -> Callable[[], Pending]:
+    """Return what counts the inbox of the settings' store.
+
+    A count of a volume is a listing, so it is at most a minute old.
+
+    Args:
+        settings: Name the store.
+        variables: The environment; names the workspace.
+        closing: Ends the connections to it.
+
+    Raises:
+        SettingsError: The workspace's address cannot be used.
+    """
+    if settings.store == "local":
+        return partial(local_reader.pending, settings.inbox_dir)
+    from databricks_app.databricks import workspace
+    from databricks_app.ingest.inbox import volume_reader
+
+    joined = workspace.connect(variables, connections=1)
+    closing.callback(joined.close)
+    count = partial(volume_reader.pending, joined, settings.volume_path)
+    return volume_reader.PendingWatch(count, seconds=_VOLUME_SECONDS)
+
+
+def main() -> int:
+    """Watch until told to stop."""
+    process.begin()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    variables = environment()
+    settings = from_environment(variables)
+    logs.configure(settings.log_level, "watcher")
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    metrics = Metrics()
+    with ExitStack() as closing:
+        count = counting(settings, variables, closing)
+        watcher = Watcher(
+            sample=lambda: sample(metrics.totals(), count(), time.time()),
+            post=lambda change: post(settings.alert_url, change),
+            state=settings.data_dir / _STATE,
+            watch=Watch(Limits(backlog_seconds=freshness.stall_seconds(settings))),
+        )
+        watcher.begin()
+        while not stopping.wait(settings.alert_look_seconds):
+            watcher.look()
+    return 0
+
+
+def _sum(registry: CollectorRegistry, name: str, **labels: str) -> float:
+    return sum(
+        one.value
+        for metric in registry.collect()
+        for one in metric.samples
+        if one.name == name and labels.items() <= one.labels.items()
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""The source files of the app: what is uploaded of a checkout, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from databricks_app.errors import SettingsError
+from databricks_app.operations.deployment import plan
+from databricks_app.operations.deployment.errors import DeploymentError
+from databricks_app.settings import Settings, from_environment
+
+ROOT = Path(__file__).parents[3]
+_FILES = ("app.yaml", "requirements.txt", "pyproject.toml")
+_FOLDERS = ("databricks_app", "core", "sql")
+
+
+def read(target: plan.Target, root: Path = ROOT) -> dict[str, bytes]:
+    """Content of every file by its path below the root, app.yaml filled in.
+
+    Raises:
+        DeploymentError: It is no checkout, or the platform would refuse a file.
+    """
+    if missing := [name for name in (*_FILES, *_FOLDERS) if not (root / name).exists()]:
+        raise DeploymentError(
+            f"there is no {', '.join(missing)} in {root}: deploy from a checkout of the sources"
+        )
+    found = {name: (root / name).read_bytes() for name in _FILES}
+    for folder in _FOLDERS:
+        for path in sorted((root / folder).rglob("*")):
+            if path.is_file() and not _is_left_out(path.relative_to(root)):
+                found[path.relative_to(root).as_posix()] = path.read_bytes()
+    for path_text, content in found.items():
+        if problem := plan.refusal(path_text, content):
+            raise DeploymentError(problem)
+    try:
+        text = plan.app_yaml(found["app.yaml"].decode(), target.variables)
+    except ValueError as error:
+        raise DeploymentError(str(error)) from error
+    return found | {"app.yaml": text.encode()}
+
+
+def settings(files: Mapping[str, bytes]) -> Settings:
+    """What the receiver will read of the app.yaml that is uploaded.
+
+    Args:
+        files: Content by path; see `read`.
+
+    Raises:
+        DeploymentError: The receiver could not start with it.
+    """
+    try:
+        entries = yaml.safe_load(files["app.yaml"])["env"]
+        return from_environment({one["name"]: one["value"] for one in entries if "value" in one})
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise DeploymentError(f"app.yaml cannot be read ({type(error).__name__})") from error
+    except SettingsError as error:
+        raise DeploymentError(f"app.yaml: {error}") from error
+
+
+def _is_left_out(path: Path) -> bool:
+    return path.suffix == ".pyc" or any(
+        part == "__pycache__" or part.startswith(".") for part in path.parts
+    )

@@ -1,0 +1,176 @@
+"""The checks of Unity Catalog: tables and views as `sql/` says, their isolation, the grants."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+
+from databricks_app.errors import QueryError
+from databricks_app.lake import sql_dialect
+from databricks_app.lake.warehouse.statements import add_columns
+from databricks_app.operations.doctor.context import Case
+from databricks_app.operations.doctor.result import Finding, failure, ok, skipped, warning
+from databricks_app.operations.doctor.schema_diff import Differences, compare, spelled
+
+ISOLATION = "delta.isolationLevel"
+_COLUMNS = (
+    "SELECT table_name, column_name, full_data_type FROM information_schema.columns "
+    "WHERE table_schema = :schema_name"
+)
+_TABLE_GRANTS = (
+    "SELECT table_name, privilege_type FROM information_schema.table_privileges "
+    "WHERE table_schema = :schema_name AND grantee = :principal"
+)
+_CAN_ALL = "ALL PRIVILEGES"
+
+
+def tables(case: Case) -> Finding:
+    """Every table has its columns, in their types, and every view is there."""
+    found = _columns(case)
+    wanted = {
+        one.name: {column.name: spelled(column.type) for column in one.columns}
+        for one in sql_dialect.tables()
+    }
+    differences = compare(wanted, found)
+    if differences.is_empty:
+        return warning("there are no tables yet", "the loader makes them at its first start")
+    if lines := differences.lines():
+        return failure("; ".join(lines), _repairs(differences))
+    if missing := [one for one in sql_dialect.views() if one.name not in found]:
+        names = ", ".join(one.name for one in missing)
+        files = ", ".join(f"sql/views/{one.file}" for one in missing)
+        return warning(f"views missing: {names}", f"restart the loader, or run {files}")
+    return ok(f"{len(wanted)} tables and {len(sql_dialect.views())} views are as sql/ says")
+
+
+def properties(case: Case) -> Finding:
+    """Every table that is there has the properties of `sql/`, above all its isolation level."""
+    found = _columns(case)
+    there = [one.name for one in sql_dialect.tables() if one.name in found]
+    lacking = {
+        name: missing
+        for name in there
+        if (missing := dict(_wanted_properties()[name].items() - _properties(case, name).items()))
+    }
+    if not there:
+        return skipped("there are no tables yet")
+    if not lacking:
+        return ok(f"{len(there)} tables are Serializable and have all other properties of sql/")
+    says = "; ".join(f"{name} lacks {', '.join(sorted(one))}" for name, one in lacking.items())
+    fix = "\n".join(_alter(name, one) for name, one in lacking.items())
+    if any(ISOLATION in one for one in lacking.values()):
+        return failure(f"{says}: two loaders at once could write an event twice", fix)
+    return warning(says, fix)
+
+
+def grants(case: Case) -> Finding:
+    """The app's principal was granted what it needs."""
+    principal = case.variables.get("DATABRICKS_CLIENT_ID", "")
+    if not principal:
+        return skipped(
+            "whose grants is not known",
+            "set DATABRICKS_CLIENT_ID to the application id of the app's service principal",
+        )
+    try:
+        missing = list(_missing_grants(case, principal))
+    except QueryError as error:
+        # Working does not need the right to look.
+        return skipped(f"the grants cannot be seen: {error}", "run this as an admin")
+    if not missing:
+        return ok(f"{principal} has all rights that it needs")
+    return warning(
+        f"{principal} itself lacks {len(missing)} grants; those of a group, and ownership, count "
+        "as well and are not seen here",
+        "\n".join(missing),
+    )
+
+
+def _missing_grants(case: Case, principal: str) -> Iterator[str]:
+    """The GRANT statements to run."""
+    chosen = case.settings
+    schema = f"{chosen.catalog}.{chosen.schema}"
+    held: set[str] = set()
+    # What is granted on a catalog or schema holds for all that is in it.
+    for kind, name, needed in (
+        ("CATALOG", chosen.catalog, ("USE CATALOG",)),
+        ("SCHEMA", schema, ("USE SCHEMA", "SELECT", "MODIFY")),
+        ("VOLUME", f"{schema}.{chosen.volume}", ("READ VOLUME", "WRITE VOLUME")),
+    ):
+        inherited = held | _granted(case, principal, kind, name)
+        if kind != "VOLUME":
+            held = inherited
+        lacking = [one for one in needed if not {one, _CAN_ALL} & inherited]
+        if kind == "SCHEMA" and {"SELECT", "MODIFY"} & set(lacking):
+            lacking = [one for one in lacking if not _is_on_tables(case, principal, one)]
+        if lacking:
+            yield f"GRANT {', '.join(lacking)} ON {kind} {_quoted(name)} TO `{principal}`;"
+
+
+def _granted(case: Case, principal: str, kind: str, name: str) -> set[str]:
+    answer = case.warehouse().run(f"SHOW GRANTS `{principal}` ON {kind} {_quoted(name)}")
+    place = [one.lower() for one in answer.names].index("actiontype")
+    return {str(row[place]).upper().replace("_", " ") for row in answer.rows}
+
+
+def _is_on_tables(case: Case, principal: str, privilege: str) -> bool:
+    """Whether a privilege was granted on each table instead."""
+    values = {"schema_name": case.settings.schema.lower(), "principal": principal}
+    rows = case.warehouse().run(_TABLE_GRANTS, values).rows
+    named = {str(row[0]) for row in rows if row[1] in (privilege, _CAN_ALL)}
+    return {one.name for one in sql_dialect.tables()} <= named
+
+
+def _columns(case: Case) -> dict[str, dict[str, str]]:
+    """Tables and views of the schema, as types by column."""
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    values = {"schema_name": case.settings.schema.lower()}
+    for table, column, kind in case.warehouse().run(_COLUMNS, values).rows:
+        found[str(table)][str(column).lower()] = spelled(str(kind))
+    return dict(found)
+
+
+def _properties(case: Case, table: str) -> dict[str, str]:
+    rows = case.warehouse().run(f"SHOW TBLPROPERTIES `{table}`").rows
+    return {str(row[0]): str(row[1]) for row in rows}
+
+
+@cache
+def _wanted_properties() -> dict[str, dict[str, str]]:
+    """The TBLPROPERTIES of each CREATE TABLE."""
+    import sqlglot
+    from sqlglot import exp
+
+    return {
+        one.name: {
+            each.name: each.text("value")
+            for each in sqlglot.parse_one(one.sql, dialect="databricks").find_all(exp.Property)
+            if type(each) is exp.Property
+        }
+        for one in sql_dialect.tables()
+    }
+
+
+def _repairs(differences: Differences) -> str:
+    """What brings the tables to the shape of `sql/`, a statement or sentence a line."""
+    lines = []
+    if differences.tables:
+        lines.append("restart the loader: it makes missing tables, or run the files of sql/tables")
+    lines += [
+        f"{add_columns(sql_dialect.table(name), missing)};"
+        for name, missing in differences.columns.items()
+    ]
+    lines += [
+        f"rename {name}: the loader then makes it anew; move its rows over with casts"
+        for name in differences.types
+    ]
+    return "\n".join(lines)
+
+
+def _alter(table: str, wanted: dict[str, str]) -> str:
+    pairs = ", ".join(f"'{name}' = '{value}'" for name, value in sorted(wanted.items()))
+    return f"ALTER TABLE `{table}` SET TBLPROPERTIES ({pairs});"
+
+
+def _quoted(name: str) -> str:
+    return ".".join(f"`{part}`" for part in name.split("."))

@@ -1,0 +1,191 @@
+"""The checks over HTTP: is the endpoint there, does it verify, is it ready, does a row arrive?
+
+The endpoint is a receiver, or the relay in front of one; both answer alike.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+import httpx2
+
+from core.webhooks.sender import Answer, Destination, NoAnswer, Sender
+from core.webhooks.signature import SigningKey
+from databricks_app.ingest.inbox.tracking import Place, track
+from databricks_app.operations.doctor.context import Case
+from databricks_app.operations.doctor.result import Finding, failure, ok, skipped, warning
+from databricks_app.operations.webhooks.canary import (
+    Canary,
+    EndpointError,
+    canary,
+    fault_of,
+    post,
+    wait_for_row,
+)
+from databricks_app.runtime import freshness
+from databricks_app.settings import LOOPBACK
+
+_SECONDS = 5.0
+_ALIVE = "alive"
+_RUN_IT = "start `ciolake serve`, or give the address with --url"
+
+
+def base_url(destination: Destination) -> str:
+    """Scheme, host and port."""
+    return destination.url.removesuffix(destination.path)
+
+
+def endpoint(case: Case) -> Finding:
+    """Something of ours answers, and neither a login page nor a redirect."""
+    if case.destination is None:
+        return skipped("where events are posted to is not known", "give the address with --url")
+    url = f"{base_url(case.destination)}/healthz"
+    began = time.perf_counter()
+    try:
+        answer = httpx2.get(url, timeout=_SECONDS)
+    except httpx2.HTTPError as error:
+        return failure(f"{url} does not answer ({type(error).__name__})", _RUN_IT)
+    took = time.perf_counter() - began
+    text = answer.text[:400].strip()
+    if answer.status_code == 200 and text == _ALIVE:
+        return ok(f"{url} answers in {took * 1000:.0f} ms")
+    fault = fault_of(Answer(answer.status_code, text, took)) or "something else answers there"
+    return failure(f"{url}: {_first(fault)}", _rest(fault) or _RUN_IT)
+
+
+def verifies(case: Case) -> Finding:
+    """A wrong signature is refused with an empty 401."""
+    destination = known(case)
+    event = canary(secrets.token_hex(8), case.now())
+    stranger = SigningKey.from_text(secrets.token_hex(16))
+    try:
+        with Sender(destination, stranger) as sender:
+            answer = sender.post(event.body, timestamp=int(case.now()))
+    except NoAnswer as error:
+        return failure(f"{destination.url}: {error}", _RUN_IT)
+    if answer.status == 401 and not answer.text:
+        return ok(f"{destination.url} refuses a wrong signature with 401")
+    if answer.status == 503 and not answer.text:
+        return _unavailable(case)
+    if fault := fault_of(answer):
+        return failure(f"{destination.url}: {_first(fault)}", _rest(fault))
+    return failure(
+        f"{destination.url} takes an event with a wrong signature",
+        "something else answers there: correct the address, or what stands in front",
+    )
+
+
+def _unavailable(case: Case) -> Finding:
+    if case.settings.unverified_status == 503:
+        return warning(
+            "a wrong signature is answered 503, as CIO_UNVERIFIED_STATUS says",
+            "set CIO_UNVERIFIED_STATUS=401 when the set-up is done",
+        )
+    return failure(
+        "it answers 503: it has no signing key, its inbox is full, or it is stopping",
+        "see /readyz and the log there",
+    )
+
+
+def ready(case: Case) -> Finding:
+    """What /readyz says; stale timestamps and a silent writer are among its problems."""
+    url = f"{base_url(known(case))}/readyz"
+    try:
+        answer = ask(case, "/readyz")
+        said: dict[str, Any] = answer.json()
+        status = str(said["status"])
+    except httpx2.HTTPError as error:
+        return failure(f"{url} does not answer ({type(error).__name__})", _RUN_IT)
+    except (ValueError, KeyError, TypeError):
+        return skipped(f"{url} tells nothing ({answer.status_code}); a relay has none")
+    problems = "; ".join(str(one) for one in said.get("problems", ()))
+    fix = "see the problems named, and the log" if problems else "ask /readyz on that machine"
+    if status == "ok":
+        return ok(f"{url} says ok")
+    judged = failure if status == "refusing" else warning
+    return judged(f"{url} says {status}{': ' if problems else ''}{problems}", fix)
+
+
+def ask(case: Case, path: str) -> httpx2.Response:
+    """Get a page that the receiver shows to its admins.
+
+    Raises:
+        httpx2.HTTPError: There is no answer.
+    """
+    destination = known(case)
+    headers = {}
+    # The token goes to nobody who could read it on the way.
+    if case.settings.admin_token and (destination.is_tls or destination.host in LOOPBACK):
+        headers["Authorization"] = f"Bearer {case.settings.admin_token}"
+    return httpx2.get(f"{base_url(destination)}{path}", headers=headers, timeout=_SECONDS)
+
+
+def arrives(case: Case) -> Finding:
+    """An event of our own is taken with 200 and becomes a row.
+
+    With a volume and an interval longer than the wait, it is enough that the inbox holds it.
+    """
+    destination, keys = known(case), case.settings.signing_keys
+    if not keys:
+        return skipped("no signing key is known here", "set CIO_WEBHOOK_SIGNING_KEYS")
+    event = canary(secrets.token_hex(8), case.now())
+    began = time.monotonic()
+    try:
+        post(destination.url, keys[0], event, case.now())
+    except EndpointError as error:
+        return failure(_first(str(error)), _rest(str(error)))
+    taken = f"{event.event_id} was taken in {(time.monotonic() - began) * 1000:.0f} ms"
+    waits = case.limits.canary
+    if case.workspace is None:
+        is_row = wait_for_row(case.tables(), event, seconds=waits)
+        place: Place | None = "row" if is_row else None
+    else:
+        if waits < freshness.longest_wait_seconds(case.settings):
+            waits = 0.0  # the inbox is proof enough: the row comes long after this command
+        place = track(
+            case.remote,
+            case.settings.volume_path,
+            event.body,
+            lambda: wait_for_row(case.tables(), event, seconds=0),
+            seconds=waits,
+        )
+    if place == "row":
+        return ok(f"{taken} and is a row after {time.monotonic() - began:.1f} s")
+    if place == "inbox" and not waits:
+        by = freshness.expected_by(case.settings, case.now())
+        return ok(f"{taken} and is in the inbox; its row is expected by {by}")
+    return _lost(case, event, is_stored=place == "inbox")
+
+
+def _lost(case: Case, event: Canary, *, is_stored: bool) -> Finding:
+    """A canary that was taken and is no row: it waits too long, or was stored elsewhere."""
+    if case.workspace is not None and not is_stored:
+        return failure(
+            f"{event.event_id} was taken, and is neither in the inbox {case.settings.volume_path} "
+            "nor in webhook_raw_events",
+            "run this with the settings of the receiver that answers there: CIO_CATALOG, "
+            "CIO_SCHEMA, CIO_VOLUME",
+        )
+    return failure(
+        f"{event.event_id} was taken, and is no row of webhook_raw_events after "
+        f"{case.limits.canary:g} s",
+        "see the checks loader, inbox and ready; with a long CIO_FLUSH_INTERVAL_SECONDS wait "
+        "longer (--seconds); run this with the settings of the receiver that answers there",
+    )
+
+
+def known(case: Case) -> Destination:
+    """Where events are posted to, for checks that need `endpoint`."""
+    assert case.destination is not None  # noqa: S101  # these checks need `endpoint`
+    return case.destination
+
+
+def _first(text: str) -> str:
+    """What is wrong; the sentences after it say what to do."""
+    return text.partition(". ")[0]
+
+
+def _rest(text: str) -> str:
+    return text.partition(". ")[2]

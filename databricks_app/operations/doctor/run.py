@@ -1,0 +1,136 @@
+"""The checks in their order, each within its time and none more than once a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from databricks_app.databricks.call_timeout import Patience
+from databricks_app.errors import ReceiverError
+from databricks_app.operations.doctor import (
+    backlog,
+    catalog,
+    configuration,
+    databricks,
+    endpoint,
+    first_contact,
+    first_tables,
+    folder,
+    quarantine,
+    timestamps,
+    webhook_config,
+)
+from databricks_app.operations.doctor.context import Case
+from databricks_app.operations.doctor.result import Finding, failure, skipped
+
+_SECONDS = 20.0
+_SLOW_SECONDS = 100.0
+_RACE_SECONDS = 300.0
+_GRACE_SECONDS = 20.0
+_HEALTHY = frozenset({"ok", "warning"})
+_WAS = {"failure": "failed", "skipped": "was skipped"}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check.
+
+    Attributes:
+        name: Short, as printed.
+        look: Does it.
+        needs: Checks without whose success this one is skipped.
+        seconds: How long it may take.
+    """
+
+    name: str
+    look: Callable[[Case], Finding]
+    needs: tuple[str, ...] = ()
+    seconds: float = _SECONDS
+
+
+_FIRST = (Check("settings", configuration.settings), Check("key", configuration.key))
+_LOCAL = (
+    Check("clock", configuration.clock),
+    Check("folder", folder.folder),
+    Check("disk", folder.disk),
+    Check("filesystem", folder.filesystem),
+    Check("loader", folder.loader),
+    Check("inbox", backlog.inbox),
+    Check("quarantine", quarantine.quarantine),
+    Check("commits", folder.commits),
+    Check("tables", folder.tables),
+    Check("properties", folder.properties),
+)
+_DATABRICKS = (
+    Check("clock", configuration.clock),
+    Check("token", databricks.token),
+    Check("volume", databricks.volume, ("token",)),
+    Check("warehouse", databricks.warehouse, ("token",), _SLOW_SECONDS),
+    Check("grants", catalog.grants, ("warehouse",), _SLOW_SECONDS),
+    Check("tables", catalog.tables, ("warehouse",), _SLOW_SECONDS),
+    Check("properties", catalog.properties, ("warehouse",), _SLOW_SECONDS),
+    Check("inbox", backlog.inbox, ("volume",)),
+    Check("quarantine", quarantine.quarantine, ("volume",)),
+)
+FIRST_CONTACT = (
+    Check("exclusive", first_contact.exclusive_put, ("volume",), _SLOW_SECONDS),
+    Check("visible", first_contact.visible, ("volume",)),
+    Check("put-time", first_contact.put_time, ("volume",), _SLOW_SECONDS),
+    Check("large-put", first_contact.large_put, ("volume",), _SLOW_SECONDS),
+    Check("token-life", first_contact.token_life, ("token",)),
+    Check("types", first_tables.types, ("volume", "warehouse"), _SLOW_SECONDS),
+    Check("races", first_tables.races, ("volume", "warehouse"), _RACE_SECONDS),
+    Check("large-body", first_contact.large_body, ("endpoint",), _SLOW_SECONDS),
+)
+"""What is asked of a workspace once; see docs/first-contact.md."""
+
+
+def checks(
+    case: Case, *, with_canary: bool = True, is_first_contact: bool = False
+) -> tuple[Check, ...]:
+    """The checks of an installation, in order."""
+    limits = case.limits
+    store = _LOCAL
+    if case.workspace is not None:
+        seconds = limits.lease + _GRACE_SECONDS
+        store = (*_DATABRICKS, Check("loader", databricks.loader, ("volume",), seconds))
+    last = [
+        Check("endpoint", endpoint.endpoint),
+        Check("verifies", endpoint.verifies, ("endpoint",)),
+        Check("ready", endpoint.ready, ("endpoint",)),
+        Check("timestamps", timestamps.timestamps, ("endpoint",)),
+        Check("webhook", webhook_config.webhook),
+    ]
+    if with_canary:
+        seconds = limits.canary + _GRACE_SECONDS
+        last.append(Check("canary", endpoint.arrives, ("key", "verifies"), seconds))
+    if is_first_contact:
+        last += FIRST_CONTACT
+    return (*_FIRST, *store, *last)
+
+
+def examine(
+    case: Case, *, with_canary: bool = True, is_first_contact: bool = False
+) -> Iterator[Finding]:
+    """Run the checks one after the other, and yield what each has found."""
+    states: dict[str, str] = {}
+    for check in checks(case, with_canary=with_canary, is_first_contact=is_first_contact):
+        blocking = [name for name in check.needs if states[name] not in _HEALTHY]
+        if blocking:
+            found = skipped(f"needs the check {blocking[0]}, which {_WAS[states[blocking[0]]]}")
+        else:
+            found = looked(check, case)
+        states[check.name] = found.state
+        yield replace(found, name=check.name)
+
+
+def looked(check: Check, case: Case) -> Finding:
+    """Run one check within its time; it never raises."""
+    patience = Patience(call_seconds=check.seconds)
+    try:
+        return patience.run(lambda: check.look(case), f"the check {check.name}")
+    except ReceiverError as error:
+        return failure(str(error), "see what the text says, and the log of the receiver")
+    except Exception as error:  # noqa: BLE001  # one check must not keep the others from us
+        # Its text may quote what it met.
+        return failure(f"the check itself failed ({type(error).__name__})", "please report it")

@@ -1,0 +1,75 @@
+"""The check of what Customer.io was told: is there a reporting webhook, and where does it post?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.operations.doctor.endpoint import base_url
+from databricks_app.operations.doctor.result import Finding, failure, ok, skipped
+
+if TYPE_CHECKING:
+    from core.app_api.types.reporting_webhooks import ReportingWebhook
+    from databricks_app.operations.doctor.context import Case
+
+KEY_VARIABLE = "CIO_APP_API_KEY"
+_FIX = "correct the webhook on Customer.io's page Reporting Webhooks"
+
+
+def webhook(case: Case) -> Finding:
+    """An enabled reporting webhook posts to the endpoint."""
+    api_key = case.variables.get(KEY_VARIABLE, "")
+    if not api_key:
+        return skipped(f"{KEY_VARIABLE} is not set, so Customer.io is not asked")
+    from core.app_api.client import AppClient
+    from core.errors import CustomerIOError
+    from core.http.retries import NO_RETRIES
+
+    where = case.app_api
+    try:
+        with AppClient(
+            api_key, region=where.region, base_url=where.base_url, retries=NO_RETRIES
+        ) as client:
+            found = client.reporting_webhooks.list().get("reporting_webhooks", [])
+    except CustomerIOError as error:
+        return failure(
+            f"Customer.io's App API cannot be asked ({type(error).__name__})",
+            f"check that {KEY_VARIABLE} is an App API key of this region (--region)",
+        )
+    return _judged([one for one in found if _path(one) == WEBHOOK_PATH], case)
+
+
+def _judged(ours: list[ReportingWebhook], case: Case) -> Finding:
+    if not ours:
+        return failure(f"Customer.io has no reporting webhook that posts to {WEBHOOK_PATH}", _FIX)
+    enabled = [one for one in ours if not one.get("disabled")]
+    if not enabled:
+        return failure("the reporting webhook is disabled in Customer.io", "enable it there")
+    origins = sorted({_origin(one) for one in enabled})
+    told = ", ".join(origins)
+    if not case.is_public or case.destination is None:
+        return ok(f"Customer.io posts to {told}; name that with --url to check it")
+    if _normal(base_url(case.destination)) not in origins:
+        return failure(
+            f"Customer.io posts to {told}, not to {_normal(base_url(case.destination))}", _FIX
+        )
+    return ok(f"Customer.io posts to {_normal(base_url(case.destination))}")
+
+
+def _path(one: ReportingWebhook) -> str:
+    # A query may hold what is secret, and is never shown.
+    return "/" + urlsplit(one.get("endpoint", "")).path.lstrip("/")
+
+
+def _origin(one: ReportingWebhook) -> str:
+    return _normal(one.get("endpoint", ""))
+
+
+def _normal(url: str) -> str:
+    """Scheme, host and, where it is not the usual one, port."""
+    parts = urlsplit(url)
+    usual = {"https": 443, "http": 80}.get(parts.scheme)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port = "" if parts.port in (None, usual) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"

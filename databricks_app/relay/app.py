@@ -1,0 +1,340 @@
+"""The relay: takes Customer.io's requests anywhere and brings them to a Databricks App.
+
+A Databricks App answers only callers with an OAuth token, and Customer.io cannot send one. The
+relay is a small WSGI app for any container or function host: it verifies the signature, adds a
+token, forwards the same bytes, and answers 200 only when the app has stored them. Whatever goes
+wrong behind it becomes 503, which does not make Customer.io wait an hour. The WSGI app is
+`databricks_app.relay.app:create_relay()`; docs/deployment.md says how to run it.
+
+Imports neither Flask nor anything that stores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from tempfile import SpooledTemporaryFile
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
+
+import structlog
+
+from core.webhooks.signature import SIGNATURE_PARAMETER, TIMESTAMP_PARAMETER, Check, Refusal
+from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.relay.settings import RelaySettings, from_environment
+from databricks_app.relay.upstream import (
+    Delivery,
+    Message,
+    Outcome,
+    Upstream,
+)
+from databricks_app.runtime import logs
+from databricks_app.settings import environment
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+T = TypeVar("T")
+
+RETRY_AFTER_SECONDS = 5
+LARGEST_FACTOR = 8
+_PIECE_BYTES = 64 << 10
+_GRACE_SECONDS = 0.2
+_OPEN_SECONDS = 30.0
+
+log = structlog.get_logger(__name__)
+
+# Others come from strangers as a matter of course.
+_WORTH_TELLING = (Refusal.WRONG_SIGNATURE, "busy", "too_large")
+
+_ADVICE = {
+    Outcome.NO_TOKEN: "check DATABRICKS_HOST, DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET",
+    Outcome.TOKEN_REFUSED: "grant the service principal CAN USE on the app",
+    Outcome.APP_REFUSED: "give the app the relay's keys and window; if they agree, the platform "
+    "drops the X-CIO headers: see CIO_SIGNATURE_IN_QUERY in docs/deployment.md",
+    Outcome.NOT_THE_APP: "check CIO_RELAY_APP_URL: something else than the receiver answers there",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, why it is no 200, and what is said beside it."""
+
+    status: int
+    reason: str = ""
+    allow: str = ""
+    text: bytes = b""
+
+
+class _Loop:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="relay-upstream", daemon=True
+        )
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
+        """Wait for work that is done there.
+
+        Raises:
+            TimeoutError: It takes longer.
+        """
+        doing = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return doing.result(seconds)
+        except TimeoutError:
+            doing.cancel()
+            raise
+
+    def close(self) -> None:
+        """End the thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class _Refused(Exception):  # noqa: N818  # an answer, not a fault
+    """The request ends here with this answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.reason)
+        self.answer = answer
+
+
+class _Budget:
+    """How many requests and bytes may still be taken in hand."""
+
+    def __init__(self, requests: int, most_bytes: int) -> None:
+        self._lock = threading.Lock()
+        self._requests = requests
+        self._bytes = most_bytes
+
+    def take(self, requests: int, size: int) -> bool:
+        """Take; False, and nothing is taken, if what is left does not suffice."""
+        with self._lock:
+            if self._requests < requests or self._bytes < size:
+                return False
+            self._requests -= requests
+            self._bytes -= size
+            return True
+
+
+class _Share:
+    """What one request has of the budget, given back at the end of the block."""
+
+    def __init__(self, budget: _Budget) -> None:
+        self.size = 0
+        self._budget = budget
+        if not budget.take(1, 0):
+            raise _Refused(Answer(503, "busy"))
+
+    def __enter__(self) -> _Share:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._budget.take(-1, -self.size)
+
+    def grow(self, size: int) -> None:
+        """Take so many more bytes."""
+        if not self._budget.take(0, size):
+            raise _Refused(Answer(503, "busy"))
+        self.size += size
+
+
+class Relay:
+    """The WSGI app. Threads share one; make it after the process has forked."""
+
+    def __init__(self, settings: RelaySettings, now: Callable[[], float]) -> None:
+        """Begin to fetch a token, and do not wait for it; see `create_relay`."""
+        self._settings = settings
+        self._now = now
+        self._most_bytes = settings.max_body_bytes * LARGEST_FACTOR
+        self._budget = _Budget(settings.most_requests, self._most_bytes)
+        self._loop = _Loop()
+        self._upstream = self._loop.run(_opened(settings, now), _OPEN_SECONDS)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        answer = self.answer(environ)
+        headers = [
+            ("Content-Length", str(len(answer.text))),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
+        if answer.text:
+            headers.append(("Content-Type", "text/plain; charset=utf-8"))
+        if answer.allow:
+            headers.append(("Allow", answer.allow))
+        if answer.status == 503:
+            headers.append(("Retry-After", str(RETRY_AFTER_SECONDS)))
+        start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
+        return [answer.text] if answer.text else ()
+
+    def answer(self, environ: Mapping[str, Any]) -> Answer:
+        """Answer one request and log what is not as it should be. Never raises."""
+        try:
+            return self._answer(environ)
+        except _Refused as refused:
+            if refused.answer.reason in _WORTH_TELLING:
+                log.warning("request_refused", reason=refused.answer.reason)
+            return refused.answer
+        except Exception as error:  # noqa: BLE001  # a 500 would stall the feed for an hour
+            log.error("request_failed", error=type(error).__name__)
+            return Answer(503, "exception")
+
+    def close(self) -> None:
+        """Close the connections and end the thread."""
+        self._loop.run(self._upstream.close(), _OPEN_SECONDS)
+        self._loop.close()
+
+    def _answer(self, environ: Mapping[str, Any]) -> Answer:
+        deadline = time.monotonic() + self._settings.deadline_seconds
+        method = environ["REQUEST_METHOD"]
+        # `https://host//api/...` is a common slip, and a refusal would cost the feed an hour.
+        path = "/" + str(environ.get("PATH_INFO", "")).lstrip("/")
+        if path == "/healthz":
+            if method not in ("GET", "HEAD"):
+                return Answer(405, "method_not_allowed", allow="GET, HEAD")
+            return Answer(200, text=b"alive\n" if method == "GET" else b"")
+        if path != WEBHOOK_PATH:
+            return Answer(404, "not_found")
+        if method != "POST":
+            return Answer(405, "method_not_allowed", allow="POST")
+        return self._take(environ, deadline)
+
+    def _take(self, environ: Mapping[str, Any], deadline: float) -> Answer:
+        """Verify a request and bring it to the app."""
+        if not self._settings.signing_keys:
+            return Answer(503, "no_key")
+        signature = _header(environ, "HTTP_X_CIO_SIGNATURE")
+        timestamp = _header(environ, "HTTP_X_CIO_TIMESTAMP")
+        check = Check(self._settings.signing_keys, signature, timestamp)
+        if check.refusal is not None or signature is None or timestamp is None:
+            return Answer(self._settings.unverified_status, str(check.refusal))
+        with (
+            _Share(self._budget) as share,
+            SpooledTemporaryFile(max_size=self._settings.max_body_bytes) as body,
+        ):
+            self._read(environ, check, share, body, deadline)
+            self._verify(check)
+            given = {b"X-CIO-Signature": signature, b"X-CIO-Timestamp": timestamp}
+            if content_type := _header(environ, "CONTENT_TYPE"):
+                given[b"Content-Type"] = content_type
+            query = ""
+            if self._settings.signature_place == "both":
+                query = urlencode({SIGNATURE_PARAMETER: signature, TIMESTAMP_PARAMETER: timestamp})
+            return self._forward(Message(body, share.size, given, query), deadline)
+
+    def _read(
+        self,
+        environ: Mapping[str, Any],
+        check: Check,
+        share: _Share,
+        body: IO[bytes],
+        deadline: float,
+    ) -> None:
+        """Read the body into a file; what is longer than the limit of memory goes to the disk."""
+        length = _content_length(environ)
+        if length is not None and length > self._most_bytes:
+            raise _Refused(Answer(413, "too_large"))
+        stream = environ["wsgi.input"]
+        while piece := _piece(stream, _wanted(length, share.size)):
+            if share.size + len(piece) > self._most_bytes:
+                raise _Refused(Answer(413, "too_large"))
+            if time.monotonic() > deadline:
+                raise _Refused(Answer(408, "incomplete"))
+            share.grow(len(piece))
+            check.update(piece)
+            body.write(piece)
+        if length is not None and share.size < length:
+            raise _Refused(Answer(408, "incomplete"))
+
+    def _verify(self, check: Check) -> None:
+        verdict = check.verdict(self._now(), self._settings.tolerance_seconds)
+        if verdict.refusal is None:
+            return
+        if verdict.key is None:
+            raise _Refused(Answer(self._settings.unverified_status, verdict.refusal))
+        is_accepted = self._settings.stale_timestamps == "accept"
+        age = round(verdict.age_seconds or 0)
+        log.warning(
+            "stale_timestamp", age_seconds=age, key=verdict.key.fingerprint, accepted=is_accepted
+        )
+        if not is_accepted:
+            raise _Refused(Answer(401, verdict.refusal))
+
+    def _forward(self, message: Message, deadline: float) -> Answer:
+        left = max(0.0, deadline - time.monotonic())
+        try:
+            delivery = self._loop.run(
+                self._upstream.deliver(message, deadline), left + _GRACE_SECONDS
+            )
+        except TimeoutError:  # the loop itself is behind
+            delivery = Delivery(Outcome.TIMEOUT)
+        if delivery.outcome is Outcome.STORED:
+            return Answer(200)
+        log.warning(
+            "not_delivered",
+            reason=delivery.outcome,
+            tries=delivery.tries,
+            status=delivery.status,
+            error=delivery.error,
+            seconds_left=round(deadline - time.monotonic(), 2),
+            advice=_ADVICE.get(delivery.outcome),
+        )
+        return Answer(503, delivery.outcome)
+
+
+def create_relay(
+    settings: RelaySettings | None = None, *, now: Callable[[], float] = time.time
+) -> Relay:
+    """Make the WSGI app.
+
+    Call it after the process has forked: it has a thread.
+
+    Args:
+        settings: From the environment if left out; then logs are set up too.
+        now: Unix seconds.
+
+    Raises:
+        SettingsError: A setting is missing or cannot be used.
+    """
+    if settings is None:
+        settings = from_environment(environment())
+        logs.configure(settings.log_level, "relay")
+    return Relay(settings, now)
+
+
+async def _opened(settings: RelaySettings, now: Callable[[], float]) -> Upstream:
+    upstream = Upstream(settings, now)
+    upstream.tokens.begin()
+    return upstream
+
+
+def _header(environ: Mapping[str, Any], name: str) -> bytes | None:
+    value = environ.get(name)
+    return None if value is None else str(value).encode("latin-1", "replace")
+
+
+def _content_length(environ: Mapping[str, Any]) -> int | None:
+    text = str(environ.get("CONTENT_LENGTH") or "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _piece(stream: IO[bytes], size: int) -> bytes:
+    try:
+        return stream.read(size)
+    except OSError:  # the sender has gone
+        raise _Refused(Answer(408, "incomplete")) from None
+
+
+def _wanted(length: int | None, total: int) -> int:
+    """Bytes to ask for: a server's stream may wait for all that is asked of it."""
+    return _PIECE_BYTES if length is None else max(0, min(_PIECE_BYTES, length - total))

@@ -1,0 +1,177 @@
+"""The relay's settings: a few of the receiver's, and what only the relay needs.
+
+`RELAY_SETTINGS` is the one place where they stand; the rows that the relay shares with the
+receiver are the receiver's own, so that both mean the same. docs/deployment.md is compared with it
+by a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from core.webhooks.signature import SigningKey
+from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.errors import SettingsError
+from databricks_app.settings import LOOPBACK, SETTINGS, Setting, StalePolicy
+
+SignaturePlace = Literal["headers", "both"]
+
+_SHARED = frozenset(
+    (
+        "CIO_WEBHOOK_SIGNING_KEYS",
+        "CIO_TIMESTAMP_TOLERANCE_SECONDS",
+        "CIO_STALE_TIMESTAMPS",
+        "CIO_UNVERIFIED_STATUS",
+        "CIO_MAX_BODY_BYTES",
+        "CIO_LOG_LEVEL",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySettings:
+    """What the relay was told; see `RELAY_SETTINGS` for the meaning and unit of each field.
+
+    `app_url` and `workspace_url` are a scheme, a host and perhaps a port, without a path.
+    """
+
+    signing_keys: tuple[SigningKey, ...]
+    tolerance_seconds: int
+    stale_timestamps: StalePolicy
+    unverified_status: int
+    max_body_bytes: int
+    log_level: str
+    app_url: str
+    workspace_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    signature_place: SignaturePlace
+    deadline_seconds: float
+    most_requests: int
+
+
+def _origin(text: str) -> str:
+    """Return scheme, host and port of an address; `https` if it has no scheme."""
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+        port = parts.port
+    except ValueError:
+        raise ValueError("must be an address as https://host.example.com") from None
+    if not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("must be an address as https://host.example.com")
+    if parts.path.rstrip("/") not in ("", WEBHOOK_PATH):
+        raise ValueError(f"must be an address without a path, or with {WEBHOOK_PATH}")
+    if parts.scheme != "https" and (parts.scheme != "http" or parts.hostname not in LOOPBACK):
+        raise ValueError("must begin with https://: a token goes there")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{port}" if port else "")
+
+
+def _credential(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must be set")
+    if not text.strip().isascii() or not text.strip().isprintable():
+        raise ValueError("must be printable ASCII text")
+    return text.strip()
+
+
+def _deadline(text: str) -> float:
+    value = float(text)
+    if not 0.5 <= value <= 3.7:
+        raise ValueError("must lie between 0.5 and 3.7 seconds")
+    return value
+
+
+def _number(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 1000:
+        raise ValueError("must lie between 1 and 1000")
+    return value
+
+
+def _place(text: str) -> str:
+    if text not in get_args(SignaturePlace):
+        raise ValueError(f"must be one of: {', '.join(get_args(SignaturePlace))}")
+    return text
+
+
+RELAY_SETTINGS: tuple[Setting, ...] = (
+    *(setting for setting in SETTINGS if setting.name in _SHARED),
+    Setting(
+        "CIO_RELAY_APP_URL",
+        "app_url",
+        "",
+        _origin,
+        "Address of the Databricks App: `https://<app>-<workspace id>.<region>"
+        ".databricksapps.com`.",
+    ),
+    Setting(
+        "DATABRICKS_HOST",
+        "workspace_url",
+        "",
+        _origin,
+        "Host of the workspace, where tokens come from.",
+    ),
+    Setting(
+        "DATABRICKS_CLIENT_ID",
+        "client_id",
+        "",
+        _credential,
+        "Application id of a service principal that has CAN USE on the app.",
+    ),
+    Setting(
+        "DATABRICKS_CLIENT_SECRET",
+        "client_secret",
+        "",
+        _credential,
+        "An OAuth secret of that service principal.",
+    ),
+    Setting(
+        "CIO_RELAY_SIGNATURE",
+        "signature_place",
+        "headers",
+        _place,
+        "How signature and timestamp travel to the app: in `headers`, or in `both` headers and "
+        "query string, should the platform drop the headers.",
+    ),
+    Setting(
+        "CIO_RELAY_DEADLINE_SECONDS",
+        "deadline_seconds",
+        "3.5",
+        _deadline,
+        "By then Customer.io is answered, if need be with 503. It gives up after 4 s.",
+    ),
+    Setting(
+        "CIO_RELAY_MAX_REQUESTS",
+        "most_requests",
+        "32",
+        _number,
+        "Most requests of a process at once, and most connections to the app; more are answered "
+        "503.",
+    ),
+)
+
+
+def from_environment(variables: Mapping[str, str]) -> RelaySettings:
+    """Read all settings of the relay.
+
+    Raises:
+        SettingsError: One is missing or cannot be used; the text names the variable and what is
+            wrong, never the value, which may be a secret.
+    """
+    values: dict[str, Any] = {}
+    for setting in RELAY_SETTINGS:
+        try:
+            values[setting.field] = setting.read(variables.get(setting.name, setting.default))
+        except ValueError as error:
+            # Without its cause: the text of that quotes the value.
+            raise SettingsError(f"{setting.name} cannot be used: {_reason(error)}") from None
+    return RelaySettings(**values)
+
+
+def _reason(error: ValueError) -> str:
+    text = str(error)
+    return text if text.startswith("must") else "it cannot be read"

@@ -1,0 +1,164 @@
+"""The way from the relay to the app: one request with a token, and what its answer means.
+
+The app's own answers have no body and say `Cache-Control: no-store`; that is how they are told from
+what the platform in front of it says by itself. Only the app's own 200 means that an event is
+stored. Everything else is trouble on our side of the signature, and becomes 503.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import IO
+
+import httpx2
+
+from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.relay.http import Reply, send
+from databricks_app.relay.settings import RelaySettings
+from databricks_app.relay.token import TokenError, Tokens
+
+_PIECE_BYTES = 256 << 10
+_IDLE_SECONDS = 60.0  # the app keeps connections for 125 s, the platform for 300 s
+_BROKEN = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)
+
+
+class Outcome(StrEnum):
+    """What became of a request; all but `STORED` are answered 503."""
+
+    STORED = "stored"
+    NO_TOKEN = "no_token"  # noqa: S105  # a reason, not a secret
+    TOKEN_REFUSED = "token_refused"  # noqa: S105  # the same
+    APP_REFUSED = "app_refused"
+    APP_UNAVAILABLE = "app_unavailable"
+    NOT_THE_APP = "not_the_app"
+    PLATFORM = "platform"
+    UNREACHABLE = "unreachable"
+    BROKEN = "broken"
+    TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A verified request.
+
+    Attributes:
+        body: A file of its bytes.
+        length: How many there are.
+        headers: Those that the sender gave and the app needs, as received.
+        query: The query string for the app; empty if there is none.
+    """
+
+    body: IO[bytes]
+    length: int
+    headers: dict[bytes, bytes]
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of a message.
+
+    Attributes:
+        outcome: In a word.
+        tries: How often it was sent; 0 if that is not known.
+        status: Of the last answer, if one came.
+        error: Kind of the exception, if none came.
+    """
+
+    outcome: Outcome
+    tries: int = 0
+    status: int | None = None
+    error: str | None = None
+
+
+class Upstream:
+    """The app behind the platform's proxy. Make and use it in one event loop."""
+
+    def __init__(self, settings: RelaySettings, now: Callable[[], float] = time.time) -> None:
+        """Make no connection yet; `now` is for the tokens, Unix seconds."""
+        limits = httpx2.Limits(
+            max_connections=settings.most_requests,
+            max_keepalive_connections=settings.most_requests,
+            keepalive_expiry=_IDLE_SECONDS,
+        )
+        self._transport = httpx2.AsyncHTTPTransport(limits=limits)
+        # Apart from the pool of the app, whose connections may all hang.
+        self._token_transport = httpx2.AsyncHTTPTransport()
+        self._url = settings.app_url + WEBHOOK_PATH
+        self.tokens = Tokens(settings, self._token_transport, now)
+
+    async def deliver(self, message: Message, deadline: float) -> Delivery:
+        """Bring a message to the app.
+
+        Args:
+            message: What to bring.
+            deadline: When to give up, in seconds of the monotonic clock.
+        """
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._deliver(message)
+        except TimeoutError:
+            return Delivery(Outcome.TIMEOUT)
+        except TokenError:
+            return Delivery(Outcome.NO_TOKEN)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self.tokens.close()
+        await self._transport.aclose()
+        await self._token_transport.aclose()
+
+    async def _deliver(self, message: Message) -> Delivery:
+        token = await self.tokens.get()
+        first = await self._try(message, token, 1)
+        if first.outcome is Outcome.BROKEN:
+            # A kept connection may end just as it is used. Twice is harmless: the key stands once.
+            return await self._try(message, token, 2)
+        if first.outcome is not Outcome.TOKEN_REFUSED:
+            return first
+        try:
+            token = await self.tokens.renew(token)
+        except TokenError:
+            return first
+        return await self._try(message, token, 2)
+
+    async def _try(self, message: Message, token: str, number: int) -> Delivery:
+        request = httpx2.Request(
+            "POST",
+            self._url + (f"?{message.query}" if message.query else ""),
+            headers={
+                **message.headers,
+                b"Authorization": b"Bearer " + token.encode(),
+                b"Content-Length": str(message.length).encode(),
+                b"Accept-Encoding": b"identity",
+            },
+            content=_pieces(message.body),
+        )
+        try:
+            reply = await send(self._transport, request)
+        except httpx2.RequestError as error:
+            outcome = Outcome.BROKEN if isinstance(error, _BROKEN) else Outcome.UNREACHABLE
+            return Delivery(outcome, number, error=type(error).__name__)
+        return Delivery(meaning(reply), number, reply.status)
+
+
+async def _pieces(body: IO[bytes]) -> AsyncIterator[bytes]:
+    body.seek(0)  # it may be sent for the second time
+    while piece := body.read(_PIECE_BYTES):
+        yield piece
+
+
+def meaning(reply: Reply) -> Outcome:
+    """Say what an answer to a verified request means."""
+    is_of_app = not reply.body and "no-store" in reply.headers.get("cache-control", "")
+    if reply.status == 200:
+        return Outcome.STORED if is_of_app else Outcome.NOT_THE_APP
+    if reply.status == 401 and is_of_app:
+        return Outcome.APP_REFUSED
+    if reply.status in (401, 403) or 300 <= reply.status < 400:
+        return Outcome.TOKEN_REFUSED
+    return Outcome.APP_UNAVAILABLE if is_of_app else Outcome.PLATFORM

@@ -1,0 +1,117 @@
+"""The web process: gunicorn on a socket that the supervisor holds.
+
+Not for use by hand: `ciolake serve` starts it with the socket's descriptor.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import structlog
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+from gunicorn.http.errors import ParseException
+
+from databricks_app.app import INBOX, create_app
+from databricks_app.runtime import process
+from databricks_app.runtime.status import RUN_DIR
+from databricks_app.settings import Settings
+
+GRACEFUL_SECONDS = 6
+READY_PREFIX = "web-ready-"
+# Longer than the idle time-outs of common clients and proxies, so that it is they who close:
+# a request sent into a connection that we close just then would be lost to its sender.
+_KEEP_ALIVE_SECONDS = 125
+_CONNECTIONS = 2000
+_SILENT_WORKER_SECONDS = 30
+
+log = structlog.get_logger(
+    "databricks_app.serving.gunicorn.server"
+)  # runs as __main__, whose lines are not shown
+
+
+class Web(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
+    """gunicorn, configured in code."""
+
+    def __init__(self, settings: Settings, descriptor: int) -> None:
+        """Serve on the socket with this descriptor."""
+        self._settings = settings
+        self._descriptor = descriptor
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set what differs from gunicorn's defaults."""
+        chosen = {
+            "bind": f"fd://{self._descriptor}",
+            "workers": self._settings.web_workers,
+            "threads": self._settings.web_threads,
+            "worker_class": "databricks_app.serving.gunicorn.worker.ReceiverWorker",
+            "worker_connections": _CONNECTIONS,
+            "keepalive": _KEEP_ALIVE_SECONDS,
+            "timeout": _SILENT_WORKER_SECONDS,
+            "graceful_timeout": GRACEFUL_SECONDS,
+            "logger_class": _Log,
+            "control_socket_disable": True,
+            "forwarded_allow_ips": "",
+            "post_worker_init": _worker_ready,
+            "worker_exit": _worker_exit,
+            "when_ready": _master_ready,
+        }
+        for name, value in chosen.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Make the app; called in each worker after it has forked."""
+        return create_app(self._settings, body_errors=(OSError, ParseException))
+
+
+class _Log(Logger):  # type: ignore[misc]  # gunicorn ships no types
+    """gunicorn's log lines through ours; see `logs`."""
+
+    def setup(self, _cfg: Any) -> None:
+        """Leave the handlers to `logs.configure`."""
+        self.error_log.propagate = True
+
+    def access(self, *_arguments: Any) -> None:
+        """Keep no access log: what matters is counted."""
+
+
+def main() -> int:
+    """Run until told to stop; the descriptor is the only argument."""
+    process.begin()
+    settings = process.configured("web")
+    sys.argv = sys.argv[:1] + sys.argv[1:2]
+    Web(settings, int(sys.argv[1])).run()
+    return 0
+
+
+def _ignore_interrupt() -> None:
+    # Ctrl-C reaches the whole group; the supervisor turns it into an orderly stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _master_ready(_arbiter: Any) -> None:
+    _ignore_interrupt()
+
+
+def _worker_ready(worker: Any) -> None:
+    _ignore_interrupt()
+    folder = os.environ.get(RUN_DIR)
+    if folder:
+        (Path(folder) / f"{READY_PREFIX}{worker.ppid}").touch()
+    log.info("web_worker_ready", pid=os.getpid())
+
+
+def _worker_exit(_arbiter: Any, worker: Any) -> None:
+    wsgi = getattr(worker, "wsgi", None)
+    if wsgi is not None:
+        wsgi.extensions[INBOX].close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

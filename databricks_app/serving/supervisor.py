@@ -1,0 +1,329 @@
+"""`ciolake serve`: holds the listening socket and keeps the web server and the writer running.
+
+The socket is bound here, its connections are accepted here (see `holder`), and it stays open as
+long as this process lives, so that no restart, reload or crash of a child shows the sender a
+refused connection. Children are siblings: each is started again when it dies, with a growing
+pause; the death of this process ends both.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from databricks_app.errors import SettingsError
+from databricks_app.runtime import status
+from databricks_app.runtime.metric_files import fold_ended, is_running
+from databricks_app.runtime.process import PARENT
+from databricks_app.runtime.status import RUN_DIR
+from databricks_app.serving.acceptor import Holder
+
+STOP_SECONDS = 9.0
+_BACKLOG = 2048
+_PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
+_STEADY_SECONDS = 30.0
+RELOAD_SECONDS = 15.0
+_LOOK_SECONDS = 1.0
+_TIDY_SECONDS = 60.0
+_STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+log = structlog.get_logger(__name__)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Listen; a port of 0 takes a free one.
+
+    Raises:
+        SettingsError: The address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        reason = os.strerror(error.errno) if error.errno else "the name is unknown"
+        raise SettingsError(
+            f"cannot listen on {host} port {port} ({reason}); choose another with PORT"
+        ) from error
+    return listener
+
+
+def child_environment(run_dir: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment of both children."""
+    metrics = run_dir / "metrics"
+    metrics.mkdir(exist_ok=True)
+    return {
+        **environ,
+        RUN_DIR: str(run_dir),
+        PARENT: str(os.getpid()),
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+    }
+
+
+@dataclass(slots=True)
+class Child:
+    """A process to keep running.
+
+    Attributes:
+        name: Its role.
+        command: What to run.
+        descriptors: Open files that it inherits; it serves on them, so two may run for a while.
+        is_once: Whether it ends by itself and is not started again.
+        process: The running process, if there is one.
+        failures: Deaths in a row.
+        started: Monotonic seconds of the last start.
+        due: Monotonic seconds of the next start.
+    """
+
+    name: str
+    command: list[str]
+    descriptors: tuple[int, ...] = ()
+    is_once: bool = False
+    process: subprocess.Popen[bytes] | None = None
+    failures: int = 0
+    started: float = 0.0
+    due: float = 0.0
+
+    def start(self, environ: Mapping[str, str], now: float) -> None:
+        """Start a process of this role; one that cannot start counts as one that died at once."""
+        self.process = None
+        self.started = now
+        try:
+            self.process = subprocess.Popen(  # noqa: S603  # our own modules and interpreter
+                self.command, env=dict(environ), pass_fds=self.descriptors, stdin=subprocess.DEVNULL
+            )
+        except OSError as error:
+            self._plan(now)
+            log.error("child_not_started", child=self.name, error=type(error).__name__)
+            return
+        log.info("child_started", child=self.name, pid=self.process.pid)
+
+    def reap(self, now: float) -> bool:
+        """Notice a death and plan the next start; whether there was one."""
+        if self.process is None or self.process.poll() is None:
+            return False
+        code = self.process.returncode
+        self.process = None
+        self._plan(now)
+        tell = log.error if code else log.info
+        tell("child_ended", child=self.name, code=code, failures=self.failures)
+        return True
+
+    def _plan(self, now: float) -> None:
+        self.failures = 1 if now - self.started > _STEADY_SECONDS else self.failures + 1
+        pause = _PAUSES[min(self.failures, len(_PAUSES)) - 1]
+        self.due = math.inf if self.is_once else now + pause
+
+    def is_troubled(self, now: float) -> bool:
+        """Whether it died and has not run steadily since."""
+        is_steady = self.process is not None and now - self.started > _STEADY_SECONDS
+        return self.failures > 0 and not self.is_once and not is_steady
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Keeps children running until it is told to stop.
+
+    Attributes:
+        children: What to run.
+        environ: Their environment.
+        is_ready: Whether a child that inherits the socket serves by now.
+        tell: Called with the problems, in words, when they change.
+        stopping: Called before the children are told to stop.
+        tidy: Called every minute.
+        stop_seconds: How long the children may take to stop.
+        reload_seconds: How long a successor may take to serve.
+        monotonic: Clock of pauses.
+    """
+
+    children: list[Child]
+    environ: Mapping[str, str]
+    is_ready: Callable[[Child], bool]
+    tell: Callable[[tuple[str, ...]], None]
+    stopping: Callable[[], None] = lambda: None
+    tidy: Callable[[], None] = lambda: None
+    stop_seconds: float = STOP_SECONDS
+    reload_seconds: float = RELOAD_SECONDS
+    monotonic: Callable[[], float] = time.monotonic
+    _old: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _told: tuple[str, ...] = ()
+    _tidied: float = 0.0
+
+    def run(self) -> int:
+        """Run until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        while True:
+            self._start_due()
+            self._tell_problems()
+            received = signal.sigtimedwait(_SIGNALS, self._seconds_to_look())
+            number = received.si_signo if received else None
+            if number in _STOPPING:
+                return self._stop()
+            if number == signal.SIGHUP:
+                self._reload()
+            self._reap()
+            self._tidy()
+
+    def _tidy(self) -> None:
+        if self.monotonic() - self._tidied >= _TIDY_SECONDS:
+            self._tidied = self.monotonic()
+            self.tidy()
+
+    def _start_due(self) -> None:
+        now = self.monotonic()
+        for child in self.children:
+            if child.process is None and child.due <= now:
+                child.start(self.environ, now)
+
+    def _tell_problems(self) -> None:
+        now = self.monotonic()
+        problems = tuple(
+            f"the {child.name} ended {child.failures} times in a row and is started again: "
+            "see the log"
+            for child in self.children
+            if child.is_troubled(now)
+        )
+        if problems != self._told:
+            self._told = problems
+            self.tell(problems)
+
+    def _seconds_to_look(self) -> float:
+        now = self.monotonic()
+        waits = [child.due - now for child in self.children if child.process is None]
+        return max(0.0, min([_LOOK_SECONDS, *waits]))
+
+    def _reap(self) -> None:
+        now = self.monotonic()
+        for child in self.children:
+            child.reap(now)
+        self._old = [process for process in self._old if process.poll() is None]
+
+    def _reload(self) -> None:
+        """Replace each child: one that can be doubled only once its successor serves."""
+        for child in self.children:
+            if child.process is None or child.is_once:
+                continue
+            log.info("child_reload", child=child.name)
+            if child.descriptors:
+                if not self._replace(child, child.process):
+                    return  # the others would fail as well
+            else:
+                child.process.terminate()
+                child.failures = 0
+
+    def _replace(self, child: Child, old: subprocess.Popen[bytes]) -> bool:
+        """Start a successor; whether it serves now. If not, what runs is better than nothing."""
+        started = child.started
+        child.start(self.environ, self.monotonic())
+        new = child.process
+        is_replaced = new is not None and self._becomes_ready(child, new)
+        if not is_replaced:
+            log.error("reload_failed", child=child.name)
+            child.process, child.started = old, started
+        ended = old if is_replaced else new
+        if ended is not None:
+            ended.terminate()
+            self._old.append(ended)
+        return is_replaced
+
+    def _becomes_ready(self, child: Child, process: subprocess.Popen[bytes]) -> bool:
+        end = self.monotonic() + self.reload_seconds
+        while self.monotonic() < end and process.poll() is None:
+            if self.is_ready(child):
+                return True
+            if signal.sigpending() & _STOPPING:
+                return False
+            time.sleep(0.05)
+        return False
+
+    def _stop(self) -> int:
+        self.stopping()
+        running = [child.process for child in self.children if child.process] + self._old
+        for process in running:
+            process.terminate()
+        end = self.monotonic() + self.stop_seconds
+        late = 0
+        for process in running:
+            try:
+                process.wait(max(0.0, end - self.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.error("child_killed", pid=process.pid)
+                process.kill()
+                process.wait()
+                late = 1
+        return late
+
+
+def serve(
+    listener: socket.socket,
+    run_dir: Path,
+    *,
+    with_watcher: bool = False,
+    with_demo: bool = False,
+) -> int:
+    """Run web server and writer on this socket until told to stop; remove the run folder.
+
+    Args:
+        listener: The bound socket.
+        run_dir: See `databricks_app.runtime.run_dir`.
+        with_watcher: Post alerts.
+        with_demo: Send signed traffic of every kind once.
+    """
+    descriptor = listener.fileno()
+    python = [sys.executable, "-m"]
+    server = [*python, "databricks_app.serving.gunicorn.server", str(descriptor)]
+    web = Child("web", server, (descriptor,))
+    children = [web, Child("writer", [*python, "databricks_app.loading.loader"])]
+    if with_watcher:
+        children.append(Child("watcher", [*python, "databricks_app.operations.alerting.process"]))
+    if with_demo:
+        url = "http://{}:{}".format(*listener.getsockname()[:2])
+        children.append(
+            Child("demo", [*python, "databricks_app.cli.demo_traffic", url], is_once=True)
+        )
+
+    def is_ready(child: Child) -> bool:
+        return child.process is not None and (run_dir / f"web-ready-{child.process.pid}").exists()
+
+    def tell(problems: tuple[str, ...]) -> None:
+        status.tell_problems(run_dir, problems)
+
+    def tidy() -> None:
+        try:
+            fold_ended(run_dir / "metrics", is_running)
+        except OSError as error:
+            log.warning("metrics_not_folded", error=type(error).__name__)
+
+    _allow_many_files()
+    # Before any thread begins: one that does not block a signal would be killed by it, and all.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    holder = Holder(run_dir, listener)
+    holder.start()
+    try:
+        environ = child_environment(run_dir)
+        return Supervisor(children, environ, is_ready, tell, holder.refuse, tidy).run()
+    finally:
+        holder.stop()
+        shutil.rmtree(run_dir, ignore_errors=True)
+
+
+def _allow_many_files() -> None:
+    """Raise the limit of open files, which the children inherit, as far as is allowed."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

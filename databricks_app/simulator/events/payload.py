@@ -1,0 +1,309 @@
+"""Make single events with every field that the facts list for their kind.
+
+Pure: no clock, no I/O; the same seed makes the same events. Which fields an event has is read
+from `core.webhooks.specification`; here stands only what a field's value looks like.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from operator import attrgetter
+from random import Random
+from typing import Any
+
+from core.webhooks import specification
+from core.webhooks.specification import Origin
+from databricks_app.simulator.events import wording
+from databricks_app.simulator.events.sample_workspace import Message, Person, Source, make_person
+
+Event = dict[str, Any]
+
+_BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(first + second for first in _BASE32 for second in _BASE32)
+_SENDER_NUMBER = "+12025550100"
+_WEEK_SECONDS = 7 * 86400
+_CONTENT = frozenset({"content", "headers"})
+_RECIPIENTS = {"slack": "#general", "webhook": "https://crm.example.com/hooks/contacts"}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message to one person, or a change of a person that no message caused.
+
+    Attributes:
+        person: Whom it is about.
+        origin: What caused the message; None where there is no message, and so nothing below.
+        message: What was sent.
+        source_id: Id of the campaign, broadcast, newsletter or transactional message.
+        delivery_id: Opaque, like base64.
+        action_id: The step, or the arm of an A/B test, that sent it.
+        content_id: The variant of a newsletter.
+        journey_id: The person's path through a campaign; its deliveries share it.
+        trigger_id: Which run of a broadcast.
+        trigger_event_id: The event that started the campaign.
+    """
+
+    person: Person
+    origin: Origin | None = None
+    message: Message | None = None
+    source_id: int | str | None = None
+    delivery_id: str | None = None
+    action_id: int | None = None
+    content_id: int | None = None
+    journey_id: str | None = None
+    trigger_id: int | None = None
+    trigger_event_id: str | None = None
+
+    @property
+    def channel(self) -> str | None:
+        """Object type of the message's events."""
+        return self.message.channel if self.message else None
+
+
+def make_ulid(random: Random, seconds: float) -> str:
+    """26 characters that sort by time; time in Unix seconds."""
+    number = int(seconds * 1000) << 80 | random.getrandbits(80)
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
+
+
+def make_delivery(
+    random: Random,
+    person: Person,
+    source: Source,
+    message: Message,
+    *,
+    seconds: float,
+    journey_id: str | None = None,
+) -> Delivery:
+    """Make the delivery of a source's message to a person at a time in Unix seconds.
+
+    A newsletter or broadcast has one edition a week: its ids count the weeks.
+    """
+    edition = int(seconds) // _WEEK_SECONDS
+    is_workflow = source.origin in {"campaign", "broadcast"}
+    source_id = int(source.id) * 10_000 + edition if source.origin == "newsletter" else source.id
+    variant = random.randrange(message.variants)
+    return Delivery(
+        person=person,
+        origin=source.origin,
+        message=message,
+        source_id=source_id,
+        delivery_id=base64.urlsafe_b64encode(random.randbytes(21)).decode(),
+        action_id=random.choice(message.actions) if is_workflow else None,
+        content_id=int(source_id) * 10 + variant if source.origin == "newsletter" else None,
+        journey_id=(journey_id or make_ulid(random, seconds)) if is_workflow else None,
+        trigger_id=edition if source.origin == "broadcast" else None,
+        trigger_event_id=make_ulid(random, seconds) if source.origin == "campaign" else None,
+    )
+
+
+def make_sample_delivery(
+    random: Random, channel: str, origin: Origin | None, *, seconds: float
+) -> Delivery:
+    """Make a delivery that has every id its origin allows; None means a campaign."""
+    message = Message(
+        channel,
+        "A message from Example",
+        actions=(901, 902),
+        parent_action=900,
+        to=_RECIPIENTS.get(channel),
+    )
+    source = Source(origin or "campaign", 90, (message,), 1)
+    person = make_person(random, random.randrange(1000))
+    return make_delivery(random, person, source, message, seconds=seconds)
+
+
+def make_event(
+    object_type: str,
+    metric: str,
+    *,
+    random: Random,
+    at: datetime,
+    origin: Origin | None = None,
+    delivery: Delivery | None = None,
+    own: Mapping[str, object] | None = None,
+    reported_as: str | None = None,
+    with_content: bool = False,
+) -> Event:
+    """Make one event, as the object that Customer.io would post.
+
+    Args:
+        object_type: With `metric`, one of the kinds in `specification.events()`.
+        metric: See `object_type`.
+        random: All chance; the ids too.
+        at: When it happened, timezone-aware.
+        origin: What caused the message, where no delivery is given.
+        delivery: What the event is about; None makes one up.
+        own: Fields of `data` that shall have these values.
+        reported_as: The `object_type` to put into the event instead: a customer event may carry
+            that of the channel that caused it.
+        with_content: Whether `sent` events and changed preferences carry their content.
+
+    Raises:
+        KeyError: The facts do not know the pair.
+    """
+    seconds = at.timestamp()
+    if delivery is None:
+        channel = "email" if object_type == "customer" else object_type
+        delivery = make_sample_delivery(random, channel, origin, seconds=seconds)
+    event: Event = {
+        "event_id": make_ulid(random, seconds),
+        "object_type": reported_as or object_type,
+        "metric": metric,
+        "timestamp": int(seconds),
+    }
+    data: Event = {}
+    for slot in _slots(object_type, metric, delivery.origin, with_content):
+        value = slot.value(delivery, random)
+        if value is not None or slot.is_nullable:
+            (data if slot.is_data else event)[slot.key] = value
+    if own:
+        data.update(own)
+    event["data"] = data
+    return event
+
+
+def recipient(delivery: Delivery) -> str:
+    """Where a message goes to, as its events say it."""
+    message, person = delivery.message, delivery.person
+    if message is not None and message.to is not None:
+        return message.to
+    if delivery.channel in {"sms", "whatsapp"}:
+        return person.phone
+    return person.id or person.email if delivery.channel == "in_app" else person.email
+
+
+def without_content(event: Event) -> Event:
+    """The same event as a webhook gets it that takes no content: equal if it carries none."""
+    data = event["data"]
+    if _CONTENT.isdisjoint(data):
+        return event
+    return {**event, "data": {name: data[name] for name in data if name not in _CONTENT}}
+
+
+_Value = Callable[[Delivery, Random], object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """A field of a kind of event: where it goes and how its value is made."""
+
+    key: str
+    is_data: bool
+    is_nullable: bool
+    value: _Value
+
+
+@cache
+def _slots(
+    object_type: str, metric: str, origin: Origin | None, with_content: bool
+) -> tuple[_Slot, ...]:
+    kind = specification.event(object_type, metric)
+    paths = {field.path: field for field in kind.fields_of(origin)}
+    slots = []
+    for path, field in paths.items():
+        key = path.removeprefix("data.")
+        is_top = "." not in key and "[]" not in key
+        if is_top and (with_content or key not in _CONTENT):
+            slots.append(_Slot(key, key != path, field.nullable, _value(kind, key, paths)))
+    # The facts list it for e-mail and push only; other channels send transactional messages too.
+    if origin == "transactional" and "data.transactional_message_id" not in paths:
+        slots.append(_Slot("transactional_message_id", True, False, _source_id))
+    return tuple(slots)
+
+
+def _value(kind: specification.Event, key: str, paths: Iterable[str]) -> _Value:
+    """How to make the value of a field of `data`, or of one beside it."""
+    object_type, metric = kind.object_type, kind.metric
+    if key == "identifiers":
+        return _identifiers(_below("data.identifiers.", paths))
+    if key == "recipients":
+        return _devices(_below("data.recipients[].", paths), metric)
+    if key == "recipient" and metric == "replied":
+        return lambda delivery, _: delivery.person.phone
+    if key == "failure_message":
+        return lambda _, random: wording.failure(object_type, metric, random)
+    if key == "content" and object_type == "customer":
+        return lambda _, random: wording.preferences(random)
+    return _VALUES[key]
+
+
+def _below(parent: str, paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(path.removeprefix(parent) for path in paths if path.startswith(parent))
+
+
+def _identifiers(names: tuple[str, ...]) -> _Value:
+    read = [(name, attrgetter(name)) for name in names]
+    return lambda delivery, _: {name: get(delivery.person) for name, get in read}
+
+
+def _devices(names: tuple[str, ...], metric: str) -> _Value:
+    def devices(delivery: Delivery, random: Random) -> object:
+        return [
+            {
+                name: value
+                for name, value in (
+                    ("device_id", token),
+                    ("device_platform", platform),
+                    ("failure_message", wording.failure("push", metric, random)),
+                )
+                if name in names
+            }
+            for token, platform in delivery.person.devices
+        ]
+
+    return devices
+
+
+def _source_id(delivery: Delivery, _: Random) -> int | str | None:
+    return delivery.source_id
+
+
+def _link(delivery: Delivery) -> str:
+    return delivery.message.links[0] if delivery.message else "https://www.example.com/"
+
+
+def _channel(delivery: Delivery, _: Random) -> str | None:
+    return delivery.channel
+
+
+def _never(_delivery: Delivery, _random: Random) -> bool:
+    return False
+
+
+_VALUES: dict[str, _Value] = {
+    "object_type_type": _channel,
+    "delivery_type": _channel,
+    "customer_id": lambda delivery, _: delivery.person.id or "",
+    "email_address": lambda delivery, _: delivery.person.email,
+    "delivery_id": lambda delivery, _: delivery.delivery_id,
+    "campaign_id": _source_id,
+    "broadcast_id": _source_id,
+    "newsletter_id": _source_id,
+    "transactional_message_id": _source_id,
+    "action_id": lambda delivery, _: delivery.action_id,
+    "parent_action_id": lambda delivery, _: delivery.message and delivery.message.parent_action,
+    "content_id": lambda delivery, _: delivery.content_id,
+    "journey_id": lambda delivery, _: delivery.journey_id,
+    "trigger_id": lambda delivery, _: delivery.trigger_id,
+    "trigger_event_id": lambda delivery, _: delivery.trigger_event_id,
+    "subject": lambda delivery, _: delivery.message and delivery.message.subject,
+    "recipient": lambda delivery, _: recipient(delivery),
+    "content": lambda delivery, random: wording.content(
+        delivery.channel or "", delivery.message.subject if delivery.message else "", random
+    ),
+    "headers": lambda _, random: {"X-Example-Batch": [f"{random.getrandbits(32):08x}"]},
+    "href": lambda delivery, _: _link(delivery),
+    "link_id": lambda *_: 1,
+    "machine": _never,
+    "prefetched": _never,
+    "proxied": _never,
+    "synthetic": _never,
+    "tracked_response": lambda *_: "primary_button",
+    "inbound_event_id": lambda _, random: f"{random.getrandbits(96):024x}",
+    "to": lambda *_: _SENDER_NUMBER,
+}

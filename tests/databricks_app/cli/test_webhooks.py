@@ -1,0 +1,527 @@
+"""`ciolake webhooks` against a simulated workspace."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from core.webhooks import specification
+from core.webhooks.signature import SigningKey
+from databricks_app.cli import ciolake
+from databricks_app.simulator.faults import Fault
+from databricks_app.simulator.simulator import Simulator
+from tests.doubles import Databricks
+from tests.support.loopback_receiver import KEY, LoopbackReceiver
+from tests.support.receiver import event, serving, signed, wait_until
+from tests.support.simulating import call, make_simulator, simulator  # noqa: F401
+from tests.support.storing import StoringReceiver
+
+Run = Callable[..., Result]
+KNOWN = list(specification.subscription_names())
+FILE = """webhooks:
+- name: lake
+  endpoint: https://lake.example.com/
+  events: all
+"""
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test in an empty folder with nothing configured."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("CIO_", "NO_COLOR"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def run(simulator: Simulator) -> Run:  # noqa: F811  # the fixture, by its name
+    """Run a subcommand for the simulated workspace: `run("plan", ...)`."""
+    return runner(simulator)
+
+
+def runner(of: Simulator) -> Run:
+    """What runs subcommands for that workspace."""
+
+    def run(
+        command: str, *arguments: str, text: str | None = None, colour: bool = False, **env: str
+    ) -> Result:
+        where = () if command == "rotate" else ("--base-url", of.url)
+        variables = {"CIO_APP_API_KEY": of.workspace.keys.app} | env
+        given = ["webhooks", command, *arguments, *where]
+        return CliRunner().invoke(ciolake, given, input=text, env=variables, color=colour)
+
+    return run
+
+
+def test_plan_apply_drift_and_back(run: Run, tmp_path: Path) -> None:
+    """A file is planned, applied, and found in force; a change by hand is drift."""
+    (tmp_path / "webhooks.yaml").write_text(FILE)
+
+    planned = run("plan")
+    assert planned.exit_code == 0
+    assert planned.output.splitlines() == [
+        "+ create 'lake'",
+        "    endpoint: https://lake.example.com/",
+        f"    events: {len(KNOWN)} of {len(KNOWN)}",
+        "    full_resolution: false",
+        "    with_content: false",
+        "    enabled: true",
+        "1 to change.",
+    ]
+    assert run("drift").exit_code == 2
+    assert run("drift", "--fiel", "x").exit_code == 1
+    assert run("apply", text="n\n").exit_code == 1
+    assert "'lake' was" not in run("list").output
+    applied = run("apply", "--yes")
+    assert (applied.exit_code, "done: create 'lake' (id 1)" in applied.output) == (0, True)
+    assert run("drift").output == "No drift: 1 webhooks are as webhooks.yaml says.\n"
+    assert run("apply").output.endswith("Nothing to change.\n")
+
+    assert run("disable", "lake").output == "disabled: webhook 1 'lake'\n"
+
+    drift = run("drift")
+    assert drift.exit_code == 2
+    assert "    enabled: false -> true" in drift.output.splitlines()
+
+
+def test_plan_shows_events_one_by_one_and_what_is_left_alone(run: Run, tmp_path: Path) -> None:
+    """In colour only where a terminal takes it and NO_COLOR does not forbid it."""
+    (tmp_path / "webhooks.yaml").write_text(FILE.replace("all", "[email_sent, sms]"))
+    run("apply", "-y")
+    (tmp_path / "two.yaml").write_text(
+        FILE.replace("all", "[email_sent, email_opened]").replace("lake\n", "lake 2\n  id: 1\n")
+        + "- name: gone\n  absent: true\n"
+    )
+    (tmp_path / "other.yaml").write_text(FILE.replace("lake", "other", 1))
+
+    lines = run("plan", "-f", "two.yaml").output.splitlines()
+    other = run("plan", "-f", "other.yaml").output
+
+    assert lines[:3] == [
+        "~ update 'lake 2' (id 1)",
+        "    name: lake -> lake 2",
+        "    events: + email_opened",
+    ]
+    assert "    events: - sms_sent" in lines
+    assert "left alone: 'lake' (id 1)" in other
+    assert "! 'other' and webhook 1" in other
+    assert "\x1b[33m" in run("plan", "-f", "two.yaml", colour=True).output
+    assert "\x1b" not in run("plan", "-f", "two.yaml", colour=True, NO_COLOR="1").output
+
+
+@pytest.mark.parametrize("command", ["plan", "drift"])
+def test_a_file_that_cannot_be_used_is_told(run: Run, tmp_path: Path, command: str) -> None:
+    """Exit code 1, with every problem by line."""
+    assert "webhooks.yaml cannot be read" in run(command).output
+    (tmp_path / "binary.yaml").write_bytes(b"\xff")
+    assert "not UTF-8" in run(command, "-f", "binary.yaml").output
+    (tmp_path / "webhooks.yaml").write_text(FILE.replace("all", "emial").replace("https", "http"))
+
+    result = run(command)
+
+    assert result.exit_code == 1
+    assert "line 3: endpoint must" in result.output
+    assert "line 4: 'emial' is no event; did you mean 'email'?" in result.output
+
+
+def test_apply_tells_if_the_workspace_holds_something_else(
+    run: Run,
+    tmp_path: Path,
+    simulator: Simulator,  # noqa: F811
+) -> None:
+    """A write that fails is told with what was done."""
+    (tmp_path / "webhooks.yaml").write_text(FILE)
+    simulator.workspace.faults.add(Fault("createWebhook", 400))
+
+    result = run("apply", "-y")
+
+    assert result.exit_code == 1
+    assert "create 'lake' was not done: createWebhook: status 400" in result.output
+    assert "Done before: nothing." in result.output
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_may_not_is_told_what_it_needs(
+    run: Run,
+    simulator: Simulator,  # noqa: F811
+    status: int,
+) -> None:
+    """Which variable, which kind of key; not the key."""
+    simulator.workspace.faults.add(Fault("listWebhooks", status))
+
+    result = run("list")
+
+    assert result.exit_code == 1
+    assert "may read and write reporting webhooks" in result.output.replace("\n", " ")
+    assert simulator.workspace.keys.app not in result.output
+    assert "CIO_APP_API_KEY is neither" in run("list", CIO_APP_API_KEY="").output
+
+
+def test_one_webhook_is_listed_printed_enabled_and_deleted(run: Run, tmp_path: Path) -> None:
+    """By name or id; what `get` prints is a file that plans nothing."""
+    (tmp_path / "webhooks.yaml").write_text(FILE + "  enabled: false\n")
+    run("apply", "-y")
+    said = run("get", "1").output
+    (tmp_path / "webhooks.yaml").write_text(said)
+
+    assert yaml.safe_load(said)["webhooks"][0]["events"] == "all"
+    assert run("plan").output == "= keep 'lake' (id 1)\nNothing to change.\n"
+    assert '"events": 72' in run("list", "--format", "json").output
+    assert run("enable", "lake").output == "enabled: webhook 1 'lake'\n"
+    assert run("enable", "1").output == "already enabled: webhook 1 'lake'\n"
+    assert "There are: 1 'lake'" in run("get", "sea").output
+    assert run("delete", "lake", text="n\n").exit_code == 1
+    assert run("delete", "lake", "-y").output == "deleted: webhook 1 'lake'\n"
+    assert "There are: none" in run("get", "lake").output
+
+
+def test_a_name_that_several_have_is_not_guessed(run: Run, tmp_path: Path) -> None:
+    """Their ids are named."""
+    for name in ("a", "b"):
+        other = FILE.replace("lake\n", f"{name}\n").replace("lake.", f"{name}.")
+        (tmp_path / "webhooks.yaml").write_text(other)
+        run("apply", "-y")
+    (tmp_path / "webhooks.yaml").write_text(FILE.replace("lake\n", "a\n  id: 2\n"))
+    run("apply", "-y")
+
+    assert "'a' means the webhooks 1, 2: give an id" in run("enable", "a").output
+
+
+def test_events_are_listed_with_meaning_and_what_is_missing(run: Run, tmp_path: Path) -> None:
+    """Without a webhook no key is needed."""
+    (tmp_path / "webhooks.yaml").write_text(FILE.replace("all", "email"))
+    run("apply", "-y")
+
+    every = run("events", "--format", "jsonl", CIO_APP_API_KEY="")
+    missing = run("events", "--webhook", "lake", "--missing", "--format", "csv")
+
+    assert len(every.output.splitlines()) == len(KNOWN)
+    assert f"58 of {len(KNOWN)} events are missing from 'lake'." in missing.stderr
+    assert "sms_sent,sms,it was handed to the provider,no" in missing.stdout
+    assert "email_sent" not in missing.stdout
+    assert run("events", "--missing").exit_code == 2
+
+
+def test_ips_are_the_workspaces(run: Run) -> None:
+    """As the API says now."""
+    assert run("ips").output == "127.0.0.1\n"
+    assert run("ips", "--format", "nginx").output == "allow 127.0.0.1/32;\ndeny all;\n"
+
+
+def test_setup_takes_the_safe_order_and_goes_on_after_a_failure(
+    run: Run,
+    simulator: Simulator,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Disabled until the endpoint has taken a signed event; the key is kept, hidden, asked once."""
+    (tmp_path / ".env").write_text("CIO_WEBHOOK_SIGNING_KEYS=dev_0123\n")
+    key = KEY.secret.decode()
+    with LoopbackReceiver(status=lambda number: 404 if number == 0 else 200) as receiver:
+        url = f"{receiver.url}/api/webhooks/customerio"
+        failed = run("setup", url, "--events", "email", "--events", "sms_sent", text=f"{key}\n")
+        held = [feed.webhook.disabled for feed in simulator.workspace.feeds.all()]
+        done = run("setup", url, "--events", "email", "--events", "sms_sent", text="y\n")
+        again = run("setup", url, "--events", "email", "--events", "sms_sent", text="y\n")
+
+    assert (failed.exit_code, held) == (1, [True])
+    assert "nothing is at this path" in failed.output
+    assert (tmp_path / ".env").read_text() == f"CIO_WEBHOOK_SIGNING_KEYS={key}\n"
+    assert done.exit_code == 0, done.output
+    assert "enabled: webhook 1" in done.output
+    assert "seen at the endpoint only" in done.output
+    assert "nothing to change: webhook 1 is as described" in again.output
+    assert not simulator.workspace.feeds.all()[0].webhook.disabled
+    assert len(simulator.workspace.feeds.all()) == 1
+    assert key not in failed.output + done.output + again.output
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"status": lambda _: 302, "location": "https://login.example.com/"}, "it redirects (302)"),
+        ({"text": b"<!doctype html><title>Sign in</title>"}, "a web page answers (200)"),
+        ({"status": lambda _: 204}, "204 instead of 200"),
+    ],
+)
+def test_setup_refuses_an_endpoint_that_would_lose_events(
+    run: Run,
+    simulator: Simulator,  # noqa: F811
+    options: dict[str, object],
+    words: str,
+) -> None:
+    """The webhook stays disabled."""
+    with LoopbackReceiver(**options) as receiver:  # type: ignore[arg-type]
+        result = run("setup", receiver.url, "--key-stdin", text=f"{KEY.secret.decode()}\n")
+
+    assert result.exit_code == 1
+    assert words in result.output
+    assert simulator.workspace.feeds.all()[0].webhook.disabled
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("http://hooks.example.com/",),
+        ("https://hooks.example.com/", "--events", "fax"),
+        ("https://hooks.example.com/", "--secret", "only-scope"),
+    ],
+)
+def test_setup_refuses_wrong_usage_before_it_does_anything(
+    run: Run,
+    simulator: Simulator,  # noqa: F811
+    arguments: tuple[str, ...],
+) -> None:
+    """Exit code 2; nothing was created."""
+    assert run("setup", *arguments).exit_code == 2
+    assert simulator.workspace.feeds.all() == []
+
+
+def test_setup_keeps_keys_that_are_another_webhooks(
+    run: Run,
+    tmp_path: Path,
+) -> None:
+    """They stay active behind the new one; what is no key changes nothing."""
+    key = KEY.secret.decode()
+    (tmp_path / ".env").write_text("CIO_WEBHOOK_SIGNING_KEYS=of-another-one\n")
+    with LoopbackReceiver() as receiver:
+        unusable = run("setup", receiver.url, "--key-stdin", text="a b\n")
+        done = run("setup", receiver.url, text=f"n\n{key}\n")
+        stranger = run("setup", receiver.url, "--pid", "4194304", "--new-key", text=f"{key}\n")
+
+    assert "this is no signing key" in unusable.output
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / ".env").read_text() == f"CIO_WEBHOOK_SIGNING_KEYS={key},of-another-one\n"
+    assert "process 4194304 cannot be told" in stranger.output
+
+
+def test_setup_does_not_enable_what_reaches_no_table(
+    run: Run,
+    simulator: Simulator,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Acknowledged is not enough where the tables are at hand."""
+    (tmp_path / "data/tables").mkdir(parents=True)
+    with LoopbackReceiver() as receiver:
+        text = f"{KEY.secret.decode()}\n"
+        result = run("setup", receiver.url, "--key-stdin", "--wait", "0", text=text)
+
+    assert result.exit_code == 1
+    assert "acknowledged, but not in the table of data after 0 s" in result.output
+    assert simulator.workspace.feeds.all()[0].webhook.disabled
+
+
+def test_setup_sees_the_event_in_the_inbox_of_a_volume(
+    run: Run,
+    simulator: Simulator,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """The row comes with the next load: it says when, and asks no warehouse for it."""
+    text = f"{KEY.secret.decode()}\n"
+    store = {"CIO_STORE": "databricks", "CIO_CATALOG": "main", "CIO_SCHEMA": "cio"}
+    with Databricks(tmp_path / "double", volume="main.cio.events") as double:
+        env = double.environment() | store | {"CIO_VOLUME": "events"}
+        with StoringReceiver(double, "main.cio.events") as receiver:
+            late = {**env, "CIO_FLUSH_INTERVAL_SECONDS": "0.05"}
+            stalled = run("setup", receiver.url, "--key-stdin", "--wait", "0.1", text=text, **late)
+            held = [feed.webhook.disabled for feed in simulator.workspace.feeds.all()]
+            done = run("setup", receiver.url, "--key-stdin", text=text, **env)
+        heard = double.workspace.engine.heard
+
+    assert (stalled.exit_code, held) == (1, [True])
+    assert "still in the inbox of /Volumes/main/cio/events after 0.1 s" in stalled.output
+    assert done.exit_code == 0, done.output
+    assert re.search(r"it is in the inbox of .*; its row is expected by \d\d:\d\d UTC", done.output)
+    assert not simulator.workspace.feeds.all()[0].webhook.disabled
+    assert heard == []
+
+
+class _Counting(BaseHTTPRequestHandler):
+    """Takes every event; each look at its metrics finds one more under the new key."""
+
+    looks = 0
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer("")
+
+    def do_GET(self) -> None:
+        type(self).looks += 1
+        new = SigningKey.from_text("second-key").fingerprint
+        name = "ciolake_accepted_events_total"
+        self._answer(f'# TYPE {name} counter\n{name}{{key="{new}"}} {self.looks}\n')
+
+    def _answer(self, text: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_rotate_lets_the_old_key_go(run: Run, tmp_path: Path) -> None:
+    """Once the counts show the new one in use and the old one silent; no key is printed."""
+    (tmp_path / ".env").write_text("PORT=1\nCIO_WEBHOOK_SIGNING_KEYS=first-key\n")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Counting)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}/hook"
+    options = ("--silent-minutes", "0", "--look-seconds", "0.1", "--key-stdin")
+    try:
+        result = run("rotate", url, *options, text="second-key\n")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / ".env").read_text() == "PORT=1\nCIO_WEBHOOK_SIGNING_KEYS=second-key\n"
+    assert "first-key" not in result.output
+    assert "second-key" not in result.output
+
+
+@pytest.mark.slow
+def test_setup_and_rotate_with_a_real_receiver(
+    make_simulator: Callable[..., Simulator],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Set up, seen in the table, and its key replaced while events arrive: none is refused."""
+    of = make_simulator()
+    run = runner(of)
+    (tmp_path / ".env").write_text("CIO_WEBHOOK_SIGNING_KEYS=before-all\n")
+    with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:
+        told = ("--pid", str(receiver.process.pid))
+        wait_until(lambda: (tmp_path / "data/tables").is_dir())
+        setup = run("setup", receiver.url, *told, "--key-stdin", text="first-key\n")
+        assert setup.exit_code == 0, setup.output
+        assert "it stands in webhook_raw_events of data" in setup.output
+        (tmp_path / ".env").write_text("CIO_WEBHOOK_SIGNING_KEYS=first-key\n")
+
+        ending = threading.Event()
+        traffic = threading.Thread(target=_post_until, args=(ending, receiver.url, "second-key"))
+        traffic.start()
+        try:
+            rotated = run(
+                *("rotate", receiver.url, *told, "--silent-minutes", "0.01"),
+                *("--look-seconds", "0.1", "--key-stdin"),
+                text="second-key\n",
+            )
+        finally:
+            ending.set()
+            traffic.join()
+    old, new = (SigningKey.from_text(text).fingerprint for text in ("first-key", "second-key"))
+    assert rotated.exit_code == 0, rotated.output
+    assert rotated.output.splitlines()[-1] == f"Done: {new} is the only key that is kept."
+    assert f"key {old} is no longer kept" in rotated.output
+    assert (tmp_path / ".env").read_text() == "CIO_WEBHOOK_SIGNING_KEYS=second-key\n"
+    assert "first-key" not in rotated.output + setup.output
+    assert "second-key" not in rotated.output
+
+
+def _post_until(ending: threading.Event, url: str, key: str) -> None:
+    number = 0
+    while not ending.wait(0.05):
+        number += 1
+        body = event(f"e{number}-{time.monotonic_ns()}")
+        call("POST", url, content=body, headers=signed(body, key=key))
+
+
+@pytest.mark.parametrize(
+    ("kept", "text", "words"),
+    [
+        ("", "", "no signing key is kept yet"),
+        ("key-0001,key-0002,key-0003", "", "3 keys are kept"),
+        ("key-0001", "key-0001\n", "this is the key that is kept already"),
+        ("key-0001", "no\n", "this is no signing key"),
+    ],
+)
+def test_rotate_that_cannot_begin_changes_nothing(
+    run: Run, tmp_path: Path, kept: str, text: str, words: str
+) -> None:
+    """Exit code 1, and both files and receiver as before."""
+    (tmp_path / ".env").write_text(f"CIO_WEBHOOK_SIGNING_KEYS={kept}\n")
+
+    result = run("rotate", "http://127.0.0.1:9/", "--key-stdin", text=text)
+
+    assert result.exit_code == 1
+    assert words in result.output
+    assert (tmp_path / ".env").read_text() == f"CIO_WEBHOOK_SIGNING_KEYS={kept}\n"
+
+
+def test_rotate_goes_on_with_two_keys_and_keeps_both_if_it_fails(run: Run, tmp_path: Path) -> None:
+    """It asks for no key again; without counts nothing is let go."""
+    kept = f"CIO_WEBHOOK_SIGNING_KEYS={KEY.secret.decode()},old-key-1\n"
+    (tmp_path / ".env").write_text(kept)
+    with LoopbackReceiver() as receiver:
+        result = run("rotate", receiver.url, text="y\n")
+        by_program = run("rotate", receiver.url, "--key-stdin", text=f"{KEY.secret.decode()}\n")
+        declined = run("rotate", receiver.url, text="n\n")
+        wrong = run("rotate", receiver.url, "--key-stdin", text="another-key\n")
+        assert run("rotate", "http://hooks.example.com/").exit_code == 2
+        unsafe = run("rotate", receiver.url, "--metrics-url", "http://hooks.example.com/metrics")
+
+    assert result.exit_code == 1
+    assert f"going on: {KEY.fingerprint} replaces" in result.output
+    assert "answers 501" in result.output
+    assert "going on" in by_program.output
+    assert "going on" not in declined.output + wrong.output
+    assert "the first is not the one that is given" in wrong.output
+    assert (unsafe.exit_code, "--metrics-url must begin" in unsafe.output) == (2, True)
+    assert (tmp_path / ".env").read_text() == kept
+
+
+def test_apply_tells_if_customer_io_did_not_keep_what_it_took(tmp_path: Path) -> None:
+    """An accepted write is read back: an API that drops an event name says nothing of it."""
+    (tmp_path / "webhooks.yaml").write_text(FILE)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Dropping)
+    server.held = []  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        result = CliRunner().invoke(
+            ciolake,
+            ["webhooks", "apply", "-y", "--base-url", url],
+            env={"CIO_APP_API_KEY": "key"},
+        )
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    assert result.exit_code == 1
+    assert "Customer.io took the writes but holds something else: 'lake'" in result.output
+
+
+class _Dropping(BaseHTTPRequestHandler):
+    """An App API that takes a webhook and keeps its first event only."""
+
+    def do_GET(self) -> None:
+        self._answer({"reporting_webhooks": self.server.held})  # type: ignore[attr-defined]
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        kept = body | {"id": 1, "events": body["events"][:1]}
+        self.server.held.append(kept)  # type: ignore[attr-defined]
+        self._answer(kept)
+
+    def _answer(self, said: object) -> None:
+        content = json.dumps(said).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass

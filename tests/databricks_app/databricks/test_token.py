@@ -1,0 +1,133 @@
+"""The token in force: renewed early, replaced when refused, its trouble told in words."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from databricks_app.databricks.token import Token, TokenError, Tokens
+
+LONG = 10.0
+
+
+class Source:
+    """Gives out what it was given, one after the other; the last one for ever."""
+
+    def __init__(self, *answers: Token | TokenError) -> None:
+        self.answers = list(answers)
+        self.asked = threading.Semaphore(0)
+
+    def __call__(self) -> Token:
+        """The next token."""
+        self.asked.release()
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, TokenError):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def begun() -> Iterator[Callable[[Source], Tokens]]:
+    """Begins tokens, all of which are closed at the end."""
+    made: list[Tokens] = []
+
+    def begin(source: Source) -> Tokens:
+        made.append(Tokens(source))
+        made[-1].begin()
+        return made[-1]
+
+    yield begin
+    for one in made:
+        one.close()
+
+
+def test_who_comes_before_the_first_token_waits_for_it(begun: Callable[[Source], Tokens]) -> None:
+    """A request at the start is not refused."""
+    tokens = begun(Source(Token("first")))
+
+    assert tokens.get(LONG).text == "first"
+
+
+def test_a_token_is_renewed_before_it_ends(begun: Callable[[Source], Tokens]) -> None:
+    """Nobody waits: the old one is given out until the new one is there."""
+    source = Source(Token("old", refresh_at=0.0), Token("new"))
+    tokens = begun(source)
+
+    texts = {tokens.get(LONG).text}
+    assert source.asked.acquire(timeout=LONG)
+    assert source.asked.acquire(timeout=LONG)
+    deadline = time.monotonic() + LONG
+    while tokens.get(LONG).text != "new":
+        assert time.monotonic() < deadline
+
+    assert texts <= {"old", "new"}
+
+
+def test_a_failed_renewal_leaves_the_token_in_force(begun: Callable[[Source], Tokens]) -> None:
+    """It still is good for ten minutes."""
+    source = Source(Token("good", refresh_at=0.0), TokenError("not now"))
+    tokens = begun(source)
+
+    assert source.asked.acquire(timeout=LONG)
+    assert source.asked.acquire(timeout=LONG)
+
+    assert tokens.get(LONG).text == "good"
+
+
+def test_an_ended_token_is_given_to_nobody(begun: Callable[[Source], Tokens]) -> None:
+    """The reason why there is no other one is told."""
+    tokens = begun(Source(Token("over", 0.0, 0.0), TokenError("check the secret")))
+
+    with pytest.raises(TokenError, match="check the secret"):
+        tokens.get(LONG)
+
+
+def test_a_refused_token_is_replaced(begun: Callable[[Source], Tokens]) -> None:
+    """Tokens can be revoked before they end."""
+    tokens = begun(Source(Token("revoked"), Token("better")))
+
+    tokens.refuse(tokens.get(LONG))
+
+    assert tokens.get(LONG).text == "better"
+
+
+def test_a_failed_request_for_a_token_is_repeated(begun: Callable[[Source], Tokens]) -> None:
+    """After a pause."""
+    source = Source(TokenError("not yet"), Token("at last"))
+    tokens = begun(source)
+
+    assert source.asked.acquire(timeout=LONG)
+    assert source.asked.acquire(timeout=LONG)
+
+    deadline = time.monotonic() + LONG
+    while True:
+        try:
+            assert tokens.get(LONG).text == "at last"
+            break
+        except TokenError:
+            assert time.monotonic() < deadline
+
+
+def test_nobody_waits_longer_than_asked() -> None:
+    """Where no token comes, that is said."""
+    tokens = Tokens(Source(Token("never asked")))
+
+    with pytest.raises(TokenError, match="not yet given us a token"):
+        tokens.get(0.01)
+
+
+def test_a_token_is_not_shown() -> None:
+    """Neither in a log nor in an error."""
+    assert "secret" not in repr(Token("secret"))
+
+
+@pytest.mark.parametrize(("seconds", "early"), [(3600.0, 600.0), (600.0, 300.0)])
+def test_a_token_is_renewed_ten_minutes_early(seconds: float, early: float) -> None:
+    """A short one at half its life."""
+    token = Token.lasting("text", seconds, 1000.0)
+
+    assert token.refresh_at == 1000.0 + seconds - early
+    assert token.ends_at == 1000.0 + seconds

@@ -1,0 +1,553 @@
+"""The door's face of the inbox: what was acknowledged is on the disk, whatever happens next."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from databricks_app.errors import InboxClosed, InboxError, InboxFull, InboxTimeout
+from databricks_app.events.record import Record
+from databricks_app.ingest.inbox import frames
+from databricks_app.ingest.inbox.local import (
+    HANGING_SECONDS,
+    SEAL_BYTES,
+    SEAL_EVENTS,
+    LocalInbox,
+    folder_bytes,
+)
+from databricks_app.ingest.inbox.local_reader import SegmentReader
+
+RECEIVED_AT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+NEVER = 1e9
+MIB = 1 << 20
+
+
+def record(body: bytes = b"{}") -> Record:
+    """A record with this body."""
+    return Record(body, RECEIVED_AT, "1700000000", "651bf3b7", len(body))
+
+
+def read_back(folder: Path) -> list[bytes]:
+    """The bodies of all sealed and dead segments, in order; none may be damaged."""
+    batches = list(SegmentReader(folder).batches(10**9, 10**12))
+    assert not any(batch.damaged or batch.torn for batch in batches)
+    return [one.body for batch in batches for one in batch.records]
+
+
+def names(folder: Path, ending: str) -> list[str]:
+    """The files of the folder with this ending, in order."""
+    return sorted(path.name for path in folder.iterdir() if path.name.endswith(ending))
+
+
+def waits_in_append(ident: int | None) -> bool:
+    """Whether a thread has handed over its record and waits for it to be stored."""
+    frame = sys._current_frames().get(ident or 0)
+    calls = []
+    while frame is not None:
+        calls.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return "append" in calls and "wait" in calls[: calls.index("append")]
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds; fail after 10 s."""
+    pause = threading.Event()
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        pause.wait(0.002)
+
+
+class Stuck:
+    """A clock for names that stands in for a stuck disk: the committer waits in it."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.let_go = threading.Event()
+        self._at = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        """Return the time once let go."""
+        self.reached.set()
+        self.let_go.wait(20)
+        self._at += 1
+        return self._at
+
+
+@contextmanager
+def stuck_inbox(folder: Path) -> Iterator[tuple[LocalInbox, Stuck, ThreadPoolExecutor]]:
+    """An inbox whose committer is busy with the body `first`, and threads to append by."""
+    stuck = Stuck()
+    inbox = LocalInbox(folder, clock=stuck, seal_seconds=NEVER)
+    with ThreadPoolExecutor(8) as threads:
+        try:
+            threads.submit(inbox.append, record(b"first"), 20)
+            assert stuck.reached.wait(10)
+            yield inbox, stuck, threads
+        finally:
+            stuck.let_go.set()
+            inbox.close()
+
+
+def append_waiting(inbox: LocalInbox, threads: ThreadPoolExecutor, body: bytes) -> Future[None]:
+    """Append from another thread; return when it waits."""
+    ident: list[int] = []
+
+    def append() -> None:
+        ident.append(threading.get_ident())
+        inbox.append(record(body), 20)
+
+    future = threads.submit(append)
+    eventually(lambda: bool(ident) and waits_in_append(ident[0]))
+    return future
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of the inbox under test; not yet there."""
+    return tmp_path / "data" / "inbox"
+
+
+def test_an_acknowledged_record_is_in_the_file(folder: Path) -> None:
+    """When `append` returns, the record's frame is in the open segment."""
+    inbox = LocalInbox(folder, seal_seconds=NEVER)
+
+    inbox.append(record(b"a\n\xff\x00"), 10)
+
+    (name,) = names(folder, ".open")
+    token = name.removesuffix(".open").rpartition("-")[2]
+    (frame,) = frames.scan((folder / name).read_bytes(), frames.seed(token))
+    assert isinstance(frame, frames.Frame)
+    assert frame.record == record(b"a\n\xff\x00")
+    inbox.close()
+
+
+def test_segments_are_named_and_readable_by_their_owner_alone(folder: Path) -> None:
+    """The name tells time and token, once sealed the number of records too; the mode is 600."""
+    inbox = LocalInbox(folder, seal_seconds=NEVER, clock=lambda: 1_700_000_000.25)
+    inbox.append(record(), 10)
+    (opened,) = names(folder, "")
+    inbox.append(record(), 10)
+    inbox.close()
+
+    (sealed,) = names(folder, "")
+    assert re.fullmatch(r"1700000000250000-[0-9a-f]{16}\.open", opened)
+    assert sealed == opened.replace(".open", "-2.seg")
+    assert (folder / sealed).stat().st_mode & 0o777 == 0o600
+
+
+def test_many_threads_lose_nothing_and_keep_their_order(folder: Path) -> None:
+    """All acknowledged records are read back once, those of a thread in its order."""
+    inbox = LocalInbox(folder)
+    written = [[f"{thread}-{n}".encode() for n in range(40)] for thread in range(16)]
+
+    def append_all(bodies: list[bytes]) -> None:
+        for body in bodies:
+            inbox.append(record(body), 10)
+
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(append_all, written))
+    inbox.close()
+
+    read = read_back(folder)
+    assert len(read) == 640
+    for thread, bodies in enumerate(written):
+        assert [body for body in read if body.startswith(b"%d-" % thread)] == bodies
+
+
+def test_several_processes_share_a_folder(folder: Path) -> None:
+    """Each inbox writes a segment of its own."""
+    inboxes = [LocalInbox(folder, seal_seconds=NEVER) for _ in range(3)]
+    for number, inbox in enumerate(inboxes):
+        inbox.append(record(b"%d" % number), 10)
+
+    assert len(names(folder, ".open")) == 3
+    for inbox in inboxes:
+        inbox.close()
+    assert sorted(read_back(folder)) == [b"0", b"1", b"2"]
+
+
+def test_a_segment_is_sealed_by_size(folder: Path) -> None:
+    """At 16 MiB the segment is handed to the writer and another is begun."""
+    inbox = LocalInbox(folder, seal_seconds=NEVER)
+    bodies = [bytes([n]) * (SEAL_BYTES // 4) for n in range(5)]
+
+    for body in bodies:
+        inbox.append(record(body), 10)
+
+    (sealed,) = names(folder, ".seg")
+    assert sealed.endswith("-4.seg")
+    inbox.close()
+    assert read_back(folder) == bodies
+
+
+def test_a_segment_is_sealed_by_count(folder: Path) -> None:
+    """At 10,000 records the segment is handed over, so that a batch is not overfilled."""
+    inbox = LocalInbox(folder, seal_seconds=NEVER)
+
+    with ThreadPoolExecutor(100) as threads:
+        list(threads.map(lambda _: inbox.append(record(), 20), range(SEAL_EVENTS + 100)))
+    inbox.close()
+
+    counts = [int(name.rpartition("-")[2].removesuffix(".seg")) for name in names(folder, ".seg")]
+    assert sum(counts) == SEAL_EVENTS + 100
+    assert SEAL_EVENTS <= max(counts) <= SEAL_EVENTS + 100
+
+
+def test_a_segment_is_sealed_by_age(folder: Path) -> None:
+    """After `seal_seconds` on the monotonic clock the segment is handed over."""
+    at = [100.0]
+    inbox = LocalInbox(folder, seal_seconds=2.5, monotonic=lambda: at[0])
+    inbox.append(record(b"first"), 10)
+    at[0] += 2.4
+    inbox.append(record(b"second"), 10)
+    assert names(folder, ".seg") == []
+
+    at[0] += 0.1
+    inbox.append(record(b"third"), 10)
+    inbox.append(record(b"fourth"), 10)  # stored after the committer has sealed the others
+
+    (sealed,) = names(folder, ".seg")
+    assert sealed.endswith("-3.seg")
+    inbox.close()
+
+
+def test_a_segment_is_sealed_by_age_without_further_requests(folder: Path) -> None:
+    """The last event before a silence does not wait for the next one."""
+    inbox = LocalInbox(folder, seal_seconds=0.01)
+    inbox.append(record(), 10)
+
+    eventually(lambda: names(folder, ".seg") != [])
+
+    assert names(folder, ".open") == []
+    inbox.close()
+
+
+def test_a_given_up_record_is_neither_stored_nor_kept(folder: Path) -> None:
+    """After the deadline the sender is told; a record that still waited is dropped."""
+    given_up = record(b"given up")
+    references = sys.getrefcount(given_up)
+    with stuck_inbox(folder) as (inbox, _, _):
+        with pytest.raises(InboxTimeout, match=r"not durable within 0\.01 s"):
+            inbox.append(given_up, 0.01)
+
+        assert sys.getrefcount(given_up) == references
+
+    assert read_back(folder) == [b"first"]
+
+
+def test_a_record_in_the_hands_of_the_committer_may_be_stored_all_the_same(folder: Path) -> None:
+    """A deadline passed while the disk works: the sender repeats, which is harmless."""
+    stuck = Stuck()
+    inbox = LocalInbox(folder, clock=stuck)
+
+    with pytest.raises(InboxTimeout):
+        inbox.append(record(b"late"), 0.01)
+    stuck.let_go.set()
+    inbox.close()
+
+    assert read_back(folder) == [b"late"]
+
+
+def test_close_stores_what_waits(folder: Path) -> None:
+    """Requests that were taken before the stop are finished, later ones refused."""
+    with stuck_inbox(folder) as (inbox, stuck, threads):
+        waiting = [append_waiting(inbox, threads, b"%d" % n) for n in range(3)]
+        closing = threads.submit(inbox.close)
+        eventually(lambda: inbox.trouble() == "the receiver is stopping")
+        with pytest.raises(InboxClosed):
+            inbox.append(record(b"too late"), 1)
+        stuck.let_go.set()
+        for future in (*waiting, closing):
+            future.result(10)
+
+    assert read_back(folder) == [b"first", b"0", b"1", b"2"]
+    assert names(folder, ".open") == []
+
+
+def test_close_stores_what_waits_behind_a_given_up_record(folder: Path) -> None:
+    """A large record that was given up does not end the committer before the one behind it."""
+    large = bytes(20 * MIB)  # two of them are more than a group
+    with stuck_inbox(folder) as (inbox, stuck, threads):
+        with pytest.raises(InboxTimeout):
+            inbox.append(record(large), 0.01)
+        behind = append_waiting(inbox, threads, large)
+        closing = threads.submit(inbox.close)
+        eventually(lambda: inbox.trouble() is not None)
+        stuck.let_go.set()
+        closing.result(10)
+
+        assert behind.result(1) is None
+
+    assert read_back(folder) == [b"first", large]
+
+
+def test_close_can_be_repeated_and_leaves_no_empty_segment(folder: Path) -> None:
+    """An inbox that stored nothing leaves nothing."""
+    inbox = LocalInbox(folder)
+
+    inbox.close()
+    inbox.close()
+
+    assert names(folder, "") == []
+
+
+def test_the_inbox_is_full_at_its_limit_and_takes_again_when_events_were_loaded(
+    folder: Path,
+) -> None:
+    """Past `max_bytes` appends fail and say why; once the writer has forgotten, they succeed."""
+    at = [0.0]
+    inbox = LocalInbox(folder, max_bytes=MIB, seal_seconds=5, monotonic=lambda: at[0])
+    inbox.append(record(bytes(MIB)), 10)
+    assert "CIO_INBOX_MAX_BYTES" in (inbox.trouble() or "")
+
+    for _ in range(2):  # the segment is sealed between the two
+        at[0] += 10
+        with pytest.raises(InboxFull, match=r"holds its 1048576 bytes.*CIO_INBOX_MAX_BYTES"):
+            inbox.append(record(), 10)
+    reader = SegmentReader(folder)
+    for batch in reader.batches(10, 10):
+        reader.forget(batch)
+    at[0] += 10
+
+    assert inbox.trouble() is None
+    inbox.append(record(b"again"), 10)
+    inbox.close()
+    assert read_back(folder) == [b"again"]
+
+
+def test_what_others_hold_counts_as_well(folder: Path) -> None:
+    """The limit is that of the folder, whoever wrote what is in it; the quarantine is apart."""
+    (folder / "quarantine").mkdir(parents=True)
+    (folder / "quarantine" / "kept").write_bytes(bytes(5000))
+    (folder / "other").write_bytes(bytes(3000))
+    (folder / "gone").symlink_to("nowhere")
+
+    assert folder_bytes(folder) == 3000
+    inbox = LocalInbox(folder, max_bytes=3000)
+    with pytest.raises(InboxFull):
+        inbox.append(record(), 10)
+    inbox.close()
+
+
+def test_a_record_that_cannot_be_framed_fails_alone(folder: Path) -> None:
+    """A fault of our own is an error of that request; what was stored and what comes is not hit."""
+    bad = Record(b"{}", RECEIVED_AT, "\u0661", "651bf3b7", 2)  # no ASCII digit
+    inbox = LocalInbox(folder, seal_seconds=NEVER)
+    inbox.append(record(b"before"), 10)
+
+    with pytest.raises(InboxError, match="UnicodeEncodeError"):
+        inbox.append(bad, 10)
+    assert inbox.trouble() is None
+    inbox.append(record(b"after"), 10)
+    inbox.close()
+
+    assert read_back(folder) == [b"before", b"after"]
+
+
+def test_a_folder_that_vanishes_is_an_error_until_it_is_back(folder: Path) -> None:
+    """A disk that is gone refuses; the inbox goes on when it is there again."""
+    at = [0.0]
+    inbox = LocalInbox(folder, monotonic=lambda: at[0])
+    folder.rmdir()
+
+    with pytest.raises(InboxError, match="No such file or directory"):
+        inbox.append(record(), 10)
+    assert "No such file" in (inbox.trouble() or "")
+    folder.mkdir()
+    assert inbox.trouble() is None
+    inbox.append(record(b"back"), 10)
+    inbox.close()
+
+    assert read_back(folder) == [b"back"]
+
+
+CHILD = """
+    import ctypes, json, os, resource, struct, sys
+    from datetime import UTC, datetime
+    from pathlib import Path
+    from databricks_app.errors import InboxError
+    from databricks_app.ingest.inbox.local import LocalInbox
+    from databricks_app.events.record import Record
+
+    folder, said = Path(sys.argv[1]), []
+    def append(inbox, body):
+        at = datetime(2023, 11, 14, tzinfo=UTC)
+        try:
+            inbox.append(Record(body, at, "1700000000", "651bf3b7", len(body)), 10)
+            said.append("stored")
+        except InboxError as error:
+            said.append(f"{type(error).__name__}: {error}")
+"""
+# From then on, for all threads, the kernel answers every fdatasync with EIO.
+BREAK_FDATASYNC = """
+    def break_fdatasync():
+        numbers = {"x86_64": (75, 317), "aarch64": (83, 277)}
+        fdatasync, seccomp = numbers[os.uname().machine]
+        look, fail, allow = (0x20, 0, 0, 0), (6, 0, 0, 0x50005), (6, 0, 0, 0x7FFF0000)
+        steps = [look, (0x15, 0, 1, fdatasync), fail, allow]
+        code = b"".join(struct.pack("HBBI", *step) for step in steps)
+        buffer = ctypes.create_string_buffer(code, len(code))
+        program = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(buffer))
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(38, 1, 0, 0, 0) or libc.syscall(seccomp, 1, 1, program):
+            print("seccomp is not available here")
+            sys.exit(77)
+"""
+
+
+def run_child(folder: Path, *sources: str, start: tuple[str, ...] = ()) -> list[str]:
+    """Run a process of its own over the folder; return what its appends met."""
+    source = "".join(dedent(one) for one in (CHILD, *sources)) + "\nprint(json.dumps(said))\n"
+    done = subprocess.run(
+        [*start, sys.executable, "-c", source, str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode == 77:
+        pytest.skip(done.stdout)
+    assert done.returncode == 0, done.stderr
+    said: list[str] = json.loads(done.stdout)
+    return said
+
+
+def test_a_short_write_abandons_the_segment_at_its_last_good_offset(folder: Path) -> None:
+    """A file-size limit of the process cuts a write short: that record is refused, no other.
+
+    The second record is cut short, the fourth meets the limit's error; the third and the fifth
+    are in segments of their own.
+    """
+    said = run_child(
+        folder,
+        """
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        inbox = LocalInbox(folder, seal_seconds=1e9)
+        for body in (b"a" * 60_000, b"b" * 60_000, b"c" * 10, b"d" * 200_000, b"e" * 10):
+            append(inbox, body)
+        said.append(inbox.trouble())
+        inbox.close()
+        """,
+    )
+
+    words = "InboxFull: the disk of the inbox refused: No space left on device"
+    assert said == ["stored", words, "stored", words, "stored", None]
+    assert read_back(folder) == [b"a" * 60_000, b"c" * 10, b"e" * 10]
+    assert [name.rpartition("-")[2] for name in names(folder, "")] == ["1.seg"] * 3
+
+
+def test_a_failed_sync_is_not_acknowledged(folder: Path) -> None:
+    """What a failed `fdatasync` left is cut off; the earlier records stand, the door is told."""
+    said = run_child(
+        folder,
+        BREAK_FDATASYNC,
+        """
+        inbox = LocalInbox(folder, seal_seconds=1e9)
+        append(inbox, b"before")
+        break_fdatasync()
+        append(inbox, b"not durable")
+        append(inbox, b"nor this")
+        said.append(inbox.trouble())
+        inbox.close()
+        """,
+    )
+
+    words = "the disk of the inbox refused: Input/output error"
+    assert said == ["stored", f"InboxError: {words}", f"InboxError: {words}", words]
+    assert read_back(folder) == [b"before"]
+
+
+def test_a_disk_that_is_full_refuses_until_there_is_room(folder: Path) -> None:
+    """On a real small disk: everything acknowledged is there, and room heals it."""
+    folder.mkdir(parents=True)
+    mount = 'mount -t tmpfs -o size=1m tmpfs "$0" || { echo no mounts here; exit 77; }; exec "$@"'
+    said = run_child(
+        folder,
+        """
+        from databricks_app.ingest.inbox.local_reader import SegmentReader
+        inbox = LocalInbox(folder, max_bytes=1 << 30, seal_seconds=1e9)
+        for _ in range(12):
+            append(inbox, b"x" * 100_000)
+        stored = said.count("stored")
+        said = said[stored:][:1] + [inbox.trouble()]
+        reader = SegmentReader(folder)
+        read = 0
+        for batch in reader.batches(10**6, 10**9):
+            read += len(batch.records)
+            reader.forget(batch)
+        said += [read == stored, inbox.trouble()]
+        append(inbox, b"again")
+        inbox.close()
+        """,
+        start=("unshare", "--mount", "sh", "-c", mount, str(folder)),
+    )
+
+    words = "the disk of the inbox refused: No space left on device"
+    assert said == [f"InboxFull: {words}", words, True, None, "stored"]
+
+
+def test_ages_come_from_the_monotonic_clock_alone(folder: Path) -> None:
+    """A wall clock that jumps, either way, seals nothing early and keeps nothing open."""
+    jumping = itertools.cycle([4e9, 0.0])
+    inbox = LocalInbox(folder, seal_seconds=5, monotonic=lambda: 0.0, clock=lambda: next(jumping))
+
+    for n in range(3):
+        inbox.append(record(b"%d" % n), 10)
+
+    assert len(names(folder, ".open")) == 1
+    inbox.close()
+    assert read_back(folder) == [b"0", b"1", b"2"]
+
+
+def test_small_records_wait_for_one_group_of_large_ones_at_most(tmp_path: Path) -> None:
+    """However many large bodies came before it, the second sync from now holds a small one."""
+    let_go = threading.Event()
+    order: list[str] = []
+
+    def sync(_descriptor: int) -> None:
+        let_go.wait()
+
+    inbox = LocalInbox(tmp_path, sync=sync)
+    inbox.submit([record(b"first")], lambda _: order.append("first"))
+    eventually(lambda: not inbox._waiting)
+    large = record(bytes(20 * MIB))
+    for number in range(3):
+        inbox.submit([large], lambda _, number=number: order.append(f"large {number}"))
+    inbox.submit([record(b"small")], lambda _: order.append("small"))
+    let_go.set()
+    inbox.close()
+
+    assert order == ["first", "large 0", "small", "large 1", "large 2"]
+
+
+def test_trouble_tells_of_a_disk_that_hangs(tmp_path: Path) -> None:
+    """A sync that does not return refuses every request, so it must show before it ends."""
+    let_go, at = threading.Event(), [0.0]
+
+    def sync(_descriptor: int) -> None:
+        let_go.wait()
+
+    inbox = LocalInbox(tmp_path, monotonic=lambda: at[0], sync=sync)
+    with pytest.raises(InboxTimeout):
+        inbox.append(record(), 0.01)
+    at[0] = HANGING_SECONDS + 1
+
+    said = inbox.trouble()
+    let_go.set()
+    inbox.close()
+
+    assert said == "the disk of the inbox has not answered for 4 s"

@@ -1,0 +1,259 @@
+"""The writer's face of the inbox in a volume: all processes' objects, oldest first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from databricks_app.databricks.workspace import Workspace, WorkspaceError, connect
+from databricks_app.events.record import Record
+from databricks_app.ingest.inbox import Pending
+from databricks_app.ingest.inbox.volume_reader import Names, ObjectReader, PendingWatch
+from tests.doubles.databricks import Databricks
+from tests.doubles.faults import Fault
+
+RECEIVED_AT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+VOLUME = "/Volumes/main/cio/landing"
+Put = Callable[..., str]
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.at = 1000.0
+
+    def __call__(self) -> float:
+        """The time it was set to."""
+        return self.at
+
+
+def record(body: bytes) -> Record:
+    """A record with this body."""
+    return Record(body, RECEIVED_AT, "1700000000", "651bf3b7", len(body))
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> Iterator[Databricks]:
+    """A workspace with a volume."""
+    with Databricks(tmp_path / "double", volume="main.cio.landing") as double:
+        yield double
+
+
+@pytest.fixture
+def files(double: Databricks) -> Iterator[Workspace]:
+    """Its files."""
+    files = connect(double.environment())
+    yield files
+    files.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+def reader(files: Workspace, clock: Clock, tmp_path: Path) -> ObjectReader:
+    """A reader with that clock."""
+    return ObjectReader(files, VOLUME, tmp_path / "note", clock)
+
+
+@pytest.fixture
+def put(files: Workspace) -> Put:
+    """Puts an object of these bodies at this time and returns its name."""
+
+    def put(*bodies: bytes, at: float = 1.0) -> str:
+        name, content = Names(lambda: at).frame(map(record, bodies))
+        files.put(f"{VOLUME}/inbox/{name}", content, overwrite=False)
+        return name
+
+    return put
+
+
+def bodies(reader: ObjectReader) -> list[bytes]:
+    """The bodies of all that is stored, in order."""
+    return [one.body for batch in reader.batches(10**9, 10**12) for one in batch.records]
+
+
+def test_names_are_never_given_twice() -> None:
+    """Not even by a clock that stands still."""
+    names = Names(lambda: 1.0)
+
+    found = {names.frame([record(b"x")])[0] for _ in range(100)}
+
+    assert len(found) == 100
+    assert all(name.startswith(f"{names.instance}/0000000001000000-") for name in found)
+
+
+def test_objects_of_all_processes_come_oldest_first(reader: ObjectReader, put: Put) -> None:
+    """By the time in their names, whatever folder they are in."""
+    for at in (3.0, 1.0, 2.0):
+        put(b"%d" % at, at=at)
+
+    assert bodies(reader) == [b"1", b"2", b"3"]
+
+
+def test_a_listing_of_many_pages_is_read_to_its_end(
+    double: Databricks, reader: ObjectReader, put: Put
+) -> None:
+    """Nothing pending is overlooked."""
+    double.workspace.page_size = 2
+    for number in range(5):
+        put(b"%d" % number, at=float(number))
+
+    assert len(bodies(reader)) == 5
+    assert reader.pending().events == 5
+    assert reader.pending().oldest_at == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def test_what_another_loader_took_is_no_error(
+    reader: ObjectReader, files: Workspace, put: Put
+) -> None:
+    """An object may go between the listing and the reading."""
+    name = put(b"gone", at=1.0)
+    put(b"there", at=2.0)
+    batches = reader.batches(1, 1 << 20)
+    iterator = iter(batches)
+    files.delete(f"{VOLUME}/inbox/{put(b'also there', at=3.0)}")
+    files.delete(f"{VOLUME}/inbox/{name}")
+
+    assert [one.body for batch in iterator for one in batch.records] == [b"there"]
+
+
+def test_an_object_that_is_refused_is_named_and_holds_up_nothing(
+    double: Databricks, reader: ObjectReader, put: Put
+) -> None:
+    """It stays pending."""
+    name = put(b"refused", at=1.0)
+    put(b"good", at=2.0)
+    double.faults.set(Fault("error", "files.get", name, times=None))
+
+    assert bodies(reader) == [b"good"]
+    assert reader.unreadable == (name,)
+    assert reader.pending().events == 2
+
+
+def test_a_workspace_that_cannot_be_used_ends_the_pass(
+    double: Databricks, reader: ObjectReader, put: Put
+) -> None:
+    """The writer says why and tries again; nothing was forgotten."""
+    put(b"kept")
+    double.faults.set(Fault("denied", "files.get", times=1))
+
+    with pytest.raises(WorkspaceError, match="grant READ VOLUME"):
+        bodies(reader)
+
+    assert bodies(reader) == [b"kept"]
+
+
+def test_an_object_that_lost_its_end_is_damaged(
+    double: Databricks, reader: ObjectReader, files: Workspace, put: Put
+) -> None:
+    """What is left of it is read; its bad bytes are kept in the folder quarantine."""
+    name = put(b"whole", b"torn")
+    local = double.workspace.catalog.local_path(f"{VOLUME}/inbox/{name}")
+    local.write_bytes(local.read_bytes()[:-3])
+
+    (batch,) = reader.batches(10, 1 << 20)
+
+    assert [one.body for one in batch.records] == [b"whole"]
+    assert batch.damaged == 1
+    assert len(files.names(f"{VOLUME}/quarantine")) == 1
+
+
+def test_a_record_that_is_missing_is_damage(
+    double: Databricks, reader: ObjectReader, put: Put
+) -> None:
+    """The name says how many there must be."""
+    name = put(b"one")
+    double.workspace.catalog.local_path(f"{VOLUME}/inbox/{name}").write_bytes(b"")
+
+    (batch,) = reader.batches(10, 1 << 20)
+
+    assert (batch.records, batch.damaged) == ((), 1)
+
+
+def test_what_is_not_ours_is_left_alone(reader: ObjectReader, files: Workspace, put: Put) -> None:
+    """A file that somebody put there by hand."""
+    instance = put(b"ours").partition("/")[0]
+    for path in ("notes.txt", f"{instance}/notes.txt"):
+        files.put(f"{VOLUME}/inbox/{path}", b"by hand", overwrite=True)
+
+    assert bodies(reader) == [b"ours"]
+    assert reader.pending().events == 1
+
+
+def test_a_batch_is_read_again_as_it_was(reader: ObjectReader, put: Put) -> None:
+    """If all of its objects are still there."""
+    names = [put(b"1", at=1.0), put(b"2", at=2.0)]
+
+    again = reader.batch_of(names)
+
+    assert again is not None
+    assert [one.body for one in again.records] == [b"1", b"2"]
+    reader.forget(again)
+    assert reader.batch_of(names) is None
+    assert reader.batch_of(["no name of ours"]) is None
+
+
+def test_the_folder_of_a_process_that_ended_is_removed(
+    reader: ObjectReader, files: Workspace, clock: Clock, put: Put
+) -> None:
+    """Not while it may still put something."""
+    put(b"last words")
+    reader.forget(next(iter(reader.batches(10, 1 << 20))))
+
+    assert bodies(reader) == []
+    assert len(files.names(f"{VOLUME}/inbox")) == 1
+    clock.at += 601
+
+    assert bodies(reader) == []
+    assert files.names(f"{VOLUME}/inbox") == []
+
+
+def test_a_folder_that_is_used_again_stays(
+    double: Databricks, reader: ObjectReader, files: Workspace, clock: Clock, put: Put
+) -> None:
+    """Its process may have been silent for long; a removal that comes too late is refused."""
+    name = put(b"first")
+    reader.forget(next(iter(reader.batches(10, 1 << 20))))
+    assert bodies(reader) == []
+    files.put(f"{VOLUME}/inbox/{name}", b"", overwrite=True)
+    assert bodies(reader) == []
+    clock.at += 601
+    assert bodies(reader) == []
+
+    assert len(files.names(f"{VOLUME}/inbox")) == 1
+    assert double.faults.counts["directories.delete"] == 0
+
+
+def test_asking_what_is_pending_waits_for_nobody(clock: Clock) -> None:
+    """A health check gets the last count; one that fails leaves it."""
+    answers: list[Pending | WorkspaceError] = [
+        Pending(3, 30, None),
+        WorkspaceError("unreachable", "no answer"),
+    ]
+
+    def count() -> Pending:
+        found = answers.pop(0) if answers else Pending(4, 40, None)
+        if isinstance(found, WorkspaceError):
+            raise found
+        return found
+
+    watch = PendingWatch(count, 5.0, clock)
+    seen = [watch().events]
+    deadline = time.monotonic() + 10
+    while seen[-1] != 4:
+        assert time.monotonic() < deadline
+        clock.at += 6
+        time.sleep(0.001)
+        seen.append(watch().events)
+
+    assert sorted(set(seen)) in ([0, 3, 4], [0, 4], [3, 4])
+    assert seen == sorted(seen)

@@ -1,0 +1,182 @@
+"""Status: what the writer leaves is read whole or not at all, and put into words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from databricks_app.ingest.inbox import Pending
+from databricks_app.ingest.readiness import readiness
+from databricks_app.runtime.status import (
+    RUN_DIR,
+    WriterStatus,
+    heard,
+    run_dir,
+    supervisor_problems,
+    tell,
+    tell_problems,
+)
+
+NOW = 1_700_000_000.0
+WRITER = WriterStatus(NOW - 1, "2023-11-14T22:13:00+00:00")
+EMPTY = Pending(0, 0, None)
+
+
+def said(**changes: Any) -> dict[str, object]:
+    """What `/readyz` says of a receiver in order, with these changes."""
+    parts: dict[str, Any] = {
+        "trouble": None,
+        "pending": EMPTY,
+        "writer": WRITER,
+        "processes": (),
+        "stale_requests": 0.0,
+        "takes_stale": False,
+        "stall_seconds": 600.0,
+        "now": NOW,
+    }
+    return readiness(**{**parts, **changes})
+
+
+def test_what_is_told_is_heard(tmp_path: Path) -> None:
+    """Every field comes back; the last word counts."""
+    tell(tmp_path, WriterStatus(1.0))
+    told = WriterStatus(2.5, "2023-11-14T22:13:00+00:00", ("one", "two"))
+
+    tell(tmp_path, told)
+
+    assert heard(tmp_path) == told
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_without_a_run_folder_nothing_is_heard(tmp_path: Path) -> None:
+    """A bare WSGI server, or a writer that has not spoken yet."""
+    assert heard(None) is None
+    assert heard(tmp_path) is None
+    assert heard(tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", "{}", '{"at": 1}', '{"problems": 3}'])
+def test_what_is_not_a_status_is_not_heard(tmp_path: Path, text: str) -> None:
+    """A file that cannot be understood is no reason to call the door closed."""
+    (tmp_path / "writer.json").write_text(text)
+
+    assert heard(tmp_path) is None
+
+
+def test_the_supervisors_problems_are_heard(tmp_path: Path) -> None:
+    """The last word counts; none at all is no problem."""
+    assert supervisor_problems(None) == ()
+    assert supervisor_problems(tmp_path) == ()
+    tell_problems(tmp_path, ("the writer died 3 times",))
+    assert supervisor_problems(tmp_path) == ("the writer died 3 times",)
+    tell_problems(tmp_path, ())
+    assert supervisor_problems(tmp_path) == ()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", "{}", '{"problems": 3}'])
+def test_what_the_supervisor_did_not_write_is_not_heard(tmp_path: Path, text: str) -> None:
+    """Nor is a file of its name that cannot be understood."""
+    (tmp_path / "supervisor.json").write_text(text)
+
+    assert supervisor_problems(tmp_path) == ()
+
+
+def test_the_run_folder_is_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set by `ciolake serve`; absent or empty elsewhere."""
+    monkeypatch.setenv(RUN_DIR, "/run/ciolake")
+    assert run_dir() == Path("/run/ciolake")
+    monkeypatch.setenv(RUN_DIR, "")
+    assert run_dir() is None
+    monkeypatch.delenv(RUN_DIR)
+    assert run_dir() is None
+
+
+def test_all_in_order_is_ok() -> None:
+    """Nothing pending, a writer that spoke just now."""
+    assert said() == {
+        "status": "ok",
+        "inbox_pending_events": 0,
+        "inbox_pending_bytes": 0,
+        "oldest_pending_seconds": None,
+        "last_load_at": "2023-11-14T22:13:00+00:00",
+        "problems": [],
+    }
+
+
+def test_pending_events_are_no_problem_by_themselves() -> None:
+    """They are shown with the age of the oldest, never below zero."""
+    oldest = datetime.fromtimestamp(NOW - 12.3456, UTC)
+    ahead = datetime.fromtimestamp(NOW + 5, UTC)
+
+    shown = said(pending=Pending(3, 700, oldest))
+
+    assert shown["status"] == "ok"
+    assert shown["inbox_pending_events"] == 3
+    assert shown["inbox_pending_bytes"] == 700
+    assert shown["oldest_pending_seconds"] == 12.346
+    assert said(pending=Pending(3, 700, ahead))["oldest_pending_seconds"] == 0
+
+
+def test_a_door_that_would_refuse_is_refusing() -> None:
+    """Its reason comes before all others."""
+    shown = said(trouble="the disk is full", writer=None)
+
+    assert shown["status"] == "refusing"
+    assert shown["problems"] == [
+        "the disk is full",
+        "the writer has not reported yet: events are kept in the inbox",
+    ]
+
+
+def test_a_writer_that_never_spoke_is_degraded() -> None:
+    """Events are taken all the same."""
+    shown = said(writer=None)
+
+    assert shown["status"] == "degraded"
+    assert shown["last_load_at"] is None
+
+
+def test_what_the_supervisor_says_is_degraded() -> None:
+    """A process that keeps dying is shown before what the writer says."""
+    shown = said(processes=("the writer died 3 times",), writer=WriterStatus(NOW, problems=("x",)))
+
+    assert shown["status"] == "degraded"
+    assert shown["problems"] == ["the writer died 3 times", "x"]
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(60, "ok"), (60.5, "degraded")])
+def test_a_writer_that_is_silent_for_a_minute_is_degraded(seconds: float, status: str) -> None:
+    """A minute is still in order."""
+    assert said(writer=WriterStatus(NOW - seconds))["status"] == status
+
+
+def test_the_writers_own_problems_are_shown() -> None:
+    """As it said them, after its silence if it is silent."""
+    shown = said(writer=WriterStatus(NOW - 99, problems=("loading fails",)))
+
+    assert shown["problems"] == [
+        "the writer has been silent for 99 s: see its log",
+        "loading fails",
+    ]
+    assert said(writer=WriterStatus(NOW, problems=("x",)))["problems"] == ["x"]
+
+
+def test_stale_timestamps_are_degraded_with_advice() -> None:
+    """The number and what to do."""
+    shown = said(stale_requests=3.0)
+
+    assert shown["status"] == "degraded"
+    assert shown["problems"] == [
+        "3 rightly signed requests came outside the time window: check the clock here; if it is "
+        "right, set CIO_STALE_TIMESTAMPS=accept"
+    ]
+
+
+def test_stale_timestamps_that_are_taken_are_told_without_that_advice() -> None:
+    """The clock is still worth a look."""
+    (words,) = said(stale_requests=3.0, takes_stale=True)["problems"]  # type: ignore[misc]
+
+    assert words.endswith("and were taken, as CIO_STALE_TIMESTAMPS says: check the clock here")

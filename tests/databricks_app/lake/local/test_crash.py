@@ -1,0 +1,132 @@
+"""Killed between any two steps, and the same batch again: exactly once everywhere."""
+
+from __future__ import annotations
+
+import multiprocessing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from databricks_app.lake.local.maintenance import Policy
+from databricks_app.lake.local.verify import check
+from databricks_app.runtime import crash_points
+from tests.support.lake_events import EMAIL, RAW, SMS, event, ids, lake_in, load, rows
+
+# Every upkeep at every load, and nothing kept longer than needed.
+BUSY = Policy(
+    checkpoint_every=1,
+    compact_files=2,
+    compact_files_of_old_dates=2,
+    retention=timedelta(0),
+    chores_seconds=60,
+)
+FIRST = [event("a"), event("b", "sms/sent"), event("c", days_ago=1)]
+SECOND = [*FIRST, event("d"), event("e", "sms/sent"), event("f", days_ago=1), event("g", "x/y")]
+
+# Where the server of the children begins: what they need is imported once.
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["databricks_app.lake.local.store", "lake_events"])
+
+AT_START = ["lake.after_create", "lake.after_create:2"]
+IN_LOAD = [
+    "lake.before_raw_append",
+    "lake.after_raw_append",
+    "lake.after_raw_sync",
+    "lake.before_typed_append",
+    "lake.before_typed_append:2",
+    "lake.after_typed_append",
+    "lake.after_typed_append:2",
+    "lake.after_typed_sync",
+    "lake.after_typed_sync:2",
+]
+IN_UPKEEP = [
+    "lake.after_compact",
+    "lake.after_compact:2",
+    "lake.after_compact_sync",
+    "lake.after_checkpoint",
+    "lake.after_checkpoint_sync",
+    "lake.after_checkpoint_sync:2",
+    "lake.after_log_cleanup",
+    "lake.after_vacuum",
+]
+
+
+def die(folder: Path, point: str, policy: Policy) -> None:
+    """In a child: load and be killed at the point."""
+    crash_points.arm(point)
+    lake = lake_in(folder, policy=policy)
+    lake.start()
+    load(lake, *SECOND)
+    lake.close()
+
+
+def killed(folder: Path, point: str, policy: Policy) -> bool:
+    """Whether the child died there."""
+    child = _SERVER.Process(target=die, args=(folder, point, policy))
+    child.start()
+    child.join()
+    code = child.exitcode
+    child.close()
+    return code == -9
+
+
+@pytest.mark.parametrize(
+    ("point", "policy"),
+    [*((point, Policy()) for point in IN_LOAD), *((point, BUSY) for point in IN_UPKEEP)],
+)
+def test_a_load_that_was_killed_is_completed_by_the_next(
+    tmp_path: Path, point: str, policy: Policy
+) -> None:
+    """Nothing is lost, nothing stands twice, and nothing had to be repaired."""
+    lake = lake_in(tmp_path, policy=policy)
+    lake.start()
+    load(lake, *FIRST)
+    lake.close()
+    assert killed(tmp_path, point, policy)
+
+    problems = lake.start().problems
+    load(lake, *SECOND)
+    lake.close()
+
+    assert problems == ()
+    assert ids(tmp_path, RAW) == ["a", "b", "c", "d", "e", "f", "g"]
+    assert ids(tmp_path, EMAIL) == ["a", "c", "d", "f"]
+    assert ids(tmp_path, SMS) == ["b", "e"]
+    verdict = check(tmp_path, [EMAIL, SMS])
+    assert (verdict.differences, verdict.unrouted) == ((), 1)
+
+
+@pytest.mark.parametrize("point", AT_START)
+def test_a_start_that_was_killed_is_completed_by_the_next(tmp_path: Path, point: str) -> None:
+    """The tables are there, empty, and take rows."""
+    assert killed(tmp_path, point, Policy())
+
+    lake = lake_in(tmp_path)
+    lake.start()
+    load(lake, *FIRST)
+    lake.close()
+
+    assert ids(tmp_path, RAW) == ["a", "b", "c"]
+
+
+def test_a_killed_loader_holds_no_lock(tmp_path: Path) -> None:
+    """The next one starts at once."""
+    assert killed(tmp_path, "lake.after_raw_append", Policy())
+
+    lake = lake_in(tmp_path)
+    lake.start()
+    lake.close()
+
+
+def test_rows_of_a_killed_load_keep_its_stamps(tmp_path: Path) -> None:
+    """What was written is never written again: the repetition stamps only what it adds."""
+    assert killed(tmp_path, "lake.after_raw_sync", Policy())
+
+    lake = lake_in(tmp_path)
+    lake.start()
+    load(lake, *SECOND, batch_id="again")
+    lake.close()
+
+    assert rows(tmp_path, RAW, "DISTINCT batch_id") == [("batch",)]
+    assert rows(tmp_path, SMS, "DISTINCT batch_id") == [("again",)]

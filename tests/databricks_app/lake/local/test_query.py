@@ -1,0 +1,259 @@
+"""Local tables read with Databricks SQL."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from databricks_app.errors import QueryError
+from databricks_app.lake.arrow_schema import arrow_schema
+from databricks_app.lake.local.query import LocalQuery
+from databricks_app.lake.sql_dialect import duckdb_type, table, tables, views
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MOMENT = datetime(2026, 11, 22, 1, 2, 3, 456789, tzinfo=UTC)
+SMS = "webhook_sms_events"
+
+
+def write(folder: Path, name: str, *rows: dict[str, object], without: tuple[str, ...] = ()) -> None:
+    """Append rows to a local table that lacks some columns of `sql/`."""
+    schema = pa.schema([field for field in arrow_schema(table(name)) if field.name not in without])
+    made_up = {"event_date": MOMENT.date(), "received_at": MOMENT, "loaded_at": MOMENT}
+    write_deltalake(
+        folder / "tables" / name,
+        pa.Table.from_pylist([{**made_up, **row} for row in rows], schema=schema),
+        mode="append",
+        partition_by=["event_date"],
+        schema_mode="merge",
+    )
+
+
+@pytest.mark.parametrize("name", [each.name for each in tables()])
+def test_missing_table_is_empty_with_the_columns_of_sql(name: str, tmp_path: Path) -> None:
+    """A fresh folder answers every query."""
+    result = LocalQuery(tmp_path).run(f"FROM {name} SELECT *")
+
+    assert result.rows == []
+    assert result.names == table(name).column_names
+    expected = [column.type for column in table(name).columns]
+    plain = [kind for kind in expected if "<" not in kind]
+    assert [kind for kind in result.types if "(" not in kind and "[" not in kind] == plain
+
+
+@pytest.mark.parametrize("name", [each.name for each in tables()])
+def test_columns_have_the_same_order_and_type_with_and_without_files(
+    name: str, tmp_path: Path
+) -> None:
+    """A table's first rows change no type."""
+    empty = LocalQuery(tmp_path).run(f"FROM {name} SELECT *")
+    write(tmp_path, name, {"event_id": "a"})
+
+    full = LocalQuery(tmp_path).run(f"FROM {name} SELECT *")
+
+    assert (full.names, full.types) == (empty.names, empty.types)
+    assert len(full.rows) == 1
+
+
+def test_values_are_those_that_were_written(tmp_path: Path) -> None:
+    """Times in UTC with microseconds, dates, maps as dicts, lists, NULLs."""
+    row = {"event_id": "a", "headers": [("x", ["1", "2"])], "link_id": 2**62, "machine": False}
+    write(tmp_path, "webhook_email_events", row, {"event_id": "b"})
+
+    result = LocalQuery(tmp_path).run(
+        "SELECT event_date, loaded_at, headers, link_id, machine FROM webhook_email_events"
+        " ORDER BY event_id"
+    )
+
+    day = MOMENT.date()
+    assert result.rows == [
+        (day, MOMENT, {"x": ["1", "2"]}, 2**62, False),
+        (day, MOMENT, None, None, None),
+    ]
+    assert result.types[:2] == ("DATE", "TIMESTAMP")
+
+
+def test_event_date_is_a_date_that_selects_files(tmp_path: Path) -> None:
+    """The folder's name is a DATE, also for 1970-01-01."""
+    write(tmp_path, SMS, {"event_id": "a"}, {"event_id": "b", "event_date": date(1970, 1, 1)})
+
+    result = LocalQuery(tmp_path).run(
+        f"SELECT event_id FROM {SMS} WHERE event_date < DATE '2000-01-01'"
+    )
+
+    assert result.rows == [("b",)]
+
+
+def test_files_that_lack_a_newer_column_have_nulls_in_it(tmp_path: Path) -> None:
+    """Before, between and after the migration of a table."""
+    write(tmp_path, SMS, {"event_id": "a"}, without=("to", "reading_notes"))
+    ask = f"SELECT event_id, `to`, reading_notes FROM {SMS} ORDER BY event_id"
+
+    before = LocalQuery(tmp_path).run(ask)
+    write(tmp_path, SMS, {"event_id": "b", "to": "+1"}, without=("reading_notes",))
+    between = LocalQuery(tmp_path).run(ask)
+
+    assert before.rows == [("a", None, None)]
+    assert between.rows == [("a", None, None), ("b", "+1", None)]
+
+
+def test_compaction_changes_no_row(tmp_path: Path) -> None:
+    """Only the newest version's files are read."""
+    for name in "abc":
+        write(tmp_path, SMS, {"event_id": name})
+    DeltaTable(tmp_path / "tables" / SMS).optimize.compact()
+
+    result = LocalQuery(tmp_path).run(f"SELECT event_id FROM {SMS} ORDER BY 1")
+
+    assert result.rows == [("a",), ("b",), ("c",)]
+
+
+@pytest.mark.parametrize("name", ["with space", "qu'ote", "ünïcode"])
+def test_any_name_of_the_folder_will_do(name: str, tmp_path: Path) -> None:
+    """Delta percent-encodes the folder in its addresses."""
+    write(tmp_path / name, SMS, {"event_id": "a"})
+
+    assert LocalQuery(tmp_path / name).run(f"SELECT count(*) FROM {SMS}").rows == [(1,)]
+
+
+def test_limit_cuts_and_says_so(tmp_path: Path) -> None:
+    """One row more than asked for is how it knows."""
+    sql = "SELECT * FROM VALUES (1), (2), (3) AS t(n)"
+
+    cut, whole = (LocalQuery(tmp_path).run(sql, limit=limit) for limit in (2, 3))
+
+    assert (cut.rows, cut.is_cut) == ([(1,), (2,)], True)
+    assert (len(whole.rows), whole.is_cut) == (3, False)
+
+
+def test_parameters_fill_their_marks(tmp_path: Path) -> None:
+    """By name, as on Databricks."""
+    sql = "SELECT :day + INTERVAL 0 DAYS, :name"
+    result = LocalQuery(tmp_path).run("SELECT :name", {"name": "x'"})
+
+    assert result.rows == [("x'",)]
+    with pytest.raises(QueryError):
+        LocalQuery(tmp_path).run(sql, {"name": "x"})
+
+
+def test_arrow_has_bigint_where_the_engine_has_its_own_type(tmp_path: Path) -> None:
+    """Sums of unknown integers would be decimals for Arrow."""
+    answer = LocalQuery(tmp_path).arrow("SELECT sum(n) AS n, 'x' AS s FROM VALUES (1), (2) AS t(n)")
+
+    assert answer.schema.field("n").type == pa.int64()
+    assert answer.to_pylist() == [{"n": 3, "s": "x"}]
+    assert LocalQuery(tmp_path).run("SELECT sum(1) FROM VALUES (1) AS t(n)").types == ("BIGINT",)
+
+
+def test_views_read_views_and_tables(tmp_path: Path) -> None:
+    """A view's own views and tables are bound with it; joins of several work."""
+    write(tmp_path, "webhook_raw_events", {"event_id": "a", "unrouted_reason": "unknown"})
+
+    result = LocalQuery(tmp_path).run(
+        "SELECT e.failure_class, count(d.event_date)"
+        " FROM webhook_error_summary e LEFT JOIN daily_email_engagement d USING (event_date)"
+        " GROUP BY ALL"
+    )
+
+    assert result.rows == [("unknown", 0)]
+
+
+def test_threads_and_memory_can_be_bounded(tmp_path: Path) -> None:
+    """A small machine's page may say how much a query gets."""
+    local = LocalQuery(tmp_path, memory_limit="64MB", threads=1)
+
+    with pytest.raises(QueryError, match="more memory"):
+        local.run(
+            "SELECT collect_list(repeat('x', 1000) || x) FROM"
+            " (SELECT explode(sequence(1, 1000000, 1)) AS x)"
+        )
+
+
+@pytest.mark.parametrize(
+    ("sql", "text"),
+    [
+        ("SELECT recipent FROM webhook_sms_events", "recipent.*\n.*recipient"),
+        ("SELECT CAST('a@example.com' AS INT)", "does not fit.*try_cast"),
+        ("SELECT 1 % (SELECT 0)", "try_divide"),
+        ("SELECT 9223372036854775807 + 1", "The query fails: OutOfRange"),
+    ],
+)
+def test_failing_query_says_why_and_shows_no_value(sql: str, text: str, tmp_path: Path) -> None:
+    """Column names help; values may be personal."""
+    with pytest.raises(QueryError, match=f"(?s){text}") as caught:
+        LocalQuery(tmp_path).run(sql)
+
+    assert "example.com" not in str(caught.value)
+
+
+def test_vanished_file_asks_to_run_again(tmp_path: Path) -> None:
+    """A vacuum an hour after a compaction may meet a very slow query."""
+    write(tmp_path, SMS, {"event_id": "a"})
+    for file in (tmp_path / "tables" / SMS).rglob("*.parquet"):
+        file.unlink()
+
+    with pytest.raises(QueryError, match="run the query again"):
+        LocalQuery(tmp_path).run(f"SELECT * FROM {SMS}")
+
+
+def test_broken_table_is_named(tmp_path: Path) -> None:
+    """A folder that is no table any more."""
+    (tmp_path / "tables" / SMS / "_delta_log").mkdir(parents=True)
+
+    with pytest.raises(QueryError, match=SMS):
+        LocalQuery(tmp_path).run(f"SELECT * FROM {SMS}")
+
+
+def test_the_engine_itself_reads_nothing_else(tmp_path: Path) -> None:
+    """A second lock behind the translation's refusals: no other file, no other setting."""
+    write(tmp_path, SMS, {"event_id": "a"})
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+
+    with LocalQuery(tmp_path)._prepared(f"SELECT * FROM {SMS}") as (connection, text):
+        assert len(connection.execute(text).fetchall()) == 1
+        for forbidden in (
+            f"SELECT * FROM read_csv('{secret}')",
+            f"COPY (SELECT 1) TO '{tmp_path / 'out.csv'}'",
+            f"ATTACH '{tmp_path / 'x.db'}'",
+            "SET enable_external_access = true",
+            "INSTALL httpfs",
+        ):
+            with pytest.raises(duckdb.Error):
+                connection.execute(forbidden)
+
+
+def test_states_tell_size_and_freshness(tmp_path: Path) -> None:
+    """Every table is listed; those without files have none."""
+    write(tmp_path, SMS, {"event_id": "a"}, {"event_id": "b", "event_date": date(2026, 1, 1)})
+    size = sum(file.stat().st_size for file in (tmp_path / "tables" / SMS).rglob("*.parquet"))
+
+    states = {state.name: state for state in LocalQuery(tmp_path).states()}
+
+    assert list(states) == [each.name for each in tables()]
+    sms, push = states[SMS], states["webhook_push_events"]
+    assert (sms.rows, sms.files, sms.bytes, sms.newest_loaded_at) == (2, 2, size, MOMENT)
+    assert (push.rows, push.files, push.bytes, push.newest_loaded_at) == (0, 0, 0, None)
+
+
+def test_every_type_of_sql_has_a_duckdb_name() -> None:
+    """Empty tables are made of these."""
+    with duckdb.connect() as connection:
+        for each in tables():
+            for column in each.columns:
+                connection.execute(f"SELECT CAST(NULL AS {duckdb_type(column.type)})")
+
+
+def test_describing_a_view_gives_databricks_types_and_comments(tmp_path: Path) -> None:
+    """The engine knows a view's types, `sql/` its comments."""
+    result = LocalQuery(tmp_path).run("DESCRIBE webhook_unrouted_events")
+
+    (view,) = (view for view in views() if view.name == "webhook_unrouted_events")
+    assert {row[0]: row[2] for row in result.rows} == view.column_comments
+    assert {row[1] for row in result.rows} == {"STRING", "TIMESTAMP", "DATE", "BIGINT"}

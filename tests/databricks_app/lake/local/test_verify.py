@@ -1,0 +1,208 @@
+"""The check finds what is wrong, whoever did it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from databricks_app.errors import LakeError
+from databricks_app.events.decoding import Reading
+from databricks_app.lake.local.store import LocalLake
+from databricks_app.lake.local.verify import Difference, Verdict, check
+from tests.support.lake_events import (
+    EMAIL,
+    NOON,
+    RAW,
+    SMS,
+    event,
+    few_tables,
+    lake_in,
+    load,
+    reading_of,
+)
+
+SCHEMAS = {one.name: one.schema for one in few_tables()}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Iterator[LocalLake]:
+    """A started lake that holds three events, one of them unrouted."""
+    lake = lake_in(tmp_path)
+    lake.start()
+    load(lake, event("a"), event("b", "sms/sent"), reading_of(b"{"))
+    yield lake
+    lake.close()
+
+
+@pytest.fixture
+def folder(lake: LocalLake, tmp_path: Path) -> Path:
+    """The folder of that lake, closed."""
+    lake.close()
+    return tmp_path
+
+
+def append(folder: Path, table: str, reading: Reading, *, days_later: int = 0) -> None:
+    """Write a row past the loader."""
+    row = reading.raw if table == RAW else reading.typed
+    stamped = {**(row or {}), "loaded_at": NOON + timedelta(days=days_later), "batch_id": "x"}
+    rows = pa.Table.from_pylist([stamped], schema=SCHEMAS[table])
+    write_deltalake(folder / "tables" / table, rows, mode="append")
+
+
+def verdict_on(folder: Path) -> Verdict:
+    """Check the few tables."""
+    return check(folder, [EMAIL, SMS])
+
+
+def test_check_of_tables_that_agree_finds_nothing(folder: Path) -> None:
+    """Rows are counted, unrouted ones named."""
+    assert verdict_on(folder) == Verdict(
+        rows={RAW: 3, EMAIL: 1, SMS: 1},
+        differences=(),
+        unrouted=1,
+        replayed=0,
+        two_dates=0,
+        two_dates_ids=(),
+        is_loading=False,
+    )
+
+
+def test_check_of_empty_tables_finds_nothing(tmp_path: Path) -> None:
+    """Tables without files, and tables that do not exist yet."""
+    lake = lake_in(tmp_path, tables=few_tables()[:2])
+    lake.start()
+    lake.close()
+
+    assert verdict_on(tmp_path).rows == {RAW: 0, EMAIL: 0, SMS: 0}
+
+
+@pytest.mark.parametrize(
+    ("table", "reading", "expected"),
+    [
+        (RAW, event("a"), [Difference("repeated", RAW, 1, ("a",))]),
+        (EMAIL, event("a"), [Difference("repeated", EMAIL, 1, ("a",))]),
+        (RAW, event("new"), [Difference("missing", EMAIL, 1, ("new",))]),
+        (EMAIL, event("new"), [Difference("without_raw", EMAIL, 1, ("new",))]),
+        (SMS, event("a", "sms/sent"), [Difference("misplaced", SMS, 1, ("a",))]),
+        (
+            RAW,
+            replace(event("n"), raw={**event("n").raw, "target_table": "webhook_fax_events"}),
+            [Difference("missing", RAW, 1, ("n",))],
+        ),
+    ],
+)
+def test_check_names_each_difference(
+    folder: Path, table: str, reading: Reading, expected: list[Difference]
+) -> None:
+    """The table that is wrong, how many, and which."""
+    append(folder, table, reading)
+
+    assert list(verdict_on(folder).differences) == expected
+
+
+def test_check_lists_few_ids_of_many(folder: Path) -> None:
+    """In order; the number is exact."""
+    for number in range(8):
+        append(folder, RAW, event(f"n{number}"))
+
+    (difference,) = verdict_on(folder).differences
+
+    assert (difference.events, difference.event_ids) == (8, ("n0", "n1", "n2", "n3", "n4"))
+
+
+def test_check_takes_a_replayed_event_for_right(folder: Path) -> None:
+    """Unrouted in raw for ever, and in one table since the code learned it."""
+    unrouted = {**event("r").raw, "target_table": None, "unrouted_reason": "unknown_metric"}
+    append(folder, RAW, replace(event("r"), raw=unrouted))
+    append(folder, EMAIL, event("r"))
+
+    verdict = verdict_on(folder)
+
+    assert (verdict.differences, verdict.replayed, verdict.unrouted) == ((), 1, 1)
+
+
+def test_check_names_an_unrouted_event_that_stands_in_two_tables(folder: Path) -> None:
+    """One of them is too many."""
+    unrouted = {**event("r").raw, "target_table": None}
+    append(folder, RAW, replace(event("r"), raw=unrouted))
+    append(folder, EMAIL, event("r"))
+    append(folder, SMS, event("r", "sms/sent"))
+
+    assert verdict_on(folder).differences == (Difference("several_tables", RAW, 1, ("r",)),)
+
+
+def test_check_lists_ids_with_two_dates(lake: LocalLake, tmp_path: Path) -> None:
+    """Two events by our key; the sender should be asked."""
+    load(lake, event("a", days_ago=1))
+    lake.close()
+
+    verdict = verdict_on(tmp_path)
+
+    assert (verdict.differences, verdict.two_dates, verdict.two_dates_ids) == ((), 1, ("a",))
+
+
+def test_check_leaves_the_newest_batch_out_while_a_loader_works(
+    lake: LocalLake, tmp_path: Path
+) -> None:
+    """Its typed rows are still to come, and rows of later batches are none of our business."""
+    append(tmp_path, RAW, event("coming"), days_later=1)
+    append(tmp_path, EMAIL, event("later"), days_later=2)
+
+    while_loading = verdict_on(tmp_path)
+    lake.close()
+    afterwards = verdict_on(tmp_path)
+
+    assert (while_loading.differences, while_loading.is_loading) == ((), True)
+    assert {one.kind for one in afterwards.differences} == {"missing", "without_raw"}
+
+
+def test_check_needs_a_raw_table(tmp_path: Path) -> None:
+    """Probably the wrong folder."""
+    with pytest.raises(LakeError, match="Is this the folder the receiver writes to"):
+        verdict_on(tmp_path)
+
+
+@pytest.mark.parametrize("content", [None, b"PAR1"])
+def test_check_names_a_file_that_is_missing_or_cut(folder: Path, content: bytes | None) -> None:
+    """Nothing can be compared then, and the admin needs the path."""
+    (file,) = (folder / "tables" / SMS).glob("event_date=*/*.parquet")
+    file.unlink()
+    if content:
+        file.write_bytes(content)
+
+    with pytest.raises(LakeError, match=rf"{SMS}: the data file {file} is missing or cut"):
+        verdict_on(folder)
+
+
+def test_check_says_that_a_file_cannot_be_read(folder: Path) -> None:
+    """The right size and no Parquet."""
+    (file,) = (folder / "tables" / SMS).glob("event_date=*/*.parquet")
+    file.write_bytes(bytes(file.stat().st_size))
+
+    with pytest.raises(LakeError, match="cannot be read"):
+        verdict_on(folder)
+
+
+def test_check_works_in_a_folder_with_a_quote(tmp_path: Path) -> None:
+    """Paths are part of a statement."""
+    lake = lake_in(tmp_path / "it's mine")
+    lake.start()
+    load(lake, event("a"))
+    lake.close()
+
+    assert verdict_on(tmp_path / "it's mine").rows[RAW] == 1
+
+
+def test_check_reads_what_a_compaction_left(lake: LocalLake, tmp_path: Path) -> None:
+    """The newest version's files only."""
+    load(lake, event("c"))
+    lake.close()
+    DeltaTable(tmp_path / "tables" / EMAIL).optimize.compact()
+
+    assert verdict_on(tmp_path).differences == ()

@@ -1,0 +1,369 @@
+"""What both lakes must do, on the engine of each: the loading contract."""
+
+from __future__ import annotations
+
+import multiprocessing
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from databricks_app.events.decoding import Reading, read
+from databricks_app.events.record import Record
+from databricks_app.lake import Lake, LoadReport
+from databricks_app.runtime import crash_points
+from tests.support.lake_events import EMAIL, NOON, RAW, SMS, body, event, reading_of
+from tests.support.lake_houses import HOUSES, House, ids
+
+FIRST = [event("a"), event("b", "sms/sent"), event("c", days_ago=1)]
+SECOND = [*FIRST, event("d"), event("e", "sms/sent"), event("f", days_ago=1), event("g", "x/y")]
+
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["lake_houses", "lake_events"])
+
+POINTS = {
+    "local": [
+        "lake.before_raw_append",
+        "lake.after_raw_append",
+        "lake.before_typed_append",
+        "lake.after_typed_append:2",
+        "lake.after_typed_sync:2",
+    ],
+    "warehouse": [
+        "lake.after_stage",
+        "lake.before_raw_merge",
+        "lake.after_raw_merge",
+        "lake.after_stage:2",
+        "lake.before_typed_merge",
+        "lake.after_typed_merge",
+        "lake.after_typed_merge:2",
+    ],
+}
+
+
+@pytest.fixture(params=HOUSES)
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    """Each store, empty."""
+    house = HOUSES[request.param](tmp_path)
+    yield house
+    house.close()
+
+
+@pytest.fixture
+def lake(house: House) -> Iterator[Lake]:
+    """Its lake of few tables, started."""
+    lake = house.lake()
+    lake.start()
+    yield lake
+    lake.close()
+
+
+def load(lake: Lake, *readings: Reading, batch_id: str | None = None) -> LoadReport:
+    """Load these at noon, as the writer does: no two loads have the same id."""
+    return lake.load(readings, batch_id=batch_id or uuid.uuid4().hex, loaded_at=NOON)
+
+
+def test_an_event_is_one_row_in_raw_and_one_in_its_table(house: House, lake: Lake) -> None:
+    """Stamped with the load that brought it."""
+    report = load(lake, event("a", subject="Hello"), batch_id="b1")
+
+    assert report.inserted == {RAW: 1, EMAIL: 1}
+    expected = [("a", date(2026, 11, 22), "b1", NOON)]
+    for table in (RAW, EMAIL):
+        assert house.rows(table, "event_id, event_date, batch_id, loaded_at") == expected
+    assert house.rows(EMAIL, "subject, recipient") == [("Hello", "ada@example.com")]
+
+
+def test_the_first_of_a_key_that_stands_twice_in_a_batch_is_kept(house: House, lake: Lake) -> None:
+    """In raw and typed alike."""
+    report = load(lake, event("a", subject="first"), event("a", subject="second"))
+
+    assert report.duplicates == {RAW: 1, EMAIL: 1}
+    assert house.rows(EMAIL, "subject") == [("first",)]
+    assert '"first"' in house.rows(RAW, "body")[0][0]
+
+
+def test_a_load_again_changes_nothing(house: House, lake: Lake) -> None:
+    """Everything is counted as a duplicate."""
+    load(lake, *FIRST, batch_id="b1")
+
+    report = load(lake, *FIRST, batch_id="b2")
+
+    assert report.inserted == {}
+    assert report.duplicates == {RAW: 3, EMAIL: 2, SMS: 1}
+    assert set(house.rows(RAW, "batch_id")) == {("b1",)}
+
+
+def test_an_id_under_another_date_is_another_event(house: House, lake: Lake) -> None:
+    """The key has two parts."""
+    load(lake, event("a"))
+
+    load(lake, event("a", days_ago=1))
+
+    assert ids(house, RAW) == ids(house, EMAIL) == ["a", "a"]
+
+
+def test_a_batch_of_many_dates_is_loaded_whole(house: House, lake: Lake) -> None:
+    """More of them than are written at once."""
+    report = load(lake, *(event(f"e{day}", days_ago=day) for day in range(40)))
+
+    assert report.inserted == {RAW: 40, EMAIL: 40}
+    assert len(set(ids(house, EMAIL))) == 40
+
+
+def test_new_rows_are_counted_by_table_and_metric(lake: Lake) -> None:
+    """Those that were there count as duplicates of their table alone."""
+    load(lake, event("a"), event("b", "sms/sent"))
+
+    report = load(lake, event("a"), event("b", "sms/sent"), event("c"), event("d", "email/clicked"))
+
+    assert report.by_metric == {
+        (RAW, "opened"): 1,
+        (RAW, "clicked"): 1,
+        (EMAIL, "opened"): 1,
+        (EMAIL, "clicked"): 1,
+    }
+    assert report.duplicates == {RAW: 2, EMAIL: 1, SMS: 1}
+
+
+def test_hostile_ids_are_keys_like_any_other(house: House, lake: Lake) -> None:
+    """No value is ever part of a statement."""
+    odd = ["' OR 1=1 --", "`;DROP TABLE x", ":batch_id", "$1", "\\", "ünï", "a b"]
+    load(lake, *(event(one) for one in odd))
+
+    report = load(lake, *(event(one) for one in odd))
+
+    assert report.inserted == {}
+    assert set(ids(house, EMAIL)) == set(odd)
+
+
+def test_nested_and_absent_values_arrive_as_they_are(house: House, lake: Lake) -> None:
+    """Maps of lists, and what was not sent is NULL."""
+    load(lake, event("a", "email/sent", headers={"X-A": ["1", "2"]}))
+
+    ((headers, subject),) = house.rows(EMAIL, "headers, subject")
+
+    assert dict(headers) == {"X-A": ["1", "2"]}
+    assert subject is None
+
+
+def test_the_typed_row_is_made_from_the_body_that_raw_holds(house: House, lake: Lake) -> None:
+    """A resend with another body changes nothing, whatever died between the two."""
+    first = event("a", subject="first")
+    load(lake, replace(first, table=None, typed=None))
+
+    report = load(lake, event("a", subject="second"))
+
+    assert report.inserted == {EMAIL: 1}
+    assert house.rows(EMAIL, "subject, received_at") == [("first", NOON)]
+
+
+def test_an_id_that_raw_routed_keeps_its_table(house: House, lake: Lake) -> None:
+    """Also where the routing of today says otherwise."""
+    first = event("a", "sms/sent")
+    elsewhere = replace(first, raw={**first.raw, "target_table": EMAIL}, table=EMAIL, typed=None)
+    load(lake, replace(elsewhere, table=None))
+
+    load(lake, event("a", "sms/sent"))
+
+    assert (ids(house, EMAIL), ids(house, SMS)) == (["a"], [])
+
+
+def test_a_raw_row_without_a_table_is_completed_by_the_code_of_today(
+    house: House, lake: Lake
+) -> None:
+    """The raw row stays as it was."""
+    content = body("a")
+    old = reading_of(content)
+    unknown = {**old.raw, "target_table": None, "unrouted_reason": "unknown_object_type"}
+    load(lake, replace(old, raw=unknown, table=None, typed=None))
+
+    replayed = read(Record(content, NOON + timedelta(days=9), "", "", len(content), kind="replay"))
+    report = load(lake, replayed)
+
+    assert report.inserted == {EMAIL: 1}
+    assert house.rows(RAW, "target_table, unrouted_reason") == [(None, "unknown_object_type")]
+    assert house.rows(EMAIL, "received_at") == [(NOON,)]
+    assert house.verdict().replayed == 1
+
+
+def test_an_unreadable_body_comes_back_byte_for_byte(house: House, lake: Lake) -> None:
+    """In base64, with its digest as id, and once."""
+    content = b"\xff{not json"
+    for _ in range(2):
+        load(lake, reading_of(content))
+
+    ((event_id, text, encoding, length),) = house.rows(
+        RAW, "event_id, body, body_encoding, body_bytes"
+    )
+
+    assert event_id.startswith("sha256:")
+    assert (text, encoding, length) == ("/3tub3QganNvbg==", "base64", len(content))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "error"),
+    [
+        ("campaign_id", 2**63, "OverflowError"),
+        ("subject", "\ud800", "UnicodeEncodeError"),
+        ("event_timestamp", datetime(2026, 1, 1), "TypeError"),  # noqa: DTZ001  # the fault
+    ],
+)
+def test_an_event_with_an_unfit_value_is_in_raw_alone(
+    house: House, lake: Lake, column: str, value: object, error: str
+) -> None:
+    """Nothing is cast silently; the good row beside it is loaded."""
+    bad = event("bad")
+    bad = replace(bad, typed={**(bad.typed or {}), column: value})
+
+    report = load(lake, event("good"), bad)
+
+    assert {f"load_failed:{error}": 1} == report.offenders == report.unrouted
+    assert ids(house, EMAIL) == ["good"]
+    assert house.rows(RAW, "event_id, target_table, unrouted_reason") == [
+        ("bad", None, f"load_failed:{error}"),
+        ("good", EMAIL, None),
+    ]
+
+
+def test_one_row_that_the_engine_refuses_is_found_among_many(house: House, lake: Lake) -> None:
+    """By halves; all others are loaded, and no one is loaded twice."""
+    house.refuse(RAW, "body_bytes <> 12345")
+    lake.close()
+    lake.start()
+    readings = [event(f"e{number:04}", "sms/sent") for number in range(1000)]
+    readings[777] = replace(readings[777], raw={**readings[777].raw, "body_bytes": 12345})
+
+    report = load(lake, *readings)
+
+    assert report.inserted == {RAW: 1000, SMS: 999}
+    assert sum(report.offenders.values()) == 1
+    assert [row for row in house.rows(RAW, "event_id, body_encoding") if row[1] == "base64"] == [
+        ("e0777", "base64")
+    ]
+
+
+def test_a_typed_row_that_the_engine_refuses_keeps_its_raw_row(house: House, lake: Lake) -> None:
+    """The check names it."""
+    house.refuse(EMAIL, "subject <> 'bad'")
+    lake.close()
+    lake.start()
+
+    report = load(lake, event("a", subject="good"), event("b", subject="bad"))
+    lake.close()
+
+    assert sum(report.offenders.values()) == 1
+    assert (ids(house, RAW), ids(house, EMAIL)) == (["a", "b"], ["a"])
+    (difference,) = house.verdict().differences
+    assert (difference.kind, difference.event_ids) == ("missing", ("b",))
+
+
+def test_start_adds_the_columns_that_a_table_lacks(house: House) -> None:
+    """They are NULL in the rows that are there; nothing else changes."""
+    old = house.lake(without=["subject", "reading_notes"])
+    old.start()
+    load(old, without(event("a"), "subject", "reading_notes"))
+    old.close()
+
+    lake = house.lake()
+    report = lake.start()
+    load(lake, event("b", subject="Hello"))
+    lake.close()
+
+    assert report.added_columns == {EMAIL: ("subject", "reading_notes"), SMS: ("reading_notes",)}
+    assert house.rows(EMAIL, "event_id, subject") == [("a", None), ("b", "Hello")]
+
+
+def without(reading: Reading, *columns: str) -> Reading:
+    """The reading of a release that did not know these columns."""
+    typed = {name: value for name, value in (reading.typed or {}).items() if name not in columns}
+    return replace(reading, typed=typed)
+
+
+def die(store: str, folder: Path, point: str) -> None:
+    """In a child: load and be killed at the point."""
+    crash_points.arm(point)
+    lake = HOUSES[store](folder).lake()
+    lake.start()
+    load(lake, *SECOND)
+    lake.close()
+
+
+def killed(store: str, folder: Path, point: str) -> bool:
+    """Whether the child died there."""
+    child = _SERVER.Process(target=die, args=(store, folder, point))
+    child.start()
+    child.join()
+    code = child.exitcode
+    child.close()
+    return code == -9
+
+
+@pytest.mark.parametrize(
+    ("store", "point"), [(store, point) for store, points in POINTS.items() for point in points]
+)
+def test_a_load_that_was_killed_is_completed_by_the_next(
+    tmp_path: Path, store: str, point: str
+) -> None:
+    """Nothing is lost and nothing stands twice, wherever it died."""
+    first = HOUSES[store](tmp_path)
+    lake = first.lake()
+    lake.start()
+    load(lake, *FIRST)
+    lake.close()
+    first.close()
+    assert killed(store, tmp_path, point)
+
+    house = HOUSES[store](tmp_path)
+    lake = house.lake()
+    lake.start()
+    load(lake, *SECOND)
+    lake.close()
+
+    assert ids(house, RAW) == ["a", "b", "c", "d", "e", "f", "g"]
+    assert ids(house, EMAIL) == ["a", "c", "d", "f"]
+    assert ids(house, SMS) == ["b", "e"]
+    verdict = house.verdict()
+    assert (verdict.differences, verdict.unrouted) == ((), 1)
+    house.close()
+
+
+BATCHES = st.lists(
+    st.lists(
+        st.builds(
+            event,
+            st.sampled_from("abcdef"),
+            st.sampled_from(["email/opened", "email/clicked", "sms/sent", "x/y"]),
+            days_ago=st.integers(0, 2),
+        ),
+        max_size=6,
+    ),
+    max_size=5,
+)
+
+
+@given(batches=BATCHES)
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@pytest.mark.parametrize("store", HOUSES)
+def test_every_key_stands_once_however_batches_overlap(
+    store: str, batches: list[list[Reading]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """What raw holds is what was offered, once, and the typed tables agree with it."""
+    house = HOUSES[store](tmp_path_factory.mktemp(store))
+    lake = house.lake()
+    lake.start()
+    for number, batch in enumerate(batches):
+        load(lake, *batch, batch_id=str(number))
+    lake.close()
+
+    offered = {(one.event_id, one.event_date) for batch in batches for one in batch}
+    assert house.rows(RAW, "event_id, event_date") == sorted(offered)
+    assert house.verdict().differences == ()
+    house.close()

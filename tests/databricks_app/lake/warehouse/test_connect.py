@@ -1,0 +1,404 @@
+"""The lake in a workspace, through the real SQL connector and the real protocols."""
+
+from __future__ import annotations
+
+import gc
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from databricks_app.cli.query import query
+from databricks_app.cli.replay import replay
+from databricks_app.cli.tables import tables
+from databricks_app.cli.verify import verify
+from databricks_app.databricks import workspace
+from databricks_app.databricks.call_timeout import Patience
+from databricks_app.databricks.sql_connect import statements
+from databricks_app.databricks.volume_files import PatientFiles
+from databricks_app.errors import LakeError, QueryError
+from databricks_app.events.decoding import Reading
+from databricks_app.events.record import Record
+from databricks_app.ingest.inbox.volume_reader import pending, put_replay
+from databricks_app.lake import LoadReport, Standby, sql_dialect
+from databricks_app.lake.warehouse.connect import open_lake, open_query
+from databricks_app.lake.warehouse.store import WarehouseLake
+from databricks_app.loading.loader import open_writer
+from databricks_app.runtime.metrics import Metrics
+from databricks_app.settings import Settings, from_environment
+from tests.doubles import Databricks, Fault
+from tests.support.lake_events import EMAIL, NOON, RAW, SMS, body, event
+
+VOLUME = "main.cio.events"
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> Iterator[Databricks]:
+    """A workspace with a volume and no tables."""
+    with Databricks(tmp_path / "double", volume=VOLUME) as double:
+        yield double
+
+
+@pytest.fixture
+def variables(double: Databricks, tmp_path: Path) -> dict[str, str]:
+    """The environment of an app."""
+    return double.environment() | {
+        "CIO_STORE": "databricks",
+        "CIO_CATALOG": "main",
+        "CIO_SCHEMA": "cio",
+        "CIO_VOLUME": "events",
+        "CIO_DATA_DIR": str(tmp_path / "data"),
+        "CIO_FLUSH_INTERVAL_SECONDS": "0.05",
+    }
+
+
+@pytest.fixture
+def settings(variables: dict[str, str]) -> Settings:
+    """Its settings."""
+    return from_environment(variables)
+
+
+@pytest.fixture
+def joined(variables: dict[str, str]) -> Iterator[workspace.Workspace]:
+    """Its workspace."""
+    joined = workspace.connect(variables)
+    yield joined
+    joined.close()
+
+
+def few(lake: WarehouseLake) -> WarehouseLake:
+    """The lake with three tables, which is faster."""
+    lake._given_tables = [one for one in sql_dialect.tables() if one.name in {RAW, EMAIL, SMS}]
+    lake._given_views = ()
+    return lake
+
+
+@pytest.fixture
+def lake(joined: workspace.Workspace, settings: Settings) -> Iterator[WarehouseLake]:
+    """A started lake."""
+    lake = few(open_lake(joined, settings, Patience(call_seconds=20, grace_seconds=0.5)))
+    lake.start()
+    yield lake
+    lake.close()
+
+
+def load(lake: WarehouseLake, *readings: Reading) -> LoadReport:
+    """Load these, under an id of its own."""
+    return lake.load(readings, batch_id=uuid.uuid4().hex, loaded_at=NOON)
+
+
+def ask(joined: workspace.Workspace, settings: Settings, sql: str) -> list[tuple[Any, ...]]:
+    """Rows of a query through the warehouse."""
+    return open_query(joined, settings).run(sql).rows
+
+
+def test_a_load_arrives_through_the_real_protocols(
+    lake: WarehouseLake, joined: workspace.Workspace, settings: Settings
+) -> None:
+    """Nested values, NULLs, times and counts included; a second load changes nothing."""
+    batch = [event("a", "email/sent", headers={"X-A": ["1", "2"]}), event("b", "sms/sent")]
+
+    first, second = load(lake, *batch), load(lake, *batch)
+
+    assert first.inserted == {RAW: 2, EMAIL: 1, SMS: 1}
+    assert (second.inserted, second.duplicates) == ({}, {RAW: 2, EMAIL: 1, SMS: 1})
+    ((headers, subject, loaded_at),) = ask(
+        joined, settings, f"SELECT headers, subject, loaded_at FROM {EMAIL}"
+    )
+    assert {key: list(values) for key, values in dict(headers).items()} == {"X-A": ["1", "2"]}
+    assert (subject, loaded_at) == (None, NOON)
+
+
+@pytest.mark.parametrize(("interval", "is_kept"), [("2", True), ("900", False)])
+def test_sessions_end_with_the_load_where_the_warehouse_may_stop(
+    double: Databricks,
+    joined: workspace.Workspace,
+    variables: dict[str, str],
+    interval: str,
+    is_kept: bool,
+) -> None:
+    """An open session may keep it awake; a short pause is too short for it to stop."""
+    settings = from_environment(variables | {"CIO_FLUSH_INTERVAL_SECONDS": interval})
+    lake = few(open_lake(joined, settings, Patience(call_seconds=20, grace_seconds=0.5)))
+    lake.start()
+    open_sessions = double.workspace.sessions.sessions
+
+    assert load(lake, event("a", "email/sent")).inserted == {RAW: 1, EMAIL: 1}
+    until = time.monotonic() + (0.5 if is_kept else 10)
+    while open_sessions and time.monotonic() < until:
+        time.sleep(0.02)
+
+    assert bool(open_sessions) == is_kept
+    assert load(lake, event("b", "email/sent")).inserted == {RAW: 1, EMAIL: 1}
+    lake.close()
+
+
+def test_a_raw_row_of_before_decides(
+    lake: WarehouseLake, joined: workspace.Workspace, settings: Settings
+) -> None:
+    """Its body comes back through the connector and makes the typed row."""
+    first = event("a", subject="first")
+    load(lake, replace(first, table=None, typed=None))
+
+    load(lake, event("a", subject="second"))
+
+    assert ask(joined, settings, f"SELECT subject, received_at FROM {EMAIL}") == [("first", NOON)]
+
+
+FAULTS = [
+    Fault("reset_after", "sql.*", statement="MERGE"),
+    Fault("reset_before", "sql.*", statement="MERGE"),
+    Fault("unavailable", "sql.*", statement="MERGE"),
+    Fault("throttled", "sql.*", statement="MERGE"),
+    Fault("expired", "sql.*", statement="MERGE"),
+    Fault(
+        "statement_fails",
+        statement="MERGE",
+        text="[DELTA_CONCURRENT_APPEND] ConcurrentAppendException. SQLSTATE: 2D521",
+    ),
+    Fault("statement_fails_after", statement="MERGE", text="Invalid SessionHandle"),
+    Fault("unavailable", "files.put", path="staging"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.action)
+def test_events_stand_once_whatever_fails_once(
+    double: Databricks,
+    lake: WarehouseLake,
+    joined: workspace.Workspace,
+    settings: Settings,
+    fault: Fault,
+) -> None:
+    """The load is repeated as the writer would, if it did not succeed by itself."""
+    double.faults.set(fault)
+
+    for _ in range(3):
+        try:
+            load(lake, event("a"), event("b"))
+            break
+        except LakeError:
+            continue
+
+    assert fault.acted == 1
+    for table in (RAW, EMAIL):
+        found = ask(joined, settings, f"SELECT event_id FROM {table} ORDER BY 1")
+        assert found == [("a",), ("b",)]
+
+
+WORDS = [
+    (Fault("expired", "sql.*", times=None), "refuses the token"),
+    (Fault("denied", "sql.*", times=None), "CAN USE on the warehouse"),
+    (Fault("missing", "sql.*", times=None), "there is no such warehouse"),
+    (Fault("error", "sql.Execute*", times=None), "is RUNNING"),
+    (
+        Fault(
+            "statement_fails",
+            times=None,
+            statement="MERGE",
+            text="[INSUFFICIENT_PERMISSIONS] User does not have MODIFY on Table 'main.cio.x'. "
+            "SQLSTATE: 42501",
+        ),
+        "GRANT MODIFY ON TABLE main.cio.x",
+    ),
+    (Fault("denied", "files.put", path="staging", times=None), "grant READ VOLUME"),
+    (Fault("full", "files.put", path="staging", times=None), "takes no more"),
+]
+
+
+@pytest.mark.parametrize(("fault", "words"), WORDS, ids=[words for _, words in WORDS])
+def test_trouble_is_told_in_an_admins_words(
+    double: Databricks, lake: WarehouseLake, fault: Fault, words: str
+) -> None:
+    """And ends when it ends."""
+    double.faults.set(fault)
+    with pytest.raises(LakeError, match=words):
+        load(lake, event("a"))
+    double.faults.clear()
+
+    assert load(lake, event("a")).inserted[EMAIL] == 1
+
+
+def test_a_hung_statement_ends_with_a_stop(double: Databricks, lake: WarehouseLake) -> None:
+    """SIGTERM is not held by the warehouse."""
+    double.faults.set(Fault("statement_slow", statement="MERGE", seconds=60))
+    threading.Timer(0.5, lake._statements.patience.stopping.set).start()
+    began = time.monotonic()
+
+    with pytest.raises(LakeError, match="because the process is stopping"):
+        load(lake, event("a"))
+
+    assert time.monotonic() - began < 5
+
+
+def test_a_second_instance_stands_by_and_follows(
+    lake: WarehouseLake, joined: workspace.Workspace, settings: Settings
+) -> None:
+    """At once, where the first says good-bye."""
+    other = few(open_lake(joined, settings, Patience()))
+    with pytest.raises(Standby):
+        other.start()
+    lake.close()
+
+    other.start()
+    other.close()
+
+
+def test_start_adds_a_column(
+    lake: WarehouseLake, joined: workspace.Workspace, settings: Settings
+) -> None:
+    """To a table of an older release."""
+    lake.close()
+    old = next(one for one in sql_dialect.tables() if one.name == SMS)
+    new = replace(old, columns=(*old.columns, sql_dialect.Column("extra", "BIGINT", True, "New")))
+    lake._given_tables = [new if one.name == SMS else one for one in lake._tables()]
+
+    report = lake.start()
+
+    assert report.added_columns == {SMS: ("extra",)}
+    assert ask(joined, settings, f"SELECT extra FROM {SMS}") == []
+
+
+def run_writer(variables: dict[str, str], is_enough: Any) -> list[Any]:
+    """Run the writer of these variables in this process until a status after which this holds."""
+    settings = from_environment(variables)
+    writer = open_writer(settings, Metrics(), None)
+    said: list[Any] = []
+
+    def tell(status: Any) -> None:
+        said.append(status)
+        if is_enough(said):
+            writer.stopping.set()
+
+    writer.tell = tell
+    writer.run()
+    return said
+
+
+def test_the_writer_carries_objects_into_tables(
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    joined: workspace.Workspace,
+    settings: Settings,
+) -> None:
+    """All tables and views are made, the objects are gone, and the commands see the rows."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    content = body("a")
+    put_replay(joined, settings.volume_path, [Record(content, NOON, "", "0badf00d", len(content))])
+
+    said = run_writer(variables, lambda said: said[-1].last_load_at is not None)
+
+    assert said[-1].problems == ()
+    assert list(joined.entries(f"{settings.volume_path}/staging")) == []
+    assert ask(joined, settings, "SELECT count(*) FROM webhook_unrouted_events") == [(0,)]
+    shown = CliRunner().invoke(query, [f"SELECT event_id FROM {EMAIL}", "--format", "json"])
+    assert json.loads(shown.output) == [{"event_id": "a"}]
+    checked = CliRunner().invoke(verify, [])
+    assert (checked.exit_code, "exactly once" in checked.output) == (0, True), checked.output
+    counted = CliRunner().invoke(replay, ["--all", "--dry-run"])
+    assert counted.output == "1 events would be read again.\n"
+    put_back = CliRunner().invoke(replay, ["--event-id", "a", "--from", "2026-11-22"])
+    assert put_back.output.startswith("1 events put back into the inbox.\nA running receiver ")
+    assert re.search(r"loads them by \d\d:\d\d UTC\.$", put_back.output)
+    assert pending(joined, settings.volume_path).events == 1
+    listed = CliRunner().invoke(tables, ["--format", "json"])
+    assert listed.exit_code == 0, listed.output
+    rows = {row["name"]: row["rows"] for row in json.loads(listed.output)}
+    assert (rows[RAW], rows[SMS], len(rows)) == (1, 0, 9 + len(sql_dialect.views()))
+
+
+def test_a_forgotten_session_asks_nobody(
+    double: Databricks, joined: workspace.Workspace, settings: Settings
+) -> None:
+    """The connector would, for a minute, wherever garbage is collected."""
+    ask(joined, settings, "SELECT 1")
+    asked = double.faults.counts["sql.CloseSession"]
+
+    gc.collect()
+
+    assert double.faults.counts["sql.CloseSession"] == asked
+
+
+def test_the_state_of_the_warehouse_is_asked_for(
+    double: Databricks, joined: workspace.Workspace, settings: Settings
+) -> None:
+    """None where the workspace does not tell."""
+    asking = statements(joined, settings, Patience())
+    assert asking.state() == "RUNNING"
+    double.faults.set(Fault("denied", "warehouses.*", times=None))
+
+    assert asking.state() is None
+
+
+def test_files_of_the_writer_are_those_of_the_workspace(
+    joined: workspace.Workspace, settings: Settings
+) -> None:
+    """Each call within the limits."""
+    files, folder = PatientFiles(joined, Patience()), f"{settings.volume_path}/odd"
+    files.put(f"{folder}/a", b"1", overwrite=False)
+    with pytest.raises(FileExistsError):
+        files.put(f"{folder}/a", b"2", overwrite=False)
+
+    assert (files.get(f"{folder}/a"), files.names(folder)) == (b"1", ["a"])
+    files.delete(f"{folder}/a")
+    files.delete_folder(folder)
+    assert list(files.entries(folder)) == []
+
+
+def test_a_token_that_cannot_be_had_is_told(variables: dict[str, str], settings: Settings) -> None:
+    """As the workspace's own words."""
+    joined = workspace.connect(variables | {"DATABRICKS_CLIENT_SECRET": "wrong"})
+
+    with pytest.raises(QueryError, match="check DATABRICKS_CLIENT_ID"):
+        ask(joined, settings, "SELECT 1")
+    joined.close()
+
+
+def test_a_query_without_a_warehouse_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    """In one line."""
+    for name, value in {**variables, "DATABRICKS_WAREHOUSE_ID": ""}.items():
+        monkeypatch.setenv(name, value)
+
+    result = CliRunner().invoke(query, ["SELECT 1"])
+
+    assert result.exit_code == 1
+    assert "set DATABRICKS_WAREHOUSE_ID" in result.output
+
+
+def test_a_writer_process_ends_in_time_while_the_warehouse_hangs(
+    double: Databricks, variables: dict[str, str], joined: workspace.Workspace, settings: Settings
+) -> None:
+    """The statement in hand is abandoned; its events stay in the inbox."""
+    content = body("a")
+    put_replay(joined, settings.volume_path, [Record(content, NOON, "", "0badf00d", len(content))])
+    double.faults.set(Fault("statement_slow", statement="MERGE", seconds=60))
+    path = {"PATH": "/usr/bin", "CIO_LOG_LEVEL": "info"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "databricks_app.loading.loader"],
+        env=variables | path,
+        cwd=Path.cwd(),
+    )
+    try:
+        until = time.monotonic() + 60
+        while not double.faults.counts["statement.MERGE"] and time.monotonic() < until:
+            time.sleep(0.05)
+        began = time.monotonic()
+        process.terminate()
+        assert process.wait(20) == 0
+        assert time.monotonic() - began < 10
+    finally:
+        process.kill()
+        process.wait()
+    assert len(list(joined.entries(f"{settings.volume_path}/inbox"))) == 1

@@ -1,0 +1,241 @@
+"""One loader at a time, without a lock and without comparing clocks."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from databricks_app.errors import LakeError
+from databricks_app.lake import Standby
+from databricks_app.lake.warehouse.lease import Lease
+from tests.support.volume_files import MemoryFiles
+
+FOLDER = "/Volumes/main/cio/events/lease"
+
+
+class Clock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.seconds
+
+
+def lease_in(files: MemoryFiles, clock: Clock, holder: str | None = None) -> Lease:
+    """A lease that is renewed by hand."""
+    return Lease(files, FOLDER, holder=holder, silence_seconds=30, renew_seconds=0, monotonic=clock)
+
+
+def is_taken(lease: Lease) -> bool:
+    """Whether it could be taken now."""
+    try:
+        lease.take()
+    except Standby:
+        return False
+    return True
+
+
+def test_the_first_takes_it_and_the_second_stands_by() -> None:
+    """One holder."""
+    files, clock = MemoryFiles(), Clock()
+    first, second = lease_in(files, clock), lease_in(files, clock)
+
+    assert is_taken(first)
+    assert not is_taken(second)
+    first.confirm()
+
+
+def test_a_silent_holder_is_followed_after_the_patience_of_the_other() -> None:
+    """The count stood still for 30 s of the challenger's own clock."""
+    files, clock = MemoryFiles(), Clock()
+    first, second = lease_in(files, clock), lease_in(files, clock)
+    first.take()
+    assert not is_taken(second)
+    clock.seconds = 29.9
+    assert not is_taken(second)
+    clock.seconds = 30
+
+    assert is_taken(second)
+    with pytest.raises(Standby):
+        first.confirm()
+
+
+def test_a_holder_that_counts_keeps_it() -> None:
+    """However long the other looks."""
+    files, clock = MemoryFiles(), Clock()
+    first, second = lease_in(files, clock), lease_in(files, clock)
+    first.take()
+
+    for _ in range(20):
+        clock.seconds += 20
+        first.renew()
+        assert not is_taken(second)
+    first.confirm()
+
+
+def test_a_lease_given_back_is_taken_at_once() -> None:
+    """Nobody waits for who has said good-bye."""
+    files, clock = MemoryFiles(), Clock()
+    first, second = lease_in(files, clock), lease_in(files, clock)
+    first.take()
+    first.release()
+
+    assert is_taken(second)
+    assert second.epoch == 2
+
+
+def test_a_holder_that_was_restarted_does_not_wait_for_itself() -> None:
+    """The name outlives the process."""
+    files, clock = MemoryFiles(), Clock()
+    lease_in(files, clock, "machine-1").take()
+
+    again = lease_in(files, clock, "machine-1")
+
+    assert is_taken(again)
+    assert again.epoch == 2
+
+
+def test_a_paused_holder_knows_when_it_wakes() -> None:
+    """Its renewal takes nothing back."""
+    files, clock = MemoryFiles(), Clock()
+    first, second = lease_in(files, clock), lease_in(files, clock)
+    first.take()
+    is_taken(second)
+    clock.seconds = 31
+    assert is_taken(second)
+
+    first.renew()
+
+    with pytest.raises(Standby):
+        first.confirm()
+    second.confirm()
+
+
+def test_an_object_that_is_long_past_makes_no_holder() -> None:
+    """Who was paused between looking and creating finds out."""
+    files, clock = MemoryFiles(), Clock()
+    late, quick, third = (lease_in(files, clock) for _ in range(3))
+
+    def pause(operation: str, _path: str) -> None:
+        if operation == "put":
+            files.before = lambda _operation, _path: None
+            quick.take()
+            quick.release()
+            third.take()
+
+    files.before = pause
+
+    assert not is_taken(late)
+    third.confirm()
+    assert late.epoch == 0
+
+
+def test_of_many_that_try_at_once_one_is_the_holder() -> None:
+    """The store decides."""
+    files, clock = MemoryFiles(), Clock()
+    leases = [lease_in(files, clock) for _ in range(8)]
+    barrier = threading.Barrier(len(leases))
+    taken: list[Lease] = []
+
+    def try_it(lease: Lease) -> None:
+        barrier.wait()
+        if is_taken(lease):
+            taken.append(lease)
+
+    threads = [threading.Thread(target=try_it, args=(lease,)) for lease in leases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(taken) == 1
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["take", "renew", "release", "wait"])))
+)
+def test_there_is_never_more_than_one_confirmed_holder(steps: list[tuple[int, str]]) -> None:
+    """Whatever three instances do in whatever order, and an epoch belongs to one for ever."""
+    files, clock = MemoryFiles(), Clock()
+    leases = [lease_in(files, clock) for _ in range(3)]
+    owners: dict[int, Lease] = {}
+
+    for who, step in steps:
+        lease = leases[who]
+        if step == "wait":
+            clock.seconds += 16
+        elif step == "take":
+            if is_taken(lease):
+                assert lease.epoch not in owners
+                owners[lease.epoch] = lease
+        elif lease.epoch:
+            lease.renew() if step == "renew" else lease.release()
+        holders = [one for one in leases if one.epoch and one.epoch == max(owners, default=0)]
+        assert len(holders) <= 1
+
+
+def test_older_epochs_are_removed_and_the_newest_stays() -> None:
+    """Else its number could be taken again."""
+    files, clock = MemoryFiles(), Clock()
+    for _ in range(3):
+        lease = lease_in(files, clock)
+        lease.take()
+        lease.release()
+
+    assert files.names(FOLDER) == ["00000003.json"]
+
+
+def test_a_damaged_object_is_waited_for() -> None:
+    """It cannot say that its holder has gone."""
+    files, clock = MemoryFiles(), Clock()
+    files.put(f"{FOLDER}/00000004.json", b"{", overwrite=True)
+    lease = lease_in(files, clock)
+    assert not is_taken(lease)
+    clock.seconds = 30
+
+    assert is_taken(lease)
+    assert lease.epoch == 5
+
+
+def test_it_renews_by_itself_and_says_the_last_word() -> None:
+    """A thread counts; after the release it counts no more."""
+    files = MemoryFiles()
+    lease = Lease(files, FOLDER, renew_seconds=0.01)
+    counted = threading.Event()
+
+    def note(operation: str, _path: str) -> None:
+        if operation == "put" and lease.newest().renewals >= 2:
+            counted.set()
+
+    lease.take()
+    files.before = note
+    assert counted.wait(10)
+    lease.release()
+
+    assert json.loads(files.get(f"{FOLDER}/00000001.json"))["is_released"]
+
+
+def test_a_volume_that_fails_ends_no_holder() -> None:
+    """Renewals fail and are repeated; the release is left unsaid."""
+    files = MemoryFiles()
+    lease = Lease(files, FOLDER, renew_seconds=0.01)
+    failed = threading.Event()
+    lease.take()
+
+    def note(_operation: str, _path: str) -> None:
+        failed.set()
+
+    files.before, files.broken = note, "the volume cannot be reached"
+    assert failed.wait(10)
+
+    with pytest.raises(LakeError, match="cannot be reached"):
+        lease.confirm()
+    lease.release()
+    assert lease.epoch == 0

@@ -1,0 +1,179 @@
+"""Alerts reach whoever is to be woken, once, over a real connection."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from databricks_app.ingest.inbox import Pending
+from databricks_app.operations.alerting.process import Watcher, post, sample
+from databricks_app.operations.alerting.rules import Change, Sample
+from databricks_app.runtime.metrics import Metrics
+from tests.support.receiver import event, request, serving, wait_until
+
+
+class Receiver:
+    """A receiver of alerts on loopback; `status` is what it answers."""
+
+    def __init__(self) -> None:
+        self.said: list[dict[str, object]] = []
+        self.status = 204
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:  # the library's name
+                length = int(self.headers["Content-Length"])
+                outer.said.append(json.loads(self.rfile.read(length)))
+                self.send_response(outer.status)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Stay silent."""
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where to post."""
+        return f"http://127.0.0.1:{self._server.server_port}/alerts"
+
+    def close(self) -> None:
+        """Stop."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A running receiver of alerts."""
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+def watcher(tmp_path: Path, receiver: Receiver, samples: list[Sample]) -> Watcher:
+    """A watcher that sees these samples one after the other."""
+    waiting = iter(samples)
+    return Watcher(lambda: next(waiting), lambda one: post(receiver.url, one), tmp_path / "a.json")
+
+
+BAD = Sample(0, pending_events=1, oldest_pending_seconds=1000)
+
+
+def test_an_alert_is_one_post_at_its_beginning_and_one_at_its_end(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    """Between them nothing is said."""
+    watching = watcher(tmp_path, receiver, [BAD, BAD, Sample(1), Sample(2)])
+
+    for _ in range(4):
+        watching.look()
+
+    assert [(one["alert"], one["state"]) for one in receiver.said] == [
+        ("backlog", "firing"),
+        ("backlog", "resolved"),
+    ]
+    assert receiver.said[0]["at"] == "1970-01-01T00:00:00+00:00"
+    assert str(receiver.said[0]["service"]).startswith("ciolake on ")
+
+
+def test_what_does_not_arrive_is_told_the_next_time(tmp_path: Path, receiver: Receiver) -> None:
+    """In order, and once it has arrived no more."""
+    receiver.status = 500
+    watching = watcher(tmp_path, receiver, [BAD, BAD, BAD])
+    watching.look()
+    receiver.status = 200
+
+    watching.look()
+    watching.look()
+
+    assert [one["state"] for one in receiver.said] == ["firing", "firing"]
+
+
+def test_a_restart_does_not_tell_again_and_still_clears(tmp_path: Path, receiver: Receiver) -> None:
+    """What is firing is kept in a file."""
+    watcher(tmp_path, receiver, [BAD]).look()
+    after = watcher(tmp_path, receiver, [BAD, Sample(1)])
+    after.begin()
+
+    after.look()
+    after.look()
+
+    assert [one["state"] for one in receiver.said] == ["firing", "resolved"]
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", "7", '"x"'])
+def test_a_file_that_cannot_be_read_counts_as_nothing(
+    tmp_path: Path, receiver: Receiver, content: str
+) -> None:
+    """The watcher starts all the same."""
+    (tmp_path / "a.json").write_text(content)
+    watching = watcher(tmp_path, receiver, [BAD])
+
+    watching.begin()
+
+    assert watching.watch.firing == {}
+
+
+def test_nothing_is_lost_when_the_state_cannot_be_kept(tmp_path: Path, receiver: Receiver) -> None:
+    """The alert is sent although its file cannot be written."""
+    waiting = iter([BAD])
+    watching = Watcher(
+        lambda: next(waiting), lambda one: post(receiver.url, one), tmp_path / "none/a.json"
+    )
+
+    watching.look()
+
+    assert len(receiver.said) == 1
+
+
+def test_post_raises_when_nobody_listens() -> None:
+    """So that it is tried again."""
+    with pytest.raises(OSError, match="refused"):
+        post("http://127.0.0.1:1/", Change("backlog", "firing", 0, "text"))
+
+
+def test_sample_reads_the_totals_and_the_inbox() -> None:
+    """Sums over all labels, and the age of the oldest event."""
+    metrics = Metrics()
+    metrics.accepted.labels("a").inc(2)
+    metrics.accepted.labels("b").inc(3)
+    metrics.unrouted.labels("unknown_metric").inc(4)
+    metrics.rejected.labels("wrong_signature", "").inc(5)
+    metrics.rejected.labels("not_found", "").inc(6)
+    metrics.stale_age.observe(7)
+
+    waiting = Pending(8, 700, datetime.fromtimestamp(90, UTC))
+
+    found = sample(metrics.totals(), waiting, 100.0)
+
+    assert found == Sample(
+        100.0,
+        accepted=5,
+        unrouted=4,
+        stale=1,
+        wrong_signatures=5,
+        pending_events=8,
+        oldest_pending_seconds=10,
+    )
+
+
+def test_serve_tells_of_wrong_signatures(tmp_path: Path, receiver: Receiver) -> None:
+    """The whole way: refused requests, counted by the workers, posted by the watcher."""
+    variables = {"CIO_ALERT_URL": receiver.url, "CIO_ALERT_LOOK_SECONDS": "0.2"}
+    with serving(tmp_path, **variables) as served:
+        for number in range(5):
+            served.post(request(event(str(number)), key="another key"))
+        wait_until(lambda: len(receiver.said) == 1)
+
+    assert receiver.said[0]["alert"] == "wrong_signatures"
+    assert "another key" not in json.dumps(receiver.said)

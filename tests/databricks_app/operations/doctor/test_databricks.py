@@ -1,0 +1,396 @@
+"""`ciolake doctor` on a workspace, through the real connector and the real protocols."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from databricks_app.cli import ciolake
+from databricks_app.databricks.token import TokenError
+from databricks_app.events.record import Record
+from databricks_app.ingest.inbox.volume_reader import put_replay
+from databricks_app.lake import sql_dialect
+from databricks_app.lake.warehouse.lease import Lease
+from databricks_app.operations.doctor.context import Case, Limits, open_case
+from databricks_app.operations.doctor.result import Finding
+from databricks_app.operations.doctor.run import checks, examine
+from tests.doubles import CLIENT_ID, WAREHOUSE_ID, Databricks, Fault
+from tests.support.receiver import KEY, serving, wait_until
+from tests.support.storing import StoringReceiver
+
+VOLUME = "/Volumes/main/cio/events"
+GRANTS = (
+    f"GRANT USE CATALOG ON CATALOG `main` TO `{CLIENT_ID}`;",
+    f"GRANT USE SCHEMA, SELECT, MODIFY ON SCHEMA `main`.`cio` TO `{CLIENT_ID}`;",
+    f"GRANT READ VOLUME, WRITE VOLUME ON VOLUME `main`.`cio`.`events` TO `{CLIENT_ID}`;",
+)
+EMAIL = "webhook_email_events"
+Look = Callable[..., Finding]
+_GRANT = re.compile(r"GRANT (.+) ON (\w+) (\S+) TO `(.+)`;")
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> Iterator[Databricks]:
+    """A workspace with a volume and no tables."""
+    with Databricks(tmp_path / "double", volume="main.cio.events") as double:
+        yield double
+
+
+@pytest.fixture
+def variables(double: Databricks, tmp_path: Path) -> dict[str, str]:
+    """The environment of an app."""
+    return double.environment() | {
+        "CIO_STORE": "databricks",
+        "CIO_CATALOG": "main",
+        "CIO_SCHEMA": "cio",
+        "CIO_VOLUME": "events",
+        "CIO_DATA_DIR": str(tmp_path / "data"),
+        "CIO_WEBHOOK_SIGNING_KEYS": KEY,
+    }
+
+
+@pytest.fixture
+def look(variables: dict[str, str]) -> Look:
+    """What one check finds: `look("volume", DATABRICKS_HOST=...)`."""
+
+    def look(name: str, **other: str) -> Finding:
+        with closing(case_of(variables | other)) as case:
+            (check,) = [one for one in checks(case) if one.name == name]
+            return check.look(case)
+
+    return look
+
+
+def case_of(variables: dict[str, str]) -> Case:
+    """A case in which nothing is waited for long."""
+    case = open_case(variables, limits=Limits(canary=20, lease=1.2))
+    # A connection that is asking for it when the case is closed would be left to the collector.
+    with suppress(TokenError):
+        case.remote.tokens.get(10)
+    return case
+
+
+def make_tables(double: Databricks) -> None:
+    """All tables and views of `sql/`."""
+    for folder in ("tables", "views"):
+        for one in sql_dialect.statements(folder):
+            run(double, one.sql)
+
+
+def run(double: Databricks, sql: str) -> None:
+    """Run a statement in the schema, as an admin."""
+    from tests.doubles.warehouse.queries import Session
+
+    session = Session()
+    session.catalog, session.schema = "main", "cio"
+    double.workspace.engine.run(sql, session, [])
+
+
+def grant(double: Databricks, statement: str) -> None:
+    """Run a GRANT, which the double's parser does not know on every kind of thing."""
+    found = _GRANT.fullmatch(statement)
+    assert found, statement
+    privileges, kind, name, principal = found.groups()
+    held = double.workspace.catalog.get(kind.lower(), tuple(name.replace("`", "").split(".")))
+    double.workspace.catalog.grant(held, principal, set(privileges.split(", ")), set())
+
+
+@pytest.mark.slow
+def test_all_is_well_with_a_running_receiver(
+    double: Databricks, variables: dict[str, str], tmp_path: Path
+) -> None:
+    """From the signature through the volume and the warehouse to the row."""
+    for statement in GRANTS:
+        grant(double, statement)
+    with serving(tmp_path, **variables, CIO_WEB_WORKERS="1") as receiver:
+        env = variables | {"CIO_APP_API_KEY": ""}
+        last = ("main", "cio", sql_dialect.views()[-1].name)
+        wait_until(lambda: double.workspace.catalog.find("table", last) is not None)
+        result = CliRunner().invoke(ciolake, ["doctor", "--url", receiver.url, "--json"], env=env)
+
+    said = {one["name"]: one for one in json.loads(result.stdout)}
+    assert {name for name, one in said.items() if one["state"] != "ok"} == {"webhook"}, said
+    assert "double-secret" not in result.output
+    assert result.exit_code == 0
+
+
+def test_a_wrong_secret_skips_what_needs_a_token(variables: dict[str, str]) -> None:
+    """The advice names the variables and shows none of them."""
+    with closing(case_of(variables | {"DATABRICKS_CLIENT_SECRET": "wrong-one"})) as case:
+        findings = {one.name: one for one in examine(case)}
+
+    assert findings["token"].state == "failure"
+    assert "DATABRICKS_CLIENT_SECRET" in findings["token"].fix
+    assert findings["volume"].says == "needs the check token, which failed"
+    assert findings["tables"].says == "needs the check warehouse, which was skipped"
+    assert "wrong-one" not in str(findings)
+
+
+@pytest.mark.parametrize(
+    ("offset", "state"), [(0, "ok"), (-40, "warning"), (400, "failure"), (-400, "failure")]
+)
+def test_a_wrong_clock_is_told(variables: dict[str, str], offset: int, state: str) -> None:
+    """Against the workspace's, measured by the window of timestamps."""
+    case = replace(case_of(variables), now=lambda: time.time() + offset)
+    with closing(case):
+        (check,) = [one for one in checks(case) if one.name == "clock"]
+        finding = check.look(case)
+
+    assert finding.state == state
+    assert "300 s" in finding.says
+    assert ("NTP" in finding.fix) == (state != "ok")
+
+
+def test_a_volume_that_is_missing_or_denied_is_told(double: Databricks, look: Look) -> None:
+    """With the statement or the right that mends it; nothing is left in a good one."""
+    good = look("volume")
+    missing = look("volume", CIO_VOLUME="other")
+    double.faults.set(Fault("denied", "files.put"))
+    denied = look("volume")
+
+    assert good.state == "ok"
+    assert not [
+        one
+        for one in double.workspace.catalog.volume_dir(("main", "cio", "events")).rglob("*")
+        if one.is_file()
+    ]
+    assert (missing.state, denied.state) == ("failure", "failure")
+    assert "CREATE VOLUME main.cio.other" in missing.says
+    assert "WRITE VOLUME" in denied.says
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "words"),
+    [
+        (None, "ok", "was RUNNING and answered in"),
+        (Fault("statement_fails", statement="SELECT 1", text="[X] no"), "failure", "was RUNNING"),
+        (Fault("denied", "warehouses.get"), "failure", "HTTP 403"),
+        (Fault("reset_before", "warehouses.get"), "failure", "no answer"),
+    ],
+)
+def test_a_warehouse_is_asked(
+    double: Databricks, look: Look, fault: Fault | None, state: str, words: str
+) -> None:
+    """Its state, whether we may use it, and how long it took."""
+    if fault:
+        double.faults.set(fault)
+
+    finding = look("warehouse")
+
+    assert (finding.state, words in finding.says) == (state, True), finding
+
+
+def test_a_warehouse_that_is_not_there_is_told(look: Look) -> None:
+    """Not named, or not known."""
+    assert look("warehouse", DATABRICKS_WAREHOUSE_ID="").fix == "set DATABRICKS_WAREHOUSE_ID"
+    assert "there is no warehouse other" in look("warehouse", DATABRICKS_WAREHOUSE_ID="other").says
+
+
+@pytest.mark.parametrize(
+    ("minutes", "flush", "state"),
+    [(10, "2", "ok"), (10, "300", "warning"), (10, "3600", "ok"), (0, "2", "warning")],
+)
+def test_auto_stop_is_compared_with_the_flush_interval(
+    double: Databricks, look: Look, minutes: int, flush: str, state: str
+) -> None:
+    """An interval that costs latency and saves nothing, and a warehouse that never stops."""
+    double.workspace.warehouses.get(WAREHOUSE_ID).settings["auto_stop_mins"] = minutes
+
+    assert look("warehouse", CIO_FLUSH_INTERVAL_SECONDS=flush).state == state
+
+
+def test_missing_grants_are_named_as_statements(double: Databricks, look: Look) -> None:
+    """Running them is all that is needed."""
+    missing = look("grants")
+    for statement in missing.fix.splitlines():
+        grant(double, statement)
+    after = look("grants")
+
+    assert missing.state == "warning"
+    assert missing.fix.splitlines() == list(GRANTS)
+    assert after.state == "ok"
+
+
+def test_grants_from_above_and_on_each_table_count(double: Databricks, look: Look) -> None:
+    """A catalog's hold for all in it; SELECT and MODIFY may stand on every table instead."""
+    make_tables(double)
+    grant(double, f"GRANT USE CATALOG, USE SCHEMA, READ VOLUME ON CATALOG main TO `{CLIENT_ID}`;")
+    for one in sql_dialect.tables():
+        grant(double, f"GRANT SELECT, MODIFY ON TABLE main.cio.{one.name} TO `{CLIENT_ID}`;")
+
+    finding = look("grants")
+
+    assert finding.fix == f"GRANT WRITE VOLUME ON VOLUME `main`.`cio`.`events` TO `{CLIENT_ID}`;"
+
+
+def test_whose_grants_must_be_known_and_seen(double: Databricks, look: Look) -> None:
+    """A personal token says nothing of the app; not to see them is no failure."""
+    double.faults.set(
+        Fault("statement_fails", statement="SHOW GRANTS", text="[INSUFFICIENT_PERMISSIONS] no")
+    )
+    unseen = look("grants")
+    finding = look("grants", DATABRICKS_CLIENT_ID="", DATABRICKS_TOKEN="dapi-double")
+
+    assert (finding.state, unseen.state) == ("skipped", "skipped")
+    assert "DATABRICKS_CLIENT_ID" in finding.fix
+    assert "as an admin" in unseen.fix
+
+
+def test_tables_are_compared_with_sql(double: Databricks, look: Look) -> None:
+    """None, all, and after somebody has changed them; the statements mend it."""
+    none = look("tables"), look("properties")
+    make_tables(double)
+    whole = look("tables"), look("properties")
+    run(double, "DROP VIEW journey_performance")
+    view = look("tables")
+    run(double, f"DROP TABLE {EMAIL}")
+    run(double, f"CREATE TABLE {EMAIL} (event_id BIGINT, event_date DATE) USING DELTA")
+    run(double, "DROP TABLE webhook_sms_events")
+    broken = look("tables")
+
+    assert [one.state for one in none] == ["warning", "skipped"]
+    assert [one.state for one in whole] == ["ok", "ok"]
+    assert view.state == "warning"
+    assert view.fix.endswith("sql/views/06_journey_performance.sql")
+    assert broken.state == "failure"
+    assert "webhook_sms_events missing" in broken.says
+    assert f"{EMAIL}: event_id is BIGINT, not STRING" in broken.says
+    add = next(line for line in broken.fix.splitlines() if line.startswith("ALTER TABLE"))
+    run(double, add)
+    assert "lacks" not in look("tables").says
+
+
+def test_a_table_that_is_not_serializable_is_told(double: Databricks, look: Look) -> None:
+    """It is a failure, because an event could stand twice; the statement mends it."""
+    make_tables(double)
+    held = double.workspace.catalog.get("table", ("main", "cio", EMAIL))
+    held.properties["delta.isolationLevel"] = "WriteSerializable"
+    isolation = look("properties")
+    run(double, isolation.fix)
+    held.properties["delta.enableDeletionVectors"] = "false"
+    other = look("properties")
+
+    assert isolation.state == "failure"
+    assert isolation.fix == (
+        f"ALTER TABLE `{EMAIL}` SET TBLPROPERTIES ('delta.isolationLevel' = 'Serializable');"
+    )
+    assert other.state == "warning"
+    assert other.says == f"{EMAIL} lacks delta.enableDeletionVectors"
+
+
+def test_the_lease_tells_whether_somebody_loads(
+    variables: dict[str, str], double: Databricks, look: Look
+) -> None:
+    """Never taken, silent, alive, given back, and not to be read."""
+    never = look("loader")
+    with closing(case_of(variables)) as case:
+        lease = Lease(case.remote, f"{VOLUME}/lease", renew_seconds=0)
+        lease.take()
+        silent = look("loader")
+        counting = Lease(case.remote, f"{VOLUME}/lease", holder=lease.holder, renew_seconds=0.02)
+        counting.take()
+        alive = look("loader")
+        counting.release()
+        released = look("loader")
+        double.faults.set(Fault("denied", "files.*", times=None))
+        denied = look("loader")
+
+    assert [one.state for one in (never, silent, alive, released, denied)] == [
+        "warning",
+        "failure",
+        "ok",
+        "warning",
+        "failure",
+    ]
+    assert "takes over after 45 s" in silent.fix
+    assert "READ VOLUME" in denied.says
+
+
+def test_what_was_set_aside_in_the_volume_is_counted(
+    double: Databricks, variables: dict[str, str], look: Look
+) -> None:
+    """Nothing, two stretches, and a volume that cannot be read."""
+    nothing = look("quarantine")
+    with closing(case_of(variables)) as case:
+        for number in range(2):
+            case.remote.put(f"{VOLUME}/quarantine/x.frames.{number}-9", b"abc", overwrite=True)
+    kept = look("quarantine")
+    double.faults.set(Fault("denied", "directories.list"))
+    unseen = look("quarantine")
+
+    assert [one.state for one in (nothing, kept, unseen)] == ["ok", "warning", "skipped"]
+    assert kept.says == f"2 damaged stretches of the inbox (6 bytes) lie in {VOLUME}/quarantine"
+    assert "ciolake verify" in kept.fix
+    assert "READ VOLUME" in unseen.says
+
+
+def test_the_inbox_of_the_volume_is_counted(variables: dict[str, str], look: Look) -> None:
+    """Objects of all instances."""
+    record = Record(b"{}", datetime.now(UTC), "1", "00000000", 2)
+    empty = look("inbox")
+    with closing(case_of(variables)) as case:
+        put_replay(case.remote, VOLUME, [record, record])
+        (check,) = [one for one in checks(case) if one.name == "inbox"]
+        waiting, stalled = (
+            check.look(replace(case, now=lambda after=after: time.time() + after))
+            for after in (14 * 60, 40 * 60)
+        )
+
+    assert [one.state for one in (empty, waiting, stalled)] == ["ok", "ok", "warning"]
+    assert waiting.says.startswith("2 events")
+
+
+def test_a_canary_is_found_in_the_inbox_without_a_statement(
+    double: Databricks, variables: dict[str, str]
+) -> None:
+    """With the default interval its row comes long after the doctor; it says when."""
+    with StoringReceiver(double, "main.cio.events") as receiver:
+        finding = canary_of(variables | {"CIO_RELAY_URL": receiver.url})
+
+    assert finding.state == "ok", finding
+    assert re.search(r"is in the inbox; its row is expected by \d\d:\d\d UTC", finding.says)
+    assert double.workspace.engine.heard == []
+
+
+def test_a_canary_that_is_not_loaded_in_its_interval_is_told(
+    double: Databricks, variables: dict[str, str]
+) -> None:
+    """With a short interval its row is waited for, and its object stays."""
+    short = variables | {"CIO_FLUSH_INTERVAL_SECONDS": "0.5"}
+    with StoringReceiver(double, "main.cio.events") as receiver:
+        finding = canary_of(short | {"CIO_RELAY_URL": receiver.url}, seconds=1)
+
+    assert finding.state == "failure"
+    assert "is no row of webhook_raw_events after 1 s" in finding.says
+
+
+def test_a_canary_that_is_stored_elsewhere_is_told(
+    double: Databricks, variables: dict[str, str]
+) -> None:
+    """Neither in this inbox nor in this table: the receiver has other settings."""
+    make_tables(double)
+    with StoringReceiver(
+        double, "main.cio.events", lambda receiver: receiver.objects[-1].unlink()
+    ) as receiver:
+        finding = canary_of(variables | {"CIO_RELAY_URL": receiver.url})
+
+    assert finding.state == "failure"
+    assert "neither in the inbox" in finding.says
+    assert "CIO_VOLUME" in finding.fix
+
+
+def canary_of(variables: dict[str, str], seconds: float = 60.0) -> Finding:
+    """What the check finds that posts an event."""
+    with closing(case_of(variables)) as case:
+        limited = replace(case, limits=Limits(canary=seconds))
+        (check,) = [one for one in checks(limited) if one.name == "canary"]
+        return check.look(limited)

@@ -1,0 +1,424 @@
+"""The checks of `ciolake doctor` that go over HTTP, against what may stand at the endpoint."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from core.webhooks import specification
+from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.errors import LakeError
+from databricks_app.operations.doctor import configuration, endpoint, run
+from databricks_app.operations.doctor.context import AppApi, Case, Limits, open_case
+from databricks_app.operations.doctor.result import Finding, ok
+from databricks_app.operations.doctor.run import Check, checks, examine
+from databricks_app.simulator.simulator import Simulator
+from tests.support.loopback_receiver import unused_destination
+from tests.support.receiver import KEY, Receiver, event, request, serving, signed
+from tests.support.relay_platform import Platform, page
+from tests.support.relay_process import relaying
+from tests.support.simulating import app_client, make_simulator, simulator  # noqa: F401
+
+Said = tuple[int, bytes, str | None]
+
+
+class Web:
+    """Answers by path what it is told to, with a body and perhaps a Location.
+
+    Attributes:
+        says: By path; 404 otherwise.
+        bearers: The Authorization headers that came.
+    """
+
+    def __init__(self) -> None:
+        """Begin to answer on a free loopback port."""
+        self.says: dict[str, Said] = {
+            "/healthz": (200, b"alive\n", None),
+            WEBHOOK_PATH: (401, b"", None),
+        }
+        self.bearers: list[str | None] = []
+        web = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, body, location = web.says.get(self.path, (404, b"", None))
+                web.bearers.append(self.headers["Authorization"])
+                self.rfile.read(int(self.headers["Content-Length"] or 0))
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                if location is not None:
+                    self.send_header("Location", location)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                self.do_GET()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        """Answer no more."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """What answers as a relay would."""
+    web = Web()
+    yield web
+    web.close()
+
+
+@pytest.fixture(scope="module")
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    """A running `ciolake serve`."""
+    with serving(tmp_path_factory.mktemp("receiver")) as receiver:
+        yield receiver
+
+
+def case_of(data: Path, url: str | None = None, **variables: str) -> Case:
+    """The case of a data folder; nothing is waited for long."""
+    given = {"CIO_WEBHOOK_SIGNING_KEYS": KEY, "CIO_DATA_DIR": str(data), "PORT": "0"}
+    return open_case(given | variables, url, limits=Limits(canary=0.3))
+
+
+def found(case: Case, name: str) -> Finding:
+    """What one check finds."""
+    (check,) = [one for one in checks(case) if one.name == name]
+    with closing(case):
+        return check.look(case)
+
+
+def test_a_receiver_with_another_key_refuses_the_canary(receiver: Receiver) -> None:
+    """It verifies, so only the canary fails, and says which way to look."""
+    case = case_of(receiver.folder / "data", receiver.url, CIO_WEBHOOK_SIGNING_KEYS="other")
+
+    with closing(case):
+        findings = {one.name: one for one in examine(case)}
+
+    assert findings["verifies"].state == "ok"
+    assert findings["canary"].state == "failure"
+    assert "answers 401" in findings["canary"].says
+    assert "does not know this key" in findings["canary"].says + findings["canary"].fix
+
+
+def test_a_canary_that_is_no_row_in_time_fails(receiver: Receiver, tmp_path: Path) -> None:
+    """As where the doctor looks into another folder than the receiver writes to."""
+    finding = found(case_of(tmp_path, receiver.url), "canary")
+
+    assert finding.state == "failure"
+    assert "no row of webhook_raw_events after 0.3 s" in finding.says
+    assert "--seconds" in finding.fix
+
+
+def test_a_set_up_receiver_and_one_without_a_key_are_told_apart(tmp_path: Path) -> None:
+    """503 to a wrong signature is a setting, or a receiver that cannot store."""
+    (tmp_path / "a").mkdir()
+    with serving(tmp_path / "a", CIO_WEBHOOK_SIGNING_KEYS="", CIO_WEB_WORKERS="1") as receiver:
+        keyless = found(case_of(tmp_path, receiver.url), "verifies")
+        set_up = found(case_of(tmp_path, receiver.url, CIO_UNVERIFIED_STATUS="503"), "verifies")
+        ready = found(case_of(tmp_path, receiver.url), "ready")
+
+    assert keyless.state == "failure"
+    assert "no signing key" in keyless.says
+    assert set_up.state == "warning"
+    assert "CIO_UNVERIFIED_STATUS=401" in set_up.fix
+    assert ready.state == "failure"
+    assert "says refusing" in ready.says
+    assert "CIO_WEBHOOK_SIGNING_KEYS" in ready.says
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "location", "words"),
+    [
+        (302, b"", "https://login.example.com/", "redirects (302)"),
+        (200, b"<!doctype html><form>", None, "a web page answers (200)"),
+        (200, b"hello", None, "something else answers there"),
+        (404, b"", None, "it answers 404 instead of 200"),
+    ],
+)
+def test_what_stands_in_front_is_named(
+    web: Web, tmp_path: Path, status: int, text: bytes, location: str | None, words: str
+) -> None:
+    """A redirect, a login page, another program; what follows is skipped."""
+    web.says["/healthz"] = (status, text, location)
+
+    case = case_of(tmp_path, web.url)
+    with closing(case):
+        findings = {one.name: one for one in examine(case)}
+
+    assert findings["endpoint"].state == "failure"
+    assert words in findings["endpoint"].says
+    assert findings["endpoint"].fix
+    assert findings["verifies"].says == "needs the check endpoint, which failed"
+    assert findings["canary"].says == "needs the check verifies, which was skipped"
+
+
+@pytest.mark.slow
+def test_the_relay_is_looked_at_like_a_receiver(receiver: Receiver, tmp_path: Path) -> None:
+    """It is alive, verifies and forwards, and has no /readyz; what is wrong behind it is told."""
+    with (
+        Platform(app=receiver.address) as platform,
+        relaying(tmp_path / "relay", platform) as relay,
+    ):
+        case = case_of(receiver.folder / "data", relay.url)
+        with closing(replace(case, limits=Limits(canary=20))) as case:
+            good = {one.name: one.state for one in examine(case)}
+        platform.always = page(200)
+        broken = found(case, "canary")
+
+    assert (good["endpoint"], good["verifies"], good["canary"]) == ("ok", "ok", "ok")
+    assert good["ready"] == "skipped"
+    assert broken.state == "failure"
+    assert "answers 503" in broken.says
+
+
+def test_an_unknown_endpoint_is_skipped(tmp_path: Path) -> None:
+    """Port 0 names no port; the option does."""
+    finding = found(case_of(tmp_path), "endpoint")
+
+    assert finding.state == "skipped"
+    assert "--url" in finding.fix
+
+
+def test_a_login_in_front_of_the_door_is_named(web: Web, tmp_path: Path) -> None:
+    """A Databricks App answers 401 with a body; the relay is what helps."""
+    web.says[WEBHOOK_PATH] = (401, b"{}", None)
+
+    finding = found(case_of(tmp_path, web.url), "verifies")
+
+    assert finding.state == "failure"
+    assert "refuses (401)" in finding.says
+    assert "relay" in finding.fix
+
+
+def test_an_endpoint_that_takes_anything_fails(web: Web, tmp_path: Path) -> None:
+    """200 to a wrong signature: whoever answers does not verify."""
+    web.says[WEBHOOK_PATH] = (200, b"", None)
+
+    assert (
+        "takes an event with a wrong signature"
+        in found(case_of(tmp_path, web.url), "verifies").says
+    )
+
+
+def test_an_endpoint_that_goes_away_fails_each_check(tmp_path: Path) -> None:
+    """With the way to mend it."""
+    url = unused_destination().url
+
+    said = [found(case_of(tmp_path, url), name) for name in ("endpoint", "verifies", "ready")]
+
+    assert {one.state for one in said} == {"failure"}
+    assert all("ciolake serve" in one.fix for one in said)
+    assert found(case_of(tmp_path, url), "canary").state == "failure"
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "words"),
+    [
+        ({"status": "ok"}, "ok", "says ok"),
+        ({"status": "degraded"}, "warning", "says degraded"),
+        (
+            {"status": "degraded", "problems": ["7 rightly signed requests came outside"]},
+            "warning",
+            "degraded: 7 rightly signed requests",
+        ),
+        ({"status": "refusing", "problems": ["the inbox is full"]}, "failure", "inbox is full"),
+        ({}, "skipped", "a relay has none"),
+    ],
+)
+def test_what_readyz_says_is_passed_on(
+    web: Web, tmp_path: Path, body: dict[str, object], state: str, words: str
+) -> None:
+    """Its problems in its own words, stale timestamps among them; a relay has no such page."""
+    web.says["/readyz"] = (200, json.dumps(body).encode(), None)
+
+    finding = found(case_of(tmp_path, web.url, CIO_ADMIN_TOKEN="of-the-admin"), "ready")
+
+    assert finding.state == state
+    assert words in finding.says
+    assert web.bearers == ["Bearer of-the-admin"]
+
+
+def test_requests_outside_the_window_are_counted_by_the_receiver(tmp_path: Path) -> None:
+    """None, then one that was refused; where they are accepted that is as it was set."""
+    body = event("late")
+    old = signed(body, timestamp=int(time.time()) - 4000)
+    with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:
+        none = found(case_of(tmp_path, receiver.url), "timestamps")
+        answer = receiver.post(request(body, old))
+        refused = found(case_of(tmp_path, receiver.url), "timestamps")
+        case = case_of(tmp_path, receiver.url, CIO_STALE_TIMESTAMPS="accept")
+        accepted = found(case, "timestamps")
+
+    assert answer.status == 401
+    assert (none.state, refused.state, accepted.state) == ("ok", "warning", "ok")
+    assert "1 rightly signed requests came outside the window of 300 s and were ref" in refused.says
+    assert re.search(r"on average 4,00\d s after their timestamp", refused.says)
+    assert "CIO_STALE_TIMESTAMPS=accept" in refused.fix
+    assert "were accepted" in accepted.says
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "ciolake_stale_timestamp_age_seconds_count 1\n"])
+def test_an_endpoint_that_does_not_count_them_is_skipped(
+    web: Web, tmp_path: Path, text: str
+) -> None:
+    """A relay, or something else."""
+    web.says["/metrics"] = (200, text.encode(), None)
+
+    assert found(case_of(tmp_path, web.url), "timestamps").state == "skipped"
+
+
+def test_metrics_that_are_not_shown_to_us_are_skipped(web: Web, tmp_path: Path) -> None:
+    """With what would show them; the token is sent where there is one."""
+    web.says["/metrics"] = (403, b"Only from this machine itself", None)
+
+    finding = found(case_of(tmp_path, web.url, CIO_ADMIN_TOKEN="of-the-admin"), "timestamps")
+    away = found(case_of(tmp_path, unused_destination().url), "timestamps")
+
+    assert (finding.state, away.state) == ("skipped", "skipped")
+    assert "(403)" in finding.says
+    assert "CIO_ADMIN_TOKEN" in finding.fix
+    assert "does not answer" in away.says
+    assert web.bearers == ["Bearer of-the-admin"]
+
+
+def test_the_admin_token_goes_to_nobody_in_the_clear(web: Web, tmp_path: Path) -> None:
+    """Only over TLS, or to this machine itself."""
+    case = case_of(tmp_path, web.url.replace("127.0.0.1", "127.0.0.2"), CIO_ADMIN_TOKEN="t")
+
+    finding = found(case, "ready")
+
+    assert finding.state == "failure"
+    assert web.bearers == []
+
+
+def test_the_relay_s_address_is_a_setting(tmp_path: Path) -> None:
+    """So that it need not be given each time; with a workspace the receiver is not here."""
+    relay = case_of(tmp_path, CIO_RELAY_URL="https://relay.example.com")
+    remote = case_of(
+        tmp_path,
+        CIO_STORE="databricks",
+        CIO_CATALOG="main",
+        DATABRICKS_HOST="x.example.com",
+        DATABRICKS_TOKEN="t",
+        PORT="8000",
+    )
+    remote.close()
+
+    assert relay.destination is not None
+    assert relay.destination.url == f"https://relay.example.com:443{WEBHOOK_PATH}"
+    assert relay.is_public
+    assert remote.destination is None
+
+
+def test_a_clock_is_compared_with_an_endpoint_elsewhere(web: Web, tmp_path: Path) -> None:
+    """Its Date header counts; a loopback endpoint has our own clock, and says nothing."""
+    here = case_of(tmp_path, web.url)
+    assert here.destination is not None
+    away = replace(here, destination=replace(here.destination, host="127.0.0.2"))
+    # Bound to 127.0.0.1 alone, so nothing answers there.
+
+    assert configuration.clock(here).state == "skipped"
+    assert "does not tell the time" in configuration.clock(away).says
+
+
+def test_a_check_that_hangs_or_breaks_keeps_none_of_the_others(tmp_path: Path) -> None:
+    """Each ends with a failure of its own, whose text holds nothing of what it met."""
+    ending = threading.Event()
+
+    def hang(_case: Case) -> Finding:
+        ending.wait()
+        return ok("")
+
+    def breaks(_case: Case) -> Finding:
+        raise RuntimeError("ada@example.com")
+
+    def refuses(_case: Case) -> Finding:
+        raise LakeError("The table is damaged.")
+
+    case = case_of(tmp_path)
+    late = run.looked(Check("late", hang, seconds=0.1), case)
+    ending.set()
+    broken = run.looked(Check("broken", breaks), case)
+    refused = run.looked(Check("refused", refuses), case)
+
+    assert {late.state, broken.state, refused.state} == {"failure"}
+    assert late.says == "the check late: abandoned after 0.1 s."
+    assert broken.says == "the check itself failed (RuntimeError)"
+    assert refused.says == "The table is damaged."
+
+
+def test_a_canary_without_a_key_is_skipped(web: Web, tmp_path: Path) -> None:
+    """Nothing can be signed."""
+    finding = endpoint.arrives(open_case({"CIO_DATA_DIR": str(tmp_path)}, web.url))
+
+    assert finding.state == "skipped"
+
+
+def subscribed(simulator: Simulator, url: str, **fields: object) -> None:  # noqa: F811
+    """Let Customer.io post to a URL."""
+    body = {
+        "name": "lake",
+        "endpoint": url,
+        "events": list(specification.subscription_names()),
+    } | fields
+    with app_client(simulator) as client:
+        assert client.post("/v1/reporting_webhooks", json=body).status_code == 200
+
+
+def webhook(simulator: Simulator, data: Path, url: str | None, key: str = "") -> Finding:  # noqa: F811
+    """What is found of Customer.io's webhooks."""
+    case = case_of(data, url, CIO_APP_API_KEY=key or simulator.workspace.keys.app)
+    return found(replace(case, app_api=AppApi(base_url=simulator.url)), "webhook")
+
+
+def test_customer_io_posts_to_the_endpoint(simulator: Simulator, tmp_path: Path) -> None:  # noqa: F811
+    """Or to another address, or there is no webhook; each with what to do."""
+    url = f"https://lake.example.com{WEBHOOK_PATH}"
+    none = webhook(simulator, tmp_path, url)
+    subscribed(simulator, f"{url}?token=secret", disabled=True)
+    disabled = webhook(simulator, tmp_path, url)
+    subscribed(simulator, f"{url}?token=secret")
+    same = webhook(simulator, tmp_path, url)
+    other = webhook(simulator, tmp_path, "https://else.example.com")
+    unnamed = webhook(simulator, tmp_path, None)
+
+    assert (none.state, disabled.state, other.state) == ("failure", "failure", "failure")
+    assert "no reporting webhook" in none.says
+    assert disabled.fix == "enable it there"
+    assert same.says == "Customer.io posts to https://lake.example.com"
+    assert other.says == (
+        "Customer.io posts to https://lake.example.com, not to https://else.example.com"
+    )
+    assert (same.state, unnamed.state) == ("ok", "ok")
+    assert "--url" in unnamed.says
+
+
+def test_a_wrong_api_key_is_told_and_not_shown(simulator: Simulator, tmp_path: Path) -> None:  # noqa: F811
+    """By the kind of the error; without a key nobody is asked."""
+    wrong = webhook(simulator, tmp_path, None, "0123456789abcdef0123456789abcdef")
+    unasked = found(case_of(tmp_path), "webhook")
+
+    assert wrong.state == "failure"
+    assert "AuthenticationError" in wrong.says
+    assert "0123456789" not in wrong.says
+    assert "CIO_APP_API_KEY" in wrong.fix
+    assert unasked.state == "skipped"

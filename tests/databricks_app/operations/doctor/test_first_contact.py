@@ -1,0 +1,263 @@
+"""What `ciolake doctor --first-contact` asks, of a double that keeps and breaks promises."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+from databricks_app.cli import ciolake
+from databricks_app.databricks.workspace import Entry, Workspace
+from databricks_app.operations.doctor import first_contact, first_tables
+from databricks_app.operations.doctor.context import Case, open_case
+from databricks_app.operations.doctor.result import Finding
+from databricks_app.operations.doctor.run import FIRST_CONTACT
+from tests.doubles import TOKEN, Databricks, Fault
+from tests.support.paths import DOCS
+from tests.support.receiver import KEY, serving
+
+PROBE = "/Volumes/main/cio/events/probe"
+PAGE = DOCS / "first-contact.md"
+Ask = Callable[..., Finding]
+
+
+class Careless(Workspace):
+    """A workspace whose volume keeps none of its promises about names and contents."""
+
+    def put(self, path: str, content: bytes, *, overwrite: bool, seconds: float = 60) -> None:
+        """Always overwrite."""
+        super().put(path, content, overwrite=overwrite or True, seconds=seconds)
+
+    def get(self, path: str) -> bytes:
+        """Give back less than there is."""
+        return super().get(path)[:-1]
+
+    def entries(self, folder: str) -> Iterator[Entry]:
+        """Show nothing."""
+        yield from [one for one in super().entries(folder) if one.size < 0]
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> Iterator[Databricks]:
+    """A workspace with a volume and no tables."""
+    with Databricks(tmp_path / "double", volume="main.cio.events") as double:
+        yield double
+
+
+@pytest.fixture
+def open_with(double: Databricks) -> Iterator[Callable[..., Case]]:
+    """Make the case of an installation: `open_with(url=..., DATABRICKS_TOKEN=...)`."""
+    made: list[Case] = []
+
+    def make(url: str | None = None, **other: str) -> Case:
+        fixed = {"CIO_STORE": "databricks", "CIO_CATALOG": "main", "CIO_SCHEMA": "cio"}
+        fixed |= {"CIO_VOLUME": "events", "CIO_WEBHOOK_SIGNING_KEYS": KEY}
+        made.append(open_case(double.environment() | fixed | other, url))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def case(open_with: Callable[..., Case]) -> Case:
+    """An installation with a principal's own login."""
+    return open_with()
+
+
+@pytest.fixture
+def careless(case: Case) -> Iterator[Case]:
+    """The same over a volume that breaks its promises."""
+    remote = case.remote
+    workspace = Careless(remote.host, remote.tokens, remote._client)  # the same wire
+    return replace(case, workspace=workspace)
+
+
+@pytest.fixture
+def altered(double: Databricks) -> Callable[..., None]:
+    """Give the warehouse another mind: `altered(lambda sql, run: run(sql))`."""
+    engine = double.workspace.engine
+    real = engine._run  # behind the protocol, past the parser of the double
+
+    def alter(mind: Callable[[str, Callable[[str], Any]], Any]) -> None:
+        def run(sql: str, session: Any, parameters: Any) -> Any:
+            return mind(sql, lambda text: real(text, session, parameters))
+
+        engine._run = run  # type: ignore[method-assign]
+
+    return alter
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        first_contact.exclusive_put,
+        first_contact.visible,
+        first_contact.put_time,
+        first_contact.large_put,
+        first_contact.token_life,
+        first_tables.types,
+        first_tables.races,
+    ],
+)
+def test_a_workspace_that_keeps_its_promises_is_fine(
+    ask: Ask, case: Case, double: Databricks
+) -> None:
+    """Each answer is ok, and nothing is left behind: no file, no table."""
+    finding = ask(case)
+
+    assert finding.state == "ok", finding
+    assert case.remote.names(PROBE) == []
+    assert double.workspace.catalog.inside("table", ("main", "cio")) == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (first_contact.exclusive_put, "8 succeeded"),
+        (first_contact.visible, "not listed, read at once"),
+        (first_contact.large_put, "came back with 33554431 bytes"),
+    ],
+)
+def test_a_volume_that_breaks_its_promises_is_told(ask: Ask, words: str, careless: Case) -> None:
+    """What is not as documented is named."""
+    finding = ask(careless)
+
+    assert finding.state in {"warning", "failure"}
+    assert words in finding.says
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        first_contact.exclusive_put,
+        first_contact.visible,
+        first_contact.put_time,
+        first_contact.large_put,
+        first_tables.types,
+        first_tables.races,
+    ],
+)
+def test_a_right_that_is_missing_is_told(ask: Ask, case: Case, double: Databricks) -> None:
+    """The answer is not known then, and the text says which right to give."""
+    double.faults.set(Fault("denied", operation="files.put", times=None))
+
+    finding = ask(case)
+
+    assert finding.state == "failure"
+    assert "WRITE VOLUME" in finding.says
+
+
+def test_a_slow_volume_is_a_warning(case: Case, double: Databricks) -> None:
+    """Half of what the door waits is too near."""
+    double.faults.set(Fault("latency", operation="files.put", seconds=1.6, times=1))
+
+    finding = first_contact.put_time(case)
+
+    assert finding.state == "warning"
+    assert "3 s that the door waits" in finding.says
+
+
+def test_the_life_of_a_token_is_told(open_with: Callable[..., Case], double: Databricks) -> None:
+    """A short one is a warning; a personal token does not say."""
+    double.workspace.tokens.seconds = 600
+    short = first_contact.token_life(open_with())
+    personal = first_contact.token_life(open_with(DATABRICKS_CLIENT_ID="", DATABRICKS_TOKEN=TOKEN))
+
+    assert short.state == "warning"
+    assert re.fullmatch(r"the token ends in 5\d\d s|the token ends in 600 s", short.says)
+    assert personal.state == "skipped"
+
+
+def test_merges_that_double_are_told(case: Case, altered: Callable[..., None]) -> None:
+    """Rows that stand twice, and counts that are not those of what was done."""
+
+    def double_one(sql: str, run: Callable[[str], Any]) -> Any:
+        answer = run(sql)
+        if sql.startswith("MERGE"):
+            table = f"main.cio.{sql.split('`')[1]}"
+            run(f"INSERT INTO {table} SELECT * FROM {table} LIMIT 1")
+        return answer
+
+    altered(double_one)
+    finding, merged = first_tables.races(case), first_tables.types(case)
+
+    assert finding.state == "failure"
+    assert "run one instance" in finding.fix
+    assert merged.state == "failure"
+
+
+def test_a_merge_that_counts_wrongly_is_told(case: Case, altered: Callable[..., None]) -> None:
+    """The loader relies on the number."""
+
+    def miscount(sql: str, run: Callable[[str], Any]) -> Any:
+        answer = run(sql)
+        if sql.startswith("MERGE"):
+            none = dict.fromkeys(answer.column_names, 0)
+            answer = pa.Table.from_pylist([none], answer.schema)
+        return answer
+
+    altered(miscount)
+
+    assert "say that they inserted 0 and 0" in first_tables.types(case).says
+
+
+def test_values_that_change_on_their_way_are_told(case: Case, altered: Callable[..., None]) -> None:
+    """Each column by its name."""
+    shown = "date_trunc('SECOND', `event_timestamp`) AS `event_timestamp`"
+    altered(
+        lambda sql, run: run(
+            sql.replace("`event_timestamp`", shown, 1) if "to_json" in sql else sql
+        )
+    )
+
+    assert first_tables.types(case).says == "values changed on their way: event_timestamp"
+
+
+def test_a_body_of_24_mib_is_asked_for_without_being_stored(
+    open_with: Callable[..., Case], tmp_path: Path
+) -> None:
+    """A receiver reads and refuses it; elsewhere, and without an address, that is said."""
+    with serving(tmp_path) as receiver:
+        taken = first_contact.large_body(open_with(receiver.url))
+        elsewhere = first_contact.large_body(open_with(receiver.url.replace("/api/", "/other/")))
+        events = list((tmp_path / "data" / "inbox").glob("*.seg"))
+    silent = first_contact.large_body(open_with(receiver.url))
+    nowhere = first_contact.large_body(open_with())
+
+    assert [one.state for one in (taken, elsewhere, silent, nowhere)] == [
+        "ok",
+        "warning",
+        "warning",
+        "skipped",
+    ]
+    assert "404" in elsewhere.says
+    assert events == []
+
+
+def test_the_command_asks_them_after_its_own_checks(double: Databricks, tmp_path: Path) -> None:
+    """Each by its name, as the documentation lists them; of local tables nobody asks."""
+    variables = double.environment() | {
+        "CIO_STORE": "databricks",
+        "CIO_CATALOG": "main",
+        "CIO_SCHEMA": "cio",
+        "CIO_VOLUME": "events",
+    }
+    words = ["doctor", "--no-canary", "--first-contact"]
+    result = CliRunner().invoke(ciolake, [*words, "--json"], env=variables)
+    local = CliRunner().invoke(ciolake, words, env={"CIO_DATA_DIR": str(tmp_path)})
+
+    names = [finding["name"] for finding in json.loads(result.output)]
+    asked = [check.name for check in FIRST_CONTACT]
+    documented = re.findall(r"^\| `([a-z-]+)` \| ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert names[-len(asked) :] == asked == documented
+    assert local.exit_code == 2
+    assert "CIO_STORE=databricks" in local.output

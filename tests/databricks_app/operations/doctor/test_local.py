@@ -1,0 +1,312 @@
+"""`ciolake doctor` on local tables, against a running receiver and against broken ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+from deltalake import DeltaTable, write_deltalake
+
+from databricks_app.cli import ciolake
+from databricks_app.events.record import Record
+from databricks_app.ingest.inbox.local import LocalInbox
+from databricks_app.lake.local.lock import FolderLock
+from databricks_app.lake.local.store import LocalLake
+from databricks_app.operations.doctor import configuration, folder
+from databricks_app.operations.doctor.context import Case, Limits, open_case
+from databricks_app.operations.doctor.result import Finding, exit_code, failure, ok, warning
+from databricks_app.operations.doctor.run import checks
+from tests.support.lake_events import event, load
+from tests.support.loopback_receiver import unused_destination
+from tests.support.receiver import KEY, Receiver, serving, wait_until
+
+EMAIL = "webhook_email_events"
+
+
+@pytest.fixture(scope="module")
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    """A running `ciolake serve`."""
+    with serving(tmp_path_factory.mktemp("receiver")) as receiver:
+        yield receiver
+
+
+def case_of(data: Path, url: str | None = None, **variables: str) -> Case:
+    """The case of a data folder; nothing is waited for long."""
+    given = {"CIO_WEBHOOK_SIGNING_KEYS": KEY, "CIO_DATA_DIR": str(data), "PORT": "0"}
+    return open_case(given | variables, url, limits=Limits(canary=0.3, lease=0.3))
+
+
+def found(case: Case, name: str) -> Finding:
+    """What one check finds."""
+    (check,) = [one for one in checks(case) if one.name == name]
+    with closing(case):
+        return check.look(case)
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    """A data folder with all tables and one event, loaded and closed."""
+    lake = LocalLake(tmp_path)
+    lake.start()
+    load(lake, event("a"))
+    lake.close()
+    return tmp_path
+
+
+def test_all_is_well_with_a_running_receiver(receiver: Receiver) -> None:
+    """Every check that can run says ok, the canary is a row, and the exit code is 0."""
+    wait_until(lambda: (receiver.folder / "data/tables/webhook_whatsapp_events").exists())
+    env = {
+        "CIO_WEBHOOK_SIGNING_KEYS": KEY,
+        "CIO_DATA_DIR": str(receiver.folder / "data"),
+        "PORT": str(receiver.address[1]),
+        "CIO_APP_API_KEY": "",
+        "CIO_RELAY_URL": "",
+    }
+
+    result = CliRunner().invoke(ciolake, ["doctor", "--json"], env=env)
+
+    said = {one["name"]: one for one in json.loads(result.stdout)}
+    assert {name for name, one in said.items() if one["state"] != "ok"} == {"clock", "webhook"}
+    assert "is a row after" in said["canary"]["says"]
+    assert result.exit_code == 0
+    assert KEY not in result.output
+
+
+def test_lines_have_a_word_for_the_state_and_the_fix_below(tmp_path: Path) -> None:
+    """Not colour alone; nothing listens, so the code is 1."""
+    url = unused_destination().url
+    env = {"CIO_WEBHOOK_SIGNING_KEYS": KEY, "CIO_DATA_DIR": str(tmp_path), "PORT": "8000"}
+
+    result = CliRunner().invoke(ciolake, ["doctor", "--no-canary", "--url", url], env=env)
+
+    lines = result.output.splitlines()
+    place = next(n for n, line in enumerate(lines) if line.startswith("failure  endpoint"))
+    assert lines[place + 1].strip() == "fix: start `ciolake serve`, or give the address with --url"
+    assert not any("canary" in line for line in lines)
+    assert result.exit_code == 1
+
+
+def test_unreadable_settings_are_the_only_finding() -> None:
+    """The value, maybe a secret, is not shown."""
+    env = {"CIO_WEB_WORKERS": "quite-secret"}
+
+    result = CliRunner().invoke(ciolake, ["doctor", "--json"], env=env)
+
+    (finding,) = json.loads(result.stdout)
+    assert (finding["name"], finding["state"]) == ("settings", "failure")
+    assert "CIO_WEB_WORKERS cannot be used" in finding["says"]
+    assert "quite-secret" not in result.output
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("findings", "code"),
+    [([ok("")], 0), ([ok(""), warning("", "")], 2), ([warning("", ""), failure("", "")], 1)],
+)
+def test_the_exit_code_is_of_the_worst(findings: list[Finding], code: int) -> None:
+    """Failures before warnings."""
+    assert exit_code(findings) == code
+
+
+@pytest.mark.parametrize(
+    ("variables", "state", "words"),
+    [
+        ({}, "warning", "makes one for development"),
+        ({"CIO_HOST": "0.0.0.0"}, "failure", "answered 503"),  # noqa: S104
+        ({"CIO_WEBHOOK_SIGNING_KEYS": ""}, "failure", "answered 503"),
+        ({"CIO_WEBHOOK_SIGNING_KEYS": "dev_1", "CIO_HOST": "0.0.0.0"}, "warning", "development"),  # noqa: S104
+        ({"CIO_WEBHOOK_SIGNING_KEYS": "dev_1"}, "ok", "1 active"),
+        ({"CIO_WEBHOOK_SIGNING_KEYS": "one,two"}, "ok", "2 active"),
+    ],
+)
+def test_keys_are_counted_and_never_shown(
+    variables: dict[str, str], state: str, words: str
+) -> None:
+    """None, or one of development where others can reach the socket, is told."""
+    finding = configuration.key(open_case(variables))
+
+    assert finding.state == state
+    assert words in finding.says
+    assert bool(finding.fix) == (state != "ok")
+    assert "dev_1" not in finding.says
+
+
+def test_a_folder_that_cannot_be_made_fails(tmp_path: Path) -> None:
+    """What is in the way is named; one that can be made is a warning."""
+    (tmp_path / "file").write_text("")
+
+    wrong = found(case_of(tmp_path / "file" / "data"), "folder")
+    missing = found(case_of(tmp_path / "data"), "folder")
+
+    assert wrong.state == "failure"
+    assert "cannot be made" in wrong.says
+    assert missing.state == "warning"
+
+
+def test_a_folder_that_cannot_be_written_fails(tmp_path: Path) -> None:
+    """A file where the folder should be serves for all reasons."""
+    (tmp_path / "data").write_text("")
+
+    finding = folder.folder(case_of(tmp_path / "data"))
+
+    assert finding.state == "failure"
+    assert "Not a directory" in finding.says
+    assert "CIO_DATA_DIR" in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("free", "state"), [(1 << 40, "ok"), (500 << 20, "warning"), (1 << 20, "failure")]
+)
+def test_little_room_is_told(free: int, state: str) -> None:
+    """Less than a GiB of a large disk, and less than what the receiver needs at all."""
+    assert folder.judged_room(free, 1 << 41, "").state == state
+
+
+def test_a_network_filesystem_fails(tmp_path: Path) -> None:
+    """As it keeps the receiver from starting."""
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 1 0:1 / {tmp_path} rw - nfs4 server:/ rw\n")
+
+    finding = folder.filesystem(case_of(tmp_path), mounts)
+
+    assert finding.state == "failure"
+    assert "nfs4" in finding.says
+
+
+def test_the_lock_tells_whether_somebody_loads(tables: Path) -> None:
+    """A warning without, ok with."""
+    lock = FolderLock(tables / "tables")
+
+    without = found(case_of(tables), "loader")
+    lock.acquire()
+    held = found(case_of(tables), "loader")
+    lock.release()
+
+    lock.path.unlink()
+    lock.path.symlink_to(lock.path)
+    unreadable = found(case_of(tables), "loader")
+
+    assert (without.state, held.state, unreadable.state) == ("warning", "ok", "failure")
+    assert "ciolake serve" in without.fix
+
+
+def test_events_that_wait_long_are_told(tmp_path: Path) -> None:
+    """How many and how long; fresh ones are no matter."""
+    case = case_of(tmp_path)
+    inbox = LocalInbox(case.settings.inbox_dir, max_bytes=64 << 20)
+    received_at = datetime.fromtimestamp(case.now() - 5, UTC)
+    inbox.append(Record(b"{}", received_at, "1", "00000000", 2), 3.0)
+    inbox.close()
+
+    fresh = found(case, "inbox")
+    late = found(replace(case, now=lambda: received_at.timestamp() + 1000), "inbox")
+
+    assert fresh.state == "ok"
+    assert "1 events" in fresh.says
+    assert late.state == "warning"
+    assert "loader" in late.fix
+
+
+def test_what_was_set_aside_is_counted(tmp_path: Path) -> None:
+    """In the inbox and beside the tables; with where it lies and what to do."""
+    case = case_of(tmp_path)
+    nothing = found(case, "quarantine")
+    kept = [
+        case.settings.inbox_dir / "quarantine/a.seg.0-3",
+        tmp_path / f"quarantine/{EMAIL}/7.json",
+    ]
+    for file in kept:
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"abc")
+
+    finding = found(case, "quarantine")
+
+    assert nothing.state == "ok"
+    assert finding.state == "warning"
+    assert finding.says == (
+        f"1 damaged stretches of the inbox (3 bytes) lie in {kept[0].parent}; 1 damaged files of "
+        f"table logs (3 bytes) lie in {tmp_path}/quarantine"
+    )
+    assert "dmesg" in finding.fix
+
+
+def test_what_was_set_aside_and_cannot_be_seen_is_skipped(tmp_path: Path) -> None:
+    """A link to itself serves for all reasons."""
+    case = case_of(tmp_path)
+    folder = case.settings.inbox_dir / "quarantine"
+    folder.mkdir(parents=True)
+    (folder / "a.seg.0-3").symlink_to(folder / "a.seg.0-3")
+
+    finding = found(case, "quarantine")
+
+    assert finding.state == "skipped"
+    assert "cannot be seen" in finding.says
+    assert finding.fix
+
+
+def test_a_lost_data_file_and_a_cut_log_entry_are_told(tables: Path) -> None:
+    """The table and the version, and that a restart mends it."""
+    raw = tables / "tables/webhook_raw_events"
+    for file in raw.rglob("*.parquet"):
+        if "_delta_log" not in file.parts:
+            file.unlink()
+    entry = sorted((tables / "tables" / EMAIL / "_delta_log").glob("*.json"))[-1]
+    entry.write_text("{")
+
+    finding = found(case_of(tables), "commits")
+
+    assert finding.state == "failure"
+    assert "webhook_raw_events: a file of version" in finding.says
+    assert f"{EMAIL}: the entry of version {int(entry.stem)} cannot be read" in finding.says
+    assert "restart" in finding.fix
+
+
+def test_tables_of_another_shape_are_told(tables: Path) -> None:
+    """A missing table, a missing column, another type; whole tables are ok."""
+    whole = found(case_of(tables), "tables")
+    shutil.rmtree(tables / "tables" / EMAIL)
+    shutil.rmtree(tables / "tables/webhook_sms_events")
+    write_deltalake(tables / "tables" / EMAIL, pa.table({"event_id": [1]}))
+
+    finding = found(case_of(tables), "tables")
+
+    assert whole.state == "ok"
+    assert finding.state == "failure"
+    assert "webhook_sms_events missing" in finding.says
+    assert f"{EMAIL} lacks object_type, metric, event_timestamp, event_date" in finding.says
+    assert f"{EMAIL}: event_id is long, not string" in finding.says
+    assert finding.fix.startswith(f"move {EMAIL} out of the folder")
+
+
+def test_missing_tables_alone_are_made_by_a_restart(tables: Path) -> None:
+    """None at all is a warning: nothing was started yet."""
+    shutil.rmtree(tables / "tables" / EMAIL)
+    some = found(case_of(tables), "tables")
+    shutil.rmtree(tables / "tables")
+    none = found(case_of(tables), "tables")
+
+    assert (some.state, none.state) == ("failure", "warning")
+    assert some.fix == "restart `ciolake serve`: it makes what is missing"
+
+
+def test_a_changed_property_is_told(tables: Path) -> None:
+    """By table and name."""
+    whole = found(case_of(tables), "properties")
+    DeltaTable(tables / "tables" / EMAIL).alter.set_table_properties(
+        {"delta.checkpointInterval": "77"}
+    )
+
+    finding = found(case_of(tables), "properties")
+
+    assert whole.state == "ok"
+    assert finding.state == "warning"
+    assert finding.says == f"{EMAIL} lacks delta.checkpointInterval"

@@ -1,0 +1,471 @@
+"""The relay in this process: what it takes, what it forwards, and what it makes of answers."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from core.webhooks.signature import SigningKey, sign
+from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.errors import SettingsError
+from databricks_app.ingest import receiver, routes
+from databricks_app.relay import app as relay_module
+from databricks_app.relay.app import Answer, Relay, create_relay
+from databricks_app.relay.settings import from_environment
+from tests.support.exactly_once import Clock
+from tests.support.relay_platform import (
+    CLIENT_SECRET,
+    KEY,
+    Behaviour,
+    Platform,
+    genuine,
+    hang,
+    hang_up,
+    page,
+    reset,
+    trickle,
+)
+
+Opener = Callable[..., Relay]
+
+
+@pytest.fixture
+def platform() -> Iterator[Platform]:
+    """A workspace whose app stores everything by itself."""
+    with Platform() as platform:
+        yield platform
+
+
+@pytest.fixture
+def opened(platform: Platform) -> Iterator[Opener]:
+    """Open relays in front of `platform`: `opened(now=clock, CIO_...="...")`."""
+    relays: list[Relay] = []
+
+    def make(now: Callable[[], float] = time.time, **variables: str) -> Relay:
+        relays.append(create_relay(from_environment(platform.variables(**variables)), now=now))
+        return relays[-1]
+
+    yield make
+    for relay in relays:
+        relay.close()
+
+
+def environ(body: bytes = b"{}", *, key: str = KEY, at: float | None = None) -> dict[str, Any]:
+    """Return a signed request."""
+    timestamp = str(int(time.time() if at is None else at))
+    return {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": WEBHOOK_PATH,
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": str(len(body)),
+        "HTTP_X_CIO_TIMESTAMP": timestamp,
+        "HTTP_X_CIO_SIGNATURE": sign(SigningKey.from_text(key), timestamp, body),
+        "wsgi.input": io.BytesIO(body),
+    }
+
+
+def ask(relay: Relay, request: dict[str, Any]) -> tuple[str, dict[str, str], bytes]:
+    """Call the WSGI app; return status line, headers and body."""
+    said: list[Any] = []
+    body = b"".join(relay(request, lambda *given: said.extend(given)))  # type: ignore[arg-type]
+    return said[0], dict(said[1]), body
+
+
+def test_relay_brings_a_verified_body_to_the_app(platform: Platform, opened: Opener) -> None:
+    """The app gets bytes, signature, timestamp and content type as they came; and no token."""
+    request = environ(b'{"event_id":"1"}')
+
+    answer = opened().answer(request)
+
+    assert Answer(200) == answer
+    (seen,) = platform.seen
+    assert (seen.path, seen.body) == (WEBHOOK_PATH, b'{"event_id":"1"}')
+    assert request["HTTP_X_CIO_SIGNATURE"] == seen.headers["x-cio-signature"]
+    assert request["HTTP_X_CIO_TIMESTAMP"] == seen.headers["x-cio-timestamp"]
+    assert seen.headers["content-type"] == "application/json"
+    assert "authorization" not in seen.headers
+
+
+def test_relay_forwards_every_body_byte_for_byte(platform: Platform, opened: Opener) -> None:
+    """Whatever the bytes are: NUL, not UTF-8, empty."""
+    relay = opened()
+
+    @given(st.binary(max_size=300) | st.text().map(str.encode))
+    @hypothesis_settings(
+        max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
+    def check(body: bytes) -> None:
+        platform.seen.clear()
+        assert relay.answer(environ(body)) == Answer(200)
+        assert [seen.body for seen in platform.seen] == [body]
+
+    check()
+
+
+@pytest.mark.parametrize("size", [1 << 20, 3 << 20])
+def test_relay_forwards_large_bodies(platform: Platform, opened: Opener, size: int) -> None:
+    """From memory, and from the disk beyond the limit of memory."""
+    body = bytes(range(256)) * (size // 256)
+
+    answer = opened(CIO_MAX_BODY_BYTES=str(2 << 20)).answer(environ(body))
+
+    assert Answer(200) == answer
+    assert platform.seen[0].body == body
+
+
+def test_relay_takes_a_body_of_untold_length(platform: Platform, opened: Opener) -> None:
+    """A sender may use chunks."""
+    request = environ(b"[1]")
+    del request["CONTENT_LENGTH"]
+
+    assert opened().answer(request) == Answer(200)
+    assert platform.seen[0].body == b"[1]"
+
+
+def test_relay_can_carry_the_signature_in_the_query_too(platform: Platform, opened: Opener) -> None:
+    """Should the platform drop the headers, the app finds it there."""
+    request = environ(b"{}", at=None)
+
+    opened(CIO_RELAY_SIGNATURE="both").answer(request)
+
+    signature, timestamp = request["HTTP_X_CIO_SIGNATURE"], request["HTTP_X_CIO_TIMESTAMP"]
+    (seen,) = platform.seen
+    assert seen.path == f"{WEBHOOK_PATH}?cio_signature={signature}&cio_timestamp={timestamp}"
+    assert seen.headers["x-cio-signature"] == signature
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"HTTP_X_CIO_SIGNATURE": "0" * 64}, "wrong_signature"),
+        ({"HTTP_X_CIO_SIGNATURE": "no hex"}, "malformed_header"),
+        ({"HTTP_X_CIO_TIMESTAMP": None}, "missing_header"),
+        ({"HTTP_X_CIO_SIGNATURE": "\xff" * 64}, "malformed_header"),
+        ({"wsgi.input": io.BytesIO(b"[]")}, "wrong_signature"),
+    ],
+)
+def test_relay_forwards_nothing_unverified(
+    platform: Platform, opened: Opener, change: dict[str, Any], reason: str
+) -> None:
+    """Strangers get 401, and the app does not hear of them."""
+    request = {name: value for name, value in (environ() | change).items() if value is not None}
+
+    assert opened().answer(request) == Answer(401, reason)
+    assert platform.calls == 0
+
+
+def test_relay_may_answer_the_unverified_503_during_set_up(opened: Opener) -> None:
+    """As the receiver itself does."""
+    relay = opened(CIO_UNVERIFIED_STATUS="503")
+
+    assert relay.answer(environ(key="another")) == Answer(503, "wrong_signature")
+
+
+def test_relay_takes_each_of_several_keys(opened: Opener) -> None:
+    """A key can be rotated without a gap."""
+    relay = opened(CIO_WEBHOOK_SIGNING_KEYS=f"another,{KEY}")
+
+    assert {relay.answer(environ(key=key)).status for key in ("another", KEY)} == {200}
+
+
+def test_relay_without_a_key_takes_nothing(platform: Platform, opened: Opener) -> None:
+    """Never accept everything instead."""
+    assert opened(CIO_WEBHOOK_SIGNING_KEYS="").answer(environ()) == Answer(503, "no_key")
+    assert platform.calls == 0
+
+
+@pytest.mark.parametrize(("policy", "status"), [("reject", 401), ("accept", 200)])
+def test_relay_has_the_receivers_window(
+    opened: Opener, now: Clock, policy: str, status: int
+) -> None:
+    """A right signature of long ago is a matter of the setting."""
+    relay = opened(now=now, CIO_STALE_TIMESTAMPS=policy)
+
+    with structlog.testing.capture_logs() as lines:
+        assert relay.answer(environ(at=now.at - 301)).status == status
+        assert relay.answer(environ(at=now.at + 300)).status == 200
+
+    (line,) = [line for line in lines if line["event"] == "stale_timestamp"]
+    assert (line["age_seconds"], line["accepted"]) == (301, policy == "accept")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", WEBHOOK_PATH, "405 Method Not Allowed", "POST"),
+        ("POST", WEBHOOK_PATH + "/", "404 Not Found", None),
+        ("POST", "/", "404 Not Found", None),
+        ("GET", "/healthz", "200 OK", None),
+        ("HEAD", "/healthz", "200 OK", None),
+        ("POST", "/healthz", "405 Method Not Allowed", "GET, HEAD"),
+        ("POST", "/" + WEBHOOK_PATH, "200 OK", None),
+    ],
+)
+def test_relay_knows_one_path_and_one_method(
+    opened: Opener, method: str, path: str, status: str, allow: str | None
+) -> None:
+    """Everything else ends here, without a redirect."""
+    told, headers, _ = ask(opened(), environ() | {"REQUEST_METHOD": method, "PATH_INFO": path})
+
+    assert (status, allow) == (told, headers.get("Allow"))
+    assert "Location" not in headers
+
+
+def test_relay_is_alive_without_the_app(platform: Platform, opened: Opener) -> None:
+    """A host that watches it must not restart it because of others."""
+    platform.stop()
+
+    assert ask(opened(), {"REQUEST_METHOD": "GET", "PATH_INFO": "/healthz"})[2] == b"alive\n"
+
+
+TROUBLES: list[tuple[str, Behaviour, int]] = [
+    ("app_refused", genuine(401), 1),
+    ("app_unavailable", genuine(503), 1),
+    ("app_unavailable", genuine(413), 1),
+    ("not_the_app", page(200), 1),
+    ("not_the_app", page(200, b""), 1),
+    ("not_the_app", page(200, b"x" * (1 << 20)), 1),
+    ("platform", page(404), 1),
+    ("platform", page(429), 1),
+    ("platform", page(500), 1),
+    ("platform", page(502), 1),
+    ("broken", reset, 2),
+    ("broken", hang_up, 2),
+]
+
+
+@pytest.mark.parametrize(("reason", "behaviour", "tries"), TROUBLES)
+def test_relay_makes_503_of_all_trouble_behind_it(
+    platform: Platform, opened: Opener, reason: str, behaviour: Behaviour, tries: int
+) -> None:
+    """Only the app's own 200 counts: nothing else says that the event is stored."""
+    platform.always = behaviour
+
+    status, headers, _ = ask(opened(), environ())
+
+    assert status == "503 Service Unavailable"
+    assert headers["Retry-After"] == "5"
+    assert platform.calls == tries
+    assert opened().answer(environ()).reason == reason
+
+
+def test_relay_says_503_while_connections_are_refused(platform: Platform, opened: Opener) -> None:
+    """And 200 again as soon as they are not."""
+    relay = opened()
+    platform.stop()
+
+    assert relay.answer(environ()) == Answer(503, "unreachable")
+
+    platform.start()
+
+    assert relay.answer(environ()) == Answer(200)
+
+
+def test_relay_tries_again_where_a_kept_connection_has_ended(
+    platform: Platform, opened: Opener
+) -> None:
+    """That happens whenever the platform restarts something; it costs no event its turn."""
+    platform.behaviours = [hang_up]
+
+    assert opened().answer(environ(b"[1]")) == Answer(200)
+    assert [seen.body for seen in platform.seen] == [b"[1]"]
+
+
+@pytest.mark.parametrize("behaviour", [hang, trickle])
+def test_relay_answers_in_time_whatever_the_app_does(
+    platform: Platform, opened: Opener, behaviour: Behaviour
+) -> None:
+    """Silence or a trickle: the sender has its answer before it gives up after 4 s."""
+    platform.always = behaviour
+    relay = opened(CIO_RELAY_DEADLINE_SECONDS="1")
+    started = time.monotonic()
+
+    answer = relay.answer(environ())
+
+    assert Answer(503, "timeout") == answer
+    assert time.monotonic() - started < 2.5
+    platform.always = None
+    assert relay.answer(environ()) == Answer(200)
+
+
+def test_relay_answers_in_time_even_if_its_own_loop_does_not(opened: Opener) -> None:
+    """A machine that stands still for a moment costs a 503, no time-out of the sender."""
+    relay = opened(CIO_RELAY_DEADLINE_SECONDS="1")
+    assert relay.answer(environ()) == Answer(200)
+    relay._loop._loop.call_soon_threadsafe(time.sleep, 3)
+    started = time.monotonic()
+
+    assert relay.answer(environ()) == Answer(503, "timeout")
+    assert time.monotonic() - started < 2.5
+
+
+def test_relay_takes_no_more_requests_than_it_may(platform: Platform, opened: Opener) -> None:
+    """One too many is answered at once, and its turn comes later."""
+    arrived = threading.Event()
+
+    def wait(handler: Any) -> None:
+        arrived.set()
+        hang(handler)
+
+    platform.behaviours = [wait]
+    relay = opened(CIO_RELAY_MAX_REQUESTS="1", CIO_RELAY_DEADLINE_SECONDS="3")
+    first = threading.Thread(target=relay.answer, args=(environ(),))
+    first.start()
+    assert arrived.wait(10)
+
+    assert relay.answer(environ()) == Answer(503, "busy")
+
+    platform.closing.set()
+    first.join()
+    assert relay.answer(environ()) == Answer(200)
+
+
+def test_relay_refuses_a_body_beyond_all_limits(platform: Platform, opened: Opener) -> None:
+    """Eight times the limit, as the receiver; told or not."""
+    relay = opened(CIO_MAX_BODY_BYTES="1024")
+    told, untold = environ(b"x" * 8193), environ(b"x" * 8193)
+    del untold["CONTENT_LENGTH"]
+
+    assert relay.answer(told) == Answer(413, "too_large")
+    assert relay.answer(untold) == Answer(413, "too_large")
+    assert relay.answer(environ(b"x" * 8192)) == Answer(200)
+    assert platform.calls == 1
+
+
+def test_relay_bounds_the_bytes_in_hand(platform: Platform, opened: Opener) -> None:
+    """Large bodies wait for each other, small limits of memory hold."""
+    arrived = threading.Event()
+
+    def wait(handler: Any) -> None:
+        arrived.set()
+        hang(handler)
+
+    platform.behaviours = [wait]
+    relay = opened(CIO_MAX_BODY_BYTES="1024", CIO_RELAY_DEADLINE_SECONDS="3")
+    first = threading.Thread(target=relay.answer, args=(environ(b"x" * 8000),))
+    first.start()
+    assert arrived.wait(10)
+
+    assert relay.answer(environ(b"x" * 1000)) == Answer(503, "busy")
+
+    platform.closing.set()
+    first.join()
+    assert relay.answer(environ(b"x" * 8000)) == Answer(200)
+
+
+class Broken(io.BytesIO):
+    """A body whose sender goes away."""
+
+    def read(self, _size: int | None = -1) -> bytes:
+        """Fail as a socket does."""
+        raise ConnectionResetError
+
+
+class Slow(io.BytesIO):
+    """A body that takes longer than the relay has."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Pass the deadline."""
+        time.sleep(0.6)
+        return super().read(size)
+
+
+@pytest.mark.parametrize("body", [io.BytesIO(b"{"), Broken(), Slow(b"{}")])
+def test_relay_forwards_no_incomplete_body(
+    platform: Platform, opened: Opener, body: io.BytesIO
+) -> None:
+    """It is answered 408, as by the receiver: its sender has gone or has given up."""
+    relay = opened(CIO_RELAY_DEADLINE_SECONDS="0.5")
+
+    assert relay.answer(environ() | {"wsgi.input": body}) == Answer(408, "incomplete")
+    assert platform.calls == 0
+
+
+def test_relay_answers_503_to_what_nobody_foresaw(opened: Opener) -> None:
+    """Never 500, after which Customer.io waits an hour."""
+    request = environ()
+    del request["wsgi.input"]
+
+    assert opened().answer(request) == Answer(503, "exception")
+
+
+def test_relay_tells_no_secret_in_its_log(platform: Platform, opened: Opener) -> None:
+    """Neither keys, tokens, signatures nor bodies, whatever goes wrong."""
+    request = environ(b'{"email":"person@example.com"}')
+    with structlog.testing.capture_logs() as lines:
+        relay = opened(CIO_RELAY_SIGNATURE="both")
+        for behaviour in [reset, page(302), page(403), page(200), genuine(401)]:
+            platform.behaviours = [behaviour] * 2
+            relay.answer(request | {"wsgi.input": io.BytesIO(b'{"email":"person@example.com"}')})
+        relay.answer(environ(key="another"))
+
+    said = repr(lines) + repr(relay._settings)
+    for secret in (KEY, CLIENT_SECRET, "token-1", request["HTTP_X_CIO_SIGNATURE"], "person@"):
+        assert secret not in said
+    assert {"not_delivered", "request_refused"} <= {line["event"] for line in lines}
+
+
+def test_relay_says_what_to_do_when_the_app_refuses(platform: Platform, opened: Opener) -> None:
+    """Different keys look like dropped headers; the log line names both."""
+    platform.always = genuine(401)
+    relay = opened()
+
+    with structlog.testing.capture_logs() as lines:
+        relay.answer(environ())
+
+    (line,) = [line for line in lines if line["event"] == "not_delivered"]
+    assert (line["reason"], line["status"], line["tries"]) == ("app_refused", 401, 1)
+    assert "CIO_SIGNATURE_IN_QUERY" in line["advice"]
+
+
+def test_relay_has_the_receivers_facts() -> None:
+    """It repeats a few, as it must not import what those modules import."""
+    assert routes.WEBHOOK_PATH == WEBHOOK_PATH
+    assert receiver.LARGEST_FACTOR == relay_module.LARGEST_FACTOR
+    assert receiver.RETRY_AFTER_SECONDS == relay_module.RETRY_AFTER_SECONDS
+
+
+def test_create_relay_reads_the_environment(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """What is missing is named at start, so that a deployment fails and not the feed."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in platform.variables().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("CIO_RELAY_APP_URL")
+
+    with pytest.raises(SettingsError, match="CIO_RELAY_APP_URL cannot be used: must be"):
+        create_relay()
+
+
+def test_relay_needs_neither_flask_nor_a_store() -> None:
+    """A function host starts it in a fraction of a second."""
+    source = (
+        "import sys, databricks_app.relay.app\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    heavy = {
+        "flask",
+        "werkzeug",
+        "pyarrow",
+        "deltalake",
+        "duckdb",
+        "databricks",
+        "prometheus_client",
+    }
+    assert heavy & set(done.stdout.split()) == set()

@@ -1,0 +1,154 @@
+"""The relay's deployment examples are run: what they install suffices, and the handler answers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import requires
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.support.paths import ROOT
+from tests.support.receiver import PATH, event, signed
+from tests.support.relay_platform import Platform
+
+EXAMPLES = ROOT / "examples" / "relay"
+
+# Only what these distributions hold can be imported.
+_ONLY = """
+import sys
+from importlib.metadata import packages_distributions
+allowed, owners = set(sys.argv[1].split(",")), packages_distributions()
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        of = {owner.lower().replace("_", "-") for owner in owners.get(name.partition(".")[0], ())}
+        if of and not of & allowed:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Blocked())
+"""
+
+_ASK = """
+import json, sys
+import aws_lambda
+print(json.dumps([aws_lambda.handler(event, None) for event in json.load(sys.stdin)]))
+"""
+
+
+def closure(names: set[str]) -> set[str]:
+    """These distributions and all that they need here."""
+    found: set[str] = set()
+    left = set(names)
+    while left:
+        found.add(one := left.pop())
+        needed = map(Requirement, requires(one) or ())
+        here = {canonicalize_name(need.name) for need in needed if is_needed(need)}
+        left |= here - found
+    return found
+
+
+def is_needed(need: Requirement) -> bool:
+    """Whether it is for this system and for no extra."""
+    return need.marker is None or need.marker.evaluate({"extra": ""})
+
+
+def listed(path: Path) -> set[str]:
+    """The names in a file of requirements."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    wanted = (Requirement(line) for line in lines if line and not line.startswith("#"))
+    return {str(canonicalize_name(want.name)) for want in wanted}
+
+
+def installed() -> str:
+    """What the image has, with the product itself and what measures it."""
+    return ",".join(closure(listed(EXAMPLES / "requirements.txt")) | {"ciolake", "coverage"})
+
+
+def asked(platform: Platform, *events: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the handler says to these events, in a process that has what the image has."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CIO_")}
+    done = subprocess.run(
+        [sys.executable, "-c", _ONLY + _ASK, installed()],
+        env=environ | platform.variables() | {"PYTHONPATH": str(EXAMPLES)},
+        input=json.dumps(events),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    said: list[dict[str, Any]] = json.loads(done.stdout)
+    return said
+
+
+def lambda_event(body: bytes, *, is_encoded: bool) -> dict[str, Any]:
+    """A signed request as a function URL hands it over."""
+    headers = {name.lower(): value for name, value in signed(body).items()}
+    text = base64.b64encode(body).decode() if is_encoded else body.decode()
+    return {
+        "version": "2.0",
+        "rawPath": PATH,
+        "rawQueryString": "",
+        "headers": headers | {"content-type": "application/json"},
+        "requestContext": {"http": {"method": "POST", "path": PATH}},
+        "body": text,
+        "isBase64Encoded": is_encoded,
+    }
+
+
+def test_the_function_brings_events_to_the_app() -> None:
+    """As text and as base64, with nothing installed but what the example lists."""
+    bodies = [event("1"), '{"name":"Zo\u00eb \U0001f600"}'.encode(), b"\xff\0"]
+    with Platform() as platform:
+        answers = asked(
+            platform,
+            lambda_event(bodies[0], is_encoded=False),
+            lambda_event(bodies[1], is_encoded=False),
+            lambda_event(bodies[2], is_encoded=True),
+        )
+
+    assert [answer["statusCode"] for answer in answers] == [200, 200, 200]
+    assert [seen.body for seen in platform.seen] == bodies
+    assert {seen.headers["content-type"] for seen in platform.seen} == {"application/json"}
+
+
+def test_the_function_answers_everything_else_itself() -> None:
+    """A fault of the handler would be a 502, after which Customer.io waits an hour."""
+    good = lambda_event(b"{}", is_encoded=False)
+    alive = {"rawPath": "/healthz", "headers": {}, "requestContext": {"http": {"method": "GET"}}}
+    with Platform() as platform:
+        answers = asked(platform, good | {"body": "\ud800"}, good | {"headers": {}}, alive)
+
+    assert [answer["statusCode"] for answer in answers] == [401, 401, 200]
+    assert answers[2]["body"] == "alive\n"
+    assert platform.calls == 0
+
+
+def test_the_image_has_what_its_web_server_imports() -> None:
+    """The worker that gunicorn.conf.py names, and the relay under it."""
+    source = f"{_ONLY}\nimport databricks_app.serving.gunicorn.worker, databricks_app.relay.app"
+
+    subprocess.run([sys.executable, "-c", source, installed()], check=True, timeout=60)
+
+
+def test_the_image_pins_what_it_installs() -> None:
+    """All of it stands in requirements.txt with its release."""
+    assert closure(listed(EXAMPLES / "requirements.txt")) <= listed(ROOT / "requirements.txt")
+
+
+def test_the_image_copies_what_is_there() -> None:
+    """Each source of a COPY is in the checkout and let through to the build."""
+    lines = (EXAMPLES / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    sources = [line.split()[1] for line in lines if line.startswith("COPY ")]
+    allowed = (EXAMPLES / "Dockerfile.dockerignore").read_text(encoding="utf-8").split("\n")
+    let_through = tuple(line[1:] for line in allowed if line.startswith("!"))
+
+    assert sources
+    assert all((ROOT / source).exists() for source in sources)
+    assert all(source.startswith(let_through) for source in sources)

@@ -1,0 +1,176 @@
+"""The relay as it is deployed: under gunicorn, in front of the real receiver."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from tests.support.receiver import (
+    KEY,
+    PATH,
+    Receiver,
+    event,
+    flooding,
+    request,
+    serving,
+    wait_until,
+)
+from tests.support.relay_platform import Handler, Platform, genuine, hang, page, reset
+from tests.support.relay_process import relaying
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    """The real receiver, with a single web process."""
+    (tmp_path / "app").mkdir()
+    with serving(tmp_path / "app", CIO_WEB_WORKERS="1") as receiver:
+        yield receiver
+
+
+def test_an_event_reaches_the_receiver_through_the_relay(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    """Customer.io has its 200, and the event is stored behind a platform that wants a token."""
+    with Platform(app=receiver.address) as platform:
+        assert request_without_token(platform) == (401, b"{}")
+        with relaying(tmp_path / "relay", platform) as relay:
+            answers = [relay.post(request(event(f"id{number}"))) for number in range(3)]
+            stranger = relay.post(request(event("other"), key="not the key"))
+
+    assert [answer.status for answer in answers] == [200] * 3
+    assert answers[0].body == b""
+    assert stranger.status == 401
+    assert receiver.stored() == {"id0", "id1", "id2"}
+    assert KEY not in relay.log
+
+
+def request_without_token(platform: Platform) -> tuple[int, bytes]:
+    """Post to the platform as Customer.io would."""
+    connection = HTTPConnection(*platform.address, timeout=10)
+    connection.request("POST", PATH, event("direct"))
+    said = connection.getresponse()
+    try:
+        return said.status, said.read()
+    finally:
+        connection.close()
+
+
+def test_other_keys_at_the_app_cost_no_hour(receiver: Receiver, tmp_path: Path) -> None:
+    """The app's 401 becomes 503, and the log says what to do."""
+    with (
+        Platform(app=receiver.address) as platform,
+        relaying(tmp_path / "relay", platform, CIO_WEBHOOK_SIGNING_KEYS="newer") as relay,
+    ):
+        answer = relay.post(request(event("id"), key="newer"))
+
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    (line,) = relay.logged("not_delivered")
+    assert (line["reason"], line["process"]) == ("app_refused", "relay")
+
+
+def test_bytes_arrive_as_they_were_sent(tmp_path: Path) -> None:
+    """A megabyte of all values, over real sockets."""
+    body = bytes(range(256)) * 4096
+    with Platform() as platform, relaying(tmp_path / "relay", platform) as relay:
+        sent = request(body, {"Content-Type": "application/json; charset=utf-8"})
+        answer = relay.post(sent)
+
+    assert answer.status == 200
+    (seen,) = platform.seen
+    assert seen.body == body
+    head = sent[: -len(body)].decode().split("\r\n")
+    for name in ("X-CIO-Signature", "X-CIO-Timestamp", "Content-Type"):
+        assert f"{name}: {seen.headers[name.lower()]}" in head
+
+
+def test_parallel_requests_while_the_app_restarts(receiver: Receiver, tmp_path: Path) -> None:
+    """Refused and reset connections, pages of the platform: the sender sees 200 and 503 alone."""
+    with (
+        Platform(app=receiver.address) as platform,
+        relaying(tmp_path / "relay", platform) as relay,
+        flooding(relay, keep_alive=True, clients=32, pause_seconds=0.05) as flood,
+    ):
+        flood.wait_for(100)
+        for always in (page(502), reset, page(200), page(302)):
+            platform.always = always
+            flood.wait_for(100)
+        platform.stop()
+        flood.wait_for(100)
+        platform.always = None
+        platform.start()
+        flood.wait_for(200)
+        tally = flood.stop()
+
+    assert tally.kinds == {"200", "503"}
+    assert tally.slowest_seconds < 4
+    assert set(tally.acknowledged) <= receiver.stored()
+
+
+def test_dawdling_clients_do_not_stand_in_the_way(tmp_path: Path) -> None:
+    """More half requests than the relay has threads, and the sender is still answered."""
+    with (
+        Platform() as platform,
+        relaying(tmp_path / "relay", platform) as relay,
+        contextlib.ExitStack() as dawdlers,
+    ):
+        for _ in range(40):
+            wire = dawdlers.enter_context(relay.connect())
+            wire.send(request(event("slow", padding=100))[:-50])
+
+        assert relay.post(request(event("id"))).status == 200
+
+
+@pytest.mark.slow
+def test_a_stop_finishes_the_requests_in_hand(tmp_path: Path) -> None:
+    """A deployment of the relay costs nobody an answer."""
+    arrived, release = threading.Event(), threading.Event()
+
+    def late(handler: Handler) -> None:
+        arrived.set()
+        release.wait(20)
+        genuine(200)(handler)
+
+    with (
+        Platform(behaviours=[late]) as platform,
+        relaying(tmp_path / "relay", platform) as relay,
+        relay.connect() as wire,
+    ):
+        wire.send(request(event("id")))
+        assert arrived.wait(20)
+        relay.process.terminate()
+        wait_until(lambda: "Handling signal: term" in relay.log)
+        release.set()
+
+        assert wire.answer().status == 200
+        assert relay.process.wait(20) == 0
+
+
+@pytest.mark.slow
+def test_a_silent_app_is_answered_for_in_time(tmp_path: Path) -> None:
+    """Customer.io gives up after 4 s; the relay says 503 before that, as it is set by default."""
+    with Platform(always=hang) as platform, relaying(tmp_path / "relay", platform) as relay:
+        started = time.monotonic()
+        answer = relay.post(request(event("id")))
+        taken = time.monotonic() - started
+
+    assert answer.status == 503
+    assert 3 < taken < 3.9
+
+
+def test_settings_that_are_missing_stop_it_at_start(tmp_path: Path) -> None:
+    """The host keeps what ran before; the log names the variable."""
+    with (
+        Platform() as platform,
+        relaying(tmp_path / "relay", platform, DATABRICKS_HOST="") as relay,
+    ):
+        assert relay.process.wait(20) != 0
+
+    assert "DATABRICKS_HOST cannot be used" in relay.log
+    assert json.dumps(KEY) not in relay.log

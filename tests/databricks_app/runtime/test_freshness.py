@@ -1,0 +1,157 @@
+"""An event may wait as long as the flush interval says, and not much longer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from databricks_app.app import INBOX, create_app
+from databricks_app.runtime import status
+from databricks_app.runtime.freshness import expected_by, longest_wait_seconds, stall_seconds
+from databricks_app.settings import Settings, from_environment
+from tests.doubles import Databricks
+from tests.support.receiver import KEY, wait_until
+from tests.support.storing import store
+
+VOLUME = "main.cio.events"
+MINUTE = 60.0
+AGES = [(14 * MINUTE, False), (40 * MINUTE, True)]
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> Iterator[Databricks]:
+    """A workspace with a volume."""
+    with Databricks(tmp_path / "double", volume=VOLUME) as double:
+        yield double
+
+
+@pytest.fixture
+def variables(double: Databricks, tmp_path: Path) -> dict[str, str]:
+    """The environment of an app that says nothing of its interval."""
+    return double.environment() | {
+        "CIO_STORE": "databricks",
+        "CIO_CATALOG": "main",
+        "CIO_SCHEMA": "cio",
+        "CIO_VOLUME": "events",
+        "CIO_DATA_DIR": str(tmp_path),
+        "CIO_WEBHOOK_SIGNING_KEYS": KEY,
+    }
+
+
+def settings_of(store: str, interval: str) -> Settings:
+    """Settings of a store with this interval."""
+    return from_environment(
+        {"CIO_STORE": store, "CIO_CATALOG": "main", "CIO_FLUSH_INTERVAL_SECONDS": interval}
+    )
+
+
+@pytest.mark.parametrize(
+    ("store", "interval", "wait", "stall"),
+    [("local", "2", 3, 603), ("databricks", "900", 900, 1500), ("databricks", "2", 2, 602)],
+)
+def test_a_wait_follows_from_the_interval(
+    store: str, interval: str, wait: float, stall: float
+) -> None:
+    """A local segment is closed after half an interval more; ten minutes beyond is a stall."""
+    settings = settings_of(store, interval)
+
+    assert (longest_wait_seconds(settings), stall_seconds(settings)) == (wait, stall)
+
+
+def test_a_row_is_expected_after_the_interval_and_a_load() -> None:
+    """In UTC, and never a minute too early: 22:13:20 and 15 + 2 minutes is 22:30:20."""
+    assert expected_by(settings_of("databricks", "900"), 1_700_000_000) == "22:31 UTC"
+
+
+@pytest.mark.parametrize(("age", "is_stalled"), AGES)
+def test_readyz_tells_a_stall_and_no_interval(
+    double: Databricks,
+    variables: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    age: float,
+    is_stalled: bool,
+) -> None:
+    """With the default interval of the volume 14 minutes are in order, and 40 are not."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(status.RUN_DIR, str(tmp_path))
+    store(double, VOLUME, b"{}", age_seconds=age)
+    status.tell(tmp_path, status.WriterStatus(time.time()))
+    app = create_app(from_environment(variables))
+    client = app.test_client()
+
+    def said() -> dict[str, Any]:
+        return dict(client.get("/readyz").get_json())
+
+    wait_until(lambda: said()["inbox_pending_events"] == 1 and said()["status"] != "refusing")
+    shown = said()
+    app.extensions[INBOX].close()
+
+    assert shown["status"] == ("degraded" if is_stalled else "ok")
+    assert ["the oldest for 40 minutes" in one for one in shown["problems"]] == [True] * is_stalled
+
+
+class _Alerts:
+    """Keeps the alerts that are posted to a free loopback port."""
+
+    def __init__(self) -> None:
+        self.said: list[dict[str, Any]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                outer.said.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def __enter__(self) -> _Alerts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self._thread.join()
+        self.server.server_close()
+
+
+@pytest.mark.parametrize(("age", "is_stalled"), AGES)
+def test_an_alert_tells_a_stall_in_the_volume_and_no_interval(
+    double: Databricks, variables: dict[str, str], age: float, is_stalled: bool
+) -> None:
+    """The process that posts alerts counts the inbox of the volume, with the same limit."""
+    store(double, VOLUME, b"{}", age_seconds=age)
+    counts = double.faults.counts
+    with _Alerts() as alerts:
+        url = f"http://127.0.0.1:{alerts.server.server_port}/"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "databricks_app.operations.alerting.process"],
+            env=variables | {"CIO_ALERT_URL": url, "CIO_ALERT_LOOK_SECONDS": "0.1"},
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_until(lambda: counts["directories.list"] >= 2)
+            if is_stalled:
+                wait_until(lambda: bool(alerts.said))
+            else:
+                time.sleep(1)  # ten looks
+        finally:
+            process.terminate()
+            process.wait(10)
+
+    assert [one["alert"] for one in alerts.said] == ["backlog"] * is_stalled

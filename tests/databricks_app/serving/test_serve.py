@@ -1,0 +1,441 @@
+"""`ciolake serve` as its users have it: real processes, real sockets, killed for real."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.kills import kill_master, kill_worker, kill_writer, reload
+from tests.support.receiver import (
+    KEY,
+    PATH,
+    Receiver,
+    Tally,
+    event,
+    flooding,
+    request,
+    resident_bytes,
+    serving,
+    wait_until,
+)
+
+QUICK_SECONDS = 2.0
+STOP_SECONDS = 10.0
+WORKER_BYTES = 600 << 20
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    """Run one receiver for the tests that leave it as it was."""
+    with serving(tmp_path_factory.mktemp("shared")) as receiver:
+        yield receiver
+
+
+def good(receiver: Receiver) -> tuple[int, float]:
+    """Post an event on a connection of its own; return the status and the seconds that it took."""
+    started = time.monotonic()
+    status = receiver.post(request(event("good"))).status
+    return status, time.monotonic() - started
+
+
+def assert_faultless(receiver: Receiver, *tallies: Tally) -> None:
+    """Check that senders heard 200 and 503 alone, and that every 200 was kept to."""
+    for tally in tallies:
+        assert tally.kinds <= {"200", "503"}, tally.outcomes
+    acknowledged = {event_id for tally in tallies for event_id in tally.acknowledged}
+    assert acknowledged
+    assert receiver.process.poll() is not None
+    assert acknowledged <= receiver.stored()
+
+
+def chunked(body: bytes) -> bytes:
+    """Return a signed request whose body comes in chunks."""
+    whole = request(body, {"Transfer-Encoding": "chunked"})
+    head = whole.partition(b"\r\n\r\n")[0].replace(b"Content-Length: %d\r\n" % len(body), b"")
+    half = len(body) // 2
+    pieces = (body[:half], body[half:], b"")
+    return head + b"\r\n\r\n" + b"".join(b"%x\r\n%s\r\n" % (len(one), one) for one in pieces)
+
+
+def test_serve_answers_408_to_a_body_whose_chunks_make_no_sense(tmp_path: Path) -> None:
+    """It is the client's fault, and no line of the log calls it ours."""
+    broken = chunked(event("broken")).replace(b"\r\n\r\n", b"\r\n\r\nzz", 1)
+    with serving(tmp_path) as receiver:
+        answer = receiver.post(broken)
+
+        assert answer.status == 408
+        assert not receiver.logged("request_failed")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: request(event("plain")), id="plain"),
+        pytest.param(lambda: chunked(event("chunked")), id="chunked"),
+        pytest.param(
+            lambda: request(event("close"), {"Connection": "close"}), id="connection closed"
+        ),
+        pytest.param(
+            lambda: request(event("old")).replace(b"HTTP/1.1", b"HTTP/1.0"), id="HTTP/1.0"
+        ),
+        pytest.param(lambda: request(event("large", padding=60 << 20)), id="60 MB"),
+    ],
+)
+def test_serve_takes_an_event_however_it_is_sent(
+    shared: Receiver, make: Callable[[], bytes]
+) -> None:
+    """What HTTP allows is taken, and the answer is empty."""
+    answer = shared.post(make())
+
+    assert (answer.status, answer.body) == (200, b"")
+
+
+def test_serve_tells_a_client_that_asks_to_go_on(shared: Receiver) -> None:
+    """`Expect: 100-continue` is answered before the body comes."""
+    head, _, body = request(event("expects"), {"Expect": "100-continue"}).partition(b"\r\n\r\n")
+    with shared.connect() as wire:
+        first = wire.send(head + b"\r\n\r\n").answer()
+        second = wire.send(body).answer()
+
+    assert (first.status, second.status) == (100, 200)
+
+
+def test_serve_answers_requests_sent_ahead(shared: Receiver) -> None:
+    """All that came on a connection is answered, in order, on that connection."""
+    with shared.connect() as wire:
+        wire.send(b"".join(request(event(f"ahead{n}"), key=k) for n, k in enumerate((KEY, "x"))))
+
+        assert [wire.answer().status for _ in range(2)] == [200, 401]
+        assert wire.send(request(event("later"))).answer().status == 200
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        pytest.param(b"hunter2 / HTTP/1.1\r\nHost: h\r\n\r\n", 400, id="request line"),
+        pytest.param(b"GET /" + b"hunter2" * 10_000, 414, id="endless line"),
+        pytest.param(
+            b"GET / HTTP/1.1\r\nX: " + b"hunter2" * 10_000 + b"\r\n\r\n", 431, id="header"
+        ),
+        pytest.param(b"GET /hunter2 HTTP/1.1\r\nHost: h\r\n\r\n", 404, id="path"),
+    ],
+)
+def test_serve_quotes_nothing_of_what_it_refuses(
+    shared: Receiver, data: bytes, status: int
+) -> None:
+    """Neither the answer nor any log line holds what a stranger wrote."""
+    answer = shared.post(data)
+
+    assert (answer.status, answer.body) == (status, b"")
+    assert "hunter2" not in shared.log
+
+
+def test_serve_outlives_a_client_that_ends_after_the_head(shared: Receiver) -> None:
+    """A request without its body is no event and no error."""
+    with shared.connect() as wire:
+        wire.send(request(event("gone"))[:-1]).socket.shutdown(socket.SHUT_WR)
+
+        assert wire.is_ended()
+    assert good(shared)[0] == 200
+
+
+@contextlib.contextmanager
+def dawdling(receiver: Receiver, number: int) -> Iterator[None]:
+    """Keep connections open that send nothing, half a head, half a body, or a byte at a time."""
+    whole = request(event("slow", padding=500))
+    starts = (b"", whole[:60], whole[:-300], whole[:100])
+    ending = threading.Event()
+    with contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(receiver.connect()) for _ in range(number)]
+        for n, wire in enumerate(wires):
+            wire.send(starts[n % 4])
+
+        def drip() -> None:
+            while not ending.wait(0.2):
+                for wire in wires[3::4]:
+                    with contextlib.suppress(OSError):
+                        wire.send(b"x")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            yield
+        finally:
+            ending.set()
+            thread.join()
+
+
+def test_serve_answers_quickly_beside_slow_clients(shared: Receiver) -> None:
+    """Two hundred clients that dawdle delay nobody."""
+    with dawdling(shared, 200):
+        seen = [good(shared) for _ in range(20)]
+
+    slowest = max(seconds for _, seconds in seen)
+    sys.stdout.write(f"slowest good request {slowest:.3f} s\n")
+    assert {status for status, _ in seen} == {200}
+    assert slowest < QUICK_SECONDS
+
+
+def post_large(receiver: Receiver, number: int, key: str) -> tuple[list[int], float, int]:
+    """Post bodies of 20 MB at once, and good requests meanwhile.
+
+    Returns:
+        The statuses of the large ones, the slowest good one's seconds, most bytes of a worker.
+    """
+    data = request(event("large", padding=20 << 20), key=key)
+    statuses: list[int] = []
+
+    def post() -> None:
+        statuses.append(receiver.post(data).status)
+
+    threads = [threading.Thread(target=post) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    slowest, most = 0.0, 0
+    while any(thread.is_alive() for thread in threads):
+        status, seconds = good(receiver)
+        assert status == 200
+        slowest = max(slowest, seconds)
+        most = max(most, *map(resident_bytes, receiver.workers()))
+    for thread in threads:
+        thread.join()
+    return statuses, slowest, most
+
+
+def test_serve_answers_quickly_beside_large_bodies(shared: Receiver) -> None:
+    """Thirty-two bodies of 20 MB at once are read to their end; nobody waits for them."""
+    statuses, slowest, most = post_large(shared, 32, "a wrong key")
+
+    sys.stdout.write(f"slowest good request {slowest:.3f} s, largest worker {most >> 20} MiB\n")
+    assert statuses == [401] * 32
+    assert slowest < QUICK_SECONDS
+    assert most < WORKER_BYTES
+
+
+@pytest.mark.slow
+def test_serve_stores_large_bodies_and_answers_quickly(tmp_path: Path) -> None:
+    """Thirty-two events of 20 MB at once are all stored; nobody waits for them."""
+    with serving(tmp_path, CIO_FLUSH_INTERVAL_SECONDS="3600") as receiver:
+        statuses, slowest, most = post_large(receiver, 32, KEY)
+
+    sys.stdout.write(f"slowest good request {slowest:.3f} s, largest worker {most >> 20} MiB\n")
+    assert set(statuses) <= {200, 503}
+    assert slowest < 2 * QUICK_SECONDS  # they share the disk
+    assert most < 2 * WORKER_BYTES
+
+
+@pytest.mark.parametrize(
+    ("trouble", "times"), [(kill_worker, 5), (kill_master, 2), (kill_writer, 3), (reload, 2)]
+)
+def test_serve_shows_senders_nothing_of_its_troubles(
+    tmp_path: Path, trouble: Callable[[Receiver], None], times: int
+) -> None:
+    """Whatever is killed or reloaded, nobody is refused, reset or left without an answer."""
+    with serving(tmp_path) as receiver:
+        with (
+            flooding(receiver, keep_alive=True, clients=4) as kept,
+            flooding(receiver, keep_alive=False, clients=4) as fresh,
+            flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.5) as idle,
+        ):
+            for _ in range(times):
+                kept.wait_for(50)
+                fresh.wait_for(50)
+                trouble(receiver)
+            kept.wait_for(50)
+            tallies = [flood.stop() for flood in (kept, fresh, idle)]
+        receiver.stop()
+
+        assert_faultless(receiver, *tallies)
+
+
+@pytest.mark.slow
+def test_serve_loses_nothing_in_a_minute_of_troubles(tmp_path: Path) -> None:
+    """All of it again and again, in turns."""
+    with serving(tmp_path) as receiver:
+        with (
+            flooding(receiver, keep_alive=True, clients=16) as kept,
+            flooding(receiver, keep_alive=False, clients=16) as fresh,
+        ):
+            end = time.monotonic() + 60
+            while time.monotonic() < end:
+                for trouble in (kill_worker, kill_worker, reload, kill_writer, kill_master):
+                    kept.wait_for(200)
+                    trouble(receiver)
+            tallies = [kept.stop(), fresh.stop()]
+        receiver.stop()
+
+        assert_faultless(receiver, *tallies)
+
+
+def assert_gone(receiver: Receiver) -> None:
+    """Check that nothing of it is left."""
+    assert receiver.all() == set()
+    with pytest.raises(ConnectionRefusedError):
+        receiver.connect()
+    assert not receiver.run_folder.exists()
+
+
+def test_serve_stops_in_order(tmp_path: Path) -> None:
+    """A request that is under way is answered; then all is gone within 10 s, with code 0."""
+    with serving(tmp_path) as receiver:
+        wait_until(lambda: bool(receiver.writer()))
+        data = request(event("under way"))
+        with receiver.connect() as wire, receiver.connect() as idle:
+            idle.send(request(event("before"))).answer()
+            wire.send(data[:-10])
+            started = time.monotonic()
+            receiver.process.terminate()
+            answer = wire.send(data[-10:]).answer()
+            ended = idle.answer()
+        code = receiver.process.wait(STOP_SECONDS)
+
+        assert answer.status == 200
+        assert (ended.status, ended.headers["connection"]) == (503, "close")
+        assert (code, time.monotonic() - started < STOP_SECONDS) == (0, True)
+        assert_gone(receiver)
+        assert {"before", "under way"} <= receiver.stored()
+
+
+def test_serve_stops_under_load_and_loses_nothing(tmp_path: Path) -> None:
+    """Senders hear 503 until the socket closes, and what was answered 200 is stored."""
+    with serving(tmp_path) as receiver:
+        with flooding(receiver, keep_alive=True, clients=8) as flood:
+            flood.wait_for(200)
+            code = receiver.stop()
+            tally = flood.stop()
+
+        assert code == 0
+        assert_gone(receiver)
+        assert tally.kinds <= {"200", "503", "refused", "reset"}, tally.outcomes
+        assert tally.outcomes["503"]
+        assert tally.outcomes["reset"] <= 8  # who connects as the socket closes
+        assert set(tally.acknowledged) <= receiver.stored()
+
+
+def test_serve_stops_when_the_whole_group_is_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C reaches every process; they stop in the same order, without a trace."""
+    with serving(tmp_path) as receiver:
+        wait_until(lambda: bool(receiver.writer()))
+        os.killpg(receiver.process.pid, signal.SIGINT)
+
+        assert receiver.process.wait(STOP_SECONDS) == 0
+        assert_gone(receiver)
+        assert "Traceback" not in receiver.log
+        assert receiver.logged("uncaught") == []
+
+
+def test_serve_ends_with_its_supervisor(tmp_path: Path) -> None:
+    """A supervisor that is killed leaves no process behind, and no listening socket."""
+    with serving(tmp_path) as receiver:
+        os.kill(receiver.process.pid, signal.SIGKILL)
+        receiver.process.wait()
+
+        wait_until(lambda: receiver.all() == set(), STOP_SECONDS)
+        with pytest.raises(ConnectionRefusedError):
+            receiver.connect()
+
+
+def test_serve_takes_every_signal_while_it_reloads(tmp_path: Path) -> None:
+    """Reloads asked for at once are made one after the other, and a stop among them is heard."""
+    with serving(tmp_path) as receiver:
+        for _ in range(3):
+            receiver.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: len(receiver.web()) == 2)
+        assert good(receiver)[0] == 200
+
+        assert receiver.stop() == 0
+
+
+def test_serve_keeps_what_runs_when_a_setting_is_broken(tmp_path: Path) -> None:
+    """A reload with a setting that cannot be used changes nothing and tells no value."""
+    env = tmp_path / ".env"
+    env.write_text(f"CIO_WEBHOOK_SIGNING_KEYS={KEY}\n")
+    with serving(tmp_path) as receiver:
+        wait_until(lambda: bool(receiver.writer()))
+        before = receiver.workers(), receiver.writer()
+        env.write_text(f"CIO_WEBHOOK_SIGNING_KEYS={KEY}\nCIO_WEB_WORKERS=hunter2\n")
+        receiver.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: bool(receiver.logged("reload_failed")))
+
+        assert (receiver.workers(), receiver.writer()) == before
+        assert good(receiver)[0] == 200
+        assert "hunter2" not in receiver.log
+        assert "CIO_WEB_WORKERS" in str(receiver.logged("settings_unusable"))
+
+
+def test_serve_takes_another_key_without_losing_a_request(tmp_path: Path) -> None:
+    """A key is added, used and the old one taken away, by `.env` and SIGHUP alone."""
+    env = tmp_path / ".env"
+    env.write_text(f"CIO_WEBHOOK_SIGNING_KEYS={KEY}\n")
+    with serving(tmp_path) as receiver:
+        with flooding(receiver, keep_alive=True, clients=4) as flood:
+            env.write_text(f"CIO_WEBHOOK_SIGNING_KEYS=another,{KEY}\n")
+            reload(receiver)
+            flood.wait_for(50)
+            both = receiver.post(request(event("another"), key="another")).status
+            tally = flood.stop()
+        env.write_text("CIO_WEBHOOK_SIGNING_KEYS=another\n")
+        reload(receiver)
+        after = [receiver.post(request(event("e"), key=key)).status for key in (KEY, "another")]
+        receiver.stop()
+
+        assert (both, after) == (200, [401, 200])
+        assert_faultless(receiver, tally)
+
+
+def test_serve_answers_503_where_others_can_reach_it_without_a_key(tmp_path: Path) -> None:
+    """No key means that nothing is accepted, and that the sender comes again soon."""
+    (tmp_path / ".env").touch()
+    with serving(tmp_path, CIO_HOST="0.0.0.0") as receiver:  # noqa: S104
+        answer = receiver.post(request(event("e")))
+
+        assert (answer.status, "retry-after" in answer.headers) == (503, True)
+        assert "No signing key" in receiver.announced
+
+
+def test_serve_makes_a_key_for_development(tmp_path: Path) -> None:
+    """On loopback a key is made, kept for its owner alone, and works."""
+    (tmp_path / ".env").touch()
+    with serving(tmp_path) as receiver:
+        name, _, key = (tmp_path / ".env").read_text().splitlines()[-1].partition("=")
+        status = receiver.post(request(event("e"), key=key)).status
+
+    assert (name, status) == ("CIO_WEBHOOK_SIGNING_KEYS", 200)
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+    assert key not in receiver.log + receiver.announced
+
+
+def test_serve_says_that_the_port_is_taken(tmp_path: Path) -> None:
+    """Code 1 and one line that says what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = subprocess.run(
+            [sys.executable, "-m", "databricks_app", "serve"],
+            cwd=tmp_path,
+            env=os.environ | {"PORT": str(taken.getsockname()[1]), "CIO_WEBHOOK_SIGNING_KEYS": KEY},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("ciolake: cannot listen on 127.0.0.1 port ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_serve_announces_where_it_receives(shared: Receiver) -> None:
+    """The address is the one taken, and the key appears by its fingerprint alone."""
+    assert shared.announced.startswith(f"Receiving at  {shared.url}\n")
+    assert PATH in shared.url
+    assert KEY not in shared.announced + shared.log

@@ -1,0 +1,80 @@
+"""The project's own client of the App API against the simulator, by nothing but `base_url`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from core.app_api import AppClient
+from core.errors import AuthenticationError, BadRequestError, NotFoundError, RateLimitError
+from core.http.retries import RetryPolicy
+from databricks_app.simulator.simulator import Simulator
+from databricks_app.simulator.workspace import Options
+from tests.support.simulating import call
+
+ONCE = RetryPolicy(1)
+
+
+@pytest.fixture
+def client(simulator: Simulator) -> Iterator[AppClient]:
+    """A client of `simulator` that repeats nothing."""
+    key = simulator.workspace.keys.app
+    with AppClient(key, base_url=simulator.url, retries=ONCE) as made:
+        yield made
+
+
+def test_the_client_manages_webhooks(simulator: Simulator, client: AppClient) -> None:
+    """Created, listed, changed, deleted."""
+    made = client.reporting_webhooks.create(
+        {"name": "lake", "endpoint": "https://lake.example.com/", "events": ["email_sent"]}
+    )
+    number = made["id"]
+    assert client.reporting_webhooks.list()["reporting_webhooks"] == [made]
+    client.reporting_webhooks.update(
+        number, {"name": "l", "endpoint": "https://lake.example.com/", "events": ["sms_sent"]}
+    )
+    assert client.reporting_webhooks.get(number)["events"] == ["sms_sent"]
+
+    client.reporting_webhooks.delete(number)
+
+    with pytest.raises(NotFoundError):
+        client.reporting_webhooks.get(number)
+    assert simulator.workspace.feeds.all() == []
+
+
+def test_the_client_walks_pages(simulator: Simulator, client: AppClient) -> None:
+    """All ten people, four at a time."""
+    every = list(client.segments.membership(1, limit=4))
+
+    assert len(every) == 10
+    assert client.segments.customer_count(1)["count"] == 10
+    assert list(client.messages.list()) == []
+    assert len(simulator.workspace.people) == 10
+
+
+def test_the_client_reads_errors(simulator: Simulator, client: AppClient) -> None:
+    """A wrong body, a wrong key, a call too many."""
+    with pytest.raises(BadRequestError, match=r"segment\.name is required"):
+        client.segments.create({"segment": {"name": ""}})
+    with (
+        AppClient("wrong", base_url=simulator.url, retries=ONCE) as other,
+        pytest.raises(AuthenticationError),
+    ):
+        other.segments.list()
+
+    fault = {"operation": "listSegments", "status": 429, "retry_after": 1}
+    call("POST", f"{simulator.url}/simulator/faults", json=fault)
+    with pytest.raises(RateLimitError) as caught:
+        client.segments.list()
+    assert caught.value.retry_after_seconds == 1
+
+
+def test_the_client_gets_through_the_rate_that_the_simulator_enforces(
+    make_simulator: Callable[..., Simulator],
+) -> None:
+    """It counts when it sends, the server when a call arrives: a refused one is sent again."""
+    simulator = make_simulator(Options(people=0))
+    with AppClient(simulator.workspace.keys.private, base_url=simulator.url) as client:
+        for _ in range(15):
+            assert client.segments.list()["segments"]

@@ -1,0 +1,194 @@
+"""The Files API and OAuth of the double, through the unmodified SDK."""
+
+from __future__ import annotations
+
+import io
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.errors import (
+    AlreadyExists,
+    BadRequest,
+    DatabricksError,
+    NotFound,
+    Unauthenticated,
+)
+
+from tests.doubles import CLIENT_ID, TOKEN, USER, Databricks, Fault
+
+VOLUME = "/Volumes/main/cio/events"
+
+
+def put(client: WorkspaceClient, name: str, content: bytes, **more: bool) -> None:
+    """Upload."""
+    client.files.upload(f"{VOLUME}/{name}", io.BytesIO(content), **more)  # type: ignore[arg-type]
+
+
+def test_a_file_is_read_as_it_was_put(client: WorkspaceClient, double: Databricks) -> None:
+    """Bytes survive the way there and back, and lie in the volume's local folder."""
+    put(client, "a folder/ü.bin", b"\x00\xff")
+
+    found = client.files.download(f"{VOLUME}/a folder/ü.bin").contents
+    local = double.workspace.catalog.local_path(f"{VOLUME}/a folder/ü.bin")
+
+    assert found is not None
+    assert found.read() == b"\x00\xff" == local.read_bytes()
+
+
+def test_metadata_tells_length_and_time(client: WorkspaceClient) -> None:
+    """HEAD says how long a file is."""
+    put(client, "one", b"12345")
+
+    found = client.files.get_metadata(f"{VOLUME}/one")
+
+    assert found.content_length == 5
+    assert found.last_modified
+
+
+def test_a_put_without_overwrite_keeps_what_is_there(client: WorkspaceClient) -> None:
+    """The second put is refused and changes nothing."""
+    put(client, "one", b"first", overwrite=False)
+
+    with pytest.raises(AlreadyExists):
+        put(client, "one", b"second", overwrite=False)
+
+    found = client.files.download(f"{VOLUME}/one").contents
+    assert found is not None
+    assert found.read() == b"first"
+
+
+def test_one_of_many_puts_without_overwrite_wins(double: Databricks) -> None:
+    """The put without overwrite is an atomic test."""
+    url = f"{double.url}/api/2.0/fs/files{VOLUME}/lease?overwrite=false"
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(
+            pool.map(
+                lambda name: requests.put(url, data=str(name), headers=headers, timeout=5),
+                range(16),
+            )
+        )
+
+    assert sorted(one.status_code for one in answers) == [204] + [409] * 15
+
+
+def test_256_puts_at_once_are_borne(double: Databricks) -> None:
+    """256 connections put at the same time under latency, all answered well under a second each."""
+    double.faults.set(Fault("latency", operation="files.put", seconds=0.15, times=None))
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+
+    def send(name: int) -> int:
+        url = f"{double.url}/api/2.0/fs/files{VOLUME}/{name}"
+        return requests.put(url, data=b"x" * 1000, headers=headers, timeout=20).status_code
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(256) as pool:
+        answers = list(pool.map(send, range(256)))
+
+    assert answers == [204] * 256
+    # One after the other they would take 38 s.
+    assert time.monotonic() - began < 15
+    assert double.faults.counts["files.put"] == 256
+
+
+def test_a_folder_is_listed_page_by_page(client: WorkspaceClient, double: Databricks) -> None:
+    """Page tokens lead through a folder larger than a page."""
+    double.workspace.page_size = 3
+    for number in range(8):
+        put(client, f"inbox/{number}", b"x")
+
+    names = [entry.name for entry in client.files.list_directory_contents(f"{VOLUME}/inbox")]
+
+    assert names == [str(number) for number in range(8)]
+    assert double.faults.counts["directories.list"] == 3
+
+
+def test_folders_are_made_and_removed_when_empty(client: WorkspaceClient) -> None:
+    """A folder can be made twice, and removed only once it is empty."""
+    client.files.create_directory(f"{VOLUME}/a/b")
+    client.files.create_directory(f"{VOLUME}/a/b")
+    put(client, "a/b/one", b"x")
+
+    with pytest.raises(BadRequest, match="not empty"):
+        client.files.delete_directory(f"{VOLUME}/a/b")
+    client.files.delete(f"{VOLUME}/a/b/one")
+    client.files.delete_directory(f"{VOLUME}/a/b")
+
+    with pytest.raises(NotFound):
+        client.files.get_directory_metadata(f"{VOLUME}/a/b")
+
+
+def test_what_is_missing_is_not_found(client: WorkspaceClient) -> None:
+    """A missing file, folder and volume are 404 for every operation."""
+    with pytest.raises(NotFound):
+        client.files.download(f"{VOLUME}/none")
+    with pytest.raises(NotFound):
+        client.files.delete(f"{VOLUME}/none")
+    with pytest.raises(NotFound):
+        list(client.files.list_directory_contents(f"{VOLUME}/none"))
+    with pytest.raises(NotFound, match="does not exist"):
+        client.files.upload("/Volumes/main/cio/other/x", io.BytesIO(b"x"))
+
+
+def test_a_large_upload_falls_back_to_one_put(client: WorkspaceClient, double: Databricks) -> None:
+    """From 50 MiB the SDK asks for presigned URLs, is told there are none, and puts whole."""
+    put(client, "large", bytes(51 << 20))
+
+    assert double.faults.counts["files.initiate"] == 1
+    assert client.files.get_metadata(f"{VOLUME}/large").content_length == 51 << 20
+
+
+def test_a_token_that_is_no_longer_valid_is_refused(
+    client: WorkspaceClient, double: Databricks
+) -> None:
+    """Revoked tokens get 401."""
+    assert client.current_user.me().user_name == CLIENT_ID
+    double.workspace.tokens.revoke_all()
+
+    with pytest.raises(Unauthenticated):
+        client.current_user.me()
+
+
+def test_a_token_expires(double: Databricks) -> None:
+    """A token is valid as long as was said."""
+    double.workspace.tokens.seconds = 0.2
+    token = double.workspace.tokens.issue(CLIENT_ID)
+    url, headers = f"{double.url}/api/2.0/preview/scim/v2/Me", {"Authorization": f"Bearer {token}"}
+
+    first = requests.get(url, headers=headers, timeout=5).status_code
+    deadline = time.monotonic() + 5
+    while requests.get(url, headers=headers, timeout=5).status_code == 200:
+        assert time.monotonic() < deadline
+
+    assert first == 200
+
+
+def test_a_personal_token_is_its_user(double: Databricks) -> None:
+    """A personal access token needs no OAuth."""
+    client = WorkspaceClient(host=double.url, token=TOKEN)
+
+    assert client.current_user.me().user_name == USER
+    assert double.faults.counts["auth.token"] == 0
+
+
+def test_a_wrong_secret_gets_no_token(double: Databricks) -> None:
+    """The token endpoint refuses a client that does not know its secret."""
+    answer = requests.post(
+        f"{double.url}/oidc/v1/token",
+        data={"grant_type": "client_credentials"},
+        auth=(CLIENT_ID, "wrong"),
+        timeout=5,
+    )
+
+    assert answer.status_code == 401
+
+
+def test_an_unknown_route_says_which(double: Databricks, client: WorkspaceClient) -> None:
+    """What the double does not have is 404 with the path."""
+    with pytest.raises(DatabricksError, match=r"No API found for 'GET /api/2.0/clusters/x'"):
+        client.api_client.do("GET", "/api/2.0/clusters/x")
+    assert double.faults.failed["unknown"] == 1

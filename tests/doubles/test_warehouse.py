@@ -1,0 +1,373 @@
+"""The SQL warehouse of the double, through the unmodified connector."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from databricks.sql.exc import ServerOperationError
+from deltalake import DeltaTable
+
+from databricks_app.lake import sql_dialect
+from databricks_app.lake.arrow_schema import arrow_schema
+from tests.doubles import CLIENT_ID, USER, Databricks, Fault
+
+DAY = datetime.date(2024, 1, 2)
+NOON = datetime.datetime(2024, 1, 2, 12, tzinfo=datetime.UTC)
+TABLE = "CREATE TABLE t (a BIGINT NOT NULL COMMENT 'key', b STRING)"
+
+
+def rows(cursor: Any, sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+    """Rows of a statement."""
+    cursor.execute(sql, parameters)
+    return [tuple(row) for row in cursor.fetchall()]
+
+
+def merge(path: str) -> str:
+    """An insert-only MERGE of staged rows into `t`."""
+    return f"""MERGE INTO t AS held
+USING (SELECT a, b FROM read_files('{path}', format => 'parquet', schema => 'a BIGINT, b STRING'))
+AS staged
+ON held.a = staged.a
+WHEN NOT MATCHED THEN INSERT (a, b) VALUES (staged.a, staged.b)"""
+
+
+@pytest.fixture
+def cursor(connect: Callable[..., Any]) -> Any:
+    """A cursor in the schema `main.cio`."""
+    return connect().cursor()
+
+
+def test_values_of_all_types_arrive(cursor: Any) -> None:
+    """Types and values are those that Databricks would send."""
+    sql = """SELECT 1 AS i, CAST(2 AS BIGINT) AS l, 'x' AS s, TRUE AS b, DATE'2024-01-02' AS d,
+    TIMESTAMP'2024-01-02 12:00:00' AS t, CAST(1.50 AS DECIMAL(5, 2)) AS n, array(1, 2) AS a,
+    CAST(NULL AS STRING) AS z"""
+
+    found = rows(cursor, sql)[0]
+
+    kinds = [column[1] for column in cursor.description]
+    assert kinds[:5] == ["int", "bigint", "string", "boolean", "date"]
+    assert kinds[5:] == ["timestamp", "decimal", "array", "string"]
+    assert found[:7] == (1, 2, "x", True, DAY, NOON, Decimal("1.50"))
+    assert list(found[7]) == [1, 2]
+    assert found[8] is None
+
+
+def test_parameters_by_name_and_by_place_are_bound(cursor: Any) -> None:
+    """Native parameters keep their types."""
+    named = {"a": 7, "b": "it's", "c": NOON, "d": DAY, "e": True, "f": None, "g": 1.5}
+
+    by_name = rows(cursor, "SELECT :a, :b, :c, :d, :e, :f, :g", named)
+    by_place = rows(cursor, "SELECT ?, ?", [1, "x"])
+
+    assert by_name == [(7, "it's", NOON, DAY, True, None, 1.5)]
+    assert by_place == [(1, "x")]
+
+
+def test_parameters_are_limited_and_must_be_there(cursor: Any) -> None:
+    """More than 256 are refused in the platform's words, as is a mark without a value."""
+    many = {f"p{number}": number for number in range(257)}
+
+    with pytest.raises(ServerOperationError, match="257 parameters were given but the limit is"):
+        cursor.execute("SELECT :p0", many)
+    with pytest.raises(ServerOperationError, match="UNBOUND_SQL_PARAMETER"):
+        cursor.execute("SELECT :x", {"y": 1})
+
+
+def test_a_large_result_comes_in_pages(cursor: Any) -> None:
+    """More rows than a page are fetched in turns."""
+    cursor.arraysize = 1000
+
+    found = rows(cursor, "SELECT * FROM (SELECT explode(sequence(1, 2500, 1)) AS n) ORDER BY n")
+
+    assert found == [(number,) for number in range(1, 2501)]
+
+
+def test_the_products_tables_and_views_can_be_made_twice(cursor: Any, double: Databricks) -> None:
+    """Every statement of `sql/` runs, and what it says about a table is kept."""
+    for _ in range(2):
+        for each in (*sql_dialect.statements("tables"), *sql_dialect.statements("views")):
+            cursor.execute(each.sql)
+
+    raw = sql_dialect.tables()[0]
+    there = rows(
+        cursor,
+        "SELECT column_name, comment, is_nullable FROM information_schema.columns "
+        "WHERE table_name = :name ORDER BY ordinal_position",
+        {"name": raw.name},
+    )
+    properties = dict(rows(cursor, f"SHOW TBLPROPERTIES {raw.name}"))
+    held = double.workspace.catalog.get("table", ("main", "cio", raw.name))
+    assert there == [
+        (column.name, column.comment, "YES" if column.nullable else "NO") for column in raw.columns
+    ]
+    assert properties["delta.isolationLevel"] == "Serializable"
+    assert "event_date" in held.clustering
+    assert held.comment == raw.comment
+    for view in sql_dialect.views():
+        assert rows(cursor, f"SELECT * FROM {view.name}") == []
+        assert [column[0] for column in cursor.description] == list(view.column_comments)
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["t.t.a", "cio.x.a", "x.x.a", "other.t.a", "main.t.a", "other.cio.t.a", "x.a.a"],
+)
+def test_a_column_with_a_wrong_qualifier_is_not_resolved(cursor: Any, column: str) -> None:
+    """As Spark: the schema is that of the table, an alias has none, a number has no fields."""
+    cursor.execute(TABLE)
+    name = "t AS x" if "x" in column else "t"
+
+    for sql in (f"SELECT {column} FROM {name}", f"CREATE VIEW v AS SELECT {column} FROM {name}"):
+        with pytest.raises(ServerOperationError, match=r"\[UNRESOLVED_COLUMN.WITH_SUGGESTION\]"):
+            cursor.execute(sql)
+    with pytest.raises(ServerOperationError, match=r"\[UNRESOLVED_COLUMN"):
+        cursor.execute("SELECT cio.t.a FROM t AS t")
+
+
+def test_a_column_may_have_the_schema_of_its_table(cursor: Any) -> None:
+    """The session's where FROM gives none; what follows a struct is a field of it."""
+    cursor.execute(TABLE)
+    cursor.execute("INSERT INTO t VALUES (1, 'x')")
+
+    both = rows(cursor, "SELECT cio.t.a, main.cio.t.a, t.a FROM t")
+    field = rows(
+        cursor, "SELECT x.s.f, s.f FROM (SELECT named_struct('f', a) AS s FROM cio.t) AS x"
+    )
+
+    assert both == [(1, 1, 1)]
+    assert field == [(1, 1)]
+
+
+def test_a_table_is_a_real_delta_table(cursor: Any, double: Databricks) -> None:
+    """Other readers of Delta see the same rows."""
+    cursor.execute(TABLE)
+    cursor.execute("INSERT INTO t VALUES (1, 'x'), (2, NULL)")
+
+    folder = double.workspace.catalog.table_dir(("main", "cio", "t"))
+
+    assert DeltaTable(str(folder)).to_pyarrow_table().num_rows == 2
+
+
+def test_a_merge_inserts_what_is_new(
+    cursor: Any, stage: Callable[[str, pa.Table], str], double: Databricks
+) -> None:
+    """Only unmatched rows go in, the counts say how many, and a repetition inserts nothing."""
+    cursor.execute(TABLE)
+    cursor.execute("INSERT INTO t VALUES (1, 'held')")
+    path = stage("one", pa.table({"a": [1, 2, 3], "b": ["x", "y", None]}))
+
+    first = rows(cursor, merge(path))
+    again = rows(cursor, merge(path))
+
+    assert first == [(2, 0, 0, 2)]
+    assert again == [(0, 0, 0, 0)]
+    assert rows(cursor, "SELECT a, b FROM t ORDER BY a") == [(1, "held"), (2, "y"), (3, None)]
+    assert double.faults.counts["statement.MERGE"] == 2
+
+
+def test_a_merge_of_a_real_table_is_cheap(
+    cursor: Any, stage: Callable[[str, pa.Table], str]
+) -> None:
+    """A thousand rows of the widest table cost well under 200 ms of processor time each MERGE."""
+    table = max(sql_dialect.tables(), key=lambda one: len(one.columns))
+    cursor.execute(table.sql)
+    names = ", ".join(table.column_names)
+    values = ", ".join(f"staged.{name}" for name in table.column_names)
+    keys = [
+        {"event_id": str(number), "event_date": DAY, "received_at": NOON, "loaded_at": NOON}
+        for number in range(1000)
+    ]
+    path = stage("wide", pa.Table.from_pylist(keys, schema=arrow_schema(table)))
+    schema = ", ".join(f"{column.name} {column.type}" for column in table.columns)
+    sql = f"""MERGE INTO {table.name} AS held
+    USING (SELECT {names} FROM read_files('{path}', format => 'parquet', schema => '{schema}'))
+    AS staged ON held.event_id = staged.event_id AND held.event_date IN (DATE'2024-01-02')
+    WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"""
+    cursor.execute(sql)
+
+    began = time.process_time()
+    for _ in range(5):
+        cursor.execute(sql)
+
+    assert (time.process_time() - began) / 5 < 0.2
+
+
+def test_overlapping_merges_conflict(
+    connect: Callable[..., Any], stage: Callable[[str, pa.Table], str], double: Databricks
+) -> None:
+    """Of two MERGEs that read the same snapshot of a Serializable table one commits."""
+    connect().cursor().execute(f"{TABLE} TBLPROPERTIES ('delta.isolationLevel' = 'Serializable')")
+    paths = [stage(str(one), pa.table({"a": [one], "b": ["x"]})) for one in (1, 2)]
+    double.faults.set(Fault("overlap", statement="^MERGE", times=2, parties=2))
+
+    def run(path: str) -> str:
+        try:
+            connect().cursor().execute(merge(path))
+        except ServerOperationError as error:
+            return str(error)
+        return "done"
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = sorted(pool.map(run, paths))
+
+    assert "DELTA_CONCURRENT_APPEND" in outcomes[0]
+    assert "ConcurrentAppendException" in outcomes[0]
+    assert outcomes[1] == "done"
+    assert len(double.workspace.engine.query("SELECT a FROM main.cio.t")) == 1
+
+
+def test_blind_appends_do_not_conflict(connect: Callable[..., Any], double: Databricks) -> None:
+    """INSERTs that read nothing of the table all commit."""
+    connect().cursor().execute(TABLE)
+    double.faults.set(Fault("overlap", statement="^INSERT", times=4, parties=4))
+
+    def run(number: int) -> None:
+        connect().cursor().execute(f"INSERT INTO t VALUES ({number}, 'x')")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, range(4)))
+
+    assert len(double.workspace.engine.query("SELECT a FROM main.cio.t")) == 4
+
+
+def test_a_null_in_a_required_column_is_refused(cursor: Any) -> None:
+    """NOT NULL is enforced, with the platform's error class."""
+    cursor.execute(TABLE)
+
+    with pytest.raises(ServerOperationError, match="DELTA_NOT_NULL_CONSTRAINT_VIOLATED"):
+        cursor.execute("INSERT INTO t (b) VALUES ('x')")
+
+
+def test_a_value_that_does_not_fit_is_refused(
+    cursor: Any, stage: Callable[[str, pa.Table], str]
+) -> None:
+    """A staged text that is no number fails with a class of casts."""
+    cursor.execute(TABLE)
+    path = stage("bad", pa.table({"a": ["no number"], "b": ["x"]}))
+
+    with pytest.raises(ServerOperationError, match=r"CAST_INVALID_INPUT.*SQLSTATE: 22018"):
+        cursor.execute(merge(path))
+
+
+def test_columns_can_be_added_and_are_null_in_old_rows(cursor: Any) -> None:
+    """ALTER TABLE ADD COLUMNS widens a table with rows."""
+    cursor.execute(TABLE)
+    cursor.execute("INSERT INTO t VALUES (1, 'x')")
+
+    cursor.execute("ALTER TABLE t ADD COLUMNS (`c` MAP<STRING, STRING> COMMENT 'new')")
+    cursor.execute("ALTER TABLE t SET TBLPROPERTIES ('delta.isolationLevel' = 'Serializable')")
+
+    assert rows(cursor, "SELECT * FROM t") == [(1, "x", None)]
+    assert rows(cursor, "DESCRIBE TABLE t")[2] == ("c", "map<string, string>", "new")
+    with pytest.raises(ServerOperationError, match="FIELD_ALREADY_EXISTS"):
+        cursor.execute("ALTER TABLE t ADD COLUMNS (c STRING)")
+
+
+def test_delete_removes_rows(cursor: Any) -> None:
+    """DELETE takes a condition; rows for which it is unknown stay."""
+    cursor.execute(TABLE)
+    cursor.execute("INSERT INTO t VALUES (1, 'x'), (2, NULL), (3, 'z')")
+
+    gone = rows(cursor, "DELETE FROM t WHERE b = :b", {"b": "x"})
+
+    assert gone == [(1,)]
+    assert rows(cursor, "SELECT a FROM t ORDER BY a") == [(2,), (3,)]
+    assert rows(cursor, "DELETE FROM t") == [(2,)]
+
+
+def test_grants_are_kept_and_told(cursor: Any) -> None:
+    """GRANT, REVOKE and SHOW GRANTS agree."""
+    cursor.execute(TABLE)
+    cursor.execute(f"GRANT SELECT, MODIFY ON TABLE t TO `{CLIENT_ID}`")
+    cursor.execute("GRANT USE SCHEMA ON SCHEMA main.cio TO `bob`")
+    cursor.execute(f"REVOKE MODIFY ON TABLE t FROM `{CLIENT_ID}`")
+
+    assert rows(cursor, "SHOW GRANTS ON TABLE t") == [(CLIENT_ID, "SELECT", "TABLE", "main.cio.t")]
+    assert rows(cursor, "SHOW GRANTS `bob` ON SCHEMA main.cio")[0][1] == "USE SCHEMA"
+
+
+def test_things_are_made_listed_and_dropped(cursor: Any) -> None:
+    """Schemas, volumes, tables; upkeep; names that USE changes."""
+    for sql in (
+        "CREATE SCHEMA IF NOT EXISTS main.more COMMENT 'x'",
+        "USE CATALOG main",
+        "USE SCHEMA more",
+        "CREATE VOLUME IF NOT EXISTS files COMMENT 'y'",
+        TABLE,
+        "COMMENT ON TABLE t IS 'said'",
+        "OPTIMIZE t",
+        "VACUUM t RETAIN 168 HOURS",
+    ):
+        cursor.execute(sql)
+
+    assert rows(cursor, "SHOW TABLES IN main.more") == [("more", "t", False)]
+    assert rows(cursor, "SHOW VOLUMES") == [("more", "files")]
+    assert ("more",) in rows(cursor, "SHOW SCHEMAS")
+    assert rows(cursor, "SELECT comment FROM information_schema.tables") == [("said",)]
+    cursor.execute("DROP TABLE t")
+    cursor.execute("DROP TABLE IF EXISTS t")
+    cursor.execute("DROP VOLUME files")
+    assert rows(cursor, "SHOW TABLES") == []
+    with pytest.raises(ServerOperationError, match="TABLE_OR_VIEW_NOT_FOUND"):
+        cursor.execute("SELECT * FROM t")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "FROBNICATE t",
+        "UPDATE t SET b = 'x'",
+        "CREATE TABLE u AS SELECT 1 AS a",
+        "COPY INTO t FROM '/Volumes/main/cio/events' FILEFORMAT = JSON",
+        "MERGE INTO t USING (SELECT 1 AS a) AS s ON t.a = s.a WHEN MATCHED THEN DELETE",
+        "ALTER TABLE t DROP COLUMN b",
+    ],
+)
+def test_what_is_not_known_fails_with_its_own_text(cursor: Any, sql: str) -> None:
+    """Nothing is done silently."""
+    cursor.execute(TABLE)
+
+    with pytest.raises(ServerOperationError, match="The double does not know"):
+        cursor.execute(sql)
+
+
+def test_a_session_knows_who_asks(cursor: Any) -> None:
+    """current_user() is the token's."""
+    assert rows(cursor, "SELECT current_user()") == [(USER,)]
+
+
+def test_an_asynchronous_statement_is_polled(cursor: Any, double: Databricks) -> None:
+    """execute_async returns at once; the result comes when it is done."""
+    double.faults.set(Fault("statement_slow", statement="SELECT 5", seconds=0.2))
+
+    cursor.execute_async("SELECT 5")
+    cursor.get_async_execution_result()
+
+    assert cursor.fetchall()[0][0] == 5
+
+
+def test_a_hanging_statement_can_be_cancelled(cursor: Any, double: Databricks) -> None:
+    """Cancel ends the wait of the server."""
+    double.faults.set(Fault("statement_slow", statement="SELECT 6", seconds=None))
+    cursor.execute_async("SELECT 6")
+
+    cursor.cancel()
+
+    states = [one.state for one in double.workspace.sessions.operations.values()]
+    assert states == ["CANCELED"]
+
+
+def test_a_closed_session_is_an_invalid_handle(cursor: Any, double: Databricks) -> None:
+    """What the server has forgotten it says so about."""
+    double.workspace.sessions.sessions.clear()
+
+    with pytest.raises(Exception, match="Invalid SessionHandle"):
+        cursor.execute("SELECT 1")

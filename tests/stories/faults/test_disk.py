@@ -1,0 +1,201 @@
+"""A disk that fails, fills up or may not be written: refused or kept, and healed without a hand."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.crashes import (
+    assert_exactly_once,
+    body,
+    fill,
+    is_empty,
+    problems,
+    raw_ids,
+    small_disk,
+    store,
+    unwritable,
+    writer_process,
+)
+from tests.support.receiver import Receiver, event, request, serving, signed, wait_until
+from tests.support.strace import needs_strace, strace
+
+# A mount name space of the receiver's own, with little shared memory for its counters.
+LITTLE_MEMORY = ("unshare", "-m", "sh", "-c")
+
+
+def post(receiver: Receiver, *names: str, padding: int = 0) -> list[int]:
+    """Send events one after the other; return the answers."""
+    return [receiver.post(request(event(name, padding=padding))).status for name in names]
+
+
+def acknowledged(names: Sequence[str], statuses: Sequence[int]) -> list[str]:
+    """Return the events that were answered 200."""
+    return [name for name, status in zip(names, statuses, strict=True) if status == 200]
+
+
+def assert_loaded(receiver: Receiver, names: Sequence[str]) -> None:
+    """Wait for an empty inbox; check that exactly these stand in the tables."""
+    data = receiver.folder / "data"
+    wait_until(lambda: is_empty(data), 60)
+    assert_exactly_once(data, names)
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param("fdatasync:error=EIO:when=1..3", id="failed sync"),
+        pytest.param("writev:retval=10:when=1..3", id="short write"),
+        pytest.param("writev:error=ENOSPC:when=1..3", id="full"),
+        pytest.param("writev:error=EROFS:when=1..3", id="read-only"),
+    ],
+)
+def test_what_the_inbox_could_not_store_is_refused_and_the_next_is_taken(
+    tmp_path: Path, fault: str
+) -> None:
+    """Three times 503, then 200 by itself; only what was answered 200 is in the tables."""
+    names = [f"e{n}" for n in range(5)]
+    prefix = strace(tmp_path / "strace", fault.partition(":")[0], fault)
+    variables = {"CIO_WEB_WORKERS": "1"}
+    with serving(tmp_path, prefix=prefix, **variables) as receiver:
+        statuses = post(receiver, *names)
+
+        assert statuses == [503, 503, 503, 200, 200]
+        assert_loaded(receiver, acknowledged(names, statuses))
+
+
+@needs_strace
+@pytest.mark.parametrize("fault", ["fsync:error=EIO:when=40..41", "fsync:error=ENOSPC:when=40..41"])
+def test_a_load_whose_sync_fails_is_repeated(tmp_path: Path, fault: str) -> None:
+    """The segment stays until a sync has succeeded; nothing is written twice."""
+    data = tmp_path / "data"
+    names = [f"e{n}" for n in range(20)]
+    store(data, map(body, names))
+    with writer_process(tmp_path, prefix=strace(tmp_path / "strace", "fsync", fault)):
+        wait_until(lambda: "is repeated, nothing is lost" in problems(tmp_path), 60)
+        wait_until(lambda: is_empty(data), 60)
+
+    assert_exactly_once(data, names)
+
+
+def test_a_full_inbox_disk_refuses_and_takes_again_when_there_is_room(tmp_path: Path) -> None:
+    """503 while it is full, 200 after; what was answered 200 stands once, nothing else at all."""
+    inbox = tmp_path / "data/inbox"
+    variables = {"CIO_INBOX_MAX_BYTES": str(1 << 30), "CIO_WEB_WORKERS": "1"}
+    with (
+        small_disk(inbox, "2m"),
+        serving(tmp_path, **variables) as receiver,
+    ):
+        filler = inbox / "filler"
+        names = [f"e{n}" for n in range(8)]
+        statuses = post(receiver, *names[:2], padding=50_000)
+        fill(filler)
+        statuses += post(receiver, *names[2:6], padding=50_000)
+        filler.unlink()
+        wait_until(lambda: json.loads(readiness(receiver))["status"] != "refusing")
+        statuses += post(receiver, *names[6:], padding=50_000)
+
+        assert statuses[:2] == statuses[6:] == [200, 200]
+        assert 503 in statuses[2:6]
+        assert set(statuses) == {200, 503}
+        assert_loaded(receiver, acknowledged(names, statuses))
+
+
+def readiness(receiver: Receiver) -> bytes:
+    """Return what `/readyz` says."""
+    return receiver.post(
+        b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    ).body
+
+
+def test_full_tables_delay_and_lose_nothing(tmp_path: Path) -> None:
+    """The door stays open, the problem is told in words, and room is all that it takes."""
+    tables = tmp_path / "data/tables"
+    names = [f"e{n}" for n in range(4)]
+    with small_disk(tables, "8m"), serving(tmp_path) as receiver:
+        before = post(receiver, *names[:2])
+        wait_until(lambda: is_empty(tmp_path / "data"))
+        fill(tables / "filler")
+        full = post(receiver, *names[2:])
+        wait_until(lambda: b"nothing is lost" in readiness(receiver))
+        told = json.loads(readiness(receiver))
+        (tables / "filler").unlink()
+
+        assert before == full == [200, 200]
+        assert told["status"] == "degraded"
+        assert told["inbox_pending_events"] == 2
+        assert_loaded(receiver, names)
+
+
+def test_unwritable_folders_refuse_or_wait_and_heal(tmp_path: Path) -> None:
+    """An inbox that may not be written is 503; tables that may not be are a problem in words."""
+    names = ["first", "no inbox", "no tables", "last"]
+    log = tmp_path / "data/tables/webhook_raw_events/_delta_log"
+    with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:
+        statuses = post(receiver, "first")
+        wait_until(lambda: is_empty(tmp_path / "data"))
+        with unwritable(tmp_path / "data/inbox"):
+            statuses += post(receiver, "no inbox")
+        with unwritable(log):
+            statuses += post(receiver, "no tables")
+            wait_until(lambda: b"nothing is lost" in readiness(receiver))
+        statuses += post(receiver, "last")
+
+        assert statuses == [200, 503, 200, 200]
+        assert_loaded(receiver, acknowledged(names, statuses))
+
+
+@pytest.mark.parametrize("size", ["16k", "8m"])
+def test_full_shared_memory_ends_no_process(tmp_path: Path, size: str) -> None:
+    """Counters are mapped files there: full at start they are not shared, full later they fit."""
+    script = f'mount -t tmpfs -o size={size} tmpfs /dev/shm && exec "$0" "$@"'
+    with small_disk(tmp_path / "probe", "1m"):
+        pass  # skips where nothing may be mounted
+    with serving(tmp_path, prefix=(*LITTLE_MEMORY, script)) as receiver:
+        # The writer has its counters before it makes the tables.
+        wait_until(lambda: (tmp_path / "data/tables/webhook_whatsapp_events").is_dir())
+        fill(Path(f"/proc/{receiver.process.pid}/root/dev/shm/filler"))
+        names = [f"e{n}" for n in range(40)]
+        statuses = post(receiver, *names)
+
+        assert statuses == [200] * 40
+        assert_loaded(receiver, names)
+        assert receiver.logged("child_ended") == []
+        assert len(receiver.logged("web_worker_ready")) == 2
+        assert bool(receiver.logged("metrics_not_shared")) is (size == "16k")
+
+
+@pytest.mark.parametrize("jump", [-86_400.0, 86_400.0 * 365])
+def test_a_clock_that_jumps_changes_nothing_but_the_names_of_segments(
+    tmp_path: Path, jump: float
+) -> None:
+    """Segments from before and after the jump are all loaded, a resend among them once."""
+    store(tmp_path / "data", [body("before"), body("again")], clock=1_763_800_000.0)
+    store(tmp_path / "data", [body("after"), body("again")], clock=1_763_800_000.0 + jump)
+    with writer_process(tmp_path):
+        wait_until(lambda: is_empty(tmp_path / "data"), 60)
+
+    assert_exactly_once(tmp_path / "data", ["before", "again", "after"])
+
+
+def test_a_sender_whose_clock_differs_by_hours_is_refused_and_then_taken(tmp_path: Path) -> None:
+    """A jump of the clock here looks the same: 401, told in words, and 200 when it is right."""
+    with serving(tmp_path) as receiver:
+        stale = receiver.post(late(7200)).status
+        told = readiness(receiver)
+        good = post(receiver, "now")
+
+        assert (stale, good) == (401, [200])
+        assert b"check the clock" in told
+        assert_loaded(receiver, ["now"])
+    assert raw_ids(tmp_path / "data") == ["now"]
+
+
+def late(seconds: int) -> bytes:
+    """Return a request that was signed some seconds ago."""
+    return request(event("stale"), signed(event("stale"), timestamp=int(time.time()) - seconds))

@@ -1,0 +1,151 @@
+"""What is on disk before what, as the kernel saw it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.crashes import body, is_empty, store, writer_process
+from tests.support.paths import ROOT
+from tests.support.receiver import event, request, serving, wait_until
+from tests.support.strace import Call, calls, last_ended, needs_strace, strace
+
+NAMING = ("rename", "renameat", "renameat2", "link", "linkat", "openat")
+CHANGES = "fsync,fdatasync,unlink,unlinkat,rename,renameat,renameat2,link,linkat,openat"
+SCRIPT = """
+import sys
+from pathlib import Path
+from tests.support.lake_events import event, lake_in, load
+from tests.support.crashes import BUSY
+lake = lake_in(Path(sys.argv[1]), policy=BUSY)
+lake.start()
+for number in range(4):
+    load(lake, event(f"e{number}"))
+lake.close()
+"""
+
+
+def named(found: list[Call], folder: Path) -> dict[str, int]:
+    """Return the files that were made in a folder, with the line at which each had its name."""
+    return {
+        one.paths[-1]: one.ended
+        for one in found
+        if one.name in NAMING
+        and one.is_good
+        and one.paths
+        and (one.name != "openat" or "O_CREAT" in one.arguments)
+        and one.paths[-1].startswith(str(folder))
+    }
+
+
+@needs_strace
+def test_the_frame_is_synced_before_the_answer_is_sent(tmp_path: Path) -> None:
+    """Write, `fdatasync`, and only then the first byte of 200; the segment's name before both."""
+    log = tmp_path / "strace"
+    traced = "write,writev,fdatasync,fsync,sendto,sendmsg,rename"
+    variables = {"CIO_WEB_WORKERS": "1"}
+    with serving(tmp_path, prefix=strace(log, traced), **variables) as receiver:
+        answer = receiver.post(request(event("traced")))
+        receiver.stop()
+
+    found = calls(log)
+    (sent,) = [one for one in found if "HTTP/1.1 200" in one.arguments]
+    (written,) = [one for one in found if one.name == "writev" and "CIO1" in one.arguments]
+    (segment,) = written.paths
+    synced = last_ended(found, "fdatasync", segment, sent.began)
+    assert answer.status == 200
+    assert synced is not None
+    assert written.ended < synced.began
+    assert last_ended(found, "fsync", str(Path(segment).parent), written.began) is not None
+
+
+@needs_strace
+def test_tables_are_synced_before_a_segment_is_removed(tmp_path: Path) -> None:
+    """Each Parquet file and log entry, and the folders that name them, new folders included."""
+    data, log = tmp_path / "data", tmp_path / "strace"
+    store(data, [body("a"), body("b", "sms/sent", 1)])
+    with writer_process(tmp_path, prefix=strace(log, CHANGES)):
+        wait_until(lambda: is_empty(data), 60)
+
+    found = calls(log)
+    (removed,) = [
+        one for one in found if one.name.startswith("unlink") and ".seg" in str(one.paths)
+    ]
+    tables = data / "tables"
+    kept = [
+        path
+        for path in tables.rglob("*")
+        if path.suffix in (".parquet", ".json") and path.name != "_last_checkpoint"
+    ]
+    made = named(found, tables)
+    assert len(kept) >= 13  # nine definitions, two raw files or more, two typed ones, their commits
+    for path in kept:
+        synced = last_ended(found, "fsync|fdatasync", str(path), removed.began)
+        assert synced is not None, path
+        folder = last_ended(found, "fsync", str(path.parent), removed.began)
+        assert folder is not None, path.parent
+        assert folder.began > made[str(path)], path
+    for folder_path in {path.parent for path in kept if path.suffix == ".parquet"}:
+        table = last_ended(found, "fsync", str(folder_path.parent), removed.began)
+        assert table is not None, folder_path
+
+
+@needs_strace
+def test_data_files_are_synced_before_the_log_entry_that_names_them(tmp_path: Path) -> None:
+    """So that no log entry is safer than what it promises."""
+    data, log = tmp_path / "data", tmp_path / "strace"
+    store(data, [body("a")])
+    with writer_process(tmp_path, prefix=strace(log, CHANGES)):
+        wait_until(lambda: is_empty(data), 60)
+
+    found = calls(log)
+    for file in (data / "tables").rglob("*.parquet"):
+        entry = file.parents[1] / "_delta_log" / f"{1:020}.json"
+        data_synced = last_ended(found, "fsync", str(file), 1 << 60)
+        entry_synced = last_ended(found, "fsync", str(entry), 1 << 60)
+        assert data_synced is not None
+        assert entry_synced is not None
+        assert data_synced.ended < entry_synced.began
+
+
+@needs_strace
+def test_a_log_is_cleaned_up_only_behind_a_synced_checkpoint(tmp_path: Path) -> None:
+    """No log entry goes before a checkpoint that holds what it said is durable."""
+    log = tmp_path / "strace"
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    environ = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run(
+        [*strace(log, CHANGES), sys.executable, script, tmp_path],
+        env=environ,
+        check=True,
+    )
+
+    found = calls(log)
+    removed = [
+        one
+        for one in found
+        if one.name.startswith("unlink")
+        and "_delta_log" in one.arguments
+        and one.arguments.rstrip('"').endswith(".json")
+        and one.is_good
+    ]
+    assert removed
+    for one in removed:
+        path = Path(one.paths[-1])
+        checkpoints = [
+            (other, Path(file))
+            for other in found
+            for file in other.paths
+            if other.name == "fsync"
+            and other.ended < one.began
+            and file.endswith(".checkpoint.parquet")
+            and Path(file).parent == path.parent
+            and int(Path(file).name[:20]) >= int(path.name[:20])
+        ]
+        assert checkpoints, path
+        named_again = last_ended(found, "fsync", str(path.parent), one.began)
+        assert named_again is not None
+        assert named_again.began > checkpoints[0][0].ended

@@ -1,0 +1,89 @@
+"""What a loss of power leaves of the newest commit, met by the real writer process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.crashes import (
+    assert_exactly_once,
+    body,
+    is_empty,
+    problems,
+    store,
+    writer_process,
+)
+from tests.support.receiver import wait_until
+
+RAW, EMAIL = "webhook_raw_events", "webhook_email_events"
+NAMES = ["a", "b", "c"]
+
+
+def cut(file: Path) -> None:
+    """Keep the first half."""
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+def empty(file: Path) -> None:
+    """Keep the name alone."""
+    file.write_bytes(b"")
+
+
+def newest_entry(table: Path) -> Path:
+    """Log entry of the newest commit."""
+    return max((table / "_delta_log").glob("*.json"))
+
+
+def data_file(table: Path) -> Path:
+    """The newest data file."""
+    return max(table.glob("event_date=*/*.parquet"), key=lambda file: file.stat().st_mtime_ns)
+
+
+def killed_before_it_forgot(folder: Path) -> None:
+    """Run a writer that dies between its last commit and the end of the segment."""
+    store(folder / "data", map(body, NAMES))
+    with writer_process(folder, CIO_FAULT_POINT="writer.before_forget") as process:
+        assert process.wait(60) == -9
+
+
+@pytest.mark.parametrize("damage", [cut, empty])
+@pytest.mark.parametrize("which", [newest_entry, data_file])
+@pytest.mark.parametrize("table", [RAW, EMAIL])
+def test_a_broken_newest_commit_is_undone_and_comes_from_the_inbox_again(
+    tmp_path: Path, table: str, which: Callable[[Path], Path], damage: Callable[[Path], None]
+) -> None:
+    """Detected at start, told in words, repaired without a hand."""
+    killed_before_it_forgot(tmp_path)
+    damage(which(tmp_path / "data/tables" / table))
+
+    with writer_process(tmp_path):
+        wait_until(lambda: is_empty(tmp_path / "data"), 60)
+        wait_until(lambda: f"{table}: version 1 was undone" in problems(tmp_path))
+
+    assert_exactly_once(tmp_path / "data", NAMES)
+
+
+def test_a_broken_older_commit_is_told_and_the_inbox_keeps_everything(tmp_path: Path) -> None:
+    """No power cut does that: the writer says which file to restore, and waits for it."""
+    data = tmp_path / "data"
+    store(data, map(body, NAMES))
+    with writer_process(tmp_path):
+        wait_until(lambda: is_empty(data), 60)
+        store(data, [body("d")])
+        wait_until(lambda: is_empty(data), 60)
+    older = data / "tables" / RAW / "_delta_log" / f"{1:020}.json"
+    content = older.read_bytes()
+    cut(older)
+    store(data, [body("e")])
+
+    with writer_process(tmp_path) as process:
+        wait_until(lambda: "Restore the file from a backup" in problems(tmp_path))
+        is_alive, waiting = process.poll() is None, not is_empty(data)
+        older.write_bytes(content)
+        wait_until(lambda: is_empty(data), 60)
+
+    assert (is_alive, waiting) == (True, True)
+    assert_exactly_once(data, [*NAMES, "d", "e"])

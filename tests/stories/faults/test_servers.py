@@ -1,0 +1,154 @@
+"""Two of everything, paused, reloaded again and again, or without a writer for a long time."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from databricks_app.ingest.inbox.local import LocalInbox
+from databricks_app.ingest.inbox.local_reader import SegmentReader, pending
+from tests.support.crashes import (
+    KINDS,
+    assert_exactly_once,
+    body,
+    carry,
+    is_empty,
+    problems,
+    raw_ids,
+    record,
+    store,
+    verdict,
+    writer_process,
+)
+from tests.support.receiver import (
+    command,
+    event,
+    flooding,
+    is_zombie,
+    request,
+    serving,
+    wait_until,
+)
+
+RELOADS = 20
+BACKLOG = 20_000
+
+
+def test_two_servers_on_one_folder_load_everything_once(tmp_path: Path) -> None:
+    """One writer loads for both doors; the other says why it waits, and takes over at once."""
+    data = tmp_path / "data"
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    shared = {"CIO_DATA_DIR": str(data), "CIO_WEB_WORKERS": "1"}
+    with serving(folders[0], **shared) as one:
+        wait_until(lambda: (data / "tables/.lock").exists())
+        with serving(folders[1], **shared) as two:
+            both = [
+                server.post(request(event(name))).status
+                for name in ("same", "other")
+                for server in (one, two)
+            ]
+            wait_until(lambda: bool(two.logged("load_failed")))
+            wait_until(lambda: is_empty(data), 60)
+            before = raw_ids(data)
+            one.stop()
+            after = two.post(request(event("after"))).status
+            wait_until(lambda: is_empty(data), 60)
+
+    assert both == [200] * 4
+    assert (before, after) == (["other", "same"], 200)
+    assert_exactly_once(data, ["same", "other", "after"])
+
+
+def test_a_paused_writer_keeps_its_lock_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Another writer waits while it is paused; resumed, neither loads anything twice."""
+    data, other = tmp_path / "data", tmp_path / "other"
+    other.mkdir()
+    names = [f"e{n}" for n in range(3000)]
+    store(data, map(body, names[:1000]))
+    with writer_process(tmp_path) as paused:
+        wait_until(lambda: any((data / "tables").glob("*/_delta_log/*1.json")), 60)
+        os.kill(paused.pid, signal.SIGSTOP)
+        store(data, map(body, names[500:2000]))
+        with writer_process(other, CIO_DATA_DIR=str(data)):
+            wait_until(lambda: f"Process {paused.pid} already loads" in problems(other))
+            os.kill(paused.pid, signal.SIGCONT)
+            wait_until(lambda: is_empty(data), 60)
+            paused.terminate()
+            paused.wait(20)
+            store(data, map(body, names[1500:]))
+            wait_until(lambda: is_empty(data), 60)
+
+    assert_exactly_once(data, names)
+
+
+def test_the_inbox_grows_without_a_writer_and_is_loaded_afterwards(tmp_path: Path) -> None:
+    """The door takes every event; one writer then loads the backlog, each event once."""
+    names = [f"e{n}" for n in range(BACKLOG)]
+    store(tmp_path, (body(name, KINDS[n % len(KINDS)]) for n, name in enumerate(names)))
+    waiting = pending(tmp_path / "inbox")
+
+    code = carry(tmp_path)
+
+    assert (waiting.events, code) == (BACKLOG, 0)
+    assert_exactly_once(tmp_path, names)
+
+
+def test_the_door_stays_open_while_the_writer_cannot_start(tmp_path: Path) -> None:
+    """A writer that dies at every start costs no event and no answer."""
+    with serving(tmp_path, CIO_FAULT_POINT="lake.after_create") as receiver:
+        for n in range(3):
+            assert receiver.post(request(event(f"e{n}"))).status == 200
+        wait_until(lambda: len(receiver.logged("child_ended")) >= 2)
+        assert receiver.post(request(event("e3"))).status == 200
+    with serving(tmp_path) as receiver:
+        wait_until(lambda: is_empty(tmp_path / "data"), 60)
+
+    assert_exactly_once(tmp_path / "data", [f"e{n}" for n in range(4)])
+
+
+def test_a_reader_sees_events_in_order_of_receipt_whatever_segments_are_called(
+    tmp_path: Path,
+) -> None:
+    """Two processes that seal at the same microsecond overwrite nothing of each other."""
+    inboxes = [LocalInbox(tmp_path / "inbox", clock=lambda: 1.0) for _ in range(2)]
+    for number, inbox in enumerate(inboxes):
+        inbox.append(record(body(f"e{number}")), 5)
+        inbox.close()
+
+    (batch,) = SegmentReader(tmp_path / "inbox").batches(10, 1 << 20)
+
+    assert len(batch.records) == len(batch.sources) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_twenty_reloads_under_flood_refuse_and_reset_nobody(tmp_path: Path) -> None:
+    """Every answer is 200 or 503, and what was answered 200 stands once."""
+    with serving(tmp_path) as receiver:
+        with (
+            flooding(receiver, keep_alive=True, clients=8) as kept,
+            flooding(receiver, keep_alive=False, clients=8) as fresh,
+        ):
+            for _ in range(RELOADS):
+                kept.wait_for(50)
+                fresh.wait_for(50)
+                before, old = len(receiver.logged("web_worker_ready")), receiver.workers()
+                receiver.process.send_signal(signal.SIGHUP)
+                wait_until(
+                    lambda before=before: len(receiver.logged("web_worker_ready")) > before + 1
+                )
+                wait_until(lambda old=old: all(is_zombie(pid) or not command(pid) for pid in old))
+            tallies = [kept.stop(), fresh.stop()]
+        wait_until(lambda: is_empty(tmp_path / "data"), 200)
+
+    for tally in tallies:
+        assert tally.kinds <= {"200", "503"}, tally.outcomes
+    ids = raw_ids(tmp_path / "data")
+    assert len(ids) == len(set(ids))
+    assert set(tallies[0].acknowledged + tallies[1].acknowledged) <= set(ids)
+    assert verdict(tmp_path / "data").differences == ()

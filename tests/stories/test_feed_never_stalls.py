@@ -1,0 +1,244 @@
+"""The feed that stalls: one wrong answer costs an hour, and ours never gives one.
+
+A Customer.io on a virtual clock delivers to a real receiver that is reloaded, killed and runs out
+of disk meanwhile. The sender's rules: https://docs.customer.io/integrations/api/webhooks
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from core.webhooks import specification
+from databricks_app.simulator.schedule import Rules
+from databricks_app.simulator.simulator import Simulator
+from databricks_app.simulator.workspace import Options
+from tests.support.crashes import assert_exactly_once, fill, is_empty, small_disk
+from tests.support.kills import kill_master, kill_worker, kill_writer, reload
+from tests.support.receiver import Receiver, serving, wait_until
+from tests.support.simulating import Door, app_client, make_simulator  # noqa: F401  # a fixture
+
+HOUR, DAY = 3600.0, 86400.0
+Make = Callable[..., Simulator]
+
+
+class Feed:
+    """A workspace whose reporting webhook posts every event to one endpoint."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
+        self._webhook = {
+            "name": "lake",
+            "endpoint": "http://127.0.0.1:1/not-yet",
+            "events": list(specification.subscription_names()),
+            "full_resolution": True,
+        }
+        with app_client(simulator) as app:
+            made = app.post("/v1/reporting_webhooks", json=self._webhook | {"disabled": True})
+            self._number = made.json()["id"]
+        self.key = simulator.signing_key(self._number)
+
+    def enable(self, endpoint: str) -> None:
+        """Begin to deliver."""
+        body = self._webhook | {"endpoint": endpoint, "disabled": False}
+        with app_client(self.simulator) as app:
+            assert app.put(f"/v1/reporting_webhooks/{self._number}", json=body).status_code == 200
+
+    def send(self, messages: int) -> None:
+        """Send messages; each makes events of its own, now and in the days after."""
+        body = {
+            "transactional_message_id": 401,
+            "to": "ada@example.com",
+            "identifiers": {"id": "10001"},
+        }
+        with app_client(self.simulator) as app:
+            for _ in range(messages):
+                assert app.post("/v1/send/email", json=body).status_code == 200
+
+    @property
+    def outcomes(self) -> set[object]:
+        """What became of the calls so far."""
+        return {attempt.outcome for attempt in self.simulator.attempts()}
+
+    @property
+    def delivered(self) -> list[str]:
+        """The events that were acknowledged."""
+        return [one.event_id for one in self.simulator.attempts() if one.ending == "acknowledged"]
+
+    @property
+    def longest_wait(self) -> float:
+        """The longest time from the first call of an event to the next of it, in seconds."""
+        return max(
+            (one.next_at - one.at for one in self.simulator.attempts() if one.next_at is not None),
+            default=0.0,
+        )
+
+
+@pytest.fixture
+def feed_of(make_simulator: Make) -> Callable[..., Feed]:  # noqa: F811  # the fixture, by its name
+    """Make a workspace: `feed_of(re_sign=False)`."""
+
+    def make(**rules: bool) -> Feed:
+        options = Options(seed=11, people=20, has_rate_limits=False, rules=Rules(**rules))
+        return Feed(make_simulator(options))
+
+    return make
+
+
+@contextmanager
+def busy(feed: Feed) -> Iterator[None]:
+    """Send and deliver all the time that the block takes, and let virtual time pass."""
+    is_over = threading.Event()
+
+    def go_on() -> None:
+        while not is_over.is_set():
+            feed.send(1)
+            feed.simulator.advance(30)
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join(120)
+
+
+@contextmanager
+def full(inbox: Path) -> Iterator[None]:
+    """Leave no room on the disk of the inbox; afterwards there is."""
+    fill(inbox / "filler")
+    try:
+        yield
+    finally:
+        (inbox / "filler").unlink()
+
+
+def readiness(receiver: Receiver) -> dict[str, object]:
+    """What `/readyz` says."""
+    said = receiver.post(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+    answer: dict[str, object] = json.loads(said.body)
+    return answer
+
+
+def assert_all_stand_once(receiver: Receiver, feed: Feed) -> None:
+    """Every event was acknowledged in the end, and is one row of each of its tables."""
+    assert {one.event_id for one in feed.simulator.attempts()} == set(feed.delivered)
+    wait_until(lambda: is_empty(receiver.folder / "data"), 60)
+    assert_exactly_once(receiver.folder / "data", feed.delivered)
+
+
+def test_a_receiver_that_answers_400_stalls_the_feed_for_an_hour(
+    feed_of: Callable[..., Feed],
+) -> None:
+    """What others do wrong: one refused event, and all later ones wait behind it."""
+    feed = feed_of()
+    with Door(lambda number: 400 if number == 0 else 200) as door:
+        feed.enable(door.url)
+        feed.send(5)
+        feed.simulator.advance(HOUR - 60)
+        assert feed.delivered == []
+        feed.simulator.advance(60 + DAY)
+
+    assert feed.longest_wait == HOUR
+    assert len(feed.delivered) > 10
+
+
+def test_reloads_and_kills_never_stall_the_feed(
+    feed_of: Callable[..., Feed], tmp_path: Path
+) -> None:
+    """A deploy, and the death of each of its processes: 200 and 503, and seconds of delay."""
+    feed = feed_of()
+    with serving(tmp_path, CIO_WEBHOOK_SIGNING_KEYS=feed.key) as receiver:
+        feed.enable(receiver.url)
+        for trouble in (reload, kill_worker, kill_master, kill_writer, reload):
+            with busy(feed):
+                trouble(receiver)
+        feed.simulator.advance(7 * DAY)
+
+        assert {200} <= feed.outcomes <= {200, 503}
+        assert len(feed.delivered) > 100
+        assert feed.longest_wait < HOUR / 10
+        assert_all_stand_once(receiver, feed)
+
+
+def test_a_full_disk_delays_the_feed_until_there_is_room(
+    feed_of: Callable[..., Feed], tmp_path: Path
+) -> None:
+    """503 while it is full; the first try after there is room is taken, and the rest follows."""
+    feed = feed_of()
+    inbox = tmp_path / "data/inbox"
+    with (
+        small_disk(inbox, "2m"),
+        serving(
+            tmp_path, CIO_WEBHOOK_SIGNING_KEYS=feed.key, CIO_INBOX_MAX_BYTES=str(1 << 30)
+        ) as receiver,
+    ):
+        feed.enable(receiver.url)
+        with full(inbox):
+            feed.send(5)
+            feed.simulator.advance(60)
+            assert feed.outcomes == {503}
+        wait_until(lambda: readiness(receiver)["status"] != "refusing")
+        feed.simulator.advance(7 * DAY)
+
+        assert feed.outcomes == {200, 503}
+        assert feed.longest_wait < HOUR / 10
+        assert_all_stand_once(receiver, feed)
+
+
+def test_a_sender_that_keeps_its_first_timestamp_is_taken_where_that_was_chosen(
+    feed_of: Callable[..., Feed], tmp_path: Path
+) -> None:
+    """With `CIO_STALE_TIMESTAMPS=accept` a long trouble ends as with any other sender."""
+    feed = feed_of(re_sign=False)
+    inbox = tmp_path / "data/inbox"
+    with (
+        small_disk(inbox, "2m"),
+        serving(
+            tmp_path,
+            CIO_WEBHOOK_SIGNING_KEYS=feed.key,
+            CIO_INBOX_MAX_BYTES=str(1 << 30),
+            CIO_STALE_TIMESTAMPS="accept",
+        ) as receiver,
+    ):
+        feed.enable(receiver.url)
+        with full(inbox):
+            feed.send(5)
+            feed.simulator.advance(HOUR)
+        wait_until(lambda: readiness(receiver)["status"] != "refusing")
+        feed.simulator.advance(7 * DAY)
+
+        assert feed.outcomes == {200, 503}
+        assert_all_stand_once(receiver, feed)
+        assert receiver.logged("stale_timestamp")
+
+
+def test_a_sender_that_keeps_its_first_timestamp_is_refused_and_told_by_default(
+    feed_of: Callable[..., Feed], tmp_path: Path
+) -> None:
+    """Then the feed does stall: log and `/readyz` say so and name the setting that ends it."""
+    feed = feed_of(re_sign=False)
+    inbox = tmp_path / "data/inbox"
+    with (
+        small_disk(inbox, "2m"),
+        serving(
+            tmp_path, CIO_WEBHOOK_SIGNING_KEYS=feed.key, CIO_INBOX_MAX_BYTES=str(1 << 30)
+        ) as receiver,
+    ):
+        feed.enable(receiver.url)
+        with full(inbox):
+            feed.send(5)
+            feed.simulator.advance(HOUR)
+        wait_until(lambda: readiness(receiver)["status"] != "refusing")
+        feed.simulator.advance(3 * HOUR)
+
+        assert 401 in feed.outcomes
+        assert feed.longest_wait == HOUR
+        assert "CIO_STALE_TIMESTAMPS=accept" in str(receiver.logged("stale_timestamp"))
+        assert "CIO_STALE_TIMESTAMPS" in json.dumps(readiness(receiver))

@@ -1,0 +1,86 @@
+"""From nothing to a figure: set up, send, receive, load, look; every part as its user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from core.app_api import AppClient
+from databricks_app.lake.local.query import LocalQuery
+from databricks_app.simulator.simulator import Simulator
+from databricks_app.simulator.workspace import Options
+from tests.support.crashes import assert_exactly_once, is_empty
+from tests.support.receiver import Receiver, serving, wait_until
+from tests.support.simulating import make_simulator  # noqa: F401  # a fixture
+
+DAY = 86400.0
+TEMPLATE = 401
+
+
+def set_up(simulator: Simulator, receiver: Receiver) -> str:
+    """Run the command; give it the key that the vendor's page shows once there is a webhook."""
+    command = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "databricks_app", "webhooks", "setup", receiver.url),
+            *("--base-url", simulator.url, "--pid", str(receiver.process.pid), "--key-stdin"),
+            "--full-resolution",
+        ],
+        cwd=receiver.folder,
+        env=os.environ | {"CIO_APP_API_KEY": simulator.workspace.keys.app},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with AppClient(simulator.workspace.keys.app, base_url=simulator.url) as app:
+        webhooks = app.reporting_webhooks
+        wait_until(lambda: bool(webhooks.list()["reporting_webhooks"]))
+        (made,) = webhooks.list()["reporting_webhooks"]
+        assert made["disabled"]
+        said, _ = command.communicate(simulator.signing_key(made["id"]) + "\n", timeout=90)
+        assert command.returncode == 0, said
+        assert not webhooks.get(made["id"])["disabled"]
+    return said
+
+
+def test_a_message_sent_through_the_client_is_a_figure_of_a_view(
+    make_simulator: Callable[..., Simulator],  # noqa: F811  # the fixture, by its name
+    tmp_path: Path,
+) -> None:
+    """The webhook is registered by the command; what people do is rows, and the view counts it."""
+    simulator = make_simulator(Options(seed=5, people=20, has_rate_limits=False))
+    (tmp_path / ".env").write_text("CIO_WEBHOOK_SIGNING_KEYS=not-yet-a-key\n")
+    with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:
+        data = tmp_path / "data"
+        wait_until(lambda: (data / "tables").is_dir())
+        said = set_up(simulator, receiver)
+        with AppClient(simulator.workspace.keys.app, base_url=simulator.url) as app:
+            for _ in range(12):
+                queued = app.send.email(
+                    {
+                        "transactional_message_id": TEMPLATE,
+                        "to": "ada@example.com",
+                        "identifiers": {"id": "10001"},
+                    }
+                )
+                assert queued["delivery_id"]
+        simulator.advance(7 * DAY)
+
+        sent = simulator.attempts()
+        assert {one.outcome for one in sent} == {200}
+        ids = {one.event_id for one in sent}
+        wait_until(lambda: is_empty(data), 60)
+        query = LocalQuery(data)
+        canaries = query.run("SELECT event_id FROM webhook_unrouted_events").rows
+        assert_exactly_once(data, [*ids, *(str(row[0]) for row in canaries)])
+        figures = query.run(
+            "SELECT deliveries, sent_deliveries, delivered_deliveries, opened_deliveries"
+            f" FROM campaign_performance WHERE kind = 'transactional' AND id = '{TEMPLATE}'"
+        ).rows
+
+    assert [row[0] for row in figures] == [12]
+    assert figures[0][1] >= figures[0][2] >= figures[0][3] > 0
+    assert simulator.signing_key(1) not in said + receiver.log

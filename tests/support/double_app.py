@@ -1,0 +1,186 @@
+"""The app beside a Databricks of its own: the double as a process, faults set from outside.
+
+Not a test module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from databricks_app.databricks import workspace
+from databricks_app.events.record import Record
+from databricks_app.ingest.inbox.volume_reader import pending, put_replay
+from databricks_app.lake import sql_dialect
+from databricks_app.lake.warehouse import verify
+from databricks_app.lake.warehouse.connect import open_query
+from databricks_app.settings import Settings, from_environment
+from tests.support.paths import ROOT
+from tests.support.receiver import Receiver, serving, wait_until
+
+VOLUME = "main.cio.events"
+_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What stands in the tables.
+
+    Attributes:
+        ids: Of the raw table, ordered, repeated if they stand there more than once.
+        differences: What `ciolake verify` finds.
+    """
+
+    ids: list[str]
+    differences: tuple[object, ...]
+
+    @property
+    def doubled(self) -> int:
+        """How many rows are too many, or not in the table where they belong."""
+        return len(self.ids) - len(set(self.ids)) + len(self.differences)
+
+    def lost(self, acknowledged: Iterable[str]) -> set[str]:
+        """Which acknowledged events are in no table."""
+        return set(acknowledged) - set(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A double that runs as a process.
+
+    Attributes:
+        url: Where it listens.
+        variables: Environment of an app that uses it.
+    """
+
+    url: str
+    variables: dict[str, str]
+
+    def set(self, action: str, **how: Any) -> None:
+        """Let something go wrong from now on, each time unless `times` is given; see `Fault`."""
+        self._control("POST", "faults", {"action": action, "times": None} | how)
+
+    def clear(self) -> None:
+        """Let all go right again."""
+        self._control("DELETE", "faults")
+
+    def warehouse(self, **how: Any) -> None:
+        """Stop the warehouse, or say how long it takes to start."""
+        self._control("POST", "warehouse", how)
+
+    def revoke_tokens(self) -> None:
+        """Refuse every token that was given out."""
+        self._control("POST", "tokens/revoke", {})
+
+    def counts(self) -> dict[str, int]:
+        """Requests by operation, statements by their first word."""
+        counts: dict[str, int] = self._control("GET", "state")["counts"]
+        return counts
+
+    def has_acted(self) -> bool:
+        """Whether something has gone wrong since it was set."""
+        return any(fault["acted"] for fault in self._control("GET", "state")["faults"])
+
+    def waiting(self) -> int:
+        """Return how many events are in the inbox of the volume."""
+        with self._joined() as joined:
+            return pending(joined, self.settings.volume_path).events
+
+    def put(self, records: list[Record]) -> None:
+        """Put events into the inbox of the volume, as an instance does that is gone."""
+        with self._joined() as joined:
+            put_replay(joined, self.settings.volume_path, records)
+
+    def found(self) -> Found:
+        """Look into the tables, once everything is in them or was given up."""
+        typed = [table.name for table in sql_dialect.tables()][1:]
+        with self._joined() as joined:
+            query = open_query(joined, self.settings)
+            rows = query.run("SELECT event_id FROM webhook_raw_events ORDER BY event_id").rows
+            verdict = verify.check(query, typed, is_loading=False)
+            query.statements.close()
+        return Found([str(row[0]) for row in rows], verdict.differences)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of an app that uses it."""
+        return from_environment(self.variables)
+
+    @contextlib.contextmanager
+    def _joined(self) -> Iterator[workspace.Workspace]:
+        joined = workspace.connect(self.variables)
+        try:
+            yield joined
+        finally:
+            joined.close()
+
+    def _control(self, method: str, path: str, said: dict[str, Any] | None = None) -> Any:
+        body = None if said is None else json.dumps(said).encode()
+        url = f"{self.url}/double/{path}"
+        asked = urllib.request.Request(url, body, method=method)  # noqa: S310  # the double's own
+        with urllib.request.urlopen(asked, timeout=_SECONDS) as answer:  # noqa: S310
+            return json.load(answer)
+
+
+@contextlib.contextmanager
+def platform(folder: Path) -> Iterator[Platform]:
+    """Run the double in a process of its own, until the end of the block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "tests.doubles", "--dir", str(folder), "--volume", VOLUME]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        store = {
+            "CIO_STORE": "databricks",
+            "CIO_CATALOG": "main",
+            "CIO_SCHEMA": "cio",
+            "CIO_VOLUME": "events",
+        }
+        yield Platform(said["url"], said["environment"] | store)
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+@contextlib.contextmanager
+def app(double: Platform, folder: Path, **variables: str) -> Iterator[Receiver]:
+    """Run one instance of the app, with a disk of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = {"CIO_WEB_WORKERS": "1"} | double.variables | variables
+    with serving(folder, **chosen) as receiver:
+        yield receiver
+
+
+def readiness(receiver: Receiver) -> dict[str, Any]:
+    """Return what `/readyz` says."""
+    url = receiver.url.replace("/api/webhooks/customerio", "/readyz")
+    try:
+        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310  # loopback
+            return dict(json.load(answer))
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return dict(json.load(refusal))
+
+
+def await_words(receiver: Receiver, words: str, seconds: float = 90.0) -> None:
+    """Wait until a problem that `/readyz` names matches a pattern."""
+
+    def is_said() -> bool:
+        return any(re.search(words, one) for one in readiness(receiver)["problems"])
+
+    wait_until(is_said, seconds)
+
+
+def await_loaded(double: Platform, seconds: float = 180.0) -> None:
+    """Wait until the inbox of the volume is empty."""
+    wait_until(lambda: not double.waiting(), seconds)

@@ -1,0 +1,155 @@
+"""The two lakes behind one face, for the tests of what both must do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from deltalake import DeltaTable
+
+from databricks_app.databricks.call_timeout import Patience
+from databricks_app.databricks.sql_sessions import Statements
+from databricks_app.lake import Lake, sql_dialect
+from databricks_app.lake.arrow_schema import arrow_schema
+from databricks_app.lake.local import verify as local_verify
+from databricks_app.lake.local.store import LocalLake
+from databricks_app.lake.local.table_handle import Definition
+from databricks_app.lake.local.verify import Verdict
+from databricks_app.lake.warehouse import verify as warehouse_verify
+from databricks_app.lake.warehouse.lease import Lease
+from databricks_app.lake.warehouse.query import WarehouseQuery
+from databricks_app.lake.warehouse.store import Place, WarehouseLake
+from tests.support.duck_warehouse import SCHEMA, VOLUME, DuckWarehouse
+from tests.support.lake_events import EMAIL, RAW, SMS
+from tests.support.lake_events import rows as local_rows
+from tests.support.volume_files import FolderFiles
+
+TABLES = (RAW, EMAIL, SMS)
+
+
+class House(Protocol):
+    """A lake with its surroundings."""
+
+    def lake(self, without: Sequence[str] = ()) -> Lake:
+        """Make a lake of few tables, not started, whose typed tables lack these columns."""
+        ...
+
+    def rows(self, table: str, columns: str) -> list[tuple[Any, ...]]:
+        """Columns of a table, ordered."""
+        ...
+
+    def refuse(self, table: str, condition: str) -> None:
+        """Make the engine refuse rows for which the condition does not hold."""
+        ...
+
+    def verdict(self) -> Verdict:
+        """What `ciolake verify` finds."""
+        ...
+
+    def close(self) -> None:
+        """Let another process use the same place."""
+        ...
+
+
+def ids(house: House, table: str) -> list[str]:
+    """Event ids of a table, ordered, repeated if they stand there more than once."""
+    return [row[0] for row in house.rows(table, "event_id")]
+
+
+def tables(without: Sequence[str] = ()) -> list[sql_dialect.Table]:
+    """The raw table and two typed ones, these without some columns."""
+    return [
+        replace(
+            one,
+            columns=tuple(c for c in one.columns if c.name not in without),
+            sql="\n".join(
+                line for line in one.sql.splitlines() if not line.strip().startswith(tuple(without))
+            )
+            if without
+            else one.sql,
+        )
+        for one in sql_dialect.tables()
+        if one.name in TABLES
+    ]
+
+
+class LocalHouse:
+    """Delta tables in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def lake(self, without: Sequence[str] = ()) -> LocalLake:
+        """See `House.lake`."""
+        definitions = [
+            Definition(one.name, arrow_schema(one), one.comment) for one in tables(without)
+        ]
+        return LocalLake(self.folder, tables=definitions)
+
+    def rows(self, table: str, columns: str) -> list[tuple[Any, ...]]:
+        """See `House.rows`."""
+        return local_rows(self.folder, table, columns)
+
+    def refuse(self, table: str, condition: str) -> None:
+        """See `House.refuse`."""
+        DeltaTable(self.folder / "tables" / table).alter.add_constraint({"test": condition})
+
+    def verdict(self) -> Verdict:
+        """See `House.verdict`."""
+        return local_verify.check(self.folder, [EMAIL, SMS])
+
+    def close(self) -> None:
+        """See `House.close`."""
+
+
+class WarehouseHouse:
+    """Tables behind a warehouse.
+
+    Attributes:
+        files: The volume.
+        warehouse: The warehouse.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.files = FolderFiles(folder)
+        self.warehouse = DuckWarehouse(self.files)
+
+    def lake(self, without: Sequence[str] = (), holder: str = "here") -> WarehouseLake:
+        """See `House.lake`; `holder` is the instance."""
+        return WarehouseLake(
+            self.statements(),
+            self.files,
+            Lease(self.files, f"{VOLUME}/lease", holder=holder),
+            Place(SCHEMA, VOLUME),
+            tables=tables(without),
+            views=(),
+        )
+
+    def statements(self) -> Statements:
+        """Statements that are repeated at once."""
+        return Statements(self.warehouse.connect, Patience(), pause_seconds=0)
+
+    def rows(self, table: str, columns: str) -> list[tuple[Any, ...]]:
+        """See `House.rows`."""
+        return self.warehouse.rows(f"SELECT {columns} FROM {table} ORDER BY ALL")
+
+    def refuse(self, table: str, condition: str) -> None:
+        """See `House.refuse`."""
+        self.warehouse.refused[table] = condition
+
+    def verdict(self) -> Verdict:
+        """See `House.verdict`."""
+        query = WarehouseQuery(self.statements())
+        return warehouse_verify.check(query, [EMAIL, SMS], is_loading=False)
+
+    def close(self) -> None:
+        """See `House.close`."""
+        self.warehouse.close()
+
+
+HOUSES: dict[str, type[LocalHouse] | type[WarehouseHouse]] = {
+    "local": LocalHouse,
+    "warehouse": WarehouseHouse,
+}
