@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import structlog
 from flask import Blueprint, Response, jsonify, request
@@ -20,9 +19,6 @@ from databricks_app.ingest.wsgi import bare, empty_response
 from databricks_app.runtime import freshness, status
 from databricks_app.runtime.metrics import CONTENT_TYPE, Metrics
 from databricks_app.settings import Settings
-
-if TYPE_CHECKING:
-    pass
 
 _OTHER_METHODS = ("GET", "PUT", "PATCH", "DELETE", "OPTIONS")
 

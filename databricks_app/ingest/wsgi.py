@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flask import Response
 
-from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.endpoint import WEBHOOK_PATH, is_webhook_path
 from databricks_app.ingest.receiver import DOOR_STATUSES, RETRY_AFTER_SECONDS, Door
 
 if TYPE_CHECKING:
@@ -34,8 +34,11 @@ class WebhookFirst:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
-        if environ["REQUEST_METHOD"] != "POST" or not is_webhook_path(environ.get("PATH_INFO", "")):
+        if not is_webhook_path(environ.get("PATH_INFO", "")):
             return self._app(environ, start_response)
+        if environ["REQUEST_METHOD"] != "POST":
+            # Flask's own route knows one spelling.
+            return self._app({**environ, "PATH_INFO": WEBHOOK_PATH}, start_response)
         code = self.door.answer(environ).status
         start_response(f"{code} {HTTPStatus(code).phrase}", self.headers[code][:])
         return ()
@@ -45,12 +48,6 @@ def webhook_of(app: object) -> WebhookFirst | None:
     """Return what answers the webhook route of an app of `create_app`; None of any other."""
     first = getattr(app, "wsgi_app", None)
     return first if isinstance(first, WebhookFirst) else None
-
-
-def is_webhook_path(path: str) -> bool:
-    """Whether a decoded path is the webhook route's."""
-    # `https://host//api/...` is a common slip, and a refusal would cost the feed an hour.
-    return "/" + path.lstrip("/") == WEBHOOK_PATH
 
 
 def empty_response(status_code: int) -> Response:

@@ -24,7 +24,7 @@ from urllib.parse import urlencode
 import structlog
 
 from core.webhooks.signature import SIGNATURE_PARAMETER, TIMESTAMP_PARAMETER, Check, Refusal
-from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.endpoint import is_webhook_path
 from databricks_app.relay.settings import RelaySettings, from_environment
 from databricks_app.relay.upstream import (
     Delivery,
@@ -197,13 +197,12 @@ class Relay:
     def _answer(self, environ: Mapping[str, Any]) -> Answer:
         deadline = time.monotonic() + self._settings.deadline_seconds
         method = environ["REQUEST_METHOD"]
-        # `https://host//api/...` is a common slip, and a refusal would cost the feed an hour.
-        path = "/" + str(environ.get("PATH_INFO", "")).lstrip("/")
-        if path == "/healthz":
+        path = str(environ.get("PATH_INFO", ""))
+        if path.lstrip("/") == "healthz":
             if method not in ("GET", "HEAD"):
                 return Answer(405, "method_not_allowed", allow="GET, HEAD")
             return Answer(200, text=b"alive\n" if method == "GET" else b"")
-        if path != WEBHOOK_PATH:
+        if not is_webhook_path(path):
             return Answer(404, "not_found")
         if method != "POST":
             return Answer(405, "method_not_allowed", allow="POST")

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from core.webhooks.signature import SigningKey
-from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.endpoint import WEBHOOK_PATH, is_webhook_path
 from databricks_app.errors import SettingsError
 from databricks_app.settings import LOOPBACK, SETTINGS, Setting, StalePolicy
 
@@ -62,7 +62,7 @@ def _origin(text: str) -> str:
         raise ValueError("must be an address as https://host.example.com") from None
     if not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError("must be an address as https://host.example.com")
-    if parts.path.rstrip("/") not in ("", WEBHOOK_PATH):
+    if parts.path.strip("/") and not is_webhook_path(unquote(parts.path)):
         raise ValueError(f"must be an address without a path, or with {WEBHOOK_PATH}")
     if parts.scheme != "https" and (parts.scheme != "http" or parts.hostname not in LOOPBACK):
         raise ValueError("must begin with https://: a token goes there")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from typing import Any
+from urllib.parse import unquote
 
 from databricks_app.relay.app import create_relay
 
@@ -36,7 +37,7 @@ def environ(event: dict[str, Any]) -> dict[str, Any]:
     body = base64.b64decode(text) if encoded else text.encode("utf-8", "surrogatepass")
     found = {
         "REQUEST_METHOD": event["requestContext"]["http"]["method"],
-        "PATH_INFO": event["rawPath"],
+        "PATH_INFO": unquote(event["rawPath"], "latin-1"),
         "wsgi.input": io.BytesIO(body),
     }
     for name, value in event["headers"].items():

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.endpoint import WEBHOOK_PATH, is_webhook_path
 from databricks_app.operations.doctor.endpoint import base_url
 from databricks_app.operations.doctor.result import Finding, failure, ok, skipped
 
@@ -37,7 +37,7 @@ def webhook(case: Case) -> Finding:
             f"Customer.io's App API cannot be asked ({type(error).__name__})",
             f"check that {KEY_VARIABLE} is an App API key of this region (--region)",
         )
-    return _judged([one for one in found if _path(one) == WEBHOOK_PATH], case)
+    return _judged([one for one in found if is_webhook_path(_path(one))], case)
 
 
 def _judged(ours: list[ReportingWebhook], case: Case) -> Finding:
@@ -59,7 +59,7 @@ def _judged(ours: list[ReportingWebhook], case: Case) -> Finding:
 
 def _path(one: ReportingWebhook) -> str:
     # A query may hold what is secret, and is never shown.
-    return "/" + urlsplit(one.get("endpoint", "")).path.lstrip("/")
+    return unquote(urlsplit(one.get("endpoint", "")).path)
 
 
 def _origin(one: ReportingWebhook) -> str:

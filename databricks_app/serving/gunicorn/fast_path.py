@@ -17,6 +17,7 @@ from databricks_app.endpoint import WEBHOOK_PATH
 
 _MOST_HEAD = 8000  # gunicorn takes single fields of 8,190
 _HEAD = re.compile(
+    # Other spellings of the path take the server's own way.
     rb"POST " + re.escape(WEBHOOK_PATH.encode()) + rb" HTTP/1\.1\r\n"
     # A name with an underscore is not plain, a line that begins with a space neither.
     rb"(?:[!#$%&'*+.^`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+\r\n){1,64}+"

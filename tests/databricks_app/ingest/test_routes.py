@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from flask import Response
@@ -28,6 +29,7 @@ from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.ingest.receiver import RETRY_AFTER_SECONDS
 from databricks_app.runtime import status
 from databricks_app.settings import Settings
+from tests.support.spellings import OTHERS, SPELLINGS
 
 BODY = b'{"event_id":"e1","data":{"recipient":"ada@example.com"}}'
 FINGERPRINT = "651bf3b7"
@@ -104,20 +106,12 @@ def test_a_query_string_decides_nothing(client: FlaskClient, sign: Sign) -> None
 @pytest.mark.parametrize(
     "path",
     [
-        f"{WEBHOOK_PATH}/",
-        "/api//webhooks/customerio",
-        "/api/webhooks/customerio//",
-        "/api/webhooks/customerio/x",
-        "/API/webhooks/customerio",
-        "/api/webhooks/%2e%2e/webhooks/customerio",
-        "/api/webhooks",
-        "/",
-        "//",
+        *OTHERS,
         "/healthz/",
         "/static/x.css",
         "/favicon.ico",
         "/%00",
-        "/\u00e9",
+        "/%C3%A9",
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "PUT"])
@@ -125,7 +119,7 @@ def test_another_path_is_404(client: FlaskClient, sign: Sign, path: str, method:
     """Whatever the method and the signature: no redirect to a path that is almost right."""
     response = raw(
         client,
-        PATH_INFO=path.encode().decode("latin-1"),
+        PATH_INFO=unquote(path, "latin-1"),
         REQUEST_METHOD=method,
         **environ_of(sign(b"")),
     )
@@ -135,11 +129,23 @@ def test_another_path_is_404(client: FlaskClient, sign: Sign, path: str, method:
     assert rejected(client) == {"not_found": 1}
 
 
-def test_more_slashes_before_the_path_are_the_same_path(client: FlaskClient, sign: Sign) -> None:
-    """An address configured as `https://host//api/...` is served, not sent elsewhere."""
-    response = raw(client, PATH_INFO=f"/{WEBHOOK_PATH}", **environ_of(sign(b"")))
+@pytest.mark.parametrize("path", SPELLINGS)
+def test_another_spelling_is_the_same_path(client: FlaskClient, sign: Sign, path: str) -> None:
+    """A slip in the configured address is served, not sent elsewhere."""
+    response = raw(client, PATH_INFO=unquote(path, "latin-1"), **environ_of(sign(b"")))
 
     assert response.status_code == 200
+
+
+@pytest.mark.parametrize("path", SPELLINGS)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "TRACE"])
+def test_another_method_of_a_spelling_is_405(client: FlaskClient, path: str, method: str) -> None:
+    """The path is right, and the answer says what is not."""
+    response = raw(client, PATH_INFO=unquote(path, "latin-1"), REQUEST_METHOD=method)
+
+    assert response.status_code == 405
+    assert response.headers["Allow"] == "POST"
+    assert rejected(client) == {"method_not_allowed": 1}
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE"])

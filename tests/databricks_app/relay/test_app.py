@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import structlog
@@ -19,9 +20,9 @@ from hypothesis import strategies as st
 from core.webhooks.signature import SigningKey, sign
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import SettingsError
-from databricks_app.ingest import receiver, routes
-from databricks_app.relay import app as relay_module
+from databricks_app.ingest import receiver
 from databricks_app.relay.app import Answer, Relay, create_relay
+from databricks_app.relay.app import app as relay_module
 from databricks_app.relay.settings import from_environment
 from tests.support.exactly_once import Clock
 from tests.support.relay_platform import (
@@ -36,6 +37,7 @@ from tests.support.relay_platform import (
     reset,
     trickle,
 )
+from tests.support.spellings import OTHERS, SPELLINGS
 
 Opener = Callable[..., Relay]
 
@@ -204,12 +206,12 @@ def test_relay_has_the_receivers_window(
     ("method", "path", "status", "allow"),
     [
         ("GET", WEBHOOK_PATH, "405 Method Not Allowed", "POST"),
-        ("POST", WEBHOOK_PATH + "/", "404 Not Found", None),
-        ("POST", "/", "404 Not Found", None),
+        *(("POST", unquote(path), "200 OK", None) for path in SPELLINGS),
+        *(("GET", unquote(path), "405 Method Not Allowed", "POST") for path in SPELLINGS),
+        *(("POST", unquote(path, "latin-1"), "404 Not Found", None) for path in OTHERS),
         ("GET", "/healthz", "200 OK", None),
         ("HEAD", "/healthz", "200 OK", None),
         ("POST", "/healthz", "405 Method Not Allowed", "GET, HEAD"),
-        ("POST", "/" + WEBHOOK_PATH, "200 OK", None),
     ],
 )
 def test_relay_knows_one_path_and_one_method(
@@ -431,7 +433,6 @@ def test_relay_says_what_to_do_when_the_app_refuses(platform: Platform, opened: 
 
 def test_relay_has_the_receivers_facts() -> None:
     """It repeats a few, as it must not import what those modules import."""
-    assert routes.WEBHOOK_PATH == WEBHOOK_PATH
     assert receiver.LARGEST_FACTOR == relay_module.LARGEST_FACTOR
     assert receiver.RETRY_AFTER_SECONDS == relay_module.RETRY_AFTER_SECONDS
 

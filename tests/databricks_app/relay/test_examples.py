@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 from tests.support.paths import ROOT
 from tests.support.receiver import PATH, event, signed
 from tests.support.relay_platform import Platform
+from tests.support.spellings import SPELLINGS
 
 EXAMPLES = ROOT / "examples" / "relay"
 
@@ -116,6 +117,17 @@ def test_the_function_brings_events_to_the_app() -> None:
     assert [answer["statusCode"] for answer in answers] == [200, 200, 200]
     assert [seen.body for seen in platform.seen] == bodies
     assert {seen.headers["content-type"] for seen in platform.seen} == {"application/json"}
+
+
+def test_the_function_takes_a_spelling_of_the_path() -> None:
+    """The event holds the path as it was sent."""
+    with Platform() as platform:
+        good = lambda_event(b"{}", is_encoded=False)
+        answers = asked(
+            platform, *(good | {"rawPath": path} for path in (*SPELLINGS, "/api%2Fwebhooks"))
+        )
+
+    assert [answer["statusCode"] for answer in answers] == [200] * len(SPELLINGS) + [404]
 
 
 def test_the_function_answers_everything_else_itself() -> None:

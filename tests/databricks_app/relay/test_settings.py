@@ -37,6 +37,7 @@ def test_settings_are_read_from_the_environment() -> None:
         ("https://app.example.com/", "https://app.example.com"),
         ("https://app.example.com:8443", "https://app.example.com:8443"),
         ("https://app.example.com/api/webhooks/customerio", "https://app.example.com"),
+        ("https://app.example.com//API/webhooks%2Fcustomerio/", "https://app.example.com"),
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
         ("http://[::1]:8000", "http://[::1]:8000"),
     ],

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 
 from tests.support.kills import kill_master, kill_worker, kill_writer, reload
 from tests.support.receiver import (
@@ -29,6 +31,7 @@ from tests.support.receiver import (
     serving,
     wait_until,
 )
+from tests.support.spellings import OTHERS, SPELLINGS, spellings
 
 QUICK_SECONDS = 2.0
 STOP_SECONDS = 10.0
@@ -66,6 +69,44 @@ def chunked(body: bytes) -> bytes:
     half = len(body) // 2
     pieces = (body[:half], body[half:], b"")
     return head + b"\r\n\r\n" + b"".join(b"%x\r\n%s\r\n" % (len(one), one) for one in pieces)
+
+
+def spelled(target: str, event_id: str) -> bytes:
+    """Return a signed request with this path in its request line."""
+    return request(event(event_id)).replace(PATH.encode(), target.encode(), 1)
+
+
+def assert_spellings_are_served(receiver: Receiver) -> None:
+    """Check answers and Allow of spellings of the path and of other paths, without a redirect."""
+    for target in SPELLINGS:
+        taken = receiver.post(spelled(target, target))
+        shown = receiver.post(f"GET {target} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+
+        assert (taken.status, shown.status, shown.headers["allow"]) == (200, 405, "POST"), target
+    for target in OTHERS:
+        answer = receiver.post(spelled(target, "other"))
+
+        assert (answer.status, answer.headers.get("location")) == (404, None), target
+    assert receiver.stop() == 0
+    assert receiver.stored() == set(SPELLINGS)
+
+
+def test_serve_takes_a_spelling_of_the_path(tmp_path: Path) -> None:
+    """Each is stored, asked with another method it names POST, and another path is 404."""
+    with serving(tmp_path) as receiver:
+        assert_spellings_are_served(receiver)
+
+
+def test_serve_takes_every_spelling_of_the_path(shared: Receiver) -> None:
+    """Random ones, on one connection."""
+    with shared.connect() as wire:
+
+        @given(target=spellings())
+        @hypothesis_settings(max_examples=100)
+        def check(target: str) -> None:
+            assert wire.send(spelled(target, "random")).answer().status == 200
+
+        check()
 
 
 def test_serve_answers_408_to_a_body_whose_chunks_make_no_sense(tmp_path: Path) -> None:
