@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
 import click
 
 from databricks_app.errors import ReceiverError
+from databricks_app.runtime.file_modes import PRIVATE_UMASK
 
 _COMMANDS = {
     "serve": "Receive webhooks and load them into the tables.",
@@ -47,7 +49,12 @@ def ciolake() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error that says what to do is printed without a trace."""
+    """Run the command line; an error that says what to do is printed without a trace.
+
+    What a command or a process that it starts writes may hold bodies or keys: it is made for its
+    owner alone.
+    """
+    os.umask(PRIVATE_UMASK)
     try:
         ciolake.main(prog_name="ciolake", standalone_mode=True)
     except ReceiverError as error:

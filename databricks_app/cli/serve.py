@@ -12,7 +12,7 @@ from core.webhooks.signature import SigningKey
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import SettingsError
 from databricks_app.ingest.inbox.filesystem import refuse_network_folder
-from databricks_app.runtime import logs, run_dir
+from databricks_app.runtime import file_modes, logs, run_dir
 from databricks_app.serving import supervisor
 from databricks_app.settings import (
     ENV_FILE,
@@ -35,8 +35,9 @@ def serve(*, demo: bool) -> None:
     settings = from_environment(environment())
     logs.configure(settings.log_level, "supervisor")
     settings = with_keys(settings)
-    settings.inbox_dir.mkdir(parents=True, exist_ok=True)
+    file_modes.make_private_folder(settings.inbox_dir)
     refuse_network_folder(settings.data_dir)
+    file_modes.correct(settings.data_dir, None if settings.is_databricks_app else ENV_FILE)
     listener = supervisor.bind(settings.host, settings.port)
     os.environ["CIO_HOST"] = settings.host
     if demo and not settings.is_loopback:

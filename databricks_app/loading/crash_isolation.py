@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from databricks_app.events.decoding import RAW_COLUMNS, Reading, read
 from databricks_app.events.envelope import UNDATED, digest_id
 from databricks_app.lake.batch import CRASH, failed, unrouted_row
+from databricks_app.runtime.file_modes import create_private_file
 
 if TYPE_CHECKING:
     from databricks_app.events.record import Record
@@ -166,7 +167,8 @@ class Attempts:
             return
         made = self.folder / f"{_NOTE}.new"
         with contextlib.suppress(OSError):  # without a note the load is as good as ever
-            made.write_text(json.dumps(asdict(self._attempt)))
+            with create_private_file(made) as file:
+                file.write(json.dumps(asdict(self._attempt)).encode())
             made.replace(self.folder / _NOTE)
 
 

@@ -35,7 +35,7 @@ from databricks_app.ingest.inbox import Batch
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake import Lake, LoadReport, Standby
 from databricks_app.loading.crash_isolation import Attempts, Care, Part, readings
-from databricks_app.runtime import crash_points, process, status
+from databricks_app.runtime import crash_points, file_modes, process, status
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.settings import Settings, environment
 
@@ -315,6 +315,8 @@ def main() -> int:
     os.nice(NICENESS)  # before the engine begins its threads, which inherit it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = process.configured("writer")
+    if settings.store == "local":
+        os.umask(file_modes.tables_umask(settings.data_dir))
     writer = open_writer(settings, Metrics(), status.run_dir())
     signal.signal(signal.SIGTERM, lambda *_: writer.stopping.set())
     writer.run()

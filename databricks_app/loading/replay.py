@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox.local_reader import replay_segment
+from databricks_app.runtime.file_modes import make_private_folder
 
 if TYPE_CHECKING:
     from databricks_app.lake.local.query import LocalQuery
@@ -74,7 +75,7 @@ def replay(query: LocalQuery, inbox_dir: Path, selection: Selection, now: dateti
         QueryError: The raw table cannot be read.
         OSError: The inbox cannot be written; what was written before is replayed all the same.
     """
-    inbox_dir.mkdir(parents=True, exist_ok=True)
+    make_private_folder(inbox_dir)
     numbers = itertools.count()
     return replay_through(
         query, lambda records: _write(inbox_dir, records, now, next(numbers)), selection

@@ -32,6 +32,7 @@ from pathlib import Path
 from databricks_app.errors import InboxClosed, InboxError, InboxFull, InboxTimeout
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import frames
+from databricks_app.runtime.file_modes import make_private_folder
 
 SEAL_BYTES = 16 << 20
 SEAL_EVENTS = 10_000
@@ -103,7 +104,7 @@ class LocalInbox:
             clock: Clock of names, Unix seconds.
             sync: Makes what was written to a descriptor durable.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         self._folder = folder
         self._seal_seconds = seal_seconds
         self._monotonic = monotonic

@@ -16,6 +16,7 @@ from pathlib import Path
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import Batch, Pending, frames
 from databricks_app.ingest.inbox.local import sync_folder
+from databricks_app.runtime.file_modes import create_private_file, make_private_folder
 
 QUARANTINE = "quarantine"
 _NAME = re.compile(r"(?P<time>\d{16})-(?P<token>[0-9a-f]{16})(?:-(?P<events>\d+)\.seg|\.open)")
@@ -64,7 +65,7 @@ class SegmentReader:
 
     def __init__(self, folder: Path) -> None:
         """Read this folder; made if missing."""
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         self.folder = folder
 
     def batches(self, max_rows: int, max_bytes: int) -> Iterator[Batch]:
@@ -182,9 +183,9 @@ class SegmentReader:
 
     def _keep_aside(self, name: str, damage: frames.Damage, data: bytes) -> None:
         folder = self.folder / QUARANTINE
-        folder.mkdir(exist_ok=True)
+        make_private_folder(folder)
         path = folder / f"{name}.{damage.start}-{damage.end}"
-        with path.open("wb") as file:
+        with create_private_file(path) as file:
             file.write(data[damage.start : damage.end])
             file.flush()
             os.fsync(file.fileno())
@@ -231,7 +232,7 @@ def replay_segment(folder: Path, records: list[Record], *, name: str) -> None:
     """
     start = frames.seed(_token(f"{name}.open"))
     made = folder / f".{name}.new"
-    with made.open("wb") as file:
+    with create_private_file(made) as file:
         for record in records:
             file.writelines(frames.encode(record, start))
         file.flush()

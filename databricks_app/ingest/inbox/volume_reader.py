@@ -26,6 +26,7 @@ from typing import Protocol
 from databricks_app.databricks.workspace import Entry, WorkspaceError
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import Batch, Pending, frames
+from databricks_app.runtime.file_modes import make_private_folder
 
 INBOX = "inbox"
 QUARANTINE = "quarantine"
@@ -150,7 +151,7 @@ class ObjectReader:
             folder: A local folder for the writer's note; made if missing.
             monotonic: Clock of ages.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         self.folder = folder
         self._files = files
         self._volume = volume

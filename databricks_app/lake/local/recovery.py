@@ -8,6 +8,7 @@ explain is reported, not repaired.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence, Set
@@ -29,6 +30,7 @@ from databricks_app.lake.local.fsync import (
     read_commit,
 )
 from databricks_app.runtime import crash_points
+from databricks_app.runtime.file_modes import make_private_folder
 
 _MAGIC = b"PAR1"
 _CHECKPOINT = ".checkpoint.parquet"
@@ -181,13 +183,16 @@ class _Recovery:
         )
 
     def _move_aside(self, file: Path) -> Path:
-        self.quarantine.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.quarantine)
         target = self.quarantine / file.name
         number = 1
         while target.exists():
             target = self.quarantine / f"{file.name}.{number}"
             number += 1
-        return file.rename(target)
+        moved = file.rename(target)
+        with contextlib.suppress(PermissionError):  # another user's; the folder is private
+            moved.chmod(0o600)
+        return moved
 
 
 def _read(table: Path, version: int) -> Commit | None:

@@ -27,6 +27,7 @@ from databricks_app.lake.local.lock import FolderLock
 from databricks_app.lake.local.maintenance import Policy, Upkeep
 from databricks_app.lake.local.open import open_table
 from databricks_app.lake.local.table_handle import Definition, TableHandle
+from databricks_app.runtime.file_modes import TABLES, correct_tables, make_tables_folder
 
 if TYPE_CHECKING:
     from databricks_app.events.decoding import Reading
@@ -95,7 +96,7 @@ class LocalLake:
 
     @property
     def _folder(self) -> Path:
-        return self.data_dir / "tables"
+        return self.data_dir / TABLES
 
     def start(self) -> StartReport:
         """See `Lake.start`."""
@@ -105,8 +106,9 @@ class LocalLake:
                 "a percent-encoded character. Set CIO_DATA_DIR to another one."
             )
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_tables_folder(self.data_dir)
             self._lock.acquire()
+            correct_tables(self.data_dir)
             self._sync(self.data_dir)
         except OSError as error:
             raise LakeError(f"{self._folder} cannot be used: {error.strerror}.") from error

@@ -21,8 +21,8 @@ from core.webhooks.signature import SigningKey, sign
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import SettingsError
 from databricks_app.ingest import receiver
+from databricks_app.relay import app as relay_module
 from databricks_app.relay.app import Answer, Relay, create_relay
-from databricks_app.relay.app import app as relay_module
 from databricks_app.relay.settings import from_environment
 from tests.support.exactly_once import Clock
 from tests.support.relay_platform import (
