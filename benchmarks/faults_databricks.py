@@ -13,10 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.faults import Outcome, hash_of, kill_master, kill_worker, kill_writer
-from tests.support.crashes import KINDS, body, record, writer_process
-from tests.support.double_app import Platform, app, await_loaded, platform
-from tests.support.receiver import flooding
+from benchmarks.harness.crashes import loader_process
+from benchmarks.harness.databricks_double import (
+    DatabricksDouble,
+    app,
+    await_loaded,
+    databricks_double,
+)
+from benchmarks.harness.events import KINDS, event, hash_of, record
+from benchmarks.harness.kills import Outcome, kill_loader, kill_master, kill_worker
+from benchmarks.harness.posting import posting
 
 POINTS = {
     "writer.before_load": 1,
@@ -28,7 +34,7 @@ POINTS = {
     "writer.before_forget": 1,
     "writer.after_forget": 1,
 }
-"""Fault points of a load, and at how many of their visits to die."""
+"""Crash points of a load, and at how many of their visits to die."""
 
 _EVENTS = 30
 _AGAIN = 5
@@ -37,28 +43,28 @@ _DEATH_SECONDS = 300.0
 
 
 def points(outcome: Outcome, folder: Path, chance: random.Random) -> None:
-    """Kill a writer between every two steps of a load, at each of its visits in turn."""
+    """Kill a loader between every two steps of a load, at each of its visits in turn."""
     places = list(_places())
-    with _settling(outcome, folder) as double:
+    with _judging(outcome, folder) as double:
         while not outcome.is_done():
             for place in places:
                 _offer(double, outcome, chance)
-                with writer_process(folder, **double.variables, CIO_FAULT_POINT=place) as writer:
-                    code = writer.wait(_DEATH_SECONDS)
+                with loader_process(folder, **double.variables, CIO_FAULT_POINT=place) as loader:
+                    code = loader.wait(_DEATH_SECONDS)
                 if code != -signal.SIGKILL:
-                    raise SystemExit(f"the writer ended with {code} at {place}")
+                    raise SystemExit(f"the loader ended with {code} at {place}")
                 outcome.where[place.partition(":")[0]] += 1
                 outcome.kills += 1
                 if outcome.is_done():
                     break
-        with writer_process(folder, **double.variables):
+        with loader_process(folder, **double.variables):
             await_loaded(double, _LOAD_SECONDS)
 
 
 def _places() -> Iterator[str]:
     """Every visit of every point, and after each two of them one that leaves nothing behind.
 
-    The third death in the same objects would make the writer load their events one by one: that is
+    The third death in the same objects would make the loader load their events one by one: that is
     the matter of other tests, and takes a minute.
     """
     every = [f"{name}:{nth}" for name, most in POINTS.items() for nth in range(1, most + 1)]
@@ -68,30 +74,30 @@ def _places() -> Iterator[str]:
             yield "writer.after_forget:1"
 
 
-def _offer(double: Platform, outcome: Outcome, chance: random.Random) -> None:
+def _offer(double: DatabricksDouble, outcome: Outcome, chance: random.Random) -> None:
     """Put new events into the volume, and a few that were sent before."""
     new = [f"P{outcome.kills}x{n}x{chance.getrandbits(32):x}" for n in range(_EVENTS)]
     again = chance.sample(sorted(outcome.sent), min(_AGAIN, len(outcome.sent)))
     # Every kind each time: a load that lacked one would not visit all of its steps.
     kinds = {one: KINDS[int(one.split("x")[1]) % len(KINDS)] for one in new + again}
-    double.put([record(body(one, kind, hash_of(one) % 2)) for one, kind in kinds.items()])
+    double.put([record(event(one, kind, hash_of(one) % 2)) for one, kind in kinds.items()])
     outcome.sent.update(new)
 
 
 def singles(outcome: Outcome, folder: Path, chance: random.Random) -> None:
-    """Kill web workers, their master and the writer of one group, under load."""
-    killers = [kill_worker, kill_writer, kill_master]
+    """Kill web workers, their master and the loader of one group, under load."""
+    killers = [kill_worker, kill_loader, kill_master]
     with (
-        _settling(outcome, folder) as double,
+        _judging(outcome, folder) as double,
         app(double, folder / "app", CIO_WEB_WORKERS="2") as receiver,
     ):
-        with flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.05) as flood:
+        with posting(receiver, keep_alive=True, clients=4, pause_seconds=0.05) as clients:
             while not outcome.is_done():
                 kill = chance.choices(killers, (5, 4, 1))[0]
                 kill(receiver)
                 outcome.where[kill.__name__] += 1
                 outcome.kills += 1
-            tally = flood.stop()
+            tally = clients.stop()
         outcome.answers.update(tally.outcomes)
         outcome.sent.update(tally.acknowledged)
         await_loaded(double, _LOAD_SECONDS)
@@ -99,17 +105,17 @@ def singles(outcome: Outcome, folder: Path, chance: random.Random) -> None:
 
 def groups(outcome: Outcome, folder: Path, chance: random.Random) -> None:
     """Kill all processes at once, at random moments under load; each next one has an empty disk."""
-    with _settling(outcome, folder) as double:
+    with _judging(outcome, folder) as double:
         while not outcome.is_done():
             with (
                 app(double, folder / f"app{outcome.kills}") as receiver,
-                flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.02) as flood,
+                posting(receiver, keep_alive=True, clients=4, pause_seconds=0.02) as clients,
             ):
-                flood.wait_for(20)
+                clients.wait_for(20)
                 time.sleep(chance.uniform(0.0, 1.5))
                 os.killpg(receiver.process.pid, signal.SIGKILL)
                 receiver.process.wait()
-                tally = flood.stop()
+                tally = clients.stop()
             outcome.kills += 1
             outcome.sent.update(tally.acknowledged)
             outcome.answers.update(tally.outcomes)
@@ -118,9 +124,8 @@ def groups(outcome: Outcome, folder: Path, chance: random.Random) -> None:
 
 
 @contextmanager
-def _settling(outcome: Outcome, folder: Path) -> Iterator[Platform]:
+def _judging(outcome: Outcome, folder: Path) -> Iterator[DatabricksDouble]:
     """Run a double; afterwards compare what was acknowledged with its tables."""
-    with platform(folder / "double") as double:
+    with databricks_double(folder / "double") as double:
         yield double
-        found = double.found()
-        outcome.lost, outcome.doubled = len(found.lost(outcome.sent)), found.doubled
+        outcome.judge(double.found())

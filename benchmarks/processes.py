@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.client import Report
+from benchmarks.harness.process_table import command, processes, resident_bytes, session
 from benchmarks.shapes import KEY, Shape, events, request
 from databricks_app.ingest.inbox.local_reader import pending
 
@@ -44,8 +45,8 @@ class Server:
         """Return its processes whose command line contains this, oldest first."""
         return [
             pid
-            for pid in sorted(int(one.name) for one in Path("/proc").glob("[0-9]*"))
-            if part in _command(pid) and _session(pid) == self.process.pid
+            for pid in sorted(processes())
+            if part in command(pid) and session(pid) == self.process.pid
         ]
 
     def workers(self) -> list[int]:
@@ -166,8 +167,7 @@ def free_port() -> int:
 
 def resident_megabytes(pid: int) -> float:
     """Return how much memory a process holds, in units of a million bytes."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return resident_bytes(pid) / 1e6
 
 
 def cpu_seconds(pid: int) -> float:
@@ -177,20 +177,6 @@ def cpu_seconds(pid: int) -> float:
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
-
-
-def _session(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[3])
-    except OSError:
-        return 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx2
-
+from benchmarks.harness.databricks_double import DatabricksDouble, databricks_double
 from benchmarks.outcome import Plan, Section, Surroundings, spread, table
-from benchmarks.processes import ROOT, Flood, end, flood, serving, write_requests
+from benchmarks.processes import Flood, flood, serving, write_requests
 from benchmarks.shapes import shapes
 
 PUT_SECONDS = 0.15
@@ -22,7 +15,6 @@ GOAL = 0.8
 _CONNECTIONS = (64, 256)
 _WORKERS = 2
 _THREADS = 32  # sixteen a worker, the default
-_VOLUME = {"CIO_CATALOG": "main", "CIO_SCHEMA": "cio", "CIO_VOLUME": "landing"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +25,14 @@ class _Run:
     puts: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Double:
-    """A running double of a workspace: its address and the variables that lead there."""
-
-    url: str
-    variables: dict[str, str]
-
-    def ask(self, method: str, path: str, said: object = None) -> dict[str, Any]:
-        """Ask the double about itself."""
-        answer = httpx2.request(method, f"{self.url}/double/{path}", json=said, timeout=10)
-        found: dict[str, Any] = answer.raise_for_status().json()
-        return found
-
-    def puts(self) -> int:
-        """Return how many puts there were."""
-        return int(self.ask("GET", "state")["counts"].get("files.put", 0))
-
-
 def run(plan: Plan) -> Section:
     """Let each number of connections run once a round, against a fresh server."""
     requests = plan.folder / "requests"
     write_requests(requests, shapes(plan.pick(5000, 200)), plan.pick(20_000, 500), seed=1)
     found: dict[int, list[_Run]] = {connections: [] for connections in _CONNECTIONS}
     around = Surroundings()
-    with _doubled(plan.folder / "workspace") as double:
+    with databricks_double(plan.folder / "workspace") as double:
+        double.set("latency", operation="files.put", seconds=PUT_SECONDS)
         for turn in range(plan.rounds):
             around.look()
             for connections, runs in found.items():
@@ -66,32 +41,20 @@ def run(plan: Plan) -> Section:
     return Section("volume", "Receiving into a volume", _lines(found, plan), around)
 
 
-@contextlib.contextmanager
-def _doubled(folder: Path) -> Iterator[_Double]:
-    """Run a double whose puts take `PUT_SECONDS`."""
-    folder.mkdir()
-    command = ["tests.doubles", "--dir", str(folder), "--volume", ".".join(_VOLUME.values())]
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True
-    )
-    try:
-        assert process.stdout is not None  # noqa: S101  # it is a pipe
-        said = json.loads(process.stdout.readline())
-        double = _Double(said["url"], said["environment"])
-        slow = {"action": "latency", "operation": "files.put", "times": None}
-        double.ask("POST", "faults", slow | {"seconds": PUT_SECONDS})
-        yield double
-    finally:
-        end(process)
-
-
-def _measure(double: _Double, folder: Path, requests: Path, connections: int, seconds: int) -> _Run:
-    variables = double.variables | _VOLUME | {"CIO_STORE": "databricks"}
-    with serving(folder, "benchmarks.rival", "ours", CIO_WEB_WORKERS=_WORKERS, **variables) as one:
+def _measure(
+    double: DatabricksDouble, folder: Path, requests: Path, connections: int, seconds: int
+) -> _Run:
+    with serving(
+        folder, "benchmarks.rival", "ours", CIO_WEB_WORKERS=_WORKERS, **double.variables
+    ) as one:
         flood(one, requests, seconds=1, clients=connections)
-        before = double.puts()
+        before = _puts(double)
         flooded = flood(one, requests, seconds=seconds, clients=connections)
-        return _Run(flooded, double.puts() - before)
+        return _Run(flooded, _puts(double) - before)
+
+
+def _puts(double: DatabricksDouble) -> int:
+    return double.counts().get("files.put", 0)
 
 
 def _lines(found: dict[int, list[_Run]], plan: Plan) -> list[str]:

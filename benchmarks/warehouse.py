@@ -12,10 +12,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.harness.crashes import loader_process
+from benchmarks.harness.databricks_double import (
+    DatabricksDouble,
+    app,
+    await_loaded,
+    databricks_double,
+)
+from benchmarks.harness.events import KINDS, event, record
+from benchmarks.harness.receiver import Receiver
+from benchmarks.harness.wire import request
 from benchmarks.outcome import Plan, Section, Surroundings, spread, table
-from tests.support.crashes import KINDS, body, record, writer_process
-from tests.support.double_app import Platform, app, await_loaded, platform
-from tests.support.receiver import Receiver, event, request
 
 RATES = (50, 200)
 FLUSH_SECONDS = (2, 10)
@@ -61,7 +68,7 @@ def run(plan: Plan) -> Section:
 def _stream(folder: Path, rate: int, flush: int, seconds: int) -> _Steady:
     """Send events at a steady rate to an app whose MERGEs take `MERGE_SECONDS`."""
     with (
-        platform(folder / "double") as double,
+        databricks_double(folder / "double") as double,
         app(double, folder / "app", CIO_FLUSH_INTERVAL_SECONDS=str(flush)) as receiver,
     ):
         _post(receiver, 1, 1)
@@ -94,23 +101,23 @@ def _post(receiver: Receiver, rate: int, seconds: int) -> int:
     return acknowledged
 
 
-def _merges(double: Platform) -> int:
+def _merges(double: DatabricksDouble) -> int:
     return double.counts().get("statement.MERGE", 0)
 
 
 def _catch_up(folder: Path, events: int) -> float:
-    """Return the seconds in which one writer that is under way loads a backlog."""
-    with platform(folder / "double") as double:
-        double.put([record(body("first"))])
-        with writer_process(folder, **double.variables) as writer:
+    """Return the seconds in which one loader that is under way loads a backlog."""
+    with databricks_double(folder / "double") as double:
+        double.put([record(event("first"))])
+        with loader_process(folder, **double.variables) as loader:
             await_loaded(double)
-            writer.send_signal(signal.SIGSTOP)
+            loader.send_signal(signal.SIGSTOP)
             try:
                 for start in range(0, events, _OBJECT):
                     names = range(start, start + _OBJECT)
-                    double.put([record(body(f"L{n}", KINDS[n % len(KINDS)])) for n in names])
+                    double.put([record(event(f"L{n}", KINDS[n % len(KINDS)])) for n in names])
             finally:
-                writer.send_signal(signal.SIGCONT)
+                loader.send_signal(signal.SIGCONT)
             began = time.perf_counter()
             await_loaded(double, _HOUR)
             return time.perf_counter() - began

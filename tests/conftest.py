@@ -14,7 +14,7 @@ from core.webhooks.signature import sign as signature_of
 from databricks_app.app import create_app
 from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.settings import Settings, from_environment
-from tests.support.exactly_once import Clock
+from tests.support.still_time import FixedClock
 
 # A machine that is busy with other things must not fail a property.
 hypothesis.settings.register_profile(
@@ -35,9 +35,9 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def now() -> Clock:
+def now() -> FixedClock:
     """A clock that stands at 2023-11-14 22:13:20 UTC (1,700,000,000) until its `at` is set."""
-    return Clock(1_700_000_000.0)
+    return FixedClock(1_700_000_000.0)
 
 
 @pytest.fixture
@@ -49,13 +49,13 @@ def inbox(settings: Settings) -> Iterator[LocalInbox]:
 
 
 @pytest.fixture
-def client(settings: Settings, inbox: LocalInbox, now: Clock) -> FlaskClient:
+def client(settings: Settings, inbox: LocalInbox, now: FixedClock) -> FlaskClient:
     """A client of the real app over `settings`, `inbox` and `now`."""
     return create_app(settings, inbox=inbox, now=now).test_client()
 
 
 @pytest.fixture
-def sign(settings: Settings, now: Clock) -> Callable[..., dict[str, str]]:
+def sign(settings: Settings, now: FixedClock) -> Callable[..., dict[str, str]]:
     """Make the two headers of a request with this body: `sign(body, at=None, key=None)`."""
 
     def headers(

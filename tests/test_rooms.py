@@ -74,6 +74,7 @@ RECEIVING = (
     "databricks_app.serving.supervisor",
 )
 HEAVY = ("pyarrow", "deltalake", "duckdb", "sqlglot", "pandas", "databricks_app.lake")
+HELPERS = ("tests.support.", "benchmarks.harness.")
 
 
 @cache
@@ -88,9 +89,19 @@ def modules() -> dict[str, Path]:
 
 
 @cache
+def others() -> dict[str, Path]:
+    """Every module of the benchmarks and the tests by its dotted name."""
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+        for top in ("benchmarks", "tests")
+        for path in sorted((ROOT / top).rglob("*.py"))
+    }
+
+
+@cache
 def tree(module: str) -> ast.Module:
     """The source of a module."""
-    return ast.parse(modules()[module].read_text(encoding="utf-8"))
+    return ast.parse((modules() | others())[module].read_text(encoding="utf-8"))
 
 
 def imported(module: str, *, with_types: bool) -> Iterator[str]:
@@ -110,7 +121,7 @@ def imported(module: str, *, with_types: bool) -> Iterator[str]:
             assert node.level == 0, f"{module} imports relatively"
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
-                yield full if full in modules() else str(node.module)
+                yield full if full in modules() or full in others() else str(node.module)
 
 
 def room(module: str) -> str:
@@ -242,3 +253,41 @@ def test_importing_every_module_does_nothing(tmp_path: Path) -> None:
     )
 
     assert done.stdout == "1 set() []\n"
+
+
+def test_benchmarks_import_no_tests() -> None:
+    """Tests use what the benchmarks have; the way back would make either unusable alone."""
+    found = {
+        f"{module} imports {name}"
+        for module in others()
+        if module.startswith("benchmarks.")
+        for name in imported(module, with_types=True)
+        if name.partition(".")[0] == "tests"
+    }
+
+    assert found == set()
+
+
+def test_no_test_module_imports_another() -> None:
+    """What two of them need is a helper of its own: in `tests/support` or `benchmarks/harness`."""
+    found = {
+        f"{module} imports {name}"
+        for module in others()
+        for name in imported(module, with_types=True)
+        if any(part.startswith("test_") for part in name.split("."))
+    }
+
+    assert found == set()
+
+
+def test_helpers_are_imported_by_package() -> None:
+    """One name for a helper, wherever it is used: `tests.support.x`, never `x` or `.x`."""
+    helpers = {name.split(".")[2] for name in others() if name.startswith(HELPERS)}
+    bare = {
+        f"{module} imports {name}"
+        for module in others()
+        for name in imported(module, with_types=True)
+        if name.partition(".")[0] in helpers
+    }
+
+    assert bare == set()

@@ -4,7 +4,7 @@
 in a process of its own. Each module says what it does not imitate.
 """
 
-from .databricks import (
+from tests.doubles.databricks import (
     CLIENT_ID,
     CLIENT_SECRET,
     TOKEN,
@@ -12,7 +12,7 @@ from .databricks import (
     WAREHOUSE_ID,
     Databricks,
 )
-from .faults import Fault, Switches
+from tests.doubles.faults import Fault, Switches
 
 __all__ = [
     "CLIENT_ID",

@@ -8,7 +8,7 @@ import signal
 import threading
 from pathlib import Path
 
-from .databricks import TOKEN, WAREHOUSE_ID, Databricks
+from tests.doubles.databricks import TOKEN, WAREHOUSE_ID, Databricks
 
 
 def main() -> None:

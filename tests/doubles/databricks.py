@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from types import TracebackType
 
-from .faults import Switches
-from .routing import Routes
-from .server import Server
-from .warehouse import rest, thrift
-from .warehouse.statements import Engine
-from .workspace import (
+from tests.doubles.faults import Switches
+from tests.doubles.routing import Routes
+from tests.doubles.server import Server
+from tests.doubles.warehouse import rest, thrift
+from tests.doubles.warehouse.statements import Engine
+from tests.doubles.workspace import (
     apps,
     catalogs,
     files,
@@ -20,7 +20,7 @@ from .workspace import (
     tree,
     warehouses,
 )
-from .workspace.state import Workspace
+from tests.doubles.workspace.state import Workspace
 
 WAREHOUSE_ID = "double"
 CLIENT_ID, CLIENT_SECRET = "00000000-0000-4000-8000-000000000001", "double-secret"

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
-from .messages import Dropped, Refused, Request
+from tests.doubles.messages import Dropped, Refused, Request
 
 Action = Literal[
     "latency",  # waits `seconds`, then goes on

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .messages import Json, Refused, Request
+from tests.doubles.messages import Json, Refused, Request
 
 if TYPE_CHECKING:
-    from .workspace.state import Workspace
+    from tests.doubles.workspace.state import Workspace
 
 Service = Callable[["Workspace", Request], Json]
 

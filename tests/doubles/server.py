@@ -16,12 +16,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from .faults import Fault
-from .messages import Answer, Dropped, Json, Refused, Request, answered
+from tests.doubles.faults import Fault
+from tests.doubles.messages import Answer, Dropped, Json, Refused, Request, answered
 
 if TYPE_CHECKING:
-    from .routing import Routes
-    from .workspace.state import Workspace
+    from tests.doubles.routing import Routes
+    from tests.doubles.workspace.state import Workspace
 
 CONTROL = "/double/"
 

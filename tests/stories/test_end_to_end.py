@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.harness.events import event
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import Receiver, serving
+from benchmarks.harness.wire import KEY, request
 from databricks_app.lake.local.query import LocalQuery
 from tests.support.odd_bodies import ODD_BODIES
 from tests.support.paths import ROOT
-from tests.support.receiver import KEY, Receiver, event, request, serving, wait_until
 
 KILLS = 3
 

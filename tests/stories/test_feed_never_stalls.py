@@ -14,13 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.harness.exactly_once import is_empty
+from benchmarks.harness.kills import kill_loader, kill_master, kill_worker, reload
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import Receiver, serving
 from core.webhooks import specification
 from databricks_app.simulator.schedule import Rules
 from databricks_app.simulator.simulator import Simulator
 from databricks_app.simulator.workspace import Options
-from tests.support.crashes import assert_exactly_once, fill, is_empty, small_disk
-from tests.support.kills import kill_master, kill_worker, kill_writer, reload
-from tests.support.receiver import Receiver, serving, wait_until
+from tests.support.disks import fill, small_disk
+from tests.support.exactly_once import assert_exactly_once
 from tests.support.simulating import Door, app_client, make_simulator  # noqa: F401  # a fixture
 
 HOUR, DAY = 3600.0, 86400.0
@@ -156,7 +159,7 @@ def test_reloads_and_kills_never_stall_the_feed(
     feed = feed_of()
     with serving(tmp_path, CIO_WEBHOOK_SIGNING_KEYS=feed.key) as receiver:
         feed.enable(receiver.url)
-        for trouble in (reload, kill_worker, kill_master, kill_writer, reload):
+        for trouble in (reload, kill_worker, kill_master, kill_loader, reload):
             with busy(feed):
                 trouble(receiver)
         feed.simulator.advance(7 * DAY)

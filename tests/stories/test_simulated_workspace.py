@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.harness.exactly_once import is_empty
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import Receiver, serving
 from core.app_api import AppClient
 from databricks_app.lake.local.query import LocalQuery
 from databricks_app.simulator.simulator import Simulator
 from databricks_app.simulator.workspace import Options
-from tests.support.crashes import assert_exactly_once, is_empty
-from tests.support.receiver import Receiver, serving, wait_until
+from tests.support.exactly_once import assert_exactly_once
 from tests.support.simulating import make_simulator  # noqa: F401  # a fixture
 
 DAY = 86400.0

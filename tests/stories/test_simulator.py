@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.harness.exactly_once import is_empty
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import serving
 from core.webhooks import specification
 from databricks_app.lake.local.query import LocalQuery
 from databricks_app.simulator.simulator import Simulator
 from databricks_app.simulator.workspace import Options
-from tests.support.crashes import is_empty
-from tests.support.receiver import serving, wait_until
 from tests.support.simulating import app_client
 
 DAY = 86400.0

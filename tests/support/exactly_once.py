@@ -1,14 +1,14 @@
-"""A clock for tests. Not a test module."""
+"""That each event stands exactly once in the local tables."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 
-class Clock:
-    """A clock that stands still until a test sets `at`, Unix seconds."""
+from benchmarks.harness.exactly_once import raw_ids, verdict
 
-    def __init__(self, at: float) -> None:
-        self.at = at
 
-    def __call__(self) -> float:
-        """Return the time it was set to."""
-        return self.at
+def assert_exactly_once(folder: Path, ids: Iterable[str]) -> None:
+    """Check that exactly these stand in the raw table, each once, and that the tables agree."""
+    assert raw_ids(folder) == sorted(set(ids))
+    assert verdict(folder).differences == ()

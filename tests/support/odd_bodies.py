@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.support.receiver import event
+from benchmarks.harness.events import event
 
 ODD_BODIES = {
     "nothing": b"",

@@ -10,11 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import Receiver
 from tests.support.paths import ROOT
-from tests.support.receiver import (
-    Receiver,
-    wait_until,
-)
 from tests.support.relay_platform import Platform
 
 CONFIG = ROOT / "examples" / "relay" / "gunicorn.conf.py"

@@ -15,6 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.harness.events import event, record
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import serving
+from benchmarks.harness.wire import KEY
 from databricks_app.databricks.workspace import connect
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox.volume_reader import pending, put_replay
@@ -22,9 +26,7 @@ from databricks_app.lake import sql_dialect
 from databricks_app.operations.doctor.first_tables import LIKE
 from databricks_app.settings import from_environment
 from tests.doubles import TOKEN, WAREHOUSE_ID, Databricks
-from tests.support.crashes import body, record
 from tests.support.paths import ROOT
-from tests.support.receiver import KEY, serving, wait_until
 
 FILE = ROOT / "docs" / "databricks-statements.sql"
 HEAD = """\
@@ -43,7 +45,7 @@ _LACKING = "webhook_push_events"
 _SECONDS = 120.0
 _WIDTH = 100
 _EVENTS = [
-    record(body(kind, kind))
+    record(event(kind, kind))
     for kind in (
         *(f"{one}/sent" for one in ("email", "sms", "push", "in_app", "slack", "webhook")),
         "customer/subscribed",

@@ -8,6 +8,17 @@ from typing import Any
 from core.http.client import Clock
 
 
+class FixedClock:
+    """A clock that stands still until a test sets `at`, Unix seconds."""
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+
+    def __call__(self) -> float:
+        """Return the time it was set to."""
+        return self.at
+
+
 class StillTime:
     """A clock that moves only when someone sleeps; `slept` are the waits."""
 

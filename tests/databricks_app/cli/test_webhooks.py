@@ -15,6 +15,10 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from benchmarks.harness.events import event
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import serving
+from benchmarks.harness.wire import signed
 from core.webhooks import specification
 from core.webhooks.signature import SigningKey
 from databricks_app.cli import ciolake
@@ -22,7 +26,6 @@ from databricks_app.simulator.faults import Fault
 from databricks_app.simulator.simulator import Simulator
 from tests.doubles import Databricks
 from tests.support.loopback_receiver import KEY, LoopbackReceiver
-from tests.support.receiver import event, serving, signed, wait_until
 from tests.support.simulating import call, make_simulator, simulator  # noqa: F401
 from tests.support.storing import StoringReceiver
 

@@ -13,6 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.harness.crashes import in_child, loader_that_ends, run_loader
+from benchmarks.harness.events import record, store
+from benchmarks.harness.exactly_once import is_empty, raw_ids, verdict
 from databricks_app.events.decoding import read
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake.local.query import LocalQuery
@@ -25,19 +28,8 @@ from databricks_app.loading.crash_isolation import (
     raw_alone,
     readings,
 )
-from tests.support.crashes import (
-    assert_exactly_once,
-    body,
-    carry,
-    in_child,
-    is_empty,
-    raw_ids,
-    record,
-    store,
-    verdict,
-    writer_that_ends,
-)
-from tests.support.lake_events import EMAIL, RAW, event, ids, lake_in, load
+from tests.support.exactly_once import assert_exactly_once
+from tests.support.lake_events import EMAIL, RAW, body, event, ids, lake_in, load
 
 SOURCES = ("one.seg", "two.seg")
 NOTE = ".attempt.json"
@@ -53,7 +45,7 @@ def reason_of(folder: Path, event_id: str) -> tuple[object, ...]:
 def deaths_until_empty(folder: Path, fault: str, most: int = 40) -> int:
     """Let writers die at a fault until the inbox is empty; return how many died."""
     for deaths in range(most):
-        if carry(folder, fault) == 0:
+        if run_loader(folder, fault) == 0:
             return deaths
     raise AssertionError("the inbox is never emptied")
 
@@ -76,8 +68,8 @@ def test_a_writer_that_is_killed_from_outside_condemns_no_event(tmp_path: Path) 
     """Fewer than three deaths in a single event change nothing of how it is loaded."""
     store(tmp_path, [body("only")])
 
-    died = [carry(tmp_path, "writer.before_load") for _ in range(TOLERATED_DEATHS - 1)]
-    carry(tmp_path)
+    died = [run_loader(tmp_path, "writer.before_load") for _ in range(TOLERATED_DEATHS - 1)]
+    run_loader(tmp_path)
 
     assert died == [-9] * (TOLERATED_DEATHS - 1)
     assert_exactly_once(tmp_path, ["only"])
@@ -89,8 +81,8 @@ def test_a_batch_that_kills_at_every_step_is_loaded_in_the_end(tmp_path: Path) -
     names = [f"e{n}" for n in range(20)]
     store(tmp_path, map(body, names))
 
-    died = [carry(tmp_path, "writer.before_forget") for _ in range(2 * TOLERATED_DEATHS)]
-    carry(tmp_path)
+    died = [run_loader(tmp_path, "writer.before_forget") for _ in range(2 * TOLERATED_DEATHS)]
+    run_loader(tmp_path)
 
     assert set(died) == {-9}
     assert is_empty(tmp_path)
@@ -127,7 +119,7 @@ def carry_until_it_dies_of(folder: Path, event_id: str) -> None:
         whole(table, rows, **options)  # type: ignore[call-overload]
 
     table_handle.write_deltalake = deadly  # type: ignore[assignment]
-    writer_that_ends(folder).run()
+    loader_that_ends(folder).run()
 
 
 class PanicException(BaseException):
@@ -324,12 +316,12 @@ def test_an_attempt_whose_segments_are_gone_is_forgotten(
 ) -> None:
     """Somebody took them away; the rest is loaded."""
     store(tmp_path, [body("gone")])
-    carry(tmp_path, "writer.before_load")
+    run_loader(tmp_path, "writer.before_load")
     for path in (tmp_path / "inbox").glob("*.seg"):
         spoil(path)
     store(tmp_path, [body("here")])
 
-    assert carry(tmp_path) == 0
+    assert run_loader(tmp_path) == 0
     assert raw_ids(tmp_path) == ["here"]
 
 
@@ -348,8 +340,8 @@ def test_a_stop_among_parts_leaves_the_rest_for_the_next_writer(tmp_path: Path) 
     names = [f"e{n}" for n in range(40)]
     store(tmp_path, map(body, names))
     for _ in range(TOLERATED_DEATHS):
-        carry(tmp_path, "writer.before_load")
-    writer = writer_that_ends(tmp_path)
+        run_loader(tmp_path, "writer.before_load")
+    writer = loader_that_ends(tmp_path)
     writer.stopping.set()
     writer.lake.start()
     writer._attempts.begin()  # as `run` does
@@ -358,5 +350,5 @@ def test_a_stop_among_parts_leaves_the_rest_for_the_next_writer(tmp_path: Path) 
 
     note = json.loads((tmp_path / "inbox" / NOTE).read_text())
     assert (note["is_loading"], len(note["parts"])) == (False, 13)
-    assert carry(tmp_path) == 0
+    assert run_loader(tmp_path) == 0
     assert_exactly_once(tmp_path, names)

@@ -24,7 +24,6 @@ from databricks_app.ingest import receiver
 from databricks_app.relay import app as relay_module
 from databricks_app.relay.app import Answer, Relay, create_relay
 from databricks_app.relay.settings import from_environment
-from tests.support.exactly_once import Clock
 from tests.support.relay_platform import (
     CLIENT_SECRET,
     KEY,
@@ -38,6 +37,7 @@ from tests.support.relay_platform import (
     trickle,
 )
 from tests.support.spellings import OTHERS, SPELLINGS
+from tests.support.still_time import FixedClock
 
 Opener = Callable[..., Relay]
 
@@ -189,7 +189,7 @@ def test_relay_without_a_key_takes_nothing(platform: Platform, opened: Opener) -
 
 @pytest.mark.parametrize(("policy", "status"), [("reject", 401), ("accept", 200)])
 def test_relay_has_the_receivers_window(
-    opened: Opener, now: Clock, policy: str, status: int
+    opened: Opener, now: FixedClock, policy: str, status: int
 ) -> None:
     """A right signature of long ago is a matter of the setting."""
     relay = opened(now=now, CIO_STALE_TIMESTAMPS=policy)

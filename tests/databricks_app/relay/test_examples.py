@@ -14,8 +14,10 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from benchmarks.harness.events import event
+from benchmarks.harness.wire import signed
+from databricks_app.endpoint import WEBHOOK_PATH
 from tests.support.paths import ROOT
-from tests.support.receiver import PATH, event, signed
 from tests.support.relay_platform import Platform
 from tests.support.spellings import SPELLINGS
 
@@ -94,10 +96,10 @@ def lambda_event(body: bytes, *, is_encoded: bool) -> dict[str, Any]:
     text = base64.b64encode(body).decode() if is_encoded else body.decode()
     return {
         "version": "2.0",
-        "rawPath": PATH,
+        "rawPath": WEBHOOK_PATH,
         "rawQueryString": "",
         "headers": headers | {"content-type": "application/json"},
-        "requestContext": {"http": {"method": "POST", "path": PATH}},
+        "requestContext": {"http": {"method": "POST", "path": WEBHOOK_PATH}},
         "body": text,
         "isBase64Encoded": is_encoded,
     }

@@ -12,16 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.receiver import (
-    KEY,
-    PATH,
-    Receiver,
-    event,
-    flooding,
-    request,
-    serving,
-    wait_until,
-)
+from benchmarks.harness.events import event
+from benchmarks.harness.posting import posting
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import Receiver, serving
+from benchmarks.harness.wire import KEY, request
+from databricks_app.endpoint import WEBHOOK_PATH
 from tests.support.relay_platform import Handler, Platform, genuine, hang, page, reset
 from tests.support.relay_process import relaying
 
@@ -54,7 +50,7 @@ def test_an_event_reaches_the_receiver_through_the_relay(
 def request_without_token(platform: Platform) -> tuple[int, bytes]:
     """Post to the platform as Customer.io would."""
     connection = HTTPConnection(*platform.address, timeout=10)
-    connection.request("POST", PATH, event("direct"))
+    connection.request("POST", WEBHOOK_PATH, event("direct"))
     said = connection.getresponse()
     try:
         return said.status, said.read()
@@ -95,18 +91,18 @@ def test_parallel_requests_while_the_app_restarts(receiver: Receiver, tmp_path: 
     with (
         Platform(app=receiver.address) as platform,
         relaying(tmp_path / "relay", platform) as relay,
-        flooding(relay, keep_alive=True, clients=32, pause_seconds=0.05) as flood,
+        posting(relay, keep_alive=True, clients=32, pause_seconds=0.05) as clients,
     ):
-        flood.wait_for(100)
+        clients.wait_for(100)
         for always in (page(502), reset, page(200), page(302)):
             platform.always = always
-            flood.wait_for(100)
+            clients.wait_for(100)
         platform.stop()
-        flood.wait_for(100)
+        clients.wait_for(100)
         platform.always = None
         platform.start()
-        flood.wait_for(200)
-        tally = flood.stop()
+        clients.wait_for(200)
+        tally = clients.stop()
 
     assert tally.kinds == {"200", "503"}
     assert tally.slowest_seconds < 4

@@ -19,8 +19,8 @@ from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.relay.app import Answer, Relay, create_relay
 from databricks_app.relay.settings import from_environment
 from databricks_app.relay.token import EARLY_SECONDS, TokenError, Tokens
-from tests.support.exactly_once import Clock
 from tests.support.relay_platform import KEY, Behaviour, Platform, hang, page, reset
+from tests.support.still_time import FixedClock
 
 Body = Callable[[Tokens], Awaitable[None]]
 
@@ -74,14 +74,14 @@ def post(relay: Relay, now: Callable[[], float] = time.time) -> Answer:
 
 
 @pytest.fixture
-def relay(platform: Platform, now: Clock) -> Iterator[Relay]:
+def relay(platform: Platform, now: FixedClock) -> Iterator[Relay]:
     """A relay in front of `platform`, with a clock that stands still."""
     relay = create_relay(from_environment(platform.variables()), now=now)
     yield relay
     relay.close()
 
 
-def test_a_token_is_used_until_it_is_renewed(platform: Platform, now: Clock) -> None:
+def test_a_token_is_used_until_it_is_renewed(platform: Platform, now: FixedClock) -> None:
     """One call for many requests, however many begin at once."""
 
     async def body(tokens: Tokens) -> None:
@@ -95,7 +95,9 @@ def test_a_token_is_used_until_it_is_renewed(platform: Platform, now: Clock) -> 
     use(platform, body, now)
 
 
-def test_a_token_is_renewed_early_while_the_old_one_serves(platform: Platform, now: Clock) -> None:
+def test_a_token_is_renewed_early_while_the_old_one_serves(
+    platform: Platform, now: FixedClock
+) -> None:
     """Nobody waits for the new one in its last five minutes."""
 
     async def body(tokens: Tokens) -> None:
@@ -121,7 +123,9 @@ def test_a_token_is_renewed_without_any_request(platform: Platform) -> None:
     use(platform, body)
 
 
-def test_an_old_token_serves_while_no_new_one_can_be_had(platform: Platform, now: Clock) -> None:
+def test_an_old_token_serves_while_no_new_one_can_be_had(
+    platform: Platform, now: FixedClock
+) -> None:
     """An hour's token bridges five minutes of a broken endpoint; then there is none."""
 
     async def body(tokens: Tokens) -> None:
@@ -251,7 +255,7 @@ def test_relay_answers_503_when_the_secret_is_wrong(platform: Platform) -> None:
 
 
 def test_relay_answers_503_when_the_token_has_ended_and_none_comes(
-    platform: Platform, relay: Relay, now: Clock
+    platform: Platform, relay: Relay, now: FixedClock
 ) -> None:
     """An ended token is never sent."""
     assert post(relay, now).status == 200
@@ -264,7 +268,7 @@ def test_relay_answers_503_when_the_token_has_ended_and_none_comes(
 
 @pytest.mark.parametrize("behaviour", [None, page(302), page(403)])
 def test_relay_tries_again_with_a_new_token(
-    platform: Platform, relay: Relay, now: Clock, behaviour: Behaviour | None
+    platform: Platform, relay: Relay, now: FixedClock, behaviour: Behaviour | None
 ) -> None:
     """A token revoked early, a login redirect, a permission given just now: once more."""
     assert post(relay, now).status == 200
@@ -277,7 +281,7 @@ def test_relay_tries_again_with_a_new_token(
     assert (platform.calls, platform.token_calls) == (3, 2)
 
 
-def test_relay_tries_again_once_only(platform: Platform, relay: Relay, now: Clock) -> None:
+def test_relay_tries_again_once_only(platform: Platform, relay: Relay, now: FixedClock) -> None:
     """Where new tokens are refused too it is not the token, and more of them do not help."""
     platform.always = page(403)
 
@@ -289,7 +293,7 @@ def test_relay_tries_again_once_only(platform: Platform, relay: Relay, now: Cloc
 
 
 def test_relay_renews_a_refused_token_once_for_all(
-    platform: Platform, relay: Relay, now: Clock
+    platform: Platform, relay: Relay, now: FixedClock
 ) -> None:
     """Requests refused at the same time share the new token."""
     assert post(relay, now).status == 200
@@ -302,7 +306,7 @@ def test_relay_renews_a_refused_token_once_for_all(
     assert platform.token_calls == 2
 
 
-def test_relay_follows_no_redirect(platform: Platform, relay: Relay, now: Clock) -> None:
+def test_relay_follows_no_redirect(platform: Platform, relay: Relay, now: FixedClock) -> None:
     """The token goes to the app's host and to no other."""
     visits: list[object] = []
 

@@ -16,12 +16,15 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from benchmarks.harness.events import event
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import Receiver, serving
+from benchmarks.harness.wire import request
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.ingest.inbox.local_reader import SegmentReader, replay_segment
 from databricks_app.lake.local.recovery import recover
 from databricks_app.runtime.file_modes import correct, correct_tables, create_private_file
-from tests.support.receiver import Receiver, event, request, serving, wait_until
 
 GROUP = 54321  # of nobody
 NOBODY = 65534

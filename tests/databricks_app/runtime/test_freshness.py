@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.wire import KEY
 from databricks_app.app import INBOX, create_app
 from databricks_app.runtime import status
 from databricks_app.runtime.freshness import expected_by, longest_wait_seconds, stall_seconds
 from databricks_app.settings import Settings, from_environment
 from tests.doubles import Databricks
-from tests.support.receiver import KEY, wait_until
 from tests.support.storing import store
 
 VOLUME = "main.cio.events"

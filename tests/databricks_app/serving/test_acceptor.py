@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.wire import Wire, connect
 from databricks_app.serving.acceptor import SOCKET_NAME, Held, Holder
-from tests.support.receiver import Wire, connect, wait_until
 
 _WORKER = """
 import sys

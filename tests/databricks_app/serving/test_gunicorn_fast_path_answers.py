@@ -13,6 +13,9 @@ import pytest
 from gunicorn.config import Config
 from prometheus_client import generate_latest
 
+from benchmarks.harness.events import event
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.wire import KEY, Answer, connect, request, signed
 from databricks_app.app import create_app
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import Appender
@@ -22,7 +25,6 @@ from databricks_app.runtime.metrics import Metrics
 from databricks_app.serving.gunicorn.server import _Log
 from databricks_app.serving.gunicorn.worker import ReceiverWorker
 from databricks_app.settings import Settings, from_environment
-from tests.support.receiver import KEY, Answer, connect, event, request, signed, wait_until
 
 
 class _Threaded:

@@ -18,19 +18,13 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
-from tests.support.kills import kill_master, kill_worker, kill_writer, reload
-from tests.support.receiver import (
-    KEY,
-    PATH,
-    Receiver,
-    Tally,
-    event,
-    flooding,
-    request,
-    resident_bytes,
-    serving,
-    wait_until,
-)
+from benchmarks.harness.events import event
+from benchmarks.harness.kills import kill_loader, kill_master, kill_worker, reload
+from benchmarks.harness.posting import Tally, posting
+from benchmarks.harness.process_table import resident_bytes, wait_until
+from benchmarks.harness.receiver import Receiver, serving
+from benchmarks.harness.wire import KEY, request
+from databricks_app.endpoint import WEBHOOK_PATH
 from tests.support.spellings import OTHERS, SPELLINGS, spellings
 
 QUICK_SECONDS = 2.0
@@ -73,7 +67,7 @@ def chunked(body: bytes) -> bytes:
 
 def spelled(target: str, event_id: str) -> bytes:
     """Return a signed request with this path in its request line."""
-    return request(event(event_id)).replace(PATH.encode(), target.encode(), 1)
+    return request(event(event_id)).replace(WEBHOOK_PATH.encode(), target.encode(), 1)
 
 
 def assert_spellings_are_served(receiver: Receiver) -> None:
@@ -277,7 +271,7 @@ def test_serve_stores_large_bodies_and_answers_quickly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "times"), [(kill_worker, 5), (kill_master, 2), (kill_writer, 3), (reload, 2)]
+    ("trouble", "times"), [(kill_worker, 5), (kill_master, 2), (kill_loader, 3), (reload, 2)]
 )
 def test_serve_shows_senders_nothing_of_its_troubles(
     tmp_path: Path, trouble: Callable[[Receiver], None], times: int
@@ -285,16 +279,16 @@ def test_serve_shows_senders_nothing_of_its_troubles(
     """Whatever is killed or reloaded, nobody is refused, reset or left without an answer."""
     with serving(tmp_path) as receiver:
         with (
-            flooding(receiver, keep_alive=True, clients=4) as kept,
-            flooding(receiver, keep_alive=False, clients=4) as fresh,
-            flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.5) as idle,
+            posting(receiver, keep_alive=True, clients=4) as kept,
+            posting(receiver, keep_alive=False, clients=4) as fresh,
+            posting(receiver, keep_alive=True, clients=4, pause_seconds=0.5) as idle,
         ):
             for _ in range(times):
                 kept.wait_for(50)
                 fresh.wait_for(50)
                 trouble(receiver)
             kept.wait_for(50)
-            tallies = [flood.stop() for flood in (kept, fresh, idle)]
+            tallies = [clients.stop() for clients in (kept, fresh, idle)]
         receiver.stop()
 
         assert_faultless(receiver, *tallies)
@@ -305,12 +299,12 @@ def test_serve_loses_nothing_in_a_minute_of_troubles(tmp_path: Path) -> None:
     """All of it again and again, in turns."""
     with serving(tmp_path) as receiver:
         with (
-            flooding(receiver, keep_alive=True, clients=16) as kept,
-            flooding(receiver, keep_alive=False, clients=16) as fresh,
+            posting(receiver, keep_alive=True, clients=16) as kept,
+            posting(receiver, keep_alive=False, clients=16) as fresh,
         ):
             end = time.monotonic() + 60
             while time.monotonic() < end:
-                for trouble in (kill_worker, kill_worker, reload, kill_writer, kill_master):
+                for trouble in (kill_worker, kill_worker, reload, kill_loader, kill_master):
                     kept.wait_for(200)
                     trouble(receiver)
             tallies = [kept.stop(), fresh.stop()]
@@ -330,7 +324,7 @@ def assert_gone(receiver: Receiver) -> None:
 def test_serve_stops_in_order(tmp_path: Path) -> None:
     """A request that is under way is answered; then all is gone within 10 s, with code 0."""
     with serving(tmp_path) as receiver:
-        wait_until(lambda: bool(receiver.writer()))
+        wait_until(lambda: bool(receiver.loader()))
         data = request(event("under way"))
         with receiver.connect() as wire, receiver.connect() as idle:
             idle.send(request(event("before"))).answer()
@@ -351,10 +345,10 @@ def test_serve_stops_in_order(tmp_path: Path) -> None:
 def test_serve_stops_under_load_and_loses_nothing(tmp_path: Path) -> None:
     """Senders hear 503 until the socket closes, and what was answered 200 is stored."""
     with serving(tmp_path) as receiver:
-        with flooding(receiver, keep_alive=True, clients=8) as flood:
-            flood.wait_for(200)
+        with posting(receiver, keep_alive=True, clients=8) as clients:
+            clients.wait_for(200)
             code = receiver.stop()
-            tally = flood.stop()
+            tally = clients.stop()
 
         assert code == 0
         assert_gone(receiver)
@@ -367,7 +361,7 @@ def test_serve_stops_under_load_and_loses_nothing(tmp_path: Path) -> None:
 def test_serve_stops_when_the_whole_group_is_interrupted(tmp_path: Path) -> None:
     """Ctrl-C reaches every process; they stop in the same order, without a trace."""
     with serving(tmp_path) as receiver:
-        wait_until(lambda: bool(receiver.writer()))
+        wait_until(lambda: bool(receiver.loader()))
         os.killpg(receiver.process.pid, signal.SIGINT)
 
         assert receiver.process.wait(STOP_SECONDS) == 0
@@ -403,13 +397,13 @@ def test_serve_keeps_what_runs_when_a_setting_is_broken(tmp_path: Path) -> None:
     env = tmp_path / ".env"
     env.write_text(f"CIO_WEBHOOK_SIGNING_KEYS={KEY}\n")
     with serving(tmp_path) as receiver:
-        wait_until(lambda: bool(receiver.writer()))
-        before = receiver.workers(), receiver.writer()
+        wait_until(lambda: bool(receiver.loader()))
+        before = receiver.workers(), receiver.loader()
         env.write_text(f"CIO_WEBHOOK_SIGNING_KEYS={KEY}\nCIO_WEB_WORKERS=hunter2\n")
         receiver.process.send_signal(signal.SIGHUP)
         wait_until(lambda: bool(receiver.logged("reload_failed")))
 
-        assert (receiver.workers(), receiver.writer()) == before
+        assert (receiver.workers(), receiver.loader()) == before
         assert good(receiver)[0] == 200
         assert "hunter2" not in receiver.log
         assert "CIO_WEB_WORKERS" in str(receiver.logged("settings_unusable"))
@@ -420,12 +414,12 @@ def test_serve_takes_another_key_without_losing_a_request(tmp_path: Path) -> Non
     env = tmp_path / ".env"
     env.write_text(f"CIO_WEBHOOK_SIGNING_KEYS={KEY}\n")
     with serving(tmp_path) as receiver:
-        with flooding(receiver, keep_alive=True, clients=4) as flood:
+        with posting(receiver, keep_alive=True, clients=4) as clients:
             env.write_text(f"CIO_WEBHOOK_SIGNING_KEYS=another,{KEY}\n")
             reload(receiver)
-            flood.wait_for(50)
+            clients.wait_for(50)
             both = receiver.post(request(event("another"), key="another")).status
-            tally = flood.stop()
+            tally = clients.stop()
         env.write_text("CIO_WEBHOOK_SIGNING_KEYS=another\n")
         reload(receiver)
         after = [receiver.post(request(event("e"), key=key)).status for key in (KEY, "another")]
@@ -478,5 +472,5 @@ def test_serve_says_that_the_port_is_taken(tmp_path: Path) -> None:
 def test_serve_announces_where_it_receives(shared: Receiver) -> None:
     """The address is the one taken, and the key appears by its fingerprint alone."""
     assert shared.announced.startswith(f"Receiving at  {shared.url}\n")
-    assert PATH in shared.url
+    assert WEBHOOK_PATH in shared.url
     assert KEY not in shared.announced + shared.log

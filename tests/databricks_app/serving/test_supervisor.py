@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from benchmarks.harness.process_table import wait_until
 from databricks_app.errors import SettingsError
 from databricks_app.runtime.process import PARENT
 from databricks_app.runtime.status import RUN_DIR
 from databricks_app.serving.supervisor import Child, Supervisor, bind, child_environment
-from tests.support.receiver import wait_until
 
 # As real children do, these take back the signals that the supervisor blocks.
 _BEGIN = "import signal, time; signal.pthread_sigmask(signal.SIG_SETMASK, []); "

@@ -10,10 +10,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from benchmarks.harness.process_table import wait_until
 from databricks_app.simulator.schedule import Rules
 from databricks_app.simulator.simulator import Simulator
 from databricks_app.simulator.workspace import Options
-from tests.support.receiver import wait_until
 from tests.support.simulating import Door, app_client, call
 
 HOUR = 3600.0

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from sqlglot import exp
 
-from ..workspace.metastore import Column
-from ..workspace.metastore import Securable as Made
-from .failures import SqlFailure, missing_table, unknown_statement
-from .queries import Query, Session, parse
+from tests.doubles.warehouse.failures import SqlFailure, missing_table, unknown_statement
+from tests.doubles.warehouse.queries import Query, Session, parse
+from tests.doubles.workspace.metastore import Column
+from tests.doubles.workspace.metastore import Securable as Made
 
 if TYPE_CHECKING:
-    from ..workspace.metastore import Securable
-    from .statements import Engine
+    from tests.doubles.warehouse.statements import Engine
+    from tests.doubles.workspace.metastore import Securable
 
 
 DONE = pa.table({})

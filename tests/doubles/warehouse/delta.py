@@ -20,9 +20,8 @@ from deltalake import DeltaTable, write_deltalake
 from sqlglot import exp
 
 from databricks_app.lake.sql_dialect import duckdb_type
-
-from ..workspace.metastore import Column
-from .failures import SqlFailure, concurrent_append
+from tests.doubles.warehouse.failures import SqlFailure, concurrent_append
+from tests.doubles.workspace.metastore import Column
 
 _SIMPLE = {
     exp.DType.TEXT: pa.string(),

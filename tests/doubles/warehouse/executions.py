@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from .failures import SqlFailure
+from tests.doubles.warehouse.failures import SqlFailure
 
 if TYPE_CHECKING:
-    from .queries import Parameter, Session
-    from .statements import Engine
+    from tests.doubles.warehouse.queries import Parameter, Session
+    from tests.doubles.warehouse.statements import Engine
 
 
 @dataclass(slots=True)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from .failures import SqlFailure
+from tests.doubles.warehouse.failures import SqlFailure
 
 if TYPE_CHECKING:
-    from ..workspace.metastore import Securable
-    from ..workspace.state import Workspace
+    from tests.doubles.workspace.metastore import Securable
+    from tests.doubles.workspace.state import Workspace
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> pa.Table:

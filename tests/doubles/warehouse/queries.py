@@ -25,15 +25,14 @@ from sqlglot.errors import SqlglotError
 from databricks_app.errors import QueryError
 from databricks_app.lake.sql_dialect import duckdb_type
 from databricks_app.lake.sql_dialect.rewrites import rewrite
-
-from ..messages import Refused
-from . import listings
-from .delta import Snapshot, quoted, relation
-from .failures import SqlFailure, missing_table, of_engine
+from tests.doubles.messages import Refused
+from tests.doubles.warehouse import listings
+from tests.doubles.warehouse.delta import Snapshot, quoted, relation
+from tests.doubles.warehouse.failures import SqlFailure, missing_table, of_engine
 
 if TYPE_CHECKING:
-    from ..workspace.metastore import Name, Securable
-    from .statements import Engine
+    from tests.doubles.warehouse.statements import Engine
+    from tests.doubles.workspace.metastore import Name, Securable
 
 MOST_PARAMETERS = 256
 

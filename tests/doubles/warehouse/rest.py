@@ -12,14 +12,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ..messages import Json, Refused, Request
-from ..routing import Routes
-from .executions import Execution
-from .queries import Parameter, Session
-from .results import json_rows, type_of
+from tests.doubles.messages import Json, Refused, Request
+from tests.doubles.routing import Routes
+from tests.doubles.warehouse.executions import Execution
+from tests.doubles.warehouse.queries import Parameter, Session
+from tests.doubles.warehouse.results import json_rows, type_of
 
 if TYPE_CHECKING:
-    from ..workspace.state import Workspace
+    from tests.doubles.workspace.state import Workspace
 
 routes = Routes()
 _API = "/api/2.0/sql/statements"

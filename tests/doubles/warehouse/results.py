@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from .generated import types as ttypes
+from tests.doubles.warehouse.generated import types as ttypes
 
 _TYPES: tuple[tuple[Any, int, str], ...] = (
     (pa.types.is_boolean, ttypes.TTypeId.BOOLEAN_TYPE, "BOOLEAN"),

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .executions import Execution
-    from .queries import Session
+    from tests.doubles.warehouse.executions import Execution
+    from tests.doubles.warehouse.queries import Session
 
 
 @dataclass(slots=True)

@@ -15,16 +15,21 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from sqlglot import exp
 
-from ..messages import Refused
-from ..workspace.metastore import Securable as Made
-from . import definitions, listings, writes
-from .delta import Delta
-from .failures import GivenFailure, SqlFailure, missing_table, unknown_statement
-from .queries import Parameter, Query, Session, bind, parse
+from tests.doubles.messages import Refused
+from tests.doubles.warehouse import definitions, listings, writes
+from tests.doubles.warehouse.delta import Delta
+from tests.doubles.warehouse.failures import (
+    GivenFailure,
+    SqlFailure,
+    missing_table,
+    unknown_statement,
+)
+from tests.doubles.warehouse.queries import Parameter, Query, Session, bind, parse
+from tests.doubles.workspace.metastore import Securable as Made
 
 if TYPE_CHECKING:
-    from ..workspace.metastore import Name, Securable
-    from ..workspace.state import Workspace
+    from tests.doubles.workspace.metastore import Name, Securable
+    from tests.doubles.workspace.state import Workspace
 
 _NAME = r"((?:`[^`]+`|\w+)(?:\.(?:`[^`]+`|\w+))*)"
 _SHOW = re.compile(

@@ -9,16 +9,16 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from ..messages import Answer, Json, Refused, Request
-from ..routing import Routes
-from . import generated
-from .executions import Execution
-from .generated import types as ttypes
-from .queries import Parameter, Session
-from .results import batches, column_descriptions, named
+from tests.doubles.messages import Answer, Json, Refused, Request
+from tests.doubles.routing import Routes
+from tests.doubles.warehouse import generated
+from tests.doubles.warehouse.executions import Execution
+from tests.doubles.warehouse.generated import types as ttypes
+from tests.doubles.warehouse.queries import Parameter, Session
+from tests.doubles.warehouse.results import batches, column_descriptions, named
 
 if TYPE_CHECKING:
-    from ..workspace.state import Workspace
+    from tests.doubles.workspace.state import Workspace
 
 routes = Routes()
 _DIRECT_SECONDS = 10.0

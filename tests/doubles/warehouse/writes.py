@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, cast
 import pyarrow as pa
 from sqlglot import exp
 
-from . import delta, listings
-from .failures import SqlFailure, missing_table, unknown_statement
-from .queries import Query, Session
+from tests.doubles.warehouse import delta, listings
+from tests.doubles.warehouse.failures import SqlFailure, missing_table, unknown_statement
+from tests.doubles.warehouse.queries import Query, Session
 
 if TYPE_CHECKING:
-    from ..workspace.metastore import Securable
-    from .statements import Engine
+    from tests.doubles.warehouse.statements import Engine
+    from tests.doubles.workspace.metastore import Securable
 
 _MERGED = ("num_affected_rows", "num_updated_rows", "num_deleted_rows", "num_inserted_rows")
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..messages import Json, Refused, Request
-from ..routing import Routes
+from tests.doubles.messages import Json, Refused, Request
+from tests.doubles.routing import Routes
 
 if TYPE_CHECKING:
-    from .state import Workspace
+    from tests.doubles.workspace.state import Workspace
 
 routes = Routes()
 _API = "/api/2.0/apps"

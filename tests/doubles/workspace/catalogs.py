@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..messages import Json, Refused, Request
-from ..routing import Routes
-from .metastore import Securable
+from tests.doubles.messages import Json, Refused, Request
+from tests.doubles.routing import Routes
+from tests.doubles.workspace.metastore import Securable
 
 if TYPE_CHECKING:
-    from .state import Workspace
+    from tests.doubles.workspace.state import Workspace
 
 routes = Routes()
 _API = "/api/2.1/unity-catalog"

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ..messages import Answer, Json, Refused, Request
-from ..routing import Routes
+from tests.doubles.messages import Answer, Json, Refused, Request
+from tests.doubles.routing import Routes
 
 if TYPE_CHECKING:
-    from .state import Workspace
+    from tests.doubles.workspace.state import Workspace
 
 routes = Routes()
 _LARGEST_PAGE = 1000

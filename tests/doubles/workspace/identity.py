@@ -15,11 +15,11 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..messages import Answer, Json, Refused, Request, answered
-from ..routing import Routes
+from tests.doubles.messages import Answer, Json, Refused, Request, answered
+from tests.doubles.routing import Routes
 
 if TYPE_CHECKING:
-    from .state import Workspace
+    from tests.doubles.workspace.state import Workspace
 
 routes = Routes()
 _SCIM = "/api/2.0/preview/scim/v2"

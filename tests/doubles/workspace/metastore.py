@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from ..messages import Refused
+from tests.doubles.messages import Refused
 
 Name = tuple[str, ...]
 

@@ -11,11 +11,11 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..messages import Json, Refused, Request
-from ..routing import Routes
+from tests.doubles.messages import Json, Refused, Request
+from tests.doubles.routing import Routes
 
 if TYPE_CHECKING:
-    from .state import Workspace
+    from tests.doubles.workspace.state import Workspace
 
 routes = Routes()
 _API = "/api/2.0/secrets"

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..faults import Switches
-from ..messages import Request
-from ..warehouse.sessions import Sessions
-from .apps import Apps
-from .identity import Identities
-from .metastore import Metastore
-from .secret_scopes import Scope
-from .tokens import Tokens
-from .warehouses import Warehouses
+from tests.doubles.faults import Switches
+from tests.doubles.messages import Request
+from tests.doubles.warehouse.sessions import Sessions
+from tests.doubles.workspace.apps import Apps
+from tests.doubles.workspace.identity import Identities
+from tests.doubles.workspace.metastore import Metastore
+from tests.doubles.workspace.secret_scopes import Scope
+from tests.doubles.workspace.tokens import Tokens
+from tests.doubles.workspace.warehouses import Warehouses
 
 if TYPE_CHECKING:
-    from ..warehouse.statements import Engine
+    from tests.doubles.warehouse.statements import Engine
 
 
 @dataclass(slots=True)

@@ -13,11 +13,11 @@ from email import message_from_bytes
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..messages import Answer, Json, Refused, Request
-from ..routing import Routes
+from tests.doubles.messages import Answer, Json, Refused, Request
+from tests.doubles.routing import Routes
 
 if TYPE_CHECKING:
-    from .state import Workspace
+    from tests.doubles.workspace.state import Workspace
 
 routes = Routes()
 _API = "/api/2.0/workspace"

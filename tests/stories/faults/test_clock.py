@@ -18,9 +18,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.crashes import assert_exactly_once, raw_ids
+from benchmarks.harness.events import event
+from benchmarks.harness.exactly_once import raw_ids
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import Receiver, serving
+from benchmarks.harness.wire import request, signed
+from tests.support.exactly_once import assert_exactly_once
 from tests.support.paths import ROOT
-from tests.support.receiver import Receiver, event, request, serving, signed, wait_until
 
 pytestmark = pytest.mark.slow
 

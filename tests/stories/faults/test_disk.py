@@ -9,19 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.crashes import (
-    assert_exactly_once,
-    body,
-    fill,
-    is_empty,
-    problems,
-    raw_ids,
-    small_disk,
-    store,
-    unwritable,
-    writer_process,
-)
-from tests.support.receiver import Receiver, event, request, serving, signed, wait_until
+from benchmarks.harness.crashes import loader_process, problems
+from benchmarks.harness.events import event, store
+from benchmarks.harness.exactly_once import is_empty, raw_ids
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import Receiver, serving
+from benchmarks.harness.wire import request, signed
+from tests.support.disks import fill, small_disk, unwritable
+from tests.support.exactly_once import assert_exactly_once
 from tests.support.strace import needs_strace, strace
 
 # A mount name space of the receiver's own, with little shared memory for its counters.
@@ -75,8 +70,8 @@ def test_a_load_whose_sync_fails_is_repeated(tmp_path: Path, fault: str) -> None
     """The segment stays until a sync has succeeded; nothing is written twice."""
     data = tmp_path / "data"
     names = [f"e{n}" for n in range(20)]
-    store(data, map(body, names))
-    with writer_process(tmp_path, prefix=strace(tmp_path / "strace", "fsync", fault)):
+    store(data, map(event, names))
+    with loader_process(tmp_path, prefix=strace(tmp_path / "strace", "fsync", fault)):
         wait_until(lambda: "is repeated, nothing is lost" in problems(tmp_path), 60)
         wait_until(lambda: is_empty(data), 60)
 
@@ -175,9 +170,9 @@ def test_a_clock_that_jumps_changes_nothing_but_the_names_of_segments(
     tmp_path: Path, jump: float
 ) -> None:
     """Segments from before and after the jump are all loaded, a resend among them once."""
-    store(tmp_path / "data", [body("before"), body("again")], clock=1_763_800_000.0)
-    store(tmp_path / "data", [body("after"), body("again")], clock=1_763_800_000.0 + jump)
-    with writer_process(tmp_path):
+    store(tmp_path / "data", [event("before"), event("again")], clock=1_763_800_000.0)
+    store(tmp_path / "data", [event("after"), event("again")], clock=1_763_800_000.0 + jump)
+    with loader_process(tmp_path):
         wait_until(lambda: is_empty(tmp_path / "data"), 60)
 
     assert_exactly_once(tmp_path / "data", ["before", "again", "after"])

@@ -14,18 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.crashes import is_empty, raw_ids, verdict
-from tests.support.receiver import (
-    KEY,
-    PATH,
-    Receiver,
-    Wire,
-    event,
-    request,
-    serving,
-    signed,
-    wait_until,
-)
+from benchmarks.harness.events import event
+from benchmarks.harness.exactly_once import is_empty, raw_ids, verdict
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import Receiver, serving
+from benchmarks.harness.wire import KEY, Wire, request, signed
+from databricks_app.endpoint import WEBHOOK_PATH
 
 FEW, MANY, WAITING = 400, 10_000, 400
 # 431 and 414 for what is too long, 501 for an encoding nobody knows, 413 for what is too large.
@@ -176,7 +170,7 @@ def test_any_value_of_the_headers_is_unverified(
 ) -> None:
     """Whatever a stranger puts into them, it is 401 or, for what HTTP forbids, 400."""
     given_ = f"X-CIO-Signature: {signature}\r\nX-CIO-Timestamp: {timestamp}\r\n"
-    head = f"POST {PATH} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n{given_}\r\n"
+    head = f"POST {WEBHOOK_PATH} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n{given_}\r\n"
 
     assert target.post(head.encode("latin-1")).status in {400, 401}
 

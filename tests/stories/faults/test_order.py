@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.crashes import body, is_empty, store, writer_process
+from benchmarks.harness.crashes import loader_process
+from benchmarks.harness.events import event, store
+from benchmarks.harness.exactly_once import is_empty
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import serving
+from benchmarks.harness.wire import request
 from tests.support.paths import ROOT
-from tests.support.receiver import event, request, serving, wait_until
 from tests.support.strace import Call, calls, last_ended, needs_strace, strace
 
 NAMING = ("rename", "renameat", "renameat2", "link", "linkat", "openat")
@@ -65,8 +69,8 @@ def test_the_frame_is_synced_before_the_answer_is_sent(tmp_path: Path) -> None:
 def test_tables_are_synced_before_a_segment_is_removed(tmp_path: Path) -> None:
     """Each Parquet file and log entry, and the folders that name them, new folders included."""
     data, log = tmp_path / "data", tmp_path / "strace"
-    store(data, [body("a"), body("b", "sms/sent", 1)])
-    with writer_process(tmp_path, prefix=strace(log, CHANGES)):
+    store(data, [event("a"), event("b", "sms/sent", 1)])
+    with loader_process(tmp_path, prefix=strace(log, CHANGES)):
         wait_until(lambda: is_empty(data), 60)
 
     found = calls(log)
@@ -96,8 +100,8 @@ def test_tables_are_synced_before_a_segment_is_removed(tmp_path: Path) -> None:
 def test_data_files_are_synced_before_the_log_entry_that_names_them(tmp_path: Path) -> None:
     """So that no log entry is safer than what it promises."""
     data, log = tmp_path / "data", tmp_path / "strace"
-    store(data, [body("a")])
-    with writer_process(tmp_path, prefix=strace(log, CHANGES)):
+    store(data, [event("a")])
+    with loader_process(tmp_path, prefix=strace(log, CHANGES)):
         wait_until(lambda: is_empty(data), 60)
 
     found = calls(log)

@@ -10,9 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.crashes import KINDS, body, record, writer_process
-from tests.support.double_app import Platform, app, await_loaded, await_words, platform, readiness
-from tests.support.receiver import Receiver, event, flooding, request, wait_until
+from benchmarks.harness.crashes import loader_process
+from benchmarks.harness.databricks_double import (
+    DatabricksDouble,
+    app,
+    await_loaded,
+    await_words,
+    databricks_double,
+    readiness,
+)
+from benchmarks.harness.events import KINDS, event, record
+from benchmarks.harness.posting import posting
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import Receiver
+from benchmarks.harness.wire import request
 from tests.support.troubles import DOOR, KEPT, LOADER, Went
 
 POINTS = (
@@ -32,14 +43,14 @@ QUEUE = 64
 
 
 @pytest.fixture
-def double(tmp_path: Path) -> Iterator[Platform]:
+def double(tmp_path: Path) -> Iterator[DatabricksDouble]:
     """A Databricks with a volume and no tables."""
-    with platform(tmp_path / "double") as double:
+    with databricks_double(tmp_path / "double") as double:
         yield double
 
 
 @pytest.fixture
-def receiver(double: Platform, tmp_path: Path) -> Iterator[Receiver]:
+def receiver(double: DatabricksDouble, tmp_path: Path) -> Iterator[Receiver]:
     """An app whose tables are made."""
     with app(double, tmp_path / "app") as receiver:
         wait_until(lambda: receiver.post(request(event("first"))).status == 200)
@@ -55,7 +66,7 @@ def cases(names: Iterable[str], *quick: str) -> pytest.MarkDecorator:
     )
 
 
-def settle(double: Platform, acknowledged: list[str]) -> None:
+def settle(double: DatabricksDouble, acknowledged: list[str]) -> None:
     """Check that each acknowledged event is in the tables, and each that is there once."""
     double.clear()
     await_loaded(double)
@@ -64,7 +75,9 @@ def settle(double: Platform, acknowledged: list[str]) -> None:
     assert found.doubled == 0, found.differences
 
 
-def flood_through(receiver: Receiver, double: Platform, *faults: Went, again: str = "") -> None:
+def post_through(
+    receiver: Receiver, double: DatabricksDouble, *faults: Went, again: str = ""
+) -> None:
     """Post before, during and after faults, and look whether all is as if they had not been.
 
     Args:
@@ -73,18 +86,18 @@ def flood_through(receiver: Receiver, double: Platform, *faults: Went, again: st
         faults: How, and what is said of it.
         again: A pattern of what is said once it has lasted.
     """
-    with flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.1) as flood:
-        flood.wait_for(10)
+    with posting(receiver, keep_alive=True, clients=4, pause_seconds=0.1) as clients:
+        clients.wait_for(10)
         for action, how, _ in faults:
             double.set(action, **how)
         wait_until(double.has_acted)
         for words in (*(words for _, _, words in faults if words), *([again] if again else [])):
             await_words(receiver, words)
-        flood.wait_for(10)
+        clients.wait_for(10)
         double.clear()
         wait_until(lambda: receiver.post(request(event("after"))).status == 200, HEALED_SECONDS)
-        flood.wait_for(20)
-        tally = flood.stop()
+        clients.wait_for(20)
+        tally = clients.stop()
     settle(double, [*tally.acknowledged, "first", "after"])
     wait_until(lambda: readiness(receiver)["status"] == "ok", HEALED_SECONDS)
     assert tally.kinds <= {"200", "503"}
@@ -98,26 +111,26 @@ def first_of(processes: Callable[[], list[int]]) -> int:
 
 @cases(DOOR, "full")
 def test_door_answers_200_or_503_while_the_volume_fails(
-    double: Platform, receiver: Receiver, name: str
+    double: DatabricksDouble, receiver: Receiver, name: str
 ) -> None:
     """What is acknowledged stands once, whether or not a put that failed had come through."""
-    flood_through(receiver, double, DOOR[name], again=r"\(for [1-9]\d* s\)")
+    post_through(receiver, double, DOOR[name], again=r"\(for [1-9]\d* s\)")
 
 
 @cases(LOADER, "answer lost once")
 def test_loading_goes_on_after_whatever_the_warehouse_did(
-    double: Platform, receiver: Receiver, name: str
+    double: DatabricksDouble, receiver: Receiver, name: str
 ) -> None:
     """The door stays open, `/readyz` names the cause, and what had been committed counts once."""
-    flood_through(receiver, double, LOADER[name])
+    post_through(receiver, double, LOADER[name])
 
 
 @cases(["staging denied"])
 def test_how_often_and_for_how_long_loading_fails_is_said(
-    double: Platform, receiver: Receiver, name: str
+    double: DatabricksDouble, receiver: Receiver, name: str
 ) -> None:
     """So that an admin tells what lasts from what has just begun."""
-    flood_through(
+    post_through(
         receiver,
         double,
         LOADER[name],
@@ -127,7 +140,7 @@ def test_how_often_and_for_how_long_loading_fails_is_said(
 
 @cases(["no token", "refused"])
 def test_token_refused_for_good_is_said_by_door_and_loader(
-    double: Platform, receiver: Receiver, name: str
+    double: DatabricksDouble, receiver: Receiver, name: str
 ) -> None:
     """Nothing is taken meanwhile, and all goes on when the credentials are good again."""
     no_token = r"gives no token: check DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET"
@@ -137,18 +150,18 @@ def test_token_refused_for_good_is_said_by_door_and_loader(
         faults = [("expired", {"operation": one}, "") for one in ("files.*", "directories.*")]
         faults.append(("expired", {"operation": "sql.*"}, DOOR["token refused"][2]))
 
-    flood_through(receiver, double, *faults, again=r"loading fails.*(gives no|refuses our) token")
+    post_through(receiver, double, *faults, again=r"loading fails.*(gives no|refuses our) token")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_warehouse_that_sleeps_is_waited_for(double: Platform, receiver: Receiver) -> None:
+def test_warehouse_that_sleeps_is_waited_for(double: DatabricksDouble, receiver: Receiver) -> None:
     """Events are taken while it starts, its state is told, and they are loaded then."""
     double.warehouse(stop=True, start_seconds=35)
-    with flooding(receiver, keep_alive=True, clients=2, pause_seconds=0.1) as flood:
+    with posting(receiver, keep_alive=True, clients=2, pause_seconds=0.1) as clients:
         await_words(receiver, r"its state is STARTING; wait, that may take minutes")
-        flood.wait_for(20)
-        tally = flood.stop()
+        clients.wait_for(20)
+        tally = clients.stop()
 
     settle(double, tally.acknowledged)
     wait_until(lambda: readiness(receiver)["status"] == "ok", HEALED_SECONDS)
@@ -157,13 +170,15 @@ def test_warehouse_that_sleeps_is_waited_for(double: Platform, receiver: Receive
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_revoked_token_is_replaced_without_a_word(double: Platform, receiver: Receiver) -> None:
+def test_revoked_token_is_replaced_without_a_word(
+    double: DatabricksDouble, receiver: Receiver
+) -> None:
     """Door and loader get another one by themselves."""
-    with flooding(receiver, keep_alive=True, clients=2, pause_seconds=0.05) as flood:
+    with posting(receiver, keep_alive=True, clients=2, pause_seconds=0.05) as clients:
         for _ in range(5):
-            flood.wait_for(20)
+            clients.wait_for(20)
             double.revoke_tokens()
-        tally = flood.stop()
+        tally = clients.stop()
 
     settle(double, tally.acknowledged)
     assert tally.kinds <= {"200", "503"}
@@ -174,15 +189,15 @@ def test_revoked_token_is_replaced_without_a_word(double: Platform, receiver: Re
     [pytest.param(p, marks=() if "after_raw" in p else pytest.mark.slow) for p in POINTS],
 )
 def test_writer_killed_within_a_load_loses_and_doubles_nothing(
-    double: Platform, tmp_path: Path, place: str
+    double: DatabricksDouble, tmp_path: Path, place: str
 ) -> None:
     """Its successor loads the same objects again, and only what is missing goes in."""
     names = [f"P{number}" for number in range(12)]
-    double.put([record(body(one, KINDS[n % len(KINDS)])) for n, one in enumerate(names)])
+    double.put([record(event(one, KINDS[n % len(KINDS)])) for n, one in enumerate(names)])
 
-    with writer_process(tmp_path, **double.variables, CIO_FAULT_POINT=place) as writer:
+    with loader_process(tmp_path, **double.variables, CIO_FAULT_POINT=place) as writer:
         code = writer.wait(60)
-    with writer_process(tmp_path, **double.variables):
+    with loader_process(tmp_path, **double.variables):
         await_loaded(double)
 
     found = double.found()
@@ -193,14 +208,16 @@ def test_writer_killed_within_a_load_loses_and_doubles_nothing(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_single_processes_die_and_nothing_is_lost(double: Platform, receiver: Receiver) -> None:
+def test_single_processes_die_and_nothing_is_lost(
+    double: DatabricksDouble, receiver: Receiver
+) -> None:
     """A web worker, the writer, the web server: each is started again."""
-    with flooding(receiver, keep_alive=True, clients=4, pause_seconds=0.05) as flood:
+    with posting(receiver, keep_alive=True, clients=4, pause_seconds=0.05) as clients:
         for processes in (receiver.workers, receiver.writer, receiver.web, receiver.writer):
-            flood.wait_for(20)
+            clients.wait_for(20)
             os.kill(first_of(processes), signal.SIGKILL)
-            flood.wait_for(20)
-        tally = flood.stop()
+            clients.wait_for(20)
+        tally = clients.stop()
 
     settle(double, tally.acknowledged)
     assert tally.kinds <= {"200", "503"}
@@ -209,7 +226,7 @@ def test_single_processes_die_and_nothing_is_lost(double: Platform, receiver: Re
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_another_instance_takes_over_from_one_that_lost_its_disk(
-    double: Platform, tmp_path: Path
+    double: DatabricksDouble, tmp_path: Path
 ) -> None:
     """Both acknowledge, one loads; kill -9 of the holder with all it had, and the other loads."""
     with app(double, tmp_path / "one") as one:
@@ -217,8 +234,8 @@ def test_another_instance_takes_over_from_one_that_lost_its_disk(
         await_loaded(double)
         with app(double, tmp_path / "two") as two:
             with (
-                flooding(one, keep_alive=True, clients=2, pause_seconds=0.05) as first,
-                flooding(two, keep_alive=True, clients=2, pause_seconds=0.05) as second,
+                posting(one, keep_alive=True, clients=2, pause_seconds=0.05) as first,
+                posting(two, keep_alive=True, clients=2, pause_seconds=0.05) as second,
             ):
                 first.wait_for(50)
                 second.wait_for(50)
@@ -236,7 +253,9 @@ def test_another_instance_takes_over_from_one_that_lost_its_disk(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_holder_that_was_paused_past_its_lease_stands_by(double: Platform, tmp_path: Path) -> None:
+def test_holder_that_was_paused_past_its_lease_stands_by(
+    double: DatabricksDouble, tmp_path: Path
+) -> None:
     """Resumed after the other took over, it loads nothing more and its process lives on."""
     with (
         app(double, tmp_path / "one") as one,
@@ -246,25 +265,25 @@ def test_holder_that_was_paused_past_its_lease_stands_by(double: Platform, tmp_p
         await_loaded(double)
         holder, other = (one, two) if one.logged("lease_taken") else (two, one)
         double.set("statement_slow", statement="MERGE", seconds=2, times=1)
-        with flooding(other, keep_alive=True, clients=2, pause_seconds=0.05) as flood:
-            flood.wait_for(20)
-            paused = holder.writer()[0]
+        with posting(other, keep_alive=True, clients=2, pause_seconds=0.05) as clients:
+            clients.wait_for(20)
+            paused = holder.loader()[0]
             os.kill(paused, signal.SIGSTOP)
             wait_until(lambda: bool(other.logged("batch_loaded")), TAKEOVER_SECONDS)
             os.kill(paused, signal.SIGCONT)
             loaded = len(holder.logged("batch_loaded"))
-            flood.wait_for(40)
-            tally = flood.stop()
+            clients.wait_for(40)
+            tally = clients.stop()
         settle(double, tally.acknowledged)
 
-        assert holder.writer() == [paused]
+        assert holder.loader() == [paused]
         assert len(holder.logged("batch_loaded")) == loaded
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_stop_with_a_full_queue_answers_all_within_ten_seconds(
-    double: Platform, receiver: Receiver
+    double: DatabricksDouble, receiver: Receiver
 ) -> None:
     """The volume hangs, requests wait, SIGTERM comes: each of them gets its 503."""
     double.set("hang", **KEPT)

@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
+from benchmarks.harness.crashes import run_loader
+from benchmarks.harness.events import store
+from benchmarks.harness.exactly_once import is_empty
 from databricks_app.events.decoding import Reading
 from databricks_app.lake.local.query import LocalQuery
-from tests.support.crashes import assert_exactly_once, body, carry, is_empty, store
-from tests.support.lake_events import EMAIL, RAW, event, ids, lake_in, load, rows
+from tests.support.exactly_once import assert_exactly_once
+from tests.support.lake_events import EMAIL, RAW, body, event, ids, lake_in, load, rows
 from tests.support.odd_bodies import ODD_BODIES
 
 MANY = 10_000
@@ -128,7 +131,7 @@ def test_every_odd_body_among_ten_thousand_good_ones_is_one_row(tmp_path: Path) 
         bodies.insert(number * MANY // len(odd), content)
     store(tmp_path, bodies)
 
-    code = carry(tmp_path)
+    code = run_loader(tmp_path)
 
     query = LocalQuery(tmp_path)
     counts = "SELECT count(*), count(DISTINCT event_id) FROM webhook_raw_events"
@@ -153,7 +156,7 @@ def test_an_event_that_kills_the_writer_costs_none_of_ten_thousand_others(tmp_pa
     store(tmp_path, map(body, names))
 
     deaths = 0
-    while carry(tmp_path, f"event.e{WHERE}") != 0:
+    while run_loader(tmp_path, f"event.e{WHERE}") != 0:
         deaths += 1
         assert deaths < 40
 

@@ -7,15 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.crashes import (
-    assert_exactly_once,
-    body,
-    is_empty,
-    problems,
-    store,
-    writer_process,
-)
-from tests.support.receiver import wait_until
+from benchmarks.harness.crashes import loader_process, problems
+from benchmarks.harness.events import event, store
+from benchmarks.harness.exactly_once import is_empty
+from benchmarks.harness.process_table import wait_until
+from tests.support.exactly_once import assert_exactly_once
 
 RAW, EMAIL = "webhook_raw_events", "webhook_email_events"
 NAMES = ["a", "b", "c"]
@@ -44,8 +40,8 @@ def data_file(table: Path) -> Path:
 
 def killed_before_it_forgot(folder: Path) -> None:
     """Run a writer that dies between its last commit and the end of the segment."""
-    store(folder / "data", map(body, NAMES))
-    with writer_process(folder, CIO_FAULT_POINT="writer.before_forget") as process:
+    store(folder / "data", map(event, NAMES))
+    with loader_process(folder, CIO_FAULT_POINT="writer.before_forget") as process:
         assert process.wait(60) == -9
 
 
@@ -59,7 +55,7 @@ def test_a_broken_newest_commit_is_undone_and_comes_from_the_inbox_again(
     killed_before_it_forgot(tmp_path)
     damage(which(tmp_path / "data/tables" / table))
 
-    with writer_process(tmp_path):
+    with loader_process(tmp_path):
         wait_until(lambda: is_empty(tmp_path / "data"), 60)
         wait_until(lambda: f"{table}: version 1 was undone" in problems(tmp_path))
 
@@ -69,17 +65,17 @@ def test_a_broken_newest_commit_is_undone_and_comes_from_the_inbox_again(
 def test_a_broken_older_commit_is_told_and_the_inbox_keeps_everything(tmp_path: Path) -> None:
     """No power cut does that: the writer says which file to restore, and waits for it."""
     data = tmp_path / "data"
-    store(data, map(body, NAMES))
-    with writer_process(tmp_path):
+    store(data, map(event, NAMES))
+    with loader_process(tmp_path):
         wait_until(lambda: is_empty(data), 60)
-        store(data, [body("d")])
+        store(data, [event("d")])
         wait_until(lambda: is_empty(data), 60)
     older = data / "tables" / RAW / "_delta_log" / f"{1:020}.json"
     content = older.read_bytes()
     cut(older)
-    store(data, [body("e")])
+    store(data, [event("e")])
 
-    with writer_process(tmp_path) as process:
+    with loader_process(tmp_path) as process:
         wait_until(lambda: "Restore the file from a backup" in problems(tmp_path))
         is_alive, waiting = process.poll() is None, not is_empty(data)
         older.write_bytes(content)

@@ -8,30 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.harness.crashes import loader_process, problems, run_loader
+from benchmarks.harness.events import KINDS, event, record, store
+from benchmarks.harness.exactly_once import is_empty, raw_ids, verdict
+from benchmarks.harness.posting import posting
+from benchmarks.harness.process_table import command, is_zombie, wait_until
+from benchmarks.harness.receiver import serving
+from benchmarks.harness.wire import request
 from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.ingest.inbox.local_reader import SegmentReader, pending
-from tests.support.crashes import (
-    KINDS,
-    assert_exactly_once,
-    body,
-    carry,
-    is_empty,
-    problems,
-    raw_ids,
-    record,
-    store,
-    verdict,
-    writer_process,
-)
-from tests.support.receiver import (
-    command,
-    event,
-    flooding,
-    is_zombie,
-    request,
-    serving,
-    wait_until,
-)
+from tests.support.exactly_once import assert_exactly_once
 
 RELOADS = 20
 BACKLOG = 20_000
@@ -69,18 +55,18 @@ def test_a_paused_writer_keeps_its_lock_and_goes_on_where_it_was(tmp_path: Path)
     data, other = tmp_path / "data", tmp_path / "other"
     other.mkdir()
     names = [f"e{n}" for n in range(3000)]
-    store(data, map(body, names[:1000]))
-    with writer_process(tmp_path) as paused:
+    store(data, map(event, names[:1000]))
+    with loader_process(tmp_path) as paused:
         wait_until(lambda: any((data / "tables").glob("*/_delta_log/*1.json")), 60)
         os.kill(paused.pid, signal.SIGSTOP)
-        store(data, map(body, names[500:2000]))
-        with writer_process(other, CIO_DATA_DIR=str(data)):
+        store(data, map(event, names[500:2000]))
+        with loader_process(other, CIO_DATA_DIR=str(data)):
             wait_until(lambda: f"Process {paused.pid} already loads" in problems(other))
             os.kill(paused.pid, signal.SIGCONT)
             wait_until(lambda: is_empty(data), 60)
             paused.terminate()
             paused.wait(20)
-            store(data, map(body, names[1500:]))
+            store(data, map(event, names[1500:]))
             wait_until(lambda: is_empty(data), 60)
 
     assert_exactly_once(data, names)
@@ -89,10 +75,10 @@ def test_a_paused_writer_keeps_its_lock_and_goes_on_where_it_was(tmp_path: Path)
 def test_the_inbox_grows_without_a_writer_and_is_loaded_afterwards(tmp_path: Path) -> None:
     """The door takes every event; one writer then loads the backlog, each event once."""
     names = [f"e{n}" for n in range(BACKLOG)]
-    store(tmp_path, (body(name, KINDS[n % len(KINDS)]) for n, name in enumerate(names)))
+    store(tmp_path, (event(name, KINDS[n % len(KINDS)]) for n, name in enumerate(names)))
     waiting = pending(tmp_path / "inbox")
 
-    code = carry(tmp_path)
+    code = run_loader(tmp_path)
 
     assert (waiting.events, code) == (BACKLOG, 0)
     assert_exactly_once(tmp_path, names)
@@ -117,7 +103,7 @@ def test_a_reader_sees_events_in_order_of_receipt_whatever_segments_are_called(
     """Two processes that seal at the same microsecond overwrite nothing of each other."""
     inboxes = [LocalInbox(tmp_path / "inbox", clock=lambda: 1.0) for _ in range(2)]
     for number, inbox in enumerate(inboxes):
-        inbox.append(record(body(f"e{number}")), 5)
+        inbox.append(record(event(f"e{number}")), 5)
         inbox.close()
 
     (batch,) = SegmentReader(tmp_path / "inbox").batches(10, 1 << 20)
@@ -131,8 +117,8 @@ def test_twenty_reloads_under_flood_refuse_and_reset_nobody(tmp_path: Path) -> N
     """Every answer is 200 or 503, and what was answered 200 stands once."""
     with serving(tmp_path) as receiver:
         with (
-            flooding(receiver, keep_alive=True, clients=8) as kept,
-            flooding(receiver, keep_alive=False, clients=8) as fresh,
+            posting(receiver, keep_alive=True, clients=8) as kept,
+            posting(receiver, keep_alive=False, clients=8) as fresh,
         ):
             for _ in range(RELOADS):
                 kept.wait_for(50)

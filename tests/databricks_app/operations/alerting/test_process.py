@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.harness.events import event
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import serving
+from benchmarks.harness.wire import request
 from databricks_app.ingest.inbox import Pending
 from databricks_app.operations.alerting.process import Watcher, post, sample
 from databricks_app.operations.alerting.rules import Change, Sample
 from databricks_app.runtime.metrics import Metrics
-from tests.support.receiver import event, request, serving, wait_until
 
 
 class Receiver:

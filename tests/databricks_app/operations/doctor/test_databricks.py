@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import serving
+from benchmarks.harness.wire import KEY
 from databricks_app.cli import ciolake
 from databricks_app.databricks.token import TokenError
 from databricks_app.events.record import Record
@@ -24,7 +27,6 @@ from databricks_app.operations.doctor.context import Case, Limits, open_case
 from databricks_app.operations.doctor.result import Finding
 from databricks_app.operations.doctor.run import checks, examine
 from tests.doubles import CLIENT_ID, WAREHOUSE_ID, Databricks, Fault
-from tests.support.receiver import KEY, serving, wait_until
 from tests.support.storing import StoringReceiver
 
 VOLUME = "/Volumes/main/cio/events"

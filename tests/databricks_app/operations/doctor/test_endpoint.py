@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.harness.events import event
+from benchmarks.harness.receiver import Receiver, serving
+from benchmarks.harness.wire import KEY, request, signed
 from core.webhooks import specification
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import LakeError
@@ -23,7 +26,6 @@ from databricks_app.operations.doctor.result import Finding, ok
 from databricks_app.operations.doctor.run import Check, checks, examine
 from databricks_app.simulator.simulator import Simulator
 from tests.support.loopback_receiver import unused_destination
-from tests.support.receiver import KEY, Receiver, event, request, serving, signed
 from tests.support.relay_platform import Platform, page
 from tests.support.relay_process import relaying
 from tests.support.simulating import app_client, make_simulator, simulator  # noqa: F401

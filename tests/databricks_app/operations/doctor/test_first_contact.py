@@ -13,6 +13,8 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.harness.receiver import serving
+from benchmarks.harness.wire import KEY
 from databricks_app.cli import ciolake
 from databricks_app.databricks.workspace import Entry, Workspace
 from databricks_app.operations.doctor import first_contact, first_tables
@@ -21,7 +23,6 @@ from databricks_app.operations.doctor.result import Finding
 from databricks_app.operations.doctor.run import FIRST_CONTACT
 from tests.doubles import TOKEN, Databricks, Fault
 from tests.support.paths import DOCS
-from tests.support.receiver import KEY, serving
 
 PROBE = "/Volumes/main/cio/events/probe"
 PAGE = DOCS / "first-contact.md"

@@ -15,6 +15,9 @@ import pytest
 from click.testing import CliRunner
 from deltalake import DeltaTable, write_deltalake
 
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import Receiver, serving
+from benchmarks.harness.wire import KEY
 from databricks_app.cli import ciolake
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox.local import LocalInbox
@@ -26,7 +29,6 @@ from databricks_app.operations.doctor.result import Finding, exit_code, failure,
 from databricks_app.operations.doctor.run import checks
 from tests.support.lake_events import event, load
 from tests.support.loopback_receiver import unused_destination
-from tests.support.receiver import KEY, Receiver, serving, wait_until
 
 EMAIL = "webhook_email_events"
 

@@ -13,13 +13,13 @@ from gunicorn.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.harness.wire import Wire
 from databricks_app.serving.gunicorn.connection import (
     COLLECT_BYTES,
     HEAD_BYTES,
     Connection,
     Progress,
 )
-from tests.support.receiver import Wire
 
 HEAD = b"POST / HTTP/1.1\r\nHost: h\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -16,12 +16,13 @@ import pytest
 from gunicorn.config import Config
 from structlog.testing import capture_logs
 
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.wire import Answer, Wire, connect
 from databricks_app.runtime.status import RUN_DIR
 from databricks_app.serving.acceptor import Holder
 from databricks_app.serving.gunicorn.connection import COLLECT_BYTES, HEAD_BYTES
 from databricks_app.serving.gunicorn.server import _Log
 from databricks_app.serving.gunicorn.worker import LARGE_THREADS, ReceiverWorker
-from tests.support.receiver import Answer, Wire, connect, wait_until
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 HEAD = b"POST / HTTP/1.1\r\nHost: h\r\n"

@@ -1,6 +1,6 @@
-"""The app beside a Databricks of its own: the double as a process, faults set from outside.
+"""The app beside the double of a Databricks workspace, which is a process with a control interface.
 
-Not a test module.
+What goes wrong there is set from outside, over HTTP.
 """
 
 from __future__ import annotations
@@ -12,49 +12,30 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.exactly_once import Found
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import Receiver, serving
 from databricks_app.databricks import workspace
+from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox.volume_reader import pending, put_replay
 from databricks_app.lake import sql_dialect
 from databricks_app.lake.warehouse import verify
 from databricks_app.lake.warehouse.connect import open_query
 from databricks_app.settings import Settings, from_environment
-from tests.support.paths import ROOT
-from tests.support.receiver import Receiver, serving, wait_until
 
-VOLUME = "main.cio.events"
+_ROOT = Path(__file__).resolve().parents[2]
+_VOLUME = {"CIO_CATALOG": "main", "CIO_SCHEMA": "cio", "CIO_VOLUME": "events"}
 _SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What stands in the tables.
-
-    Attributes:
-        ids: Of the raw table, ordered, repeated if they stand there more than once.
-        differences: What `ciolake verify` finds.
-    """
-
-    ids: list[str]
-    differences: tuple[object, ...]
-
-    @property
-    def doubled(self) -> int:
-        """How many rows are too many, or not in the table where they belong."""
-        return len(self.ids) - len(set(self.ids)) + len(self.differences)
-
-    def lost(self, acknowledged: Iterable[str]) -> set[str]:
-        """Which acknowledged events are in no table."""
-        return set(acknowledged) - set(self.ids)
-
-
-@dataclass(frozen=True, slots=True)
-class Platform:
+class DatabricksDouble:
     """A double that runs as a process.
 
     Attributes:
@@ -126,34 +107,30 @@ class Platform:
     def _control(self, method: str, path: str, said: dict[str, Any] | None = None) -> Any:
         body = None if said is None else json.dumps(said).encode()
         url = f"{self.url}/double/{path}"
-        asked = urllib.request.Request(url, body, method=method)  # noqa: S310  # the double's own
+        asked = urllib.request.Request(url, body, method=method)  # noqa: S310  # loopback
         with urllib.request.urlopen(asked, timeout=_SECONDS) as answer:  # noqa: S310
             return json.load(answer)
 
 
 @contextlib.contextmanager
-def platform(folder: Path) -> Iterator[Platform]:
+def databricks_double(folder: Path) -> Iterator[DatabricksDouble]:
     """Run the double in a process of its own, until the end of the block."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "tests.doubles", "--dir", str(folder), "--volume", VOLUME]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "tests.doubles", "--dir", str(folder)]
+    command += ["--volume", ".".join(_VOLUME.values())]
+    process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True)
     try:
-        assert process.stdout is not None
+        assert process.stdout is not None  # noqa: S101  # it is a pipe
         said = json.loads(process.stdout.readline())
-        store = {
-            "CIO_STORE": "databricks",
-            "CIO_CATALOG": "main",
-            "CIO_SCHEMA": "cio",
-            "CIO_VOLUME": "events",
-        }
-        yield Platform(said["url"], said["environment"] | store)
+        variables = said["environment"] | _VOLUME | {"CIO_STORE": "databricks"}
+        yield DatabricksDouble(said["url"], variables)
     finally:
         process.terminate()
         process.communicate()
 
 
 @contextlib.contextmanager
-def app(double: Platform, folder: Path, **variables: str) -> Iterator[Receiver]:
+def app(double: DatabricksDouble, folder: Path, **variables: str) -> Iterator[Receiver]:
     """Run one instance of the app, with a disk of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     chosen = {"CIO_WEB_WORKERS": "1"} | double.variables | variables
@@ -163,7 +140,7 @@ def app(double: Platform, folder: Path, **variables: str) -> Iterator[Receiver]:
 
 def readiness(receiver: Receiver) -> dict[str, Any]:
     """Return what `/readyz` says."""
-    url = receiver.url.replace("/api/webhooks/customerio", "/readyz")
+    url = receiver.url.replace(WEBHOOK_PATH, "/readyz")
     try:
         with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310  # loopback
             return dict(json.load(answer))
@@ -181,6 +158,6 @@ def await_words(receiver: Receiver, words: str, seconds: float = 90.0) -> None:
     wait_until(is_said, seconds)
 
 
-def await_loaded(double: Platform, seconds: float = 180.0) -> None:
+def await_loaded(double: DatabricksDouble, seconds: float = 180.0) -> None:
     """Wait until the inbox of the volume is empty."""
     wait_until(lambda: not double.waiting(), seconds)

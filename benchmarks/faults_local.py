@@ -1,0 +1,135 @@
+"""The kills of `benchmarks.faults` where events are kept in a local folder."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+from benchmarks.harness.crashes import BUSY, run_loader
+from benchmarks.harness.events import KINDS, event, hash_of, record, store
+from benchmarks.harness.exactly_once import found
+from benchmarks.harness.kills import Outcome, kill_loader, kill_master, kill_worker
+from benchmarks.harness.posting import posting
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import Receiver, serving
+from databricks_app.ingest.inbox.local_reader import pending, replay_segment
+from databricks_app.lake.local.maintenance import Policy
+
+POINTS = {
+    "writer.before_load": 1,
+    "lake.before_raw_append": 2,
+    "lake.after_raw_append": 2,
+    "lake.after_raw_sync": 2,
+    "lake.before_typed_append": 4,
+    "lake.after_typed_append": 4,
+    "lake.after_typed_sync": 4,
+    "writer.before_forget": 1,
+    "writer.after_forget": 1,
+    "lake.after_compact": 2,
+    "lake.after_compact_sync": 2,
+    "lake.after_checkpoint": 4,
+    "lake.after_checkpoint_sync": 4,
+    "lake.after_log_cleanup": 4,
+    "lake.after_vacuum": 2,
+}
+"""Crash points, and at how many of their visits to die."""
+
+_EVENTS = 30
+_SEGMENT = 10_000
+
+
+def points(outcome: Outcome, folder: Path, chance: random.Random) -> None:
+    """Kill a loader between every two steps of a load, at each of its visits in turn."""
+    places = [f"{name}:{nth}" for name, most in POINTS.items() for nth in range(1, most + 1)]
+    while not outcome.is_done():
+        for place in places:
+            new = [f"P{outcome.kills}x{n}x{chance.getrandbits(32):x}" for n in range(_EVENTS)]
+            again = chance.sample(sorted(outcome.sent), min(5, len(outcome.sent)))
+            kinds = {one: KINDS[hash_of(one) % len(KINDS)] for one in new + again}
+            store(folder, [event(one, kind, hash_of(one) % 2) for one, kind in kinds.items()])
+            outcome.sent.update(new)
+            code = run_loader(folder, place, policy_for(place))
+            if code not in (0, -signal.SIGKILL):
+                raise SystemExit(f"the loader ended with {code} at {place}")
+            outcome.where[place.partition(":")[0]] += code != 0
+            outcome.kills += code != 0
+            if outcome.is_done():
+                break
+    run_loader(folder)
+    outcome.judge(found(folder))
+
+
+def policy_for(place: str) -> Policy | None:
+    """Do all upkeep at every load where the place is within it."""
+    is_upkeep = any(word in place for word in ("compact", "checkpoint", "cleanup", "vacuum"))
+    return BUSY if is_upkeep else None
+
+
+def singles(outcome: Outcome, folder: Path, chance: random.Random) -> None:
+    """Kill web workers, their master and the loader of one group, under load."""
+    killers = [kill_worker, kill_loader, kill_master]
+    with serving(folder) as receiver:
+        with posting(receiver, keep_alive=True, clients=4, pause_seconds=0.05) as clients:
+            while not outcome.is_done():
+                kill = chance.choices(killers, (5, 4, 1))[0]
+                kill(receiver)
+                outcome.where[kill.__name__] += 1
+                outcome.kills += 1
+            tally = clients.stop()
+        await_empty(receiver)
+    outcome.answers, outcome.sent = tally.outcomes, set(tally.acknowledged)
+    outcome.judge(found(folder / "data"))
+
+
+def groups(outcome: Outcome, folder: Path, chance: random.Random) -> None:
+    """Kill all processes at once, at random moments under load."""
+    while not outcome.is_done():
+        (folder / "stderr").unlink(missing_ok=True)
+        with (
+            serving(folder) as receiver,
+            posting(receiver, keep_alive=True, clients=4, pause_seconds=0.02) as clients,
+        ):
+            clients.wait_for(20)
+            time.sleep(chance.uniform(0.0, 1.5))
+            os.killpg(receiver.process.pid, signal.SIGKILL)
+            receiver.process.wait()
+            tally = clients.stop()
+        outcome.kills += 1
+        outcome.sent.update(tally.acknowledged)
+        outcome.answers.update(tally.outcomes)
+    (folder / "stderr").unlink(missing_ok=True)
+    with serving(folder) as receiver:
+        await_empty(receiver)
+    outcome.judge(found(folder / "data"))
+
+
+def await_empty(receiver: Receiver) -> None:
+    """Wait until everything is in the tables."""
+    wait_until(lambda: not pending(receiver.folder / "data/inbox").events, 600)
+
+
+def week(folder: Path, events: int) -> list[str]:
+    """Let the inbox grow without a loader, then load it all."""
+    began = time.perf_counter()
+    for start in range(0, events, _SEGMENT):
+        records = [
+            record(event(f"W{n}", KINDS[n % len(KINDS)])) for n in range(start, start + _SEGMENT)
+        ]
+        inbox = folder / "inbox"
+        inbox.mkdir(exist_ok=True)
+        replay_segment(inbox, records, name=f"{1_763_800_000_000_000 + start:016d}-{start:016x}")
+    waiting = pending(folder / "inbox")
+    grown = time.perf_counter()
+    code = run_loader(folder)
+    loaded = time.perf_counter()
+    stored = found(folder)
+    is_right = code == 0 and len(stored.ids) == events and not stored.doubled
+    return [
+        f"- A week without a loader: {waiting.events:,} events in {events // _SEGMENT} segments, "
+        f"{waiting.bytes / 2**20:,.0f} MiB, written in {grown - began:.0f} s; one loader then "
+        f"loaded them in {loaded - grown:.0f} s ({events / (loaded - grown):,.0f} events/s): "
+        + ("each stands exactly once." if is_right else "NOT each stands exactly once.")
+    ]

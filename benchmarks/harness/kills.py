@@ -1,0 +1,84 @@
+"""Kill or reload the processes of a running receiver, and count what comes of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from benchmarks.harness.exactly_once import Found
+from benchmarks.harness.process_table import is_zombie, wait_until
+from benchmarks.harness.receiver import Receiver
+
+
+@dataclass
+class Outcome:
+    """What came of killing again and again.
+
+    Attributes:
+        end: When to stop, by the clock of `time.perf_counter`.
+        cycles: How often to kill.
+        kills: How often something was killed.
+        seconds: All of it.
+        sent: Ids of acknowledged events.
+        lost: How many of them are in no table.
+        doubled: Differences that `ciolake verify` finds, repeated ids among them.
+        answers: What senders saw.
+        where: Kills by place.
+    """
+
+    end: float
+    cycles: int
+    kills: int = 0
+    seconds: float = 0.0
+    sent: set[str] = field(default_factory=set)
+    lost: int = 0
+    doubled: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
+    where: Counter[str] = field(default_factory=Counter)
+
+    def is_done(self) -> bool:
+        """Whether it was killed often enough, or the time is over."""
+        return self.kills >= self.cycles or time.perf_counter() >= self.end
+
+    def judge(self, found: Found) -> None:
+        """Compare what was acknowledged with what the tables hold."""
+        self.lost, self.doubled = len(found.lost(self.sent)), found.doubled
+
+
+def ready(receiver: Receiver) -> int:
+    """Return how many web processes have been ready so far."""
+    return len(receiver.logged("web_worker_ready"))
+
+
+def kill_worker(receiver: Receiver) -> None:
+    """Kill a web process and wait for its successor."""
+    before = ready(receiver)
+    os.kill(receiver.workers()[0], signal.SIGKILL)
+    wait_until(lambda: ready(receiver) > before)
+
+
+def kill_master(receiver: Receiver) -> None:
+    """Kill gunicorn's master; wait for its successor and for the end of the orphans."""
+    before, orphans = ready(receiver), receiver.workers()
+    os.kill(receiver.web()[0], signal.SIGKILL)
+    wait_until(lambda: ready(receiver) > before + 1)
+    wait_until(lambda: all(is_zombie(pid) for pid in orphans))
+
+
+def kill_loader(receiver: Receiver) -> None:
+    """Kill the loader and wait for its successor."""
+    wait_until(lambda: bool(receiver.loader()))
+    before = receiver.loader()
+    os.kill(before[0], signal.SIGKILL)
+    wait_until(lambda: bool(set(receiver.loader()) - set(before)))
+
+
+def reload(receiver: Receiver) -> None:
+    """Reload and wait for the end of all processes before."""
+    before, old = ready(receiver), [*receiver.workers(), *receiver.web(), *receiver.loader()]
+    receiver.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: ready(receiver) > before + 1)
+    wait_until(lambda: all(is_zombie(pid) for pid in old))

@@ -1,0 +1,98 @@
+"""Signed requests as they go over the wire, and a client's end of a connection."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import socket
+import time
+from dataclasses import dataclass
+
+from databricks_app.endpoint import WEBHOOK_PATH
+
+KEY = "a key of the tests"
+ANSWER_SECONDS = 20.0
+
+
+def signed(body: bytes, *, key: str = KEY, timestamp: int | None = None) -> dict[str, str]:
+    """Return the two headers of a signed request."""
+    at = str(int(time.time()) if timestamp is None else timestamp)
+    digest = hmac.new(key.encode(), f"v0:{at}:".encode() + body, hashlib.sha256).hexdigest()
+    return {"X-CIO-Timestamp": at, "X-CIO-Signature": digest}
+
+
+def request(body: bytes, headers: dict[str, str] | None = None, *, key: str = KEY) -> bytes:
+    """Return a whole signed request as it goes over the wire."""
+    given = {"Host": "receiver", "Content-Length": str(len(body)), **signed(body, key=key)}
+    lines = [
+        f"POST {WEBHOOK_PATH} HTTP/1.1",
+        *(f"{n}: {v}" for n, v in (given | (headers or {})).items()),
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+@dataclass
+class Wire:
+    """A client's end of a connection, with what arrived and was not yet taken."""
+
+    socket: socket.socket
+    buffer: bytes = b""
+
+    def __enter__(self) -> Wire:
+        """Use until the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.socket.close()
+
+    def send(self, data: bytes) -> Wire:
+        """Send all of it."""
+        self.socket.sendall(data)
+        return self
+
+    def answer(self) -> Answer:
+        """Wait for the next answer; none is status 0."""
+        while b"\r\n\r\n" not in self.buffer:
+            if not self._more():
+                return Answer(0, {}, self.buffer)
+        head, _, rest = self.buffer.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        headers = {
+            name.lower(): value.strip() for name, _, value in (one.partition(":") for one in lines)
+        }
+        length = int(headers.get("content-length", "0"))
+        while len(rest) < length and self._more():
+            rest = self.buffer.partition(b"\r\n\r\n")[2]
+        self.buffer = rest[length:]
+        return Answer(int(lines[0].split(" ")[1]), headers, rest[:length])
+
+    def is_ended(self) -> bool:
+        """Wait for the server's end of the connection, in order; False if it says more or resets.
+
+        Raises:
+            TimeoutError: It does not end.
+        """
+        try:
+            return not self.buffer and not self.socket.recv(1)
+        except ConnectionError:
+            return False
+
+    def _more(self) -> bool:
+        piece = self.socket.recv(1 << 16)
+        self.buffer += piece
+        return bool(piece)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server said; the names of headers are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def connect(address: tuple[str, int], seconds: float = ANSWER_SECONDS) -> Wire:
+    """Open a connection whose calls give up after some seconds."""
+    return Wire(socket.create_connection(address, timeout=seconds))
