@@ -1,13 +1,13 @@
-"""Two cores, the load beside the door: durable events a second on `ciolake serve`."""
+"""Two cores, the load beside the receiver: durable events a second on `ciolake serve`."""
 
 from __future__ import annotations
 
 from benchmarks.outcome import Plan, Section, Surroundings, spread, table
 from benchmarks.processes import (
-    Flood,
+    Throughput,
     await_empty_inbox,
     cpu_seconds,
-    flood,
+    saturate,
     serving,
     write_requests,
 )
@@ -16,10 +16,10 @@ from databricks_app.ingest.inbox.local_reader import pending
 
 
 def run(plan: Plan) -> Section:
-    """Flood a whole receiver."""
+    """Throughput a whole receiver."""
     around = Surroundings()
-    found: list[Flood] = []
-    left, writer = [], []
+    found: list[Throughput] = []
+    left, loader = [], []
     requests = plan.folder / "requests"
     seconds = plan.pick(8, 1)
     for turn in range(plan.rounds):
@@ -28,10 +28,10 @@ def run(plan: Plan) -> Section:
         with serving(plan.folder / f"beside-{turn}") as server:
             [pid] = server.pids("databricks_app.loading.loader")
             await_empty_inbox(server)
-            flood(server, requests, seconds=1)
+            saturate(server, requests, seconds=1)
             used = cpu_seconds(pid)
-            found.append(flood(server, requests, seconds=seconds))
-            writer.append((cpu_seconds(pid) - used) / found[-1].seconds)
+            found.append(saturate(server, requests, seconds=seconds))
+            loader.append((cpu_seconds(pid) - used) / found[-1].seconds)
             left.append(pending(server.folder / "data" / "inbox").events / found[-1].rate)
     rows = [
         ("durable events/s (goal 2,000)", spread(one.rate for one in found)),
@@ -39,11 +39,11 @@ def run(plan: Plan) -> Section:
         ("p99 ms", spread((one.p99_ms for one in found), 1)),
         ("answers that were not 200", sum(one.others for one in found)),
         ("CPU of all processes, µs an event", spread(one.cpu_us for one in found)),
-        ("cores that the writer used", spread(writer, 2)),
+        ("cores that the loader used", spread(loader, 2)),
         ("backlog at the end, in seconds of receiving", spread(left, 1)),
     ]
     lines = [
-        f"`ciolake serve`, default settings: two gunicorn workers and the writer, on the cores "
+        f"`ciolake serve`, default settings: two gunicorn workers and the loader, on the cores "
         f"below; wrk with 32 kept connections beside them, {seconds} s a round after a second of "
         f"warming up, {plan.rounds} rounds, signed events that are all different. Median (range).",
         "",

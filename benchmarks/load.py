@@ -1,4 +1,4 @@
-"""How fast the writer empties an inbox, against how fast the door fills it.
+"""How fast the loader empties an inbox, against how fast the receiver fills it.
 
     python -m benchmarks.load FOLDER
 
@@ -23,8 +23,8 @@ from benchmarks.outcome import Plan, Section, Surroundings, spread, table
 from benchmarks.processes import (
     ROOT,
     environment,
-    flood,
     resident_megabytes,
+    saturate,
     serving,
     write_requests,
 )
@@ -81,9 +81,9 @@ def run(plan: Plan) -> Section:
     received, drained = [], []
     for turn in range(plan.rounds):
         around.look()
-        with serving(plan.folder / f"door-{turn}", "benchmarks.rival", "ours") as server:
-            flood(server, requests, seconds=1)
-            received.append(flood(server, requests, seconds=plan.pick(4, 1)).rate)
+        with serving(plan.folder / f"receiver-{turn}", "benchmarks.rival", "ours") as server:
+            saturate(server, requests, seconds=1)
+            received.append(saturate(server, requests, seconds=plan.pick(4, 1)).rate)
         drained.append(_filled_and_drained(plan.folder / f"lake-{turn}", among, _count(plan)))
     million = _filled_and_drained(
         plan.folder / "million", among, plan.pick(1_000_000, 5000), seed=99
@@ -111,23 +111,23 @@ def _lines(
     ratios = [one.rate / rate for one, rate in zip(drained, received, strict=True)]
     cpu = [one.cpu_seconds / one.events * 1e6 for one in drained]
     rows = [
-        ("receiving, two workers, no writer, events/s", spread(received)),
+        ("receiving, two workers, no loader, events/s", spread(received)),
         (f"loading {_count(plan):,} events, events/s", spread(one.rate for one in drained)),
         ("loading / receiving (goal 5)", spread(ratios, 1)),
-        ("CPU of the writer, µs an event", spread(cpu)),
-        ("memory of the writer at most, MB", spread(one.peak_megabytes for one in drained)),
+        ("CPU of the loader, µs an event", spread(cpu)),
+        ("memory of the loader at most, MB", spread(one.peak_megabytes for one in drained)),
         (f"seconds for {million.events:,} events, once (goal 180)", f"{million.seconds:,.0f}"),
-        ("memory of the writer at most in that, MB (goal 700)", f"{million.peak_megabytes:,.0f}"),
+        ("memory of the loader at most in that, MB (goal 700)", f"{million.peak_megabytes:,.0f}"),
         ("the same after each tenth of the batches, MB", _tenths(million.megabytes)),
     ]
     return [
-        "Segments of 2,500 signed simulated events of one day, emptied by the writer's own loop "
-        "with the door idle, every row durable in the raw and a typed table; receiving is wrk "
-        f"against the door alone, in turns with it. {plan.rounds} rounds. Median (range).",
+        "Segments of 2,500 signed simulated events of one day, emptied by the loader's own loop "
+        "with the receiver idle, every row durable in the raw and a typed table; receiving is wrk "
+        f"against the receiver alone, in turns with it. {plan.rounds} rounds. Median (range).",
         "",
         *table(("", ""), rows),
         "",
-        "Where the writer's main thread is (cProfile, which itself slows it; cumulative):",
+        "Where the loader's main thread is (cProfile, which itself slows it; cumulative):",
         "",
         "```",
         *profiled.profile.splitlines(),
@@ -145,17 +145,17 @@ def main() -> None:
     logs.configure("warning", "writer")
     data_dir, is_profiled = Path(sys.argv[1]), sys.argv[2] == "1"
     settings = from_environment({"CIO_DATA_DIR": str(data_dir), "CIO_WEBHOOK_SIGNING_KEYS": "k"})
-    writer = open_writer(settings, Metrics(), None)
+    loader = open_writer(settings, Metrics(), None)
     megabytes: list[float] = []
-    writer.tell = lambda _: megabytes.append(resident_megabytes(os.getpid()))
-    writer.lake.start()
-    count = writer.reader.pending().events
+    loader.tell = lambda _: megabytes.append(resident_megabytes(os.getpid()))
+    loader.lake.start()
+    count = loader.reader.pending().events
     profile = cProfile.Profile()
     began, used = time.perf_counter(), time.process_time()
     if is_profiled:
-        profile.runcall(writer.drain)
+        profile.runcall(loader.drain)
     else:
-        writer.drain()
+        loader.drain()
     report = {
         "events": count,
         "seconds": time.perf_counter() - began,
@@ -164,9 +164,9 @@ def main() -> None:
         "megabytes": megabytes,
         "profile": _told(profile) if is_profiled else "",
     }
-    if left := writer.reader.pending().events:
+    if left := loader.reader.pending().events:
         raise SystemExit(f"{left} events are still in the inbox")
-    writer.lake.close()
+    loader.lake.close()
     print(json.dumps(report))
 
 

@@ -1,16 +1,16 @@
-"""Memory of the web workers while a million events pass; that of the writer is in `load`."""
+"""Memory of the web workers while a million events pass; that of the loader is in `load`."""
 
 from __future__ import annotations
 
 from benchmarks.outcome import Plan, Section, Surroundings, table
-from benchmarks.processes import Server, flood, resident_megabytes, serving, write_requests
+from benchmarks.processes import Server, resident_megabytes, saturate, serving, write_requests
 from benchmarks.shapes import shapes
 
 _STEPS = 10
 
 
 def run(plan: Plan) -> Section:
-    """Flood two web workers until they have acknowledged so many."""
+    """Throughput two web workers until they have acknowledged so many."""
     around = Surroundings()
     around.look()
     count = plan.pick(1_000_000, 2000)
@@ -20,14 +20,14 @@ def run(plan: Plan) -> Section:
     with serving(plan.folder / "memory", "benchmarks.rival", "ours") as server:
         rows = [_row(server, done)]
         while done < count:
-            found = flood(server, requests, seconds=plan.pick(10, 1))
+            found = saturate(server, requests, seconds=plan.pick(10, 1))
             done, others = done + found.acknowledged, others + found.others
             if done >= count * len(rows) // _STEPS:
                 rows.append(_row(server, done))
     lines = [
-        "Two web workers as `ciolake serve` runs them, without the writer, flooded by wrk over 32 "
-        f"kept connections until {count:,} events were durable; once. Not answered 200: {others}. "
-        "Goal: 120 MB a worker, flat. The writer's memory is under Loading.",
+        "Two web workers as `ciolake serve` runs them, without the loader; wrk posted over 32 kept "
+        f"connections until {count:,} events were durable; once. Not answered 200: {others}. "
+        "Goal: 120 MB a worker, flat. The loader's memory is under Loading.",
         "",
         *table(("events acknowledged", "resident, MB, of each worker"), rows),
     ]

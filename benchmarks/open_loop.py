@@ -11,9 +11,9 @@ from benchmarks.outcome import Plan, Section, Surroundings, spread, table
 from benchmarks.processes import (
     Server,
     await_empty_inbox,
-    flood,
     reported,
     resident_megabytes,
+    saturate,
     schedule,
     serving,
     write_requests,
@@ -61,8 +61,8 @@ def run(plan: Plan) -> Section:
         write_requests(requests, shapes(2000), plan.pick(40_000, 500), seed=turn)
         with serving(plan.folder / f"rate-{turn}") as server:
             await_empty_inbox(server)
-            flood(server, requests, seconds=1)
-            rate = flood(server, requests, seconds=plan.pick(4, 1)).rate
+            saturate(server, requests, seconds=1)
+            rate = saturate(server, requests, seconds=plan.pick(4, 1)).rate
         rates.append(rate)
         for share, runs in found.items():
             with serving(plan.folder / f"open-{share}-{turn}") as server:
@@ -72,7 +72,7 @@ def run(plan: Plan) -> Section:
 
 def steady(server: Server, rate: float, seconds: float) -> Run:
     """Post at a rate and look at backlog and memory meanwhile."""
-    await_empty_inbox(server)  # the writer has made its tables
+    await_empty_inbox(server)  # the loader has made its tables
     client = schedule(server, rate=rate, seconds=seconds, connections=_CONNECTIONS)
     workers = server.workers()
     backlog, megabytes = [], []
@@ -104,7 +104,7 @@ def _lines(
             )
         )
     return [
-        f"`ciolake serve`, default settings (two workers, writer beside them). The sustainable "
+        f"`ciolake serve`, default settings (two workers, loader beside them). The sustainable "
         f"rate is what wrk reaches with 32 connections right before: {spread(rates)} events/s. "
         f"Then {seconds:g} s of arrivals at even distances, over at most {_CONNECTIONS} "
         "connections; latency counts from the moment a request was due; no answer within 4 s is a "

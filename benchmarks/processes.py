@@ -180,7 +180,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Flood:
+class Throughput:
     """What clients that never wait got.
 
     Attributes:
@@ -236,7 +236,7 @@ def reported(client: subprocess.Popen[str]) -> Report:
 
 
 def write_requests(path: Path, among: list[Shape], count: int, seed: int) -> None:
-    """Write different signed requests of now for `flood`."""
+    """Write different signed requests of now for `saturate`."""
     second = int(time.time())
     made = events(among, start=second - 5, seconds=5, count=count, seed=seed)
     with path.open("wb") as file:
@@ -245,7 +245,7 @@ def write_requests(path: Path, among: list[Shape], count: int, seed: int) -> Non
             file.write(b"%d\n" % len(data) + data)
 
 
-def flood(server: Server, requests: Path, *, seconds: float, clients: int = 32) -> Flood:
+def saturate(server: Server, requests: Path, *, seconds: float, clients: int = 32) -> Throughput:
     """Post requests with wrk, over connections that are kept.
 
     Raises:
@@ -265,7 +265,7 @@ def flood(server: Server, requests: Path, *, seconds: float, clients: int = 32) 
     if not told:
         raise RuntimeError(f"wrk failed: {done.stderr or done.stdout}")
     said: Mapping[str, float] = json.loads(told[-1])
-    return Flood(
+    return Throughput(
         seconds=said["seconds"],
         acknowledged=int(said["requests"] - said["refused"]),
         others=int(said["refused"] + said["silent"]),

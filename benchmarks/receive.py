@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks import sampler
 from benchmarks.outcome import Plan, Section, Surroundings, spread, table
-from benchmarks.processes import Flood, flood, serving, write_requests
+from benchmarks.processes import Throughput, saturate, serving, write_requests
 from benchmarks.shapes import shapes
 
 KINDS = {
@@ -17,7 +17,7 @@ KINDS = {
 }
 GOALS = {1: 0.9, 2: 0.75}
 _CLIENTS = 32
-Found = dict[tuple[int, str], list[Flood]]
+Found = dict[tuple[int, str], list[Throughput]]
 
 
 def run(plan: Plan) -> Section:
@@ -38,9 +38,9 @@ def run(plan: Plan) -> Section:
                 CIO_WEB_WORKERS=workers,
             ) as server:
                 if not plan.is_smallest:  # warm up
-                    flood(server, requests, seconds=1, clients=_CLIENTS)
+                    saturate(server, requests, seconds=1, clients=_CLIENTS)
                 found[workers, kind].append(
-                    flood(server, requests, seconds=seconds, clients=_CLIENTS)
+                    saturate(server, requests, seconds=seconds, clients=_CLIENTS)
                 )
     return Section("receive", "Durable receiving", [*_lines(found, plan), *_profile(plan)], around)
 
@@ -66,12 +66,12 @@ def _lines(found: Found, plan: Plan) -> list[str]:
     )
     return [
         f"wrk, {_CLIENTS} kept connections, signed simulated events; the same supervisor, worker "
-        f"and door, without a writer, only the inbox differs; {plan.rounds} rounds, each a fresh "
-        "server, in rotating order, ratios within a round. wrk shares the cores. Goals, set when "
-        "every request had a thread: 0.9 of nothing stored in threads with one worker, 0.75 with "
-        "two. For SQLite, Delta and that row a thread serves each request, as it does in any Flask "
-        "app; the others serve the loop. The Delta rival is flattered: it syncs nothing. Median "
-        "(range).",
+        f"and receiver, without a loader, only the inbox differs; {plan.rounds} rounds, each a "
+        "fresh server, in rotating order, ratios within a round. wrk shares the cores. Goals, "
+        "set when every request had a thread: 0.9 of nothing stored in threads with one worker,"
+        " 0.75 with two. For SQLite, Delta and that row a thread serves each request, as it "
+        "does in any Flask app; the others serve the loop. The Delta rival is flattered: it "
+        "syncs nothing. Median (range).",
         "",
         *table((*heads, "p50 ms", "p99 ms", "not 200"), rows),
         "",
@@ -79,7 +79,7 @@ def _lines(found: Found, plan: Plan) -> list[str]:
     ]
 
 
-def _ratios(runs: list[Flood], others: list[Flood]) -> list[float]:
+def _ratios(runs: list[Throughput], others: list[Throughput]) -> list[float]:
     pairs = zip(runs, others, strict=True)
     return [mine.rate / other.rate for mine, other in pairs if other.rate]
 
@@ -109,12 +109,12 @@ def _bound(found: Found, workers: int) -> str:
 
 
 def _profile(plan: Plan) -> list[str]:
-    """Say where the interpreter of a web worker is while it is flooded."""
+    """Say where the interpreter of a web worker is while wrk posts."""
     folder = plan.folder / "profile"
     folder.mkdir()
     variables = {sampler.VARIABLE: folder, "CIO_WEB_WORKERS": 1}
     with serving(plan.folder / "profiled", "benchmarks.rival", "ours", **variables) as server:
-        flood(server, plan.folder / "requests", seconds=plan.pick(8, 1), clients=_CLIENTS)
+        saturate(server, plan.folder / "requests", seconds=plan.pick(8, 1), clients=_CLIENTS)
     shares = [(f"`{name}`", f"{share:.0%}") for name, share in sampler.read(folder)[:12]]
     heads = ("Where threads that do not wait stand (sampled, one worker)", "share")
     return ["", *table(heads, shares)]

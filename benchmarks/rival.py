@@ -2,8 +2,8 @@
 
     python -m benchmarks.rival KIND
 
-serves like `ciolake serve` without the writer: the same supervisor, the same worker, the same
-door; only the inbox differs. Settings come from the environment.
+serves like `ciolake serve` without the loader: the same supervisor, the same worker, the same
+receiver; only the inbox differs. Settings come from the environment.
 """
 
 from __future__ import annotations

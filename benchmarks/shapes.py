@@ -85,7 +85,7 @@ def request(body: bytes, second: int, key: bytes = KEY.encode()) -> bytes:
 
 
 def fill(inbox: Path, made: Iterator[Made], *, at: float) -> int:
-    """Write events into an inbox as a busy door leaves them; returns how many.
+    """Write events into an inbox as a busy receiver leaves them; returns how many.
 
     Args:
         inbox: Its folder.
@@ -102,7 +102,7 @@ def fill(inbox: Path, made: Iterator[Made], *, at: float) -> int:
 
 
 def record(made: Made, received_at: datetime) -> Record:
-    """Return an event as the door stores it."""
+    """Return an event as the receiver stores it."""
     return Record(
         body=made.body,
         received_at=received_at,

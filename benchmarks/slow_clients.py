@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.outcome import Plan, Section, Surroundings, spread, table
-from benchmarks.processes import Flood, Server, flood, serving, write_requests
+from benchmarks.processes import Server, Throughput, saturate, serving, write_requests
 from benchmarks.shapes import request, shapes
 
 _CLIENTS = 32
 _DAWDLERS = 200
-Found = dict[bool, list[Flood]]
+Found = dict[bool, list[Throughput]]
 
 
 def run(plan: Plan) -> Section:
@@ -26,10 +26,10 @@ def run(plan: Plan) -> Section:
     for turn in range(plan.rounds):
         around.look()
         with serving(plan.folder / f"server-{turn}") as server:
-            flood(server, requests, seconds=1, clients=_CLIENTS)
-            found[False].append(flood(server, requests, seconds=seconds, clients=_CLIENTS))
+            saturate(server, requests, seconds=1, clients=_CLIENTS)
+            found[False].append(saturate(server, requests, seconds=seconds, clients=_CLIENTS))
             with dawdling(server, _DAWDLERS):
-                found[True].append(flood(server, requests, seconds=seconds, clients=_CLIENTS))
+                found[True].append(saturate(server, requests, seconds=seconds, clients=_CLIENTS))
     return Section("slow_clients", "Slow clients", _lines(found, plan), around)
 
 
@@ -65,7 +65,7 @@ def _lines(found: Found, plan: Plan) -> list[str]:
     ]
     heads = ("other clients", "events/s", "server CPU, µs an event")
     return [
-        f"`ciolake serve` with its writer, two workers of 16 threads; wrk on the same cores, "
+        f"`ciolake serve` with its loader, two workers of 16 threads; wrk on the same cores, "
         f"{_CLIENTS} kept connections, signed simulated events; {plan.rounds} rounds, "
         "each a fresh server, first alone, then beside clients that sent nothing, half a head or "
         "half a body. Median (range).",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.harness.databricks_double import DatabricksDouble, databricks_double
 from benchmarks.outcome import Plan, Section, Surroundings, spread, table
-from benchmarks.processes import Flood, flood, serving, write_requests
+from benchmarks.processes import Throughput, saturate, serving, write_requests
 from benchmarks.shapes import shapes
 
 PUT_SECONDS = 0.15
@@ -21,7 +21,7 @@ _THREADS = 32  # sixteen a worker, the default
 class _Run:
     """What clients got, and the puts meanwhile."""
 
-    flood: Flood
+    throughput: Throughput
     puts: int
 
 
@@ -47,10 +47,10 @@ def _measure(
     with serving(
         folder, "benchmarks.rival", "ours", CIO_WEB_WORKERS=_WORKERS, **double.variables
     ) as one:
-        flood(one, requests, seconds=1, clients=connections)
+        saturate(one, requests, seconds=1, clients=connections)
         before = _puts(double)
-        flooded = flood(one, requests, seconds=seconds, clients=connections)
-        return _Run(flooded, _puts(double) - before)
+        throughput = saturate(one, requests, seconds=seconds, clients=connections)
+        return _Run(throughput, _puts(double) - before)
 
 
 def _puts(double: DatabricksDouble) -> int:
@@ -61,12 +61,12 @@ def _lines(found: dict[int, list[_Run]], plan: Plan) -> list[str]:
     rows = [
         (
             connections,
-            spread(one.flood.rate for one in runs),
-            spread((one.flood.rate / _expected(connections) for one in runs), 2),
-            spread((one.flood.p50_ms for one in runs), 0),
-            spread((one.flood.p99_ms for one in runs), 0),
-            spread((one.puts / one.flood.seconds for one in runs), 1),
-            sum(one.flood.others for one in runs),
+            spread(one.throughput.rate for one in runs),
+            spread((one.throughput.rate / _expected(connections) for one in runs), 2),
+            spread((one.throughput.p50_ms for one in runs), 0),
+            spread((one.throughput.p99_ms for one in runs), 0),
+            spread((one.puts / one.throughput.seconds for one in runs), 1),
+            sum(one.throughput.others for one in runs),
         )
         for connections, runs in found.items()
     ]
@@ -78,7 +78,7 @@ def _lines(found: dict[int, list[_Run]], plan: Plan) -> list[str]:
         "p99 ms",
     )
     return [
-        f"The receiver without its writer, {_WORKERS} workers; a double of a workspace on the same "
+        f"The receiver without its loader, {_WORKERS} workers; a double of a workspace on the same "
         f"cores whose puts take {PUT_SECONDS * 1e3:.0f} ms; wrk, kept connections, each of which "
         "waits for its answer. Requests wait in an event loop, so that more wait than there "
         f"are threads ({_THREADS}); a worker has up to 8 groups under way (`CIO_UPLOADS`). "

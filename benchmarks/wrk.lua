@@ -1,4 +1,4 @@
--- Posts the requests of a file, one after the other; `processes.flood` writes and starts it.
+-- Posts the requests of a file, one after the other; `processes.saturate` writes and starts it.
 local requests, at = {}, 0
 
 function init(args)

@@ -31,7 +31,7 @@ def test_every_statement_is_of_sql_or_has_one_purpose(sent: list[str]) -> None:
 
     assert files <= set(sent)
     for one in set(sent) - files:
-        assert len(sent_statements.kinds(one)) == 1, one
+        assert len(sent_statements.purposes(one)) == 1, one
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from tests.doubles.databricks import (
     WAREHOUSE_ID,
     Databricks,
 )
-from tests.doubles.faults import Fault, Switches
+from tests.doubles.faults import Fault, FaultSwitches
 
 __all__ = [
     "CLIENT_ID",
@@ -22,5 +22,5 @@ __all__ = [
     "WAREHOUSE_ID",
     "Databricks",
     "Fault",
-    "Switches",
+    "FaultSwitches",
 ]

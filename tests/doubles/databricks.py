@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import TracebackType
 
-from tests.doubles.faults import Switches
+from tests.doubles.faults import FaultSwitches
 from tests.doubles.routing import Routes
 from tests.doubles.server import Server
 from tests.doubles.warehouse import rest, thrift
@@ -49,7 +49,7 @@ class Databricks:
             port: Where to listen; 0 takes a free one.
         """
         self.workspace = Workspace(folder)
-        self.faults: Switches = self.workspace.switches
+        self.faults: FaultSwitches = self.workspace.switches
         self.port = port
         self._server: Server | None = None
         workspace = self.workspace

@@ -95,7 +95,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Switches:
+class FaultSwitches:
     """All faults that are set, and the counters.
 
     Attributes:

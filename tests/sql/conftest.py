@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.lake_rows import Lake, Rows
+from tests.support.lake_rows import LocalTables, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
+def lake(tmp_path: Path) -> LocalTables:
     """Local tables, all empty."""
-    return Lake(tmp_path)
+    return LocalTables(tmp_path)
 
 
 @pytest.fixture

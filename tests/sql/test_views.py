@@ -12,7 +12,7 @@ from databricks_app.lake.sql_dialect import View, statements, views
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.lake_rows import Lake, Rows
+    from tests.support.lake_rows import LocalTables, Rows
 
 each_view = pytest.mark.parametrize("view", views(), ids=lambda view: view.name)
 
@@ -46,7 +46,7 @@ def test_view_is_named_and_placed_by_its_file(view: View) -> None:
 
 
 @each_view
-def test_view_of_empty_tables_is_empty_and_has_its_columns(view: View, lake: Lake) -> None:
+def test_view_of_empty_tables_is_empty_and_has_its_columns(view: View, lake: LocalTables) -> None:
     """A fresh installation answers every view, with the columns that are documented."""
     columns = lake.records(f"DESCRIBE {view.name}")
     types = {column["col_name"]: column["data_type"] for column in columns}
@@ -60,7 +60,7 @@ def test_view_of_empty_tables_is_empty_and_has_its_columns(view: View, lake: Lak
 
 
 def test_daily_email_engagement_counts_deliveries_not_events(
-    lake: Lake, delivery: Callable[..., Rows]
+    lake: LocalTables, delivery: Callable[..., Rows]
 ) -> None:
     """Repeats of opens and clicks count once a delivery and twice as events."""
     lake.add(
@@ -110,7 +110,7 @@ def test_daily_email_engagement_counts_deliveries_not_events(
 
 
 def test_daily_email_engagement_tells_people_from_machines(
-    lake: Lake, delivery: Callable[..., Rows]
+    lake: LocalTables, delivery: Callable[..., Rows]
 ) -> None:
     """Prefetched opens are machines; synthetic ones are people if a click is; proxied count."""
     lake.add(
@@ -139,7 +139,7 @@ def test_daily_email_engagement_tells_people_from_machines(
 
 
 def test_daily_email_engagement_has_no_rate_without_a_denominator(
-    lake: Lake, delivery: Callable[..., Rows]
+    lake: LocalTables, delivery: Callable[..., Rows]
 ) -> None:
     """A day with late opens alone has NULL rates, not zeros or errors."""
     lake.add("email", *delivery("a", "opened"))
@@ -151,7 +151,7 @@ def test_daily_email_engagement_has_no_rate_without_a_denominator(
     assert set(rates.values()) == {None}
 
 
-def test_daily_email_engagement_leaves_out_what_has_no_day_or_delivery(lake: Lake) -> None:
+def test_daily_email_engagement_leaves_out_what_has_no_day_or_delivery(lake: LocalTables) -> None:
     """The day 1970-01-01 and events without a delivery make no rows."""
     lake.add(
         "email",
@@ -163,7 +163,7 @@ def test_daily_email_engagement_leaves_out_what_has_no_day_or_delivery(lake: Lak
 
 
 def test_campaign_performance_has_a_row_per_kind_and_id(
-    lake: Lake, delivery: Callable[..., Rows]
+    lake: LocalTables, delivery: Callable[..., Rows]
 ) -> None:
     """The same number of another kind is another row; the first cause of several counts."""
     lake.add(
@@ -186,7 +186,7 @@ def test_campaign_performance_has_a_row_per_kind_and_id(
     ]
 
 
-def test_campaign_performance_of_email(lake: Lake, delivery: Callable[..., Rows]) -> None:
+def test_campaign_performance_of_email(lake: LocalTables, delivery: Callable[..., Rows]) -> None:
     """Every column of one campaign with one channel."""
     of = {"campaign_id": 7}
     lake.add(
@@ -245,7 +245,7 @@ def test_campaign_performance_of_email(lake: Lake, delivery: Callable[..., Rows]
 
 
 def test_campaign_performance_measures_each_channel_by_what_it_reports(
-    lake: Lake, delivery: Callable[..., Rows]
+    lake: LocalTables, delivery: Callable[..., Rows]
 ) -> None:
     """Slack has no delivered, SMS no opened: neither spoils the rates of the others."""
     of = {"campaign_id": 7}
@@ -268,7 +268,7 @@ def test_campaign_performance_measures_each_channel_by_what_it_reports(
 
 
 def test_campaign_performance_has_no_rate_without_a_denominator(
-    lake: Lake, delivery: Callable[..., Rows]
+    lake: LocalTables, delivery: Callable[..., Rows]
 ) -> None:
     """A campaign that only failed has NULL rates, but a failure rate."""
     lake.add("email", *delivery("a", "failed", campaign_id=7))
@@ -281,7 +281,7 @@ def test_campaign_performance_has_no_rate_without_a_denominator(
 
 
 def test_customer_engagement_summary_of_one_person(
-    lake: Lake, delivery: Callable[..., Rows]
+    lake: LocalTables, delivery: Callable[..., Rows]
 ) -> None:
     """Every column of a person with email, Slack and subscriptions."""
     person = {"identifiers_cio_id": "cio1", "identifiers_id": "7", "customer_id": "old"}
@@ -332,7 +332,7 @@ def test_customer_engagement_summary_of_one_person(
     }
 
 
-def test_customer_engagement_summary_names_a_person_by_the_best_id(lake: Lake) -> None:
+def test_customer_engagement_summary_names_a_person_by_the_best_id(lake: LocalTables) -> None:
     """cio_id, id, customer_id, email in this order; blank ones are none; no id, no row."""
     sent = {"metric": "sent", "event_timestamp": when(1)}
     lake.add(
@@ -357,7 +357,7 @@ def test_customer_engagement_summary_names_a_person_by_the_best_id(lake: Lake) -
     ]
 
 
-def test_customer_engagement_summary_shows_the_latest_email(lake: Lake) -> None:
+def test_customer_engagement_summary_shows_the_latest_email(lake: LocalTables) -> None:
     """The address of the latest event that has one, from any of its fields."""
     person = {"identifiers_id": "7", "event_timestamp": when(1)}
     lake.add("email", {**person, "recipient": "old@example.com", "received_at": when(1)})
@@ -388,7 +388,7 @@ def test_customer_engagement_summary_shows_the_latest_email(lake: Lake) -> None:
     ],
 )
 def test_webhook_error_summary_sorts_failures_into_classes(
-    lake: Lake, message: str | None, expected: str
+    lake: LocalTables, message: str | None, expected: str
 ) -> None:
     """The failure text decides the class."""
     lake.add("email", {"metric": "bounced", "event_timestamp": when(1), "failure_message": message})
@@ -396,7 +396,9 @@ def test_webhook_error_summary_sorts_failures_into_classes(
     assert lake.record("SELECT * FROM webhook_error_summary")["failure_class"] == expected
 
 
-def test_webhook_error_summary_counts_events_deliveries_people_and_causes(lake: Lake) -> None:
+def test_webhook_error_summary_counts_events_deliveries_people_and_causes(
+    lake: LocalTables,
+) -> None:
     """Every column of one group; what succeeded is not in it."""
     failed = {
         "metric": "failed",
@@ -429,7 +431,7 @@ def test_webhook_error_summary_counts_events_deliveries_people_and_causes(lake: 
     }
 
 
-def test_webhook_error_summary_reads_the_failures_of_devices(lake: Lake) -> None:
+def test_webhook_error_summary_reads_the_failures_of_devices(lake: LocalTables) -> None:
     """A push that failed says why for each device."""
     devices = [
         {"device_id": "1", "device_platform": "ios", "failure_message": None},
@@ -442,7 +444,7 @@ def test_webhook_error_summary_reads_the_failures_of_devices(lake: Lake) -> None
     assert chosen(record, "failure_class", "example_message") == ("timeout", "timeout")
 
 
-def test_webhook_error_summary_hides_nothing(lake: Lake) -> None:
+def test_webhook_error_summary_hides_nothing(lake: LocalTables) -> None:
     """Complaints, events without a time and unrouted events are rows too."""
     lake.add("email", {"metric": "spammed", "event_timestamp": when(1)})
     lake.add("slack", {"metric": "attempted", "event_timestamp": None})
@@ -461,7 +463,7 @@ def test_webhook_error_summary_hides_nothing(lake: Lake) -> None:
 
 
 def test_journey_performance_counts_journeys_by_the_day_they_began(
-    lake: Lake, delivery: Callable[..., Rows]
+    lake: LocalTables, delivery: Callable[..., Rows]
 ) -> None:
     """Later events of other channels and days count for the first day."""
     first, second = {"journey_id": "j1"}, {"journey_id": "j2"}
@@ -505,7 +507,7 @@ def test_journey_performance_counts_journeys_by_the_day_they_began(
     ]
 
 
-def test_webhook_unrouted_events_ends_when_a_typed_table_holds_the_event(lake: Lake) -> None:
+def test_webhook_unrouted_events_ends_when_a_typed_table_holds_the_event(lake: LocalTables) -> None:
     """The raw row stays; after a replay the event is routed. Id and day both count."""
     lake.add(
         "raw",

@@ -24,7 +24,7 @@ from databricks_app.simulator.simulator import Simulator
 from databricks_app.simulator.workspace import Options
 from tests.support.disks import fill, small_disk
 from tests.support.exactly_once import assert_exactly_once
-from tests.support.simulating import Door, app_client, make_simulator  # noqa: F401  # a fixture
+from tests.support.simulating import RecordingReceiver, app_client, make_simulator  # noqa: F401  # a fixture
 
 HOUR, DAY = 3600.0, 86400.0
 Make = Callable[..., Simulator]
@@ -141,8 +141,8 @@ def test_a_receiver_that_answers_400_stalls_the_feed_for_an_hour(
 ) -> None:
     """What others do wrong: one refused event, and all later ones wait behind it."""
     feed = feed_of()
-    with Door(lambda number: 400 if number == 0 else 200) as door:
-        feed.enable(door.url)
+    with RecordingReceiver(lambda number: 400 if number == 0 else 200) as receiver:
+        feed.enable(receiver.url)
         feed.send(5)
         feed.simulator.advance(HOUR - 60)
         assert feed.delivered == []

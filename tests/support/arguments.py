@@ -9,7 +9,7 @@ from typing import Any
 from core.app_api.index import Method
 from core.app_api.inventory import Entry, Parameter
 from core.app_api.noun import File
-from tests.support.app_double import SAMPLES
+from tests.support.app_api_double import SAMPLES
 
 
 def query_names(method: Method, entry: Entry) -> set[str]:

@@ -21,7 +21,7 @@ BAD_DAY = date(1970, 1, 1)
 Rows = list[dict[str, object]]
 
 
-class Lake:
+class LocalTables:
     """A folder of local tables."""
 
     def __init__(self, folder: Path) -> None:

@@ -33,8 +33,8 @@ def record(event_id: str, **changes: object) -> Record:
     return Record(body, RECEIVED, "1763800001", "0badf00d", len(body))
 
 
-class House:
-    """An inbox, a lake and the writer between them, in one folder."""
+class LoaderUnderTest:
+    """An inbox, a lake and the loader between them, in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -46,7 +46,7 @@ class House:
         )
 
     def store(self, *records: Record) -> None:
-        """Put records into the inbox, sealed."""
+        """Put records into the inbox, closed."""
         inbox = LocalInbox(self.folder / "inbox")
         for one in records:
             inbox.append(one, 5)
@@ -66,7 +66,7 @@ class House:
 
 
 def stopping_when(writer: Writer, is_enough: Callable[[], bool]) -> Writer:
-    """Make a writer stop at the first status after which this holds."""
+    """Make a loader stop at the first status after which this holds."""
     tell = writer.tell
 
     def tell_and_stop(said: status.WriterStatus) -> None:

@@ -14,7 +14,7 @@ Lost = list[tuple[CustomerIOError, list[dict[str, object]]]]
 Make = Callable[..., PipelinesQueue]
 
 
-class Held:
+class HeldReplies:
     """A script for the vendor: answers wait until `release` is called."""
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """A small real double of what stands between the relay and the app: proxy and token endpoint.
 
-The proxy answers `401 {}` under `/api/` to whoever bears no valid token, takes `Authorization`
+The proxy answers `401 {}` under `/api/` to a caller without a valid token, takes `Authorization`
 away and passes the rest on, as a Databricks workspace does; and it can be told to misbehave.
 """
 
@@ -25,7 +25,7 @@ Behaviour = Callable[["Handler"], None]
 
 
 @dataclass(frozen=True)
-class Seen:
+class ForwardedRequest:
     """A request as the app would get it; the names of headers are in lower case."""
 
     path: str
@@ -58,7 +58,7 @@ class Platform:
     valid: set[str] = field(default_factory=set)
     issued: int = 0
     token_calls: int = 0
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[ForwardedRequest] = field(default_factory=list)
     calls: int = 0
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -144,7 +144,7 @@ class _Base(BaseHTTPRequestHandler):
 
 class _TokenHandler(_Base):
     def do_POST(self) -> None:
-        """Give a token to who knows the secret."""
+        """Give a token to a caller that knows the secret."""
         form = self._body()
         platform = self.platform
         with platform.lock:
@@ -168,7 +168,7 @@ class Handler(_Base):
     """The proxy in front of the app."""
 
     def do_POST(self) -> None:
-        """Pass on what bears a token."""
+        """Pass on what has a token."""
         body = self._body()
         platform = self.platform
         with platform.lock:
@@ -184,7 +184,7 @@ class Handler(_Base):
         headers = {name.lower(): value for name, value in self.headers.items()}
         del headers["authorization"]
         with platform.lock:
-            platform.seen.append(Seen(self.path, headers, body))
+            platform.seen.append(ForwardedRequest(self.path, headers, body))
         if platform.app is None:
             genuine(200)(self)
         else:

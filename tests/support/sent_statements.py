@@ -64,7 +64,7 @@ _EXAMPLES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Purpose:
     """Statements of one purpose.
 
     Attributes:
@@ -78,60 +78,62 @@ class Kind:
     pattern: str
 
 
-KINDS = (
-    Kind(
+PURPOSES = (
+    Purpose(
         "The loader at its start, and after a load that failed: what is there?",
         "USE CATALOG, USE SCHEMA; shows what the session may see",
         r"SELECT table_name, column_name\nFROM information_schema\.columns.*",
     ),
-    Kind(
+    Purpose(
         "The loader and `ciolake deploy`, for a table that lacks a column of sql/",
         "MANAGE on, or ownership of, the table",
         r"ALTER TABLE `\w+` ADD COLUMNS .*",
     ),
-    Kind(
+    Purpose(
         "The loader, one a table that has rows in the batch: insert what is missing",
         "SELECT and MODIFY on the table, READ VOLUME",
         r"MERGE INTO `webhook_.*",
     ),
-    Kind(
+    Purpose(
         "The loader, where a MERGE inserted fewer rows than it got: which had others written?",
         "SELECT on the table, READ VOLUME",
         r"SELECT held\..*",
     ),
-    Kind("`ciolake verify`", "SELECT on the tables", r"SELECT event_id, count\(\*\) OVER \(\) .*"),
-    Kind(
+    Purpose(
+        "`ciolake verify`", "SELECT on the tables", r"SELECT event_id, count\(\*\) OVER \(\) .*"
+    ),
+    Purpose(
         "`ciolake verify` and `ciolake tables`: rows of a table",
         "SELECT on the table",
         r"SELECT count\(\*\) AS events FROM \w+|SELECT '\w+' AS name, count\(\*\) .*",
     ),
-    Kind(
+    Purpose(
         "`ciolake replay`: how many, and the stored bodies",
         "SELECT on webhook_raw_events, or on webhook_unrouted_events",
         r"SELECT (count\(\*\)|event_date, event_id, .*) FROM webhook_\w+ WHERE .*TRUE.*",
     ),
-    Kind("`ciolake doctor`: does the warehouse answer?", "CAN USE", r"SELECT 1 AS one"),
-    Kind(
+    Purpose("`ciolake doctor`: does the warehouse answer?", "CAN USE", r"SELECT 1 AS one"),
+    Purpose(
         "`ciolake doctor`: types of columns",
         "USE CATALOG, USE SCHEMA",
         r"SELECT table_name, column_name, full_data_type .*",
     ),
-    Kind(
+    Purpose(
         "`ciolake doctor`: properties and grants",
         "SELECT on the table; the right to see grants, or the check is skipped",
         r"SHOW (TBLPROPERTIES|GRANTS) .*|SELECT table_name, privilege_type .*",
     ),
-    Kind(
+    Purpose(
         "`ciolake doctor` and `ciolake deploy`: has an event of ours become a row?",
         "SELECT on webhook_raw_events",
         r"SELECT (count\(\*\)|event_id) FROM webhook_raw_events WHERE event_id = \S+",
     ),
-    Kind(
+    Purpose(
         "`ciolake doctor --first-contact`: a table like webhook_email_events, dropped again",
         "CREATE TABLE on the schema, READ VOLUME",
         r".*`?ciolake_scratch_\w+.*",
     ),
-    Kind(
+    Purpose(
         "`ciolake deploy --destroy --tables`",
         "MANAGE on, or ownership of, each",
         r"DROP (TABLE|VIEW) IF EXISTS (webhook|daily|camp|cust|jour)\w+",
@@ -163,24 +165,24 @@ def sent(folder: Path) -> list[str]:
             ):
                 _command(receiver, *command.split())
         _command(deployer, "deploy", "--warehouse", WAREHOUSE_ID, "--destroy", "--tables", "--yes")
-        heard = double.workspace.engine.heard
-    return sorted({_with_examples(one) for one in heard})
+        received = double.workspace.engine.received
+    return sorted({_with_examples(one) for one in received})
 
 
 def text(statements: Sequence[str]) -> str:
     """The file: what is not in `sql/`, by purpose."""
     parts = [HEAD]
     others = [one for one in statements if one not in of_files()]
-    for kind in KINDS:
-        mine = [one for one in others if kind in kinds(one)]
-        parts.append(f"\n-- {kind.title}\n-- Needs: {kind.rights}\n\n")
+    for purpose in PURPOSES:
+        mine = [one for one in others if purpose in purposes(one)]
+        parts.append(f"\n-- {purpose.title}\n-- Needs: {purpose.rights}\n\n")
         parts.append("\n".join(f"{_wrapped(one)};\n" for one in mine))
     return "".join(parts)
 
 
-def kinds(statement: str) -> list[Kind]:
+def purposes(statement: str) -> list[Purpose]:
     """Whose statement it is."""
-    return [one for one in KINDS if re.fullmatch(one.pattern, statement, re.DOTALL)]
+    return [one for one in PURPOSES if re.fullmatch(one.pattern, statement, re.DOTALL)]
 
 
 def of_files() -> set[str]:

@@ -67,8 +67,8 @@ def call(method: str, url: str, **options: Any) -> httpx2.Response:
 
 
 @dataclass(frozen=True)
-class Arrival:
-    """A call that a `Door` got."""
+class ReceivedRequest:
+    """A call that a `RecordingReceiver` got."""
 
     path: str
     timestamp: int
@@ -76,7 +76,7 @@ class Arrival:
     body: bytes
 
 
-class Door:
+class RecordingReceiver:
     """A receiver: verifies signatures within 300 s of the machine's clock, and answers by script.
 
     Attributes:
@@ -86,10 +86,10 @@ class Door:
     """
 
     def __init__(self, status: Callable[[int], int] = lambda _: 200) -> None:
-        self.arrivals: list[Arrival] = []
+        self.arrivals: list[ReceivedRequest] = []
         self.key: SigningKey | None = None
         self.status = status
-        self._server = _DoorServer(("127.0.0.1", 0), _door_handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
 
@@ -98,7 +98,7 @@ class Door:
         """Where events are posted to."""
         return f"http://127.0.0.1:{self._server.server_port}/hook"
 
-    def __enter__(self) -> Door:
+    def __enter__(self) -> RecordingReceiver:
         """Use until the end of the block."""
         return self
 
@@ -117,26 +117,26 @@ class Door:
             verdict = verify((self.key,), signature, stamp.encode(), body, now=time.time())
             refusal = None if verdict.refusal is None else str(verdict.refusal)
         number = len(self.arrivals)
-        self.arrivals.append(Arrival(path, int(stamp), refusal, body))
+        self.arrivals.append(ReceivedRequest(path, int(stamp), refusal, body))
         status = self.status(number)
         return 401 if refusal is not None and status < 300 else status
 
 
-class _DoorServer(ThreadingHTTPServer):
+class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:
         """Print nothing of senders that have gone."""
 
 
-def _door_handler(door: Door) -> type[BaseHTTPRequestHandler]:
+def _handler(receiver: RecordingReceiver) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            status = door.take(self.path, self.headers, body)
+            status = receiver.take(self.path, self.headers, body)
             if status == 0:  # hang up
                 self.close_connection = True
                 return

@@ -23,7 +23,7 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SystemCall:
     """A call that ended.
 
     Attributes:
@@ -64,9 +64,9 @@ def strace(log: Path, calls: str, *inject: str) -> list[str]:
     return ["strace", *options, *faults, "-e", "signal=none", "-o", str(log)]
 
 
-def calls(log: Path) -> list[Call]:
+def calls(log: Path) -> list[SystemCall]:
     """Read the calls of a log, by their ends."""
-    found: list[Call] = []
+    found: list[SystemCall] = []
     begun: dict[str, tuple[int, str]] = {}
     for number, text in enumerate(log.read_text(errors="replace").splitlines()):
         line = _LINE.fullmatch(text)
@@ -78,13 +78,13 @@ def calls(log: Path) -> list[Call]:
         elif end := _RESUMED.fullmatch(rest):
             began, arguments = begun.pop(pid, (number, ""))
             whole = arguments + end["arguments"]
-            found.append(Call(end["name"], whole, end["result"], began, number))
+            found.append(SystemCall(end["name"], whole, end["result"], began, number))
         elif one := _WHOLE.fullmatch(rest):
-            found.append(Call(one["name"], one["arguments"], one["result"], number, number))
+            found.append(SystemCall(one["name"], one["arguments"], one["result"], number, number))
     return found
 
 
-def last_ended(found: Sequence[Call], name: str, path: str, before: int) -> Call | None:
+def last_ended(found: Sequence[SystemCall], name: str, path: str, before: int) -> SystemCall | None:
     """Return the newest good call on a path that ended before a line."""
     fitting = [
         one

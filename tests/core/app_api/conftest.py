@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from core.app_api import AppClient
-from tests.support.app_double import AppDouble
+from tests.support.app_api_double import AppApiDouble
 from tests.support.still_time import StillTime
 from tests.support.vendor_server import VendorServer
 
 
 @pytest.fixture
-def double(vendor: VendorServer) -> AppDouble:
+def double(vendor: VendorServer) -> AppApiDouble:
     """The script of `vendor`: holds every call against the inventory."""
-    vendor.script = made = AppDouble()
+    vendor.script = made = AppApiDouble()
     return made
 
 

@@ -13,7 +13,7 @@ from core.app_api import AppClient, index, inventory
 from core.app_api.declarations import RATES
 from core.app_api.paging import Pages, Paging
 from core.http.exchange import Operation
-from tests.support.app_double import IMAGE, UNKNOWN, AppDouble
+from tests.support.app_api_double import IMAGE, UNKNOWN, AppApiDouble
 from tests.support.arguments import arguments, query_names
 
 ENTRIES = inventory.entries()
@@ -120,7 +120,7 @@ def test_methods_take_ids_first_and_then_the_body(method: index.Method) -> None:
 @EACH_METHOD
 @pytest.mark.parametrize("everything", [True, False], ids=["everything", "required"])
 def test_calls_arrive_as_the_inventory_has_them(
-    method: index.Method, everything: bool, app: AppClient, double: AppDouble
+    method: index.Method, everything: bool, app: AppClient, double: AppApiDouble
 ) -> None:
     """Verb, path, query, body and content type are right on the socket, and the answer is whole."""
     entry = ENTRIES[method.operation]
@@ -141,7 +141,7 @@ def test_calls_arrive_as_the_inventory_has_them(
 
 @pytest.mark.parametrize("method", PAGED, ids=[f"{one.noun}.{one.name}" for one in PAGED])
 def test_paged_lists_walk_to_the_end(
-    method: index.Method, app: AppClient, double: AppDouble
+    method: index.Method, app: AppClient, double: AppApiDouble
 ) -> None:
     """Three pages give their items in order, whichever way the operation pages."""
     double.pages = 3

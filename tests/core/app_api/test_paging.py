@@ -11,7 +11,7 @@ import pytest
 from core.app_api import AppClient
 from core.app_api.paging import Pages, Paging
 from core.errors import BadRequestError, ResponseError, ValidationError
-from tests.support.app_double import AppDouble
+from tests.support.app_api_double import AppApiDouble
 from tests.support.vendor_server import Reply, VendorServer
 
 START = Paging("start", "things")
@@ -146,7 +146,7 @@ def test_limit_that_asks_for_nothing_is_refused(app: AppClient, limit: Any) -> N
         app.segments.membership(7, limit=limit)
 
 
-def test_marks_are_encoded_and_filters_stay(app: AppClient, double: AppDouble) -> None:
+def test_marks_are_encoded_and_filters_stay(app: AppClient, double: AppApiDouble) -> None:
     """Every page is asked for with the same filters; a `+` in a mark arrives as one."""
     double.pages = 2
 
@@ -156,7 +156,7 @@ def test_marks_are_encoded_and_filters_stay(app: AppClient, double: AppDouble) -
     assert [filters, filters | {"start": "a+b/&=1"}] == double.queries
 
 
-def test_walk_begins_at_a_start_over_the_socket(app: AppClient, double: AppDouble) -> None:
+def test_walk_begins_at_a_start_over_the_socket(app: AppClient, double: AppApiDouble) -> None:
     """An interrupted walk goes on."""
     double.pages = 3
 

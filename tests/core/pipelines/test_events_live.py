@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.paths import ROOT
 from tests.support.vendor_server import VendorServer
-from tests.support.webhooks_double import WorkspaceDouble
+from tests.support.workspace_double import WorkspaceDouble
 
 LIVE = ROOT / "tests" / "live"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

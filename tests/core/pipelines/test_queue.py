@@ -16,7 +16,7 @@ from core.errors import (
     ServerError,
 )
 from core.pipelines import PipelinesClient, PipelinesQueue
-from tests.support.queues import Held, Lost, Make, people, put
+from tests.support.queues import HeldReplies, Lost, Make, people, put
 from tests.support.vendor_server import Reply, VendorServer
 
 # When batches are sent
@@ -241,7 +241,7 @@ def test_unforeseen_fault_hands_the_items_back(vendor: VendorServer) -> None:
 
 def test_full_queue_blocks_until_there_is_room(make_queue: Make, vendor: VendorServer) -> None:
     """Nothing is dropped: the caller waits, and everything arrives."""
-    held = Held()
+    held = HeldReplies()
     vendor.script = held
     queue = make_queue(max_items=1, capacity=1)
     put(queue, "a")
@@ -261,7 +261,7 @@ def test_full_queue_blocks_until_there_is_room(make_queue: Make, vendor: VendorS
 
 def test_full_queue_blocks_no_longer_than_it_may(make_queue: Make, vendor: VendorServer) -> None:
     """After `block_seconds` the item is refused, and the caller knows."""
-    held = Held()
+    held = HeldReplies()
     vendor.script = held
     queue = make_queue(max_items=1, capacity=1, block_seconds=0.02)
     put(queue, "a")
@@ -277,7 +277,7 @@ def test_full_queue_blocks_no_longer_than_it_may(make_queue: Make, vendor: Vendo
 
 def test_full_queue_raises(make_queue: Make, vendor: VendorServer) -> None:
     """With `raise` the new item is refused, and those before it arrive."""
-    held = Held()
+    held = HeldReplies()
     vendor.script = held
     queue = make_queue(max_items=1, capacity=1, when_full="raise")
     put(queue, "a")
@@ -295,7 +295,7 @@ def test_full_queue_raises(make_queue: Make, vendor: VendorServer) -> None:
 def test_full_queue_hands_back_the_oldest(make_queue: Make, vendor: VendorServer) -> None:
     """With `drop_oldest` the newest stay; what had to go is not silently gone."""
     lost: Lost = []
-    held = Held()
+    held = HeldReplies()
     vendor.script = held
     queue = make_queue(
         max_items=1,
@@ -316,7 +316,7 @@ def test_full_queue_hands_back_the_oldest(make_queue: Make, vendor: VendorServer
 
 def test_full_queue_is_bounded_in_bytes(make_queue: Make, vendor: VendorServer) -> None:
     """Few large items fill it as many small ones do."""
-    held = Held()
+    held = HeldReplies()
     vendor.script = held
     queue = make_queue(max_items=1, capacity_bytes=32_000, when_full="raise")
     put(queue, "a")
@@ -341,7 +341,7 @@ def test_on_error_never_waits_for_room_that_it_has_to_make(
                 act()
             faults.append(caught.type)
 
-    held = Held()
+    held = HeldReplies()
     vendor.script = lambda call: held(call) if len(vendor.calls) > 1 else Reply(400)
     release = threading.Event()
     vendor.replies = []

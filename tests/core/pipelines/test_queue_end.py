@@ -22,7 +22,7 @@ from core.errors import (
 )
 from core.http.retries import RetryPolicy
 from core.pipelines.buffer import Buffer, Limits
-from tests.support.queues import Held, Lost, Make, people, put
+from tests.support.queues import HeldReplies, Lost, Make, people, put
 from tests.support.vendor_server import Reply, VendorServer
 
 # Flush and close
@@ -30,7 +30,7 @@ from tests.support.vendor_server import Reply, VendorServer
 
 def test_flush_returns_in_time(make_queue: Make, vendor: VendorServer) -> None:
     """The vendor hangs: flush says False after its timeout, and True once it is over."""
-    held = Held()
+    held = HeldReplies()
     vendor.script = held
     queue = make_queue()
     put(queue, "a")
@@ -45,7 +45,7 @@ def test_flush_returns_in_time(make_queue: Make, vendor: VendorServer) -> None:
 
 def test_flush_does_not_wait_for_what_is_put_later(make_queue: Make, vendor: VendorServer) -> None:
     """A busy queue can be flushed: only items put before the call count."""
-    held = Held()
+    held = HeldReplies()
     vendor.script = lambda call: held(call) if "later" in str(call.body) else Reply()
     queue = make_queue(max_items=1, threads=2)
     put(queue, "a", "b")
@@ -113,7 +113,7 @@ def test_close_hands_back_what_it_cannot_send_in_time(
 ) -> None:
     """Items on their way and items that wait are told apart, and none is missing."""
     lost: Lost = []
-    held = Held()
+    held = HeldReplies()
     vendor.script = held
     queue = make_queue(max_items=1, on_error=lambda *failure: lost.append(failure))
     put(queue, "a")
@@ -152,7 +152,7 @@ def test_blocked_caller_is_told_when_the_queue_closes(
     make_queue: Make, vendor: VendorServer
 ) -> None:
     """It does not wait for room for ever."""
-    held = Held()
+    held = HeldReplies()
     vendor.script = held
     queue = make_queue(max_items=1, capacity=1)
     put(queue, "a")

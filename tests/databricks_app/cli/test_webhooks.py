@@ -338,7 +338,7 @@ def test_setup_sees_the_event_in_the_inbox_of_a_volume(
             stalled = run("setup", receiver.url, "--key-stdin", "--wait", "0.1", text=text, **late)
             held = [feed.webhook.disabled for feed in simulator.workspace.feeds.all()]
             done = run("setup", receiver.url, "--key-stdin", text=text, **env)
-        heard = double.workspace.engine.heard
+        heard = double.workspace.engine.received
 
     assert (stalled.exit_code, held) == (1, [True])
     assert "still in the inbox of /Volumes/main/cio/events after 0.1 s" in stalled.output

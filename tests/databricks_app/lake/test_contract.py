@@ -17,8 +17,8 @@ from databricks_app.events.decoding import Reading, read
 from databricks_app.events.record import Record
 from databricks_app.lake import Lake, LoadReport
 from databricks_app.runtime import crash_points
+from tests.support.lake_backends import BACKENDS, LakeBackend, ids
 from tests.support.lake_events import EMAIL, NOON, RAW, SMS, body, event, reading_of
-from tests.support.lake_houses import HOUSES, House, ids
 
 FIRST = [event("a"), event("b", "sms/sent"), event("c", days_ago=1)]
 SECOND = [*FIRST, event("d"), event("e", "sms/sent"), event("f", days_ago=1), event("g", "x/y")]
@@ -46,18 +46,18 @@ POINTS = {
 }
 
 
-@pytest.fixture(params=HOUSES)
-def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LakeBackend]:
     """Each store, empty."""
-    house = HOUSES[request.param](tmp_path)
-    yield house
-    house.close()
+    backend = BACKENDS[request.param](tmp_path)
+    yield backend
+    backend.close()
 
 
 @pytest.fixture
-def lake(house: House) -> Iterator[Lake]:
+def lake(backend: LakeBackend) -> Iterator[Lake]:
     """Its lake of few tables, started."""
-    lake = house.lake()
+    lake = backend.lake()
     lake.start()
     yield lake
     lake.close()
@@ -68,27 +68,29 @@ def load(lake: Lake, *readings: Reading, batch_id: str | None = None) -> LoadRep
     return lake.load(readings, batch_id=batch_id or uuid.uuid4().hex, loaded_at=NOON)
 
 
-def test_an_event_is_one_row_in_raw_and_one_in_its_table(house: House, lake: Lake) -> None:
+def test_an_event_is_one_row_in_raw_and_one_in_its_table(backend: LakeBackend, lake: Lake) -> None:
     """Stamped with the load that brought it."""
     report = load(lake, event("a", subject="Hello"), batch_id="b1")
 
     assert report.inserted == {RAW: 1, EMAIL: 1}
     expected = [("a", date(2026, 11, 22), "b1", NOON)]
     for table in (RAW, EMAIL):
-        assert house.rows(table, "event_id, event_date, batch_id, loaded_at") == expected
-    assert house.rows(EMAIL, "subject, recipient") == [("Hello", "ada@example.com")]
+        assert backend.rows(table, "event_id, event_date, batch_id, loaded_at") == expected
+    assert backend.rows(EMAIL, "subject, recipient") == [("Hello", "ada@example.com")]
 
 
-def test_the_first_of_a_key_that_stands_twice_in_a_batch_is_kept(house: House, lake: Lake) -> None:
+def test_the_first_of_a_key_that_stands_twice_in_a_batch_is_kept(
+    backend: LakeBackend, lake: Lake
+) -> None:
     """In raw and typed alike."""
     report = load(lake, event("a", subject="first"), event("a", subject="second"))
 
     assert report.duplicates == {RAW: 1, EMAIL: 1}
-    assert house.rows(EMAIL, "subject") == [("first",)]
-    assert '"first"' in house.rows(RAW, "body")[0][0]
+    assert backend.rows(EMAIL, "subject") == [("first",)]
+    assert '"first"' in backend.rows(RAW, "body")[0][0]
 
 
-def test_a_load_again_changes_nothing(house: House, lake: Lake) -> None:
+def test_a_load_again_changes_nothing(backend: LakeBackend, lake: Lake) -> None:
     """Everything is counted as a duplicate."""
     load(lake, *FIRST, batch_id="b1")
 
@@ -96,24 +98,24 @@ def test_a_load_again_changes_nothing(house: House, lake: Lake) -> None:
 
     assert report.inserted == {}
     assert report.duplicates == {RAW: 3, EMAIL: 2, SMS: 1}
-    assert set(house.rows(RAW, "batch_id")) == {("b1",)}
+    assert set(backend.rows(RAW, "batch_id")) == {("b1",)}
 
 
-def test_an_id_under_another_date_is_another_event(house: House, lake: Lake) -> None:
+def test_an_id_under_another_date_is_another_event(backend: LakeBackend, lake: Lake) -> None:
     """The key has two parts."""
     load(lake, event("a"))
 
     load(lake, event("a", days_ago=1))
 
-    assert ids(house, RAW) == ids(house, EMAIL) == ["a", "a"]
+    assert ids(backend, RAW) == ids(backend, EMAIL) == ["a", "a"]
 
 
-def test_a_batch_of_many_dates_is_loaded_whole(house: House, lake: Lake) -> None:
+def test_a_batch_of_many_dates_is_loaded_whole(backend: LakeBackend, lake: Lake) -> None:
     """More of them than are written at once."""
     report = load(lake, *(event(f"e{day}", days_ago=day) for day in range(40)))
 
     assert report.inserted == {RAW: 40, EMAIL: 40}
-    assert len(set(ids(house, EMAIL))) == 40
+    assert len(set(ids(backend, EMAIL))) == 40
 
 
 def test_new_rows_are_counted_by_table_and_metric(lake: Lake) -> None:
@@ -131,7 +133,7 @@ def test_new_rows_are_counted_by_table_and_metric(lake: Lake) -> None:
     assert report.duplicates == {RAW: 2, EMAIL: 1, SMS: 1}
 
 
-def test_hostile_ids_are_keys_like_any_other(house: House, lake: Lake) -> None:
+def test_hostile_ids_are_keys_like_any_other(backend: LakeBackend, lake: Lake) -> None:
     """No value is ever part of a statement."""
     odd = ["' OR 1=1 --", "`;DROP TABLE x", ":batch_id", "$1", "\\", "ünï", "a b"]
     load(lake, *(event(one) for one in odd))
@@ -139,20 +141,22 @@ def test_hostile_ids_are_keys_like_any_other(house: House, lake: Lake) -> None:
     report = load(lake, *(event(one) for one in odd))
 
     assert report.inserted == {}
-    assert set(ids(house, EMAIL)) == set(odd)
+    assert set(ids(backend, EMAIL)) == set(odd)
 
 
-def test_nested_and_absent_values_arrive_as_they_are(house: House, lake: Lake) -> None:
+def test_nested_and_absent_values_arrive_as_they_are(backend: LakeBackend, lake: Lake) -> None:
     """Maps of lists, and what was not sent is NULL."""
     load(lake, event("a", "email/sent", headers={"X-A": ["1", "2"]}))
 
-    ((headers, subject),) = house.rows(EMAIL, "headers, subject")
+    ((headers, subject),) = backend.rows(EMAIL, "headers, subject")
 
     assert dict(headers) == {"X-A": ["1", "2"]}
     assert subject is None
 
 
-def test_the_typed_row_is_made_from_the_body_that_raw_holds(house: House, lake: Lake) -> None:
+def test_the_typed_row_is_made_from_the_body_that_raw_holds(
+    backend: LakeBackend, lake: Lake
+) -> None:
     """A resend with another body changes nothing, whatever died between the two."""
     first = event("a", subject="first")
     load(lake, replace(first, table=None, typed=None))
@@ -160,10 +164,10 @@ def test_the_typed_row_is_made_from_the_body_that_raw_holds(house: House, lake: 
     report = load(lake, event("a", subject="second"))
 
     assert report.inserted == {EMAIL: 1}
-    assert house.rows(EMAIL, "subject, received_at") == [("first", NOON)]
+    assert backend.rows(EMAIL, "subject, received_at") == [("first", NOON)]
 
 
-def test_an_id_that_raw_routed_keeps_its_table(house: House, lake: Lake) -> None:
+def test_an_id_that_raw_routed_keeps_its_table(backend: LakeBackend, lake: Lake) -> None:
     """Also where the routing of today says otherwise."""
     first = event("a", "sms/sent")
     elsewhere = replace(first, raw={**first.raw, "target_table": EMAIL}, table=EMAIL, typed=None)
@@ -171,11 +175,11 @@ def test_an_id_that_raw_routed_keeps_its_table(house: House, lake: Lake) -> None
 
     load(lake, event("a", "sms/sent"))
 
-    assert (ids(house, EMAIL), ids(house, SMS)) == (["a"], [])
+    assert (ids(backend, EMAIL), ids(backend, SMS)) == (["a"], [])
 
 
 def test_a_raw_row_without_a_table_is_completed_by_the_code_of_today(
-    house: House, lake: Lake
+    backend: LakeBackend, lake: Lake
 ) -> None:
     """The raw row stays as it was."""
     content = body("a")
@@ -187,18 +191,18 @@ def test_a_raw_row_without_a_table_is_completed_by_the_code_of_today(
     report = load(lake, replayed)
 
     assert report.inserted == {EMAIL: 1}
-    assert house.rows(RAW, "target_table, unrouted_reason") == [(None, "unknown_object_type")]
-    assert house.rows(EMAIL, "received_at") == [(NOON,)]
-    assert house.verdict().replayed == 1
+    assert backend.rows(RAW, "target_table, unrouted_reason") == [(None, "unknown_object_type")]
+    assert backend.rows(EMAIL, "received_at") == [(NOON,)]
+    assert backend.verdict().replayed == 1
 
 
-def test_an_unreadable_body_comes_back_byte_for_byte(house: House, lake: Lake) -> None:
+def test_an_unreadable_body_comes_back_byte_for_byte(backend: LakeBackend, lake: Lake) -> None:
     """In base64, with its digest as id, and once."""
     content = b"\xff{not json"
     for _ in range(2):
         load(lake, reading_of(content))
 
-    ((event_id, text, encoding, length),) = house.rows(
+    ((event_id, text, encoding, length),) = backend.rows(
         RAW, "event_id, body, body_encoding, body_bytes"
     )
 
@@ -215,7 +219,7 @@ def test_an_unreadable_body_comes_back_byte_for_byte(house: House, lake: Lake) -
     ],
 )
 def test_an_event_with_an_unfit_value_is_in_raw_alone(
-    house: House, lake: Lake, column: str, value: object, error: str
+    backend: LakeBackend, lake: Lake, column: str, value: object, error: str
 ) -> None:
     """Nothing is cast silently; the good row beside it is loaded."""
     bad = event("bad")
@@ -224,16 +228,18 @@ def test_an_event_with_an_unfit_value_is_in_raw_alone(
     report = load(lake, event("good"), bad)
 
     assert {f"load_failed:{error}": 1} == report.offenders == report.unrouted
-    assert ids(house, EMAIL) == ["good"]
-    assert house.rows(RAW, "event_id, target_table, unrouted_reason") == [
+    assert ids(backend, EMAIL) == ["good"]
+    assert backend.rows(RAW, "event_id, target_table, unrouted_reason") == [
         ("bad", None, f"load_failed:{error}"),
         ("good", EMAIL, None),
     ]
 
 
-def test_one_row_that_the_engine_refuses_is_found_among_many(house: House, lake: Lake) -> None:
+def test_one_row_that_the_engine_refuses_is_found_among_many(
+    backend: LakeBackend, lake: Lake
+) -> None:
     """By halves; all others are loaded, and no one is loaded twice."""
-    house.refuse(RAW, "body_bytes <> 12345")
+    backend.refuse(RAW, "body_bytes <> 12345")
     lake.close()
     lake.start()
     readings = [event(f"e{number:04}", "sms/sent") for number in range(1000)]
@@ -243,14 +249,16 @@ def test_one_row_that_the_engine_refuses_is_found_among_many(house: House, lake:
 
     assert report.inserted == {RAW: 1000, SMS: 999}
     assert sum(report.offenders.values()) == 1
-    assert [row for row in house.rows(RAW, "event_id, body_encoding") if row[1] == "base64"] == [
+    assert [row for row in backend.rows(RAW, "event_id, body_encoding") if row[1] == "base64"] == [
         ("e0777", "base64")
     ]
 
 
-def test_a_typed_row_that_the_engine_refuses_keeps_its_raw_row(house: House, lake: Lake) -> None:
+def test_a_typed_row_that_the_engine_refuses_keeps_its_raw_row(
+    backend: LakeBackend, lake: Lake
+) -> None:
     """The check names it."""
-    house.refuse(EMAIL, "subject <> 'bad'")
+    backend.refuse(EMAIL, "subject <> 'bad'")
     lake.close()
     lake.start()
 
@@ -258,25 +266,25 @@ def test_a_typed_row_that_the_engine_refuses_keeps_its_raw_row(house: House, lak
     lake.close()
 
     assert sum(report.offenders.values()) == 1
-    assert (ids(house, RAW), ids(house, EMAIL)) == (["a", "b"], ["a"])
-    (difference,) = house.verdict().differences
+    assert (ids(backend, RAW), ids(backend, EMAIL)) == (["a", "b"], ["a"])
+    (difference,) = backend.verdict().differences
     assert (difference.kind, difference.event_ids) == ("missing", ("b",))
 
 
-def test_start_adds_the_columns_that_a_table_lacks(house: House) -> None:
+def test_start_adds_the_columns_that_a_table_lacks(backend: LakeBackend) -> None:
     """They are NULL in the rows that are there; nothing else changes."""
-    old = house.lake(without=["subject", "reading_notes"])
+    old = backend.lake(without=["subject", "reading_notes"])
     old.start()
     load(old, without(event("a"), "subject", "reading_notes"))
     old.close()
 
-    lake = house.lake()
+    lake = backend.lake()
     report = lake.start()
     load(lake, event("b", subject="Hello"))
     lake.close()
 
     assert report.added_columns == {EMAIL: ("subject", "reading_notes"), SMS: ("reading_notes",)}
-    assert house.rows(EMAIL, "event_id, subject") == [("a", None), ("b", "Hello")]
+    assert backend.rows(EMAIL, "event_id, subject") == [("a", None), ("b", "Hello")]
 
 
 def without(reading: Reading, *columns: str) -> Reading:
@@ -288,7 +296,7 @@ def without(reading: Reading, *columns: str) -> Reading:
 def die(store: str, folder: Path, point: str) -> None:
     """In a child: load and be killed at the point."""
     crash_points.arm(point)
-    lake = HOUSES[store](folder).lake()
+    lake = BACKENDS[store](folder).lake()
     lake.start()
     load(lake, *SECOND)
     lake.close()
@@ -311,7 +319,7 @@ def test_a_load_that_was_killed_is_completed_by_the_next(
     tmp_path: Path, store: str, point: str
 ) -> None:
     """Nothing is lost and nothing stands twice, wherever it died."""
-    first = HOUSES[store](tmp_path)
+    first = BACKENDS[store](tmp_path)
     lake = first.lake()
     lake.start()
     load(lake, *FIRST)
@@ -319,18 +327,18 @@ def test_a_load_that_was_killed_is_completed_by_the_next(
     first.close()
     assert killed(store, tmp_path, point)
 
-    house = HOUSES[store](tmp_path)
-    lake = house.lake()
+    backend = BACKENDS[store](tmp_path)
+    lake = backend.lake()
     lake.start()
     load(lake, *SECOND)
     lake.close()
 
-    assert ids(house, RAW) == ["a", "b", "c", "d", "e", "f", "g"]
-    assert ids(house, EMAIL) == ["a", "c", "d", "f"]
-    assert ids(house, SMS) == ["b", "e"]
-    verdict = house.verdict()
+    assert ids(backend, RAW) == ["a", "b", "c", "d", "e", "f", "g"]
+    assert ids(backend, EMAIL) == ["a", "c", "d", "f"]
+    assert ids(backend, SMS) == ["b", "e"]
+    verdict = backend.verdict()
     assert (verdict.differences, verdict.unrouted) == ((), 1)
-    house.close()
+    backend.close()
 
 
 BATCHES = st.lists(
@@ -351,19 +359,19 @@ BATCHES = st.lists(
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@pytest.mark.parametrize("store", HOUSES)
+@pytest.mark.parametrize("store", BACKENDS)
 def test_every_key_stands_once_however_batches_overlap(
     store: str, batches: list[list[Reading]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """What raw holds is what was offered, once, and the typed tables agree with it."""
-    house = HOUSES[store](tmp_path_factory.mktemp(store))
-    lake = house.lake()
+    backend = BACKENDS[store](tmp_path_factory.mktemp(store))
+    lake = backend.lake()
     lake.start()
     for number, batch in enumerate(batches):
         load(lake, *batch, batch_id=str(number))
     lake.close()
 
     offered = {(one.event_id, one.event_date) for batch in batches for one in batch}
-    assert house.rows(RAW, "event_id, event_date") == sorted(offered)
-    assert house.verdict().differences == ()
-    house.close()
+    assert backend.rows(RAW, "event_id, event_date") == sorted(offered)
+    assert backend.verdict().differences == ()
+    backend.close()

@@ -14,26 +14,29 @@ import pytest
 from databricks_app.errors import LakeError
 from databricks_app.lake.local.fsync import fsync
 from databricks_app.lake.local.store import LocalLake
-from tests.support.loading import RECEIVED, House, record, stopping_when
+from tests.support.loading import RECEIVED, LoaderUnderTest, record, stopping_when
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    """A house whose lake is started."""
-    house = House(tmp_path)
-    house.lake.start()
-    yield house
-    house.lake.close()
+def under_test(tmp_path: Path) -> Iterator[LoaderUnderTest]:
+    """A under_test whose lake is started."""
+    under_test = LoaderUnderTest(tmp_path)
+    under_test.lake.start()
+    yield under_test
+    under_test.lake.close()
 
 
-def test_drain_loads_and_forgets(house: House) -> None:
+def test_drain_loads_and_forgets(under_test: LoaderUnderTest) -> None:
     """What was loaded is in the tables and no longer in the inbox."""
-    house.store(record("A"), record("B"))
+    under_test.store(record("A"), record("B"))
 
-    house.drain()
+    under_test.drain()
 
-    assert house.rows("SELECT event_id FROM webhook_email_events ORDER BY 1") == [("A",), ("B",)]
-    assert house.writer.reader.pending().events == 0
+    assert under_test.rows("SELECT event_id FROM webhook_email_events ORDER BY 1") == [
+        ("A",),
+        ("B",),
+    ]
+    assert under_test.writer.reader.pending().events == 0
 
 
 def test_the_search_for_reference_cycles_rests_during_a_load_only(tmp_path: Path) -> None:
@@ -42,130 +45,142 @@ def test_the_search_for_reference_cycles_rests_during_a_load_only(tmp_path: Path
 
     def sync(path: Path) -> None:
         fsync(path)
-        if home.writer.reader.pending().events:  # not while the lake starts
+        if under_test.writer.reader.pending().events:  # not while the lake starts
             searched.append(gc.isenabled())
             raise OSError(errno.EIO, "the disk is gone")
 
-    home = House(tmp_path)
-    home.lake = home.writer.lake = LocalLake(tmp_path, sync=sync)
-    home.lake.start()
-    home.store(record("A"))
+    under_test = LoaderUnderTest(tmp_path)
+    under_test.lake = under_test.writer.lake = LocalLake(tmp_path, sync=sync)
+    under_test.lake.start()
+    under_test.store(record("A"))
 
     with pytest.raises(LakeError):
-        home.drain()
-    home.lake.close()
+        under_test.drain()
+    under_test.lake.close()
 
     assert (set(searched), gc.isenabled()) == ({False}, True)
 
 
 @pytest.mark.parametrize("timestamp", [1_763_800_000, None])
-def test_an_event_resent_the_next_day_is_one_row(house: House, timestamp: int | None) -> None:
+def test_an_event_resent_the_next_day_is_one_row(
+    under_test: LoaderUnderTest, timestamp: int | None
+) -> None:
     """The key comes from the body alone, also where the body has no timestamp."""
     first = record("A", timestamp=timestamp)
-    house.store(first)
-    house.drain()
-    house.store(replace(first, received_at=RECEIVED + timedelta(days=1), timestamp="1763886401"))
+    under_test.store(first)
+    under_test.drain()
+    under_test.store(
+        replace(first, received_at=RECEIVED + timedelta(days=1), timestamp="1763886401")
+    )
 
-    house.drain()
+    under_test.drain()
 
-    assert house.rows("SELECT count(*) FROM webhook_raw_events") == [(1,)]
-    assert house.rows("SELECT received_at FROM webhook_email_events") == [(RECEIVED,)]
+    assert under_test.rows("SELECT count(*) FROM webhook_raw_events") == [(1,)]
+    assert under_test.rows("SELECT received_at FROM webhook_email_events") == [(RECEIVED,)]
 
 
-def test_an_event_stored_twice_at_once_is_one_row(house: House) -> None:
+def test_an_event_stored_twice_at_once_is_one_row(under_test: LoaderUnderTest) -> None:
     """Two copies in one batch count as one row and one duplicate in each table."""
-    house.store(record("A"), record("A"))
+    under_test.store(record("A"), record("A"))
 
-    house.drain()
+    under_test.drain()
 
-    assert house.rows("SELECT count(*) FROM webhook_email_events") == [(1,)]
-    assert house.sample("duplicate_events_total", table="webhook_raw_events") == 1
-    assert house.sample("loaded_rows_total", table="webhook_email_events", metric="opened") == 1
+    assert under_test.rows("SELECT count(*) FROM webhook_email_events") == [(1,)]
+    assert under_test.sample("duplicate_events_total", table="webhook_raw_events") == 1
+    assert (
+        under_test.sample("loaded_rows_total", table="webhook_email_events", metric="opened") == 1
+    )
 
 
-def test_metrics_of_a_load(house: House) -> None:
+def test_metrics_of_a_load(under_test: LoaderUnderTest) -> None:
     """Rows by table and metric, unrouted by reason, unknown fields and the load itself count."""
-    house.store(
+    under_test.store(
         record("A"),
         record("B", metric="clicked", data={"new": 1}),
         record("C", metric="levitated"),
         record("D", object_type="pigeon"),
     )
 
-    house.drain()
+    under_test.drain()
 
-    assert house.sample("loaded_rows_total", table="webhook_email_events", metric="clicked") == 1
-    assert house.sample("loaded_rows_total", table="webhook_raw_events", metric="other") == 1
-    assert house.sample("unrouted_events_total", reason="unknown_metric") == 1
-    assert house.sample("unrouted_events_total", reason="unknown_object_type") == 1
-    assert house.sample("unknown_fields_total", table="webhook_email_events") == 1
-    assert house.sample("load_seconds_count") == 1
-    assert house.sample("load_lag_seconds_count") == 1
+    assert (
+        under_test.sample("loaded_rows_total", table="webhook_email_events", metric="clicked") == 1
+    )
+    assert under_test.sample("loaded_rows_total", table="webhook_raw_events", metric="other") == 1
+    assert under_test.sample("unrouted_events_total", reason="unknown_metric") == 1
+    assert under_test.sample("unrouted_events_total", reason="unknown_object_type") == 1
+    assert under_test.sample("unknown_fields_total", table="webhook_email_events") == 1
+    assert under_test.sample("load_seconds_count") == 1
+    assert under_test.sample("load_lag_seconds_count") == 1
 
 
-def test_a_duplicate_is_not_counted_as_a_loaded_row(house: House) -> None:
+def test_a_duplicate_is_not_counted_as_a_loaded_row(under_test: LoaderUnderTest) -> None:
     """Rows by metric are those inserted, not those offered."""
-    house.store(record("A"))
-    house.drain()
-    house.store(record("A"), record("B", metric="clicked"))
+    under_test.store(record("A"))
+    under_test.drain()
+    under_test.store(record("A"), record("B", metric="clicked"))
 
-    house.drain()
+    under_test.drain()
 
-    assert house.sample("loaded_rows_total", table="webhook_email_events", metric="opened") == 1
-    assert house.sample("loaded_rows_total", table="webhook_email_events", metric="clicked") == 1
+    assert (
+        under_test.sample("loaded_rows_total", table="webhook_email_events", metric="opened") == 1
+    )
+    assert (
+        under_test.sample("loaded_rows_total", table="webhook_email_events", metric="clicked") == 1
+    )
 
 
 def test_run_waits_for_a_lake_that_another_writer_holds(tmp_path: Path) -> None:
     """Nothing is lost while the tables cannot be written; the problem is told in words."""
-    house = House(tmp_path)
-    house.store(record("A"))
+    under_test = LoaderUnderTest(tmp_path)
+    under_test.store(record("A"))
     other = LocalLake(tmp_path)
     other.start()
-    patient = stopping_when(house.writer, lambda: len(house.said) == 1)
+    patient = stopping_when(under_test.writer, lambda: len(under_test.said) == 1)
 
     patient.run()
     other.close()
 
-    assert "nothing is lost" in house.said[-1].problems[0]
-    assert house.writer.reader.pending().events == 1
-    assert house.sample("load_failures_total") == 1
+    assert "nothing is lost" in under_test.said[-1].problems[0]
+    assert under_test.writer.reader.pending().events == 1
+    assert under_test.sample("load_failures_total") == 1
 
 
 def test_run_loads_after_the_other_writer_ended(tmp_path: Path) -> None:
     """It starts again by itself."""
-    house = House(tmp_path)
-    house.store(record("A"))
-    patient = stopping_when(house.writer, lambda: house.said[-1].last_load_at is not None)
+    under_test = LoaderUnderTest(tmp_path)
+    under_test.store(record("A"))
+    patient = stopping_when(under_test.writer, lambda: under_test.said[-1].last_load_at is not None)
 
     patient.run()
 
-    assert house.said[-1].problems == ()
-    assert house.rows("SELECT count(*) FROM webhook_raw_events") == [(1,)]
+    assert under_test.said[-1].problems == ()
+    assert under_test.rows("SELECT count(*) FROM webhook_raw_events") == [(1,)]
 
 
-def test_a_damaged_segment_is_told_of(house: House) -> None:
+def test_a_damaged_segment_is_told_of(under_test: LoaderUnderTest) -> None:
     """The frames around the damage are loaded, and the damage stays a problem in words."""
-    house.store(record("A"), record("B"), record("C"))
-    (segment,) = (house.folder / "inbox").glob("*.seg")
+    under_test.store(record("A"), record("B"), record("C"))
+    (segment,) = (under_test.folder / "inbox").glob("*.seg")
     content = bytearray(segment.read_bytes())
     content[len(content) // 2] ^= 0xFF
     segment.write_bytes(content)
 
-    house.drain()
+    under_test.drain()
 
-    assert house.rows("SELECT event_id FROM webhook_raw_events ORDER BY 1") == [("A",), ("C",)]
-    assert house.sample("damaged_frames_total", kind="damaged") == 1
-    assert "quarantine" in house.said[-1].problems[0]
+    assert under_test.rows("SELECT event_id FROM webhook_raw_events ORDER BY 1") == [("A",), ("C",)]
+    assert under_test.sample("damaged_frames_total", kind="damaged") == 1
+    assert "quarantine" in under_test.said[-1].problems[0]
 
 
-def test_drain_ends_between_batches_when_told_to_stop(house: House) -> None:
+def test_drain_ends_between_batches_when_told_to_stop(under_test: LoaderUnderTest) -> None:
     """A stop waits for the batch in hand, not for the backlog."""
     for number in range(3):
-        house.store(*(record(f"{number}-{one}") for one in range(2)))
-    house.writer.stopping.set()
-    house.writer.batch_bytes = 1
+        under_test.store(*(record(f"{number}-{one}") for one in range(2)))
+    under_test.writer.stopping.set()
+    under_test.writer.batch_bytes = 1
 
-    house.drain()
+    under_test.drain()
 
-    assert house.rows("SELECT count(*) FROM webhook_raw_events") == [(2,)]
-    assert house.writer.reader.pending().events == 4
+    assert under_test.rows("SELECT count(*) FROM webhook_raw_events") == [(2,)]
+    assert under_test.writer.reader.pending().events == 4

@@ -9,7 +9,7 @@ from pathlib import Path
 from databricks_app.errors import InboxError, LakeError
 from databricks_app.lake import Standby, StartReport
 from databricks_app.loading.loader import Writer
-from tests.support.loading import House, record, stopping_when
+from tests.support.loading import LoaderUnderTest, record, stopping_when
 
 
 @dataclass
@@ -39,13 +39,13 @@ class Contested:
         self.wrapped.close()  # type: ignore[attr-defined]
 
 
-def contested(folder: Path, refusals: int) -> tuple[House, Contested]:
-    """A house whose lake is contested."""
-    house = House(folder)
-    lake = Contested(house.lake, refusals)
-    house.writer.standby_seconds = 0.01
-    house.writer.lake = lake  # type: ignore[assignment]  # it quacks
-    return house, lake
+def contested(folder: Path, refusals: int) -> tuple[LoaderUnderTest, Contested]:
+    """A under_test whose lake is contested."""
+    under_test = LoaderUnderTest(folder)
+    lake = Contested(under_test.lake, refusals)
+    under_test.writer.standby_seconds = 0.01
+    under_test.writer.lake = lake  # type: ignore[assignment]  # it quacks
+    return under_test, lake
 
 
 def run_until(writer: Writer, is_enough: Callable[[], bool]) -> None:
@@ -55,52 +55,52 @@ def run_until(writer: Writer, is_enough: Callable[[], bool]) -> None:
 
 def test_a_writer_that_stands_by_has_no_problem(tmp_path: Path) -> None:
     """It is told of nothing, and its events wait."""
-    house, lake = contested(tmp_path, 10**9)
-    house.store(record("A"))
+    under_test, lake = contested(tmp_path, 10**9)
+    under_test.store(record("A"))
 
-    run_until(house.writer, lambda: len(house.said) == 3)
+    run_until(under_test.writer, lambda: len(under_test.said) == 3)
 
-    assert {said.problems for said in house.said} == {()}
-    assert house.writer.reader.pending().events == 1
-    assert house.sample("load_failures_total") == 0
+    assert {said.problems for said in under_test.said} == {()}
+    assert under_test.writer.reader.pending().events == 1
+    assert under_test.sample("load_failures_total") == 0
     assert lake.closed >= 3
 
 
 def test_a_writer_takes_over_and_one_that_lost_the_lease_starts_again(tmp_path: Path) -> None:
     """What it had in hand is loaded when it is the loader once more."""
-    house, _ = contested(tmp_path, 2)
-    house.store(record("A"))
+    under_test, _ = contested(tmp_path, 2)
+    under_test.store(record("A"))
 
-    run_until(house.writer, lambda: house.said[-1].last_load_at is not None)
+    run_until(under_test.writer, lambda: under_test.said[-1].last_load_at is not None)
 
-    assert house.rows("SELECT event_id FROM webhook_email_events") == [("A",)]
-    assert house.writer.reader.pending().events == 0
+    assert under_test.rows("SELECT event_id FROM webhook_email_events") == [("A",)]
+    assert under_test.writer.reader.pending().events == 0
 
 
 def test_a_writer_that_loses_the_lease_in_a_load_forgets_nothing(tmp_path: Path) -> None:
     """The new loader does."""
-    house, lake = contested(tmp_path, 0)
-    house.store(record("A"))
+    under_test, lake = contested(tmp_path, 0)
+    under_test.store(record("A"))
 
-    run_until(house.writer, lambda: lake.closed == 1)
+    run_until(under_test.writer, lambda: lake.closed == 1)
 
-    assert house.writer.reader.pending().events == 1
+    assert under_test.writer.reader.pending().events == 1
 
 
 def test_a_resting_writer_says_that_it_lives(tmp_path: Path) -> None:
     """A flush interval of minutes is no silence."""
-    house = House(tmp_path)
-    house.writer.word_seconds = 0.01
-    house.writer.flush_interval_seconds = 3600
+    under_test = LoaderUnderTest(tmp_path)
+    under_test.writer.word_seconds = 0.01
+    under_test.writer.flush_interval_seconds = 3600
 
-    run_until(house.writer, lambda: len(house.said) == 4)
+    run_until(under_test.writer, lambda: len(under_test.said) == 4)
 
-    assert house.said[-1].at > house.said[0].at
+    assert under_test.said[-1].at > under_test.said[0].at
 
 
 def test_an_inbox_that_cannot_be_read_is_told_in_its_own_words(tmp_path: Path) -> None:
     """As a lake's trouble is."""
-    house = House(tmp_path)
+    under_test = LoaderUnderTest(tmp_path)
 
     class Broken:
         unreadable = ()
@@ -108,35 +108,35 @@ def test_an_inbox_that_cannot_be_read_is_told_in_its_own_words(tmp_path: Path) -
         def pending(self) -> object:
             raise InboxError("The volume may not be read.")
 
-    house.writer.reader = Broken()  # type: ignore[assignment]  # as far as it gets
+    under_test.writer.reader = Broken()  # type: ignore[assignment]  # as far as it gets
 
-    run_until(house.writer, lambda: len(house.said) == 1)
+    run_until(under_test.writer, lambda: len(under_test.said) == 1)
 
-    assert "nothing is lost: The volume may not be read." in house.said[0].problems[0]
+    assert "nothing is lost: The volume may not be read." in under_test.said[0].problems[0]
 
 
 def test_how_often_and_for_how_long_loading_fails_is_told(tmp_path: Path) -> None:
     """From the second time; a note leaves it in sight, and a load ends it."""
-    house = House(tmp_path)
+    under_test = LoaderUnderTest(tmp_path)
     now = iter(range(0, 1000, 5))
-    house.writer.now = lambda: float(next(now))
-    lake = house.writer.lake
+    under_test.writer.now = lambda: float(next(now))
+    lake = under_test.writer.lake
 
     class Refusing:
         def start(self) -> StartReport:
-            if len(house.said) < 2:
+            if len(under_test.said) < 2:
                 raise LakeError("The warehouse sleeps.")
-            house.writer.note("SELECT has taken 12 s so far")
+            under_test.writer.note("SELECT has taken 12 s so far")
             return lake.start()
 
         def close(self) -> None:
             lake.close()
 
-    house.writer.lake = Refusing()  # type: ignore[assignment]  # as far as it gets
+    under_test.writer.lake = Refusing()  # type: ignore[assignment]  # as far as it gets
 
-    run_until(house.writer, lambda: len(house.said) == 4)
+    run_until(under_test.writer, lambda: len(under_test.said) == 4)
 
-    first, second, noted, good = (said.problems for said in house.said)
+    first, second, noted, good = (said.problems for said in under_test.said)
     assert first == ("loading fails and is repeated, nothing is lost: The warehouse sleeps.",)
     assert second[0].startswith("loading fails (2 times in ")
     assert second[0].endswith(" s) and is repeated, nothing is lost: The warehouse sleeps.")
@@ -146,8 +146,8 @@ def test_how_often_and_for_how_long_loading_fails_is_told(tmp_path: Path) -> Non
 
 def test_a_note_is_told_at_once(tmp_path: Path) -> None:
     """What takes long is seen while it does."""
-    house = House(tmp_path)
+    under_test = LoaderUnderTest(tmp_path)
 
-    house.writer.note("MERGE has taken 12 s so far")
+    under_test.writer.note("MERGE has taken 12 s so far")
 
-    assert house.said[-1].problems == ("MERGE has taken 12 s so far",)
+    assert under_test.said[-1].problems == ("MERGE has taken 12 s so far",)

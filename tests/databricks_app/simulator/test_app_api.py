@@ -19,7 +19,7 @@ from databricks_app.simulator.messages import Refused
 from databricks_app.simulator.routing import Known, Route, Router
 from databricks_app.simulator.simulator import Simulator
 from databricks_app.simulator.workspace import Options
-from tests.support.simulating import Door, app_client, call
+from tests.support.simulating import RecordingReceiver, app_client, call
 
 WEBHOOK = {"name": "lake", "endpoint": "https://lake.example.com/hook", "events": ["email_sent"]}
 HOOKS = "/v1/reporting_webhooks"
@@ -269,11 +269,11 @@ def test_an_email_with_its_own_content_needs_no_template(
         "subject": "Hello",
         "from": "team@example.com",
     }
-    with Door() as door:
-        app.post(HOOKS, json=WEBHOOK | {"endpoint": door.url, "events": ["email_clicked"]})
+    with RecordingReceiver() as receiver:
+        app.post(HOOKS, json=WEBHOOK | {"endpoint": receiver.url, "events": ["email_clicked"]})
         ids = [send(app, **fields).json()["delivery_id"] for _ in range(60)]
         simulator.advance(7 * DAY)
-        links = {json.loads(one.body)["data"]["href"] for one in door.arrivals}
+        links = {json.loads(one.body)["data"]["href"] for one in receiver.arrivals}
 
     archived = app.get(f"/v1/messages/{ids[0]}/archived_message").json()["archived_message"]
     assert links == {"https://www.example.com/here"}

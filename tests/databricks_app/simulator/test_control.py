@@ -14,7 +14,7 @@ import pytest
 from databricks_app.simulator.server import _Listener
 from databricks_app.simulator.simulator import Simulator
 from databricks_app.simulator.workspace import Options
-from tests.support.simulating import Door, call
+from tests.support.simulating import RecordingReceiver, call
 
 SEND = {
     "transactional_message_id": 401,
@@ -24,11 +24,14 @@ SEND = {
 
 
 def test_state_tells_how_much_there_is(
-    simulator: Simulator, app: httpx2.Client, subscribe: Callable[..., int], door: Door
+    simulator: Simulator,
+    app: httpx2.Client,
+    subscribe: Callable[..., int],
+    receiver: RecordingReceiver,
 ) -> None:
     """People, messages, events, queues; no signing key."""
     number = subscribe(simulator)
-    door.status = lambda _: 400
+    receiver.status = lambda _: 400
     app.post("/v1/send/email", json=SEND)
     simulator.advance(1)
 
@@ -47,11 +50,14 @@ def test_state_tells_how_much_there_is(
 
 
 def test_deliveries_tell_every_call(
-    simulator: Simulator, app: httpx2.Client, subscribe: Callable[..., int], door: Door
+    simulator: Simulator,
+    app: httpx2.Client,
+    subscribe: Callable[..., int],
+    receiver: RecordingReceiver,
 ) -> None:
     """With outcome, try, time and what follows; of one webhook or of all."""
     number = subscribe(simulator)
-    door.status = lambda count: 503 if count == 0 else 200
+    receiver.status = lambda count: 503 if count == 0 else 200
     app.post("/simulator/events", json={"object_type": "email", "metric": "sent", "count": 2})
     simulator.advance(10)
 

@@ -13,7 +13,7 @@ from core.errors import AuthenticationError, RateLimitError
 from core.http.retries import RetryPolicy
 from core.pipelines import PipelinesClient
 from databricks_app.simulator.simulator import Simulator
-from tests.support.simulating import Door, call
+from tests.support.simulating import RecordingReceiver, call
 
 ONCE = RetryPolicy(1)
 
@@ -43,9 +43,9 @@ def attributes(app: httpx2.Client, person: str) -> dict[str, Any]:
     return shown
 
 
-def events(door: Door) -> list[dict[str, Any]]:
+def events(receiver: RecordingReceiver) -> list[dict[str, Any]]:
     """Return the events that came."""
-    return [json.loads(arrival.body) for arrival in door.arrivals]
+    return [json.loads(arrival.body) for arrival in receiver.arrivals]
 
 
 def test_all_seven_calls_are_taken(pipelines: PipelinesClient, simulator: Simulator) -> None:
@@ -170,7 +170,10 @@ def test_alias_joins_two_people(pipelines: PipelinesClient, app: httpx2.Client) 
 
 
 def test_changed_subscriptions_are_reported(
-    pipelines: PipelinesClient, simulator: Simulator, subscribe: Callable[..., int], door: Door
+    pipelines: PipelinesClient,
+    simulator: Simulator,
+    subscribe: Callable[..., int],
+    receiver: RecordingReceiver,
 ) -> None:
     """Each change once, as a customer event; preferences with their content."""
     subscribe(simulator, with_content=True)
@@ -183,10 +186,10 @@ def test_changed_subscriptions_are_reported(
 
     simulator.advance(0)
 
-    metrics = [event["metric"] for event in events(door)]
+    metrics = [event["metric"] for event in events(receiver)]
     assert metrics == ["unsubscribed", "subscribed", "cio_subscription_preferences_changed"]
-    assert json.loads(events(door)[-1]["data"]["content"]) == preferences
-    assert {event["data"]["identifiers"]["id"] for event in events(door)} == {"u"}
+    assert json.loads(events(receiver)[-1]["data"]["content"]) == preferences
+    assert {event["data"]["identifiers"]["id"] for event in events(receiver)} == {"u"}
 
 
 def test_a_reported_delivery_becomes_an_event_and_a_metric(
@@ -194,7 +197,7 @@ def test_a_reported_delivery_becomes_an_event_and_a_metric(
     app: httpx2.Client,
     simulator: Simulator,
     subscribe: Callable[..., int],
-    door: Door,
+    receiver: RecordingReceiver,
 ) -> None:
     """As the mobile SDKs do it; an unknown delivery is dropped."""
     subscribe(simulator, events=["push_clicked"])
@@ -207,7 +210,7 @@ def test_a_reported_delivery_becomes_an_event_and_a_metric(
     pipelines.reporting.delivery_event(delivery | {"deliveryId": "none"})
     simulator.advance(0)
 
-    (event,) = events(door)
+    (event,) = events(receiver)
     assert (event["data"]["delivery_id"], event["data"]["href"]) == (number, link)
     metrics = app.get(f"/v1/messages/{number}").json()["message"]["metrics"]
     assert "clicked" in metrics
@@ -261,7 +264,7 @@ def test_a_batch_keeps_its_good_items_where_others_are_dropped(simulator: Simula
 
 
 def test_half_a_surrogate_pair_is_taken_and_reported(
-    simulator: Simulator, subscribe: Callable[..., int], door: Door
+    simulator: Simulator, subscribe: Callable[..., int], receiver: RecordingReceiver
 ) -> None:
     """It has no bytes in UTF-8, so the event carries it as an escape."""
     subscribe(simulator)
@@ -270,8 +273,8 @@ def test_half_a_surrogate_pair_is_taken_and_reported(
     assert by_hand(simulator, "identify", body, strict=True).status_code == 200
     simulator.advance(0)
 
-    assert b'"customer_id":"u\\ud800"' in door.arrivals[0].body
-    assert door.arrivals[0].refusal is None
+    assert b'"customer_id":"u\\ud800"' in receiver.arrivals[0].body
+    assert receiver.arrivals[0].refusal is None
 
 
 def test_keys_of_2026_are_taken_and_wrong_ones_refused(simulator: Simulator) -> None:

@@ -53,12 +53,12 @@ class Engine:
     Attributes:
         workspace: Whose tables.
         pool: Runs statements that are not waited for at once.
-        heard: The text of every statement, in order.
+        received: The text of every statement, in order.
     """
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self.heard: list[str] = []
+        self.received: list[str] = []
         self.pool = ThreadPoolExecutor(64, thread_name_prefix="statement")
         self._deltas: dict[Name, Delta] = {}
         self._lock = threading.Lock()
@@ -83,7 +83,7 @@ class Engine:
             SqlFailure: It fails.
         """
         switches = self.workspace.switches
-        self.heard.append(sql)
+        self.received.append(sql)
         word = "statement." + (_plain(sql).split(maxsplit=1) or [""])[0].upper()
         switches.count(word)
         try:

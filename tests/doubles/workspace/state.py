@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.doubles.faults import Switches
+from tests.doubles.faults import FaultSwitches
 from tests.doubles.messages import Request
 from tests.doubles.warehouse.sessions import Sessions
 from tests.doubles.workspace.apps import Apps
@@ -46,7 +46,7 @@ class Workspace:
     """
 
     folder: Path
-    switches: Switches = field(default_factory=Switches)
+    switches: FaultSwitches = field(default_factory=FaultSwitches)
     tokens: Tokens = field(default_factory=Tokens)
     identities: Identities = field(default_factory=Identities)
     warehouses: Warehouses = field(default_factory=Warehouses)

@@ -14,7 +14,7 @@ from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import serving
 from benchmarks.harness.wire import request
 from tests.support.paths import ROOT
-from tests.support.strace import Call, calls, last_ended, needs_strace, strace
+from tests.support.strace import SystemCall, calls, last_ended, needs_strace, strace
 
 NAMING = ("rename", "renameat", "renameat2", "link", "linkat", "openat")
 CHANGES = "fsync,fdatasync,unlink,unlinkat,rename,renameat,renameat2,link,linkat,openat"
@@ -31,7 +31,7 @@ lake.close()
 """
 
 
-def named(found: list[Call], folder: Path) -> dict[str, int]:
+def named(found: list[SystemCall], folder: Path) -> dict[str, int]:
     """Return the files that were made in a folder, with the line at which each had its name."""
     return {
         one.paths[-1]: one.ended

@@ -24,7 +24,7 @@ from benchmarks.harness.posting import posting
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import Receiver
 from benchmarks.harness.wire import request
-from tests.support.troubles import DOOR, KEPT, LOADER, Went
+from tests.support.platform_faults import LOADER, PUT, RECEIVER, FaultCase
 
 POINTS = (
     "writer.before_load",
@@ -76,7 +76,7 @@ def settle(double: DatabricksDouble, acknowledged: list[str]) -> None:
 
 
 def post_through(
-    receiver: Receiver, double: DatabricksDouble, *faults: Went, again: str = ""
+    receiver: Receiver, double: DatabricksDouble, *faults: FaultCase, again: str = ""
 ) -> None:
     """Post before, during and after faults, and look whether all is as if they had not been.
 
@@ -109,12 +109,12 @@ def first_of(processes: Callable[[], list[int]]) -> int:
     return processes()[0]
 
 
-@cases(DOOR, "full")
+@cases(RECEIVER, "full")
 def test_door_answers_200_or_503_while_the_volume_fails(
     double: DatabricksDouble, receiver: Receiver, name: str
 ) -> None:
     """What is acknowledged stands once, whether or not a put that failed had come through."""
-    post_through(receiver, double, DOOR[name], again=r"\(for [1-9]\d* s\)")
+    post_through(receiver, double, RECEIVER[name], again=r"\(for [1-9]\d* s\)")
 
 
 @cases(LOADER, "answer lost once")
@@ -145,10 +145,10 @@ def test_token_refused_for_good_is_said_by_door_and_loader(
     """Nothing is taken meanwhile, and all goes on when the credentials are good again."""
     no_token = r"gives no token: check DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET"
     if name == "no token":
-        faults: list[Went] = [("expired", {}, rf"{no_token}.*\(for \d+ s\)")]
+        faults: list[FaultCase] = [("expired", {}, rf"{no_token}.*\(for \d+ s\)")]
     else:
         faults = [("expired", {"operation": one}, "") for one in ("files.*", "directories.*")]
-        faults.append(("expired", {"operation": "sql.*"}, DOOR["token refused"][2]))
+        faults.append(("expired", {"operation": "sql.*"}, RECEIVER["token refused"][2]))
 
     post_through(receiver, double, *faults, again=r"loading fails.*(gives no|refuses our) token")
 
@@ -286,7 +286,7 @@ def test_stop_with_a_full_queue_answers_all_within_ten_seconds(
     double: DatabricksDouble, receiver: Receiver
 ) -> None:
     """The volume hangs, requests wait, SIGTERM comes: each of them gets its 503."""
-    double.set("hang", **KEPT)
+    double.set("hang", **PUT)
     wires = [receiver.connect().send(request(event(f"Q{number}"))) for number in range(QUEUE)]
     readiness(receiver)  # who connects later is answered later: all of them are in the app
 

@@ -14,40 +14,40 @@ from databricks_app.lake.warehouse.lease import Lease
 from databricks_app.lake.warehouse.query import WarehouseQuery
 from databricks_app.lake.warehouse.store import Place, WarehouseLake
 from tests.support.duck_warehouse import VOLUME, ServerOperationError
+from tests.support.lake_backends import WarehouseBackend
 from tests.support.lake_events import EMAIL, NOON, RAW, SMS, event
-from tests.support.lake_houses import WarehouseHouse
 from tests.support.warehouse_loads import load, once
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[WarehouseHouse]:
+def backend(tmp_path: Path) -> Iterator[WarehouseBackend]:
     """A warehouse and a volume."""
-    house = WarehouseHouse(tmp_path)
-    yield house
-    house.close()
+    backend = WarehouseBackend(tmp_path)
+    yield backend
+    backend.close()
 
 
 @pytest.fixture
-def lake(house: WarehouseHouse) -> Iterator[WarehouseLake]:
+def lake(backend: WarehouseBackend) -> Iterator[WarehouseLake]:
     """A started lake of few tables."""
-    lake = house.lake()
+    lake = backend.lake()
     lake.start()
     yield lake
     lake.close()
 
 
-def test_a_check_of_tables_that_are_not_there_says_so(house: WarehouseHouse) -> None:
+def test_a_check_of_tables_that_are_not_there_says_so(backend: WarehouseBackend) -> None:
     """It is no verdict."""
-    query = WarehouseQuery(house.statements())
+    query = WarehouseQuery(backend.statements())
 
     with pytest.raises(LakeError, match="cannot be checked: a table"):
         verify.check(query, [EMAIL], is_loading=True)
 
 
-def test_query_answers_and_cuts(house: WarehouseHouse, lake: WarehouseLake) -> None:
+def test_query_answers_and_cuts(backend: WarehouseBackend, lake: WarehouseLake) -> None:
     """As the local one does."""
     load(lake, event("a"), event("b"))
-    query = WarehouseQuery(house.statements())
+    query = WarehouseQuery(backend.statements())
 
     found = query.run(
         f"SELECT event_id FROM {RAW} WHERE event_id > :low ORDER BY 1", {"low": ""}, limit=1
@@ -60,18 +60,18 @@ def test_query_answers_and_cuts(house: WarehouseHouse, lake: WarehouseLake) -> N
     "sql",
     ["DROP TABLE x", "SELECT 1; SELECT 2", "DELETE FROM x", "SELEC 1", "MERGE INTO x USING y", ""],
 )
-def test_query_refuses_what_is_no_query(house: WarehouseHouse, sql: str) -> None:
+def test_query_refuses_what_is_no_query(backend: WarehouseBackend, sql: str) -> None:
     """Nothing is sent to the warehouse."""
     with pytest.raises(QueryError, match="a query is one SELECT"):
-        WarehouseQuery(house.statements()).run(sql)
+        WarehouseQuery(backend.statements()).run(sql)
 
-    assert house.warehouse.ran == []
+    assert backend.warehouse.ran == []
 
 
-def test_query_says_what_is_wrong(house: WarehouseHouse) -> None:
+def test_query_says_what_is_wrong(backend: WarehouseBackend) -> None:
     """In words without values."""
-    query = WarehouseQuery(house.statements())
-    house.warehouse.before = once(  # type: ignore[assignment]  # as it is called
+    query = WarehouseQuery(backend.statements())
+    backend.warehouse.before = once(  # type: ignore[assignment]  # as it is called
         ServerOperationError("[CAST_INVALID_INPUT] ada@example.com SQLSTATE: 22018"), "SELECT"
     )
 
@@ -81,15 +81,15 @@ def test_query_says_what_is_wrong(house: WarehouseHouse) -> None:
         query.run("SELECT 1 FROM nowhere")
 
 
-def test_states_count_every_table(house: WarehouseHouse) -> None:
+def test_states_count_every_table(backend: WarehouseBackend) -> None:
     """Rows and the newest load, in one statement."""
-    lease = Lease(house.files, f"{VOLUME}/lease")
-    lake = WarehouseLake(house.statements(), house.files, lease, Place("cio", VOLUME), views=())
+    lease = Lease(backend.files, f"{VOLUME}/lease")
+    lake = WarehouseLake(backend.statements(), backend.files, lease, Place("cio", VOLUME), views=())
     lake.start()
     load(lake, event("a"))
     lake.close()
 
-    states = {state.name: state for state in WarehouseQuery(house.statements()).states()}
+    states = {state.name: state for state in WarehouseQuery(backend.statements()).states()}
 
     assert len(states) == len(sql_dialect.tables())
     raw = states[RAW]
@@ -98,7 +98,7 @@ def test_states_count_every_table(house: WarehouseHouse) -> None:
 
 
 def test_the_check_finds_every_kind_of_difference(
-    house: WarehouseHouse, lake: WarehouseLake
+    backend: WarehouseBackend, lake: WarehouseLake
 ) -> None:
     """Each made by hand; the newest batch is left out while a loader works."""
     load(lake, event("a"), event("b"), event("c", "sms/sent"), event("g", "x/y"), event("h"))
@@ -113,10 +113,10 @@ def test_the_check_finds_every_kind_of_difference(
         f"INSERT INTO {EMAIL} {rows.format(id='g', table=EMAIL)}",
         f"INSERT INTO {SMS} SELECT * FROM {SMS}",
     ):
-        house.warehouse.execute(sql, None)
-    house.warehouse.execute(f"UPDATE {SMS} SET event_id = 'g' WHERE event_id = 'c'", None)
+        backend.warehouse.execute(sql, None)
+    backend.warehouse.execute(f"UPDATE {SMS} SET event_id = 'g' WHERE event_id = 'c'", None)
 
-    verdict = house.verdict()
+    verdict = backend.verdict()
 
     found = {(one.kind, one.table): one.event_ids for one in verdict.differences}
     assert found[("repeated", RAW)] == ("a",)

@@ -20,60 +20,62 @@ from databricks_app.lake import Standby, sql_dialect
 from databricks_app.lake.warehouse.lease import Lease
 from databricks_app.lake.warehouse.store import Place, WarehouseLake
 from tests.support.duck_warehouse import VOLUME, ServerOperationError
+from tests.support.lake_backends import WarehouseBackend, ids
 from tests.support.lake_events import EMAIL, RAW, SMS, event
-from tests.support.lake_houses import WarehouseHouse, ids
 from tests.support.warehouse_loads import load, once
 
 CONFLICT = "[DELTA_CONCURRENT_APPEND] SQLSTATE: 2D521"
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[WarehouseHouse]:
+def backend(tmp_path: Path) -> Iterator[WarehouseBackend]:
     """A warehouse and a volume."""
-    house = WarehouseHouse(tmp_path)
-    yield house
-    house.close()
+    backend = WarehouseBackend(tmp_path)
+    yield backend
+    backend.close()
 
 
 @pytest.fixture
-def lake(house: WarehouseHouse) -> Iterator[WarehouseLake]:
+def lake(backend: WarehouseBackend) -> Iterator[WarehouseLake]:
     """A started lake of few tables."""
-    lake = house.lake()
+    lake = backend.lake()
     lake.start()
     yield lake
     lake.close()
 
 
-def staged(house: WarehouseHouse) -> list[str]:
+def staged(backend: WarehouseBackend) -> list[str]:
     """What lies in the staging folder."""
-    return house.files.names(f"{VOLUME}/staging")
+    return backend.files.names(f"{VOLUME}/staging")
 
 
 @pytest.mark.parametrize("error", [OSError("reset"), ServerOperationError(CONFLICT)])
 def test_a_merge_whose_answer_is_lost_is_repeated(
-    house: WarehouseHouse, lake: WarehouseLake, error: Exception
+    backend: WarehouseBackend, lake: WarehouseLake, error: Exception
 ) -> None:
     """The commit was done: the repetition inserts nothing, and its rows still count as new."""
-    house.warehouse.after = once(error)  # type: ignore[assignment]  # as it is called
+    backend.warehouse.after = once(error)  # type: ignore[assignment]  # as it is called
 
     report = load(lake, event("a"), event("b", "sms/sent"))
 
     assert report.inserted == {RAW: 2, EMAIL: 1, SMS: 1}
     assert report.duplicates == {}
-    assert ids(house, RAW) == ["a", "b"]
+    assert ids(backend, RAW) == ["a", "b"]
 
 
-def test_a_load_after_a_lost_one_completes_it(house: WarehouseHouse, lake: WarehouseLake) -> None:
+def test_a_load_after_a_lost_one_completes_it(
+    backend: WarehouseBackend, lake: WarehouseLake
+) -> None:
     """The raw row of the first stays, the typed row is added."""
-    house.warehouse.before = lambda sql: fail_all(sql, EMAIL)
+    backend.warehouse.before = lambda sql: fail_all(sql, EMAIL)
     with pytest.raises(LakeError, match="cannot be reached"):
         load(lake, event("a", subject="first"))
-    house.warehouse.before = lambda _sql: None
+    backend.warehouse.before = lambda _sql: None
 
     report = load(lake, event("a", subject="second"))
 
     assert report.inserted == {EMAIL: 1}
-    assert house.rows(EMAIL, "subject") == [("first",)]
+    assert backend.rows(EMAIL, "subject") == [("first",)]
 
 
 def fail_all(sql: str, table: str) -> None:
@@ -82,50 +84,52 @@ def fail_all(sql: str, table: str) -> None:
         raise OSError("reset")
 
 
-def test_nothing_stays_staged(house: WarehouseHouse, lake: WarehouseLake) -> None:
+def test_nothing_stays_staged(backend: WarehouseBackend, lake: WarehouseLake) -> None:
     """Neither after a load nor after one that failed; what a dead one left goes at the start."""
     load(lake, event("a"), event("b", "sms/sent"))
-    house.warehouse.before = lambda sql: fail_all(sql, EMAIL)
+    backend.warehouse.before = lambda sql: fail_all(sql, EMAIL)
     with pytest.raises(LakeError):
         load(lake, event("c"))
-    house.warehouse.before = lambda _sql: None
+    backend.warehouse.before = lambda _sql: None
     lake.close()
-    assert staged(house) == []
-    house.files.put(f"{VOLUME}/staging/00000001.left.parquet", b"", overwrite=True)
+    assert staged(backend) == []
+    backend.files.put(f"{VOLUME}/staging/00000001.left.parquet", b"", overwrite=True)
 
     lake.start()
 
-    assert staged(house) == []
+    assert staged(backend) == []
 
 
 def test_a_batch_of_new_events_costs_one_statement_a_table(
-    house: WarehouseHouse, lake: WarehouseLake
+    backend: WarehouseBackend, lake: WarehouseLake
 ) -> None:
     """Nothing is asked before, and afterwards only where rows were there."""
-    house.warehouse.ran.clear()
+    backend.warehouse.ran.clear()
 
     load(lake, event("a"), event("b", "sms/sent"))
 
-    assert [sql.split()[0] for sql in house.warehouse.ran] == ["MERGE"] * 3
+    assert [sql.split()[0] for sql in backend.warehouse.ran] == ["MERGE"] * 3
 
 
-def test_a_table_that_was_dropped_is_made_again(house: WarehouseHouse, lake: WarehouseLake) -> None:
+def test_a_table_that_was_dropped_is_made_again(
+    backend: WarehouseBackend, lake: WarehouseLake
+) -> None:
     """The load that met it fails and says so; the next one succeeds."""
-    house.warehouse.execute(f"DROP TABLE {EMAIL}", None)
+    backend.warehouse.execute(f"DROP TABLE {EMAIL}", None)
     with pytest.raises(LakeError, match="tables are made again"):
         load(lake, event("a"))
 
     load(lake, event("a"))
 
-    assert ids(house, EMAIL) == ["a"]
+    assert ids(backend, EMAIL) == ["a"]
 
 
 def test_an_error_that_nobody_knows_blocks_no_batch_for_ever(
-    house: WarehouseHouse, lake: WarehouseLake
+    backend: WarehouseBackend, lake: WarehouseLake
 ) -> None:
     """It is waited for three times; then the row that causes it is looked for."""
-    house.warehouse.refused[EMAIL] = "event_id <> 'bad'"
-    house.warehouse.refusal = "[ODD] ada@example.com SQLSTATE: XX000"
+    backend.warehouse.refused[EMAIL] = "event_id <> 'bad'"
+    backend.warehouse.refusal = "[ODD] ada@example.com SQLSTATE: XX000"
     readings = [event(name) for name in ("a", "b", "bad", "c")]
     for _ in range(3):
         with pytest.raises(Unclear, match=r"\(ODD\)"):
@@ -134,20 +138,20 @@ def test_an_error_that_nobody_knows_blocks_no_batch_for_ever(
     report = load(lake, *readings)
 
     assert report.offenders == {"load_failed:ODD": 1}
-    assert ids(house, EMAIL) == ["a", "b", "c"]
+    assert ids(backend, EMAIL) == ["a", "b", "c"]
 
 
 def test_an_unknown_error_of_everything_stays_an_error(
-    house: WarehouseHouse, lake: WarehouseLake
+    backend: WarehouseBackend, lake: WarehouseLake
 ) -> None:
     """It is no matter of rows; nothing is condemned and the statements are few."""
-    house.warehouse.refused[RAW] = "false"
-    house.warehouse.refusal = "[ODD] SQLSTATE: XX000"
+    backend.warehouse.refused[RAW] = "false"
+    backend.warehouse.refusal = "[ODD] SQLSTATE: XX000"
     readings = [event(f"e{number}") for number in range(100)]
     for _ in range(4):
         with pytest.raises(Unclear):
             load(lake, *readings)
-    house.warehouse.refused.clear()
+    backend.warehouse.refused.clear()
 
     report = load(lake, *readings)
 
@@ -156,62 +160,62 @@ def test_an_unknown_error_of_everything_stays_an_error(
 
 
 def test_rows_are_not_condemned_by_a_table_that_takes_none(
-    house: WarehouseHouse, lake: WarehouseLake
+    backend: WarehouseBackend, lake: WarehouseLake
 ) -> None:
     """A foreign constraint is said to be one."""
-    house.warehouse.refused[RAW] = "false"
+    backend.warehouse.refused[RAW] = "false"
 
     with pytest.raises(LakeError, match="not one row can be written"):
         load(lake, *(event(f"e{number}") for number in range(600)))
 
 
-def test_load_needs_a_start(house: WarehouseHouse) -> None:
+def test_load_needs_a_start(backend: WarehouseBackend) -> None:
     """There is no lease to load under."""
     with pytest.raises(LakeError, match="not started"):
-        load(house.lake(), event("a"))
+        load(backend.lake(), event("a"))
 
 
-def test_start_gives_the_lease_back_when_the_warehouse_fails(house: WarehouseHouse) -> None:
+def test_start_gives_the_lease_back_when_the_warehouse_fails(backend: WarehouseBackend) -> None:
     """Another instance may have better luck."""
 
     def refuse(_sql: str) -> None:
         raise ServerOperationError("Invalid access token")
 
-    house.warehouse.before = refuse
+    backend.warehouse.before = refuse
     with pytest.raises(LakeError, match="refuses the token"):
-        house.lake(holder="one").start()
-    house.warehouse.before = lambda _sql: None
+        backend.lake(holder="one").start()
+    backend.warehouse.before = lambda _sql: None
 
-    other = house.lake(holder="two")
+    other = backend.lake(holder="two")
     other.start()
     other.close()
 
 
-def test_start_makes_missing_views_and_leaves_others_alone(house: WarehouseHouse) -> None:
+def test_start_makes_missing_views_and_leaves_others_alone(backend: WarehouseBackend) -> None:
     """One that is there keeps its grants; one that cannot be made is told of."""
     views = [
         ("there", "CREATE OR REPLACE VIEW there AS SELECT 2 AS n"),
         ("missing", "CREATE OR REPLACE VIEW missing AS SELECT 3 AS n"),
         ("broken", "CREATE OR REPLACE VIEW broken AS SELECT * FROM nowhere"),
     ]
-    house.warehouse.execute("CREATE VIEW there AS SELECT 1 AS n", None)
-    lease = Lease(house.files, f"{VOLUME}/lease")
+    backend.warehouse.execute("CREATE VIEW there AS SELECT 1 AS n", None)
+    lease = Lease(backend.files, f"{VOLUME}/lease")
     place = Place("cio", VOLUME)
-    lake = WarehouseLake(house.statements(), house.files, lease, place, tables=(), views=views)
+    lake = WarehouseLake(backend.statements(), backend.files, lease, place, tables=(), views=views)
 
     report = lake.start()
     lake.close()
 
-    assert house.rows("there", "n") == [(1,)]
-    assert house.rows("missing", "n") == [(3,)]
+    assert backend.rows("there", "n") == [(1,)]
+    assert backend.rows("missing", "n") == [(3,)]
     (problem,) = report.problems
     assert problem.startswith("the view broken is missing and cannot be made: a table")
 
 
-def test_start_makes_all_tables_and_views_of_the_definitions(house: WarehouseHouse) -> None:
+def test_start_makes_all_tables_and_views_of_the_definitions(backend: WarehouseBackend) -> None:
     """And finds nothing to do the second time."""
-    lease = Lease(house.files, f"{VOLUME}/lease", holder="here")
-    lake = WarehouseLake(house.statements(), house.files, lease, Place("cio", VOLUME))
+    lease = Lease(backend.files, f"{VOLUME}/lease", holder="here")
+    lake = WarehouseLake(backend.statements(), backend.files, lease, Place("cio", VOLUME))
 
     first = lake.start()
     lake.close()
@@ -221,39 +225,39 @@ def test_start_makes_all_tables_and_views_of_the_definitions(house: WarehouseHou
     assert first.created == tuple(table.name for table in sql_dialect.tables())
     assert (first.problems, again.created, again.problems) == ((), (), ())
     view_names = {view.name for view in sql_dialect.views()}
-    made = {row[0] for row in house.rows("information_schema.tables", "table_name")}
+    made = {row[0] for row in backend.rows("information_schema.tables", "table_name")}
     assert view_names <= made
 
 
-def test_a_second_instance_stands_by(house: WarehouseHouse, lake: WarehouseLake) -> None:
+def test_a_second_instance_stands_by(backend: WarehouseBackend, lake: WarehouseLake) -> None:
     """It is no failure."""
     load(lake, event("a"))
 
     with pytest.raises(Standby):
-        house.lake(holder="there").start()
+        backend.lake(holder="there").start()
 
 
-def take_over(house: WarehouseHouse) -> WarehouseLake:
+def take_over(backend: WarehouseBackend) -> WarehouseLake:
     """Another instance that has taken the lease while the holder was paused."""
-    lease = Lease(house.files, f"{VOLUME}/lease", silence_seconds=0, renew_seconds=0)
+    lease = Lease(backend.files, f"{VOLUME}/lease", silence_seconds=0, renew_seconds=0)
     place = Place("cio", VOLUME)
-    tables = house.lake()._tables()
-    lake = WarehouseLake(house.statements(), house.files, lease, place, tables=tables, views=())
+    tables = backend.lake()._tables()
+    lake = WarehouseLake(backend.statements(), backend.files, lease, place, tables=tables, views=())
     lake.start()
     return lake
 
 
 def test_a_paused_holder_that_wakes_before_a_load_stands_by(
-    house: WarehouseHouse, lake: WarehouseLake
+    backend: WarehouseBackend, lake: WarehouseLake
 ) -> None:
     """It writes nothing."""
-    other = take_over(house)
-    house.warehouse.ran.clear()
+    other = take_over(backend)
+    backend.warehouse.ran.clear()
 
     with pytest.raises(Standby, match="stands by"):
         load(lake, event("a"))
 
-    assert house.warehouse.ran == []
+    assert backend.warehouse.ran == []
     other.close()
 
 
@@ -263,32 +267,34 @@ STEPS = ("put", "MERGE INTO `webhook_raw_events`", "MERGE INTO `webhook_email_ev
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("is_before", [True, False])
 def test_a_holder_paused_in_a_load_doubles_nothing_and_may_not_forget(
-    house: WarehouseHouse, lake: WarehouseLake, step: str, *, is_before: bool
+    backend: WarehouseBackend, lake: WarehouseLake, step: str, *, is_before: bool
 ) -> None:
     """Another instance loads the same events while it sleeps; it wakes and goes on."""
     others: list[WarehouseLake] = []
 
     def pause(what: str) -> None:
         if what.startswith(step) and not others:
-            others.append(take_over(house))
+            others.append(take_over(backend))
             load(others[0], event("a", subject="other"), event("b"))
 
     if step == "put":
-        house.files.before = lambda operation, path: pause(operation) if "staging" in path else None
+        backend.files.before = lambda operation, path: (
+            pause(operation) if "staging" in path else None
+        )
     elif is_before:
-        house.warehouse.before = pause
+        backend.warehouse.before = pause
     else:
-        house.warehouse.after = pause
+        backend.warehouse.after = pause
 
     # The other has swept what was staged, or has taken over: either way it forgets nothing.
     with pytest.raises(LakeError):
         load(lake, event("a", subject="mine"), event("c"))
 
     assert len(others) == 1
-    house.files.before = lambda _operation, _path: None
+    backend.files.before = lambda _operation, _path: None
     load(others[0], event("a", subject="mine"), event("c"))
-    assert ids(house, RAW) == ids(house, EMAIL) == ["a", "b", "c"]
-    assert house.verdict().differences == ()
+    assert ids(backend, RAW) == ids(backend, EMAIL) == ["a", "b", "c"]
+    assert backend.verdict().differences == ()
     others[0].close()
 
 
@@ -310,14 +316,14 @@ def test_two_that_both_believe_to_hold_the_lease_write_each_event_once(
     loads: list[list[Reading]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The worst case: the store let both create the object, and their loads overlap freely."""
-    house = WarehouseHouse(tmp_path_factory.mktemp("warehouse"))
+    backend = WarehouseBackend(tmp_path_factory.mktemp("warehouse"))
     place = Place("cio", VOLUME)
-    tables = house.lake()._tables()
+    tables = backend.lake()._tables()
     lakes = [
         WarehouseLake(
-            house.statements(),
-            house.files,
-            Lease(house.files, f"{VOLUME}/lease{number}"),
+            backend.statements(),
+            backend.files,
+            Lease(backend.files, f"{VOLUME}/lease{number}"),
             place,
             tables=tables,
             views=(),
@@ -340,12 +346,12 @@ def test_two_that_both_believe_to_hold_the_lease_write_each_event_once(
         lake.close()
 
     offered = {(one.event_id, one.event_date) for batch in loads for one in batch}
-    assert house.rows(RAW, "event_id, event_date") == sorted(offered)
-    assert house.verdict().differences == ()
-    house.close()
+    assert backend.rows(RAW, "event_id, event_date") == sorted(offered)
+    assert backend.verdict().differences == ()
+    backend.close()
 
 
-def test_a_volume_that_hangs_ends_a_load(house: WarehouseHouse) -> None:
+def test_a_volume_that_hangs_ends_a_load(backend: WarehouseBackend) -> None:
     """Within the limits, in words."""
     release, armed = threading.Event(), threading.Event()
 
@@ -353,13 +359,13 @@ def test_a_volume_that_hangs_ends_a_load(house: WarehouseHouse) -> None:
         if armed.is_set() and operation == "put":
             release.wait(20)
 
-    house.files.before = hang
+    backend.files.before = hang
     patience = Patience(call_seconds=2)
-    files = PatientFiles(house.files, patience)  # type: ignore[arg-type]  # it has what is asked
+    files = PatientFiles(backend.files, patience)  # type: ignore[arg-type]  # it has what is asked
     lease = Lease(files, f"{VOLUME}/lease", renew_seconds=0)
-    tables = house.lake()._tables()
+    tables = backend.lake()._tables()
     lake = WarehouseLake(
-        house.statements(), files, lease, Place("cio", VOLUME), tables=tables, views=()
+        backend.statements(), files, lease, Place("cio", VOLUME), tables=tables, views=()
     )
     lake.start()
     armed.set()

@@ -220,7 +220,7 @@ ASKED = "FROM webhook_raw_events WHERE event_id"
 
 def asked(double: Databricks) -> list[str]:
     """Questions for a row of the proof."""
-    return [one for one in double.workspace.engine.heard if ASKED in one]
+    return [one for one in double.workspace.engine.received if ASKED in one]
 
 
 def test_a_deploy_ends_with_the_event_in_the_inbox(double: Databricks, options: list[str]) -> None:
@@ -231,14 +231,14 @@ def test_a_deploy_ends_with_the_event_in_the_inbox(double: Databricks, options: 
         began = time.monotonic()
         first = invoke([*options, "--timeout", "5"], **variables, CIO_WEBHOOK_SIGNING_KEYS=KEY)
         took = time.monotonic() - began
-        heard = len(double.workspace.engine.heard)
+        heard = len(double.workspace.engine.received)
         again = invoke([*options, "--timeout", "5"], **variables)
 
     assert (first.exit_code, again.exit_code) == (0, 0), first.output + again.output
     assert re.search(r"in the inbox; its row is expected by \d\d:\d\d UTC", first.output)
     assert took < 30
     assert asked(double) == []
-    assert len(double.workspace.engine.heard) == heard  # another run wakes no warehouse at all
+    assert len(double.workspace.engine.received) == heard  # another run wakes no warehouse at all
     assert "proof             ok" in again.output
     assert len(app.bodies) == 1
 

@@ -360,7 +360,7 @@ def test_a_canary_is_found_in_the_inbox_without_a_statement(
 
     assert finding.state == "ok", finding
     assert re.search(r"is in the inbox; its row is expected by \d\d:\d\d UTC", finding.says)
-    assert double.workspace.engine.heard == []
+    assert double.workspace.engine.received == []
 
 
 def test_a_canary_that_is_not_loaded_in_its_interval_is_told(

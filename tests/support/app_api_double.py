@@ -30,7 +30,7 @@ UNKNOWN = {"added_by_the_vendor": "today"}
 IMAGE = b"\x89PNG"
 
 
-class AppDouble:
+class AppApiDouble:
     """A script for a `VendorServer`.
 
     Attributes:

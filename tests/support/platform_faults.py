@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-Went = tuple[str, dict[str, Any], str]
+FaultCase = tuple[str, dict[str, Any], str]
 """An action of the double, how, and a pattern of what `/readyz` says of it."""
 
-KEPT = {"operation": "files.put", "path": r"/(inbox|probe)/"}
-STAGED = {"operation": "files.put", "path": "/staging/"}
+PUT = {"operation": "files.put", "path": r"/(inbox|probe)/"}
+STAGE = {"operation": "files.put", "path": "/staging/"}
 READ = {"operation": "files.get", "path": "/inbox/"}
 MAY_NOT_WRITE = (
     r"no permission to write into the volume main\.cio\.events: grant READ VOLUME and WRITE VOLUME"
@@ -22,29 +22,29 @@ MAY_NOT_READ = (
 FULL = r"the volume main\.cio\.events takes no more \(HTTP 507\): raise its quota"
 NO_ANSWER = r"the workspace http://\S+ does not answer"
 WAY = "check DATABRICKS_HOST, the way there and the status page of Databricks"
-DOOR: dict[str, Went] = {
-    "full": ("full", KEPT, FULL),
-    "denied": ("denied", KEPT, MAY_NOT_WRITE),
-    "volume gone": ("missing", KEPT, r"main\.cio\.events does not exist: CREATE VOLUME main\.cio"),
+RECEIVER: dict[str, FaultCase] = {
+    "full": ("full", PUT, FULL),
+    "denied": ("denied", PUT, MAY_NOT_WRITE),
+    "volume gone": ("missing", PUT, r"main\.cio\.events does not exist: CREATE VOLUME main\.cio"),
     "throttled": (
         "throttled",
-        KEPT,
+        PUT,
         r"takes fewer calls than come \(HTTP 429\): if this lasts, see who else uses it",
     ),
     "unavailable": (
         "unavailable",
-        KEPT,
+        PUT,
         r"busy or in trouble \(HTTP 503\): if this lasts, see the status page of Databricks",
     ),
-    "failing": ("error", KEPT, r"busy or in trouble \(HTTP 500\)"),
+    "failing": ("error", PUT, r"busy or in trouble \(HTTP 500\)"),
     "token refused": (
         "expired",
-        KEPT,
+        PUT,
         r"refuses our token: check the credentials .*\(DATABRICKS_CLIENT_ID, ",
     ),
-    "reset before": ("reset_before", KEPT, rf"{NO_ANSWER}, connections break off .*: {WAY}"),
-    "answer lost": ("reset_after", KEPT, rf"{NO_ANSWER}, connections break off .*: {WAY}"),
-    "silent": ("hang_after", {**KEPT, "seconds": 8}, rf"{NO_ANSWER}, it stays silent .*: {WAY}"),
+    "reset before": ("reset_before", PUT, rf"{NO_ANSWER}, connections break off .*: {WAY}"),
+    "answer lost": ("reset_after", PUT, rf"{NO_ANSWER}, connections break off .*: {WAY}"),
+    "silent": ("hang_after", {**PUT, "seconds": 8}, rf"{NO_ANSWER}, it stays silent .*: {WAY}"),
 }
 CONFLICT = "[DELTA_CONCURRENT_APPEND] Files were added by a concurrent update. SQLSTATE: 2D521"
 DENIED = (
@@ -53,12 +53,12 @@ DENIED = (
 INTERNAL = "[INTERNAL_ERROR] x SQLSTATE: XX000"
 REFUSED = r"the warehouse refuses a statement \(INTERNAL_ERROR\)\. The query history"
 MERGE = {"statement": "MERGE"}
-SENT = {"operation": "sql.ExecuteStatement", **MERGE}
+EXECUTE = {"operation": "sql.ExecuteStatement", **MERGE}
 SLOW = (
     r"MERGE on the warehouse has taken \d+ s so far: its state is RUNNING; see its query history, "
     "and whether it is too small"
 )
-LOADER: dict[str, Went] = {
+LOADER: dict[str, FaultCase] = {
     "denied": (
         "statement_fails",
         {**MERGE, "text": DENIED},
@@ -72,22 +72,22 @@ LOADER: dict[str, Went] = {
         r"another transaction was faster .*, 6 times in a row\. Does another program write",
     ),
     "slow": ("statement_slow", {**MERGE, "seconds": 12}, SLOW),
-    "request without an answer": ("hang", SENT, SLOW),
-    "unavailable": ("unavailable", SENT, r"not running yet, or cannot be reached \(HTTP 503\)"),
+    "request without an answer": ("hang", EXECUTE, SLOW),
+    "unavailable": ("unavailable", EXECUTE, r"not running yet, or cannot be reached \(HTTP 503\)"),
     "throttled": (
         "throttled",
-        SENT,
+        EXECUTE,
         r"more to do than it takes on: if this lasts, .* take a larger one \(HTTP 429\)",
     ),
     "failing requests": (
         "error",
-        SENT,
+        EXECUTE,
         r"is in trouble: if this lasts, see the status page of Databricks \(HTTP 500\)",
     ),
-    "answer lost once": ("reset_after", {**SENT, "times": 3}, ""),
+    "answer lost once": ("reset_after", {**EXECUTE, "times": 3}, ""),
     "answer lost": (
         "reset_after",
-        SENT,
+        EXECUTE,
         r"the warehouse cannot be reached, connections break off .*: check DATABRICKS_HOST, "
         "DATABRICKS_WAREHOUSE_ID and the network",
     ),
@@ -106,8 +106,8 @@ LOADER: dict[str, Went] = {
         {"operation": "sql.*"},
         r"may not use the warehouse: give it the permission CAN USE .*\(HTTP 403\)",
     ),
-    "staging full": ("full", STAGED, FULL),
-    "staging denied": ("denied", STAGED, MAY_NOT_WRITE),
+    "staging full": ("full", STAGE, FULL),
+    "staging denied": ("denied", STAGE, MAY_NOT_WRITE),
     "reading denied": ("denied", READ, MAY_NOT_READ),
     "listing denied": (
         "denied",

@@ -29,7 +29,7 @@ from tests.support.volume_files import FolderFiles
 TABLES = (RAW, EMAIL, SMS)
 
 
-class House(Protocol):
+class LakeBackend(Protocol):
     """A lake with its surroundings."""
 
     def lake(self, without: Sequence[str] = ()) -> Lake:
@@ -53,9 +53,9 @@ class House(Protocol):
         ...
 
 
-def ids(house: House, table: str) -> list[str]:
+def ids(backend: LakeBackend, table: str) -> list[str]:
     """Event ids of a table, ordered, repeated if they stand there more than once."""
-    return [row[0] for row in house.rows(table, "event_id")]
+    return [row[0] for row in backend.rows(table, "event_id")]
 
 
 def tables(without: Sequence[str] = ()) -> list[sql_dialect.Table]:
@@ -75,36 +75,36 @@ def tables(without: Sequence[str] = ()) -> list[sql_dialect.Table]:
     ]
 
 
-class LocalHouse:
+class LocalBackend:
     """Delta tables in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def lake(self, without: Sequence[str] = ()) -> LocalLake:
-        """See `House.lake`."""
+        """See `LakeBackend.lake`."""
         definitions = [
             Definition(one.name, arrow_schema(one), one.comment) for one in tables(without)
         ]
         return LocalLake(self.folder, tables=definitions)
 
     def rows(self, table: str, columns: str) -> list[tuple[Any, ...]]:
-        """See `House.rows`."""
+        """See `LakeBackend.rows`."""
         return local_rows(self.folder, table, columns)
 
     def refuse(self, table: str, condition: str) -> None:
-        """See `House.refuse`."""
+        """See `LakeBackend.refuse`."""
         DeltaTable(self.folder / "tables" / table).alter.add_constraint({"test": condition})
 
     def verdict(self) -> Verdict:
-        """See `House.verdict`."""
+        """See `LakeBackend.verdict`."""
         return local_verify.check(self.folder, [EMAIL, SMS])
 
     def close(self) -> None:
-        """See `House.close`."""
+        """See `LakeBackend.close`."""
 
 
-class WarehouseHouse:
+class WarehouseBackend:
     """Tables behind a warehouse.
 
     Attributes:
@@ -117,7 +117,7 @@ class WarehouseHouse:
         self.warehouse = DuckWarehouse(self.files)
 
     def lake(self, without: Sequence[str] = (), holder: str = "here") -> WarehouseLake:
-        """See `House.lake`; `holder` is the instance."""
+        """See `LakeBackend.lake`; `holder` is the instance."""
         return WarehouseLake(
             self.statements(),
             self.files,
@@ -132,24 +132,24 @@ class WarehouseHouse:
         return Statements(self.warehouse.connect, Patience(), pause_seconds=0)
 
     def rows(self, table: str, columns: str) -> list[tuple[Any, ...]]:
-        """See `House.rows`."""
+        """See `LakeBackend.rows`."""
         return self.warehouse.rows(f"SELECT {columns} FROM {table} ORDER BY ALL")
 
     def refuse(self, table: str, condition: str) -> None:
-        """See `House.refuse`."""
+        """See `LakeBackend.refuse`."""
         self.warehouse.refused[table] = condition
 
     def verdict(self) -> Verdict:
-        """See `House.verdict`."""
+        """See `LakeBackend.verdict`."""
         query = WarehouseQuery(self.statements())
         return warehouse_verify.check(query, [EMAIL, SMS], is_loading=False)
 
     def close(self) -> None:
-        """See `House.close`."""
+        """See `LakeBackend.close`."""
         self.warehouse.close()
 
 
-HOUSES: dict[str, type[LocalHouse] | type[WarehouseHouse]] = {
-    "local": LocalHouse,
-    "warehouse": WarehouseHouse,
+BACKENDS: dict[str, type[LocalBackend] | type[WarehouseBackend]] = {
+    "local": LocalBackend,
+    "warehouse": WarehouseBackend,
 }
