@@ -135,7 +135,7 @@ def test_serve_lets_the_group_of_setgid_tables_read_them(tmp_path: Path) -> None
     tables.chmod(0o2750)
     with serving(tmp_path) as receiver:
         load(receiver)
-        (writer,) = receiver.writer()
+        (writer,) = receiver.loader()
         masks = umasks(receiver)
 
     assert modes(tables) == ({0o2750}, {0o640})
