@@ -25,14 +25,14 @@ from benchmarks.harness.kills import Outcome, kill_loader, kill_master, kill_wor
 from benchmarks.harness.posting import posting
 
 POINTS = {
-    "writer.before_load": 1,
+    "loader.before_load": 1,
     "lake.after_stage": 4,
     "lake.before_raw_merge": 1,
     "lake.after_raw_merge": 1,
     "lake.before_typed_merge": 4,
     "lake.after_typed_merge": 4,
-    "writer.before_forget": 1,
-    "writer.after_forget": 1,
+    "loader.before_delete": 1,
+    "loader.after_delete": 1,
 }
 """Crash points of a load, and at how many of their visits to die."""
 
@@ -49,7 +49,7 @@ def points(outcome: Outcome, folder: Path, chance: random.Random) -> None:
         while not outcome.is_done():
             for place in places:
                 _offer(double, outcome, chance)
-                with loader_process(folder, **double.variables, CIO_FAULT_POINT=place) as loader:
+                with loader_process(folder, **double.variables, CIO_CRASH_POINT=place) as loader:
                     code = loader.wait(_DEATH_SECONDS)
                 if code != -signal.SIGKILL:
                     raise SystemExit(f"the loader ended with {code} at {place}")
@@ -71,7 +71,7 @@ def _places() -> Iterator[str]:
     for number, place in enumerate(every):
         yield place
         if number % 2:
-            yield "writer.after_forget:1"
+            yield "loader.after_delete:1"
 
 
 def _offer(double: DatabricksDouble, outcome: Outcome, chance: random.Random) -> None:

@@ -19,15 +19,15 @@ from databricks_app.ingest.inbox.local_reader import pending, replay_segment
 from databricks_app.lake.local.maintenance import Policy
 
 POINTS = {
-    "writer.before_load": 1,
+    "loader.before_load": 1,
     "lake.before_raw_append": 2,
     "lake.after_raw_append": 2,
     "lake.after_raw_sync": 2,
     "lake.before_typed_append": 4,
     "lake.after_typed_append": 4,
     "lake.after_typed_sync": 4,
-    "writer.before_forget": 1,
-    "writer.after_forget": 1,
+    "loader.before_delete": 1,
+    "loader.after_delete": 1,
     "lake.after_compact": 2,
     "lake.after_compact_sync": 2,
     "lake.after_checkpoint": 4,

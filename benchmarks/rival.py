@@ -25,7 +25,7 @@ from databricks_app.ingest.inbox import Appender
 from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.runtime import logs, process, run_dir
 from databricks_app.serving import supervisor
-from databricks_app.serving.acceptor import Holder
+from databricks_app.serving.acceptor import Acceptor
 from databricks_app.serving.gunicorn.server import Web
 from databricks_app.serving.supervisor import Child, Supervisor
 from databricks_app.settings import Settings, environment, from_environment
@@ -175,18 +175,18 @@ def serve(kind: str) -> int:
     print(listener.getsockname()[1], flush=True)
     # As in `supervisor.serve`: before any thread begins.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    holder = Holder(folder, listener)
-    holder.start()
+    acceptor = Acceptor(folder, listener)
+    acceptor.start()
     try:
         return Supervisor(
             [Child("web", command, (descriptor,))],
             supervisor.child_environment(folder),
             is_ready=lambda _: False,
-            tell=lambda _: None,
-            stopping=holder.refuse,
+            write_problems=lambda _: None,
+            stopping=acceptor.refuse,
         ).run()
     finally:
-        holder.stop()
+        acceptor.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -17,7 +17,7 @@ from benchmarks.harness.wire import KEY
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake.local.maintenance import Policy
 from databricks_app.lake.local.store import LocalLake
-from databricks_app.loading.loader import Writer
+from databricks_app.loading.loader import Loader
 from databricks_app.runtime import crash_points, logs
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.runtime.status import WriterStatus
@@ -59,7 +59,7 @@ def _load(folder: Path, crash_point: str, policy: Policy | None) -> None:
     loader_that_ends(folder, policy).run()
 
 
-def loader_that_ends(folder: Path, policy: Policy | None = None) -> Writer:
+def loader_that_ends(folder: Path, policy: Policy | None = None) -> Loader:
     """Return a loader that stops when it has emptied the inbox."""
     stopping = threading.Event()
     reader = SegmentReader(folder / "inbox")
@@ -69,7 +69,7 @@ def loader_that_ends(folder: Path, policy: Policy | None = None) -> Writer:
             stopping.set()
 
     lake = LocalLake(folder, policy=policy)
-    return Writer(reader, lake, Metrics(), 0.01, stop_when_empty, stopping)
+    return Loader(reader, lake, Metrics(), 0.01, stop_when_empty, stopping)
 
 
 @contextlib.contextmanager

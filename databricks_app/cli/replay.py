@@ -15,7 +15,7 @@ from databricks_app.runtime import freshness
 from databricks_app.settings import environment, from_environment
 
 if TYPE_CHECKING:
-    from databricks_app.loading.replay import Outcome, Selection
+    from databricks_app.loading.replay import ReplayReport, Selection
     from databricks_app.settings import Settings
 
 
@@ -103,7 +103,7 @@ def _remotely(
         raise click.ClickException(str(error)) from error
 
 
-def _words(outcome: Outcome) -> str:
+def _words(outcome: ReplayReport) -> str:
     said = f"{outcome.events} events put back into the inbox."
     if outcome.cut:
         said += f"\n{outcome.cut} left out: their bodies were too large to keep whole."

@@ -48,7 +48,7 @@ def serve(*, demo: bool) -> None:
         supervisor.serve(
             listener,
             folder,
-            with_watcher=bool(settings.alert_url),
+            with_alerting=bool(settings.alert_url),
             with_demo=demo,
         )
     )

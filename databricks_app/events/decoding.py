@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from databricks_app.events.envelope import Envelope, UnroutedReason, digest_id, unreadable
+from databricks_app.events.envelope import EventEnvelope, UnroutedReason, digest_id, unreadable
 from databricks_app.events.handlers import HANDLERS_BY_TABLE
-from databricks_app.events.handlers.base import Column, Row
+from databricks_app.events.handlers.base import Column, TypedRow
 from databricks_app.events.routing import envelope
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def read(record: Record) -> Reading:
     """Read a record; never raises."""
     if record.is_cut:
         digest = record.body_sha256 or hashlib.sha256(record.body).hexdigest()
-        opened = Envelope(digest_id(digest), unrouted_reason=UnroutedReason.TOO_LARGE)
+        opened = EventEnvelope(digest_id(digest), unrouted_reason=UnroutedReason.TOO_LARGE)
         raw = _raw(opened, record.body, record.received_at, None, opened.unrouted_reason)
         raw["body_bytes"] = record.body_bytes
         reading = Reading(opened.event_id, opened.event_date, raw, None, None, ())
@@ -98,8 +98,8 @@ def reread(body: bytes, received_at: datetime, table: str | None) -> Reading:
 
 
 def _read(body: bytes, received_at: datetime, table: str | None) -> Reading:
-    opened: Envelope | None = None
-    row: Row | None = None
+    opened: EventEnvelope | None = None
+    row: TypedRow | None = None
     reason: str | None
     try:
         opened = envelope(body)
@@ -116,7 +116,7 @@ def _read(body: bytes, received_at: datetime, table: str | None) -> Reading:
     )
 
 
-def _taker(opened: Envelope, kept: str | None) -> tuple[str | None, str | None]:
+def _taker(opened: EventEnvelope, kept: str | None) -> tuple[str | None, str | None]:
     if kept is None or opened.unrouted_reason not in _TYPABLE:
         return opened.table, opened.unrouted_reason
     if kept in HANDLERS_BY_TABLE:
@@ -125,7 +125,7 @@ def _taker(opened: Envelope, kept: str | None) -> tuple[str | None, str | None]:
 
 
 def _raw(
-    opened: Envelope, body: bytes, received_at: datetime, table: str | None, reason: str | None
+    opened: EventEnvelope, body: bytes, received_at: datetime, table: str | None, reason: str | None
 ) -> dict[str, object]:
     text = _text(body) if opened.text is None else opened.text
     return {

@@ -33,7 +33,7 @@ class UnroutedReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
+class EventEnvelope:
     """What is known about a body before its payload is read into a row.
 
     Attributes:
@@ -61,9 +61,11 @@ class Envelope:
     notes: tuple[str, ...] = ()
 
 
-def unreadable(body: bytes, reason: UnroutedReason, text: str | None = None) -> Envelope:
+def unreadable(body: bytes, reason: UnroutedReason, text: str | None = None) -> EventEnvelope:
     """The envelope of a body that cannot be read; its id is its digest."""
-    return Envelope(digest_id(hashlib.sha256(body).hexdigest()), text=text, unrouted_reason=reason)
+    return EventEnvelope(
+        digest_id(hashlib.sha256(body).hexdigest()), text=text, unrouted_reason=reason
+    )
 
 
 def digest_id(digest: str) -> str:

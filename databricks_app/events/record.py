@@ -1,4 +1,4 @@
-"""One verified request, as it was received: what the door stores and the writer reads.
+"""One verified request, as it was received: what the receiver stores and the loader reads.
 
 Pure: imports no Flask, no storage engine and no clock.
 """

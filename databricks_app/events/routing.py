@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NoReturn
 from databricks_app.events.envelope import (
     MAX_ID_LENGTH,
     UNDATED,
-    Envelope,
+    EventEnvelope,
     UnroutedReason,
     digest_id,
     unreadable,
@@ -58,7 +58,7 @@ _MAX_INTEGER_DIGITS = 400
 _ALWAYS_CUSTOMER = frozenset({"subscribed", "cio_subscription_preferences_changed"})
 
 
-def envelope(body: bytes) -> Envelope:
+def envelope(body: bytes) -> EventEnvelope:
     """Open a whole body."""
     try:
         text = body.decode()
@@ -77,7 +77,9 @@ def envelope(body: bytes) -> Envelope:
     return _addressed(body, text, payload, notes)
 
 
-def _addressed(body: bytes, text: str, payload: dict[str, object], notes: list[str]) -> Envelope:
+def _addressed(
+    body: bytes, text: str, payload: dict[str, object], notes: list[str]
+) -> EventEnvelope:
     event_id = _name(payload.get("event_id"))
     object_type = payload.get("object_type")
     metric = payload.get("metric")
@@ -88,7 +90,7 @@ def _addressed(body: bytes, text: str, payload: dict[str, object], notes: list[s
     else:
         taker = _route(object_type, metric, payload.get("data"))
     timestamp = _timestamp(payload.get("timestamp"), notes)
-    return Envelope(
+    return EventEnvelope(
         event_id,
         UNDATED if timestamp is None else timestamp.date(),
         timestamp,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from databricks_app.ingest.inbox import Pending
-from databricks_app.runtime.status import WriterStatus
+from databricks_app.runtime.status import LoaderStatus
 
 _SILENT_SECONDS = 60.0
 
@@ -27,7 +27,7 @@ def readiness(
     *,
     trouble: str | None,
     pending: Pending,
-    writer: WriterStatus | None,
+    writer: LoaderStatus | None,
     processes: tuple[str, ...],
     stale_requests: float,
     takes_stale: bool,
@@ -59,7 +59,7 @@ def readiness(
     }
 
 
-def _writer_problems(writer: WriterStatus | None, now: float) -> tuple[str, ...]:
+def _writer_problems(writer: LoaderStatus | None, now: float) -> tuple[str, ...]:
     if writer is None:
         return ("the writer has not reported yet: events are kept in the inbox",)
     if now - writer.at > _SILENT_SECONDS:

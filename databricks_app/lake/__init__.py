@@ -34,7 +34,7 @@ class LoadReport:
         duplicates: Rows by table that were not written because their key stood earlier in the
             batch or in the table already.
         unrouted: New raw rows without a table, by reason.
-        offenders: Rows that could not be loaded as they were, by reason (`load_failed:<Type>`).
+        rejected: Rows that could not be loaded as they were, by reason (`load_failed:<Type>`).
             They are raw rows without a table, unless the raw table held them before or the
             engine refused the typed row alone: these keep their raw row, and a check names them.
         seconds: Duration of the load.
@@ -44,7 +44,7 @@ class LoadReport:
     inserted: Mapping[str, int]
     duplicates: Mapping[str, int]
     unrouted: Mapping[str, int]
-    offenders: Mapping[str, int]
+    rejected: Mapping[str, int]
     seconds: float
     by_metric: Mapping[tuple[str, str | None], int] = field(default_factory=dict, compare=False)
 

@@ -111,7 +111,7 @@ def _column(values: Sequence[object], field: Any, refused: dict[int, str]) -> An
     return None
 
 
-def _refusal(value: object, field: Any, check: Check) -> str | None:
+def _refusal(value: object, field: Any, check: ValueCheck) -> str | None:
     if value is None:
         return None if field.nullable else "ValueError"
     if not check.one(value):
@@ -124,7 +124,7 @@ def _refusal(value: object, field: Any, check: Check) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class ValueCheck:
     """Which Python values a column takes.
 
     Attributes:
@@ -174,32 +174,32 @@ def _is_kind_of(cls: type) -> Callable[[type], bool]:
     return lambda actual: issubclass(actual, cls)
 
 
-def _check(type_: ArrowType) -> Check:
+def _check(type_: ArrowType) -> ValueCheck:
     if pa.types.is_string(type_):
-        return Check(_is_kind_of(str))
+        return ValueCheck(_is_kind_of(str))
     if pa.types.is_int64(type_):
-        return Check(_is(int))  # not bool, which is a kind of int
+        return ValueCheck(_is(int))  # not bool, which is a kind of int
     if pa.types.is_boolean(type_):
-        return Check(_is(bool))
+        return ValueCheck(_is(bool))
     if pa.types.is_date32(type_):
-        return Check(_is(date))  # not datetime, which is a kind of date
+        return ValueCheck(_is(date))  # not datetime, which is a kind of date
     if pa.types.is_timestamp(type_):
-        return Check(_is_kind_of(datetime), _is_aware, _are_aware)
+        return ValueCheck(_is_kind_of(datetime), _is_aware, _are_aware)
     return _nested(type_)
 
 
-def _nested(type_: ArrowType) -> Check:
+def _nested(type_: ArrowType) -> ValueCheck:
     if pa.types.is_list(type_):
         item = _optional(type_.value_type)
-        return Check(_is(list), lambda value: all(map(item, value)))
+        return ValueCheck(_is(list), lambda value: all(map(item, value)))
     if pa.types.is_map(type_):
         key, item = _check(type_.key_type).one, _optional(type_.item_type)
-        return Check(
+        return ValueCheck(
             _is(dict), lambda value: all(map(key, value)) and all(map(item, value.values()))
         )
     if pa.types.is_struct(type_):
         members = {field.name: _optional(field.type) for field in type_}
-        return Check(
+        return ValueCheck(
             _is(dict),
             lambda value: (
                 value.keys() == members.keys()

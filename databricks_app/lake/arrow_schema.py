@@ -13,7 +13,7 @@ from sqlglot import exp
 from databricks_app.errors import LakeError
 
 if TYPE_CHECKING:
-    from databricks_app.lake.sql_dialect import Column, Table
+    from databricks_app.lake.sql_dialect import ColumnDefinition, Table
 
 _SIMPLE = {
     exp.DType.TEXT: pa.string(),
@@ -37,7 +37,7 @@ def arrow_schema(table: Table) -> pa.Schema:
     return pa.schema([_field(column) for column in table.columns])
 
 
-def _field(column: Column) -> pa.Field:
+def _field(column: ColumnDefinition) -> pa.Field:
     kind = exp.DataType.build(column.type, dialect="databricks")
     metadata = {"comment": column.comment}
     return pa.field(column.name, _type(kind), nullable=column.nullable, metadata=metadata)

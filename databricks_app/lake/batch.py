@@ -1,6 +1,6 @@
-"""What a load is made of, whatever the engine: distinct events, few dates at a time, offenders.
+"""What a load is made of, whatever the engine: distinct events, few dates at a time, rejected rows.
 
-Pure: writes nothing, reads no clock. Imports pyarrow through `lake.columns` alone.
+Pure: writes nothing, reads no clock. Imports pyarrow through `lake.arrow_columns` alone.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _HOPELESS_ATTEMPTS = 512
 
 
 @dataclass(slots=True)
-class Tally:
+class LoadCounts:
     """The counts of one load while it runs; see `LoadReport`."""
 
     inserted: Counter[str] = field(default_factory=Counter)
     duplicates: Counter[str] = field(default_factory=Counter)
     unrouted: Counter[str] = field(default_factory=Counter)
-    offenders: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
     by_metric: Counter[tuple[str, str | None]] = field(default_factory=Counter)
 
     def add(
@@ -49,9 +49,9 @@ class Tally:
         self.inserted[table] += inserted
         self.duplicates[table] += offered - inserted - refused
 
-    def offend(self, errors: Iterable[str]) -> None:
+    def reject(self, errors: Iterable[str]) -> None:
         """Count rows that cannot be loaded, by the name of the error's type."""
-        self.offenders.update(map(failed, errors))
+        self.rejected.update(map(failed, errors))
 
     def report(self, seconds: float) -> LoadReport:
         """The counts so far, without zeros."""
@@ -59,7 +59,7 @@ class Tally:
             inserted=dict(+self.inserted),
             duplicates=dict(+self.duplicates),
             unrouted=dict(+self.unrouted),
-            offenders=dict(+self.offenders),
+            rejected=dict(+self.rejected),
             seconds=seconds,
             by_metric=dict(+self.by_metric),
         )
@@ -73,13 +73,13 @@ class Prepared:
         raw: One raw row for each event.
         typed: The rows of each typed table.
         unrouted: Reason of each event that `raw` holds without a table.
-        offenders: Name of the error's type for each event that could not stay as it was.
+        rejected: Name of the error's type for each event that could not stay as it was.
     """
 
     raw: ArrowTable
     typed: Mapping[str, ArrowTable]
     unrouted: Mapping[Key, str]
-    offenders: Mapping[Key, str]
+    rejected: Mapping[Key, str]
 
 
 def failed(error: str) -> str:
@@ -97,15 +97,15 @@ def key(reading: Reading) -> Key:
     return (reading.event_id, reading.event_date)
 
 
-def distinct(readings: Iterable[Reading], tally: Tally) -> list[Reading]:
+def distinct(readings: Iterable[Reading], counts: LoadCounts) -> list[Reading]:
     """The first reading of each key; the others are counted as duplicates of its tables."""
     first: dict[Key, Reading] = {}
     for reading in readings:
         kept = first.setdefault(key(reading), reading)
         if kept is not reading:
-            tally.duplicates[RAW_TABLE] += 1
+            counts.duplicates[RAW_TABLE] += 1
             if kept.table is not None:
-                tally.duplicates[kept.table] += 1
+                counts.duplicates[kept.table] += 1
     return list(first.values())
 
 
@@ -130,10 +130,10 @@ def prepare(
     An event whose typed row cannot be made becomes a raw row without a table; one whose raw row
     cannot be made becomes a raw row with its body in base64 and little else.
     """
-    typed, offenders = prepare_typed(readings, schemas, stamps)
+    typed, rejected = prepare_typed(readings, schemas, stamps)
     rows = [
-        unrouted_row(reading.raw, offenders[key(reading)])
-        if key(reading) in offenders
+        unrouted_row(reading.raw, rejected[key(reading)])
+        if key(reading) in rejected
         else reading.raw
         for reading in readings
     ]
@@ -150,7 +150,7 @@ def prepare(
         for reading, row in zip(readings, rows, strict=True)
         if row["target_table"] is None
     }
-    return Prepared(built.table, typed, unrouted, offenders | lost)
+    return Prepared(built.table, typed, unrouted, rejected | lost)
 
 
 def prepare_typed(
@@ -162,13 +162,13 @@ def prepare_typed(
         if reading.table is not None:
             by_table[reading.table].append(reading)
     tables: dict[str, ArrowTable] = {}
-    offenders: dict[Key, str] = {}
+    rejected: dict[Key, str] = {}
     for name, members in by_table.items():
         built = build([reading.typed or {} for reading in members], schemas[name], stamps)
         tables[name] = built.table
         for position, error in built.refused.items():
-            offenders[key(members[position])] = error
-    return tables, offenders
+            rejected[key(members[position])] = error
+    return tables, rejected
 
 
 def unrouted_row(row: Row, error: str) -> dict[str, object]:

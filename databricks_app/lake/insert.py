@@ -23,7 +23,7 @@ from databricks_app.lake.arrow_columns import ArrowSchema, ArrowTable, Row, buil
 from databricks_app.lake.batch import (
     CRASH,
     Key,
-    Tally,
+    LoadCounts,
     failed,
     is_condemned,
     key,
@@ -42,7 +42,7 @@ Reread = Callable[[bytes, datetime, str | None], "Reading"]
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredRow:
     """A row of the raw table, as far as it decides about the typed row.
 
     Attributes:
@@ -93,7 +93,7 @@ class Store(Protocol):
         """
         ...
 
-    def held(self, written: Written, dates: Set[date]) -> Mapping[Key, Held]:
+    def held(self, written: Written, dates: Set[date]) -> Mapping[Key, StoredRow]:
         """The rows of the raw table that were there before they were offered again.
 
         Raises:
@@ -112,7 +112,7 @@ class Insertion:
         pool: Where typed tables are written beside each other.
         reread: Reads a stored body again.
         stamps: `loaded_at` and `batch_id`.
-        tally: Where rows are counted.
+        counts: Where rows are counted.
     """
 
     store: Store
@@ -120,7 +120,7 @@ class Insertion:
     pool: Executor
     reread: Reread
     stamps: Row
-    tally: Tally
+    counts: LoadCounts
 
     def run(self, group: Sequence[Reading]) -> None:
         """Insert distinct readings of few dates; durable when it returns.
@@ -134,16 +134,16 @@ class Insertion:
         known = self.store.held(written, dates) if written.held else {}
         lost = {key(group[position]): error for position, error in written.refused.items()}
         unrouted = {**prepared.unrouted, **{one: failed(error) for one, error in lost.items()}}
-        self.tally.add(RAW_TABLE, len(group), written.metrics)
-        self.tally.unrouted.update(unrouted[one] for one in unrouted.keys() - known.keys())
+        self.counts.add(RAW_TABLE, len(group), written.metrics)
+        self.counts.unrouted.update(unrouted[one] for one in unrouted.keys() - known.keys())
         condemned = {key(reading): CRASH for reading in group if is_condemned(reading)}
-        offenders = {**prepared.offenders, **lost, **condemned}
+        rejected = {**prepared.rejected, **lost, **condemned}
         typed = dict(prepared.typed)
         if known or lost:
             typed = {name: without(rows, {*known, *lost}) for name, rows in typed.items()}
             again = {one: row for one, row in known.items() if one not in condemned}
-            offenders |= self._add_known(typed, again)
-        self.tally.offend(offenders.values())
+            rejected |= self._add_known(typed, again)
+        self.counts.reject(rejected.values())
         self._write_typed(typed, dates)
 
     def _write_raw(self, group: Sequence[Reading], rows: ArrowTable, dates: Set[date]) -> Written:
@@ -174,17 +174,19 @@ class Insertion:
         columns = [name for name in self.schemas[RAW_TABLE].names if name not in self.stamps]
         return minimal_row(reading, error, columns, self.stamps)
 
-    def _add_known(self, typed: dict[str, ArrowTable], known: Mapping[Key, Held]) -> dict[Key, str]:
+    def _add_known(
+        self, typed: dict[str, ArrowTable], known: Mapping[Key, StoredRow]
+    ) -> dict[Key, str]:
         """Add the typed rows of events that the raw table held; the events that have none."""
         readings = (self._read_again(one, row) for one, row in known.items())
-        rows, offenders = prepare_typed(
+        rows, rejected = prepare_typed(
             [reading for reading in readings if reading], self.schemas, self.stamps
         )
         for name, more in rows.items():
             typed[name] = pa.concat_tables([typed[name], more]) if name in typed else more
-        return offenders
+        return rejected
 
-    def _read_again(self, one: Key, row: Held) -> Reading | None:
+    def _read_again(self, one: Key, row: StoredRow) -> Reading | None:
         """What the held body is today; None if it was cut, so that its key is gone."""
         if row.body is None or row.unrouted_reason == UnroutedReason.TOO_LARGE:
             return None
@@ -201,5 +203,5 @@ class Insertion:
         wait(running.values())
         for name, future in running.items():
             written = future.result()
-            self.tally.add(name, typed[name].num_rows, written.metrics, len(written.refused))
-            self.tally.offend(written.refused.values())
+            self.counts.add(name, typed[name].num_rows, written.metrics, len(written.refused))
+            self.counts.reject(written.refused.values())

@@ -1,10 +1,10 @@
-"""Finds the event that kills the writer: loads what it died in again, in ever smaller parts.
+"""Finds the event that kills the loader: loads the batch again, in smaller and smaller parts.
 
-Before a load the writer notes in the inbox which segments it begins, and removes the note when
-they are forgotten. A note that a new process finds tells of a death. After three deaths in the
-same segments their events are loaded in parts, each of which is split when the writer dies in it.
-A single event that kills it again and again is loaded with less and less care for its content: as
-it is, as a raw row alone, as bytes alone. The last holds nothing that an engine could stumble over.
+Before a load the loader notes in the inbox which segments it begins, and removes the note when
+they are deleted. A new process that finds a note knows that the one before died. After three
+deaths in the same segments their events are loaded in parts, each of which is split when the loader
+dies in it. Of a single event that kills it again and again less and less is loaded: the whole, a
+raw row alone, the bytes alone. In the last nothing is left on which an engine could fail.
 
 The note is advisory: it is not synced, and one that cannot be written or read counts as none.
 """
@@ -50,7 +50,7 @@ class Part:
         start: Position of the first.
         stop: Position after the last.
         care: How much of them is taken; less than all only of a single one.
-        deaths: How often the writer died in them.
+        deaths: How often the loader died in them.
     """
 
     start: int
@@ -59,7 +59,7 @@ class Part:
     deaths: int = 0
 
     def after_death(self, *, is_whole_batch: bool) -> tuple[Part, ...]:
-        """What to load instead, once the writer has died in this part."""
+        """What to load instead, once the loader has died in this part."""
         died = replace(self, deaths=self.deaths + 1)
         size = self.stop - self.start
         # A kill from outside must neither split a batch nor condemn an event.
@@ -74,7 +74,7 @@ class Part:
 
 
 @dataclass(slots=True)
-class Attempt:
+class LoadAttempt:
     """The load of some segments, and what it has come to.
 
     Attributes:
@@ -90,23 +90,23 @@ class Attempt:
     is_loading: bool = False
 
     @classmethod
-    def of(cls, sources: tuple[str, ...], events: int) -> Attempt:
+    def of(cls, sources: tuple[str, ...], events: int) -> LoadAttempt:
         """Begin with everything at once."""
         return cls(sources, events, (Part(0, events),))
 
     @classmethod
-    def from_json(cls, text: bytes) -> Attempt:
+    def from_json(cls, text: bytes) -> LoadAttempt:
         """Read a note.
 
         Raises:
             ValueError, KeyError, TypeError: It is none.
         """
-        said = json.loads(text)
-        parts = (replace(Part(**one), care=Care(one["care"])) for one in said["parts"])
-        return cls(tuple(said["sources"]), said["events"], tuple(parts), said["is_loading"])
+        note = json.loads(text)
+        parts = (replace(Part(**one), care=Care(one["care"])) for one in note["parts"])
+        return cls(tuple(note["sources"]), note["events"], tuple(parts), note["is_loading"])
 
     def note_death(self) -> None:
-        """Take back what the writer died in."""
+        """Plan the part again in which the loader died."""
         died, *others = self.parts
         is_whole = (died.start, died.stop) == (0, self.events)
         # To the end: what is good is loaded first.
@@ -115,20 +115,20 @@ class Attempt:
 
 
 @dataclass(slots=True)
-class Attempts:
-    """The attempt in hand, and its note in the inbox.
+class LoadAttempts:
+    """The current attempt, and its note in the inbox.
 
     Attributes:
         folder: The inbox.
     """
 
     folder: Path
-    _attempt: Attempt | None = field(default=None, init=False)
+    _attempt: LoadAttempt | None = field(default=None, init=False)
 
     def begin(self) -> None:
         """Read what the process before has left."""
         try:
-            self._attempt = Attempt.from_json((self.folder / _NOTE).read_bytes())
+            self._attempt = LoadAttempt.from_json((self.folder / _NOTE).read_bytes())
             if self._attempt.is_loading:
                 self._attempt.note_death()
                 self._write()
@@ -143,7 +143,7 @@ class Attempts:
         """Yield what is to be loaded of these segments; each is done when the next is asked for."""
         attempt = self._attempt
         if attempt is None or (attempt.sources, attempt.events) != (sources, events):
-            attempt = self._attempt = Attempt.of(sources, events)
+            attempt = self._attempt = LoadAttempt.of(sources, events)
         while attempt.parts:
             attempt.is_loading = True
             self._write()
@@ -151,13 +151,13 @@ class Attempts:
             attempt.parts = attempt.parts[1:]
 
     def pause(self) -> None:
-        """Note that the process lives, although the part in hand is not loaded."""
+        """Note that the process runs, although the current part is not loaded."""
         if self._attempt is not None and self._attempt.is_loading:
             self._attempt.is_loading = False
             self._write()
 
     def end(self) -> None:
-        """Forget the attempt: its segments are forgotten, or gone."""
+        """Remove the note: the segments of the attempt are deleted, or gone."""
         self._attempt = None
         with contextlib.suppress(OSError):
             (self.folder / _NOTE).unlink(missing_ok=True)

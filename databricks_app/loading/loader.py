@@ -1,4 +1,4 @@
-"""The writer process: carries batches from the inbox to the lake, then forgets them.
+"""The loader process: puts batches of the inbox into the lake, then deletes them.
 
 One loads at a time; the lake's lock or lease sees to that, and others stand by. It loads every
 flush interval, at once when more than a batch is waiting, and never gives up: what cannot be loaded
@@ -34,7 +34,7 @@ from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import Batch
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake import Lake, LoadReport, Standby
-from databricks_app.loading.crash_isolation import Attempts, Care, Part, readings
+from databricks_app.loading.crash_isolation import Care, LoadAttempts, Part, readings
 from databricks_app.runtime import crash_points, file_modes, process, status
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.settings import Settings, environment
@@ -47,8 +47,8 @@ BATCH_BYTES = 32 << 20
 # Each load costs the same for the engine however many rows it has; who is behind takes more.
 BEHIND_FACTOR = 4
 STANDBY_SECONDS = 10.0
-WORD_SECONDS = 20.0
-# A third of the door's share of a busy core: a sender waits for an answer, nobody for a load.
+STATUS_SECONDS = 20.0
+# A third of the receiver's share of a busy core: a sender waits for an answer, nobody for a load.
 NICENESS = 5
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
@@ -56,7 +56,7 @@ log = structlog.get_logger("databricks_app.loading.loader")  # this module is ru
 
 
 @dataclass(slots=True)
-class Writer:
+class Loader:
     """The loop, with its parts.
 
     Attributes:
@@ -64,27 +64,27 @@ class Writer:
         lake: The tables.
         metrics: Where loads are counted.
         flush_interval_seconds: Pause between loads while there is no backlog.
-        tell: Called with the status after each pass.
-        stopping: Set to end after the batch in hand.
+        write_status: Called with the status after each pass.
+        stopping: Set to end after the current batch.
         now: Unix seconds.
         batch_rows: Most rows of a load while there is no backlog.
         batch_bytes: Most bytes of one.
-        standby_seconds: How often it asks whether it is wanted, while another instance loads.
-        word_seconds: How often it tells its status while it rests; a silent minute is trouble.
+        standby_seconds: Pause between two tries to take over from the instance that loads.
+        status_seconds: Pause between two statuses while it waits; a silent minute is a problem.
     """
 
     reader: SegmentReader | ObjectReader
     lake: Lake
     metrics: Metrics
     flush_interval_seconds: float
-    tell: Callable[[status.WriterStatus], None]
+    write_status: Callable[[status.LoaderStatus], None]
     stopping: threading.Event = field(default_factory=threading.Event)
     now: Callable[[], float] = time.time
     batch_rows: int = BATCH_ROWS
     batch_bytes: int = BATCH_BYTES
     standby_seconds: float = STANDBY_SECONDS
-    word_seconds: float = WORD_SECONDS
-    _attempts: Attempts = field(init=False)
+    status_seconds: float = STATUS_SECONDS
+    _attempts: LoadAttempts = field(init=False)
     _last_load_at: str | None = None
     _start_problems: tuple[str, ...] = ()
     _failures: int = 0
@@ -92,13 +92,13 @@ class Writer:
     _failing: tuple[str, ...] = ()
     _damaged: int = 0
     _isolated: int = 0
-    _said: status.WriterStatus | None = None
+    _status: status.LoaderStatus | None = None
 
     def __post_init__(self) -> None:
-        self._attempts = Attempts(self.reader.folder)
+        self._attempts = LoadAttempts(self.reader.folder)
 
     def run(self) -> None:
-        """Load until told to stop."""
+        """Load until stopped."""
         is_started = False
         while not self.stopping.is_set():
             pause = self.flush_interval_seconds
@@ -118,16 +118,16 @@ class Writer:
             self._rest(pause)
         self.lake.close()
 
-    def note(self, words: str) -> None:
-        """Tell of something that takes long."""
-        self._say((words, *self._failing))
+    def report_progress(self, message: str) -> None:
+        """Put a progress message of a call that takes long into the status."""
+        self._report((message, *self._failing))
 
     def drain(self) -> None:
         """Load everything that is ready.
 
         Raises:
             Standby: Another instance has taken over.
-            LakeError: The tables cannot be written now; nothing was forgotten.
+            LakeError: The tables cannot be written now; nothing was deleted.
             OSError: The inbox cannot be read or its segments not removed.
         """
         factor = BEHIND_FACTOR if self.reader.pending().events > self.batch_rows else 1
@@ -139,7 +139,7 @@ class Writer:
                 return
 
     def _unfinished(self) -> Iterator[Batch]:
-        """The batch that a process died in, as it was."""
+        """The batch during whose load a process died, unchanged."""
         if names := self._attempts.unfinished():
             batch = self.reader.batch_of(names)
             if batch is None:
@@ -156,16 +156,16 @@ class Writer:
             with _uncollected():
                 self._load_part(batch.records, part)
             is_begun = True
-        crash_points.reach("writer.before_forget")
-        self.reader.forget(batch)
-        crash_points.reach("writer.after_forget")
+        crash_points.reach("loader.before_delete")
+        self.reader.delete(batch)
+        crash_points.reach("loader.after_delete")
         self._attempts.end()
         self._note_damage(batch)
 
     def _load_part(self, records: Sequence[Record], part: Part) -> None:
         started = self.now()
         found = readings(records, part)
-        crash_points.reach("writer.before_load")
+        crash_points.reach("loader.before_load")
         if crash_points.is_armed():
             for reading in found:
                 if reading.typed is not None:
@@ -216,16 +216,16 @@ class Writer:
         self._succeed()
 
     def _succeed(self) -> None:
-        """Tell that nothing fails."""
+        """Report that nothing fails."""
         self._failures, self._failing = 0, ()
-        self._say(())
+        self._report(())
 
     def _rest(self, seconds: float) -> None:
-        """Wait, and let it be heard now and then that this process lives."""
-        while seconds > self.word_seconds and not self.stopping.wait(self.word_seconds):
-            seconds -= self.word_seconds
-            if self._said is not None:
-                self.tell(replace(self._said, at=self.now()))
+        """Wait, and write the status now and then, so that others see that this process runs."""
+        while seconds > self.status_seconds and not self.stopping.wait(self.status_seconds):
+            seconds -= self.status_seconds
+            if self._status is not None:
+                self.write_status(replace(self._status, at=self.now()))
         self.stopping.wait(seconds)
 
     def _after_failure(self, error: Exception) -> float:
@@ -242,10 +242,10 @@ class Writer:
             seconds = self.now() - self._failing_since
             often = f" ({self._failures} times in {seconds:.0f} s)"
         self._failing = (f"loading fails{often} and is repeated, nothing is lost: {words}",)
-        self._say(self._failing)
+        self._report(self._failing)
         return pause
 
-    def _say(self, problems: tuple[str, ...]) -> None:
+    def _report(self, problems: tuple[str, ...]) -> None:
         if self._damaged:
             problems += (
                 f"{self._damaged} damaged stretches of the inbox were kept in its folder "
@@ -253,38 +253,38 @@ class Writer:
             )
         if self._isolated:
             problems += (
-                f"{self._isolated} events end the writer whenever they are loaded and were kept "
+                f"{self._isolated} events end the loader whenever they are loaded and were kept "
                 "in webhook_raw_events alone: report this, then `ciolake replay --unrouted`",
             )
         if self.reader.unreadable:
             names = len(self.reader.unreadable)
             problems += (f"{names} segments of the inbox cannot be read from the disk",)
-        self._said = status.WriterStatus(
+        self._status = status.LoaderStatus(
             self.now(), self._last_load_at, self._start_problems + problems
         )
-        self.tell(self._said)
+        self.write_status(self._status)
 
 
-def open_writer(settings: Settings, metrics: Metrics, run_dir: Path | None) -> Writer:
-    """Join the parts of a writer for these settings."""
+def open_loader(settings: Settings, metrics: Metrics, run_dir: Path | None) -> Loader:
+    """Join the parts of a loader for these settings."""
     patience = Patience()
 
-    def tell(said: status.WriterStatus) -> None:
+    def write_status(newest: status.LoaderStatus) -> None:
         if run_dir is not None:
-            status.tell(run_dir, said)
+            status.write(run_dir, newest)
 
     is_remote = settings.store == "databricks"
     reader, lake = _remote(settings, run_dir, patience) if is_remote else _local(settings)
-    writer = Writer(
+    loader = Loader(
         reader=reader,
         lake=lake,
         metrics=metrics,
         flush_interval_seconds=settings.flush_interval_seconds,
-        tell=tell,
+        write_status=write_status,
         stopping=patience.stopping,
     )
-    patience.say = writer.note
-    return writer
+    patience.say = loader.report_progress
+    return loader
 
 
 def _local(settings: Settings) -> tuple[SegmentReader, Lake]:
@@ -302,24 +302,24 @@ def _remote(
     from databricks_app.lake.warehouse.connect import open_lake
 
     joined = workspace.connect(environment())
-    # The supervisor's folder outlives a writer that dies, and no other machine has one of its name.
+    # The supervisor's folder outlives a loader that dies, and no other machine has one of its name.
     folder = settings.inbox_dir if run_dir is None else run_dir / "inbox"
-    holder = None if run_dir is None else f"{socket.gethostname()}:{run_dir}"
+    owner = None if run_dir is None else f"{socket.gethostname()}:{run_dir}"
     reader = ObjectReader(PatientFiles(joined, patience), settings.volume_path, folder)
-    return reader, open_lake(joined, settings, patience, holder)
+    return reader, open_lake(joined, settings, patience, owner)
 
 
 def main() -> int:
-    """Run as a process of its own until told to stop."""
+    """Run as a process of its own until stopped."""
     process.begin()
     os.nice(NICENESS)  # before the engine begins its threads, which inherit it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings = process.configured("writer")
+    settings = process.configured("loader")
     if settings.store == "local":
         os.umask(file_modes.tables_umask(settings.data_dir))
-    writer = open_writer(settings, Metrics(), status.run_dir())
-    signal.signal(signal.SIGTERM, lambda *_: writer.stopping.set())
-    writer.run()
+    loader = open_loader(settings, Metrics(), status.run_dir())
+    signal.signal(signal.SIGTERM, lambda *_: loader.stopping.set())
+    loader.run()
     return 0
 
 

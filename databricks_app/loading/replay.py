@@ -1,6 +1,6 @@
 """Read stored events again: their bodies go from the raw table back into the inbox.
 
-Tables are never written here. The writer loads a replayed event like any other: it inserts what is
+Tables are never written here. The loader loads a replayed event like any other: it inserts what is
 missing and changes nothing that is there.
 """
 
@@ -61,14 +61,14 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ReplayReport:
     """How many events were put back, and how many could not be because their body was cut."""
 
     events: int
     cut: int
 
 
-def replay(query: LocalQuery, inbox_dir: Path, selection: Selection, now: datetime) -> Outcome:
+def replay(query: LocalQuery, inbox_dir: Path, selection: Selection, now: datetime) -> ReplayReport:
     """Put the selected events back into the local inbox; durable on return.
 
     Raises:
@@ -84,7 +84,7 @@ def replay(query: LocalQuery, inbox_dir: Path, selection: Selection, now: dateti
 
 def replay_through(
     query: LocalQuery | WarehouseQuery, put: Callable[[list[Record]], None], selection: Selection
-) -> Outcome:
+) -> ReplayReport:
     """Put the selected events back into an inbox.
 
     Args:
@@ -110,7 +110,7 @@ def replay_through(
         events += 1
     if segment:
         put(segment)
-    return Outcome(events, cut)
+    return ReplayReport(events, cut)
 
 
 def count(query: LocalQuery | WarehouseQuery, selection: Selection) -> int:

@@ -1,6 +1,6 @@
-"""Named places where a process may be told to die, so that crash tests can reach every step.
+"""Named places where a process can be made to die, so that crash tests reach every step.
 
-Not for production: without `CIO_FAULT_POINT` a call costs one comparison. With it, the process
+Not for production: without `CIO_CRASH_POINT` a call costs one comparison. With it, the process
 kills itself (SIGKILL: no clean-up, no flush) when it reaches the named point, or reaches it
 for the Nth time with `name:N`. Imports the standard library alone.
 """
@@ -12,8 +12,8 @@ import signal
 import threading
 
 
-class Fault:
-    """One armed fault point and how often it was reached.
+class CrashPoint:
+    """One armed crash point and how often it was reached.
 
     Attributes:
         name: The point at which the process dies.
@@ -27,7 +27,7 @@ class Fault:
         self._lock = threading.Lock()  # the typed tables are written by several threads
 
     @classmethod
-    def parse(cls, text: str) -> Fault | None:
+    def parse(cls, text: str) -> CrashPoint | None:
         """Read `name` or `name:N`; None of an empty text.
 
         Raises:
@@ -38,7 +38,7 @@ class Fault:
             return None
         nth = int(count) if count else 1
         if nth < 1:
-            raise ValueError("CIO_FAULT_POINT counts visits from 1")
+            raise ValueError("CIO_CRASH_POINT counts visits from 1")
         return cls(name, nth)
 
     def is_due(self, name: str) -> bool:
@@ -50,7 +50,7 @@ class Fault:
             return self._visits == self.nth
 
 
-_armed: Fault | None = None
+_armed: CrashPoint | None = None
 
 
 def arm(text: str) -> None:
@@ -59,8 +59,8 @@ def arm(text: str) -> None:
     Raises:
         ValueError: N is not a whole number of at least 1.
     """
-    global _armed  # one process, one fault
-    _armed = Fault.parse(text)
+    global _armed  # one process, one crash point
+    _armed = CrashPoint.parse(text)
 
 
 def is_armed() -> bool:
@@ -75,4 +75,4 @@ def reach(name: str) -> None:
 
 
 # Read once: a process is armed by whoever starts it.
-arm(os.environ.get("CIO_FAULT_POINT", ""))
+arm(os.environ.get("CIO_CRASH_POINT", ""))

@@ -1,6 +1,6 @@
 """Structured logs: one JSON object a line on standard error, without personal data.
 
-Lines of libraries go through the same door, stripped to logger, level and the kind of exception:
+Lines of libraries go the same way, stripped to logger, level and the kind of exception:
 their texts may quote what a sender wrote.
 """
 
@@ -63,12 +63,12 @@ def configure(level: str, process: str) -> None:
     for name in _OWN:
         logging.getLogger(name).setLevel(level.upper())
     logging.captureWarnings(True)
-    sys.excepthook = lambda kind, _value, trace: _tell_of(kind, trace)
-    threading.excepthook = lambda told: _tell_of(told.exc_type, told.exc_traceback)
-    sys.unraisablehook = lambda told: _tell_of(told.exc_type, told.exc_traceback)
+    sys.excepthook = lambda kind, _value, trace: _log_uncaught(kind, trace)
+    threading.excepthook = lambda raised: _log_uncaught(raised.exc_type, raised.exc_traceback)
+    sys.unraisablehook = lambda raised: _log_uncaught(raised.exc_type, raised.exc_traceback)
 
 
-def _tell_of(kind: type[BaseException], trace: TracebackType | None) -> None:
+def _log_uncaught(kind: type[BaseException], trace: TracebackType | None) -> None:
     """Log an exception that nobody caught: its kind and where, not its text."""
     if issubclass(kind, SystemExit):
         return  # a thread that ends itself
@@ -90,7 +90,7 @@ class _Named:
 def _strip_foreign(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Reduce a library's line to where it came from and what kind of fault it tells of.
+    """Reduce a library's line to where it came from and the kind of its error.
 
     gunicorn's own texts are kept, without what it fills in other than numbers.
     """

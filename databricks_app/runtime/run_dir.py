@@ -26,12 +26,12 @@ def make() -> Path:
     parent = Path(shared or tempfile.gettempdir())
     _remove_abandoned(parent)
     run_dir = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    hold(run_dir)
+    lock(run_dir)
     return run_dir
 
 
-def hold(run_dir: Path) -> None:
-    """Mark a run folder as ours for as long as this process lives: nothing ever closes the file."""
+def lock(run_dir: Path) -> None:
+    """Mark a run folder as ours for as long as this process runs: nothing closes the file."""
     made = run_dir / f".{_LOCK}"
     descriptor = os.open(made, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,7 +39,7 @@ def hold(run_dir: Path) -> None:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Remove the run folders of supervisors that were killed, as their locks tell."""
+    """Remove the run folders of supervisors that were killed, as their locks show."""
     for lock in parent.glob(f"{_PREFIX}*/{_LOCK}"):
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)

@@ -1,7 +1,7 @@
-"""What the processes tell each other about their health: small files in the run folder.
+"""The health of the processes, for each other: small files in the run folder.
 
 The run folder is made by `ciolake serve`, outside the data disk, and named by CIO_RUN_DIR. Without
-it (a bare WSGI server) nothing is known of a writer, and that is said.
+it (a bare WSGI server) nothing is known of a loader; `/readyz` says so.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from pathlib import Path
 import structlog
 
 RUN_DIR = "CIO_RUN_DIR"
-_WRITER = "writer.json"
+_LOADER = "writer.json"
 _SUPERVISOR = "supervisor.json"
 
 log = structlog.get_logger(__name__)
 
-# What a file says that is not there, or that is not one of ours: it must not close the door.
+# A file that is missing or not one of ours: the receiver must go on without it.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
-class WriterStatus:
-    """What the writer last said.
+class LoaderStatus:
+    """The newest status of the loader.
 
     Attributes:
-        at: When it said so, Unix seconds.
+        at: When it was written, Unix seconds.
         last_load_at: When rows were last made durable, ISO 8601 UTC; None if not since its start.
         problems: In words an admin understands.
     """
@@ -47,47 +47,49 @@ def run_dir() -> Path | None:
     return Path(name) if name else None
 
 
-def tell(folder: Path, status: WriterStatus) -> None:
-    """Replace what the writer said."""
-    _replace(folder / _WRITER, asdict(status))
+def write(folder: Path, status: LoaderStatus) -> None:
+    """Replace the status of the loader."""
+    _replace(folder / _LOADER, asdict(status))
 
 
-def tell_problems(folder: Path, problems: tuple[str, ...]) -> None:
-    """Replace what the supervisor said of its children."""
+def write_problems(folder: Path, problems: tuple[str, ...]) -> None:
+    """Replace the problems of the supervisor's children."""
     _replace(folder / _SUPERVISOR, {"problems": problems})
 
 
-def _replace(path: Path, said: Mapping[str, object]) -> None:
+def _replace(path: Path, content: Mapping[str, object]) -> None:
     """Write a file that a reader sees before or after, never in part.
 
-    What cannot be told, as where the memory behind the folder is full, ends nobody's work.
+    A failed write, as where the memory behind the folder is full, stops no process.
     """
     made: Path | None = None
     try:
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
             made = Path(file.name)
-            json.dump(said, file)
+            json.dump(content, file)
         made.replace(path)
     except OSError as error:
-        log.warning("status_not_told", error=type(error).__name__)
+        log.warning("status_not_written", error=type(error).__name__)
         if made is not None:
             with contextlib.suppress(OSError):
                 made.unlink(missing_ok=True)
 
 
-def heard(folder: Path | None) -> WriterStatus | None:
-    """Return what the writer last said, or None."""
+def read(folder: Path | None) -> LoaderStatus | None:
+    """Return the newest status of the loader, or None."""
     if folder is None:
         return None
     try:
-        said = json.loads((folder / _WRITER).read_text())
-        return WriterStatus(float(said["at"]), said["last_load_at"], tuple(said["problems"]))
+        content = json.loads((folder / _LOADER).read_text())
+        return LoaderStatus(
+            float(content["at"]), content["last_load_at"], tuple(content["problems"])
+        )
     except _UNREADABLE:
         return None
 
 
-def supervisor_problems(folder: Path | None) -> tuple[str, ...]:
-    """Return what the supervisor last said of its children; nothing if there is none."""
+def read_problems(folder: Path | None) -> tuple[str, ...]:
+    """Return the newest problems of the supervisor's children; none if there is no file."""
     if folder is None:
         return ()
     try:

@@ -1,8 +1,8 @@
-"""The supervisor accepts every connection, lends it to a worker, and answers for a dead one.
+"""The supervisor accepts every connection, passes it to a worker, and answers for a dead one.
 
 A process that is killed takes its connections with it: a sender whose request was in flight sees
 its connection end without an answer, and waits an hour. So the supervisor keeps each connection,
-lends a duplicate to the worker that has the fewest, and is told when the worker is done with it.
+passes a duplicate to the worker that has the fewest, and gets a message when the worker is done.
 When a worker ends, the connections that it still had are answered 503 from here. Whether the
 request was stored is not known then; it comes again, and its key stands once.
 
@@ -12,8 +12,8 @@ connections a second).
 
 Messages, each one datagram:
 
-    to the supervisor   A<most>   lend me connections, as long as I have fewer than this
-                        S         lend me no more
+    to the supervisor   A<most>   pass connections to me, as long as I have fewer than this
+                        S         pass no more
                         R<id>     I am done with this one
                         G<id>     I cannot serve this one: refuse it
     to a worker         C<id>     a connection; its descriptor comes with it
@@ -39,12 +39,14 @@ from typing import Any
 
 import structlog
 
+# Its name of earlier versions: after an upgrade in place, a reload starts workers of the new
+# version under the old supervisor.
 SOCKET_NAME = "holder.sock"
 _ANSWER = (
     b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
     b"Content-Length: 0\r\n\r\n"
 )
-_ASK, _STOP, _RELEASE, _GIVE_BACK, _LEND, _END = b"A", b"S", b"R", b"G", b"C", b"E"
+_ASK, _STOP, _RELEASE, _GIVE_BACK, _PASS, _END = b"A", b"S", b"R", b"G", b"C", b"E"
 _MESSAGE_BYTES = 24
 _TICK_SECONDS = 0.5
 _END_SECONDS = 1.0
@@ -55,14 +57,14 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Lent:
+class PassedConnection:
     """A connection that a worker is to serve: the supervisor's number of it, and a descriptor."""
 
     number: int
     descriptor: int
 
 
-class Held:
+class AcceptorChannel:
     """A worker's side of its connections. Only `rest` blocks, and that for a second at most."""
 
     def __init__(self, channel: socket.socket) -> None:
@@ -73,7 +75,7 @@ class Held:
         self._is_ended = False
 
     @classmethod
-    def connect(cls, run_dir: Path | None) -> Held | None:
+    def connect(cls, run_dir: Path | None) -> AcceptorChannel | None:
         """Connect to the supervisor that made this run folder; None if there is none."""
         if run_dir is None:
             return None
@@ -95,9 +97,9 @@ class Held:
 
     def ask(self, most: int) -> None:
         """Ask for connections, at most so many at a time."""
-        self._say(_ASK + b"%d" % most)
+        self._send(_ASK + b"%d" % most)
 
-    def take(self) -> Lent | None:
+    def take(self) -> PassedConnection | None:
         """Take a connection that has come; None if none has.
 
         Raises:
@@ -115,33 +117,33 @@ class Held:
             self._is_ended = True
             return None
         if not descriptors:  # this process has too many
-            self._say(_GIVE_BACK + message[1:])
+            self._send(_GIVE_BACK + message[1:])
             return None
-        return Lent(int(message[1:]), descriptors[0])
+        return PassedConnection(int(message[1:]), descriptors[0])
 
-    def rest(self) -> Iterator[Lent]:
+    def rest(self) -> Iterator[PassedConnection]:
         """Ask for no more, and yield the connections that are under way."""
-        self._say(_STOP)
+        self._send(_STOP)
         self._is_ended = False
         self._channel.settimeout(_END_SECONDS)
         with contextlib.suppress(EOFError):
             while not self._is_ended:
-                if (lent := self.take()) is not None:
-                    yield lent
+                if (passed := self.take()) is not None:
+                    yield passed
         self._channel.setblocking(False)
 
     def release(self, number: int) -> None:
-        """Say that a connection is about to be closed."""
-        self._say(_RELEASE + b"%d" % number)
+        """Send that a connection is about to be closed."""
+        self._send(_RELEASE + b"%d" % number)
 
     def flush(self) -> None:
-        """Say what could not be said before."""
+        """Send the messages that could not be sent before."""
         with contextlib.suppress(OSError):
             while self._unsent:
                 self._channel.send(self._unsent[0])
                 self._unsent.popleft()
 
-    def _say(self, message: bytes) -> None:
+    def _send(self, message: bytes) -> None:
         self._unsent.append(message)
         self.flush()
 
@@ -169,7 +171,7 @@ class _Worker:
             connection.close()
 
 
-class Holder:
+class Acceptor:
     """The supervisor's side; a thread of its own."""
 
     def __init__(self, run_dir: Path, public: socket.socket, linger_seconds: float = 2.0) -> None:
@@ -197,7 +199,7 @@ class Holder:
         self._numbers = itertools.count(1)
         self._most = _most_connections()
         self._dying: deque[tuple[float, socket.socket]] = deque()
-        self._thread = threading.Thread(target=self._run, name="holder", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="acceptor", daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -225,8 +227,8 @@ class Holder:
 
     def _knock(self) -> None:
         """Wake the thread."""
-        if (held := Held.connect(self._run_dir)) is not None:
-            held.close()
+        if (channel := AcceptorChannel.connect(self._run_dir)) is not None:
+            channel.close()
 
     def _run(self) -> None:
         while not self._is_stopping:
@@ -247,7 +249,7 @@ class Holder:
         try:
             self._turn()
         except Exception as error:  # noqa: BLE001  # without this thread nobody is served
-            log.error("holder_failed", error=type(error).__name__)
+            log.error("acceptor_failed", error=type(error).__name__)
 
     def _turn(self) -> None:
         self._open_or_shut()
@@ -257,9 +259,9 @@ class Holder:
 
     def _open_or_shut(self) -> None:
         """Leave new connections with the kernel as long as nobody can serve them."""
-        held = len(self._dying) + sum(len(worker.connections) for worker in self._workers)
+        count = len(self._dying) + sum(len(worker.connections) for worker in self._workers)
         is_any_free = any(worker.has_room() for worker in self._workers)
-        is_wanted = held < self._most and (is_any_free or self._is_refusing)
+        is_wanted = count < self._most and (is_any_free or self._is_refusing)
         if is_wanted and not self._is_open:
             self._selector.register(self._public, selectors.EVENT_READ, self._accept)
         elif self._is_open and not is_wanted:
@@ -278,13 +280,13 @@ class Holder:
             if self._is_refusing:
                 self._refuse(connection)
             else:
-                self._lend(connection, free)
+                self._pass_on(connection, free)
 
-    def _lend(self, connection: socket.socket, free: list[_Worker]) -> None:
+    def _pass_on(self, connection: socket.socket, free: list[_Worker]) -> None:
         number = next(self._numbers)
         for worker in sorted(free, key=lambda one: len(one.connections)):
             with contextlib.suppress(OSError):  # it is dying, or has no time for a long while
-                socket.send_fds(worker.channel, [_LEND + b"%d" % number], [connection.fileno()])
+                socket.send_fds(worker.channel, [_PASS + b"%d" % number], [connection.fileno()])
                 worker.connections[number] = connection
                 return
         self._refuse(connection)
@@ -297,9 +299,9 @@ class Holder:
         channel.setblocking(False)
         worker = _Worker(channel)
         self._workers.append(worker)
-        self._selector.register(channel, selectors.EVENT_READ, partial(self._hear, worker))
+        self._selector.register(channel, selectors.EVENT_READ, partial(self._receive, worker))
 
-    def _hear(self, worker: _Worker, _channel: Any) -> None:
+    def _receive(self, worker: _Worker, _channel: Any) -> None:
         try:
             message = worker.channel.recv(_MESSAGE_BYTES)
         except BlockingIOError:

@@ -1,6 +1,6 @@
-"""`ciolake serve`: holds the listening socket and keeps the web server and the writer running.
+"""`ciolake serve`: keeps the socket open, and the web server and the loader running.
 
-The socket is bound here, its connections are accepted here (see `holder`), and it stays open as
+The socket is bound here, its connections are accepted here (see `acceptor`), and it stays open as
 long as this process lives, so that no restart, reload or crash of a child shows the sender a
 refused connection. Children are siblings: each is started again when it dies, with a growing
 pause; the death of this process ends both.
@@ -28,7 +28,7 @@ from databricks_app.runtime import status
 from databricks_app.runtime.metric_files import fold_ended, is_running
 from databricks_app.runtime.process import PARENT
 from databricks_app.runtime.status import RUN_DIR
-from databricks_app.serving.acceptor import Holder
+from databricks_app.serving.acceptor import Acceptor
 
 STOP_SECONDS = 9.0
 _BACKLOG = 2048
@@ -121,8 +121,8 @@ class Child:
         code = self.process.returncode
         self.process = None
         self._plan(now)
-        tell = log.error if code else log.info
-        tell("child_ended", child=self.name, code=code, failures=self.failures)
+        write = log.error if code else log.info
+        write("child_ended", child=self.name, code=code, failures=self.failures)
         return True
 
     def _plan(self, now: float) -> None:
@@ -138,14 +138,14 @@ class Child:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Keeps children running until it is told to stop.
+    """Keeps children running until it is stopped.
 
     Attributes:
         children: What to run.
         environ: Their environment.
         is_ready: Whether a child that inherits the socket serves by now.
-        tell: Called with the problems, in words, when they change.
-        stopping: Called before the children are told to stop.
+        write_problems: Called with the problems, in words, when they change.
+        stopping: Called before the children are stopped.
         tidy: Called every minute.
         stop_seconds: How long the children may take to stop.
         reload_seconds: How long a successor may take to serve.
@@ -155,14 +155,14 @@ class Supervisor:
     children: list[Child]
     environ: Mapping[str, str]
     is_ready: Callable[[Child], bool]
-    tell: Callable[[tuple[str, ...]], None]
+    write_problems: Callable[[tuple[str, ...]], None]
     stopping: Callable[[], None] = lambda: None
     tidy: Callable[[], None] = lambda: None
     stop_seconds: float = STOP_SECONDS
     reload_seconds: float = RELOAD_SECONDS
     monotonic: Callable[[], float] = time.monotonic
     _old: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    _told: tuple[str, ...] = ()
+    _problems: tuple[str, ...] = ()
     _tidied: float = 0.0
 
     def run(self) -> int:
@@ -170,7 +170,7 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         while True:
             self._start_due()
-            self._tell_problems()
+            self._report_problems()
             received = signal.sigtimedwait(_SIGNALS, self._seconds_to_look())
             number = received.si_signo if received else None
             if number in _STOPPING:
@@ -191,7 +191,7 @@ class Supervisor:
             if child.process is None and child.due <= now:
                 child.start(self.environ, now)
 
-    def _tell_problems(self) -> None:
+    def _report_problems(self) -> None:
         now = self.monotonic()
         problems = tuple(
             f"the {child.name} ended {child.failures} times in a row and is started again: "
@@ -199,9 +199,9 @@ class Supervisor:
             for child in self.children
             if child.is_troubled(now)
         )
-        if problems != self._told:
-            self._told = problems
-            self.tell(problems)
+        if problems != self._problems:
+            self._problems = problems
+            self.write_problems(problems)
 
     def _seconds_to_look(self) -> float:
         now = self.monotonic()
@@ -274,24 +274,24 @@ def serve(
     listener: socket.socket,
     run_dir: Path,
     *,
-    with_watcher: bool = False,
+    with_alerting: bool = False,
     with_demo: bool = False,
 ) -> int:
-    """Run web server and writer on this socket until told to stop; remove the run folder.
+    """Run web server and loader on this socket until stopped; remove the run folder.
 
     Args:
         listener: The bound socket.
         run_dir: See `databricks_app.runtime.run_dir`.
-        with_watcher: Post alerts.
+        with_alerting: Post alerts.
         with_demo: Send signed traffic of every kind once.
     """
     descriptor = listener.fileno()
     python = [sys.executable, "-m"]
     server = [*python, "databricks_app.serving.gunicorn.server", str(descriptor)]
     web = Child("web", server, (descriptor,))
-    children = [web, Child("writer", [*python, "databricks_app.loading.loader"])]
-    if with_watcher:
-        children.append(Child("watcher", [*python, "databricks_app.operations.alerting.process"]))
+    children = [web, Child("loader", [*python, "databricks_app.loading.loader"])]
+    if with_alerting:
+        children.append(Child("alerting", [*python, "databricks_app.operations.alerting.process"]))
     if with_demo:
         url = "http://{}:{}".format(*listener.getsockname()[:2])
         children.append(
@@ -301,8 +301,8 @@ def serve(
     def is_ready(child: Child) -> bool:
         return child.process is not None and (run_dir / f"web-ready-{child.process.pid}").exists()
 
-    def tell(problems: tuple[str, ...]) -> None:
-        status.tell_problems(run_dir, problems)
+    def write_problems(problems: tuple[str, ...]) -> None:
+        status.write_problems(run_dir, problems)
 
     def tidy() -> None:
         try:
@@ -313,13 +313,13 @@ def serve(
     _allow_many_files()
     # Before any thread begins: one that does not block a signal would be killed by it, and all.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    holder = Holder(run_dir, listener)
-    holder.start()
+    acceptor = Acceptor(run_dir, listener)
+    acceptor.start()
     try:
         environ = child_environment(run_dir)
-        return Supervisor(children, environ, is_ready, tell, holder.refuse, tidy).run()
+        return Supervisor(children, environ, is_ready, write_problems, acceptor.refuse, tidy).run()
     finally:
-        holder.stop()
+        acceptor.stop()
         shutil.rmtree(run_dir, ignore_errors=True)
 
 

@@ -18,7 +18,7 @@ from databricks_app.errors import SettingsError
 from databricks_app.operations.doctor import context, webhook_config
 from databricks_app.operations.webhooks.destination import parse
 from databricks_app.relay.settings import RELAY_SETTINGS
-from databricks_app.runtime.crash_points import Fault
+from databricks_app.runtime.crash_points import CrashPoint
 from databricks_app.setting_values import not_blank
 from databricks_app.settings import SETTINGS
 
@@ -53,7 +53,7 @@ LIVE = {
 }
 READERS: dict[str, Callable[[str], Any]] = {
     **LIVE,
-    "CIO_FAULT_POINT": Fault.parse,
+    "CIO_CRASH_POINT": CrashPoint.parse,
     "CIO_LIVE_REGION": partial(base_url, "app"),
     "CIO_PIPELINES_KEY": ApiKey,  # read by the program in docs/pipelines.md
     context.URL_VARIABLE: parse,

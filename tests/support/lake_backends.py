@@ -121,7 +121,7 @@ class WarehouseBackend:
         return WarehouseLake(
             self.statements(),
             self.files,
-            Lease(self.files, f"{VOLUME}/lease", holder=holder),
+            Lease(self.files, f"{VOLUME}/lease", owner=holder),
             Place(SCHEMA, VOLUME),
             tables=tables(without),
             views=(),

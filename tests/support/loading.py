@@ -12,7 +12,7 @@ from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake.local.query import LocalQuery
 from databricks_app.lake.local.store import LocalLake
-from databricks_app.loading.loader import Writer
+from databricks_app.loading.loader import Loader
 from databricks_app.runtime import status
 from databricks_app.runtime.metrics import Metrics
 
@@ -41,7 +41,7 @@ class LoaderUnderTest:
         self.metrics = Metrics()
         self.said: list[status.WriterStatus] = []
         self.lake = LocalLake(folder)
-        self.writer = Writer(
+        self.writer = Loader(
             SegmentReader(folder / "inbox"), self.lake, self.metrics, 0.01, self.said.append
         )
 
@@ -65,7 +65,7 @@ class LoaderUnderTest:
         return self.metrics.registry.get_sample_value(f"ciolake_{name}", labels) or 0.0
 
 
-def stopping_when(writer: Writer, is_enough: Callable[[], bool]) -> Writer:
+def stopping_when(writer: Loader, is_enough: Callable[[], bool]) -> Loader:
     """Make a loader stop at the first status after which this holds."""
     tell = writer.tell
 

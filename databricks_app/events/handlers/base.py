@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
-    from databricks_app.events.envelope import Envelope
+    from databricks_app.events.envelope import EventEnvelope
 
 _Nested: TypeAlias = "Callable[[object, Findings], object]"
 _Steps: TypeAlias = "dict[str, tuple[str, Convert] | _Nested | _Steps | None]"
@@ -52,7 +52,7 @@ class Column(NamedTuple):
     nullable: bool = True
 
 
-class Row(NamedTuple):
+class TypedRow(NamedTuple):
     """A row of a typed table.
 
     Attributes:
@@ -110,7 +110,7 @@ class Handler:
     _steps: _Steps = field(repr=False)
     _blank: dict[str, object] = field(repr=False)
 
-    def row(self, opened: Envelope, received_at: datetime) -> Row:
+    def row(self, opened: EventEnvelope, received_at: datetime) -> TypedRow:
         """Read a payload into a row; what does not fit is NULL and noted.
 
         Args:
@@ -128,7 +128,7 @@ class Handler:
         values["received_at"] = received_at
         if findings.notes:
             values["reading_notes"] = _joined(findings.notes)
-        return Row(values, findings.unknown)
+        return TypedRow(values, findings.unknown)
 
 
 def handler(object_type: str, metrics: Iterable[str], own: tuple[Column, ...]) -> Handler:

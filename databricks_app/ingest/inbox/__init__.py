@@ -4,7 +4,7 @@ Two faces, each with a few methods, so that another store is another implementat
 
 - `Appender`, used by every web process: `append` returns when the record is durable.
   `GroupAppender` is one that also takes a group from an event loop, which cannot wait.
-- `Reader`, used by the one writer: `batches`, `forget`, `pending`.
+- `Reader`, used by the one loader: `batches`, `delete`, `pending`.
 
 `frames` is the format on disk, `local` the door's face over local files, `segments` the writer's.
 """
@@ -37,7 +37,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Events to load together and to forget together.
+    """Events to load together and to delete together.
 
     Attributes:
         records: In the order of their receipt.
@@ -112,7 +112,7 @@ class Reader(Protocol):
         """Yield what is ready now, oldest first, until nothing is left."""
         ...
 
-    def forget(self, batch: Batch) -> None:
+    def delete(self, batch: Batch) -> None:
         """Remove a batch whose rows are durable elsewhere."""
         ...
 

@@ -104,7 +104,7 @@ class SegmentReader:
             return None
         return gathered.batch()
 
-    def forget(self, batch: Batch) -> None:
+    def delete(self, batch: Batch) -> None:
         """Remove the segments of a batch whose rows are durable in the tables."""
         for name in batch.sources:
             (self.folder / name).unlink(missing_ok=True)

@@ -187,7 +187,7 @@ class ObjectReader:
             batch = _batch(pool.map(self._read, found))
         return batch if batch is not None and batch.sources == tuple(names) else None
 
-    def forget(self, batch: Batch) -> None:
+    def delete(self, batch: Batch) -> None:
         """Remove the objects of a batch whose rows are durable in the tables.
 
         Raises:

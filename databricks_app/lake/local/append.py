@@ -18,7 +18,7 @@ from databricks_app.errors import LakeError, ValueRefused
 from databricks_app.lake import RAW_TABLE
 from databricks_app.lake.arrow_columns import ArrowTable
 from databricks_app.lake.batch import Key, bisect, keys
-from databricks_app.lake.insert import Held, Written
+from databricks_app.lake.insert import StoredRow, Written
 from databricks_app.lake.local.key_lookup import KEY_COLUMNS, Lookup
 from databricks_app.lake.local.table_handle import TableHandle
 from databricks_app.runtime import crash_points
@@ -40,7 +40,7 @@ class Appending:
         """See `Store.write`."""
         return write(self.handles[table], self.lookup, rows, dates)
 
-    def held(self, written: Written, dates: Set[date]) -> Mapping[Key, Held]:
+    def held(self, written: Written, dates: Set[date]) -> Mapping[Key, StoredRow]:
         """See `Store.held`."""
         with readable(RAW_TABLE, dates):
             return self.lookup.rows(written.files, written.held)

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from databricks_app.lake.arrow_columns import ArrowTable
 from databricks_app.lake.batch import Key
-from databricks_app.lake.insert import Held
+from databricks_app.lake.insert import StoredRow
 
 # The date of a file is in its folder's name.
 _FROM = """
@@ -56,7 +56,7 @@ class Lookup:
         asked = rows.select(KEY_COLUMNS)
         return set(self._ask(_KEYS, files, asked)) if files else set()
 
-    def rows(self, files: Sequence[Path], keys: Iterable[Key]) -> Mapping[Key, Held]:
+    def rows(self, files: Sequence[Path], keys: Iterable[Key]) -> Mapping[Key, StoredRow]:
         """The rows with these keys in these data files of the raw table.
 
         Raises:
@@ -64,7 +64,7 @@ class Lookup:
         """
         asked = pa.table(list(zip(*keys, strict=True)), schema=_KEY)
         found = self._ask(_ROWS, files, asked)
-        return {(row[0], row[1]): Held(row[2].astimezone(UTC), *row[3:]) for row in found}
+        return {(row[0], row[1]): StoredRow(row[2].astimezone(UTC), *row[3:]) for row in found}
 
     def _ask(self, sql: str, files: Sequence[Path], asked: ArrowTable) -> list[tuple[Any, ...]]:
         with self._connection.cursor() as cursor:

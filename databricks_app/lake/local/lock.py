@@ -1,4 +1,4 @@
-"""One loader at a time: a lock on the folder of the tables, free again when its holder dies."""
+"""One loader at a time: a lock on the folder of the tables, free again when its owner dies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class FolderLock:
     """The lock of one folder.
 
     Attributes:
-        path: The file that is locked; it holds the process id of the last holder.
+        path: The file that is locked; it contains the process id of the last owner.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,10 +32,10 @@ class FolderLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise LakeError(
-                f"Process {holder} already loads into {self.path.parent}. One loader at a time: "
+                f"Process {owner} already loads into {self.path.parent}. One loader at a time: "
                 "stop that one, or give this one another CIO_DATA_DIR."
             ) from error
         os.ftruncate(descriptor, 0)

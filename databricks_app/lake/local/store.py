@@ -18,7 +18,7 @@ from databricks_app.events import decoding
 from databricks_app.lake import LoadReport, StartReport, sql_dialect
 from databricks_app.lake.arrow_columns import ArrowSchema
 from databricks_app.lake.arrow_schema import arrow_schema
-from databricks_app.lake.batch import Tally, date_groups, distinct
+from databricks_app.lake.batch import LoadCounts, date_groups, distinct
 from databricks_app.lake.insert import Insertion, Reread
 from databricks_app.lake.local.append import Appending
 from databricks_app.lake.local.fsync import Sync, fsync
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Running:
+class _LocalResources:
     pool: ThreadPoolExecutor
     lookup: Lookup
 
@@ -91,7 +91,7 @@ class LocalLake:
         self._schemas: dict[str, ArrowSchema] = {}
         self._handles: dict[str, TableHandle] = {}
         self._upkeep: list[Upkeep] = []
-        self._running: _Running | None = None
+        self._running: _LocalResources | None = None
         self._is_stale = False
 
     @property
@@ -134,7 +134,7 @@ class LocalLake:
             version = opened.checkpointed_version
             self._upkeep.append(Upkeep(opened.handle, self._policy, version, self._sync))
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="lake")
-        self._running = _Running(pool, Lookup())
+        self._running = _LocalResources(pool, Lookup())
         self._is_stale = False
         return StartReport(tuple(created), added, tuple(problems))
 
@@ -143,7 +143,7 @@ class LocalLake:
     ) -> LoadReport:
         """See `Lake.load`."""
         began = time.perf_counter()
-        tally = Tally()
+        counts = LoadCounts()
         running = self._ready()
         insertion = Insertion(
             store=Appending(self._handles, running.lookup),
@@ -151,17 +151,17 @@ class LocalLake:
             pool=running.pool,
             reread=self._reread,
             stamps={"loaded_at": loaded_at, "batch_id": batch_id},
-            tally=tally,
+            counts=counts,
         )
         # Until the load has succeeded nobody knows what the tables hold.
         self._is_stale = True
-        for group in date_groups(distinct(readings, tally), self._dates_at_most):
+        for group in date_groups(distinct(readings, counts), self._dates_at_most):
             insertion.run(group)
         self._is_stale = False
         self._keep_up()
-        return tally.report(time.perf_counter() - began)
+        return counts.report(time.perf_counter() - began)
 
-    def _ready(self) -> _Running:
+    def _ready(self) -> _LocalResources:
         """What works between start and close; after a failed load every table is reopened."""
         if self._running is None:
             raise LakeError("The lake is not started.")

@@ -1,6 +1,6 @@
 """One local Delta table, open for writing: append, sync, and what errors mean.
 
-The one writer of the table is this process; a stale handle is opened again, never retried blindly.
+Only this process writes the table; a stale handle is opened again, never retried blindly.
 """
 
 from __future__ import annotations

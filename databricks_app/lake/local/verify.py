@@ -108,7 +108,7 @@ def check(data_dir: Path, typed_tables: Sequence[str]) -> Verdict:
     files = {name: _files(folder / name) for name in (RAW_TABLE, *typed_tables)}
     with _connection() as connection:
         try:
-            return _Check(connection, files, is_loading).run()
+            return _LocalVerification(connection, files, is_loading).run()
         except duckdb.Error as error:
             raise LakeError(
                 f"The tables in {folder} cannot be read ({type(error).__name__}). Are the memory "
@@ -147,7 +147,7 @@ def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @dataclass(slots=True)
-class _Check:
+class _LocalVerification:
     connection: duckdb.DuckDBPyConnection
     files: Mapping[str, list[str]]
     is_loading: bool

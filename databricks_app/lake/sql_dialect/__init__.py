@@ -6,7 +6,7 @@ is imported at the first call.
 """
 
 from databricks_app.lake.sql_dialect.definitions import (
-    Column,
+    ColumnDefinition,
     Statement,
     Table,
     View,
@@ -19,7 +19,7 @@ from databricks_app.lake.sql_dialect.definitions import (
 from databricks_app.lake.sql_dialect.duckdb import Query, duckdb_query, duckdb_text, duckdb_type
 
 __all__ = [
-    "Column",
+    "ColumnDefinition",
     "Query",
     "Statement",
     "Table",

@@ -22,7 +22,7 @@ _PACKAGE = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnDefinition:
     """One column of a table.
 
     Attributes:
@@ -43,7 +43,7 @@ class Table:
     """One table; `sql` is its `CREATE TABLE` statement as written."""
 
     name: str
-    columns: tuple[Column, ...]
+    columns: tuple[ColumnDefinition, ...]
     comment: str
     sql: str
 
@@ -173,11 +173,11 @@ def _table(statement: Statement) -> Table:
     )
 
 
-def _column(definition: exp.ColumnDef) -> Column:
+def _column(definition: exp.ColumnDef) -> ColumnDefinition:
     from sqlglot import exp
 
     kinds = [constraint.kind for constraint in definition.constraints]
-    return Column(
+    return ColumnDefinition(
         name=definition.name,
         type=cast("exp.DataType", definition.kind).sql("databricks"),
         nullable=not any(isinstance(kind, exp.NotNullColumnConstraint) for kind in kinds),

@@ -23,7 +23,7 @@ _SESSION_SECONDS = 60.0
 
 
 def open_lake(
-    workspace: Workspace, settings: Settings, patience: Patience, holder: str | None = None
+    workspace: Workspace, settings: Settings, patience: Patience, owner: str | None = None
 ) -> WarehouseLake:
     """Make a lake of this workspace, not started.
 
@@ -31,9 +31,9 @@ def open_lake(
         workspace: Where it is.
         settings: Name its parts.
         patience: Limits of its calls.
-        holder: Name of this instance; see `Lease`.
+        owner: Name of this instance; see `Lease`.
     """
-    lease = Lease(workspace, _lease_folder(settings), holder=holder, patience=patience)
+    lease = Lease(workspace, _lease_folder(settings), owner=owner, patience=patience)
     place = Place(settings.schema.lower(), settings.volume_path)
     run = statements(workspace, settings, patience)
     keeps = settings.flush_interval_seconds <= _SESSION_SECONDS

@@ -2,14 +2,14 @@
 
 The lease is a row of objects in a folder, one for each time it was taken: `00000007.json` is
 epoch 7. To take it is to create the object after the newest, without overwriting: of several that
-try, the store lets one succeed. Whoever created the newest object is the holder, and every older
-one is a holder no more, whatever it believes.
+try, the store lets one succeed. Whoever created the newest object owns the lease, and every older
+one does not, whatever it believes.
 
-No clock is compared with another. The holder counts renewals in its object; a challenger takes
-over once the count has stood still for `silence_seconds` of the challenger's own clock. A holder
-that was paused for so long may wake up and go on until its next `confirm`, which asks for the
-newest object. What it writes meanwhile does no harm: its rows are inserted by key, and it forgets
-only what it has loaded (docs/databricks-store.md). If the store let two create the same object,
+No clock is compared with another. The owner counts renewals in its object; another instance takes
+over once the count has stood still for `silence_seconds` of its own clock. An owner that was paused
+for so long may wake up and go on until its next `confirm`, which asks for the newest object. What
+it writes meanwhile does no harm: its rows are inserted by key, and it deletes only what it has
+loaded (docs/databricks-store.md). If the store let two create the same object,
 both would load for a while, with the same outcome.
 """
 
@@ -37,24 +37,24 @@ if TYPE_CHECKING:
 RENEW_SECONDS = 10.0
 SILENCE_SECONDS = 45.0
 _NAME = re.compile(r"(\d{8})\.json")
-_LAST_WORD_SECONDS = 2.0
+_RELEASE_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What the newest object says.
+class LeaseState:
+    """The content of the newest object.
 
     Attributes:
         epoch: How often the lease was taken; 0 for never.
-        holder: Name of the holder.
+        owner: Name of the instance that took it.
         renewals: How often it was renewed.
-        is_released: Whether its holder gave it back.
+        is_released: Whether its owner gave it back.
     """
 
     epoch: int = 0
-    holder: str = ""
+    owner: str = ""
     renewals: int = 0
     is_released: bool = True
 
@@ -64,8 +64,8 @@ class Lease:
 
     Attributes:
         folder: Path of the lease's folder in the volume.
-        holder: Name of this instance.
-        epoch: The epoch that this instance took; 0 while it holds none.
+        owner: Name of this instance.
+        epoch: The epoch that this instance took; 0 while it owns none.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Lease:
         files: Files,
         folder: str,
         *,
-        holder: str | None = None,
+        owner: str | None = None,
         patience: Patience | None = None,
         silence_seconds: float = SILENCE_SECONDS,
         renew_seconds: float = RENEW_SECONDS,
@@ -84,15 +84,15 @@ class Lease:
         Args:
             files: The volume.
             folder: Path of the lease's folder in it.
-            holder: Name of this instance, the same after a restart of this process alone, so that
+            owner: Name of this instance, the same after a restart of this process alone, so that
                 it need not wait for itself; made by chance if left out.
             patience: Limits of a look at the volume.
-            silence_seconds: How long the count of a holder may stand still.
+            silence_seconds: How long the count of an owner may stand still.
             renew_seconds: Pause between renewals; 0 leaves them to the caller.
             monotonic: This instance's clock.
         """
         self.folder = folder
-        self.holder = holder or secrets.token_hex(8)
+        self.owner = owner or secrets.token_hex(8)
         self.epoch = 0
         self._files = files
         self._patience = patience or Patience()
@@ -100,12 +100,12 @@ class Lease:
         self._renew_seconds = renew_seconds
         self._monotonic = monotonic
         self._renewals = 0
-        self._seen: tuple[Held, float] | None = None
+        self._seen: tuple[LeaseState, float] | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def take(self) -> None:
-        """Become the holder, if nobody else is.
+        """Become the owner, if nobody else is.
 
         Raises:
             Standby: Another instance is, or it is too early to say that it is not.
@@ -116,7 +116,7 @@ class Lease:
 
     def _take(self) -> None:
         newest = self.newest()
-        is_free = newest.is_released or newest.holder == self.holder
+        is_free = newest.is_released or newest.owner == self.owner
         if not is_free and not self._stands_still(newest):
             raise Standby("Another instance loads; this one takes over if that one falls silent.")
         epoch = newest.epoch + 1
@@ -129,11 +129,11 @@ class Lease:
         if self._newest_epoch() != epoch:
             raise Standby("Another instance has taken over the loading.")
         self.epoch, self._seen = epoch, None
-        self._forget_older(epoch)
+        self._delete_older(epoch)
         log.info("lease_taken", epoch=epoch, after_silence=not is_free)
 
     def confirm(self) -> None:
-        """Ask the volume whether this instance still is the holder.
+        """Ask the volume whether this instance still owns the lease.
 
         Raises:
             Standby: It is not.
@@ -146,7 +146,7 @@ class Lease:
             raise Standby("Another instance has taken over the loading; this one stands by.")
 
     def renew(self) -> None:
-        """Let the others see that this instance lives.
+        """Let the others see that this instance runs.
 
         Raises:
             LakeError: The volume cannot be used; says why.
@@ -155,33 +155,33 @@ class Lease:
         self._files.put(self._path(self.epoch), self._content(), overwrite=True)
 
     def release(self) -> None:
-        """Give the lease back, so that others need not wait; silent where that cannot be told."""
+        """Give the lease back, so that others need not wait; silent where that fails."""
         epoch, self.epoch = self.epoch, 0
         self._stopping.set()
         thread, self._thread = self._thread, None
         if epoch:
-            begin(lambda: self._say_last(epoch, thread)).join(_LAST_WORD_SECONDS)
+            begin(lambda: self._write_released(epoch, thread)).join(_RELEASE_SECONDS)
 
-    def _say_last(self, epoch: int, renewing: threading.Thread | None) -> None:
+    def _write_released(self, epoch: int, renewing: threading.Thread | None) -> None:
         if renewing is not None:
-            renewing.join()  # a renewal after the last word would take it back
+            renewing.join()  # a renewal after this write would undo it
         with suppress(LakeError):
             self._files.put(self._path(epoch), self._content(is_released=True), overwrite=True)
 
-    def newest(self) -> Held:
+    def newest(self) -> LeaseState:
         """Read the newest object."""
         epoch = self._newest_epoch()
         if not epoch:
-            return Held()
+            return LeaseState()
         try:
-            said = json.loads(self._files.get(self._path(epoch)))
-            return Held(epoch, said["holder"], said["renewals"], said["is_released"])
+            content = json.loads(self._files.get(self._path(epoch)))
+            return LeaseState(epoch, content["holder"], content["renewals"], content["is_released"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            # Taken over and removed meanwhile, or damaged: a holder that does not count.
-            return Held(epoch, is_released=False)
+            # Taken over and removed meanwhile, or damaged: an owner that does not count.
+            return LeaseState(epoch, is_released=False)
 
-    def _stands_still(self, newest: Held) -> bool:
-        """Whether a holder has not counted for too long."""
+    def _stands_still(self, newest: LeaseState) -> bool:
+        """Whether an owner has not counted for too long."""
         now = self._monotonic()
         if self._seen is None or self._seen[0] != newest:
             self._seen = (newest, now)
@@ -191,7 +191,7 @@ class Lease:
         found = map(_NAME.fullmatch, self._files.names(self.folder))
         return max((int(name[1]) for name in found if name), default=0)
 
-    def _forget_older(self, epoch: int) -> None:
+    def _delete_older(self, epoch: int) -> None:
         """Remove what is past. The newest stays for ever, or its number could be taken again."""
         with suppress(LakeError):
             for name in self._files.names(self.folder):
@@ -218,6 +218,7 @@ class Lease:
         return f"{self.folder}/{epoch:08d}.json"
 
     def _content(self, *, is_released: bool = False) -> bytes:
+        # The key of earlier versions: instances of both may share a volume during an upgrade.
         return json.dumps(
-            {"holder": self.holder, "renewals": self._renewals, "is_released": is_released}
+            {"holder": self.owner, "renewals": self._renewals, "is_released": is_released}
         ).encode()

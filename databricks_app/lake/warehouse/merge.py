@@ -18,7 +18,7 @@ from databricks_app.databricks.sql_sessions import Statements, Unclear
 from databricks_app.errors import LakeError, ValueRefused
 from databricks_app.lake import RAW_TABLE
 from databricks_app.lake.batch import Key, bisect, keys
-from databricks_app.lake.insert import Held, Written
+from databricks_app.lake.insert import StoredRow, Written
 from databricks_app.lake.warehouse import statements
 from databricks_app.runtime import crash_points
 
@@ -52,12 +52,12 @@ class Merging:
     batch_id: str
     doubts_rows: bool
     _numbers: Iterator[int] = field(default_factory=count, init=False)
-    _held_rows: dict[Key, Held] = field(default_factory=dict, init=False)
+    _held_rows: dict[Key, StoredRow] = field(default_factory=dict, init=False)
     _unclear: Counter[str] = field(default_factory=Counter, init=False)
 
     def write(self, table: str, rows: ArrowTable, dates: Set[date]) -> Written:
         """See `Store.write`."""
-        held: dict[Key, Held | None] = {}
+        held: dict[Key, StoredRow | None] = {}
 
         def attempt(start: int, stop: int) -> None:
             held.update(self._merge(table, rows.slice(start, stop - start), dates))
@@ -78,11 +78,11 @@ class Merging:
         ]
         return Written(Counter(new), refused, held.keys())
 
-    def held(self, written: Written, dates: Set[date]) -> Mapping[Key, Held]:  # noqa: ARG002  # of the protocol
+    def held(self, written: Written, dates: Set[date]) -> Mapping[Key, StoredRow]:  # noqa: ARG002  # of the protocol
         """See `Store.held`; they came with their keys."""
         return {one: self._held_rows[one] for one in written.held}
 
-    def _merge(self, table: str, rows: ArrowTable, dates: Set[date]) -> dict[Key, Held | None]:
+    def _merge(self, table: str, rows: ArrowTable, dates: Set[date]) -> dict[Key, StoredRow | None]:
         """Merge rows in one statement; the keys that other loads had written."""
         kind = "raw" if table == RAW_TABLE else "typed"
         path = self.staging.put(f"{self.batch_id}.{table}.{next(self._numbers)}", rows)
@@ -108,9 +108,9 @@ class Merging:
         return None if inserted is None else int(inserted)
 
 
-def _held(row: tuple[Any, ...]) -> Held:
+def _held(row: tuple[Any, ...]) -> StoredRow:
     _, _, received_at, *others = row
-    return Held(_utc(received_at), *others)
+    return StoredRow(_utc(received_at), *others)
 
 
 def _utc(moment: datetime) -> datetime:

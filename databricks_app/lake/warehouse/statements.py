@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
-    from databricks_app.lake.sql_dialect import Column, Table
+    from databricks_app.lake.sql_dialect import ColumnDefinition, Table
 
 KEY = ("event_id", "event_date")
 HELD_COLUMNS = (*KEY, "received_at", "target_table", "unrouted_reason", "body", "body_encoding")
@@ -67,7 +67,7 @@ def add_columns(table: Table, missing: Iterable[str]) -> str:
     return f"ALTER TABLE {_quoted(table.name)} ADD COLUMNS ({added})"
 
 
-def _staged(path: str, columns: Iterable[Column]) -> str:
+def _staged(path: str, columns: Iterable[ColumnDefinition]) -> str:
     """The rows of a staged file, with the types of the table and not what the reader guesses."""
     schema = ", ".join(f"{column.name} {column.type}" for column in columns)
     return f"read_files({_text(path)}, format => 'parquet', schema => {_text(schema)})"

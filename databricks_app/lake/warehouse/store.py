@@ -1,7 +1,7 @@
 """The lake in a Databricks workspace: managed Delta tables, loaded through a SQL warehouse.
 
-Rows go as Parquet into a volume and from there into each table by one MERGE; see `lake.merging`.
-One instance loads at a time; see `lake.lease`.
+Rows go as Parquet into a volume and from there into each table by one MERGE, see
+`lake.warehouse.merge`. One instance loads at a time, see `lake.warehouse.lease`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from databricks_app.errors import LakeError
 from databricks_app.events import decoding
 from databricks_app.lake import LoadReport, StartReport, sql_dialect
 from databricks_app.lake.arrow_schema import arrow_schema
-from databricks_app.lake.batch import Tally, date_groups, distinct
+from databricks_app.lake.batch import LoadCounts, date_groups, distinct
 from databricks_app.lake.insert import Insertion, Reread
 from databricks_app.lake.warehouse import statements
 from databricks_app.lake.warehouse.lease import Lease
@@ -51,7 +51,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Running:
+class _WarehouseResources:
     pool: ThreadPoolExecutor
     staging: Staging
 
@@ -101,7 +101,7 @@ class WarehouseLake:
         self._threads = threads
         self._keeps_sessions = keeps_sessions
         self._reread = reread
-        self._running: _Running | None = None
+        self._running: _WarehouseResources | None = None
         self._is_stale = False
         self._unclear = 0
 
@@ -119,7 +119,7 @@ class WarehouseLake:
             raise
         self._end_sessions()
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="lake")
-        self._running = _Running(pool, staging)
+        self._running = _WarehouseResources(pool, staging)
         return report
 
     def load(
@@ -130,10 +130,10 @@ class WarehouseLake:
         if self._running is None:
             raise LakeError("The lake is not started.")
         self.lease.confirm()
-        tally = Tally()
+        counts = LoadCounts()
         try:
             self._insert(
-                self._running, readings, {"batch_id": batch_id, "loaded_at": loaded_at}, tally
+                self._running, readings, {"batch_id": batch_id, "loaded_at": loaded_at}, counts
             )
         except LakeError as error:
             self._is_stale = True
@@ -145,16 +145,16 @@ class WarehouseLake:
             self._running.pool.submit(staging.remove, staging.finished())
             self._end_sessions()
         self._unclear = 0
-        # What another instance has taken over is its to forget.
+        # What another instance has taken over is its to delete.
         self.lease.confirm()
-        return tally.report(time.perf_counter() - began)
+        return counts.report(time.perf_counter() - began)
 
     def _insert(
         self,
-        running: _Running,
+        running: _WarehouseResources,
         readings: Sequence[Reading],
         stamps: dict[str, object],
-        tally: Tally,
+        counts: LoadCounts,
     ) -> None:
         if self._is_stale:
             self._prepare()
@@ -173,9 +173,9 @@ class WarehouseLake:
             pool=running.pool,
             reread=self._reread,
             stamps=stamps,
-            tally=tally,
+            counts=counts,
         )
-        for group in date_groups(distinct(readings, tally), self._dates_at_most):
+        for group in date_groups(distinct(readings, counts), self._dates_at_most):
             insertion.run(group)
 
     def close(self) -> None:

@@ -51,13 +51,13 @@ def check(query: WarehouseQuery, typed_tables: Sequence[str], *, is_loading: boo
         LakeError: A table cannot be read; says why.
     """
     try:
-        return _Check(query, tuple(typed_tables), is_loading).run()
+        return _WarehouseVerification(query, tuple(typed_tables), is_loading).run()
     except QueryError as error:
         raise LakeError(f"The tables cannot be checked: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
-class _Check:
+class _WarehouseVerification:
     query: WarehouseQuery
     typed: tuple[str, ...]
     is_loading: bool

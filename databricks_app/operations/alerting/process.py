@@ -1,9 +1,9 @@
-"""Tells somebody: watches the numbers of all processes and posts alerts to CIO_ALERT_URL.
+"""The alerting process: reads the counts of all processes and posts alerts to CIO_ALERT_URL.
 
 A process of its own under `ciolake serve`, so that a slow receiver of alerts slows nothing else.
 Each alert is one JSON POST when it begins and one when it ends:
 `{"service", "alert", "state", "at", "text"}`. What is firing is kept in the data folder: a restart
-does not tell it again.
+does not post it again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from databricks_app.ingest.inbox import Pending, local_reader
-from databricks_app.operations.alerting.rules import Change, Limits, Sample, Watch
+from databricks_app.operations.alerting.rules import AlertChange, AlertLimits, AlertRules, Sample
 from databricks_app.runtime import freshness, logs, process
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.settings import Settings, environment, from_environment
@@ -41,32 +41,32 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Watcher:
-    """Looks, decides and tells.
+class AlertingProcess:
+    """Takes samples, applies the rules and posts what changed.
 
     Attributes:
         sample: What is known now.
         post: Sends one change; raises OSError if it did not arrive.
         state: File that keeps what is firing.
-        watch: The rules and what they remember.
+        rules: The rules and what they remember.
     """
 
     sample: Callable[[], Sample]
-    post: Callable[[Change], None]
+    post: Callable[[AlertChange], None]
     state: Path
-    watch: Watch = field(default_factory=Watch)
-    _waiting: deque[Change] = field(default_factory=lambda: deque(maxlen=_MOST_WAITING))
+    rules: AlertRules = field(default_factory=AlertRules)
+    _waiting: deque[AlertChange] = field(default_factory=lambda: deque(maxlen=_MOST_WAITING))
 
     def begin(self) -> None:
         """Remember what was firing before; a file that cannot be read counts as nothing."""
         try:
-            self.watch.firing.update(json.loads(self.state.read_text()))
+            self.rules.firing.update(json.loads(self.state.read_text()))
         except (OSError, ValueError, TypeError):
-            self.watch.firing.clear()
+            self.rules.firing.clear()
 
     def look(self) -> None:
-        """Take a sample and tell what changed; what does not arrive is told the next time."""
-        changes = self.watch.observe(self.sample())
+        """Take a sample and post what changed; what does not arrive is posted the next time."""
+        changes = self.rules.observe(self.sample())
         self._waiting.extend(changes)
         for change in changes:
             log.warning("alert", alert=change.alert, state=change.state, text=change.text)
@@ -83,7 +83,7 @@ class Watcher:
     def _remember(self) -> None:
         made = self.state.with_suffix(".new")
         try:
-            made.write_text(json.dumps(self.watch.firing))
+            made.write_text(json.dumps(self.rules.firing))
             made.replace(self.state)
         except OSError as error:
             log.warning("alerts_not_kept", error=type(error).__name__)
@@ -111,18 +111,18 @@ def sample(registry: CollectorRegistry, waiting: Pending, now: float) -> Sample:
     )
 
 
-def post(url: str, change: Change) -> None:
+def post(url: str, change: AlertChange) -> None:
     """Post a change as JSON.
 
     Raises:
         OSError: It did not arrive, or the answer was no 2xx.
     """
-    said = asdict(change) | {
+    content = asdict(change) | {
         "service": f"ciolake on {gethostname()}",
         "at": datetime.fromtimestamp(change.at, UTC).isoformat(),
     }
     request = urllib.request.Request(  # noqa: S310  # the setting allows http and https alone
-        url, json.dumps(said).encode(), {"Content-Type": "application/json"}
+        url, json.dumps(content).encode(), {"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=_POST_SECONDS):  # noqa: S310  # the same
         return
@@ -155,26 +155,26 @@ def counting(
 
 
 def main() -> int:
-    """Watch until told to stop."""
+    """Run as a process of its own until stopped."""
     process.begin()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     variables = environment()
     settings = from_environment(variables)
-    logs.configure(settings.log_level, "watcher")
+    logs.configure(settings.log_level, "alerting")
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     metrics = Metrics()
     with ExitStack() as closing:
         count = counting(settings, variables, closing)
-        watcher = Watcher(
+        alerting = AlertingProcess(
             sample=lambda: sample(metrics.totals(), count(), time.time()),
             post=lambda change: post(settings.alert_url, change),
             state=settings.data_dir / _STATE,
-            watch=Watch(Limits(backlog_seconds=freshness.stall_seconds(settings))),
+            rules=AlertRules(AlertLimits(backlog_seconds=freshness.stall_seconds(settings))),
         )
-        watcher.begin()
+        alerting.begin()
         while not stopping.wait(settings.alert_look_seconds):
-            watcher.look()
+            alerting.look()
     return 0
 
 

@@ -1,4 +1,4 @@
-"""When to wake somebody: rules over a few numbers, each firing once and clearing once.
+"""When to alert: rules over a few numbers, each firing once and clearing once.
 
 Pure: samples in, changes out. `operations.alerting.process` has the clock and sends.
 """
@@ -40,7 +40,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AlertLimits:
     """When a rule fires.
 
     Attributes:
@@ -63,7 +63,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AlertChange:
     """An alert that begins or ends.
 
     Attributes:
@@ -80,17 +80,17 @@ class Change:
 
 
 @dataclass(slots=True)
-class Watch:
+class AlertRules:
     """Remembers a week of pauses and an hour of totals, and which alerts are firing."""
 
-    limits: Limits = field(default_factory=Limits)
+    limits: AlertLimits = field(default_factory=AlertLimits)
     firing: dict[Name, str] = field(default_factory=dict)
     _hour: deque[Sample] = field(default_factory=deque)
     _pauses: deque[tuple[float, float]] = field(default_factory=deque)
     _last_event_at: float | None = None
     _seen: float = 0
 
-    def observe(self, sample: Sample) -> list[Change]:
+    def observe(self, sample: Sample) -> list[AlertChange]:
         """Take the next sample; return the alerts that begin or end with it."""
         self._note_events(sample)
         self._hour.append(sample)
@@ -109,12 +109,12 @@ class Watch:
             for change in self._changed(name, text, sample.at)
         ]
 
-    def _changed(self, name: Name, text: str | None, at: float) -> Iterable[Change]:
+    def _changed(self, name: Name, text: str | None, at: float) -> Iterable[AlertChange]:
         if text is not None and name not in self.firing:
             self.firing[name] = text
-            yield Change(name, "firing", at, text)
+            yield AlertChange(name, "firing", at, text)
         elif text is None and name in self.firing:
-            yield Change(name, "resolved", at, self.firing.pop(name))
+            yield AlertChange(name, "resolved", at, self.firing.pop(name))
 
     def _note_events(self, sample: Sample) -> None:
         """Learn how long the feed pauses; a pause counts once it has ended."""

@@ -12,7 +12,7 @@ import httpx2
 from databricks_app.databricks.token import TokenError
 from databricks_app.databricks.workspace import WorkspaceError
 from databricks_app.errors import LakeError, QueryError
-from databricks_app.lake.warehouse.lease import Held, Lease
+from databricks_app.lake.warehouse.lease import Lease, LeaseState
 from databricks_app.operations.doctor.context import Case
 from databricks_app.operations.doctor.result import Finding, failure, ok, warning
 
@@ -127,12 +127,12 @@ def loader(
     except LakeError as error:
         return failure(f"the lease cannot be read: {error}", _VOLUME_FIX)
     return failure(
-        f"the holder of lease {first.epoch} gave no sign of life in {case.limits.lease:g} s",
+        f"the owner of lease {first.epoch} gave no sign of life in {case.limits.lease:g} s",
         f"another instance takes over after 45 s; if none runs, {_START}",
     )
 
 
-def _judged_lease(now: Held) -> Finding:
+def _judged_lease(now: LeaseState) -> Finding:
     if now.is_released:
         return warning(f"the instance that loads is stopping (lease {now.epoch})", _START)
     return ok(f"an instance loads (lease {now.epoch}, renewal {now.renewals})")

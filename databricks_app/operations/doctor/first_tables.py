@@ -147,7 +147,7 @@ def _scratch(case: Case) -> Iterator[_Scratch]:
         scratch.remove()
 
 
-def _plain(column: sql_dialect.Column, value: Any) -> Any:
+def _plain(column: sql_dialect.ColumnDefinition, value: Any) -> Any:
     """A value as it was before it was written."""
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -35,7 +35,7 @@ from gunicorn.workers.gthread import (
 from databricks_app.ingest.group_commit import EXPRESS_BYTES, Express
 from databricks_app.ingest.wsgi import WebhookFirst, webhook_of
 from databricks_app.runtime.status import run_dir
-from databricks_app.serving.acceptor import Held
+from databricks_app.serving.acceptor import AcceptorChannel
 from databricks_app.serving.gunicorn import fast_path
 from databricks_app.serving.gunicorn.connection import Connection, Progress
 
@@ -73,7 +73,7 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         super().__init__(*args, **kwargs)
         self.method_queue = _Calls()
         self._large: ThreadPoolExecutor | None = None
-        self._held: Held | None = None
+        self._held: AcceptorChannel | None = None
         self._webhook: WebhookFirst | None = None
         self._express: Express | None = None
         self._answers: fast_path.Answers | None = None
@@ -84,7 +84,7 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
     def init_process(self) -> None:
         """Start the threads of large bodies beside gunicorn's own."""
         self._large = ThreadPoolExecutor(LARGE_THREADS, thread_name_prefix="large-body")
-        self._held = Held.connect(run_dir())
+        self._held = AcceptorChannel.connect(run_dir())
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -116,8 +116,8 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
             self._held.ask(self.worker_connections - 1)
             return
         self.poller.unregister(self._held.fileno())
-        for lent in self._held.rest():
-            self._begin(socket.socket(fileno=lent.descriptor), lent.number)
+        for passed in self._held.rest():
+            self._begin(socket.socket(fileno=passed.descriptor), passed.number)
 
     def accept(self, listener: Any) -> None:
         """Accept a connection where there is no supervisor to do so."""
@@ -237,12 +237,12 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
     def _take(self, _descriptor: int) -> None:
         assert self._held is not None  # noqa: S101  # it has called us
         try:
-            lent = self._held.take()
+            passed = self._held.take()
         except EOFError:
             self.alive = False
             return
-        if lent is not None:
-            self._begin(socket.socket(fileno=lent.descriptor), lent.number)
+        if passed is not None:
+            self._begin(socket.socket(fileno=passed.descriptor), passed.number)
 
     def _begin(self, client: socket.socket, number: int) -> None:
         """Read what a new connection already sent."""

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from databricks_app.events.envelope import UNDATED, Envelope, UnroutedReason
+from databricks_app.events.envelope import UNDATED, EventEnvelope, UnroutedReason
 from databricks_app.events.handlers.conversions import NumberText
 from databricks_app.events.routing import MAX_DEPTH, envelope
 
@@ -17,7 +17,7 @@ SECONDS = 1_700_000_000
 MOMENT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 
 
-def opened(**changes: object) -> Envelope:
+def opened(**changes: object) -> EventEnvelope:
     """The envelope of an email/sent event with changed members; `...` leaves one out."""
     event: dict[str, object] = {
         "event_id": EVENT_ID,

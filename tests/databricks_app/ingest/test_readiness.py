@@ -12,16 +12,16 @@ from databricks_app.ingest.inbox import Pending
 from databricks_app.ingest.readiness import readiness
 from databricks_app.runtime.status import (
     RUN_DIR,
-    WriterStatus,
-    heard,
+    LoaderStatus,
+    read,
+    read_problems,
     run_dir,
-    supervisor_problems,
-    tell,
-    tell_problems,
+    write,
+    write_problems,
 )
 
 NOW = 1_700_000_000.0
-WRITER = WriterStatus(NOW - 1, "2023-11-14T22:13:00+00:00")
+WRITER = LoaderStatus(NOW - 1, "2023-11-14T22:13:00+00:00")
 EMPTY = Pending(0, 0, None)
 
 
@@ -42,20 +42,20 @@ def said(**changes: Any) -> dict[str, object]:
 
 def test_what_is_told_is_heard(tmp_path: Path) -> None:
     """Every field comes back; the last word counts."""
-    tell(tmp_path, WriterStatus(1.0))
-    told = WriterStatus(2.5, "2023-11-14T22:13:00+00:00", ("one", "two"))
+    write(tmp_path, LoaderStatus(1.0))
+    told = LoaderStatus(2.5, "2023-11-14T22:13:00+00:00", ("one", "two"))
 
-    tell(tmp_path, told)
+    write(tmp_path, told)
 
-    assert heard(tmp_path) == told
+    assert read(tmp_path) == told
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_without_a_run_folder_nothing_is_heard(tmp_path: Path) -> None:
     """A bare WSGI server, or a writer that has not spoken yet."""
-    assert heard(None) is None
-    assert heard(tmp_path) is None
-    assert heard(tmp_path / "missing") is None
+    assert read(None) is None
+    assert read(tmp_path) is None
+    assert read(tmp_path / "missing") is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "{}", '{"at": 1}', '{"problems": 3}'])
@@ -63,17 +63,17 @@ def test_what_is_not_a_status_is_not_heard(tmp_path: Path, text: str) -> None:
     """A file that cannot be understood is no reason to call the door closed."""
     (tmp_path / "writer.json").write_text(text)
 
-    assert heard(tmp_path) is None
+    assert read(tmp_path) is None
 
 
 def test_the_supervisors_problems_are_heard(tmp_path: Path) -> None:
     """The last word counts; none at all is no problem."""
-    assert supervisor_problems(None) == ()
-    assert supervisor_problems(tmp_path) == ()
-    tell_problems(tmp_path, ("the writer died 3 times",))
-    assert supervisor_problems(tmp_path) == ("the writer died 3 times",)
-    tell_problems(tmp_path, ())
-    assert supervisor_problems(tmp_path) == ()
+    assert read_problems(None) == ()
+    assert read_problems(tmp_path) == ()
+    write_problems(tmp_path, ("the loader died 3 times",))
+    assert read_problems(tmp_path) == ("the loader died 3 times",)
+    write_problems(tmp_path, ())
+    assert read_problems(tmp_path) == ()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "{}", '{"problems": 3}'])
@@ -81,7 +81,7 @@ def test_what_the_supervisor_did_not_write_is_not_heard(tmp_path: Path, text: st
     """Nor is a file of its name that cannot be understood."""
     (tmp_path / "supervisor.json").write_text(text)
 
-    assert supervisor_problems(tmp_path) == ()
+    assert read_problems(tmp_path) == ()
 
 
 def test_the_run_folder_is_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,27 +141,27 @@ def test_a_writer_that_never_spoke_is_degraded() -> None:
 
 def test_what_the_supervisor_says_is_degraded() -> None:
     """A process that keeps dying is shown before what the writer says."""
-    shown = said(processes=("the writer died 3 times",), writer=WriterStatus(NOW, problems=("x",)))
+    shown = said(processes=("the loader died 3 times",), writer=LoaderStatus(NOW, problems=("x",)))
 
     assert shown["status"] == "degraded"
-    assert shown["problems"] == ["the writer died 3 times", "x"]
+    assert shown["problems"] == ["the loader died 3 times", "x"]
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(60, "ok"), (60.5, "degraded")])
 def test_a_writer_that_is_silent_for_a_minute_is_degraded(seconds: float, status: str) -> None:
     """A minute is still in order."""
-    assert said(writer=WriterStatus(NOW - seconds))["status"] == status
+    assert said(writer=LoaderStatus(NOW - seconds))["status"] == status
 
 
 def test_the_writers_own_problems_are_shown() -> None:
     """As it said them, after its silence if it is silent."""
-    shown = said(writer=WriterStatus(NOW - 99, problems=("loading fails",)))
+    shown = said(writer=LoaderStatus(NOW - 99, problems=("loading fails",)))
 
     assert shown["problems"] == [
         "the writer has been silent for 99 s: see its log",
         "loading fails",
     ]
-    assert said(writer=WriterStatus(NOW, problems=("x",)))["problems"] == ["x"]
+    assert said(writer=LoaderStatus(NOW, problems=("x",)))["problems"] == ["x"]
 
 
 def test_stale_timestamps_are_degraded_with_advice() -> None:

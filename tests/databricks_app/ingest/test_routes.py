@@ -445,7 +445,7 @@ def test_metrics_tell_of_the_writer(
 ) -> None:
     """How long it has been silent, from what it left in the run folder."""
     monkeypatch.setenv(status.RUN_DIR, str(tmp_path))
-    status.tell(tmp_path, status.WriterStatus(now() - 12, "2023-11-14T22:13:00+00:00"))
+    status.write(tmp_path, status.LoaderStatus(now() - 12, "2023-11-14T22:13:00+00:00"))
 
     assert samples(client)["ciolake_writer_silent_seconds", "", ""] == 12
     assert client.get("/readyz").json == {

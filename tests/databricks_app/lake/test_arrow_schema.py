@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 from databricks_app.errors import LakeError
 from databricks_app.lake.arrow_schema import arrow_schema
-from databricks_app.lake.sql_dialect import Column, Table, table, tables
+from databricks_app.lake.sql_dialect import ColumnDefinition, Table, table, tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +79,7 @@ def test_merge_keeps_maps_lists_and_their_nulls(tmp_path: Path) -> None:
 
 def test_unknown_type_is_an_error() -> None:
     """A new type in `sql/` is noticed before a table is made of it."""
-    odd = Table("t", (Column("x", "DECIMAL(10, 2)", nullable=True, comment=""),), "", "")
+    odd = Table("t", (ColumnDefinition("x", "DECIMAL(10, 2)", nullable=True, comment=""),), "", "")
 
     with pytest.raises(LakeError, match=r"DECIMAL\(10, 2\)"):
         arrow_schema(odd)

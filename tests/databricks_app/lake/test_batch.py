@@ -1,4 +1,4 @@
-"""The pure part of a load: distinct events, groups of dates, offenders, bisection."""
+"""The pure part of a load: distinct events, groups of dates, rejected rows, bisection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from databricks_app.errors import ValueRefused
 from databricks_app.lake.batch import (
-    Tally,
+    LoadCounts,
     bisect,
     date_groups,
     distinct,
@@ -31,13 +31,13 @@ DAY = date(2026, 11, 22)
 
 def test_distinct_keeps_the_first_and_counts_the_others() -> None:
     """In both tables, and in raw alone where there is no other."""
-    tally = Tally()
+    counts = LoadCounts()
     readings = [event("a"), event("b"), event("a", "sms/sent"), reading_of(b"{"), reading_of(b"{")]
 
-    kept = distinct(readings, tally)
+    kept = distinct(readings, counts)
 
     assert kept == [readings[0], readings[1], readings[3]]
-    assert tally.report(1.5).duplicates == {RAW: 2, EMAIL: 1}
+    assert counts.report(1.5).duplicates == {RAW: 2, EMAIL: 1}
 
 
 @pytest.mark.parametrize("dates_at_most", [1, 3, 300])
@@ -67,7 +67,7 @@ def test_prepare_makes_a_raw_row_without_a_table_of_an_event_that_does_not_fit()
         {"event_id": "bad", "target_table": None, "unrouted_reason": "load_failed:TypeError"},
     ]
     assert prepared.typed[EMAIL].column("event_id").to_pylist() == ["good"]
-    assert prepared.offenders == {("bad", DAY): "TypeError"}
+    assert prepared.rejected == {("bad", DAY): "TypeError"}
     assert prepared.unrouted == {("bad", DAY): "load_failed:TypeError"}
 
 

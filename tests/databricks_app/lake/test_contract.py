@@ -227,7 +227,7 @@ def test_an_event_with_an_unfit_value_is_in_raw_alone(
 
     report = load(lake, event("good"), bad)
 
-    assert {f"load_failed:{error}": 1} == report.offenders == report.unrouted
+    assert {f"load_failed:{error}": 1} == report.rejected == report.unrouted
     assert ids(backend, EMAIL) == ["good"]
     assert backend.rows(RAW, "event_id, target_table, unrouted_reason") == [
         ("bad", None, f"load_failed:{error}"),
@@ -248,7 +248,7 @@ def test_one_row_that_the_engine_refuses_is_found_among_many(
     report = load(lake, *readings)
 
     assert report.inserted == {RAW: 1000, SMS: 999}
-    assert sum(report.offenders.values()) == 1
+    assert sum(report.rejected.values()) == 1
     assert [row for row in backend.rows(RAW, "event_id, body_encoding") if row[1] == "base64"] == [
         ("e0777", "base64")
     ]
@@ -265,7 +265,7 @@ def test_a_typed_row_that_the_engine_refuses_keeps_its_raw_row(
     report = load(lake, event("a", subject="good"), event("b", subject="bad"))
     lake.close()
 
-    assert sum(report.offenders.values()) == 1
+    assert sum(report.rejected.values()) == 1
     assert (ids(backend, RAW), ids(backend, EMAIL)) == (["a", "b"], ["a"])
     (difference,) = backend.verdict().differences
     assert (difference.kind, difference.event_ids) == ("missing", ("b",))

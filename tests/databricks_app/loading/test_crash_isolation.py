@@ -1,4 +1,4 @@
-"""An event that kills the writer stops no other event, and itself no longer than a few deaths."""
+"""An event that kills the loader stops no other event, and itself no longer than a few deaths."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake.local.query import LocalQuery
 from databricks_app.loading.crash_isolation import (
     TOLERATED_DEATHS,
-    Attempts,
     Care,
+    LoadAttempts,
     Part,
     bytes_alone,
     raw_alone,
@@ -43,14 +43,14 @@ def reason_of(folder: Path, event_id: str) -> tuple[object, ...]:
 
 
 def deaths_until_empty(folder: Path, fault: str, most: int = 40) -> int:
-    """Let writers die at a fault until the inbox is empty; return how many died."""
+    """Let loaders die at a fault until the inbox is empty; return how many died."""
     for deaths in range(most):
         if run_loader(folder, fault) == 0:
             return deaths
     raise AssertionError("the inbox is never emptied")
 
 
-def test_an_event_that_kills_the_writer_every_time_is_kept_as_a_raw_row(tmp_path: Path) -> None:
+def test_an_event_that_kills_the_loader_every_time_is_kept_as_a_raw_row(tmp_path: Path) -> None:
     """Every other event is loaded whole; the one is raw alone, with the reason."""
     names = [f"e{n}" for n in range(30)]
     store(tmp_path, map(body, names))
@@ -64,11 +64,11 @@ def test_an_event_that_kills_the_writer_every_time_is_kept_as_a_raw_row(tmp_path
     assert not (tmp_path / "inbox" / NOTE).exists()
 
 
-def test_a_writer_that_is_killed_from_outside_condemns_no_event(tmp_path: Path) -> None:
+def test_a_loader_that_is_killed_from_outside_condemns_no_event(tmp_path: Path) -> None:
     """Fewer than three deaths in a single event change nothing of how it is loaded."""
     store(tmp_path, [body("only")])
 
-    died = [run_loader(tmp_path, "writer.before_load") for _ in range(TOLERATED_DEATHS - 1)]
+    died = [run_loader(tmp_path, "loader.before_load") for _ in range(TOLERATED_DEATHS - 1)]
     run_loader(tmp_path)
 
     assert died == [-9] * (TOLERATED_DEATHS - 1)
@@ -81,7 +81,7 @@ def test_a_batch_that_kills_at_every_step_is_loaded_in_the_end(tmp_path: Path) -
     names = [f"e{n}" for n in range(20)]
     store(tmp_path, map(body, names))
 
-    died = [run_loader(tmp_path, "writer.before_forget") for _ in range(2 * TOLERATED_DEATHS)]
+    died = [run_loader(tmp_path, "loader.before_delete") for _ in range(2 * TOLERATED_DEATHS)]
     run_loader(tmp_path)
 
     assert set(died) == {-9}
@@ -106,7 +106,7 @@ def test_the_engine_dying_in_the_typed_row_leaves_what_raw_holds(tmp_path: Path)
 
 
 def carry_until_it_dies_of(folder: Path, event_id: str) -> None:
-    """In a child: run a writer whose engine dies of a typed row."""
+    """In a child: run a loader whose engine dies of a typed row."""
     from databricks_app.lake.local import table_handle
 
     whole = table_handle.write_deltalake
@@ -129,7 +129,7 @@ class PanicException(BaseException):
 def test_a_panic_of_the_engine_is_a_refused_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends no process: the rows beside it are loaded, the offender is raw alone."""
+    """It ends no process: the rows beside it are loaded, the rejected row is raw alone."""
     from databricks_app.lake.local import table_handle
 
     whole = table_handle.write_deltalake
@@ -149,7 +149,7 @@ def test_a_panic_of_the_engine_is_a_refused_row(
     report = load(lake, event("a"), event("bad"), event("c"))
     lake.close()
 
-    assert report.offenders == {"load_failed:PanicException": 1}
+    assert report.rejected == {"load_failed:PanicException": 1}
     assert ids(tmp_path, RAW) == ["a", "bad", "c"]
     assert ids(tmp_path, EMAIL) == ["a", "c"]
 
@@ -172,7 +172,7 @@ def test_another_base_exception_of_the_engine_is_no_verdict(
 
 
 def test_a_condemned_event_is_never_made_a_typed_row_of_what_raw_holds(tmp_path: Path) -> None:
-    """Reading the held body again would kill the writer again."""
+    """Reading the held body again would kill the loader again."""
     lake = lake_in(tmp_path)
     lake.start()
     load(lake, raw_alone(event("a")))
@@ -184,7 +184,7 @@ def test_a_condemned_event_is_never_made_a_typed_row_of_what_raw_holds(tmp_path:
     report = load(lake, raw_alone(event("b")))
     lake.close()
 
-    assert (report.inserted, report.offenders) == ({}, {"load_failed:crash": 1})
+    assert (report.inserted, report.rejected) == ({}, {"load_failed:crash": 1})
     assert ids(tmp_path, EMAIL) == []
 
 
@@ -239,7 +239,7 @@ def test_a_split_part_covers_the_same_events(start: int, size: int) -> None:
 
 
 def test_a_single_event_goes_round_through_all_cares() -> None:
-    """If even bytes kill the writer, it is not the event: it is tried whole again."""
+    """If even bytes kill the loader, it is not the event: it is tried whole again."""
     part, seen = Part(3, 4), []
     for _ in range(4):
         seen.append(part.care)
@@ -258,9 +258,9 @@ def test_an_empty_batch_can_be_died_in() -> None:
     assert (part.start, part.stop) == (0, 0)
 
 
-def begun(folder: Path) -> Attempts:
+def begun(folder: Path) -> LoadAttempts:
     """Attempts of a new process."""
-    attempts = Attempts(folder)
+    attempts = LoadAttempts(folder)
     attempts.begin()
     return attempts
 
@@ -316,7 +316,7 @@ def test_an_attempt_whose_segments_are_gone_is_forgotten(
 ) -> None:
     """Somebody took them away; the rest is loaded."""
     store(tmp_path, [body("gone")])
-    run_loader(tmp_path, "writer.before_load")
+    run_loader(tmp_path, "loader.before_load")
     for path in (tmp_path / "inbox").glob("*.seg"):
         spoil(path)
     store(tmp_path, [body("here")])
@@ -335,18 +335,18 @@ def test_a_batch_is_read_again_only_as_a_whole(tmp_path: Path) -> None:
     assert reader.batch_of([*batch.sources, "x.seg"]) is None
 
 
-def test_a_stop_among_parts_leaves_the_rest_for_the_next_writer(tmp_path: Path) -> None:
+def test_a_stop_among_parts_leaves_the_rest_for_the_next_loader(tmp_path: Path) -> None:
     """What was loaded is not loaded again, and the stop is no death."""
     names = [f"e{n}" for n in range(40)]
     store(tmp_path, map(body, names))
     for _ in range(TOLERATED_DEATHS):
-        run_loader(tmp_path, "writer.before_load")
-    writer = loader_that_ends(tmp_path)
-    writer.stopping.set()
-    writer.lake.start()
-    writer._attempts.begin()  # as `run` does
-    writer.drain()
-    writer.lake.close()
+        run_loader(tmp_path, "loader.before_load")
+    loader = loader_that_ends(tmp_path)
+    loader.stopping.set()
+    loader.lake.start()
+    loader._attempts.begin()  # as `run` does
+    loader.drain()
+    loader.lake.close()
 
     note = json.loads((tmp_path / "inbox" / NOTE).read_text())
     assert (note["is_loading"], len(note["parts"])) == (False, 13)

@@ -1,4 +1,4 @@
-"""The writer carries what is durable into the tables, once, and never gives up."""
+"""The loader carries what is durable into the tables, once, and never gives up."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def under_test(tmp_path: Path) -> Iterator[LoaderUnderTest]:
     under_test.lake.close()
 
 
-def test_drain_loads_and_forgets(under_test: LoaderUnderTest) -> None:
+def test_drain_loads_and_deletes(under_test: LoaderUnderTest) -> None:
     """What was loaded is in the tables and no longer in the inbox."""
     under_test.store(record("A"), record("B"))
 
@@ -130,7 +130,7 @@ def test_a_duplicate_is_not_counted_as_a_loaded_row(under_test: LoaderUnderTest)
     )
 
 
-def test_run_waits_for_a_lake_that_another_writer_holds(tmp_path: Path) -> None:
+def test_run_waits_for_a_lake_that_another_loader_holds(tmp_path: Path) -> None:
     """Nothing is lost while the tables cannot be written; the problem is told in words."""
     under_test = LoaderUnderTest(tmp_path)
     under_test.store(record("A"))
@@ -146,7 +146,7 @@ def test_run_waits_for_a_lake_that_another_writer_holds(tmp_path: Path) -> None:
     assert under_test.sample("load_failures_total") == 1
 
 
-def test_run_loads_after_the_other_writer_ended(tmp_path: Path) -> None:
+def test_run_loads_after_the_other_loader_ended(tmp_path: Path) -> None:
     """It starts again by itself."""
     under_test = LoaderUnderTest(tmp_path)
     under_test.store(record("A"))

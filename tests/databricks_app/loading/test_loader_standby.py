@@ -1,4 +1,4 @@
-"""Several writers, one loader: the others stand by and say that they live."""
+"""Several instances, one loader: the others stand by and say that they live."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from databricks_app.errors import InboxError, LakeError
 from databricks_app.lake import Standby, StartReport
-from databricks_app.loading.loader import Writer
+from databricks_app.loading.loader import Loader
 from tests.support.loading import LoaderUnderTest, record, stopping_when
 
 
@@ -48,12 +48,12 @@ def contested(folder: Path, refusals: int) -> tuple[LoaderUnderTest, Contested]:
     return under_test, lake
 
 
-def run_until(writer: Writer, is_enough: Callable[[], bool]) -> None:
+def run_until(loader: Loader, is_enough: Callable[[], bool]) -> None:
     """Run until a status after which this holds."""
-    stopping_when(writer, is_enough).run()
+    stopping_when(loader, is_enough).run()
 
 
-def test_a_writer_that_stands_by_has_no_problem(tmp_path: Path) -> None:
+def test_a_loader_that_stands_by_has_no_problem(tmp_path: Path) -> None:
     """It is told of nothing, and its events wait."""
     under_test, lake = contested(tmp_path, 10**9)
     under_test.store(record("A"))
@@ -66,7 +66,7 @@ def test_a_writer_that_stands_by_has_no_problem(tmp_path: Path) -> None:
     assert lake.closed >= 3
 
 
-def test_a_writer_takes_over_and_one_that_lost_the_lease_starts_again(tmp_path: Path) -> None:
+def test_a_loader_takes_over_and_one_that_lost_the_lease_starts_again(tmp_path: Path) -> None:
     """What it had in hand is loaded when it is the loader once more."""
     under_test, _ = contested(tmp_path, 2)
     under_test.store(record("A"))
@@ -77,7 +77,7 @@ def test_a_writer_takes_over_and_one_that_lost_the_lease_starts_again(tmp_path: 
     assert under_test.writer.reader.pending().events == 0
 
 
-def test_a_writer_that_loses_the_lease_in_a_load_forgets_nothing(tmp_path: Path) -> None:
+def test_a_loader_that_loses_the_lease_in_a_load_deletes_nothing(tmp_path: Path) -> None:
     """The new loader does."""
     under_test, lake = contested(tmp_path, 0)
     under_test.store(record("A"))
@@ -87,10 +87,10 @@ def test_a_writer_that_loses_the_lease_in_a_load_forgets_nothing(tmp_path: Path)
     assert under_test.writer.reader.pending().events == 1
 
 
-def test_a_resting_writer_says_that_it_lives(tmp_path: Path) -> None:
+def test_a_resting_loader_says_that_it_lives(tmp_path: Path) -> None:
     """A flush interval of minutes is no silence."""
     under_test = LoaderUnderTest(tmp_path)
-    under_test.writer.word_seconds = 0.01
+    under_test.writer.status_seconds = 0.01
     under_test.writer.flush_interval_seconds = 3600
 
     run_until(under_test.writer, lambda: len(under_test.said) == 4)
@@ -126,7 +126,7 @@ def test_how_often_and_for_how_long_loading_fails_is_told(tmp_path: Path) -> Non
         def start(self) -> StartReport:
             if len(under_test.said) < 2:
                 raise LakeError("The warehouse sleeps.")
-            under_test.writer.note("SELECT has taken 12 s so far")
+            under_test.writer.report_progress("SELECT has taken 12 s so far")
             return lake.start()
 
         def close(self) -> None:
@@ -148,6 +148,6 @@ def test_a_note_is_told_at_once(tmp_path: Path) -> None:
     """What takes long is seen while it does."""
     under_test = LoaderUnderTest(tmp_path)
 
-    under_test.writer.note("MERGE has taken 12 s so far")
+    under_test.writer.report_progress("MERGE has taken 12 s so far")
 
     assert under_test.said[-1].problems == ("MERGE has taken 12 s so far",)

@@ -1,4 +1,4 @@
-"""Stored events are read again: through the inbox, by the same writer, as often as one likes."""
+"""Stored events are read again: through the inbox, by the same loader, as often as one likes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake.local.query import LocalQuery
 from databricks_app.lake.local.store import LocalLake
-from databricks_app.loading.loader import Writer
+from databricks_app.loading.loader import Loader
 from databricks_app.loading.replay import Selection, replay
 from databricks_app.runtime.metrics import Metrics
 
@@ -53,8 +53,8 @@ def drain(folder: Path) -> None:
     """Load everything that is in the inbox."""
     lake = LocalLake(folder)
     lake.start()
-    writer = Writer(SegmentReader(folder / "inbox"), lake, Metrics(), 1, lambda _: None)
-    writer.drain()
+    loader = Loader(SegmentReader(folder / "inbox"), lake, Metrics(), 1, lambda _: None)
+    loader.drain()
     lake.close()
 
 

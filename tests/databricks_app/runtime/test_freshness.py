@@ -87,7 +87,7 @@ def test_readyz_tells_a_stall_and_no_interval(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv(status.RUN_DIR, str(tmp_path))
     store(double, VOLUME, b"{}", age_seconds=age)
-    status.tell(tmp_path, status.WriterStatus(time.time()))
+    status.write(tmp_path, status.LoaderStatus(time.time()))
     app = create_app(from_environment(variables))
     client = app.test_client()
 

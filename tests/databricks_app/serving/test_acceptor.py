@@ -1,4 +1,4 @@
-"""The holder: a connection outlives the worker that serves it, at least for an answer."""
+"""The acceptor: a connection outlives the worker that serves it, at least for an answer."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from structlog.testing import capture_logs
 
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.wire import Wire, connect
-from databricks_app.serving.acceptor import SOCKET_NAME, Held, Holder
+from databricks_app.serving.acceptor import SOCKET_NAME, Acceptor, AcceptorChannel
 
 _WORKER = """
 import sys
 from pathlib import Path
-from databricks_app.serving.acceptor import Held
-held = Held.connect(Path(sys.argv[1]))
-held.ask(10)
+from databricks_app.serving.acceptor import AcceptorChannel
+channel = AcceptorChannel.connect(Path(sys.argv[1]))
+channel.ask(10)
 taken = 0
 while taken < int(sys.argv[2]):
-    taken += held.take() is not None
+    taken += channel.take() is not None
 print("taken", flush=True)
 sys.stdin.read()
 """
@@ -41,21 +41,21 @@ sys.stdin.read()
 class Worker:
     """A worker in the test's own process: takes connections when it is told to."""
 
-    held: Held
+    channel: AcceptorChannel
 
     def take(self) -> tuple[int, Wire]:
         """Wait for the next connection; return its number and our end of it."""
         with selectors.DefaultSelector() as selector:
-            selector.register(self.held, selectors.EVENT_READ)
+            selector.register(self.channel, selectors.EVENT_READ)
             assert selector.select(5)
-        lent = self.held.take()
-        assert lent is not None
-        return lent.number, Wire(socket.socket(fileno=lent.descriptor))
+        passed = self.channel.take()
+        assert passed is not None
+        return passed.number, Wire(socket.socket(fileno=passed.descriptor))
 
 
 @dataclass
 class House:
-    """A holder's public address and its folder."""
+    """An acceptor's public address and its folder."""
 
     folder: Path
     address: tuple[str, int]
@@ -63,22 +63,22 @@ class House:
     @contextlib.contextmanager
     def worker(self, most: int = 100) -> Iterator[Worker]:
         """Begin a worker that takes so many connections; 0 if it does not ask yet."""
-        held = Held.connect(self.folder)
-        assert held is not None
+        channel = AcceptorChannel.connect(self.folder)
+        assert channel is not None
         if most:
-            held.ask(most)
-        yield Worker(held)
-        held.close()
+            channel.ask(most)
+        yield Worker(channel)
+        channel.close()
 
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    """Run a holder on a free loopback port."""
+    """Run an acceptor on a free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as public:
-        holder = Holder(tmp_path, public, linger_seconds=0.5)
-        holder.start()
+        acceptor = Acceptor(tmp_path, public, linger_seconds=0.5)
+        acceptor.start()
         yield House(tmp_path, public.getsockname())
-        holder.stop()
+        acceptor.stop()
 
 
 @contextlib.contextmanager
@@ -94,9 +94,9 @@ def no_more_files() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def is_readable(held: Held) -> bool:
+def is_readable(channel: AcceptorChannel) -> bool:
     """Whether something comes soon."""
-    return bool(select.select([held], [], [], 0.1)[0])
+    return bool(select.select([channel], [], [], 0.1)[0])
 
 
 def is_reset(client: Wire) -> bool:
@@ -115,7 +115,7 @@ def test_holder_lends_each_connection_once_and_lets_go_of_it(house: House) -> No
         client.send(b"question")
         heard = ours.socket.recv(100)
         ours.send(b"answer").socket.close()
-        worker.held.release(number)
+        worker.channel.release(number)
 
         assert heard == b"question"
         assert client.socket.recv(100) == b"answer"
@@ -149,7 +149,7 @@ def test_holder_says_nothing_for_a_worker_that_ended_in_order(house: House) -> N
     with connect(house.address) as client:
         with house.worker() as worker:
             number, ours = worker.take()
-            worker.held.release(number)
+            worker.channel.release(number)
             ours.socket.close()
 
         assert client.is_ended()
@@ -159,8 +159,8 @@ def test_holder_leaves_connections_with_the_kernel_until_a_worker_asks(house: Ho
     """Nobody is refused while no worker runs; the first that asks gets those who wait."""
     with connect(house.address) as client, house.worker(most=0) as worker:
         client.send(b"question")
-        assert worker.held.take() is None
-        worker.held.ask(1)
+        assert worker.channel.take() is None
+        worker.channel.ask(1)
 
         _, ours = worker.take()
 
@@ -178,24 +178,24 @@ def test_holder_prefers_the_worker_with_the_fewest(
         taken = []
         for _ in range(40):
             stack.enter_context(connect(house.address))
-            select.select([worker.held for worker in workers], [], [], 5)
+            select.select([worker.channel for worker in workers], [], [], 5)
             for worker in workers:
-                if (lent := worker.held.take()) is not None:
+                if (passed := worker.channel.take()) is not None:
                     taken.append(worker)
-                    os.close(lent.descriptor)
+                    os.close(passed.descriptor)
 
         assert tuple(taken.count(worker) for worker in workers) == shares
 
 
 def test_holder_does_not_mistake_a_descriptor_that_is_used_again(house: House) -> None:
-    """A worker's descriptor numbers come again and again; the holder's own numbers do not."""
+    """A worker's descriptor numbers come again and again; the acceptor's own numbers do not."""
     with house.worker() as worker:
         seen = []
         for _ in range(5):
             with connect(house.address) as client:
                 number, ours = worker.take()
                 seen.append((number, ours.socket.fileno()))
-                worker.held.release(number)
+                worker.channel.release(number)
                 ours.socket.close()
                 assert client.is_ended()
 
@@ -209,50 +209,50 @@ def test_rest_yields_what_is_under_way_and_then_nothing_comes(house: House) -> N
         for _ in range(3):
             stack.enter_context(connect(house.address))
         stopping.take()[1].socket.close()
-        wait_until(lambda: is_readable(stopping.held))
+        wait_until(lambda: is_readable(stopping.channel))
 
-        rest = list(stopping.held.rest())
+        rest = list(stopping.channel.rest())
 
         assert len(rest) == 2
         with house.worker() as other, connect(house.address):
             other.take()[1].socket.close()
-            assert stopping.held.take() is None
-        for lent in rest:
-            os.close(lent.descriptor)
+            assert stopping.channel.take() is None
+        for passed in rest:
+            os.close(passed.descriptor)
 
 
 def test_rest_waits_a_second_at_most() -> None:
     """A supervisor that hangs does not keep a worker from stopping."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        held = Held(ours)
+        channel = AcceptorChannel(ours)
         started = time.monotonic()
 
-        assert list(held.rest()) == []
+        assert list(channel.rest()) == []
         assert time.monotonic() - started < 2
-        held.close()
+        channel.close()
 
 
 def test_release_never_waits_and_says_later_what_it_could_not_say() -> None:
     """A full channel neither blocks a worker nor loses a word."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        held = Held(ours)
+        channel = AcceptorChannel(ours)
         for number in range(5_000):
-            held.release(number)
+            channel.release(number)
         theirs.setblocking(False)
         heard = []
         for _ in range(5_000):
             with contextlib.suppress(BlockingIOError):
                 heard.append(theirs.recv(100))
-            held.flush()
+            channel.flush()
 
         assert heard == [b"R%d" % number for number in range(5_000)]
-        held.close()
+        channel.close()
 
 
 def test_holder_passes_over_a_worker_that_takes_nothing(house: House) -> None:
-    """A channel that is full does not hold up the holder; clients are served or get 503."""
+    """A channel that is full does not hold up the acceptor; clients are served or get 503."""
     with house.worker(most=5_000) as silent, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect(house.address)) for _ in range(600)]
         with selectors.DefaultSelector() as selector:
@@ -266,11 +266,11 @@ def test_holder_passes_over_a_worker_that_takes_nothing(house: House) -> None:
 
 
 def test_holder_refuses_a_connection_that_is_given_back(house: House) -> None:
-    """A worker that cannot open another file leaves the answer to the holder."""
+    """A worker that cannot open another file leaves the answer to the acceptor."""
     with house.worker() as worker, connect(house.address) as client:
-        wait_until(lambda: is_readable(worker.held))
+        wait_until(lambda: is_readable(worker.channel))
         with no_more_files():
-            assert worker.held.take() is None
+            assert worker.channel.take() is None
 
         assert client.answer().status == 503
 
@@ -282,7 +282,7 @@ def test_holder_outlives_a_lack_of_files(house: House) -> None:
         with Wire(waiting) as client:
             with no_more_files():
                 waiting.connect(house.address)
-                assert not is_readable(worker.held)
+                assert not is_readable(worker.channel)
 
             worker.take()[1].socket.close()
             client.socket.close()
@@ -299,7 +299,7 @@ def test_holder_outlives_a_message_that_makes_no_sense(house: House) -> None:
             worker.take()[1].socket.close()
         channel.close()
 
-    assert (lines[0]["event"], lines[0]["error"]) == ("holder_failed", "ValueError")
+    assert (lines[0]["event"], lines[0]["error"]) == ("acceptor_failed", "ValueError")
 
 
 def test_holder_ends_a_refused_connection_that_its_client_keeps(house: House) -> None:
@@ -316,20 +316,20 @@ def test_holder_ends_a_refused_connection_that_its_client_keeps(house: House) ->
 def test_take_says_that_the_supervisor_is_gone(tmp_path: Path) -> None:
     """A worker learns of it at once, and what it still says does no harm."""
     with socket.create_server(("127.0.0.1", 0)) as public:
-        holder = Holder(tmp_path, public)
-        holder.start()
-        held = Held.connect(tmp_path)
-        assert held is not None
-        held.ask(1)
-        holder.stop()
+        acceptor = Acceptor(tmp_path, public)
+        acceptor.start()
+        channel = AcceptorChannel.connect(tmp_path)
+        assert channel is not None
+        channel.ask(1)
+        acceptor.stop()
 
     with pytest.raises(EOFError):
-        held.take()
-    held.release(1)
-    assert list(held.rest()) == []
-    held.close()
+        channel.take()
+    channel.release(1)
+    assert list(channel.rest()) == []
+    channel.close()
 
 
 def test_connect_finds_no_supervisor(tmp_path: Path) -> None:
     """A web server without a supervisor accepts by itself."""
-    assert (Held.connect(None), Held.connect(tmp_path)) == (None, None)
+    assert (AcceptorChannel.connect(None), AcceptorChannel.connect(tmp_path)) == (None, None)

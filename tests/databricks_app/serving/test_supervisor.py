@@ -46,7 +46,7 @@ def a_supervisor(
     children: list[Child],
     *,
     is_ready: Callable[[Child], bool] = lambda _: True,
-    tell: Callable[[tuple[str, ...]], None] = lambda _: None,
+    write_problems: Callable[[tuple[str, ...]], None] = lambda _: None,
     stop_seconds: float = 5.0,
     reload_seconds: float = 5.0,
 ) -> Supervisor:
@@ -55,7 +55,7 @@ def a_supervisor(
         children,
         dict(os.environ),
         is_ready,
-        tell,
+        write_problems,
         stop_seconds=stop_seconds,
         reload_seconds=reload_seconds,
     )
@@ -174,7 +174,7 @@ def test_child_that_runs_once_is_not_started_again(send: Signals) -> None:
     started(once).wait()
     once.reap(0.0)
     send(signal.SIGHUP)
-    code = a_supervisor([once, web], is_ready=is_ready, tell=told.append).run()
+    code = a_supervisor([once, web], is_ready=is_ready, write_problems=told.append).run()
 
     assert (code, once.process, told) == (0, None, [])
 
@@ -184,7 +184,7 @@ def test_supervisor_ends_its_children_when_told_to_stop(
     send: Signals, number: signal.Signals
 ) -> None:
     """All have ended when it returns, and the exit code says that they did so in time."""
-    children = [Child("web", SLEEPER), Child("writer", SLEEPER)]
+    children = [Child("web", SLEEPER), Child("loader", SLEEPER)]
     send(number)
 
     code = a_supervisor(children).run()
@@ -209,22 +209,24 @@ def test_supervisor_starts_again_what_dies_and_says_so(send: Signals) -> None:
     """A child that keeps dying is a problem in words; one that runs is not."""
     told: list[tuple[str, ...]] = []
 
-    def tell(problems: tuple[str, ...]) -> None:
+    def write_problems(problems: tuple[str, ...]) -> None:
         told.append(problems)
         if "2 times" in problems[0]:
             send(signal.SIGTERM)
 
-    a_supervisor([Child("writer", FAILING), Child("web", SLEEPER)], tell=tell).run()
+    a_supervisor(
+        [Child("loader", FAILING), Child("web", SLEEPER)], write_problems=write_problems
+    ).run()
 
     assert told == [
-        (f"the writer ended {n} times in a row and is started again: see the log",) for n in (1, 2)
+        (f"the loader ended {n} times in a row and is started again: see the log",) for n in (1, 2)
     ]
 
 
 def test_reload_replaces_what_serves_and_restarts_the_rest(send: Signals) -> None:
     """The old web process ends only when the new one serves."""
-    web, writer = Child("web", SLEEPER, (1,)), Child("writer", SLEEPER)
-    old_web, old_writer = started(web), started(writer)
+    web, loader = Child("web", SLEEPER, (1,)), Child("loader", SLEEPER)
+    old_web, old_writer = started(web), started(loader)
     seen: list[bool] = []
 
     def is_ready(child: Child) -> bool:
@@ -235,7 +237,7 @@ def test_reload_replaces_what_serves_and_restarts_the_rest(send: Signals) -> Non
         return len(seen) == 3
 
     send(signal.SIGHUP)
-    a_supervisor([web, writer], is_ready=is_ready).run()
+    a_supervisor([web, loader], is_ready=is_ready).run()
 
     assert seen == [True] * 3
     assert (old_web.returncode, old_writer.returncode) == (-15, -15)
@@ -248,15 +250,15 @@ def test_reload_keeps_what_runs_when_the_successor_does_not_serve(
     send: Signals, successor: list[str]
 ) -> None:
     """Neither the old web process nor any other child is touched; the successor is ended."""
-    web, writer = Child("web", SLEEPER, (1,)), Child("writer", SLEEPER)
-    processes = started(web), started(writer)
+    web, loader = Child("web", SLEEPER, (1,)), Child("loader", SLEEPER)
+    processes = started(web), started(loader)
     web.command = successor
-    supervisor = a_supervisor([web, writer], is_ready=lambda _: False, reload_seconds=0.3)
+    supervisor = a_supervisor([web, loader], is_ready=lambda _: False, reload_seconds=0.3)
 
     with capture_logs() as lines:
         supervisor._reload()
 
-    assert (web.process, writer.process) == processes
+    assert (web.process, loader.process) == processes
     assert [process.poll() for process in processes] == [None, None]
     assert "reload_failed" in [line["event"] for line in lines]
     send(signal.SIGTERM)

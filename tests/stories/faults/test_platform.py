@@ -27,14 +27,14 @@ from benchmarks.harness.wire import request
 from tests.support.platform_faults import LOADER, PUT, RECEIVER, FaultCase
 
 POINTS = (
-    "writer.before_load",
+    "loader.before_load",
     "lake.after_stage",
     "lake.before_raw_merge",
     "lake.after_raw_merge",
     "lake.before_typed_merge",
     "lake.after_typed_merge:2",
-    "writer.before_forget",
-    "writer.after_forget",
+    "loader.before_delete",
+    "loader.after_delete",
 )
 # Of clients whose worker is killed; see docs/servers.md.
 HEALED_SECONDS = 90.0
@@ -195,7 +195,7 @@ def test_writer_killed_within_a_load_loses_and_doubles_nothing(
     names = [f"P{number}" for number in range(12)]
     double.put([record(event(one, KINDS[n % len(KINDS)])) for n, one in enumerate(names)])
 
-    with loader_process(tmp_path, **double.variables, CIO_FAULT_POINT=place) as writer:
+    with loader_process(tmp_path, **double.variables, CIO_CRASH_POINT=place) as writer:
         code = writer.wait(60)
     with loader_process(tmp_path, **double.variables):
         await_loaded(double)
@@ -228,7 +228,7 @@ def test_single_processes_die_and_nothing_is_lost(
 def test_another_instance_takes_over_from_one_that_lost_its_disk(
     double: DatabricksDouble, tmp_path: Path
 ) -> None:
-    """Both acknowledge, one loads; kill -9 of the holder with all it had, and the other loads."""
+    """Both acknowledge, one loads; kill -9 of the owner with all it had, and the other loads."""
     with app(double, tmp_path / "one") as one:
         wait_until(lambda: one.post(request(event("one"))).status == 200)
         await_loaded(double)
@@ -253,7 +253,7 @@ def test_another_instance_takes_over_from_one_that_lost_its_disk(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_holder_that_was_paused_past_its_lease_stands_by(
+def test_owner_that_was_paused_past_its_lease_stands_by(
     double: DatabricksDouble, tmp_path: Path
 ) -> None:
     """Resumed after the other took over, it loads nothing more and its process lives on."""
@@ -263,21 +263,21 @@ def test_holder_that_was_paused_past_its_lease_stands_by(
     ):
         wait_until(lambda: one.post(request(event("one"))).status == 200)
         await_loaded(double)
-        holder, other = (one, two) if one.logged("lease_taken") else (two, one)
+        owner, other = (one, two) if one.logged("lease_taken") else (two, one)
         double.set("statement_slow", statement="MERGE", seconds=2, times=1)
         with posting(other, keep_alive=True, clients=2, pause_seconds=0.05) as clients:
             clients.wait_for(20)
-            paused = holder.loader()[0]
+            paused = owner.loader()[0]
             os.kill(paused, signal.SIGSTOP)
             wait_until(lambda: bool(other.logged("batch_loaded")), TAKEOVER_SECONDS)
             os.kill(paused, signal.SIGCONT)
-            loaded = len(holder.logged("batch_loaded"))
+            loaded = len(owner.logged("batch_loaded"))
             clients.wait_for(40)
             tally = clients.stop()
         settle(double, tally.acknowledged)
 
-        assert holder.loader() == [paused]
-        assert len(holder.logged("batch_loaded")) == loaded
+        assert owner.loader() == [paused]
+        assert len(owner.logged("batch_loaded")) == loaded
 
 
 @pytest.mark.slow

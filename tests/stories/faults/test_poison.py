@@ -80,7 +80,7 @@ KINDS = {
 def test_a_row_that_cannot_be_loaded_costs_none_of_ten_thousand_others(
     tmp_path: Path, kind: str
 ) -> None:
-    """The good rows are in both tables; the offender is raw alone, with its reason."""
+    """The good rows are in both tables; the rejected row is raw alone, with its reason."""
     spoil, error = KINDS[kind]
     lake = lake_in(tmp_path)
     lake.start()
@@ -93,7 +93,7 @@ def test_a_row_that_cannot_be_loaded_costs_none_of_ten_thousand_others(
     lake.close()
 
     good = sorted(f"e{number}" for number in range(MANY) if number != WHERE)
-    assert report.offenders == {f"load_failed:{error}": 1}
+    assert report.rejected == {f"load_failed:{error}": 1}
     assert ids(tmp_path, EMAIL) == good
     assert ids(tmp_path, RAW) == sorted([*good, f"e{WHERE}"])
     reasons = rows(tmp_path, RAW, "unrouted_reason, target_table, event_id")
@@ -116,7 +116,7 @@ def test_a_typed_row_that_only_the_engine_refuses_costs_none_of_ten_thousand(
     report = load(lake, *readings)
     lake.close()
 
-    assert report.offenders == {"load_failed:DeltaError": 1}
+    assert report.rejected == {"load_failed:DeltaError": 1}
     assert report.inserted == {RAW: MANY, EMAIL: MANY - 1}
     assert f"e{WHERE}" in ids(tmp_path, RAW)
     assert f"e{WHERE}" not in ids(tmp_path, EMAIL)

@@ -41,7 +41,7 @@ def data_file(table: Path) -> Path:
 def killed_before_it_forgot(folder: Path) -> None:
     """Run a writer that dies between its last commit and the end of the segment."""
     store(folder / "data", map(event, NAMES))
-    with loader_process(folder, CIO_FAULT_POINT="writer.before_forget") as process:
+    with loader_process(folder, CIO_CRASH_POINT="loader.before_delete") as process:
         assert process.wait(60) == -9
 
 

@@ -86,7 +86,7 @@ def test_the_inbox_grows_without_a_writer_and_is_loaded_afterwards(tmp_path: Pat
 
 def test_the_door_stays_open_while_the_writer_cannot_start(tmp_path: Path) -> None:
     """A writer that dies at every start costs no event and no answer."""
-    with serving(tmp_path, CIO_FAULT_POINT="lake.after_create") as receiver:
+    with serving(tmp_path, CIO_CRASH_POINT="lake.after_create") as receiver:
         for n in range(3):
             assert receiver.post(request(event(f"e{n}"))).status == 200
         wait_until(lambda: len(receiver.logged("child_ended")) >= 2)

@@ -207,7 +207,7 @@ def test_any_bytes_come_back(store: Store, found: list[bytes]) -> None:
 
     batches = everything(reader)
     for batch in batches:
-        reader.forget(batch)
+        reader.delete(batch)
 
     assert error is None
     assert [one.body for batch in batches for one in batch.records] == found
@@ -242,8 +242,8 @@ def test_what_is_forgotten_is_gone(store: Store, opened: Callable[[], Inbox]) ->
     reader = store.reader()
     (batch,) = everything(reader)
 
-    reader.forget(batch)
-    reader.forget(batch)
+    reader.delete(batch)
+    reader.delete(batch)
 
     assert bodies(reader) == []
     assert reader.pending().events == 0

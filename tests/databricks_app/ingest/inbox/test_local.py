@@ -320,7 +320,7 @@ def test_the_inbox_is_full_at_its_limit_and_takes_again_when_events_were_loaded(
             inbox.append(record(), 10)
     reader = SegmentReader(folder)
     for batch in reader.batches(10, 10):
-        reader.forget(batch)
+        reader.delete(batch)
     at[0] += 10
 
     assert inbox.trouble() is None
@@ -488,7 +488,7 @@ def test_a_disk_that_is_full_refuses_until_there_is_room(folder: Path) -> None:
         read = 0
         for batch in reader.batches(10**6, 10**9):
             read += len(batch.records)
-            reader.forget(batch)
+            reader.delete(batch)
         said += [read == stored, inbox.trouble()]
         append(inbox, b"again")
         inbox.close()

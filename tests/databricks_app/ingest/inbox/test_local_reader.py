@@ -161,7 +161,7 @@ def test_a_segment_that_is_all_torn_is_forgotten_after_it_was_kept_aside(folder:
     reader = SegmentReader(folder)
 
     (batch,) = reader.batches(ALL, ALL)
-    reader.forget(batch)
+    reader.delete(batch)
 
     assert batch == Batch((), (f"{STEM}-0.seg",), damaged=0, torn=1)
     assert kept_aside(folder) == {f"{STEM}-0.seg.0-10": b"CIO1 17000"}
@@ -277,8 +277,8 @@ def test_forget_removes_a_batch_and_may_be_repeated(folder: Path) -> None:
     reader = SegmentReader(folder)
     first = next(reader.batches(1, ALL))
 
-    reader.forget(first)
-    reader.forget(first)
+    reader.delete(first)
+    reader.delete(first)
 
     assert bodies(list(reader.batches(ALL, ALL))) == [b"second"]
 
@@ -408,7 +408,7 @@ def test_reader_takes_over_while_the_door_writes(folder: Path) -> None:
         is_last = not thread.is_alive()
         for batch in reader.batches(50, ALL):
             read += [one.body for one in batch.records]
-            reader.forget(batch)
+            reader.delete(batch)
     thread.join()
 
     assert read == written

@@ -197,7 +197,7 @@ def test_a_batch_is_read_again_as_it_was(reader: ObjectReader, put: Put) -> None
 
     assert again is not None
     assert [one.body for one in again.records] == [b"1", b"2"]
-    reader.forget(again)
+    reader.delete(again)
     assert reader.batch_of(names) is None
     assert reader.batch_of(["no name of ours"]) is None
 
@@ -207,7 +207,7 @@ def test_the_folder_of_a_process_that_ended_is_removed(
 ) -> None:
     """Not while it may still put something."""
     put(b"last words")
-    reader.forget(next(iter(reader.batches(10, 1 << 20))))
+    reader.delete(next(iter(reader.batches(10, 1 << 20))))
 
     assert bodies(reader) == []
     assert len(files.names(f"{VOLUME}/inbox")) == 1
@@ -222,7 +222,7 @@ def test_a_folder_that_is_used_again_stays(
 ) -> None:
     """Its process may have been silent for long; a removal that comes too late is refused."""
     name = put(b"first")
-    reader.forget(next(iter(reader.batches(10, 1 << 20))))
+    reader.delete(next(iter(reader.batches(10, 1 << 20))))
     assert bodies(reader) == []
     files.put(f"{VOLUME}/inbox/{name}", b"", overwrite=True)
     assert bodies(reader) == []

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from databricks_app.lake.local.key_lookup import Held, Lookup
+from databricks_app.lake.local.key_lookup import Lookup, StoredRow
 from databricks_app.lake.local.table_handle import Definition, TableHandle
 from tests.support.lake_events import NOON, RAW, SMS, body, event, lake_in, load, reading_of
 
@@ -85,7 +85,7 @@ def test_rows_are_those_of_the_keys_only(lookup: Lookup, tmp_path: Path) -> None
     )
 
     assert set(found) == {("a", DAY), (hostile, DAY)}
-    expected = Held(NOON, SMS, None, body(hostile, "sms/sent").decode(), "utf-8")
+    expected = StoredRow(NOON, SMS, None, body(hostile, "sms/sent").decode(), "utf-8")
     assert found[hostile, DAY] == expected
 
 

@@ -1,4 +1,4 @@
-"""The local lake: each event exactly once, the raw row decides, offenders stand alone."""
+"""The local lake: each event exactly once, the raw row decides, rejected rows stand alone."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_load_derives_the_typed_row_from_the_body_raw_holds(
 ) -> None:
     """A crash left a raw row alone; the resent body differs and does not matter."""
     load(lake, event("a", subject="as first sent"))
-    _forget_rows(tmp_path, EMAIL)
+    _remove_rows(tmp_path, EMAIL)
     lake.close()
     lake.start()
 
@@ -196,7 +196,7 @@ def test_load_completes_a_raw_row_with_the_time_it_was_received(
     """`received_at` is the first request's, in both tables."""
     first = datetime(2026, 11, 22, 11, 59, 59, 123456, UTC)
     load(lake, reading_of(body("a"), first))
-    _forget_rows(tmp_path, EMAIL)
+    _remove_rows(tmp_path, EMAIL)
     lake.close()
     lake.start()
 
@@ -205,7 +205,7 @@ def test_load_completes_a_raw_row_with_the_time_it_was_received(
     assert [(first, "again")] == rows(tmp_path, EMAIL, "received_at, batch_id")
 
 
-def _forget_rows(folder: Path, table: str) -> None:
+def _remove_rows(folder: Path, table: str) -> None:
     """Empty a typed table, as if the process had died before it was written."""
     DeltaTable(folder / "tables" / table).delete()
 
@@ -272,7 +272,7 @@ def test_load_ignores_a_held_body_whose_key_is_another_today(tmp_path: Path) -> 
     assert report.inserted == {}
 
 
-# --- offenders ---------------------------------------------------------------------------------
+# --- rejected rows -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_load_puts_an_event_with_an_unfit_value_into_raw_alone(
 
     report = load(lake, good, bad)
 
-    assert {f"load_failed:{error}": 1} == report.offenders == report.unrouted
+    assert {f"load_failed:{error}": 1} == report.rejected == report.unrouted
     assert ids(tmp_path, EMAIL) == ["good"]
     assert [("bad", None, f"load_failed:{error}"), ("good", EMAIL, None)] == rows(
         tmp_path, RAW, "event_id, target_table, unrouted_reason"
@@ -313,7 +313,7 @@ def test_load_keeps_the_body_of_a_raw_row_that_does_not_fit_in_base64(
 
     report = load(lake, event("good"), bad)
 
-    assert report.offenders == {"load_failed:UnicodeEncodeError": 1}
+    assert report.rejected == {"load_failed:UnicodeEncodeError": 1}
     assert ids(tmp_path, EMAIL) == ["good"]
     columns = "event_id, body, body_encoding, body_bytes, object_type, unrouted_reason, received_at"
     encoded = base64.b64encode(content).decode()
@@ -331,7 +331,7 @@ def test_load_keeps_the_body_of_a_raw_row_that_does_not_fit_in_base64(
 def test_load_finds_one_refused_row_among_ten_thousand_within_seconds(
     lake: LocalLake, tmp_path: Path
 ) -> None:
-    """Bisection: the good rows are loaded, the offender stands in raw alone."""
+    """Bisection: the good rows are loaded, the rejected row stands in raw alone."""
     constrain(tmp_path, RAW, "body_bytes <> 12345")
     lake.close()
     lake.start()
@@ -340,7 +340,7 @@ def test_load_finds_one_refused_row_among_ten_thousand_within_seconds(
 
     report = load(lake, *readings)
 
-    assert report.offenders == {"load_failed:DeltaError": 1}
+    assert report.rejected == {"load_failed:DeltaError": 1}
     assert report.inserted == {RAW: 10_000, SMS: 9_999}
     assert report.seconds < 10
     assert [
@@ -348,7 +348,7 @@ def test_load_finds_one_refused_row_among_ten_thousand_within_seconds(
     ] == [("e07777", "base64")]
 
 
-def test_load_keeps_the_raw_row_of_an_offender_as_whole_as_the_engine_takes_it(
+def test_load_keeps_the_raw_row_of_a_rejected_row_as_whole_as_the_engine_takes_it(
     lake: LocalLake, tmp_path: Path
 ) -> None:
     """First without a table only; the minimal row is the last resort."""
@@ -358,7 +358,7 @@ def test_load_keeps_the_raw_row_of_an_offender_as_whole_as_the_engine_takes_it(
 
     report = load(lake, event("a"), event("b", "email/clicked"))
 
-    assert {"load_failed:DeltaError": 1} == report.offenders == report.unrouted
+    assert {"load_failed:DeltaError": 1} == report.rejected == report.unrouted
     assert rows(tmp_path, RAW, "event_id, metric, body_encoding") == [
         ("a", "opened", "utf-8"),
         ("b", "clicked", "utf-8"),
@@ -376,7 +376,7 @@ def test_load_names_a_typed_row_that_only_the_engine_refuses(
 
     report = load(lake, event("a", campaign_id=1), event("b", campaign_id=100), event("c"))
 
-    assert report.offenders == {"load_failed:DeltaError": 1}
+    assert report.rejected == {"load_failed:DeltaError": 1}
     assert (report.inserted, report.duplicates) == ({RAW: 3, EMAIL: 2}, {})
     assert (ids(tmp_path, RAW), ids(tmp_path, EMAIL)) == (["a", "b", "c"], ["a", "c"])
 

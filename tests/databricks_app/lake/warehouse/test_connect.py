@@ -33,7 +33,7 @@ from databricks_app.ingest.inbox.volume_reader import pending, put_replay
 from databricks_app.lake import LoadReport, Standby, sql_dialect
 from databricks_app.lake.warehouse.connect import open_lake, open_query
 from databricks_app.lake.warehouse.store import WarehouseLake
-from databricks_app.loading.loader import open_writer
+from databricks_app.loading.loader import open_loader
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.settings import Settings, from_environment
 from tests.doubles import Databricks, Fault
@@ -179,7 +179,7 @@ def test_events_stand_once_whatever_fails_once(
     settings: Settings,
     fault: Fault,
 ) -> None:
-    """The load is repeated as the writer would, if it did not succeed by itself."""
+    """The load is repeated as the loader would, if it did not succeed by itself."""
     double.faults.set(fault)
 
     for _ in range(3):
@@ -259,7 +259,9 @@ def test_start_adds_a_column(
     """To a table of an older release."""
     lake.close()
     old = next(one for one in sql_dialect.tables() if one.name == SMS)
-    new = replace(old, columns=(*old.columns, sql_dialect.Column("extra", "BIGINT", True, "New")))
+    new = replace(
+        old, columns=(*old.columns, sql_dialect.ColumnDefinition("extra", "BIGINT", True, "New"))
+    )
     lake._given_tables = [new if one.name == SMS else one for one in lake._tables()]
 
     report = lake.start()
@@ -268,23 +270,23 @@ def test_start_adds_a_column(
     assert ask(joined, settings, f"SELECT extra FROM {SMS}") == []
 
 
-def run_writer(variables: dict[str, str], is_enough: Any) -> list[Any]:
-    """Run the writer of these variables in this process until a status after which this holds."""
+def run_loader(variables: dict[str, str], is_enough: Any) -> list[Any]:
+    """Run the loader of these variables in this process until a status after which this holds."""
     settings = from_environment(variables)
-    writer = open_writer(settings, Metrics(), None)
+    loader = open_loader(settings, Metrics(), None)
     said: list[Any] = []
 
-    def tell(status: Any) -> None:
+    def write_status(status: Any) -> None:
         said.append(status)
         if is_enough(said):
-            writer.stopping.set()
+            loader.stopping.set()
 
-    writer.tell = tell
-    writer.run()
+    loader.write_status = write_status
+    loader.run()
     return said
 
 
-def test_the_writer_carries_objects_into_tables(
+def test_the_loader_carries_objects_into_tables(
     monkeypatch: pytest.MonkeyPatch,
     variables: dict[str, str],
     joined: workspace.Workspace,
@@ -296,7 +298,7 @@ def test_the_writer_carries_objects_into_tables(
     content = body("a")
     put_replay(joined, settings.volume_path, [Record(content, NOON, "", "0badf00d", len(content))])
 
-    said = run_writer(variables, lambda said: said[-1].last_load_at is not None)
+    said = run_loader(variables, lambda said: said[-1].last_load_at is not None)
 
     assert said[-1].problems == ()
     assert list(joined.entries(f"{settings.volume_path}/staging")) == []
@@ -340,7 +342,7 @@ def test_the_state_of_the_warehouse_is_asked_for(
     assert asking.state() is None
 
 
-def test_files_of_the_writer_are_those_of_the_workspace(
+def test_files_of_the_loader_are_those_of_the_workspace(
     joined: workspace.Workspace, settings: Settings
 ) -> None:
     """Each call within the limits."""

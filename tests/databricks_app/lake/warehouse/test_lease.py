@@ -28,9 +28,9 @@ class Clock:
         return self.seconds
 
 
-def lease_in(files: MemoryFiles, clock: Clock, holder: str | None = None) -> Lease:
+def lease_in(files: MemoryFiles, clock: Clock, owner: str | None = None) -> Lease:
     """A lease that is renewed by hand."""
-    return Lease(files, FOLDER, holder=holder, silence_seconds=30, renew_seconds=0, monotonic=clock)
+    return Lease(files, FOLDER, owner=owner, silence_seconds=30, renew_seconds=0, monotonic=clock)
 
 
 def is_taken(lease: Lease) -> bool:
@@ -43,7 +43,7 @@ def is_taken(lease: Lease) -> bool:
 
 
 def test_the_first_takes_it_and_the_second_stands_by() -> None:
-    """One holder."""
+    """One owner."""
     files, clock = MemoryFiles(), Clock()
     first, second = lease_in(files, clock), lease_in(files, clock)
 
@@ -52,7 +52,7 @@ def test_the_first_takes_it_and_the_second_stands_by() -> None:
     first.confirm()
 
 
-def test_a_silent_holder_is_followed_after_the_patience_of_the_other() -> None:
+def test_a_silent_owner_is_followed_after_the_patience_of_the_other() -> None:
     """The count stood still for 30 s of the challenger's own clock."""
     files, clock = MemoryFiles(), Clock()
     first, second = lease_in(files, clock), lease_in(files, clock)
@@ -67,7 +67,7 @@ def test_a_silent_holder_is_followed_after_the_patience_of_the_other() -> None:
         first.confirm()
 
 
-def test_a_holder_that_counts_keeps_it() -> None:
+def test_an_owner_that_counts_keeps_it() -> None:
     """However long the other looks."""
     files, clock = MemoryFiles(), Clock()
     first, second = lease_in(files, clock), lease_in(files, clock)
@@ -91,7 +91,7 @@ def test_a_lease_given_back_is_taken_at_once() -> None:
     assert second.epoch == 2
 
 
-def test_a_holder_that_was_restarted_does_not_wait_for_itself() -> None:
+def test_an_owner_that_was_restarted_does_not_wait_for_itself() -> None:
     """The name outlives the process."""
     files, clock = MemoryFiles(), Clock()
     lease_in(files, clock, "machine-1").take()
@@ -102,7 +102,7 @@ def test_a_holder_that_was_restarted_does_not_wait_for_itself() -> None:
     assert again.epoch == 2
 
 
-def test_a_paused_holder_knows_when_it_wakes() -> None:
+def test_a_paused_owner_knows_when_it_wakes() -> None:
     """Its renewal takes nothing back."""
     files, clock = MemoryFiles(), Clock()
     first, second = lease_in(files, clock), lease_in(files, clock)
@@ -118,7 +118,7 @@ def test_a_paused_holder_knows_when_it_wakes() -> None:
     second.confirm()
 
 
-def test_an_object_that_is_long_past_makes_no_holder() -> None:
+def test_an_object_that_is_long_past_makes_no_owner() -> None:
     """Who was paused between looking and creating finds out."""
     files, clock = MemoryFiles(), Clock()
     late, quick, third = (lease_in(files, clock) for _ in range(3))
@@ -137,7 +137,7 @@ def test_an_object_that_is_long_past_makes_no_holder() -> None:
     assert late.epoch == 0
 
 
-def test_of_many_that_try_at_once_one_is_the_holder() -> None:
+def test_of_many_that_try_at_once_one_is_the_owner() -> None:
     """The store decides."""
     files, clock = MemoryFiles(), Clock()
     leases = [lease_in(files, clock) for _ in range(8)]
@@ -161,7 +161,7 @@ def test_of_many_that_try_at_once_one_is_the_holder() -> None:
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["take", "renew", "release", "wait"])))
 )
-def test_there_is_never_more_than_one_confirmed_holder(steps: list[tuple[int, str]]) -> None:
+def test_there_is_never_more_than_one_confirmed_owner(steps: list[tuple[int, str]]) -> None:
     """Whatever three instances do in whatever order, and an epoch belongs to one for ever."""
     files, clock = MemoryFiles(), Clock()
     leases = [lease_in(files, clock) for _ in range(3)]
@@ -177,8 +177,8 @@ def test_there_is_never_more_than_one_confirmed_holder(steps: list[tuple[int, st
                 owners[lease.epoch] = lease
         elif lease.epoch:
             lease.renew() if step == "renew" else lease.release()
-        holders = [one for one in leases if one.epoch and one.epoch == max(owners, default=0)]
-        assert len(holders) <= 1
+        confirmed = [one for one in leases if one.epoch and one.epoch == max(owners, default=0)]
+        assert len(confirmed) <= 1
 
 
 def test_older_epochs_are_removed_and_the_newest_stays() -> None:
@@ -193,7 +193,7 @@ def test_older_epochs_are_removed_and_the_newest_stays() -> None:
 
 
 def test_a_damaged_object_is_waited_for() -> None:
-    """It cannot say that its holder has gone."""
+    """It cannot say that its owner has gone."""
     files, clock = MemoryFiles(), Clock()
     files.put(f"{FOLDER}/00000004.json", b"{", overwrite=True)
     lease = lease_in(files, clock)
@@ -222,7 +222,7 @@ def test_it_renews_by_itself_and_says_the_last_word() -> None:
     assert json.loads(files.get(f"{FOLDER}/00000001.json"))["is_released"]
 
 
-def test_a_volume_that_fails_ends_no_holder() -> None:
+def test_a_volume_that_fails_ends_no_owner() -> None:
     """Renewals fail and are repeated; the release is left unsaid."""
     files = MemoryFiles()
     lease = Lease(files, FOLDER, renew_seconds=0.01)

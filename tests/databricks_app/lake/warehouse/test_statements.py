@@ -9,15 +9,17 @@ import sqlglot
 from sqlglot import exp
 
 from databricks_app.lake import sql_dialect
-from databricks_app.lake.sql_dialect import Column, Table
+from databricks_app.lake.sql_dialect import ColumnDefinition, Table
 from databricks_app.lake.warehouse import statements
 
 SMALL = Table(
     "webhook_small",
     (
-        Column("event_id", "STRING", False, "Key"),
-        Column("event_date", "DATE", False, "Day"),
-        Column("headers", "MAP<STRING, ARRAY<STRING>>", True, "What the sender\\'s mail says"),
+        ColumnDefinition("event_id", "STRING", False, "Key"),
+        ColumnDefinition("event_date", "DATE", False, "Day"),
+        ColumnDefinition(
+            "headers", "MAP<STRING, ARRAY<STRING>>", True, "What the sender\\'s mail says"
+        ),
     ),
     "",
     "",

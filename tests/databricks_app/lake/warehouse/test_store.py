@@ -1,4 +1,4 @@
-"""The lake behind a warehouse: answers that are lost, holders that are two, errors in words."""
+"""The lake behind a warehouse: answers that are lost, owners that are two, errors in words."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_an_error_that_nobody_knows_blocks_no_batch_for_ever(
 
     report = load(lake, *readings)
 
-    assert report.offenders == {"load_failed:ODD": 1}
+    assert report.rejected == {"load_failed:ODD": 1}
     assert ids(backend, EMAIL) == ["a", "b", "c"]
 
 
@@ -156,7 +156,7 @@ def test_an_unknown_error_of_everything_stays_an_error(
     report = load(lake, *readings)
 
     assert report.inserted == {RAW: 100, EMAIL: 100}
-    assert report.offenders == {}
+    assert report.rejected == {}
 
 
 def test_rows_are_not_condemned_by_a_table_that_takes_none(
@@ -183,10 +183,10 @@ def test_start_gives_the_lease_back_when_the_warehouse_fails(backend: WarehouseB
 
     backend.warehouse.before = refuse
     with pytest.raises(LakeError, match="refuses the token"):
-        backend.lake(holder="one").start()
+        backend.lake(owner="one").start()
     backend.warehouse.before = lambda _sql: None
 
-    other = backend.lake(holder="two")
+    other = backend.lake(owner="two")
     other.start()
     other.close()
 
@@ -214,7 +214,7 @@ def test_start_makes_missing_views_and_leaves_others_alone(backend: WarehouseBac
 
 def test_start_makes_all_tables_and_views_of_the_definitions(backend: WarehouseBackend) -> None:
     """And finds nothing to do the second time."""
-    lease = Lease(backend.files, f"{VOLUME}/lease", holder="here")
+    lease = Lease(backend.files, f"{VOLUME}/lease", owner="here")
     lake = WarehouseLake(backend.statements(), backend.files, lease, Place("cio", VOLUME))
 
     first = lake.start()
@@ -234,11 +234,11 @@ def test_a_second_instance_stands_by(backend: WarehouseBackend, lake: WarehouseL
     load(lake, event("a"))
 
     with pytest.raises(Standby):
-        backend.lake(holder="there").start()
+        backend.lake(owner="there").start()
 
 
 def take_over(backend: WarehouseBackend) -> WarehouseLake:
-    """Another instance that has taken the lease while the holder was paused."""
+    """Another instance that has taken the lease while the owner was paused."""
     lease = Lease(backend.files, f"{VOLUME}/lease", silence_seconds=0, renew_seconds=0)
     place = Place("cio", VOLUME)
     tables = backend.lake()._tables()
@@ -247,7 +247,7 @@ def take_over(backend: WarehouseBackend) -> WarehouseLake:
     return lake
 
 
-def test_a_paused_holder_that_wakes_before_a_load_stands_by(
+def test_a_paused_owner_that_wakes_before_a_load_stands_by(
     backend: WarehouseBackend, lake: WarehouseLake
 ) -> None:
     """It writes nothing."""
@@ -266,7 +266,7 @@ STEPS = ("put", "MERGE INTO `webhook_raw_events`", "MERGE INTO `webhook_email_ev
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("is_before", [True, False])
-def test_a_holder_paused_in_a_load_doubles_nothing_and_may_not_forget(
+def test_an_owner_paused_in_a_load_doubles_nothing_and_may_not_delete(
     backend: WarehouseBackend, lake: WarehouseLake, step: str, *, is_before: bool
 ) -> None:
     """Another instance loads the same events while it sleeps; it wakes and goes on."""
@@ -286,7 +286,7 @@ def test_a_holder_paused_in_a_load_doubles_nothing_and_may_not_forget(
     else:
         backend.warehouse.after = pause
 
-    # The other has swept what was staged, or has taken over: either way it forgets nothing.
+    # The other has swept what was staged, or has taken over: either way it deletes nothing.
     with pytest.raises(LakeError):
         load(lake, event("a", subject="mine"), event("c"))
 

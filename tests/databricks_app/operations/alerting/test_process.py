@@ -16,8 +16,8 @@ from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import serving
 from benchmarks.harness.wire import request
 from databricks_app.ingest.inbox import Pending
-from databricks_app.operations.alerting.process import Watcher, post, sample
-from databricks_app.operations.alerting.rules import Change, Sample
+from databricks_app.operations.alerting.process import AlertingProcess, post, sample
+from databricks_app.operations.alerting.rules import AlertChange, Sample
 from databricks_app.runtime.metrics import Metrics
 
 
@@ -63,10 +63,12 @@ def receiver() -> Iterator[Receiver]:
     receiver.close()
 
 
-def watcher(tmp_path: Path, receiver: Receiver, samples: list[Sample]) -> Watcher:
-    """A watcher that sees these samples one after the other."""
+def alerting(tmp_path: Path, receiver: Receiver, samples: list[Sample]) -> AlertingProcess:
+    """An alerting process that sees these samples one after the other."""
     waiting = iter(samples)
-    return Watcher(lambda: next(waiting), lambda one: post(receiver.url, one), tmp_path / "a.json")
+    return AlertingProcess(
+        lambda: next(waiting), lambda one: post(receiver.url, one), tmp_path / "a.json"
+    )
 
 
 BAD = Sample(0, pending_events=1, oldest_pending_seconds=1000)
@@ -76,7 +78,7 @@ def test_an_alert_is_one_post_at_its_beginning_and_one_at_its_end(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     """Between them nothing is said."""
-    watching = watcher(tmp_path, receiver, [BAD, BAD, Sample(1), Sample(2)])
+    watching = alerting(tmp_path, receiver, [BAD, BAD, Sample(1), Sample(2)])
 
     for _ in range(4):
         watching.look()
@@ -92,7 +94,7 @@ def test_an_alert_is_one_post_at_its_beginning_and_one_at_its_end(
 def test_what_does_not_arrive_is_told_the_next_time(tmp_path: Path, receiver: Receiver) -> None:
     """In order, and once it has arrived no more."""
     receiver.status = 500
-    watching = watcher(tmp_path, receiver, [BAD, BAD, BAD])
+    watching = alerting(tmp_path, receiver, [BAD, BAD, BAD])
     watching.look()
     receiver.status = 200
 
@@ -104,8 +106,8 @@ def test_what_does_not_arrive_is_told_the_next_time(tmp_path: Path, receiver: Re
 
 def test_a_restart_does_not_tell_again_and_still_clears(tmp_path: Path, receiver: Receiver) -> None:
     """What is firing is kept in a file."""
-    watcher(tmp_path, receiver, [BAD]).look()
-    after = watcher(tmp_path, receiver, [BAD, Sample(1)])
+    alerting(tmp_path, receiver, [BAD]).look()
+    after = alerting(tmp_path, receiver, [BAD, Sample(1)])
     after.begin()
 
     after.look()
@@ -118,9 +120,9 @@ def test_a_restart_does_not_tell_again_and_still_clears(tmp_path: Path, receiver
 def test_a_file_that_cannot_be_read_counts_as_nothing(
     tmp_path: Path, receiver: Receiver, content: str
 ) -> None:
-    """The watcher starts all the same."""
+    """The alerting process starts all the same."""
     (tmp_path / "a.json").write_text(content)
-    watching = watcher(tmp_path, receiver, [BAD])
+    watching = alerting(tmp_path, receiver, [BAD])
 
     watching.begin()
 
@@ -130,7 +132,7 @@ def test_a_file_that_cannot_be_read_counts_as_nothing(
 def test_nothing_is_lost_when_the_state_cannot_be_kept(tmp_path: Path, receiver: Receiver) -> None:
     """The alert is sent although its file cannot be written."""
     waiting = iter([BAD])
-    watching = Watcher(
+    watching = AlertingProcess(
         lambda: next(waiting), lambda one: post(receiver.url, one), tmp_path / "none/a.json"
     )
 
@@ -142,7 +144,7 @@ def test_nothing_is_lost_when_the_state_cannot_be_kept(tmp_path: Path, receiver:
 def test_post_raises_when_nobody_listens() -> None:
     """So that it is tried again."""
     with pytest.raises(OSError, match="refused"):
-        post("http://127.0.0.1:1/", Change("backlog", "firing", 0, "text"))
+        post("http://127.0.0.1:1/", AlertChange("backlog", "firing", 0, "text"))
 
 
 def test_sample_reads_the_totals_and_the_inbox() -> None:
@@ -171,7 +173,7 @@ def test_sample_reads_the_totals_and_the_inbox() -> None:
 
 
 def test_serve_tells_of_wrong_signatures(tmp_path: Path, receiver: Receiver) -> None:
-    """The whole way: refused requests, counted by the workers, posted by the watcher."""
+    """The whole way: refused requests, counted by the workers, posted by the alerting process."""
     variables = {"CIO_ALERT_URL": receiver.url, "CIO_ALERT_LOOK_SECONDS": "0.2"}
     with serving(tmp_path, **variables) as served:
         for number in range(5):

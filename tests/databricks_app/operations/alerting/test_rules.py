@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from databricks_app.operations.alerting.rules import Limits, Sample, Watch
+from databricks_app.operations.alerting.rules import AlertLimits, AlertRules, Sample
 
 MINUTE = 60.0
 HOUR = 3600.0
 
 
-def told(watch: Watch, samples: Iterable[Sample]) -> list[tuple[str, str, float]]:
+def told(watch: AlertRules, samples: Iterable[Sample]) -> list[tuple[str, str, float]]:
     """What a watch says of samples: alert, state, time."""
     return [
         (change.alert, change.state, change.at)
@@ -34,7 +34,7 @@ def every_minute(start: float, minutes: int, per_minute: float, first: float = 0
 
 def test_a_silent_feed_fires_once_and_clears_with_the_next_event() -> None:
     """Silence is measured against the usual pauses, never less than the limit."""
-    watch = Watch()
+    watch = AlertRules()
     busy = every_minute(0, 60, 5)
     silent = [Sample(HOUR + n * MINUTE, accepted=295) for n in range(60)]
     again = Sample(2 * HOUR, accepted=296)
@@ -52,7 +52,7 @@ def test_a_silent_feed_fires_once_and_clears_with_the_next_event() -> None:
 
 def test_a_feed_that_pauses_every_night_is_not_called_silent_for_it() -> None:
     """After a night of eight hours, nine hours are nothing to wake anybody for."""
-    watch = Watch()
+    watch = AlertRules()
     day = every_minute(0, 960, 5)
     next_day = every_minute(24 * HOUR, 960, 5, first=5000)
     night = [Sample(40 * HOUR + n * MINUTE, accepted=9795) for n in range(9 * 60)]
@@ -66,14 +66,14 @@ def test_a_feed_that_pauses_every_night_is_not_called_silent_for_it() -> None:
 
 def test_a_feed_that_has_hardly_begun_is_not_called_silent() -> None:
     """A few test events are not a feed."""
-    watch = Watch()
+    watch = AlertRules()
 
     assert told(watch, [Sample(0), Sample(60, accepted=3), Sample(10 * HOUR, accepted=3)]) == []
 
 
 def test_a_restart_counts_from_zero_again() -> None:
     """Totals that fall are new totals: events since then are events."""
-    watch = Watch()
+    watch = AlertRules()
     told(watch, every_minute(0, 60, 5))
 
     changes = told(watch, [Sample(HOUR + n * MINUTE, accepted=n + 1) for n in range(60)])
@@ -92,7 +92,7 @@ def test_a_restart_counts_from_zero_again() -> None:
 )
 def test_each_rule_fires_once_and_clears(field: str, wrong: float, alert: str) -> None:
     """However long it lasts, there is one word at its beginning and one at its end."""
-    watch = Watch()
+    watch = AlertRules()
     feed = every_minute(0, 300, 5)
     samples = [
         # Totals keep what they counted; an age falls again.
@@ -111,7 +111,7 @@ AGE = "oldest_pending_seconds"
 
 def test_a_few_unrouted_events_among_many_are_no_alert() -> None:
     """Neither a handful nor a small share."""
-    watch = Watch()
+    watch = AlertRules()
 
     assert told(watch, [Sample(0), Sample(60, accepted=1000, unrouted=49)]) == []
     assert told(watch, [Sample(120, accepted=1010, unrouted=51)])
@@ -119,7 +119,7 @@ def test_a_few_unrouted_events_among_many_are_no_alert() -> None:
 
 def test_the_text_says_what_to_do() -> None:
     """Numbers and the next step; never what a sender wrote."""
-    (change,) = Watch().observe(Sample(0, pending_events=7, oldest_pending_seconds=1200))
+    (change,) = AlertRules().observe(Sample(0, pending_events=7, oldest_pending_seconds=1200))
 
     assert change.text.startswith("7 events wait to be loaded, the oldest for 20 minutes.")
     assert "/readyz" in change.text
@@ -127,7 +127,7 @@ def test_the_text_says_what_to_do() -> None:
 
 def test_limits_can_be_changed() -> None:
     """They are arguments."""
-    watch = Watch(Limits(backlog_seconds=5))
+    watch = AlertRules(AlertLimits(backlog_seconds=5))
 
     assert told(watch, [Sample(0, oldest_pending_seconds=6)]) == [("backlog", "firing", 0)]
 
@@ -148,7 +148,7 @@ def test_limits_can_be_changed() -> None:
 )
 def test_firing_and_resolved_alternate_whatever_comes(samples: list[Sample]) -> None:
     """No alert fires twice in a row, none clears that does not fire."""
-    watch = Watch()
+    watch = AlertRules()
     states: dict[str, list[str]] = {}
     for number, sample in enumerate(samples):
         for change in watch.observe(replace(sample, at=number * 10 * MINUTE)):

@@ -298,7 +298,7 @@ def test_the_lease_tells_whether_somebody_loads(
         lease = Lease(case.remote, f"{VOLUME}/lease", renew_seconds=0)
         lease.take()
         silent = look("loader")
-        counting = Lease(case.remote, f"{VOLUME}/lease", holder=lease.holder, renew_seconds=0.02)
+        counting = Lease(case.remote, f"{VOLUME}/lease", owner=lease.owner, renew_seconds=0.02)
         counting.take()
         alive = look("loader")
         counting.release()

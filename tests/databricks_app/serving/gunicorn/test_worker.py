@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.wire import Answer, Wire, connect
 from databricks_app.runtime.status import RUN_DIR
-from databricks_app.serving.acceptor import Holder
+from databricks_app.serving.acceptor import Acceptor
 from databricks_app.serving.gunicorn.connection import COLLECT_BYTES, HEAD_BYTES
 from databricks_app.serving.gunicorn.server import _Log
 from databricks_app.serving.gunicorn.worker import LARGE_THREADS, ReceiverWorker
@@ -441,15 +441,15 @@ def test_worker_takes_its_connections_from_the_supervisor(
     """Connections come from there, and nothing is left there once they have ended."""
     monkeypatch.setenv(RUN_DIR, str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as public:
-        holder = Holder(tmp_path, public)
-        holder.start()
+        acceptor = Acceptor(tmp_path, public)
+        acceptor.start()
         with working() as worker:
             worker.address = public.getsockname()
             seen = [worker.good()[0] for _ in range(20)]
             with connect(worker.address) as wire:
                 wire.send(GOOD + GOOD)
                 seen += [wire.answer().status for _ in range(2)]
-        holder.stop()
+        acceptor.stop()
 
     assert seen == [200] * 22
 
@@ -460,11 +460,11 @@ def test_worker_stops_when_the_supervisor_is_gone(
     """Without the supervisor no connection can come any more."""
     monkeypatch.setenv(RUN_DIR, str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as public:
-        holder = Holder(tmp_path, public)
-        holder.start()
+        acceptor = Acceptor(tmp_path, public)
+        acceptor.start()
         with working() as worker:
             worker.address = public.getsockname()
             worker.good()
-            holder.stop()
+            acceptor.stop()
 
             wait_until(lambda: not worker.alive)
