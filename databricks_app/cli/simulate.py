@@ -17,7 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from databricks_app.cli.send import advice, destination_options, resolve
 from databricks_app.simulator.events.traffic import Traffic, traffic
-from databricks_app.simulator.load_generator import Event, Flood, Manner, Tally
+from databricks_app.simulator.load_generator import (
+    Event,
+    GeneratorCounts,
+    GeneratorOptions,
+    LoadGenerator,
+)
 
 if TYPE_CHECKING:
     from core.webhooks.signature import SigningKey
@@ -144,16 +149,18 @@ def simulate(
         events = traffic(wanted)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    manner = Manner(concurrency, rate, timeout, retry=not no_retry, give_up_seconds=give_up)
-    flood = Flood(destination, key, manner, on_acknowledged=_writer(acknowledged))
+    options = GeneratorOptions(
+        concurrency, rate, timeout, retry=not no_retry, give_up_seconds=give_up
+    )
+    generator = LoadGenerator(destination, key, options, on_acknowledged=_noting(acknowledged))
     click.echo(f"Sending {count} events to {destination.url} over {concurrency} connections")
     with _progress(count, Console()) as watch:
-        tally = flood.run(events, watch=watch)
-    _report(tally, key)
-    sys.exit(130 if tally.is_interrupted else int(tally.given_up > 0))
+        counts = generator.run(events, watch=watch)
+    _report(counts, key)
+    sys.exit(130 if counts.is_interrupted else int(counts.given_up > 0))
 
 
-def _writer(file: TextIO | None) -> Callable[[Event], None] | None:
+def _noting(file: TextIO | None) -> Callable[[Event], None] | None:
     if file is None:
         return None
 
@@ -173,15 +180,15 @@ class _PlainProgress:
     def __init__(self) -> None:
         self._said_at = 0.0
 
-    def __call__(self, tally: Tally) -> None:
-        if tally.seconds - self._said_at >= _PLAIN_EVERY_SECONDS:
-            self._said_at = tally.seconds
-            trouble = f", now failing: {tally.trouble}" if tally.trouble else ""
-            click.echo(f"{tally.acknowledged} acknowledged after {tally.seconds:.0f} s{trouble}")
+    def __call__(self, counts: GeneratorCounts) -> None:
+        if counts.seconds - self._said_at >= _PLAIN_EVERY_SECONDS:
+            self._said_at = counts.seconds
+            trouble = f", now failing: {counts.trouble}" if counts.trouble else ""
+            click.echo(f"{counts.acknowledged} acknowledged after {counts.seconds:.0f} s{trouble}")
 
 
 @contextmanager
-def _progress(count: int, console: Console) -> Iterator[Callable[[Tally], None]]:
+def _progress(count: int, console: Console) -> Iterator[Callable[[GeneratorCounts], None]]:
     """A bar on a terminal, lines elsewhere."""
     if not console.is_terminal:
         yield _PlainProgress()
@@ -190,31 +197,31 @@ def _progress(count: int, console: Console) -> Iterator[Callable[[Tally], None]]
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
         task = bar.add_task("", total=count)
 
-        def watch(tally: Tally) -> None:
-            done = min(tally.acknowledged + tally.given_up, count)  # repeats are beyond the count
-            bar.update(task, completed=done, description=tally.trouble or f"{tally.rate:,.0f}/s")
+        def watch(counts: GeneratorCounts) -> None:
+            done = min(counts.acknowledged + counts.given_up, count)  # repeats are beyond the count
+            bar.update(task, completed=done, description=counts.trouble or f"{counts.rate:,.0f}/s")
 
         yield watch
 
 
-def _report(tally: Tally, key: SigningKey) -> None:
+def _report(counts: GeneratorCounts, key: SigningKey) -> None:
     """Say what was acknowledged, and what to do about what was not."""
-    if tally.is_interrupted:
+    if counts.is_interrupted:
         click.echo("Interrupted. Until then:")
     click.echo(
-        f"{tally.acknowledged} acknowledged in {tally.seconds:.1f} s ({tally.rate:,.0f}/s), "
-        f"{tally.given_up} never acknowledged"
+        f"{counts.acknowledged} acknowledged in {counts.seconds:.1f} s ({counts.rate:,.0f}/s), "
+        f"{counts.given_up} never acknowledged"
     )
-    click.echo(f"  answers       {_counts(tally.outcomes)}")
-    click.echo(f"  object types  {_counts(tally.object_types)}")
-    half, most = tally.latency(0.5), tally.latency(0.99)
+    click.echo(f"  answers       {_counts(counts.outcomes)}")
+    click.echo(f"  object types  {_counts(counts.object_types)}")
+    half, most = counts.latency(0.5), counts.latency(0.99)
     if half is not None and most is not None:
         click.echo(f"  latency       p50 {half * 1000:.1f} ms, p99 {most * 1000:.1f} ms")
-    click.echo(f"  tries         {tally.retries} again, {tally.reopened} connections reopened")
-    if tally.is_hopeless:
+    click.echo(f"  tries         {counts.retries} again, {counts.reopened} connections reopened")
+    if counts.is_hopeless:
         click.echo("Stopped early: nothing was acknowledged.", err=True)
-    if tally.given_up and tally.last_failure is not None:
-        click.echo(advice(tally.last_failure, key), err=True)
+    if counts.given_up and counts.last_failure is not None:
+        click.echo(advice(counts.last_failure, key), err=True)
 
 
 def _counts(counts: Counter[str]) -> str:

@@ -11,9 +11,9 @@ from types import FrameType
 import click
 
 from databricks_app.errors import SettingsError
-from databricks_app.simulator.schedule import Rules
+from databricks_app.simulator.schedule import RetryRules
 from databricks_app.simulator.simulator import Simulator
-from databricks_app.simulator.workspace import WORKSPACE_ID, Options
+from databricks_app.simulator.workspace import WORKSPACE_ID, SimulatorOptions
 
 
 @click.command()
@@ -76,10 +76,10 @@ def simulator(
     Everything is kept in memory. Whoever reaches the port may use it, so it belongs on loopback.
     SIGTERM and Ctrl-C end it.
     """
-    options = Options(
+    options = SimulatorOptions(
         seed=seed,
         people=people,
-        rules=Rules(re_sign=not same_timestamp),
+        rules=RetryRules(re_sign=not same_timestamp),
         messages_per_hour=messages,
         has_rate_limits=not no_rate_limits,
     )

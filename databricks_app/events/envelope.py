@@ -6,10 +6,6 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 UNDATED = date(1970, 1, 1)
 """`event_date` of an event without a usable timestamp."""

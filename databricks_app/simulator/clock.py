@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 
-class Clock:
+class SimulatedClock:
     """Unix seconds that pass at a speed of their own. Safe to share between threads."""
 
     def __init__(

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from databricks_app.simulator import pipelines
 from databricks_app.simulator.app_api.reporting_webhooks import feed_of, shown
 from databricks_app.simulator.app_api.segments import segment_of
-from databricks_app.simulator.faults import Fault
+from databricks_app.simulator.faults import InjectedFault
 from databricks_app.simulator.feeds import Feed
-from databricks_app.simulator.messages import Json, Refused, Reply, Request
+from databricks_app.simulator.messages import ApiReply, ApiRequest, Json, Refused
 from databricks_app.simulator.routing import Routes
-from databricks_app.simulator.workspace import CHANNELS, Workspace
+from databricks_app.simulator.workspace import CHANNELS, SimulatedWorkspace
 
 if TYPE_CHECKING:
     from databricks_app.simulator.driver import Driver
@@ -45,7 +45,7 @@ def routes(driver: Driver) -> Routes:
     return table
 
 
-def state(workspace: Workspace, _request: Request) -> Json:
+def state(workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
     """How much there is of everything."""
     with workspace.lock:
         return {
@@ -54,16 +54,16 @@ def state(workspace: Workspace, _request: Request) -> Json:
             "seed": workspace.options.seed,
             "people": len(workspace.people),
             "suppressed": sorted(workspace.people.suppressed),
-            "messages": len(workspace.office.sent),
-            "events": workspace.office.reports,
-            "to_come": len(workspace.agenda),
+            "messages": len(workspace.delivery_engine.sent),
+            "events": workspace.delivery_engine.reports,
+            "to_come": len(workspace.scheduler),
             "disabled_channels": sorted(workspace.disabled_channels),
             "dropped": list(workspace.dropped),
             "webhooks": [_feed(feed) for feed in workspace.feeds.all()],
         }
 
 
-def seed(workspace: Workspace, request: Request) -> Json:
+def seed(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Put people in, and switch channels off or on."""
     body = request.json()
     with workspace.lock:
@@ -82,12 +82,12 @@ def seed(workspace: Workspace, request: Request) -> Json:
     return state(workspace, request)
 
 
-def clock(workspace: Workspace, _request: Request) -> Json:
+def clock(workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
     """What the clock says."""
     return {"now": workspace.clock.now(), "speed": workspace.clock.speed}
 
 
-def set_clock(driver: Driver, workspace: Workspace, request: Request) -> Json:
+def set_clock(driver: Driver, workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Change the speed, then let time pass at once; answers when all of it has happened."""
     body = request.json()
     speed, seconds = _seconds(body, "speed"), _seconds(body, "advance_seconds")
@@ -98,47 +98,47 @@ def set_clock(driver: Driver, workspace: Workspace, request: Request) -> Json:
     return clock(workspace, request)
 
 
-def faults(workspace: Workspace, _request: Request) -> Json:
+def faults(workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
     """The instructions in force."""
     with workspace.lock:
         return {"faults": [asdict(fault) for fault in workspace.faults.all]}
 
 
-def add_fault(workspace: Workspace, request: Request) -> Json:
-    """Let the next calls of an operation fail; see `Fault` for the fields."""
-    fault = Fault.from_json(request.json())
+def add_fault(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
+    """Let the next calls of an operation fail; see `InjectedFault` for the fields."""
+    fault = InjectedFault.from_json(request.json())
     with workspace.lock:
         workspace.faults.add(fault)
     return faults(workspace, request)
 
 
-def clear_faults(workspace: Workspace, _request: Request) -> Reply:
+def clear_faults(workspace: SimulatedWorkspace, _request: ApiRequest) -> ApiReply:
     """Let all calls be answered as usual again."""
     with workspace.lock:
         workspace.faults.all.clear()
-    return Reply(204)
+    return ApiReply(204)
 
 
-def webhooks(workspace: Workspace, _request: Request) -> Json:
+def webhooks(workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
     """Every webhook with its queue."""
     with workspace.lock:
         return {"webhooks": [_feed(feed) for feed in workspace.feeds.all()]}
 
 
-def signing_key(workspace: Workspace, request: Request) -> Json:
+def signing_key(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """The signing key, as the vendor shows it on a page only."""
     with workspace.lock:
         return {"signing_key": feed_of(workspace, request).key_text}
 
 
-def test(driver: Driver, workspace: Workspace, request: Request) -> Json:
+def test(driver: Driver, workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Press the Send Test button; says what came of it."""
     with workspace.lock:
         feed = feed_of(workspace, request)
     return {"outcome": driver.test(feed)}
 
 
-def deliveries(workspace: Workspace, request: Request) -> Json:
+def deliveries(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """The newest calls of webhooks, oldest first."""
     limit = request.number("limit", 100, 10_000)
     wanted = request.query.get("webhook_id")
@@ -151,7 +151,7 @@ def deliveries(workspace: Workspace, request: Request) -> Json:
     return {"deliveries": found[-limit:] if limit else []}
 
 
-def event(workspace: Workspace, request: Request) -> Json:
+def event(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Report made-up events of a kind; says at how many webhooks each was queued."""
     body = request.json()
     count = body.get("count", 1)
@@ -161,13 +161,13 @@ def event(workspace: Workspace, request: Request) -> Json:
     with workspace.lock:
         now = workspace.clock.now()
         try:
-            taken = [workspace.office.announce_kind(*kind, now) for _ in range(count)]
+            taken = [workspace.delivery_engine.announce_kind(*kind, now) for _ in range(count)]
         except KeyError as error:
             raise Refused(400, "no event is called so") from error
     return {"queued_at_webhooks": taken[0]}
 
 
-def members(workspace: Workspace, request: Request) -> Json:
+def members(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Say who is in a manual segment."""
     ids = _list(request.json(), "ids")
     with workspace.lock:

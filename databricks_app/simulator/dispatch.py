@@ -26,7 +26,7 @@ from databricks_app.simulator.app_api import (
     sends,
     transactional,
 )
-from databricks_app.simulator.messages import Refused, Reply, Request, Shape, error_reply
+from databricks_app.simulator.messages import ApiReply, ApiRequest, Refused, Shape, error_reply
 from databricks_app.simulator.routing import Known, Route, Router
 from databricks_app.simulator.workspace import WORKSPACE_ID
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from databricks_app.simulator.driver import Driver
     from databricks_app.simulator.messages import Json
     from databricks_app.simulator.routing import Surface
-    from databricks_app.simulator.workspace import Keys, Workspace
+    from databricks_app.simulator.workspace import Keys, SimulatedWorkspace
 
 NOUNS = (
     broadcasts,
@@ -68,12 +68,12 @@ class Answering:
         workspace: What is read and changed.
     """
 
-    def __init__(self, workspace: Workspace, driver: Driver) -> None:
+    def __init__(self, workspace: SimulatedWorkspace, driver: Driver) -> None:
         self.workspace = workspace
         self._wake = driver.wake
         self._router = Router([*ROUTES, *control.routes(driver).all], inventory())
 
-    def __call__(self, request: Request) -> Reply:
+    def __call__(self, request: ApiRequest) -> ApiReply:
         """Answer a request."""
         shape: Shape = "errors"
         try:
@@ -84,16 +84,16 @@ class Answering:
         except Refused as error:
             return error_reply(error, shape)
 
-    def _answer(self, route: Route | Known, request: Request) -> Reply:
+    def _answer(self, route: Route | Known, request: ApiRequest) -> ApiReply:
         if isinstance(route, Route) and route.surface == "simulator":
             answer = route.handler(self.workspace, request)  # it takes the lock by itself
         else:
             with self.workspace.lock:
                 answer = self._guarded(route, request)
         self._wake()
-        return answer if isinstance(answer, Reply) else Reply(200, answer)
+        return answer if isinstance(answer, ApiReply) else ApiReply(200, answer)
 
-    def _guarded(self, route: Route | Known, request: Request) -> Json | Reply:
+    def _guarded(self, route: Route | Known, request: ApiRequest) -> Json | ApiReply:
         """Answer as the vendor would, unless a fault stands in the way."""
         fault = self.workspace.faults.take(route.operation)
         if fault is not None:
@@ -109,7 +109,7 @@ class Answering:
         answer = route.handler(self.workspace, request)
         if fault is None:
             return answer
-        reply = answer if isinstance(answer, Reply) else Reply(200, answer)
+        reply = answer if isinstance(answer, ApiReply) else ApiReply(200, answer)
         return replace(reply, delay_seconds=fault.delay_seconds)
 
     def _count(self, route: Route) -> None:
@@ -120,7 +120,7 @@ class Answering:
             raise Refused(429, "too many requests", retry_after_seconds=seconds)
 
 
-def check_key(surface: Surface, request: Request, keys: Keys) -> None:
+def check_key(surface: Surface, request: ApiRequest, keys: Keys) -> None:
     """Check the key of a request.
 
     Raises:
@@ -139,7 +139,7 @@ def check_key(surface: Surface, request: Request, keys: Keys) -> None:
         raise Refused(401, "unauthorized")
 
 
-def _bearers(surface: Surface, request: Request, keys: Keys) -> list[str]:
+def _bearers(surface: Surface, request: ApiRequest, keys: Keys) -> list[str]:
     """The tokens that open an operation; a service account must name the workspace, and sends."""
     if surface == "pipelines":
         return [keys.private, keys.public]

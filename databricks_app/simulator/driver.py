@@ -18,17 +18,19 @@ from databricks_app.simulator.events.payload import make_event
 from databricks_app.simulator.feeds import encoded
 
 if TYPE_CHECKING:
-    from databricks_app.simulator.feeds import Attempt, Feed, Queued
-    from databricks_app.simulator.schedule import Outcome
-    from databricks_app.simulator.workspace import Workspace
+    from databricks_app.simulator.feeds import Feed, PostAttempt, Queued
+    from databricks_app.simulator.schedule import PostOutcome
+    from databricks_app.simulator.workspace import SimulatedWorkspace
 
 _LONGEST_WAIT_SECONDS = 60.0
 
 
 class Driver:
-    """Moves a workspace along its clock, by itself in a thread or as told."""
+    """Moves a workspace along its clock, by itself in a thread, or step by step."""
 
-    def __init__(self, workspace: Workspace, *, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, workspace: SimulatedWorkspace, *, wall: Callable[[], float] = time.time
+    ) -> None:
         """Prepare.
 
         Args:
@@ -75,7 +77,7 @@ class Driver:
             clock.jump_to(end)
         self.wake()
 
-    def test(self, feed: Feed) -> Outcome:
+    def test(self, feed: Feed) -> PostOutcome:
         """Post a made-up event to a webhook now, past its queue, as the Send Test button does."""
         now = self._workspace.clock.now()
         with self._workspace.lock:
@@ -111,9 +113,9 @@ class Driver:
                 if due is None or due > end:
                     return
                 workspace.clock.jump_to(due)
-                if workspace.agenda.next_at == due:
-                    at, happening = workspace.agenda.pop()
-                    happening(at)
+                if workspace.scheduler.next_at == due:
+                    at, call = workspace.scheduler.pop()
+                    call(at)
                     continue
                 feed = self._head()
             self._call(*feed)
@@ -124,20 +126,20 @@ class Driver:
             raise ValueError("nothing is due")
         return found[1], found[1].queue[0]
 
-    def _call(self, feed: Feed, head: Queued) -> Attempt | None:
-        """Post what is at the head of a queue, and settle it."""
+    def _call(self, feed: Feed, head: Queued) -> PostAttempt | None:
+        """Post what is at the head of a queue, and note what came of it."""
         workspace, rules = self._workspace, self._workspace.options.rules
         began = workspace.clock.now()
         with workspace.lock:
             first_at = feed.begin(began)
         signed = began if rules.re_sign else first_at
-        # The receiver lives by the machine's clock: the header is as old there as it is here.
+        # The receiver uses the machine's clock: the header is as old there as it is here.
         timestamp = int(self._wall() - (began - signed))
         outcome = _post(self._kept_sender(feed), head.body, timestamp)
         with workspace.lock:
             if not feed.queue or feed.queue[0] is not head:
                 return None  # the webhook was deleted meanwhile
-            attempt = feed.settle(outcome, workspace.clock.now(), timestamp, rules)
+            attempt = feed.record(outcome, workspace.clock.now(), timestamp, rules)
             workspace.feeds.attempts.append(attempt)
         return attempt
 
@@ -157,7 +159,7 @@ class Driver:
         return Sender(feed.webhook.destination, feed.key, timeout_seconds=timeout)
 
 
-def _post(sender: Sender, body: bytes, timestamp: int) -> Outcome:
+def _post(sender: Sender, body: bytes, timestamp: int) -> PostOutcome:
     try:
         return sender.post(body, timestamp=timestamp).status
     except NoAnswer as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from databricks_app.simulator.messages import Json, Refused, Reply, Shape, error_reply
+from databricks_app.simulator.messages import ApiReply, Json, Refused, Shape, error_reply
 
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "operation": str,
@@ -20,7 +20,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class InjectedFault:
     """An instruction.
 
     Attributes:
@@ -44,7 +44,7 @@ class Fault:
     without_body: bool = False
 
     @classmethod
-    def from_json(cls, fields: Json) -> Fault:
+    def from_json(cls, fields: Json) -> InjectedFault:
         """Read an instruction.
 
         Raises:
@@ -60,10 +60,10 @@ class Fault:
             raise Refused(400, "status must be from 400 to 599")
         return fault
 
-    def reply(self, shape: Shape) -> Reply | None:
+    def reply(self, shape: Shape) -> ApiReply | None:
         """What is answered instead; None: only the delay holds."""
         if self.hang_up:
-            return Reply(500, delay_seconds=self.delay_seconds, hangs_up=True)
+            return ApiReply(500, delay_seconds=self.delay_seconds, hangs_up=True)
         if self.status is None:
             return None
         error = Refused(self.status, self.detail, retry_after_seconds=self.retry_after)
@@ -71,17 +71,17 @@ class Fault:
         return replace(answer, body=None) if self.without_body else answer
 
 
-class Faults:
+class InjectedFaults:
     """The instructions that are in force, in the order they were given."""
 
     def __init__(self) -> None:
-        self.all: list[Fault] = []
+        self.all: list[InjectedFault] = []
 
-    def add(self, fault: Fault) -> None:
+    def add(self, fault: InjectedFault) -> None:
         """Put an instruction in force."""
         self.all.append(fault)
 
-    def take(self, operation: str) -> Fault | None:
+    def take(self, operation: str) -> InjectedFault | None:
         """The fault of a call that is made now; uses one of its times."""
         for place, fault in enumerate(self.all):
             if fault.operation in {operation, "*"}:

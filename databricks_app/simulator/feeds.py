@@ -1,6 +1,6 @@
 """Reporting webhooks and their queues: which events one gets, and which is at its head.
 
-Does no I/O: `driver` posts what is at the head and says here what came of it.
+Does no I/O: `driver` posts what is at the head and notes the outcome here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from core.webhooks.signature import SigningKey
 from databricks_app.simulator.events.payload import without_content
-from databricks_app.simulator.schedule import Ending, Outcome, Rules, Trial, after
+from databricks_app.simulator.schedule import Ending, PostOutcome, RetryRules, Trial, after
 
 if TYPE_CHECKING:
     from core.webhooks.sender import Destination
@@ -73,7 +73,7 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class PostAttempt:
     """One call that was made.
 
     Attributes:
@@ -94,7 +94,7 @@ class Attempt:
     try_number: int
     at: float
     timestamp: int
-    outcome: Outcome
+    outcome: PostOutcome
     ending: Ending | None
     next_at: float | None
 
@@ -147,8 +147,10 @@ class Feed:
             self.trial = replace(self.trial, first_at=at)
         return at if self.trial.first_at is None else self.trial.first_at
 
-    def settle(self, outcome: Outcome, at: float, timestamp: int, rules: Rules) -> Attempt:
-        """Say what came of trying the head; what follows it is next once it is done with.
+    def record(
+        self, outcome: PostOutcome, at: float, timestamp: int, rules: RetryRules
+    ) -> PostAttempt:
+        """Note the outcome of trying the head; if it is done with, the next event becomes the head.
 
         Raises:
             ValueError: The queue is empty.
@@ -163,7 +165,7 @@ class Feed:
             self.trial = Trial(at) if self.queue else None
         else:
             self.trial = then
-        return Attempt(
+        return PostAttempt(
             self.webhook.id,
             head.event_id,
             head.name,
@@ -187,7 +189,7 @@ class Feeds:
         self._seed = seed
         self._feeds: dict[int, Feed] = {}
         self._last_id = 0
-        self.attempts: deque[Attempt] = deque(maxlen=_KEPT_ATTEMPTS)
+        self.attempts: deque[PostAttempt] = deque(maxlen=_KEPT_ATTEMPTS)
 
     def all(self) -> list[Feed]:
         """Every webhook, oldest first."""

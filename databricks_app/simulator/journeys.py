@@ -5,13 +5,13 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from databricks_app.simulator.deliveries import Manner
+from databricks_app.simulator.delivery_engine import SendOptions
 from databricks_app.simulator.events.sample_workspace import SOURCES
 
 if TYPE_CHECKING:
-    from databricks_app.simulator.deliveries import Office
-    from databricks_app.simulator.people import People
-    from databricks_app.simulator.scheduler import Agenda
+    from databricks_app.simulator.delivery_engine import DeliveryEngine
+    from databricks_app.simulator.people import SimulatedPeople
+    from databricks_app.simulator.scheduler import Scheduler
 
 _HOUR = 3600.0
 _SOURCES = [source for source in SOURCES if source.hour_of_week is None]
@@ -22,28 +22,33 @@ class Journeys:
     """Sends a message to somebody now and then, as the workspace's campaigns would."""
 
     def __init__(
-        self, seed: int, per_hour: float, agenda: Agenda, office: Office, people: People
+        self,
+        seed: int,
+        per_hour: float,
+        scheduler: Scheduler,
+        engine: DeliveryEngine,
+        people: SimulatedPeople,
     ) -> None:
         """Prepare.
 
         Args:
             seed: Of all chance.
             per_hour: Messages an hour, on average.
-            agenda: Where they are planned.
-            office: Where they are sent.
+            scheduler: Where they are planned.
+            engine: Where they are sent.
             people: To whom.
         """
         self._random = Random(f"{seed}/journeys")  # noqa: S311  # imitates people
         self._per_hour = per_hour
-        self._agenda = agenda
-        self._office = office
+        self._scheduler = scheduler
+        self._engine = engine
         self._people = people
 
     def begin(self, at: float) -> None:
         """Plan the first message; each plans the next."""
         if self._per_hour > 0:
             gap = self._random.expovariate(self._per_hour / _HOUR)
-            self._agenda.add(at + gap, self._send)
+            self._scheduler.add(at + gap, self._send)
 
     def _send(self, at: float) -> None:
         people = list(self._people)
@@ -51,5 +56,5 @@ class Journeys:
             source = self._random.choices(_SOURCES, _WEIGHTS)[0]
             message, person = self._random.choice(source.messages), self._random.choice(people)
             is_blocked = person.is_unsubscribed and source.origin != "transactional"
-            self._office.send(person, source, message, at, Manner(is_blocked=is_blocked))
+            self._engine.send(person, source, message, at, SendOptions(is_blocked=is_blocked))
         self.begin(at)

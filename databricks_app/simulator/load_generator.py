@@ -31,7 +31,7 @@ _HOPELESS = 20  # events given up before any was acknowledged end the run
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class GeneratorOptions:
     """How to send.
 
     Attributes:
@@ -54,7 +54,7 @@ class Manner:
 
 
 @dataclass(slots=True)
-class Tally:
+class GeneratorCounts:
     """What happened so far.
 
     Attributes:
@@ -101,7 +101,7 @@ class Tally:
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
 
 
-class _Feed:
+class _PacedEvents:
     """Hands out the events, one to each caller, no faster than the rate."""
 
     def __init__(self, events: Iterable[Event], rate: float | None, stop: threading.Event) -> None:
@@ -123,14 +123,14 @@ class _Feed:
         return None if self._stop.is_set() else event
 
 
-class Flood:
+class LoadGenerator:
     """One run over a stream of events."""
 
     def __init__(
         self,
         destination: Destination,
         key: SigningKey,
-        manner: Manner | None = None,
+        options: GeneratorOptions | None = None,
         *,
         on_acknowledged: Callable[[Event], None] | None = None,
         now: Callable[[], float] = time.time,
@@ -140,27 +140,27 @@ class Flood:
         Args:
             destination: Where to post.
             key: Signs every post.
-            manner: How to send.
+            options: How to send.
             on_acknowledged: Called with each acknowledged event, by one thread at a time.
             now: Unix seconds for the timestamp header; read anew for each try.
         """
         self._destination = destination
         self._key = key
-        self._manner = manner or Manner()
+        self._options = options or GeneratorOptions()
         self._on_acknowledged = on_acknowledged
         self._now = now
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self.tally = Tally()
+        self.counts = GeneratorCounts()
 
     def run(
         self,
         events: Iterable[Event],
         *,
-        watch: Callable[[Tally], None] | None = None,
+        watch: Callable[[GeneratorCounts], None] | None = None,
         watch_seconds: float = 0.2,
-    ) -> Tally:
-        """Send all events; a KeyboardInterrupt ends the run early and is marked in the tally.
+    ) -> GeneratorCounts:
+        """Send all events; a KeyboardInterrupt ends the run early and is marked in the counts.
 
         Args:
             events: Taken one by one, while sending.
@@ -168,79 +168,81 @@ class Flood:
             watch_seconds: See `watch`.
         """
         start = time.perf_counter()
-        feed = _Feed(events, self._manner.rate, self._stop)
-        with ThreadPoolExecutor(self._manner.concurrency, "sender") as pool:
-            workers = [pool.submit(self._work, feed) for _ in range(self._manner.concurrency)]
+        paced = _PacedEvents(events, self._options.rate, self._stop)
+        with ThreadPoolExecutor(self._options.concurrency, "sender") as pool:
+            workers = [pool.submit(self._work, paced) for _ in range(self._options.concurrency)]
             try:
                 left = set(workers)
                 while left and not any(worker.done() and worker.exception() for worker in workers):
                     left = wait(left, watch_seconds, FIRST_EXCEPTION).not_done
-                    self.tally.seconds = time.perf_counter() - start
+                    self.counts.seconds = time.perf_counter() - start
                     if watch is not None:
-                        watch(self.tally)
+                        watch(self.counts)
             except KeyboardInterrupt:
-                self.tally.is_interrupted = True
+                self.counts.is_interrupted = True
             finally:
                 self._stop.set()
         for worker in workers:
             worker.result()
-        self.tally.seconds = time.perf_counter() - start
-        return self.tally
+        self.counts.seconds = time.perf_counter() - start
+        return self.counts
 
-    def _work(self, feed: _Feed) -> None:
-        manner = self._manner
-        with Sender(self._destination, self._key, timeout_seconds=manner.timeout_seconds) as sender:
-            while (event := feed.take()) is not None:
+    def _work(self, paced: _PacedEvents) -> None:
+        options = self._options
+        with Sender(
+            self._destination, self._key, timeout_seconds=options.timeout_seconds
+        ) as sender:
+            while (event := paced.take()) is not None:
                 self._deliver(sender, event)
             with self._lock:
-                self.tally.reopened += sender.reopened
+                self.counts.reopened += sender.reopened
 
     def _deliver(self, sender: Sender, event: Event) -> None:
         """Post one event until it is acknowledged, given up, or the run is stopped."""
         body = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-        manner = self._manner
-        give_up_at = time.monotonic() + manner.give_up_seconds
-        delay = manner.first_delay_seconds
+        options = self._options
+        give_up_at = time.monotonic() + options.give_up_seconds
+        delay = options.first_delay_seconds
         while True:
             answer = self._attempt(sender, event, body)
             if answer is not None and answer.is_acknowledged:
                 return
             is_lasting = answer is not None and answer.status in _LASTING
-            if is_lasting or not manner.retry or time.monotonic() + delay > give_up_at:
+            if is_lasting or not options.retry or time.monotonic() + delay > give_up_at:
                 self._give_up()
                 return
             if self._stop.wait(delay):
                 return
-            delay = min(delay * 2, manner.max_delay_seconds)
+            delay = min(delay * 2, options.max_delay_seconds)
             with self._lock:
-                self.tally.retries += 1
+                self.counts.retries += 1
 
     def _attempt(self, sender: Sender, event: Event, body: bytes) -> Answer | None:
         """Post once and count what came of it."""
-        tally = self.tally
+        counts = self.counts
         try:
             answer = sender.post(body, timestamp=int(self._now()))
         except NoAnswer as error:
             with self._lock:
-                tally.outcomes[error.reason] += 1
-                tally.last_failure, tally.is_failing = error, True
+                counts.outcomes[error.reason] += 1
+                counts.last_failure, counts.is_failing = error, True
             return None
         with self._lock:
-            tally.outcomes[str(answer.status)] += 1
+            counts.outcomes[str(answer.status)] += 1
             if not answer.is_acknowledged:
-                tally.last_failure, tally.is_failing = answer, True
+                counts.last_failure, counts.is_failing = answer, True
                 return answer
-            tally.acknowledged += 1
-            tally.is_failing = False
-            tally.object_types[event.get("object_type") or "none"] += 1
-            tally.latencies.append(answer.seconds)
+            counts.acknowledged += 1
+            counts.is_failing = False
+            counts.object_types[event.get("object_type") or "none"] += 1
+            counts.latencies.append(answer.seconds)
             if self._on_acknowledged is not None:
                 self._on_acknowledged(event)
         return answer
 
     def _give_up(self) -> None:
         with self._lock:
-            self.tally.given_up += 1
-            if not self.tally.acknowledged and self.tally.given_up >= _HOPELESS:
-                self.tally.is_hopeless = True
+            self.counts.given_up += 1
+            if not self.counts.acknowledged and self.counts.given_up >= _HOPELESS:
+                self.counts.is_hopeless = True
                 self._stop.set()

@@ -6,13 +6,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 from databricks_app.errors import ReceiverError
-
-if TYPE_CHECKING:
-    pass
 
 Json: TypeAlias = dict[str, Any]
 
@@ -21,7 +18,7 @@ Shape: TypeAlias = Literal["errors", "send", "pipelines"]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApiRequest:
     """A request, read to its end.
 
     Attributes:
@@ -43,7 +40,7 @@ class Request:
     @classmethod
     def from_target(
         cls, method: str, target: str, headers: Mapping[str, str], body: bytes
-    ) -> Request:
+    ) -> ApiRequest:
         """Make a request of the parts of its first line."""
         parts = urlsplit(target)
         query = {name: values[-1] for name, values in parse_qs(parts.query, True).items()}
@@ -89,7 +86,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ApiReply:
     """An answer; a body of None has no bytes.
 
     Attributes:
@@ -118,7 +115,7 @@ class Refused(ReceiverError):  # noqa: N818  # an answer of the vendor's, not a 
         self.retry_after_seconds = retry_after_seconds
 
 
-def error_reply(error: Refused, shape: Shape) -> Reply:
+def error_reply(error: Refused, shape: Shape) -> ApiReply:
     """Word an error as the vendor does."""
     detail = str(error)
     bodies: dict[Shape, Json] = {
@@ -128,10 +125,10 @@ def error_reply(error: Refused, shape: Shape) -> Reply:
     }
     seconds = error.retry_after_seconds
     headers = {} if seconds is None else {"Retry-After": str(seconds)}
-    return Reply(error.status, bodies[shape], headers)
+    return ApiReply(error.status, bodies[shape], headers)
 
 
-def page(items: list[Any], request: Request, default: int, most: int) -> tuple[list[Any], str]:
+def page(items: list[Any], request: ApiRequest, default: int, most: int) -> tuple[list[Any], str]:
     """Cut the page that a request asks for; returns it and where the next one starts.
 
     `start` is opaque to clients; here it is a place in the list, marked with a letter.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from databricks_app.simulator.events.sample_workspace import Person
+from databricks_app.simulator.events.sample_workspace import SimulatedPerson
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,7 +14,7 @@ IdType: TypeAlias = Literal["id", "email", "cio_id"]
 
 
 @dataclass(slots=True)
-class Activity:
+class SimulatedActivity:
     """Something a person did, newest last."""
 
     id: str
@@ -43,7 +43,7 @@ class Profile:
     changed_at: dict[str, int] = field(default_factory=dict)
     devices: dict[str, dict[str, Any]] = field(default_factory=dict)
     objects: list[tuple[int, str]] = field(default_factory=list)
-    activities: list[Activity] = field(default_factory=list)
+    activities: list[SimulatedActivity] = field(default_factory=list)
 
     @property
     def email(self) -> str | None:
@@ -74,14 +74,14 @@ class Profile:
             else:
                 self.attributes[name] = value
 
-    def as_person(self) -> Person:
+    def as_person(self) -> SimulatedPerson:
         """What the events of a message need to know."""
         devices = tuple((token, str(one.get("type", "ios"))) for token, one in self.devices.items())
         phone = str(self.attributes.get("phone") or "")
-        return Person(self.id, self.email or "", self.cio_id, phone, devices)
+        return SimulatedPerson(self.id, self.email or "", self.cio_id, phone, devices)
 
 
-class People:
+class SimulatedPeople:
     """Everyone, in the order they came; found by any identifier.
 
     Attributes:
@@ -137,7 +137,7 @@ class People:
                 self._index(known)
         return self.find_or_add(text)
 
-    def add(self, person: Person, attributes: dict[str, Any], at: float) -> Profile:
+    def add(self, person: SimulatedPerson, attributes: dict[str, Any], at: float) -> Profile:
         """Add somebody whom the simulation made up."""
         profile = Profile(person.cio_id, person.id)
         profile.put({"email": person.email, "phone": person.phone, **attributes}, at)

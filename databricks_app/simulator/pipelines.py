@@ -13,10 +13,10 @@ from typing import Any
 
 from databricks_app.simulator.feeds import encoded
 from databricks_app.simulator.filters import text_of
-from databricks_app.simulator.messages import Json, Refused, Request
-from databricks_app.simulator.people import Activity, Profile
+from databricks_app.simulator.messages import ApiRequest, Json, Refused
+from databricks_app.simulator.people import Profile, SimulatedActivity
 from databricks_app.simulator.routing import Routes
-from databricks_app.simulator.workspace import Workspace
+from databricks_app.simulator.workspace import SimulatedWorkspace
 
 routes = Routes("pipelines", shape="pipelines", rate="transactional")
 CALLS = ("identify", "track", "page", "screen", "group", "alias")
@@ -29,24 +29,24 @@ _PREFERENCES = "cio_subscription_preferences"
 _CHANGED = f"{_PREFERENCES}_changed"
 
 
-def call(type_: str, workspace: Workspace, request: Request) -> Json:
+def call(type_: str, workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Take one item."""
     return _taken(workspace, request, _MAX_CALL_BYTES, lambda body: [{**body, "type": type_}])
 
 
 @routes("batch", "POST", "/v1/batch")
-def batch(workspace: Workspace, request: Request) -> Json:
+def batch(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Take many items, each with its type."""
     return _taken(workspace, request, _MAX_BATCH_BYTES, _items)
 
 
 for _type in CALLS:
-    _handler: Callable[[Workspace, Request], Json] = partial(call, _type)
+    _handler: Callable[[SimulatedWorkspace, ApiRequest], Json] = partial(call, _type)
     routes(_type, "POST", f"/v1/{_type}")(_handler)
 
 
 def _taken(
-    workspace: Workspace, request: Request, most: int, read: Callable[[Json], list[Any]]
+    workspace: SimulatedWorkspace, request: ApiRequest, most: int, read: Callable[[Json], list[Any]]
 ) -> Json:
     is_strict = request.headers.get("x-strict-mode", "0") == "1"
     good: list[Json] = []
@@ -101,7 +101,7 @@ def _fault(item: object) -> str | None:
     return f"{' or '.join(wanted)} is required"
 
 
-def apply(workspace: Workspace, item: Json) -> None:
+def apply(workspace: SimulatedWorkspace, item: Json) -> None:
     """Do what an item says; people known by an anonymous id alone leave no trace here."""
     event, user_id = item.get("event"), str(item.get("userId") or "")
     if event == "User Unsuppressed":
@@ -116,25 +116,25 @@ def apply(workspace: Workspace, item: Json) -> None:
         _BY_TYPE[item["type"]](workspace, item, user_id)
 
 
-def put(workspace: Workspace, profile: Profile, traits: Json) -> None:
+def put(workspace: SimulatedWorkspace, profile: Profile, traits: Json) -> None:
     """Set attributes of a person; a change of subscriptions is reported."""
     before = profile.is_unsubscribed
     now = workspace.clock.now()
     workspace.people.put(profile, traits, now)
     if profile.is_unsubscribed != before:
         metric = "unsubscribed" if profile.is_unsubscribed else "subscribed"
-        workspace.office.announce(profile, metric, now)
+        workspace.delivery_engine.announce(profile, metric, now)
     if _PREFERENCES in traits:
         own = {"content": json.dumps(traits[_PREFERENCES])}
-        workspace.office.announce(profile, _CHANGED, now, own)
+        workspace.delivery_engine.announce(profile, _CHANGED, now, own)
 
 
-def _identify(workspace: Workspace, item: Json, user_id: str) -> None:
+def _identify(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
     traits = dict(item.get("traits", {}))
     put(workspace, workspace.people.claim(user_id, traits.get("email")), traits)
 
 
-def _track(workspace: Workspace, item: Json, user_id: str) -> None:
+def _track(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
     special = _SPECIAL.get(item["event"])
     if special is None:
         _remember(workspace, item, user_id)
@@ -142,16 +142,16 @@ def _track(workspace: Workspace, item: Json, user_id: str) -> None:
         special(workspace, item, user_id)
 
 
-def _remember(workspace: Workspace, item: Json, user_id: str) -> None:
+def _remember(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
     profile, at = workspace.people.find_or_add(user_id), workspace.clock.now()
     name = item.get("event") or item.get("name") or ""
     type_ = "event" if item["type"] == "track" else item["type"]
     data = {"name": name, "data": item.get("properties", {})}
     number = len(profile.activities) + 1
-    profile.activities.append(Activity(f"{profile.cio_id}-{number}", type_, at, data))
+    profile.activities.append(SimulatedActivity(f"{profile.cio_id}-{number}", type_, at, data))
 
 
-def _delete(workspace: Workspace, item: Json, user_id: str) -> None:
+def _delete(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
     profile = workspace.people.find(user_id)
     if profile is not None:
         workspace.people.remove(profile)
@@ -159,7 +159,7 @@ def _delete(workspace: Workspace, item: Json, user_id: str) -> None:
         workspace.people.suppressed.add(user_id)
 
 
-def _device(workspace: Workspace, item: Json, user_id: str) -> None:
+def _device(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
     given = item.get("context", {}).get("device")
     device = dict(given) if isinstance(given, dict) else {}
     token = str(device.pop("token", ""))
@@ -170,7 +170,7 @@ def _device(workspace: Workspace, item: Json, user_id: str) -> None:
         profile.devices[token] = device
 
 
-def _group(workspace: Workspace, item: Json, user_id: str) -> None:
+def _group(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
     traits = dict(item.get("traits", {}))
     key = _object({"objectTypeId": traits.pop("object_type_id", 1), "objectId": item["groupId"]})
     workspace.objects.setdefault(key, {}).update(traits)
@@ -180,20 +180,20 @@ def _group(workspace: Workspace, item: Json, user_id: str) -> None:
             objects.append(key)
 
 
-def _delete_object(workspace: Workspace, key: tuple[int, str]) -> None:
+def _delete_object(workspace: SimulatedWorkspace, key: tuple[int, str]) -> None:
     workspace.objects.pop(key, None)
     for profile in workspace.people:
         if key in profile.objects:
             profile.objects.remove(key)
 
 
-def _unrelate(workspace: Workspace, item: Json, user_id: str) -> None:
+def _unrelate(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
     profile, key = workspace.people.find(user_id), _object(item.get("properties", {}))
     if profile is not None and key in profile.objects:
         profile.objects.remove(key)
 
 
-def _alias(workspace: Workspace, item: Json, user_id: str) -> None:
+def _alias(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
     earlier = workspace.people.find(str(item["previousId"]))
     if earlier is None:
         return
@@ -202,13 +202,15 @@ def _alias(workspace: Workspace, item: Json, user_id: str) -> None:
     workspace.people.put(profile, earlier.attributes | profile.attributes, workspace.clock.now())
 
 
-def _report(workspace: Workspace, item: Json) -> None:
+def _report(workspace: SimulatedWorkspace, item: Json) -> None:
     """Let a message be opened or the like because an app says so."""
     properties = item.get("properties", {})
-    sent = workspace.office.sent.get(str(properties.get("deliveryId", "")))
+    sent = workspace.delivery_engine.sent.get(str(properties.get("deliveryId", "")))
     metric = str(properties.get("metric", ""))
     own = {"href": properties["href"]} if "href" in properties else None
-    if sent is None or not workspace.office.report(sent, metric, workspace.clock.now(), own):
+    if sent is None or not workspace.delivery_engine.report(
+        sent, metric, workspace.clock.now(), own
+    ):
         workspace.dropped.append("Report Delivery Event: no such delivery or metric")
 
 
@@ -217,7 +219,7 @@ def _object(properties: Json) -> tuple[int, str]:
     return int(number) if number.isdecimal() else 1, str(properties.get("objectId", ""))
 
 
-_Apply = Callable[[Workspace, Json, str], None]
+_Apply = Callable[[SimulatedWorkspace, Json, str], None]
 _BY_TYPE: dict[str, _Apply] = {
     "identify": _identify,
     "track": _track,

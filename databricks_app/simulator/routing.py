@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import unquote
 
-from databricks_app.simulator.messages import Json, Refused, Reply, Request, Shape
+from databricks_app.simulator.messages import ApiReply, ApiRequest, Json, Refused, Shape
 
 if TYPE_CHECKING:
-    from databricks_app.simulator.workspace import Workspace
+    from databricks_app.simulator.workspace import SimulatedWorkspace
 
 Surface: TypeAlias = Literal["app", "pipelines", "simulator"]
-
-
-Handler: TypeAlias = "Callable[[Workspace, Request], Json | Reply]"
+RouteFunction: TypeAlias = "Callable[[SimulatedWorkspace, ApiRequest], Json | ApiReply]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Route:
     operation: str
     method: str
     path: str
-    handler: Handler
+    handler: RouteFunction
     surface: Surface
     shape: Shape
     rate: str | None
@@ -59,10 +57,10 @@ class Routes:
 
     def __call__(
         self, operation: str, method: str, path: str, *, rate: str | None = None
-    ) -> Callable[[Handler], Handler]:
+    ) -> Callable[[RouteFunction], RouteFunction]:
         """Answer an operation with the decorated function."""
 
-        def add(handler: Handler) -> Handler:
+        def add(handler: RouteFunction) -> RouteFunction:
             route = Route(
                 operation, method, path, handler, self._surface, self._shape, rate or self._rate
             )

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-# A status, or why nothing came back: the reasons of `simulation.sender.NoAnswer`.
-Outcome: TypeAlias = int | str
+# A status, or why nothing came back: the reasons of `core.webhooks.sender.NoAnswer`.
+PostOutcome: TypeAlias = int | str
 
 HOUR_STATUSES = frozenset({400, 401, 402, 403, 404, 405, 410, 429, 500, 502, 521})
 HOUR_REASONS = frozenset({"refused", "reset", "tls", "unknown_host"})
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RetryRules:
     """How calls are made and repeated; all durations in seconds.
 
     Attributes:
@@ -64,7 +64,7 @@ class Trial:
     failures: int = 0
 
 
-def after(trial: Trial, outcome: Outcome, at: float, rules: Rules) -> Trial | Ending:
+def after(trial: Trial, outcome: PostOutcome, at: float, rules: RetryRules) -> Trial | Ending:
     """Decide what follows a try.
 
     The last try is made when the time is up, so that the events behind wait as long as documented.
@@ -85,12 +85,12 @@ def after(trial: Trial, outcome: Outcome, at: float, rules: Rules) -> Trial | En
     return Trial(next_at, first_at, trial.failures + 1)
 
 
-def is_acknowledged(outcome: Outcome) -> bool:
+def is_acknowledged(outcome: PostOutcome) -> bool:
     """Whether the event is done with."""
     return isinstance(outcome, int) and 200 <= outcome < 300
 
 
-def wait_seconds(outcome: Outcome, failures: int, rules: Rules) -> float:
+def wait_seconds(outcome: PostOutcome, failures: int, rules: RetryRules) -> float:
     """How long to wait after a failure that so many others went before."""
     if outcome in HOUR_STATUSES or outcome in HOUR_REASONS:
         return rules.hour_seconds

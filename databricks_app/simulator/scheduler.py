@@ -1,4 +1,4 @@
-"""What is going to happen, in the order of its time."""
+"""The scheduler: calls in the order of the time at which they are to be made."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import TypeAlias
 
-Happening: TypeAlias = Callable[[float], object]
+ScheduledCall: TypeAlias = Callable[[float], object]
 
 
-class Agenda:
+class Scheduler:
     """Calls to be made at a time of the simulator's clock; equal times keep their order."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Happening]] = []
+        self._heap: list[tuple[float, int, ScheduledCall]] = []
         self._order = 0
 
     def __len__(self) -> int:
@@ -24,12 +24,12 @@ class Agenda:
         """When the next call is to be made, in Unix seconds."""
         return self._heap[0][0] if self._heap else None
 
-    def add(self, at: float, happening: Happening) -> None:
+    def add(self, at: float, call: ScheduledCall) -> None:
         """Plan a call; it gets the time that it was planned for."""
         self._order += 1
-        heappush(self._heap, (at, self._order, happening))
+        heappush(self._heap, (at, self._order, call))
 
-    def pop(self) -> tuple[float, Happening]:
+    def pop(self) -> tuple[float, ScheduledCall]:
         """Take the next call."""
-        at, _, happening = heappop(self._heap)
-        return at, happening
+        at, _, call = heappop(self._heap)
+        return at, call

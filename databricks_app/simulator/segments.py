@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from databricks_app.simulator.filters import Test, compile_filter
 
 if TYPE_CHECKING:
-    from databricks_app.simulator.people import People, Profile
+    from databricks_app.simulator.people import Profile, SimulatedPeople
 
 _MADE: tuple[tuple[str, object], ...] = (
     ("Everyone", {"attribute": {"field": "cio_id", "operator": "exists"}}),
@@ -17,7 +17,7 @@ _MADE: tuple[tuple[str, object], ...] = (
 
 
 @dataclass(slots=True)
-class Segment:
+class SimulatedSegment:
     """A segment.
 
     Attributes:
@@ -39,20 +39,20 @@ class Segment:
         return profile.cio_id in self.members if self.test is None else self.test(profile)
 
 
-class Segments:
+class SimulatedSegments:
     """All segments by their number; two are there from the start."""
 
-    def __init__(self, people: People) -> None:
+    def __init__(self, people: SimulatedPeople) -> None:
         self._people = people
         self._last_id = 0
-        self.all: dict[int, Segment] = {}
+        self.all: dict[int, SimulatedSegment] = {}
         for name, condition in _MADE:
             self.add(name).test = compile_filter(condition, self.is_in)
 
-    def add(self, name: str, description: str = "") -> Segment:
+    def add(self, name: str, description: str = "") -> SimulatedSegment:
         """Make an empty manual segment."""
         self._last_id += 1
-        segment = self.all[self._last_id] = Segment(self._last_id, name, description)
+        segment = self.all[self._last_id] = SimulatedSegment(self._last_id, name, description)
         return segment
 
     def is_in(self, number: int, profile: Profile) -> bool:
@@ -60,6 +60,6 @@ class Segments:
         segment = self.all.get(number)
         return segment is not None and segment.has(profile)
 
-    def members(self, segment: Segment) -> list[Profile]:
+    def members(self, segment: SimulatedSegment) -> list[Profile]:
         """Who is in it."""
         return [profile for profile in self._people if segment.has(profile)]

@@ -1,4 +1,4 @@
-"""The HTTP server of the simulator: sockets in, `Request` and `Reply` inside."""
+"""The HTTP server of the simulator: sockets in, `ApiRequest` and `ApiReply` inside."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any
 
-from databricks_app.simulator.messages import Reply, Request
+from databricks_app.simulator.messages import ApiReply, ApiRequest
 
 _MAX_BODY_BYTES = 32 << 20
 _IDLE_SECONDS = 60.0
@@ -21,7 +21,7 @@ _IDLE_SECONDS = 60.0
 class Server:
     """Answers on a socket of its own, a thread a connection."""
 
-    def __init__(self, host: str, port: int, answer: Callable[[Request], Reply]) -> None:
+    def __init__(self, host: str, port: int, answer: Callable[[ApiRequest], ApiReply]) -> None:
         """Listen; nothing is answered before `start`.
 
         Args:
@@ -73,8 +73,8 @@ class _Listener(ThreadingHTTPServer):
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
 
-def _handler(answer: Callable[[Request], Reply]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+def _handler(answer: Callable[[ApiRequest], ApiReply]) -> type[BaseHTTPRequestHandler]:
+    class SimulatorRequestHandler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
         timeout = _IDLE_SECONDS
@@ -84,7 +84,7 @@ def _handler(answer: Callable[[Request], Reply]) -> type[BaseHTTPRequestHandler]
             if body is None:
                 return
             headers = {name.lower(): value for name, value in self.headers.items()}
-            reply = answer(Request.from_target(self.command, self.path, headers, body))
+            reply = answer(ApiRequest.from_target(self.command, self.path, headers, body))
             if reply.delay_seconds:
                 time.sleep(reply.delay_seconds)
             if reply.hangs_up:
@@ -103,7 +103,7 @@ def _handler(answer: Callable[[Request], Reply]) -> type[BaseHTTPRequestHandler]
                 return None
             return self.rfile.read(int(text))
 
-        def _write(self, reply: Reply) -> None:
+        def _write(self, reply: ApiReply) -> None:
             content = b"" if reply.body is None else json.dumps(reply.body).encode()
             self.send_response(reply.status)
             if reply.status != 204:
@@ -120,4 +120,4 @@ def _handler(answer: Callable[[Request], Reply]) -> type[BaseHTTPRequestHandler]
         def log_message(self, *_: object) -> None:
             """Print nothing: paths hold addresses of people."""
 
-    return Handler
+    return SimulatorRequestHandler

@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from databricks_app.simulator.clock import Clock
+from databricks_app.simulator.clock import SimulatedClock
 from databricks_app.simulator.dispatch import Answering
 from databricks_app.simulator.driver import Driver
 from databricks_app.simulator.server import Server
-from databricks_app.simulator.workspace import Options, Workspace
+from databricks_app.simulator.workspace import SimulatedWorkspace, SimulatorOptions
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from databricks_app.simulator.feeds import Attempt
-    from databricks_app.simulator.schedule import Outcome
+    from databricks_app.simulator.feeds import PostAttempt
+    from databricks_app.simulator.schedule import PostOutcome
 
 
 class Simulator:
@@ -30,7 +30,7 @@ class Simulator:
 
     def __init__(
         self,
-        options: Options | None = None,
+        options: SimulatorOptions | None = None,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -51,8 +51,8 @@ class Simulator:
         Raises:
             OSError: The address is taken or not this machine's.
         """
-        self.clock = Clock(wall() if start_at is None else start_at, speed=speed)
-        self.workspace = Workspace(options or Options(), self.clock)
+        self.clock = SimulatedClock(wall() if start_at is None else start_at, speed=speed)
+        self.workspace = SimulatedWorkspace(options or SimulatorOptions(), self.clock)
         self._driver = Driver(self.workspace, wall=wall)
         self._server = Server(host, port, Answering(self.workspace, self._driver))
         self.url = self._server.url
@@ -94,7 +94,7 @@ class Simulator:
             raise KeyError(webhook_id)
         return feed.key_text
 
-    def test(self, webhook_id: int) -> Outcome:
+    def test(self, webhook_id: int) -> PostOutcome:
         """Press a webhook's Send Test button; returns what came of it.
 
         Raises:
@@ -105,7 +105,7 @@ class Simulator:
             raise KeyError(webhook_id)
         return self._driver.test(feed)
 
-    def attempts(self, webhook_id: int | None = None) -> list[Attempt]:
+    def attempts(self, webhook_id: int | None = None) -> list[PostAttempt]:
         """The newest calls of one webhook, or of all, oldest first."""
         with self.workspace.lock:
             every = list(self.workspace.feeds.attempts)

@@ -1,17 +1,17 @@
 """The transactional messages of the simulated workspace, one or more for each channel.
 
-Pure. Those of `simulation.workspace` come first; the others are for channels that it has none for.
+Pure. Those of `events.sample_workspace` come first; the others are for channels without one there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from databricks_app.simulator.events.sample_workspace import SOURCES, Message, Source
+from databricks_app.simulator.events.sample_workspace import SOURCES, SimulatedMessage, Source
 
-_NOTICE = (Message("in_app", "Your import is ready", opens=0.7, clicks=0.3),)
-_INBOX = (Message("in_app", "A message waits for you", opens=0.6, clicks=0.2),)
-_TICKET = (Message("whatsapp", "Your ticket", opens=0.9, clicks=0.3),)
+_NOTICE = (SimulatedMessage("in_app", "Your import is ready", opens=0.7, clicks=0.3),)
+_INBOX = (SimulatedMessage("in_app", "A message waits for you", opens=0.6, clicks=0.2),)
+_TICKET = (SimulatedMessage("whatsapp", "Your ticket", opens=0.9, clicks=0.3),)
 _TRANSACTIONAL = (
     *((source, None) for source in SOURCES if source.origin == "transactional"),
     (Source("transactional", 405, _NOTICE, 0), None),
@@ -37,7 +37,7 @@ class Template:
     trigger_name: str
     channel: str
     source: Source
-    message: Message
+    message: SimulatedMessage
 
     @property
     def name(self) -> str:
@@ -56,7 +56,7 @@ TEMPLATES = tuple(
     for number, (source, channel) in enumerate(_TRANSACTIONAL, 401)
 )
 # An e-mail that is sent with its own content has no template.
-INLINE = Source("transactional", 0, (Message("email", ""),), 0)
+INLINE = Source("transactional", 0, (SimulatedMessage("email", ""),), 0)
 
 
 def find(reference: object) -> Template | None:

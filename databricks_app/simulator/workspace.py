@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-from databricks_app.simulator.broadcasts import Broadcasts
-from databricks_app.simulator.deliveries import Office
+from databricks_app.simulator.broadcasts import BroadcastRuns
+from databricks_app.simulator.delivery_engine import DeliveryEngine
 from databricks_app.simulator.events.sample_workspace import make_person
-from databricks_app.simulator.faults import Faults
+from databricks_app.simulator.faults import InjectedFaults
 from databricks_app.simulator.feeds import Feeds
 from databricks_app.simulator.journeys import Journeys
-from databricks_app.simulator.people import People
+from databricks_app.simulator.people import SimulatedPeople
 from databricks_app.simulator.rates import Rates
-from databricks_app.simulator.schedule import Rules
-from databricks_app.simulator.scheduler import Agenda
-from databricks_app.simulator.segments import Segments
+from databricks_app.simulator.schedule import RetryRules
+from databricks_app.simulator.scheduler import Scheduler
+from databricks_app.simulator.segments import SimulatedSegments
 
 if TYPE_CHECKING:
-    from databricks_app.simulator.clock import Clock
+    from databricks_app.simulator.clock import SimulatedClock
     from databricks_app.simulator.messages import Json
 
 WORKSPACE_ID = 1
@@ -29,7 +29,7 @@ CHANNELS = ("email", "push", "sms", "in_app", "inbox_message", "whatsapp")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class SimulatorOptions:
     """What a simulation starts with.
 
     Attributes:
@@ -42,7 +42,7 @@ class Options:
 
     seed: int = 0
     people: int = 100
-    rules: Rules = field(default_factory=Rules)
+    rules: RetryRules = field(default_factory=RetryRules)
     messages_per_hour: float = 0.0
     has_rate_limits: bool = True
 
@@ -81,7 +81,7 @@ class Keys:
         )
 
 
-class Workspace:
+class SimulatedWorkspace:
     """The whole state.
 
     Attributes:
@@ -91,32 +91,36 @@ class Workspace:
         dropped: Why the Pipelines API dropped data behind a 200, oldest first.
     """
 
-    def __init__(self, options: Options, clock: Clock) -> None:
+    def __init__(self, options: SimulatorOptions, clock: SimulatedClock) -> None:
         self.options = options
         self.clock = clock
         self.lock = threading.RLock()
         self.keys = Keys.from_seed(options.seed)
-        self.agenda = Agenda()
+        self.scheduler = Scheduler()
         self.feeds = Feeds(options.seed)
-        self.people = People()
-        self.segments = Segments(self.people)
-        self.office = Office(options.seed, self.agenda, self.feeds, self.people)
-        self.broadcasts = Broadcasts(self.agenda, self.office)
-        self.faults = Faults()
+        self.people = SimulatedPeople()
+        self.segments = SimulatedSegments(self.people)
+        self.delivery_engine = DeliveryEngine(options.seed, self.scheduler, self.feeds, self.people)
+        self.broadcasts = BroadcastRuns(self.scheduler, self.delivery_engine)
+        self.faults = InjectedFaults()
         self.rates = Rates()
         self.disabled_channels: set[str] = set()
         self.objects: dict[tuple[int, str], Json] = {}
         self.dropped: list[str] = []
         self._populate(options.people)
         journeys = Journeys(
-            options.seed, options.messages_per_hour, self.agenda, self.office, self.people
+            options.seed,
+            options.messages_per_hour,
+            self.scheduler,
+            self.delivery_engine,
+            self.people,
         )
         journeys.begin(clock.now())
 
     def next_due(self) -> float | None:
-        """When something happens next, in Unix seconds: a step of a message's life, or a call."""
+        """When something happens next, in Unix seconds: a scheduled call or a post."""
         head = self.feeds.next_due()
-        times = [at for at in (self.agenda.next_at, head and head[0]) if at is not None]
+        times = [at for at in (self.scheduler.next_at, head and head[0]) if at is not None]
         return min(times, default=None)
 
     def _populate(self, count: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 from databricks_app.cli.simulator import simulator as command
 from databricks_app.simulator.control import routes
 from databricks_app.simulator.driver import Driver
-from databricks_app.simulator.faults import Fault
+from databricks_app.simulator.faults import InjectedFault
 from databricks_app.simulator.schedule import HOUR_STATUSES
 from databricks_app.simulator.simulator import Simulator
 from tests.support.paths import DOCS
@@ -37,7 +37,7 @@ def test_each_call_of_its_own_interface_is_documented(simulator: Simulator) -> N
 
 def test_each_field_of_a_fault_is_documented() -> None:
     """As the interface refuses all others."""
-    assert {field.name for field in fields(Fault) if f"`{field.name}`" not in TEXT} == set()
+    assert {field.name for field in fields(InjectedFault) if f"`{field.name}`" not in TEXT} == set()
 
 
 def test_the_one_hour_statuses_are_documented() -> None:

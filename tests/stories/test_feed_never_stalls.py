@@ -19,9 +19,9 @@ from benchmarks.harness.kills import kill_loader, kill_master, kill_worker, relo
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import Receiver, serving
 from core.webhooks import specification
-from databricks_app.simulator.schedule import Rules
+from databricks_app.simulator.schedule import RetryRules
 from databricks_app.simulator.simulator import Simulator
-from databricks_app.simulator.workspace import Options
+from databricks_app.simulator.workspace import SimulatorOptions
 from tests.support.disks import fill, small_disk
 from tests.support.exactly_once import assert_exactly_once
 from tests.support.simulating import RecordingReceiver, app_client, make_simulator  # noqa: F401  # a fixture
@@ -87,7 +87,9 @@ def feed_of(make_simulator: Make) -> Callable[..., Feed]:  # noqa: F811  # the f
     """Make a workspace: `feed_of(re_sign=False)`."""
 
     def make(**rules: bool) -> Feed:
-        options = Options(seed=11, people=20, has_rate_limits=False, rules=Rules(**rules))
+        options = SimulatorOptions(
+            seed=11, people=20, has_rate_limits=False, rules=RetryRules(**rules)
+        )
         return Feed(make_simulator(options))
 
     return make

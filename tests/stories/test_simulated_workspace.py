@@ -14,7 +14,7 @@ from benchmarks.harness.receiver import Receiver, serving
 from core.app_api import AppClient
 from databricks_app.lake.local.query import LocalQuery
 from databricks_app.simulator.simulator import Simulator
-from databricks_app.simulator.workspace import Options
+from databricks_app.simulator.workspace import SimulatorOptions
 from tests.support.exactly_once import assert_exactly_once
 from tests.support.simulating import make_simulator  # noqa: F401  # a fixture
 
@@ -53,7 +53,7 @@ def test_a_message_sent_through_the_client_is_a_figure_of_a_view(
     tmp_path: Path,
 ) -> None:
     """The webhook is registered by the command; what people do is rows, and the view counts it."""
-    simulator = make_simulator(Options(seed=5, people=20, has_rate_limits=False))
+    simulator = make_simulator(SimulatorOptions(seed=5, people=20, has_rate_limits=False))
     (tmp_path / ".env").write_text("CIO_WEBHOOK_SIGNING_KEYS=not-yet-a-key\n")
     with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:
         data = tmp_path / "data"

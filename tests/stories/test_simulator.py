@@ -11,7 +11,7 @@ from benchmarks.harness.receiver import serving
 from core.webhooks import specification
 from databricks_app.lake.local.query import LocalQuery
 from databricks_app.simulator.simulator import Simulator
-from databricks_app.simulator.workspace import Options
+from databricks_app.simulator.workspace import SimulatorOptions
 from tests.support.simulating import app_client
 
 DAY = 86400.0
@@ -21,7 +21,7 @@ def test_messages_become_rows_in_the_safe_order_of_setting_up(
     make_simulator: Callable[..., Simulator], tmp_path: Path
 ) -> None:
     """Created disabled, its key given to the receiver, enabled; then every event is one row."""
-    simulator = make_simulator(Options(seed=3, people=20, has_rate_limits=False))
+    simulator = make_simulator(SimulatorOptions(seed=3, people=20, has_rate_limits=False))
     webhook = {
         "name": "lake",
         "endpoint": "http://127.0.0.1:1/not-yet",

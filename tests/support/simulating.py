@@ -19,7 +19,7 @@ import pytest
 
 from core.webhooks.signature import SigningKey, verify
 from databricks_app.simulator.simulator import Simulator
-from databricks_app.simulator.workspace import Options
+from databricks_app.simulator.workspace import SimulatorOptions
 
 # Reading the certificates of the machine takes longer than most of these tests.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -30,8 +30,8 @@ def make_simulator() -> Iterator[Callable[..., Simulator]]:
     """Make running simulators, stopped at the end: `make_simulator(Options(...), **others)`."""
     running: list[Simulator] = []
 
-    def make(options: Options | None = None, **others: Any) -> Simulator:
-        given = options or Options(people=10, has_rate_limits=False)
+    def make(options: SimulatorOptions | None = None, **others: Any) -> Simulator:
+        given = options or SimulatorOptions(people=10, has_rate_limits=False)
         simulator = Simulator(given, **{"speed": 0.0} | others)
         simulator.start()
         running.append(simulator)

@@ -9,12 +9,12 @@ from typing import Any
 import httpx2
 
 from databricks_app.simulator.app_api.campaigns import shown
-from databricks_app.simulator.broadcasts import BROADCASTS, MOST_QUEUED, Trigger
+from databricks_app.simulator.broadcasts import BROADCASTS, MOST_QUEUED, BroadcastRun
 from databricks_app.simulator.filters import compile_filter
-from databricks_app.simulator.messages import Json, Refused, Request, page
+from databricks_app.simulator.messages import ApiRequest, Json, Refused, page
 from databricks_app.simulator.people import Profile
 from databricks_app.simulator.routing import Routes
-from databricks_app.simulator.workspace import Workspace
+from databricks_app.simulator.workspace import SimulatedWorkspace
 
 routes = Routes()
 _TRIGGERS = "/v1/campaigns/{broadcast_id}/triggers"
@@ -27,26 +27,26 @@ _Name = tuple[str, str]
 
 
 @routes("listBroadcasts", "GET", "/v1/broadcasts")
-def list_(_workspace: Workspace, _request: Request) -> Json:
+def list_(_workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
     """All of them."""
     return {"broadcasts": [shown(source, "triggered_broadcast") for source in BROADCASTS.values()]}
 
 
 @routes("getBroadcast", "GET", "/v1/broadcasts/{broadcast_id}")
-def get(_workspace: Workspace, request: Request) -> Json:
+def get(_workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """One of them."""
     return {"broadcast": shown(BROADCASTS[_number(request)], "triggered_broadcast")}
 
 
 @routes("listBroadcastTriggers", "GET", "/v1/broadcasts/{broadcast_id}/triggers")
-def triggers(workspace: Workspace, request: Request) -> Json:
+def triggers(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Its triggers, oldest first."""
     found = workspace.broadcasts.triggers[_number(request)]
     return {"triggers": [_shown(one, workspace.clock.now()) for one in found]}
 
 
 @routes("triggerBroadcast", "POST", _TRIGGERS, rate="broadcast")
-def trigger(workspace: Workspace, request: Request) -> Json:
+def trigger(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Queue a run: for the default audience, a filter, ids, e-mail addresses, maps or a file."""
     number, now = _number(request), workspace.clock.now()
     if workspace.broadcasts.queued(now) >= MOST_QUEUED:
@@ -61,33 +61,33 @@ def trigger(workspace: Workspace, request: Request) -> Json:
 
 
 @routes("broadcastStatus", "GET", f"{_TRIGGERS}/{{trigger_id}}")
-def status(workspace: Workspace, request: Request) -> Json:
+def status(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """How far one trigger has come."""
     return _shown(_trigger(workspace, request), workspace.clock.now())
 
 
 @routes("broadcastErrors", "GET", f"{_TRIGGERS}/{{trigger_id}}/errors")
-def errors(workspace: Workspace, request: Request) -> Json:
+def errors(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """What kept people from getting one, in pages."""
     items, then = page(_trigger(workspace, request).errors, request, 50, 1000)
     return {"errors": items, "next": then}
 
 
-def _number(request: Request) -> int:
+def _number(request: ApiRequest) -> int:
     number = request.id("broadcast_id")
     if number not in BROADCASTS:
         raise Refused(404, "not found")
     return number
 
 
-def _trigger(workspace: Workspace, request: Request) -> Trigger:
+def _trigger(workspace: SimulatedWorkspace, request: ApiRequest) -> BroadcastRun:
     found = workspace.broadcasts.find(_number(request), request.id("trigger_id"))
     if found is None:
         raise Refused(404, "not found")
     return found
 
 
-def _shown(trigger: Trigger, now: float) -> Json:
+def _shown(trigger: BroadcastRun, now: float) -> Json:
     is_over = trigger.processed_at <= now
     return {
         "id": trigger.id,
@@ -108,7 +108,7 @@ def _check(body: Json) -> None:
             raise Refused(422, f"{name} must be a list of at most 10,000")
 
 
-def _recipients(workspace: Workspace, body: Json) -> tuple[list[Profile], list[str]]:
+def _recipients(workspace: SimulatedWorkspace, body: Json) -> tuple[list[Profile], list[str]]:
     """Who gets it, and what is wrong with those who do not."""
     if "recipients" in body:
         try:

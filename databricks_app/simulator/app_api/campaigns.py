@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from databricks_app.simulator.app_api.messages import type_of
-from databricks_app.simulator.deliveries import Sent
+from databricks_app.simulator.delivery_engine import SentMessage
 from databricks_app.simulator.events.sample_workspace import SOURCES, Source
-from databricks_app.simulator.messages import Json, Refused, Request
+from databricks_app.simulator.messages import ApiRequest, Json, Refused
 from databricks_app.simulator.routing import Routes
-from databricks_app.simulator.workspace import Workspace
+from databricks_app.simulator.workspace import SimulatedWorkspace
 
 routes = Routes()
 _PATH = "/v1/campaigns/{campaign_id}"
@@ -24,25 +24,25 @@ _RESOLUTIONS = {"hourly": "hours", "daily": "days", "weekly": "weeks", "monthly"
 
 
 @routes("listCampaigns", "GET", "/v1/campaigns")
-def list_(_workspace: Workspace, _request: Request) -> Json:
+def list_(_workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
     """All of them."""
     return {"campaigns": [shown(source, "event") for source in _CAMPAIGNS.values()]}
 
 
 @routes("getCampaigns", "GET", _PATH)
-def get(_workspace: Workspace, request: Request) -> Json:
+def get(_workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """One of them."""
     return {"campaign": shown(_campaign(request), "event")}
 
 
 @routes("campaignMetrics", "GET", f"{_PATH}/metrics")
-def metrics(workspace: Workspace, request: Request) -> Json:
+def metrics(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """How many messages reached each metric first, by period, oldest first."""
     number = _campaign(request).id
     starts, seconds = _periods(request, workspace.clock.now())
     wanted = request.query.get("type")
     series: dict[str, list[int]] = {"created": [0] * len(starts)}
-    for sent in workspace.office.sent.values():
+    for sent in workspace.delivery_engine.sent.values():
         if sent.delivery.source_id != number or wanted not in {None, type_of(sent)}:
             continue
         for metric, at in _moments(sent).items():
@@ -73,18 +73,18 @@ def shown(source: Source, type_: str) -> Json:
     }
 
 
-def _moments(sent: Sent) -> dict[str, int]:
+def _moments(sent: SentMessage) -> dict[str, int]:
     return {"created": sent.created_at, **sent.metrics}
 
 
-def _campaign(request: Request) -> Source:
+def _campaign(request: ApiRequest) -> Source:
     source = _CAMPAIGNS.get(request.id("campaign_id"))
     if source is None:
         raise Refused(404, "not found")
     return source
 
 
-def _periods(request: Request, now: float) -> tuple[list[int], int]:
+def _periods(request: ApiRequest, now: float) -> tuple[list[int], int]:
     """Where each period starts, in Unix seconds, and how long it is.
 
     Version 1 counts steps back from now, version 2 goes from `start` to `end`; in UTC always.

@@ -6,10 +6,10 @@ from typing import cast
 
 from databricks_app.simulator.app_api.messages import listed
 from databricks_app.simulator.filters import compile_filter, text_of
-from databricks_app.simulator.messages import Json, Refused, Request, page
+from databricks_app.simulator.messages import ApiRequest, Json, Refused, page
 from databricks_app.simulator.people import IdType, Profile
 from databricks_app.simulator.routing import Routes
-from databricks_app.simulator.workspace import Workspace
+from databricks_app.simulator.workspace import SimulatedWorkspace
 
 routes = Routes()
 _PATH = "/v1/customers/{customer_id}"
@@ -17,14 +17,14 @@ _MOST_IDS = 100
 
 
 @routes("getPeopleEmail", "GET", "/v1/customers")
-def by_email(workspace: Workspace, request: Request) -> Json:
+def by_email(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """People with an e-mail address; one at most, here."""
     found = workspace.people.find(request.query.get("email", ""), "email")
     return {"results": [found.identifiers] if found else []}
 
 
 @routes("getPeopleFilter", "POST", "/v1/customers")
-def search(workspace: Workspace, request: Request) -> Json:
+def search(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """People whom a filter takes, in pages."""
     test = compile_filter(request.json().get("filter"), workspace.segments.is_in)
     found = [profile for profile in workspace.people if test(profile)]
@@ -32,13 +32,13 @@ def search(workspace: Workspace, request: Request) -> Json:
 
 
 @routes("getPersonAttributes", "GET", f"{_PATH}/attributes")
-def attributes(workspace: Workspace, request: Request) -> Json:
+def attributes(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Attributes, as text, and devices of a person."""
     return {"customer": _shown(profile_of(workspace, request))}
 
 
 @routes("getPeopleById", "POST", "/v1/customers/attributes")
-def attributes_of_many(workspace: Workspace, request: Request) -> Json:
+def attributes_of_many(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """The same of up to 100 people by id; unknown ones are left out."""
     ids = request.json().get("ids")
     if not isinstance(ids, list) or not 1 <= len(ids) <= _MOST_IDS:
@@ -48,7 +48,7 @@ def attributes_of_many(workspace: Workspace, request: Request) -> Json:
 
 
 @routes("getPersonSegments", "GET", f"{_PATH}/segments")
-def segments(workspace: Workspace, request: Request) -> Json:
+def segments(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Segments a person is in."""
     profile = profile_of(workspace, request)
     every = workspace.segments.all.values()
@@ -62,15 +62,15 @@ def segments(workspace: Workspace, request: Request) -> Json:
 
 
 @routes("getPersonMessages", "GET", f"{_PATH}/messages")
-def messages(workspace: Workspace, request: Request) -> Json:
+def messages(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """What a person was sent, newest first, in pages."""
     cio_id = profile_of(workspace, request).cio_id
     return listed(workspace, request, lambda sent: sent.delivery.person.cio_id == cio_id)
 
 
 @routes("getPersonActivities", "GET", f"{_PATH}/activities")
-def activities(workspace: Workspace, request: Request) -> Json:
-    """What a person did as the Pipelines API was told, newest first, in pages."""
+def activities(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
+    """What a person did, from calls of the Pipelines API, newest first, in pages."""
     profile, query = profile_of(workspace, request), request.query
     found = [
         {"id": one.id, "type": one.type, "timestamp": int(one.at), "data": one.data}
@@ -83,7 +83,7 @@ def activities(workspace: Workspace, request: Request) -> Json:
 
 
 @routes("getPersonRelationships", "GET", f"{_PATH}/relationships")
-def relationships(workspace: Workspace, request: Request) -> Json:
+def relationships(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Objects a person is related to, in pages."""
     found = [
         {
@@ -98,7 +98,7 @@ def relationships(workspace: Workspace, request: Request) -> Json:
     return {"cio_relationships": items, "next": then}
 
 
-def profile_of(workspace: Workspace, request: Request) -> Profile:
+def profile_of(workspace: SimulatedWorkspace, request: ApiRequest) -> Profile:
     """The person that the path names; a wrong `id_type` looks like an unknown one.
 
     Raises:
@@ -113,7 +113,7 @@ def profile_of(workspace: Workspace, request: Request) -> Profile:
     return found
 
 
-def named_page(people: list[Profile], request: Request, default: int, most: int) -> Json:
+def named_page(people: list[Profile], request: ApiRequest, default: int, most: int) -> Json:
     """A page of people by their identifiers.
 
     Raises:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from databricks_app.simulator.deliveries import Sent
+from databricks_app.simulator.delivery_engine import SentMessage
 from databricks_app.simulator.events.payload import recipient
-from databricks_app.simulator.messages import Json, Refused, Request, page
+from databricks_app.simulator.messages import ApiRequest, Json, Refused, page
 from databricks_app.simulator.routing import Routes
-from databricks_app.simulator.workspace import Workspace
+from databricks_app.simulator.workspace import SimulatedWorkspace
 
 routes = Routes()
 _TYPES = frozenset({"email", "webhook", "twilio", "slack", "push", "in_app", "whatsapp"})
@@ -23,7 +23,7 @@ _IDS = ("campaign_id", "newsletter_id", "action_id")
 
 
 @routes("listMessages", "GET", "/v1/messages")
-def list_(workspace: Workspace, request: Request) -> Json:
+def list_(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Messages of the last six months, newest first, in pages."""
     query = request.query
     if query.get("type", "email") not in _TYPES:
@@ -34,13 +34,13 @@ def list_(workspace: Workspace, request: Request) -> Json:
 
 
 @routes("getMessage", "GET", "/v1/messages/{message_id}")
-def get(workspace: Workspace, request: Request) -> Json:
+def get(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """One of them."""
     return {"message": shown(_sent(workspace, request))}
 
 
 @routes("getArchivedMessage", "GET", "/v1/messages/{message_id}/archived_message", rate="archive")
-def archived_message(workspace: Workspace, request: Request) -> Json:
+def archived_message(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """The content of one that brought its own."""
     sent = _sent(workspace, request)
     if sent.content is None:
@@ -50,7 +50,9 @@ def archived_message(workspace: Workspace, request: Request) -> Json:
     return {"archived_message": archived | {"body": sent.content}}
 
 
-def listed(workspace: Workspace, request: Request, wanted: Callable[[Sent], bool]) -> Json:
+def listed(
+    workspace: SimulatedWorkspace, request: ApiRequest, wanted: Callable[[SentMessage], bool]
+) -> Json:
     """A page of the messages that are wanted, newest first.
 
     Raises:
@@ -58,13 +60,13 @@ def listed(workspace: Workspace, request: Request, wanted: Callable[[Sent], bool
     """
     first = request.number("start_ts", int(workspace.clock.now()) - _WINDOW_SECONDS, 1 << 40)
     last = request.number("end_ts", 1 << 40, 1 << 40)
-    every = reversed(workspace.office.sent.values())
+    every = reversed(workspace.delivery_engine.sent.values())
     found = [sent for sent in every if first <= sent.created_at <= last and wanted(sent)]
     items, then = page(found, request, 50, 1000)
     return {"messages": [shown(sent) for sent in items], "next": then}
 
 
-def shown(sent: Sent) -> Json:
+def shown(sent: SentMessage) -> Json:
     """A message as the App API shows it."""
     delivery = sent.delivery
     person, message = delivery.person, delivery.message
@@ -94,20 +96,20 @@ def shown(sent: Sent) -> Json:
     return row
 
 
-def type_of(sent: Sent) -> str:
+def type_of(sent: SentMessage) -> str:
     """The channel by the App API's older name."""
     channel = str(sent.delivery.channel)
     return "twilio" if channel == "sms" else channel
 
 
-def _sent(workspace: Workspace, request: Request) -> Sent:
-    sent = workspace.office.sent.get(request.values["message_id"])
+def _sent(workspace: SimulatedWorkspace, request: ApiRequest) -> SentMessage:
+    sent = workspace.delivery_engine.sent.get(request.values["message_id"])
     if sent is None:
         raise Refused(404, "not found")
     return sent
 
 
-def _fits(sent: Sent, request: Request) -> bool:
+def _fits(sent: SentMessage, request: ApiRequest) -> bool:
     query, row = request.query, shown(sent)
     is_draft = "drafted" in sent.metrics and "sent" not in sent.metrics
     return (

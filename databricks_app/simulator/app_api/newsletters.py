@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from databricks_app.simulator.app_api.campaigns import CREATED
 from databricks_app.simulator.events.sample_workspace import SOURCES
-from databricks_app.simulator.messages import Json, Refused, Request, page
+from databricks_app.simulator.messages import ApiRequest, Json, Refused, page
 from databricks_app.simulator.routing import Routes
-from databricks_app.simulator.workspace import Workspace
+from databricks_app.simulator.workspace import SimulatedWorkspace
 
 routes = Routes()
 _NEWSLETTERS = {
@@ -29,7 +29,7 @@ _NEWSLETTERS = {
 
 
 @routes("listNewsletters", "GET", "/v1/newsletters")
-def list_(_workspace: Workspace, request: Request) -> Json:
+def list_(_workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """All of them, in pages."""
     found = list(_NEWSLETTERS.values())
     if request.query.get("sort") == "desc":
@@ -39,7 +39,7 @@ def list_(_workspace: Workspace, request: Request) -> Json:
 
 
 @routes("getNewsletters", "GET", "/v1/newsletters/{newsletter_id}")
-def get(_workspace: Workspace, request: Request) -> Json:
+def get(_workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """One of them."""
     found = _NEWSLETTERS.get(request.id("newsletter_id"))
     if found is None:

@@ -8,9 +8,9 @@ from core.errors import ConfigurationError
 from core.webhooks import specification
 from core.webhooks.sender import destination
 from databricks_app.simulator.feeds import Feed, Webhook
-from databricks_app.simulator.messages import Json, Refused, Reply, Request
+from databricks_app.simulator.messages import ApiReply, ApiRequest, Json, Refused
 from databricks_app.simulator.routing import Routes
-from databricks_app.simulator.workspace import Workspace
+from databricks_app.simulator.workspace import SimulatedWorkspace
 
 routes = Routes()
 _PATH = "/v1/reporting_webhooks/{webhook_id}"
@@ -18,7 +18,7 @@ _FLAGS = ("disabled", "full_resolution", "with_content")
 
 
 @routes("createWebhook", "POST", "/v1/reporting_webhooks")
-def create(workspace: Workspace, request: Request) -> Json:
+def create(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Add a webhook; what it gets begins with the next event."""
     feeds = workspace.feeds
     webhook = _checked(request.json(), None)
@@ -26,19 +26,19 @@ def create(workspace: Workspace, request: Request) -> Json:
 
 
 @routes("listWebhooks", "GET", "/v1/reporting_webhooks")
-def list_(workspace: Workspace, _request: Request) -> Json:
+def list_(workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
     """All of them, oldest first."""
     return {"reporting_webhooks": [shown(feed.webhook) for feed in workspace.feeds.all()]}
 
 
 @routes("getWebhook", "GET", _PATH)
-def get(workspace: Workspace, request: Request) -> Json:
+def get(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """One of them."""
     return shown(feed_of(workspace, request).webhook)
 
 
 @routes("updateWebhook", "PUT", _PATH)
-def update(workspace: Workspace, request: Request) -> Json:
+def update(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Change a webhook; fields that are left out stay, as public clients rely on."""
     feed = feed_of(workspace, request)
     feed.webhook = _checked(request.json(), feed.webhook)
@@ -46,13 +46,13 @@ def update(workspace: Workspace, request: Request) -> Json:
 
 
 @routes("deleteWebhook", "DELETE", _PATH)
-def delete(workspace: Workspace, request: Request) -> Reply:
+def delete(workspace: SimulatedWorkspace, request: ApiRequest) -> ApiReply:
     """Remove a webhook, and what waits for it."""
     workspace.feeds.remove(feed_of(workspace, request).webhook.id)
-    return Reply(200)
+    return ApiReply(200)
 
 
-def feed_of(workspace: Workspace, request: Request) -> Feed:
+def feed_of(workspace: SimulatedWorkspace, request: ApiRequest) -> Feed:
     """The webhook that the path names.
 
     Raises:

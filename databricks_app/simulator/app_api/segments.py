@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from databricks_app.simulator.app_api.customers import named_page
-from databricks_app.simulator.messages import Json, Refused, Reply, Request
+from databricks_app.simulator.messages import ApiReply, ApiRequest, Json, Refused
 from databricks_app.simulator.routing import Routes
-from databricks_app.simulator.segments import Segment
-from databricks_app.simulator.workspace import Workspace
+from databricks_app.simulator.segments import SimulatedSegment
+from databricks_app.simulator.workspace import SimulatedWorkspace
 
 routes = Routes()
 _PATH = "/v1/segments/{segment_id}"
 
 
 @routes("createManSegment", "POST", "/v1/segments")
-def create(workspace: Workspace, request: Request) -> Json:
+def create(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Make an empty manual segment."""
     given = request.json().get("segment")
     fields: Json = given if isinstance(given, dict) else {}
@@ -24,48 +24,48 @@ def create(workspace: Workspace, request: Request) -> Json:
 
 
 @routes("listSegments", "GET", "/v1/segments")
-def list_(workspace: Workspace, _request: Request) -> Json:
+def list_(workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
     """All of them."""
     return {"segments": [_shown(one) for one in workspace.segments.all.values()]}
 
 
 @routes("getSegment", "GET", _PATH)
-def get(workspace: Workspace, request: Request) -> Json:
+def get(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """One of them."""
     return {"segment": _shown(segment_of(workspace, request))}
 
 
 @routes("deleteManSegment", "DELETE", _PATH)
-def delete(workspace: Workspace, request: Request) -> Reply:
+def delete(workspace: SimulatedWorkspace, request: ApiRequest) -> ApiReply:
     """Delete a manual one; those that a filter makes are not found here."""
     segment = segment_of(workspace, request)
     if segment.test is not None:
         raise Refused(404, "not found")
     del workspace.segments.all[segment.id]
-    return Reply(204)
+    return ApiReply(204)
 
 
 @routes("getSegmentDependencies", "GET", f"{_PATH}/used_by")
-def used_by(workspace: Workspace, request: Request) -> Json:
+def used_by(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """What uses it: nothing, here."""
     segment_of(workspace, request)
     return {"used_by": {"campaigns": [], "sent_newsletters": [], "draft_newsletters": []}}
 
 
 @routes("getSegmentCount", "GET", f"{_PATH}/customer_count")
-def customer_count(workspace: Workspace, request: Request) -> Json:
+def customer_count(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """How many people are in it."""
     return {"count": len(workspace.segments.members(segment_of(workspace, request)))}
 
 
 @routes("getSegmentMembership", "GET", f"{_PATH}/membership")
-def membership(workspace: Workspace, request: Request) -> Json:
+def membership(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Who is in it, in pages."""
     members = workspace.segments.members(segment_of(workspace, request))
     return named_page(members, request, 1000, 30_000)
 
 
-def segment_of(workspace: Workspace, request: Request) -> Segment:
+def segment_of(workspace: SimulatedWorkspace, request: ApiRequest) -> SimulatedSegment:
     """The segment that the path names.
 
     Raises:
@@ -77,7 +77,7 @@ def segment_of(workspace: Workspace, request: Request) -> Segment:
     return segment
 
 
-def _shown(segment: Segment) -> Json:
+def _shown(segment: SimulatedSegment) -> Json:
     return {
         "id": segment.id,
         "deduplicate_id": f"{segment.id}:1700000000",

@@ -10,13 +10,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from databricks_app.simulator.deliveries import Manner, Sent
-from databricks_app.simulator.events.sample_workspace import Message, Source
-from databricks_app.simulator.messages import Json, Refused, Request
+from databricks_app.simulator.delivery_engine import SendOptions, SentMessage
+from databricks_app.simulator.events.sample_workspace import SimulatedMessage, Source
+from databricks_app.simulator.messages import ApiRequest, Json, Refused
 from databricks_app.simulator.people import Profile
 from databricks_app.simulator.routing import Routes
 from databricks_app.simulator.templates import INLINE, Template, find
-from databricks_app.simulator.workspace import CHANNELS, Workspace
+from databricks_app.simulator.workspace import CHANNELS, SimulatedWorkspace
 
 routes = Routes(shape="send", rate="transactional")
 _OPERATIONS = {
@@ -36,8 +36,8 @@ _MAX_RECIPIENTS = 15
 _MAX_AHEAD_SECONDS = 90 * 86400
 
 
-def send(channel: str, workspace: Workspace, request: Request) -> Json:
-    """Send one message; what becomes of it is told by webhooks and by the message's metrics."""
+def send(channel: str, workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
+    """Send one message; webhooks and the message's metrics show what becomes of it."""
     if channel in workspace.disabled_channels:
         raise Refused(403, f"{channel} is not enabled for this workspace")
     body = request.json()
@@ -48,18 +48,18 @@ def send(channel: str, workspace: Workspace, request: Request) -> Json:
     profile = _profile(workspace, body)
     now = workspace.clock.now()
     at = _send_at(body, now)
-    manner = _manner(workspace, body, profile, channel)
-    sent = workspace.office.send(profile, source, message, at, manner)
+    options = _send_options(workspace, body, profile, channel)
+    sent = workspace.delivery_engine.send(profile, source, message, at, options)
     sent.template_id = template.id if template else None
     return _answer(sent, now, at)
 
 
 for _channel in CHANNELS:
-    _handler: Callable[[Workspace, Request], Json] = partial(send, _channel)
+    _handler: Callable[[SimulatedWorkspace, ApiRequest], Json] = partial(send, _channel)
     routes(_OPERATIONS[_channel], "POST", f"/v1/send/{_channel}")(_handler)
 
 
-def _answer(sent: Sent, now: float, at: float) -> Json:
+def _answer(sent: SentMessage, now: float, at: float) -> Json:
     answer: Json = {"delivery_id": sent.id, "queued_at": int(now)}
     return answer | {"send_at": int(at)} if at > now else answer
 
@@ -81,7 +81,7 @@ def _check_size(body: Json) -> None:
         raise Refused(413, "the payload is over 1 MB")
 
 
-def _content(channel: str, body: Json) -> tuple[Source, Message, Template | None]:
+def _content(channel: str, body: Json) -> tuple[Source, SimulatedMessage, Template | None]:
     """What is sent: a template's message, or for e-mail the call's own.
 
     Raises:
@@ -99,13 +99,13 @@ def _content(channel: str, body: Json) -> tuple[Source, Message, Template | None
     return template.source, _own(template.message, body), template
 
 
-def _own(message: Message, body: Json) -> Message:
+def _own(message: SimulatedMessage, body: Json) -> SimulatedMessage:
     """The message under the call's own subject or title."""
     subject = _text(body, "subject") or _text(body, "title")
     return replace(message, subject=subject) if subject else message
 
 
-def _profile(workspace: Workspace, body: Json) -> Profile:
+def _profile(workspace: SimulatedWorkspace, body: Json) -> Profile:
     """Who it is for; unknown people are added, unless the call says not to.
 
     Raises:
@@ -134,7 +134,9 @@ def _send_at(body: Json, now: float) -> float:
     return max(float(at), now)
 
 
-def _manner(workspace: Workspace, body: Json, profile: Profile, channel: str) -> Manner:
+def _send_options(
+    workspace: SimulatedWorkspace, body: Json, profile: Profile, channel: str
+) -> SendOptions:
     lists = ",".join(_text(body, name) for name in ("to", "cc", "bcc"))
     recipients = [one for one in lists.split(",") if one]
     if channel == "email" and len(recipients) > _MAX_RECIPIENTS:
@@ -142,7 +144,7 @@ def _manner(workspace: Workspace, body: Json, profile: Profile, channel: str) ->
     for_all = body.get("send_to_unsubscribed", True)
     names: set[Any] = {profile.id, profile.email}
     is_suppressed = not workspace.people.suppressed.isdisjoint(names)
-    return Manner(
+    return SendOptions(
         content=_text(body, "body") or None,
         is_draft=bool(body.get("queue_draft", False)),
         is_blocked=is_suppressed or (profile.is_unsubscribed and not for_all),

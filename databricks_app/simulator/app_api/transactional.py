@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from databricks_app.simulator.app_api.messages import listed
-from databricks_app.simulator.messages import Json, Refused, Request
+from databricks_app.simulator.messages import ApiRequest, Json, Refused
 from databricks_app.simulator.routing import Routes
 from databricks_app.simulator.templates import TEMPLATES, Template
-from databricks_app.simulator.workspace import Workspace
+from databricks_app.simulator.workspace import SimulatedWorkspace
 
 routes = Routes()
 _PATH = "/v1/transactional/{transactional_id}"
@@ -14,25 +14,25 @@ _CREATED = 1_700_000_000
 
 
 @routes("listTransactional", "GET", "/v1/transactional")
-def list_(_workspace: Workspace, _request: Request) -> Json:
+def list_(_workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
     """All of them."""
     return {"messages": [_shown(template) for template in TEMPLATES]}
 
 
 @routes("getTransactional", "GET", _PATH)
-def get(_workspace: Workspace, request: Request) -> Json:
+def get(_workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """One of them."""
     return {"message": _shown(_template(request))}
 
 
 @routes("transactionalMessages", "GET", f"{_PATH}/messages")
-def messages(workspace: Workspace, request: Request) -> Json:
+def messages(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """What was sent by one of them, newest first, in pages."""
     number = _template(request).id
     return listed(workspace, request, lambda sent: sent.template_id == number)
 
 
-def _template(request: Request) -> Template:
+def _template(request: ApiRequest) -> Template:
     number = request.id("transactional_id")
     found = next((template for template in TEMPLATES if template.id == number), None)
     if found is None:

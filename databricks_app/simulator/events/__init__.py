@@ -1,5 +1,5 @@
 """Make events as Customer.io would report them, and send them as Customer.io does.
 
-`workspace` and `events` say what a workspace's messages look like, `lives` what becomes of them
-over time; these three are pure. `destination`, `sender` and `flood` post events with a signature.
+`sample_workspace` says who sends what to whom, `payload` and `wording` what an event looks like,
+`message_lifecycle` which events a message has and when, `traffic` joins them to a stream. Pure.
 """

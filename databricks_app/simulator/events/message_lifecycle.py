@@ -1,4 +1,4 @@
-"""What becomes of one delivery: which events it has, and when.
+"""The life cycle of a message: which events its delivery has, and when.
 
 Pure: all chance comes from the `Random` that is passed in. The rates are those of a healthy
 sender with one neglected campaign; delays are medians seen in the trade, stretched by chance.
@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 from core.webhooks import specification
 from databricks_app.simulator.events import sample_workspace
-from databricks_app.simulator.events.payload import Delivery, Event, make_event
-from databricks_app.simulator.events.sample_workspace import Message
+from databricks_app.simulator.events.payload import Event, SimulatedDelivery, make_event
+from databricks_app.simulator.events.sample_workspace import SimulatedMessage
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 
-# Before a message leaves: (what ends its life, share of deliveries).
+# Before a message leaves: (the metric that ends its life cycle, share of deliveries).
 _NEVER_SENT = (("dropped", 0.012), ("undeliverable", 0.005), ("failed", 0.003), ("drafted", 0.002))
 _REPLY_SHARE = 0.06
 _CHANNEL_NAMES = ("object_type", "object_type_type", "delivery_type")
@@ -39,8 +39,8 @@ _PATHS: dict[str, tuple[str, ...]] = {
 }
 
 
-class Step(NamedTuple):
-    """One event of a life.
+class LifecycleStep(NamedTuple):
+    """One event of a life cycle.
 
     Attributes:
         after_seconds: Since the delivery was made; 0 or more.
@@ -63,8 +63,10 @@ def metrics(object_type: str) -> frozenset[str]:
     )
 
 
-def live(delivery: Delivery, random: Random, *, full_resolution: bool = True) -> list[Step]:
-    """Let a delivery live; its steps, earliest first, the first at 0 seconds.
+def lifecycle(
+    delivery: SimulatedDelivery, random: Random, *, full_resolution: bool = True
+) -> list[LifecycleStep]:
+    """Make up the life cycle of a delivery: its steps, earliest first, the first at 0 seconds.
 
     Args:
         delivery: One that has a message.
@@ -72,24 +74,31 @@ def live(delivery: Delivery, random: Random, *, full_resolution: bool = True) ->
         full_resolution: Whether every open and click is reported, or the first of each only.
     """
     if delivery.message is None:
-        raise ValueError("only a message has a life")
-    life = _Life(delivery, delivery.message, random)
-    life.run()
-    steps = sorted(life.steps, key=lambda step: step.after_seconds)
+        raise ValueError("only a message has a life cycle")
+    made = _Lifecycle(delivery, delivery.message, random)
+    made.run()
+    steps = sorted(made.steps, key=lambda step: step.after_seconds)
     return _in_order(steps if full_resolution else _first_of_each(steps))
 
 
-def path_to(object_type: str, metric: str) -> list[Step]:
-    """The shortest plausible life that has an event of this kind, two seconds between steps."""
+def path_to(object_type: str, metric: str) -> list[LifecycleStep]:
+    """The shortest life cycle that has an event of this kind, two seconds between steps."""
     before = _PATHS.get(metric, ()) if object_type != "customer" else ()
     path = [step for step in before if step in metrics(object_type)]
-    return [Step(2.0 * place, name, object_type) for place, name in enumerate((*path, metric))]
+    return [
+        LifecycleStep(2.0 * place, name, object_type) for place, name in enumerate((*path, metric))
+    ]
 
 
 def event_of(
-    delivery: Delivery, step: Step, *, at: datetime, random: Random, with_content: bool
+    delivery: SimulatedDelivery,
+    step: LifecycleStep,
+    *,
+    at: datetime,
+    random: Random,
+    with_content: bool,
 ) -> Event:
-    """Make the event of a step of a delivery's life.
+    """Make the event of a step of a life cycle.
 
     A customer event is reported under the channel that caused it; changed preferences state the
     channel once, under one of the three names that were seen for it.
@@ -112,13 +121,13 @@ def event_of(
     return event
 
 
-def _in_order(steps: list[Step]) -> list[Step]:
+def _in_order(steps: list[LifecycleStep]) -> list[LifecycleStep]:
     """Begin at 0 seconds, so that a delivery made now has happened already."""
     start = steps[0].after_seconds
     return [step._replace(after_seconds=step.after_seconds - start) for step in steps]
 
 
-def _first_of_each(steps: list[Step]) -> list[Step]:
+def _first_of_each(steps: list[LifecycleStep]) -> list[LifecycleStep]:
     seen: set[str] = set()
     kept = []
     for step in steps:
@@ -130,17 +139,19 @@ def _first_of_each(steps: list[Step]) -> list[Step]:
     return kept
 
 
-class _Life:
-    """The life of one delivery while it is being made up."""
+class _Lifecycle:
+    """The life cycle of one delivery while it is being made up."""
 
     __slots__ = ("_delivery", "_known", "_message", "_random", "steps")
 
-    def __init__(self, delivery: Delivery, message: Message, random: Random) -> None:
+    def __init__(
+        self, delivery: SimulatedDelivery, message: SimulatedMessage, random: Random
+    ) -> None:
         self._delivery = delivery
         self._message = message
         self._random = random
         self._known = metrics(message.channel)
-        self.steps: list[Step] = []
+        self.steps: list[LifecycleStep] = []
 
     def run(self) -> None:
         ending = self._ending()
@@ -167,7 +178,7 @@ class _Life:
         return None
 
     def _end_unsent(self, ending: str) -> None:
-        """End a life before anything was sent; a draft may wait for its sender for ever."""
+        """End a life cycle before anything was sent; a draft may wait for its sender for ever."""
         at = 0.0
         if ending == "failed":
             for _ in range(3):
@@ -247,10 +258,10 @@ class _Life:
             self._add(at, "spammed")
         if self._chance(0.006 * harm):
             self._add(at, "unsubscribed")
-            self.steps.append(Step(at + 1, "unsubscribed", "customer"))
+            self.steps.append(LifecycleStep(at + 1, "unsubscribed", "customer"))
         elif self._chance(0.004 * harm):
             changed = "cio_subscription_preferences_changed"
-            self.steps.append(Step(at + 1, changed, "customer"))
+            self.steps.append(LifecycleStep(at + 1, changed, "customer"))
 
     def _open(self, at: float, **flags: bool) -> None:
         self._add(at, "opened", flags if self._message.channel == "email" else None)
@@ -263,7 +274,7 @@ class _Life:
 
     def _add(self, at: float, metric: str, own: Mapping[str, object] | None = None) -> None:
         if metric in self._known:
-            self.steps.append(Step(at, metric, self._message.channel, own))
+            self.steps.append(LifecycleStep(at, metric, self._message.channel, own))
 
     def _chance(self, share: float) -> bool:
         return self._random.random() < share

@@ -18,7 +18,12 @@ from typing import Any
 from core.webhooks import specification
 from core.webhooks.specification import Origin
 from databricks_app.simulator.events import wording
-from databricks_app.simulator.events.sample_workspace import Message, Person, Source, make_person
+from databricks_app.simulator.events.sample_workspace import (
+    SimulatedMessage,
+    SimulatedPerson,
+    Source,
+    make_person,
+)
 
 Event = dict[str, Any]
 
@@ -31,7 +36,7 @@ _RECIPIENTS = {"slack": "#general", "webhook": "https://crm.example.com/hooks/co
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class SimulatedDelivery:
     """One message to one person, or a change of a person that no message caused.
 
     Attributes:
@@ -47,9 +52,9 @@ class Delivery:
         trigger_event_id: The event that started the campaign.
     """
 
-    person: Person
+    person: SimulatedPerson
     origin: Origin | None = None
-    message: Message | None = None
+    message: SimulatedMessage | None = None
     source_id: int | str | None = None
     delivery_id: str | None = None
     action_id: int | None = None
@@ -72,13 +77,13 @@ def make_ulid(random: Random, seconds: float) -> str:
 
 def make_delivery(
     random: Random,
-    person: Person,
+    person: SimulatedPerson,
     source: Source,
-    message: Message,
+    message: SimulatedMessage,
     *,
     seconds: float,
     journey_id: str | None = None,
-) -> Delivery:
+) -> SimulatedDelivery:
     """Make the delivery of a source's message to a person at a time in Unix seconds.
 
     A newsletter or broadcast has one edition a week: its ids count the weeks.
@@ -87,7 +92,7 @@ def make_delivery(
     is_workflow = source.origin in {"campaign", "broadcast"}
     source_id = int(source.id) * 10_000 + edition if source.origin == "newsletter" else source.id
     variant = random.randrange(message.variants)
-    return Delivery(
+    return SimulatedDelivery(
         person=person,
         origin=source.origin,
         message=message,
@@ -103,9 +108,9 @@ def make_delivery(
 
 def make_sample_delivery(
     random: Random, channel: str, origin: Origin | None, *, seconds: float
-) -> Delivery:
+) -> SimulatedDelivery:
     """Make a delivery that has every id its origin allows; None means a campaign."""
-    message = Message(
+    message = SimulatedMessage(
         channel,
         "A message from Example",
         actions=(901, 902),
@@ -124,7 +129,7 @@ def make_event(
     random: Random,
     at: datetime,
     origin: Origin | None = None,
-    delivery: Delivery | None = None,
+    delivery: SimulatedDelivery | None = None,
     own: Mapping[str, object] | None = None,
     reported_as: str | None = None,
     with_content: bool = False,
@@ -167,7 +172,7 @@ def make_event(
     return event
 
 
-def recipient(delivery: Delivery) -> str:
+def recipient(delivery: SimulatedDelivery) -> str:
     """Where a message goes to, as its events say it."""
     message, person = delivery.message, delivery.person
     if message is not None and message.to is not None:
@@ -185,7 +190,7 @@ def without_content(event: Event) -> Event:
     return {**event, "data": {name: data[name] for name in data if name not in _CONTENT}}
 
 
-_Value = Callable[[Delivery, Random], object]
+_Value = Callable[[SimulatedDelivery, Random], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +247,7 @@ def _identifiers(names: tuple[str, ...]) -> _Value:
 
 
 def _devices(names: tuple[str, ...], metric: str) -> _Value:
-    def devices(delivery: Delivery, random: Random) -> object:
+    def devices(delivery: SimulatedDelivery, random: Random) -> object:
         return [
             {
                 name: value
@@ -259,19 +264,19 @@ def _devices(names: tuple[str, ...], metric: str) -> _Value:
     return devices
 
 
-def _source_id(delivery: Delivery, _: Random) -> int | str | None:
+def _source_id(delivery: SimulatedDelivery, _: Random) -> int | str | None:
     return delivery.source_id
 
 
-def _link(delivery: Delivery) -> str:
+def _link(delivery: SimulatedDelivery) -> str:
     return delivery.message.links[0] if delivery.message else "https://www.example.com/"
 
 
-def _channel(delivery: Delivery, _: Random) -> str | None:
+def _channel(delivery: SimulatedDelivery, _: Random) -> str | None:
     return delivery.channel
 
 
-def _never(_delivery: Delivery, _random: Random) -> bool:
+def _never(_delivery: SimulatedDelivery, _random: Random) -> bool:
     return False
 
 

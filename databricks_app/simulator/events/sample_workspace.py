@@ -36,7 +36,7 @@ _LAST_NAMES = (  # noqa: SIM905  # the same
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class SimulatedPerson:
     """Somebody messages are sent to.
 
     Attributes:
@@ -55,7 +55,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class SimulatedMessage:
     """One message of a source, and how people take it.
 
     Attributes:
@@ -99,7 +99,7 @@ class Source:
 
     origin: Origin
     id: int | str
-    messages: tuple[Message, ...]
+    messages: tuple[SimulatedMessage, ...]
     weight: float
     hour_of_week: int | None = None
 
@@ -110,9 +110,9 @@ _SHOP = (
     "https://shop.example.com/",
 )
 _ONBOARDING = (
-    Message("email", "Welcome to Example", (1001,), opens=0.58, clicks=0.34, converts=0.4),
-    Message("push", "Finish your profile", (1002,), opens=0.16, clicks=0.5, converts=0.3),
-    Message(
+    SimulatedMessage("email", "Welcome to Example", (1001,), opens=0.58, clicks=0.34, converts=0.4),
+    SimulatedMessage("push", "Finish your profile", (1002,), opens=0.16, clicks=0.5, converts=0.3),
+    SimulatedMessage(
         "email",
         "Three things to try first",
         (1004, 1005),
@@ -121,26 +121,34 @@ _ONBOARDING = (
         opens=0.44,
         clicks=0.25,
     ),
-    Message("in_app", "You are all set", (1006,), opens=0.7, clicks=0.3),
+    SimulatedMessage("in_app", "You are all set", (1006,), opens=0.7, clicks=0.3),
 )
 _CART = (
-    Message("email", "You left something behind", (1011,), opens=0.46, clicks=0.32, converts=0.35),
-    Message("sms", "Your cart is waiting", (1012,), opens=0.5, clicks=0.3, converts=0.25),
+    SimulatedMessage(
+        "email", "You left something behind", (1011,), opens=0.46, clicks=0.32, converts=0.35
+    ),
+    SimulatedMessage("sms", "Your cart is waiting", (1012,), opens=0.5, clicks=0.3, converts=0.25),
 )
 _WIN_BACK = (
-    Message("email", "We miss you", (1021,), opens=0.13, clicks=0.06, converts=0.05, harm=4.0),
+    SimulatedMessage(
+        "email", "We miss you", (1021,), opens=0.13, clicks=0.06, converts=0.05, harm=4.0
+    ),
 )
 _RENEWAL = (
-    Message("email", "Your plan renews soon", (1031,), opens=0.52, clicks=0.18, converts=0.5),
-    Message("whatsapp", "Your plan renews tomorrow", (1032,), opens=0.75, clicks=0.2),
+    SimulatedMessage(
+        "email", "Your plan renews soon", (1031,), opens=0.52, clicks=0.18, converts=0.5
+    ),
+    SimulatedMessage("whatsapp", "Your plan renews tomorrow", (1032,), opens=0.75, clicks=0.2),
 )
 _SURVEY = (
-    Message("in_app", "How are we doing?", (1041,), opens=0.6, clicks=0.25),
-    Message("sms", "How was your order? Reply 1 to 5", (1042,), opens=0.5, clicks=0.05),
+    SimulatedMessage("in_app", "How are we doing?", (1041,), opens=0.6, clicks=0.25),
+    SimulatedMessage("sms", "How was your order? Reply 1 to 5", (1042,), opens=0.5, clicks=0.05),
 )
-_ALERT = (Message("slack", "A trial became a customer", (1051,), converts=0.0, to="#sales"),)
+_ALERT = (
+    SimulatedMessage("slack", "A trial became a customer", (1051,), converts=0.0, to="#sales"),
+)
 _SYNC = (
-    Message(
+    SimulatedMessage(
         "webhook",
         "Update the contact",
         (1061,),
@@ -150,18 +158,26 @@ _SYNC = (
     ),
 )
 _DIGEST = (
-    Message("email", "Your monthly digest", variants=2, links=_SHOP, opens=0.31, clicks=0.12),
+    SimulatedMessage(
+        "email", "Your monthly digest", variants=2, links=_SHOP, opens=0.31, clicks=0.12
+    ),
 )
-_NEWS = (Message("email", "What is new at Example", variants=3, opens=0.27, clicks=0.16),)
-_TEASER = (Message("push", "Tap to see what is new", opens=0.08, clicks=0.4),)
+_NEWS = (SimulatedMessage("email", "What is new at Example", variants=3, opens=0.27, clicks=0.16),)
+_TEASER = (SimulatedMessage("push", "Tap to see what is new", opens=0.08, clicks=0.4),)
 _SALE = (
-    Message("email", "24 hours only", (1071,), links=_SHOP, opens=0.35, clicks=0.3, converts=0.2),
+    SimulatedMessage(
+        "email", "24 hours only", (1071,), links=_SHOP, opens=0.35, clicks=0.3, converts=0.2
+    ),
 )
-_NOTICE = (Message("whatsapp", "Maintenance tonight", (1081,), opens=0.8, clicks=0.04),)
-_RECEIPT = (Message("email", "Your receipt", opens=0.72, clicks=0.1, harm=0.2),)
-_RESET = (Message("email", "Reset your password", opens=0.83, clicks=0.9, converts=0.9, harm=0.1),)
-_SHIPPED = (Message("push", "Your order is on its way", opens=0.35, clicks=0.6),)
-_CODE = (Message("sms", "Your code", opens=0.9, clicks=0.0, harm=0.3),)
+_NOTICE = (SimulatedMessage("whatsapp", "Maintenance tonight", (1081,), opens=0.8, clicks=0.04),)
+_RECEIPT = (SimulatedMessage("email", "Your receipt", opens=0.72, clicks=0.1, harm=0.2),)
+_RESET = (
+    SimulatedMessage(
+        "email", "Reset your password", opens=0.83, clicks=0.9, converts=0.9, harm=0.1
+    ),
+)
+_SHIPPED = (SimulatedMessage("push", "Your order is on its way", opens=0.35, clicks=0.6),)
+_CODE = (SimulatedMessage("sms", "Your code", opens=0.9, clicks=0.0, harm=0.3),)
 
 SOURCES: tuple[Source, ...] = (
     Source("campaign", 101, _ONBOARDING, 8),
@@ -183,7 +199,7 @@ SOURCES: tuple[Source, ...] = (
 )
 
 
-def make_person(random: Random, number: int) -> Person:
+def make_person(random: Random, number: int) -> SimulatedPerson:
     """Make a person; different numbers give different ids and addresses."""
     first, last = random.choice(_FIRST_NAMES), random.choice(_LAST_NAMES)
     domain = random.choices(tuple(MAILBOXES), _MAILBOX_SHARES)[0]
@@ -191,7 +207,7 @@ def make_person(random: Random, number: int) -> Person:
         (f"{random.getrandbits(128):032x}", random.choice(("ios", "android")))
         for _ in range(random.choice((1, 1, 1, 2)))
     )
-    return Person(
+    return SimulatedPerson(
         id=None if random.random() < 0.02 else str(10_000 + number),
         email=f"{first}.{last}.{number}@{domain}",
         cio_id=f"{random.getrandbits(24):06x}{number:06x}",
@@ -200,6 +216,6 @@ def make_person(random: Random, number: int) -> Person:
     )
 
 
-def mailbox(person: Person) -> Mailbox:
+def mailbox(person: SimulatedPerson) -> Mailbox:
     """Which kind of mailbox reads the person's e-mail; at an unknown domain, a plain one."""
     return MAILBOXES.get(person.email.rpartition("@")[2], "plain")

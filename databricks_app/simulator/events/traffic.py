@@ -1,7 +1,7 @@
 """The events of a workspace over some days, in the order in which they are sent.
 
 Pure: no clock, no I/O; the same `Traffic` gives the same events. Works as a stream: what it keeps
-in memory are the lives that are not over yet.
+in memory are the life cycles that are not over yet.
 """
 
 from __future__ import annotations
@@ -15,9 +15,19 @@ from itertools import accumulate
 from random import Random
 
 from core.webhooks import specification
-from databricks_app.simulator.events.message_lifecycle import Step, event_of, live, path_to
-from databricks_app.simulator.events.payload import Delivery, Event, make_delivery
-from databricks_app.simulator.events.sample_workspace import SOURCES, Person, Source, make_person
+from databricks_app.simulator.events.message_lifecycle import (
+    LifecycleStep,
+    event_of,
+    lifecycle,
+    path_to,
+)
+from databricks_app.simulator.events.payload import Event, SimulatedDelivery, make_delivery
+from databricks_app.simulator.events.sample_workspace import (
+    SOURCES,
+    SimulatedPerson,
+    Source,
+    make_person,
+)
 
 _HOUR, _DAY = 3600, 86400
 _HOURS_OF_WEEK = 168
@@ -28,7 +38,7 @@ _BY_HOUR = (
 )
 _NEXT_MESSAGE_SHARE = 0.75
 _CUSTOMER_SHARE = 0.04
-_EVENTS_OF_A_LIFE = 3.0  # a first guess, soon replaced by what was counted
+_EVENTS_OF_A_MESSAGE = 3.0  # a first guess, soon replaced by what was counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +78,34 @@ def traffic(wanted: Traffic) -> Iterator[Event]:
     Raises:
         ValueError: `every_kind` takes more events than `count`; says how many.
     """
-    stream = _Stream(wanted)
+    stream = _TrafficStream(wanted)
     if wanted.every_kind:
         stream.begin_every_kind()
     return stream.run()
 
 
 @dataclass(frozen=True, slots=True)
-class _Birth:
+class _PlannedDelivery:
     """A delivery yet to be made: the message at this place of a source's list."""
 
-    person: Person
+    person: SimulatedPerson
     source: Source
     place: int
     journey_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Due:
+class _PlannedEvent:
     """An event yet to be made."""
 
-    delivery: Delivery
-    step: Step
+    delivery: SimulatedDelivery
+    step: LifecycleStep
 
 
-_Pending = _Birth | _Due | Event
+_Pending = _PlannedDelivery | _PlannedEvent | Event
 
 
-class _Stream:
+class _TrafficStream:
     """The state of one run: what is pending, ordered by when it is to be sent."""
 
     def __init__(self, wanted: Traffic) -> None:
@@ -108,17 +118,17 @@ class _Stream:
         self._heap: list[tuple[float, int, _Pending]] = []
         self._order = 0
         self._scheduled = 0
-        self._births = 0
+        self._begun = 0
 
     def run(self) -> Iterator[Event]:
         """Alternate between starting journeys and sending what is due before the next start."""
         passed = 0.0
         while self._scheduled < self._wanted.count:
             left = self._rhythm.total - passed
-            a_life = (
-                max(self._scheduled / self._births, 1) if self._births > 99 else _EVENTS_OF_A_LIFE
+            events_each = (
+                max(self._scheduled / self._begun, 1) if self._begun > 99 else _EVENTS_OF_A_MESSAGE
             )
-            deliveries_left = (self._wanted.count - self._scheduled) / a_life
+            deliveries_left = (self._wanted.count - self._scheduled) / events_each
             gap = self._random.expovariate(1.0) * left / max(deliveries_left, 1.0)
             passed += gap if gap < left else left * self._random.random()
             at = self._rhythm.time_at(passed)
@@ -127,7 +137,7 @@ class _Stream:
         yield from self._send_until(float("inf"))
 
     def begin_every_kind(self) -> None:
-        """Schedule lives that have every kind of event, at any time.
+        """Schedule life cycles that have every kind of event, at any time.
 
         Raises:
             ValueError: They have more events than are wanted.
@@ -142,53 +152,57 @@ class _Stream:
         if self._scheduled > self._wanted.count:
             raise ValueError(f"every kind of event takes a count of at least {self._scheduled}")
 
-    def _begin_path(self, path: list[Step]) -> None:
+    def _begin_path(self, path: list[LifecycleStep]) -> None:
         object_type = path[0].object_type
         latest = max(self._end - path[-1].after_seconds, self._start)
         at = self._random.uniform(self._start, latest)
         person = self._random.choice(self._people)
-        delivery = Delivery(person)
+        delivery = SimulatedDelivery(person)
         if object_type != "customer":
             source, message = _BY_CHANNEL[object_type]
             delivery = make_delivery(self._random, person, source, message, seconds=at)
         for step in path:
-            self._push(min(at + step.after_seconds, self._end), _Due(delivery, step))
+            self._push(min(at + step.after_seconds, self._end), _PlannedEvent(delivery, step))
 
     def _begin(self, at: float) -> None:
         """Start a journey, or change a person without one."""
-        self._births += 1
+        self._begun += 1
         person = self._random.choice(self._people)
         if self._random.random() < _CUSTOMER_SHARE:
             metric = self._random.choices(_CUSTOMER_METRICS, _CUSTOMER_SHARES)[0]
-            self._schedule(at, Delivery(person), [Step(0.0, metric, "customer")])
+            self._schedule(at, SimulatedDelivery(person), [LifecycleStep(0.0, metric, "customer")])
         else:
-            self._bear(at, _Birth(person, self._rhythm.source_at(at, self._random), 0, None))
+            self._begin_delivery(
+                at, _PlannedDelivery(person, self._rhythm.source_at(at, self._random), 0, None)
+            )
 
-    def _bear(self, at: float, birth: _Birth) -> None:
-        """Make a delivery, schedule its life, and the journey's next message days later."""
-        source, place, wanted = birth.source, birth.place, self._wanted
+    def _begin_delivery(self, at: float, planned: _PlannedDelivery) -> None:
+        """Make a delivery, schedule its events, and the journey's next message days later."""
+        source, place, wanted = planned.source, planned.place, self._wanted
         delivery = make_delivery(
             self._random,
-            birth.person,
+            planned.person,
             source,
             source.messages[place],
             seconds=at,
-            journey_id=birth.journey_id,
+            journey_id=planned.journey_id,
         )
-        steps = live(delivery, self._random, full_resolution=wanted.full_resolution)
+        steps = lifecycle(delivery, self._random, full_resolution=wanted.full_resolution)
         self._schedule(at, delivery, steps)
         if place + 1 < len(source.messages) and self._random.random() < _NEXT_MESSAGE_SHARE:
             then = at + self._random.uniform(0.8, 1.5) * _DAY
             if then <= self._end:
-                self._push(then, _Birth(birth.person, source, place + 1, delivery.journey_id))
+                self._push(
+                    then, _PlannedDelivery(planned.person, source, place + 1, delivery.journey_id)
+                )
 
-    def _schedule(self, at: float, delivery: Delivery, steps: list[Step]) -> None:
+    def _schedule(self, at: float, delivery: SimulatedDelivery, steps: list[LifecycleStep]) -> None:
         """Plan those steps that have happened by the end, as many as are still wanted."""
         for step in steps[: self._wanted.count - self._scheduled]:
             if at + step.after_seconds > self._end:
                 return
             self._scheduled += 1
-            self._push(at + step.after_seconds, _Due(delivery, step))
+            self._push(at + step.after_seconds, _PlannedEvent(delivery, step))
 
     def _push(self, at: float, pending: _Pending) -> None:
         self._order += 1  # equal times keep the order in which they were planned
@@ -198,11 +212,11 @@ class _Stream:
         random, wanted = self._random, self._wanted
         while self._heap and self._heap[0][0] <= end:
             at, _, pending = heappop(self._heap)
-            if isinstance(pending, _Birth):
+            if isinstance(pending, _PlannedDelivery):
                 if self._scheduled < wanted.count:
-                    self._bear(at, pending)
+                    self._begin_delivery(at, pending)
                 continue
-            if isinstance(pending, _Due):
+            if isinstance(pending, _PlannedEvent):
                 pending = self._make(at, pending)
                 if random.random() < wanted.repeat:
                     self._push(at + random.expovariate(1 / (_HOUR / 2)), pending)
@@ -211,7 +225,7 @@ class _Stream:
                     continue
             yield pending
 
-    def _make(self, at: float, due: _Due) -> Event:
+    def _make(self, at: float, due: _PlannedEvent) -> Event:
         return event_of(
             due.delivery,
             due.step,

@@ -21,7 +21,7 @@ from core.webhooks.apply import (
     held,
 )
 from core.webhooks.config import Plan, ReportingWebhook, Wanted, plan
-from databricks_app.simulator.faults import Fault
+from databricks_app.simulator.faults import InjectedFault
 from databricks_app.simulator.simulator import Simulator
 from tests.support.simulating import make_simulator, simulator  # noqa: F401
 
@@ -72,7 +72,7 @@ def test_apply_writes_the_plan_and_nothing_is_left(client: AppClient) -> None:
 def test_apply_of_nothing_asks_nothing(client: AppClient, simulator: Simulator) -> None:  # noqa: F811
     """A plan without changes makes no call."""
     kept = Plan(planned(client).changes)
-    simulator.workspace.faults.add(Fault("listWebhooks", 403))
+    simulator.workspace.faults.add(InjectedFault("listWebhooks", 403))
 
     assert apply(client.reporting_webhooks, kept, KNOWN) == ()
 
@@ -107,7 +107,7 @@ def test_apply_that_fails_midway_says_exactly_what_was_done(
     """Which writes were accepted, which failed and why, which were not tried."""
     apply(client.reporting_webhooks, planned(client, A, B), KNOWN)
     plan_ = planned(client, replace(A, enabled=False), C, absent="b")
-    simulator.workspace.faults.add(Fault("createWebhook", 403))
+    simulator.workspace.faults.add(InjectedFault("createWebhook", 403))
 
     with pytest.raises(PartlyAppliedError) as caught:
         apply(client.reporting_webhooks, plan_, KNOWN)
@@ -128,7 +128,7 @@ def test_apply_says_that_a_write_without_answer_may_be_done(
 ) -> None:
     """It is not repeated: a second create would make a second webhook."""
     plan_ = planned(client, A, B)
-    simulator.workspace.faults.add(Fault("createWebhook", None, hang_up=True))
+    simulator.workspace.faults.add(InjectedFault("createWebhook", None, hang_up=True))
 
     with pytest.raises(PartlyAppliedError, match="create 'a' may or may not be done") as caught:
         apply(client.reporting_webhooks, plan_, KNOWN)

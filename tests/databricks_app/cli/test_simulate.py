@@ -13,7 +13,7 @@ from core.webhooks import specification
 from core.webhooks.sender import Answer, NoAnswer
 from core.webhooks.signature import SigningKey
 from databricks_app.cli.simulate import _PlainProgress, _progress, _report, simulate
-from databricks_app.simulator.load_generator import Tally
+from databricks_app.simulator.load_generator import GeneratorCounts
 from tests.support.loopback_receiver import LoopbackReceiver, unused_destination
 
 
@@ -132,8 +132,10 @@ def test_simulate_explains_a_mistake_in_the_command(arguments: tuple[str, ...], 
 
 
 def test_report_of_an_interrupted_run_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    """What was acknowledged before Ctrl-C is told."""
-    _report(Tally(acknowledged=3, seconds=2, is_interrupted=True), SigningKey.from_text("k"))
+    """What was acknowledged before Ctrl-C is printed."""
+    _report(
+        GeneratorCounts(acknowledged=3, seconds=2, is_interrupted=True), SigningKey.from_text("k")
+    )
 
     printed = capsys.readouterr().out
     assert printed.startswith("Interrupted")
@@ -145,7 +147,7 @@ def test_plain_progress_speaks_every_few_seconds(capsys: pytest.CaptureFixture[s
     say = _PlainProgress()
 
     for seconds in range(12):
-        say(Tally(acknowledged=seconds * 10, seconds=seconds))
+        say(GeneratorCounts(acknowledged=seconds * 10, seconds=seconds))
 
     assert capsys.readouterr().out.splitlines() == [
         "50 acknowledged after 5 s",
@@ -155,9 +157,9 @@ def test_plain_progress_speaks_every_few_seconds(capsys: pytest.CaptureFixture[s
 
 def test_plain_progress_says_what_fails_at_the_moment(capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody waits for a receiver that is not there without being told."""
-    tally = Tally(seconds=6, last_failure=NoAnswer("refused"), is_failing=True)
+    counts = GeneratorCounts(seconds=6, last_failure=NoAnswer("refused"), is_failing=True)
 
-    _PlainProgress()(tally)
+    _PlainProgress()(counts)
 
     assert capsys.readouterr().out == (
         "0 acknowledged after 6 s, now failing: no answer: refused\n"
@@ -169,7 +171,7 @@ def test_progress_on_a_terminal_is_a_bar() -> None:
     console = Console(force_terminal=True, record=True, width=100)
 
     with _progress(200, console) as watch:
-        watch(Tally(acknowledged=40, given_up=10, seconds=1))
+        watch(GeneratorCounts(acknowledged=40, given_up=10, seconds=1))
 
     assert "50/200" in console.export_text()
 
@@ -180,6 +182,6 @@ def test_progress_on_a_terminal_shows_what_fails() -> None:
     failure = Answer(503, "", 0.1)
 
     with _progress(200, console) as watch:
-        watch(Tally(seconds=1, last_failure=failure, is_failing=True))
+        watch(GeneratorCounts(seconds=1, last_failure=failure, is_failing=True))
 
     assert "answered 503" in console.export_text()

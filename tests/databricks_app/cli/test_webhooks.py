@@ -22,7 +22,7 @@ from benchmarks.harness.wire import signed
 from core.webhooks import specification
 from core.webhooks.signature import SigningKey
 from databricks_app.cli import ciolake
-from databricks_app.simulator.faults import Fault
+from databricks_app.simulator.faults import InjectedFault
 from databricks_app.simulator.simulator import Simulator
 from tests.doubles import Databricks
 from tests.support.loopback_receiver import KEY, LoopbackReceiver
@@ -144,7 +144,7 @@ def test_apply_tells_if_the_workspace_holds_something_else(
 ) -> None:
     """A write that fails is told with what was done."""
     (tmp_path / "webhooks.yaml").write_text(FILE)
-    simulator.workspace.faults.add(Fault("createWebhook", 400))
+    simulator.workspace.faults.add(InjectedFault("createWebhook", 400))
 
     result = run("apply", "-y")
 
@@ -160,7 +160,7 @@ def test_a_key_that_may_not_is_told_what_it_needs(
     status: int,
 ) -> None:
     """Which variable, which kind of key; not the key."""
-    simulator.workspace.faults.add(Fault("listWebhooks", status))
+    simulator.workspace.faults.add(InjectedFault("listWebhooks", status))
 
     result = run("list")
 

@@ -18,7 +18,7 @@ from databricks_app.simulator.dispatch import ROUTES, inventory
 from databricks_app.simulator.messages import Refused
 from databricks_app.simulator.routing import Known, Route, Router
 from databricks_app.simulator.simulator import Simulator
-from databricks_app.simulator.workspace import Options
+from databricks_app.simulator.workspace import SimulatorOptions
 from tests.support.simulating import RecordingReceiver, app_client, call
 
 WEBHOOK = {"name": "lake", "endpoint": "https://lake.example.com/hook", "events": ["email_sent"]}
@@ -155,7 +155,7 @@ def test_the_eleventh_call_in_a_second_is_refused(
     make_simulator: Callable[..., Simulator],
 ) -> None:
     """429 with Retry-After; after that long it is taken again."""
-    simulator = make_simulator(Options(people=0))
+    simulator = make_simulator(SimulatorOptions(people=0))
     with app_client(simulator) as app:
         answers = [app.get("/v1/segments") for _ in range(11)]
         simulator.advance(float(answers[-1].headers["Retry-After"]))
@@ -539,7 +539,9 @@ def test_campaigns_have_metrics_of_what_they_sent(
     make_simulator: Callable[..., Simulator],
 ) -> None:
     """Messages that nobody called for are counted by the period in which they happened."""
-    simulator = make_simulator(Options(people=20, messages_per_hour=20, has_rate_limits=False))
+    simulator = make_simulator(
+        SimulatorOptions(people=20, messages_per_hour=20, has_rate_limits=False)
+    )
     simulator.advance(2 * DAY)
     with app_client(simulator) as app:
         campaigns = app.get("/v1/campaigns").json()["campaigns"]
@@ -691,7 +693,7 @@ def test_broadcasts_are_limited_to_one_in_ten_seconds(
     make_simulator: Callable[..., Simulator],
 ) -> None:
     """The second at once is 429 and says when to try again."""
-    simulator = make_simulator(Options(people=1))
+    simulator = make_simulator(SimulatorOptions(people=1))
     with app_client(simulator) as app:
         first = app.post(TRIGGERS, json={})
         second = app.post(TRIGGERS, json={})

@@ -10,7 +10,7 @@ from core.app_api import AppClient
 from core.errors import AuthenticationError, BadRequestError, NotFoundError, RateLimitError
 from core.http.retries import RetryPolicy
 from databricks_app.simulator.simulator import Simulator
-from databricks_app.simulator.workspace import Options
+from databricks_app.simulator.workspace import SimulatorOptions
 from tests.support.simulating import call
 
 ONCE = RetryPolicy(1)
@@ -74,7 +74,7 @@ def test_the_client_gets_through_the_rate_that_the_simulator_enforces(
     make_simulator: Callable[..., Simulator],
 ) -> None:
     """It counts when it sends, the server when a call arrives: a refused one is sent again."""
-    simulator = make_simulator(Options(people=0))
+    simulator = make_simulator(SimulatorOptions(people=0))
     with AppClient(simulator.workspace.keys.private, base_url=simulator.url) as client:
         for _ in range(15):
             assert client.segments.list()["segments"]

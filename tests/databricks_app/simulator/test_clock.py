@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from databricks_app.simulator.clock import Clock
+from databricks_app.simulator.clock import SimulatedClock
 
 
 class Machine:
@@ -19,7 +19,7 @@ class Machine:
 def test_clock_runs_at_its_speed() -> None:
     """A second of the machine is as many of the clock's as the speed says."""
     machine = Machine()
-    clock = Clock(1000.0, speed=60.0, monotonic=machine)
+    clock = SimulatedClock(1000.0, speed=60.0, monotonic=machine)
 
     machine.at += 2
 
@@ -31,7 +31,7 @@ def test_clock_runs_at_its_speed() -> None:
 def test_clock_goes_on_from_where_it_was_at_a_new_speed() -> None:
     """A change of speed is no jump."""
     machine = Machine()
-    clock = Clock(1000.0, monotonic=machine)
+    clock = SimulatedClock(1000.0, monotonic=machine)
     machine.at += 5
 
     clock.set_speed(0.0)
@@ -44,7 +44,7 @@ def test_clock_goes_on_from_where_it_was_at_a_new_speed() -> None:
 
 def test_clock_jumps_forward_only() -> None:
     """An earlier time changes nothing."""
-    clock = Clock(1000.0, speed=0.0, monotonic=Machine())
+    clock = SimulatedClock(1000.0, speed=0.0, monotonic=Machine())
 
     clock.jump_to(5000.0)
     clock.jump_to(10.0)
@@ -55,7 +55,7 @@ def test_clock_jumps_forward_only() -> None:
 def test_passed_counts_the_machine_and_the_jumps() -> None:
     """Rate limits end by waiting, whatever the speed, and by jumping."""
     machine = Machine()
-    clock = Clock(1000.0, speed=0.0, monotonic=machine)
+    clock = SimulatedClock(1000.0, speed=0.0, monotonic=machine)
 
     machine.at += 3
     clock.jump_to(1010.0)

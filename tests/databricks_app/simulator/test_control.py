@@ -13,7 +13,7 @@ import pytest
 
 from databricks_app.simulator.server import _Listener
 from databricks_app.simulator.simulator import Simulator
-from databricks_app.simulator.workspace import Options
+from databricks_app.simulator.workspace import SimulatorOptions
 from tests.support.simulating import RecordingReceiver, call
 
 SEND = {
@@ -235,7 +235,7 @@ def test_a_client_that_leaves_early_is_no_news(
 def test_it_listens_at_ipv6_too(make_simulator: Callable[..., Simulator]) -> None:
     """Where the machine has it; the URL is one that clients take."""
     try:
-        simulator = make_simulator(Options(people=0), host="::1")
+        simulator = make_simulator(SimulatorOptions(people=0), host="::1")
     except OSError:
         pytest.skip("this machine has no IPv6")
 
@@ -244,7 +244,9 @@ def test_it_listens_at_ipv6_too(make_simulator: Callable[..., Simulator]) -> Non
 
 def test_the_same_seed_has_the_same_keys_and_people() -> None:
     """And another seed has others."""
-    one, same, other = (Simulator(Options(seed=seed, people=3), speed=0) for seed in (1, 1, 2))
+    one, same, other = (
+        Simulator(SimulatorOptions(seed=seed, people=3), speed=0) for seed in (1, 1, 2)
+    )
     ids = [[person.cio_id for person in each.workspace.people] for each in (one, same, other)]
     for each in (one, same, other):
         each.stop()
@@ -255,7 +257,7 @@ def test_the_same_seed_has_the_same_keys_and_people() -> None:
 
 def test_it_is_used_until_the_end_of_a_block() -> None:
     """It answers inside, and nobody listens at its address afterwards."""
-    with Simulator(Options(people=0)) as running:
+    with Simulator(SimulatorOptions(people=0)) as running:
         assert call("GET", f"{running.url}/simulator/clock").json()["speed"] == 1
 
     with pytest.raises(httpx2.ConnectError):

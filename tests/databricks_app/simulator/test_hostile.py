@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from core.webhooks import specification
 from core.webhooks.sender import destination
-from databricks_app.simulator.clock import Clock
+from databricks_app.simulator.clock import SimulatedClock
 from databricks_app.simulator.dispatch import ROUTES, Answering
 from databricks_app.simulator.driver import Driver
 from databricks_app.simulator.feeds import Webhook
-from databricks_app.simulator.messages import Request
+from databricks_app.simulator.messages import ApiRequest
 from databricks_app.simulator.routing import Route
-from databricks_app.simulator.workspace import Options, Workspace
+from databricks_app.simulator.workspace import SimulatedWorkspace, SimulatorOptions
 
 NAMES = [
     *("transactional_message_id", "to", "identifiers", "id", "email", "cio_id", "body", "subject"),
@@ -52,7 +52,9 @@ QUERIES = ("", "limit=²", "start=c9&limit=0", "id_type=email", "version=1&steps
 @pytest.fixture(scope="module")
 def answering() -> Answering:
     """Everything but the sockets, with a webhook that gets all events."""
-    workspace = Workspace(Options(people=3, has_rate_limits=False), Clock(1_790_000_000.0, speed=0))
+    workspace = SimulatedWorkspace(
+        SimulatorOptions(people=3, has_rate_limits=False), SimulatedClock(1_790_000_000.0, speed=0)
+    )
     names = specification.subscription_names()
     url = "http://127.0.0.1:1/"
     workspace.feeds.add(Webhook(99, "all", url, destination(url), names, with_content=True))
@@ -85,14 +87,14 @@ def test_any_body_and_path_is_answered(
         headers["x-strict-mode"] = "1"
     content = json.dumps(body).encode()
 
-    reply = answering(Request.from_target(route.method, f"{path}?{query}", headers, content))
+    reply = answering(ApiRequest.from_target(route.method, f"{path}?{query}", headers, content))
 
     assert reply.status in {200, 204, 400, 403, 404, 405, 413, 422, 501}
     json.dumps(reply.body)
-    agenda = answering.workspace.agenda
-    while len(agenda):
-        at, happening = agenda.pop()
-        happening(at)
+    scheduler = answering.workspace.scheduler
+    while len(scheduler):
+        at, call = scheduler.pop()
+        call(at)
 
 
 @given(body=BODIES.filter(lambda body: "data_file_url" not in body))
@@ -101,7 +103,7 @@ def test_any_trigger_is_answered(answering: Answering, body: dict[str, Any]) -> 
     headers = {"authorization": f"Bearer {answering.workspace.keys.app}"}
     target = "/v1/campaigns/301/triggers"
 
-    reply = answering(Request.from_target("POST", target, headers, json.dumps(body).encode()))
+    reply = answering(ApiRequest.from_target("POST", target, headers, json.dumps(body).encode()))
 
     assert reply.status in {200, 422, 429}
 
@@ -111,6 +113,6 @@ def test_any_bytes_and_headers_are_answered(answering: Answering, body: bytes, t
     """Keys of any text are wrong keys."""
     headers = {"authorization": text}
 
-    assert answering(Request.from_target("POST", "/v1/batch", headers, body)).status == 401
+    assert answering(ApiRequest.from_target("POST", "/v1/batch", headers, body)).status == 401
     headers = {"authorization": f"Bearer {answering.workspace.keys.private}"}
-    assert answering(Request.from_target("POST", "/v1/batch", headers, body)).status == 200
+    assert answering(ApiRequest.from_target("POST", "/v1/batch", headers, body)).status == 200

@@ -10,10 +10,15 @@ import pytest
 
 from core.webhooks.sender import Answer, NoAnswer
 from core.webhooks.signature import SigningKey
-from databricks_app.simulator.load_generator import Event, Flood, Manner, Tally
+from databricks_app.simulator.load_generator import (
+    Event,
+    GeneratorCounts,
+    GeneratorOptions,
+    LoadGenerator,
+)
 from tests.support.loopback_receiver import KEY, LoopbackReceiver, unused_destination
 
-QUICK = Manner(concurrency=3, first_delay_seconds=0.001, max_delay_seconds=0.01)
+QUICK = GeneratorOptions(concurrency=3, first_delay_seconds=0.001, max_delay_seconds=0.01)
 
 
 def some_events(count: int) -> list[Event]:
@@ -29,41 +34,43 @@ def test_run_delivers_every_event_once() -> None:
     events = some_events(100)
 
     with LoopbackReceiver() as receiver:
-        tally = Flood(receiver.destination, KEY, QUICK).run(iter(events))
+        counts = LoadGenerator(receiver.destination, KEY, QUICK).run(iter(events))
 
     received = [json.loads(body) for body in receiver.bodies]
     assert sorted(received, key=lambda event: event["timestamp"]) == events
-    assert (tally.acknowledged, tally.given_up) == (100, 0)
-    assert tally.outcomes == {"200": 100}
-    assert tally.object_types == {"email": 100}
+    assert (counts.acknowledged, counts.given_up) == (100, 0)
+    assert counts.outcomes == {"200": 100}
+    assert counts.object_types == {"email": 100}
     assert receiver.connections <= 3
 
 
 def test_run_tries_again_what_was_answered_503() -> None:
     """A receiver that cannot store for a while gets every event in the end."""
     with LoopbackReceiver(status=lambda number: 503 if number < 7 else 200) as receiver:
-        tally = Flood(receiver.destination, KEY, QUICK).run(some_events(10))
+        counts = LoadGenerator(receiver.destination, KEY, QUICK).run(some_events(10))
 
-    assert (tally.acknowledged, tally.given_up, tally.retries) == (10, 0, 7)
-    assert tally.outcomes == {"200": 10, "503": 7}
+    assert (counts.acknowledged, counts.given_up, counts.retries) == (10, 0, 7)
+    assert counts.outcomes == {"200": 10, "503": 7}
 
 
 def test_run_tries_again_what_was_not_answered() -> None:
     """A silent receiver counts as a failure, after the timeout."""
-    manner = Manner(concurrency=1, timeout_seconds=0.1, first_delay_seconds=0.001)
+    options = GeneratorOptions(concurrency=1, timeout_seconds=0.1, first_delay_seconds=0.001)
     with LoopbackReceiver(hangs=lambda number: number == 1) as receiver:
-        tally = Flood(receiver.destination, KEY, manner).run(some_events(4))
+        counts = LoadGenerator(receiver.destination, KEY, options).run(some_events(4))
 
-    assert tally.outcomes == {"200": 4, "timed_out": 1}
+    assert counts.outcomes == {"200": 4, "timed_out": 1}
 
 
 def test_run_signs_each_try_with_the_time_of_the_try() -> None:
     """A retry carries a fresh timestamp, so that no window closes on it."""
     times = iter([time.time() - 100, time.time()])
-    flood_of = Manner(concurrency=1, first_delay_seconds=0.001)
+    options = GeneratorOptions(concurrency=1, first_delay_seconds=0.001)
 
     with LoopbackReceiver(status=lambda number: 503 if number == 0 else 200) as receiver:
-        Flood(receiver.destination, KEY, flood_of, now=lambda: next(times)).run(some_events(1))
+        LoadGenerator(receiver.destination, KEY, options, now=lambda: next(times)).run(
+            some_events(1)
+        )
 
     first, second = (int(headers["X-CIO-Timestamp"]) for headers in receiver.headers)
     assert 99 <= second - first <= 101
@@ -71,58 +78,58 @@ def test_run_signs_each_try_with_the_time_of_the_try() -> None:
 
 def test_run_without_retry_gives_up_at_once() -> None:
     """Each event is posted once."""
-    manner = Manner(concurrency=2, retry=False)
+    options = GeneratorOptions(concurrency=2, retry=False)
     with LoopbackReceiver(status=lambda number: 503 if number < 3 else 200) as receiver:
-        tally = Flood(receiver.destination, KEY, manner).run(some_events(10))
+        counts = LoadGenerator(receiver.destination, KEY, options).run(some_events(10))
 
-    assert (tally.acknowledged, tally.given_up, tally.retries) == (7, 3, 0)
-    assert isinstance(tally.last_failure, Answer)
-    assert tally.last_failure.status == 503
-    assert tally.trouble == ""
+    assert (counts.acknowledged, counts.given_up, counts.retries) == (7, 3, 0)
+    assert isinstance(counts.last_failure, Answer)
+    assert counts.last_failure.status == 503
+    assert counts.trouble == ""
 
 
 def test_run_gives_up_an_event_after_the_longest_wait() -> None:
     """What fails for too long is counted as never acknowledged."""
-    manner = Manner(concurrency=1, first_delay_seconds=0.001, give_up_seconds=0.02)
+    options = GeneratorOptions(concurrency=1, first_delay_seconds=0.001, give_up_seconds=0.02)
 
-    tally = Flood(unused_destination(), KEY, manner).run(some_events(2))
+    counts = LoadGenerator(unused_destination(), KEY, options).run(some_events(2))
 
-    assert (tally.acknowledged, tally.given_up) == (0, 2)
-    assert tally.retries >= 2
-    assert isinstance(tally.last_failure, NoAnswer)
+    assert (counts.acknowledged, counts.given_up) == (0, 2)
+    assert counts.retries >= 2
+    assert isinstance(counts.last_failure, NoAnswer)
 
 
 def test_run_with_a_wrong_key_ends_early() -> None:
     """Answers that cannot change are not asked for again, and a hopeless run stops."""
     with LoopbackReceiver() as receiver:
-        flood = Flood(receiver.destination, SigningKey.from_text("wrong"), QUICK)
-        tally = flood.run(some_events(1000))
+        generator = LoadGenerator(receiver.destination, SigningKey.from_text("wrong"), QUICK)
+        counts = generator.run(some_events(1000))
 
-    assert tally.is_hopeless
-    assert tally.acknowledged == 0
-    assert 20 <= tally.given_up <= 22
-    assert tally.outcomes == {"401": tally.given_up}
+    assert counts.is_hopeless
+    assert counts.acknowledged == 0
+    assert 20 <= counts.given_up <= 22
+    assert counts.outcomes == {"401": counts.given_up}
 
 
 def test_run_goes_on_after_failures_once_something_was_acknowledged() -> None:
     """Only a run without any success is hopeless."""
-    manner = Manner(concurrency=1, retry=False)
+    options = GeneratorOptions(concurrency=1, retry=False)
     with LoopbackReceiver(status=lambda number: 200 if number in {0, 40} else 503) as receiver:
-        tally = Flood(receiver.destination, KEY, manner).run(some_events(41))
+        counts = LoadGenerator(receiver.destination, KEY, options).run(some_events(41))
 
-    assert not tally.is_hopeless
-    assert (tally.acknowledged, tally.given_up) == (2, 39)
+    assert not counts.is_hopeless
+    assert (counts.acknowledged, counts.given_up) == (2, 39)
 
 
 def test_run_tells_of_each_acknowledged_event_and_no_other() -> None:
     """What is reported as acknowledged is exactly what the receiver has taken."""
     told: list[str] = []
-    manner = Manner(concurrency=3, retry=False)
+    options = GeneratorOptions(concurrency=3, retry=False)
     with LoopbackReceiver(status=lambda number: 503 if number % 4 == 1 else 200) as receiver:
-        Flood(
+        LoadGenerator(
             receiver.destination,
             KEY,
-            manner,
+            options,
             on_acknowledged=lambda event: told.append(event["event_id"]),
         ).run(some_events(60))
 
@@ -138,43 +145,43 @@ def test_run_stops_at_ctrl_c_and_keeps_its_count() -> None:
         while True:
             yield from some_events(1)
 
-    def interrupt(tally: Tally) -> None:
-        if tally.acknowledged > 10:
+    def interrupt(counts: GeneratorCounts) -> None:
+        if counts.acknowledged > 10:
             raise KeyboardInterrupt
 
     with LoopbackReceiver() as receiver:
-        tally = Flood(receiver.destination, KEY, QUICK).run(
+        counts = LoadGenerator(receiver.destination, KEY, QUICK).run(
             endless(), watch=interrupt, watch_seconds=0.01
         )
 
-    assert tally.is_interrupted
-    assert tally.acknowledged == len(receiver.bodies) > 10
+    assert counts.is_interrupted
+    assert counts.acknowledged == len(receiver.bodies) > 10
 
 
 def test_run_stops_at_ctrl_c_while_it_waits_to_try_again() -> None:
     """A long wait between two tries does not hold up the end."""
 
-    def interrupt(tally: Tally) -> None:
-        if tally.outcomes["refused"] == 2:
+    def interrupt(counts: GeneratorCounts) -> None:
+        if counts.outcomes["refused"] == 2:
             raise KeyboardInterrupt
 
-    manner = Manner(concurrency=2, first_delay_seconds=50)
-    tally = Flood(unused_destination(), KEY, manner).run(
+    options = GeneratorOptions(concurrency=2, first_delay_seconds=50)
+    counts = LoadGenerator(unused_destination(), KEY, options).run(
         some_events(2), watch=interrupt, watch_seconds=0.01
     )
 
-    assert (tally.acknowledged, tally.given_up) == (0, 0)
-    assert tally.seconds < 10
+    assert (counts.acknowledged, counts.given_up) == (0, 0)
+    assert counts.seconds < 10
 
 
 def test_run_keeps_to_its_rate() -> None:
     """Events are spaced, not sent in bursts."""
     with LoopbackReceiver() as receiver:
-        manner = Manner(concurrency=4, rate=200)
-        tally = Flood(receiver.destination, KEY, manner).run(some_events(41))
+        options = GeneratorOptions(concurrency=4, rate=200)
+        counts = LoadGenerator(receiver.destination, KEY, options).run(some_events(41))
 
-    assert tally.acknowledged == 41
-    assert tally.seconds >= 0.2
+    assert counts.acknowledged == 41
+    assert counts.seconds >= 0.2
 
 
 def test_run_passes_on_a_fault_of_its_source() -> None:
@@ -185,21 +192,21 @@ def test_run_passes_on_a_fault_of_its_source() -> None:
         raise ValueError("no more")
 
     with LoopbackReceiver() as receiver, pytest.raises(ValueError, match="no more"):
-        Flood(receiver.destination, KEY, QUICK).run(faulty())
+        LoadGenerator(receiver.destination, KEY, QUICK).run(faulty())
 
 
 def test_tally_without_an_answer_has_no_latency() -> None:
     """There is no percentile of nothing, and no rate."""
-    tally = Tally()
+    counts = GeneratorCounts()
 
-    assert tally.latency(0.99) is None
-    assert tally.rate == 0
+    assert counts.latency(0.99) is None
+    assert counts.rate == 0
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 1), (0.5, 51), (0.99, 100), (1.0, 100)])
 def test_tally_latency_is_that_of_the_share(share: float, expected: float) -> None:
     """The share of posts at most that slow, of a hundred known ones."""
-    tally = Tally()
-    tally.latencies.extend(float(n) for n in range(100, 0, -1))
+    counts = GeneratorCounts()
+    counts.latencies.extend(float(n) for n in range(100, 0, -1))
 
-    assert tally.latency(share) == expected
+    assert counts.latency(share) == expected

@@ -8,26 +8,26 @@ from hypothesis import strategies as st
 
 from core.webhooks.sender import destination
 from databricks_app.simulator.feeds import Feed, Webhook
-from databricks_app.simulator.schedule import Ending, Outcome, Rules, Trial, after
+from databricks_app.simulator.schedule import Ending, PostOutcome, RetryRules, Trial, after
 
-RULES = Rules()
+RULES = RetryRules()
 WEEK = 7 * 86400.0
-HOUR_LIST: list[Outcome] = [
+HOUR_LIST: list[PostOutcome] = [
     *(400, 401, 402, 403, 404, 405, 410, 429, 500, 502, 521),
     *("refused", "reset", "tls", "unknown_host"),
 ]
-OTHERS: list[Outcome] = [301, 408, 413, 415, 422, 501, 503, 504, 520, 524, "timed_out"]
+OTHERS: list[PostOutcome] = [301, 408, 413, 415, 422, 501, 503, 504, 520, 524, "timed_out"]
 
 
 @pytest.mark.parametrize("outcome", HOUR_LIST)
-def test_after_waits_an_hour_for_the_codes_of_the_list(outcome: Outcome) -> None:
+def test_after_waits_an_hour_for_the_codes_of_the_list(outcome: PostOutcome) -> None:
     """These outcomes cost an hour each, the first as the tenth."""
     assert after(Trial(0.0), outcome, 5.0, RULES) == Trial(3605.0, 5.0, 1)
     assert after(Trial(50.0, 5.0, 9), outcome, 50.0, RULES) == Trial(3650.0, 5.0, 10)
 
 
 @pytest.mark.parametrize("outcome", OTHERS)
-def test_after_waits_seconds_for_other_failures(outcome: Outcome) -> None:
+def test_after_waits_seconds_for_other_failures(outcome: PostOutcome) -> None:
     """A failure outside the list is tried again by backoff: 10 s, then 20, then 40."""
     first = after(Trial(0.0), outcome, 0.0, RULES)
     assert first == Trial(10.0, 0.0, 1)
@@ -50,7 +50,7 @@ def test_after_seven_days_the_event_is_given_up() -> None:
 
 
 @given(st.lists(st.sampled_from([*HOUR_LIST, *OTHERS]), min_size=1))
-def test_after_waits_grow_only_within_bounds(outcomes: list[Outcome]) -> None:
+def test_after_waits_grow_only_within_bounds(outcomes: list[PostOutcome]) -> None:
     """No wait is shorter than the first one or longer than an hour."""
     trial, at = Trial(0.0), 0.0
     for outcome in outcomes:

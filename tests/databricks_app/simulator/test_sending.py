@@ -11,9 +11,9 @@ import httpx2
 import pytest
 
 from benchmarks.harness.process_table import wait_until
-from databricks_app.simulator.schedule import Rules
+from databricks_app.simulator.schedule import RetryRules
 from databricks_app.simulator.simulator import Simulator
-from databricks_app.simulator.workspace import Options
+from databricks_app.simulator.workspace import SimulatorOptions
 from tests.support.simulating import RecordingReceiver, app_client, call
 
 HOUR = 3600.0
@@ -121,7 +121,7 @@ def test_silence_is_given_up_after_the_timeout(
     make_simulator: Make, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
     """No answer in time is tried again by backoff, though the receiver may have it already."""
-    simulator = make_simulator(Options(people=0, rules=Rules(timeout_seconds=0.2)))
+    simulator = make_simulator(SimulatorOptions(people=0, rules=RetryRules(timeout_seconds=0.2)))
     subscribe(simulator)
 
     def slow_once(number: int) -> int:
@@ -170,7 +170,7 @@ def test_retries_with_the_same_timestamp_are_stale_for_seven_days(
     make_simulator: Make, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
     """A window of five minutes turns one 500 into a week of 401, and then a loss."""
-    simulator = make_simulator(Options(people=0, rules=Rules(re_sign=False)))
+    simulator = make_simulator(SimulatorOptions(people=0, rules=RetryRules(re_sign=False)))
     subscribe(simulator)
     receiver.status = lambda number: 500 if number == 0 else 200
 
@@ -188,7 +188,7 @@ def test_a_retry_that_is_not_re_signed_bears_the_time_of_its_first_try(
 ) -> None:
     """Within the receiver's window it passes, older by as much as has passed since."""
     at = 1_790_000_000.0
-    options = Options(people=0, rules=Rules(re_sign=False))
+    options = SimulatorOptions(people=0, rules=RetryRules(re_sign=False))
     simulator = make_simulator(options, wall=lambda: at)
     subscribe(simulator)
     receiver.key = None
@@ -265,7 +265,7 @@ def test_without_full_resolution_each_delivery_opens_once(
     make_simulator: Make, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
     """A full webhook gets every open, another one the first of each delivery only."""
-    simulator = make_simulator(Options(people=1, has_rate_limits=False))
+    simulator = make_simulator(SimulatorOptions(people=1, has_rate_limits=False))
     with RecordingReceiver() as full:
         subscribe(simulator, endpoint=full.url, full_resolution=True)
         subscribe(simulator, full_resolution=False)
@@ -301,7 +301,7 @@ def test_the_same_seed_and_calls_make_the_same_events(make_simulator: Make) -> N
     runs = []
     for _ in range(2):
         simulator = make_simulator(
-            Options(seed=7, people=20, messages_per_hour=30), start_at=1_790_000_000.0
+            SimulatorOptions(seed=7, people=20, messages_per_hour=30), start_at=1_790_000_000.0
         )
         with RecordingReceiver() as receiver, app_client(simulator) as app:
             app.post(
@@ -323,7 +323,7 @@ def test_a_clock_at_speed_sends_by_itself(
     make_simulator: Make, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
     """Nobody steps it: an hour passes in a fraction of a second."""
-    simulator = make_simulator(Options(people=0), speed=36_000.0)
+    simulator = make_simulator(SimulatorOptions(people=0), speed=36_000.0)
     subscribe(simulator)
     receiver.status = lambda number: 400 if number == 0 else 200
 
@@ -338,7 +338,7 @@ def test_a_clock_set_going_sends_what_had_waited(
     make_simulator: Make, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
     """Its thread learns of the new speed at once."""
-    simulator = make_simulator(Options(people=0))
+    simulator = make_simulator(SimulatorOptions(people=0))
     subscribe(simulator)
     receiver.status = lambda number: 400 if number == 0 else 200
     happen(simulator)

@@ -1,4 +1,4 @@
-"""Lives of deliveries are plausible: their order, their ends, and what machines do."""
+"""Life cycles of deliveries are plausible: their order, their ends, and what machines do."""
 
 # seeded chance makes tests repeatable; it protects nothing
 
@@ -10,11 +10,16 @@ from random import Random
 import pytest
 
 from core.webhooks import specification
-from databricks_app.simulator.events.message_lifecycle import Step, live, metrics, path_to
-from databricks_app.simulator.events.payload import Delivery, make_delivery
+from databricks_app.simulator.events.message_lifecycle import (
+    LifecycleStep,
+    lifecycle,
+    metrics,
+    path_to,
+)
+from databricks_app.simulator.events.payload import SimulatedDelivery, make_delivery
 from databricks_app.simulator.events.sample_workspace import (
     SOURCES,
-    Message,
+    SimulatedMessage,
     Source,
     mailbox,
     make_person,
@@ -23,8 +28,10 @@ from databricks_app.simulator.events.sample_workspace import (
 _ENDS = {"bounced", "dropped", "failed", "undeliverable"}
 
 
-def lives_on(channel: str, count: int, *, full_resolution: bool = True) -> list[list[Step]]:
-    """Lives of deliveries on a channel, spread over its sources."""
+def life_cycles_on(
+    channel: str, count: int, *, full_resolution: bool = True
+) -> list[list[LifecycleStep]]:
+    """Life cycles of deliveries on a channel, spread over its sources."""
     random = Random(11)
     fitting = [
         (source, message)
@@ -33,7 +40,7 @@ def lives_on(channel: str, count: int, *, full_resolution: bool = True) -> list[
         if message.channel == channel
     ]
     return [
-        live(
+        lifecycle(
             make_delivery(random, make_person(random, n), *fitting[n % len(fitting)], seconds=1e9),
             random,
             full_resolution=full_resolution,
@@ -47,19 +54,19 @@ def lives_on(channel: str, count: int, *, full_resolution: bool = True) -> list[
 )
 def test_live_has_only_metrics_of_its_channel_in_order_of_time(channel: str) -> None:
     """A channel reports what the facts say it can, earliest first, from second 0 on."""
-    for life in lives_on(channel, 300):
-        times = [step.after_seconds for step in life]
+    for cycle in life_cycles_on(channel, 300):
+        times = [step.after_seconds for step in cycle]
         assert times == sorted(times)
         assert times[0] == 0
-        for step in life:
+        for step in cycle:
             assert step.metric in metrics(step.object_type)
             assert step.object_type in {channel, "customer"}
 
 
 def test_live_sends_at_most_once_and_reads_only_what_was_delivered() -> None:
     """No e-mail is opened that did not arrive, and none arrives that was not sent."""
-    for life in lives_on("email", 2000):
-        names = Counter(step.metric for step in life if step.object_type == "email")
+    for cycle in life_cycles_on("email", 2000):
+        names = Counter(step.metric for step in cycle if step.object_type == "email")
         assert names["sent"] <= 1
         assert names["delivered"] <= names["sent"]
         if names["opened"] or names["clicked"] or names["unsubscribed"]:
@@ -69,18 +76,18 @@ def test_live_sends_at_most_once_and_reads_only_what_was_delivered() -> None:
 def test_live_ends_where_a_message_bounced_or_was_never_sent() -> None:
     """What bounced, was dropped, failed or was undeliverable has nothing after that."""
     ends = Counter()
-    for life in lives_on("email", 3000):
-        for place, step in enumerate(life):
+    for cycle in life_cycles_on("email", 3000):
+        for place, step in enumerate(cycle):
             if step.metric in _ENDS:
                 ends[step.metric] += 1
-                assert place == len(life) - 1
+                assert place == len(cycle) - 1
 
     assert ends.keys() == _ENDS
 
 
 def test_live_shows_machine_opens_apart_from_those_of_people() -> None:
     """Prefetchers, proxies, scanners and inferred opens are all flagged as such."""
-    steps = [step for life in lives_on("email", 3000) for step in life if step.own]
+    steps = [step for cycle in life_cycles_on("email", 3000) for step in cycle if step.own]
 
     flags = Counter(name for step in steps for name, value in (step.own or {}).items() if value)
 
@@ -93,16 +100,18 @@ def test_live_shows_machine_opens_apart_from_those_of_people() -> None:
 def test_live_of_a_scanned_mailbox_clicks_every_link() -> None:
     """A company's scanner follows all links of a message, at most seconds apart."""
     links = tuple(f"https://www.example.com/{number}" for number in range(4))
-    message = Message("email", "Hello", links=links, opens=0.0)
+    message = SimulatedMessage("email", "Hello", links=links, opens=0.0)
     random = Random(3)
     people = (make_person(random, number) for number in range(5000))
     scanned = [person for person in people if mailbox(person) == "scanner"][:60]
     source = Source("transactional", 1, (message,), 1)
 
     clicked = [
-        [step.own["link_id"] for step in life if step.metric == "clicked" and step.own]
+        [step.own["link_id"] for step in cycle if step.metric == "clicked" and step.own]
         for person in scanned
-        for life in [live(make_delivery(random, person, source, message, seconds=1e9), random)]
+        for cycle in [
+            lifecycle(make_delivery(random, person, source, message, seconds=1e9), random)
+        ]
     ]
 
     assert {tuple(links) for links in clicked} == {(), (1, 2, 3, 4)}
@@ -110,9 +119,9 @@ def test_live_of_a_scanned_mailbox_clicks_every_link() -> None:
 
 def test_live_unsubscribes_the_person_with_the_message() -> None:
     """An unsubscribe by e-mail shows under the message and, a second later, under the person."""
-    for life in lives_on("email", 5000):
-        by_mail = [step for step in life if step[1:3] == ("unsubscribed", "email")]
-        by_person = [step for step in life if step[1:3] == ("unsubscribed", "customer")]
+    for cycle in life_cycles_on("email", 5000):
+        by_mail = [step for step in cycle if step[1:3] == ("unsubscribed", "email")]
+        by_person = [step for step in cycle if step[1:3] == ("unsubscribed", "customer")]
         assert [step.after_seconds + 1 for step in by_mail] == pytest.approx(
             [step.after_seconds for step in by_person]
         )
@@ -120,16 +129,16 @@ def test_live_unsubscribes_the_person_with_the_message() -> None:
 
 def test_live_without_full_resolution_keeps_first_opens_and_clicks() -> None:
     """Each delivery reports one open and one click at most."""
-    for life in lives_on("email", 1000, full_resolution=False):
-        names = Counter(step.metric for step in life)
+    for cycle in life_cycles_on("email", 1000, full_resolution=False):
+        names = Counter(step.metric for step in cycle)
         assert names["opened"] <= 1
         assert names["clicked"] <= 1
 
 
 def test_live_needs_a_message() -> None:
-    """A change of a person is no life of a message."""
+    """A change of a person is no step of a message."""
     with pytest.raises(ValueError, match="message"):
-        live(Delivery(make_person(Random(1), 1)), Random(1))
+        lifecycle(SimulatedDelivery(make_person(Random(1), 1)), Random(1))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from core.webhooks import specification
 from core.webhooks.specification import Event as Kind
 from core.webhooks.specification import Origin
 from databricks_app.simulator.events.payload import (
-    Delivery,
+    SimulatedDelivery,
     make_event,
     make_sample_delivery,
     make_ulid,
@@ -145,7 +145,7 @@ def test_make_event_reports_a_customer_event_under_a_channel() -> None:
 
 def test_make_event_of_a_change_without_message_has_no_delivery() -> None:
     """Preferences that were changed by hand carry none of a message's fields."""
-    delivery = Delivery(make_person(Random(1), 1))
+    delivery = SimulatedDelivery(make_person(Random(1), 1))
 
     event = make_event(
         "customer",
@@ -177,7 +177,7 @@ def test_make_event_of_a_person_without_id_has_a_blank_customer_id() -> None:
     people = (make_person(Random(seed), seed) for seed in range(1000))
     person = next(person for person in people if person.id is None)
 
-    event = make_event("email", "sent", random=Random(1), at=AT, delivery=Delivery(person))
+    event = make_event("email", "sent", random=Random(1), at=AT, delivery=SimulatedDelivery(person))
 
     assert event["data"]["customer_id"] == ""
     assert event["data"]["identifiers"]["id"] is None

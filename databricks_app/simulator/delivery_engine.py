@@ -1,7 +1,7 @@
 """Sends messages to people, and lets them cause what messages cause.
 
 Each message has its own chance, seeded by its number: what becomes of it depends on nothing but
-the seed and how many messages went before, not on how fast it is told.
+the seed and how many messages went before, not on the speed of the clock.
 """
 
 from __future__ import annotations
@@ -14,21 +14,26 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from core.webhooks import specification
-from databricks_app.simulator.events.message_lifecycle import Step, event_of, live, metrics
-from databricks_app.simulator.events.payload import Delivery, make_delivery, make_event
+from databricks_app.simulator.events.message_lifecycle import (
+    LifecycleStep,
+    event_of,
+    lifecycle,
+    metrics,
+)
+from databricks_app.simulator.events.payload import SimulatedDelivery, make_delivery, make_event
 from databricks_app.simulator.feeds import Feeds, Report
 
 if TYPE_CHECKING:
     from databricks_app.simulator.events.payload import Event
-    from databricks_app.simulator.events.sample_workspace import Message, Source
-    from databricks_app.simulator.people import People, Profile
-    from databricks_app.simulator.scheduler import Agenda
+    from databricks_app.simulator.events.sample_workspace import SimulatedMessage, Source
+    from databricks_app.simulator.people import Profile, SimulatedPeople
+    from databricks_app.simulator.scheduler import Scheduler
 
 _HREF = re.compile(r'href="(https?://[^"]+)"')
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class SendOptions:
     """How one message is sent.
 
     Attributes:
@@ -49,7 +54,7 @@ class Manner:
 
 
 @dataclass(slots=True)
-class Sent:
+class SentMessage:
     """A message to a person.
 
     Attributes:
@@ -64,7 +69,7 @@ class Sent:
     """
 
     number: int
-    delivery: Delivery
+    delivery: SimulatedDelivery
     created_at: int
     content: str | None = None
     recipient: str | None = None
@@ -78,58 +83,62 @@ class Sent:
         return str(self.delivery.delivery_id)
 
 
-class Office:
-    """Where messages are sent from.
+class DeliveryEngine:
+    """Sends messages and schedules their events.
 
     Attributes:
         sent: Every message by its delivery id, oldest first.
         reports: How many events have happened.
     """
 
-    def __init__(self, seed: int, agenda: Agenda, feeds: Feeds, people: People) -> None:
+    def __init__(
+        self, seed: int, scheduler: Scheduler, feeds: Feeds, people: SimulatedPeople
+    ) -> None:
         self._seed = seed
-        self._agenda = agenda
+        self._scheduler = scheduler
         self._feeds = feeds
         self._people = people
         self._changes = 0
-        self.sent: dict[str, Sent] = {}
+        self.sent: dict[str, SentMessage] = {}
         self.reports = 0
 
     def send(
         self,
         profile: Profile,
         source: Source,
-        message: Message,
+        message: SimulatedMessage,
         at: float,
-        manner: Manner | None = None,
-    ) -> Sent:
+        options: SendOptions | None = None,
+    ) -> SentMessage:
         """Send a message and plan what it causes; nothing has happened before `at`."""
-        manner = manner or Manner()
+        options = options or SendOptions()
         number = len(self.sent) + 1
         random = Random(f"{self._seed}/message/{number}")  # noqa: S311  # imitates people
-        if manner.content is not None:
-            message = replace(message, links=tuple(_HREF.findall(manner.content)) or message.links)
+        if options.content is not None:
+            message = replace(message, links=tuple(_HREF.findall(options.content)) or message.links)
         delivery = make_delivery(random, profile.as_person(), source, message, seconds=at)
         if not source.id:  # an e-mail with its own content has no template to name
             delivery = replace(delivery, source_id=None)
-        if manner.trigger_id is not None:
-            delivery = replace(delivery, trigger_id=manner.trigger_id)
-        sent = Sent(number, delivery, int(at), manner.content, manner.recipient)
+        if options.trigger_id is not None:
+            delivery = replace(delivery, trigger_id=options.trigger_id)
+        sent = SentMessage(number, delivery, int(at), options.content, options.recipient)
         self.sent[sent.id] = sent
-        for step in _steps(delivery, message, manner, random):
+        for step in _steps(delivery, message, options, random):
             then = at + step.after_seconds
             event = self._event(delivery, step, then, random)
-            if manner.recipient is not None and step.metric != "replied":
-                _address(event, manner.recipient)
-            self._agenda.add(then, partial(self._happen, sent, step, event))
+            if options.recipient is not None and step.metric != "replied":
+                _address(event, options.recipient)
+            self._scheduler.add(then, partial(self._happen, sent, step, event))
         return sent
 
-    def report(self, sent: Sent, metric: str, at: float, own: dict[str, Any] | None = None) -> bool:
+    def report(
+        self, sent: SentMessage, metric: str, at: float, own: dict[str, Any] | None = None
+    ) -> bool:
         """Let something happen to a message now; False if its channel knows no such thing."""
         channel = str(sent.delivery.channel)
         if metric not in metrics(channel):
             return False
-        step = Step(0.0, metric, channel, own)
+        step = LifecycleStep(0.0, metric, channel, own)
         self._happen(sent, step, self._event(sent.delivery, step, at, self._next_chance()), at)
         return True
 
@@ -137,8 +146,8 @@ class Office:
         self, profile: Profile, metric: str, at: float, own: dict[str, Any] | None = None
     ) -> None:
         """Report a change of a person that no message caused."""
-        step = Step(0.0, metric, "customer", own)
-        delivery = Delivery(profile.as_person())
+        step = LifecycleStep(0.0, metric, "customer", own)
+        delivery = SimulatedDelivery(profile.as_person())
         self._publish(step, self._event(delivery, step, at, self._next_chance()), True, at)
 
     def announce_kind(self, object_type: str, metric: str, at: float) -> int:
@@ -157,11 +166,13 @@ class Office:
         self._changes += 1
         return Random(f"{self._seed}/change/{self._changes}")  # noqa: S311  # imitates people
 
-    def _event(self, delivery: Delivery, step: Step, at: float, random: Random) -> Event:
+    def _event(
+        self, delivery: SimulatedDelivery, step: LifecycleStep, at: float, random: Random
+    ) -> Event:
         when = datetime.fromtimestamp(at, UTC)
         return event_of(delivery, step, at=when, random=random, with_content=True)
 
-    def _happen(self, sent: Sent, step: Step, event: Event, at: float) -> None:
+    def _happen(self, sent: SentMessage, step: LifecycleStep, event: Event, at: float) -> None:
         is_first = True
         if step.object_type == "customer":
             self._change(sent, step.metric, at)
@@ -171,12 +182,12 @@ class Office:
             sent.failure_message = event["data"].get("failure_message", sent.failure_message)
         self._publish(step, event, is_first, at)
 
-    def _change(self, sent: Sent, metric: str, at: float) -> None:
+    def _change(self, sent: SentMessage, metric: str, at: float) -> None:
         profile = self._people.find(sent.delivery.person.cio_id, "cio_id")
         if profile is not None and metric == "unsubscribed":
             self._people.put(profile, {"unsubscribed": True}, at)
 
-    def _publish(self, step: Step, event: Event, is_first: bool, at: float) -> None:
+    def _publish(self, step: LifecycleStep, event: Event, is_first: bool, at: float) -> None:
         self.reports += 1
         name = specification.event(step.object_type, step.metric).subscribe
         self._feeds.publish(Report(name, event, is_first), at)
@@ -193,18 +204,20 @@ def _address(event: Event, recipient: str) -> None:
         event["data"]["recipient"] = recipient
 
 
-def _steps(delivery: Delivery, message: Message, manner: Manner, random: Random) -> list[Step]:
-    """The life that a message has under these conditions."""
-    if manner.is_draft:
-        return [Step(0.0, "drafted", message.channel)]
-    if manner.is_blocked:
-        return [Step(0.0, "undeliverable", message.channel)]
-    steps = live(delivery, random)
-    if not manner.is_tracked:
+def _steps(
+    delivery: SimulatedDelivery, message: SimulatedMessage, options: SendOptions, random: Random
+) -> list[LifecycleStep]:
+    """The life cycle of a message under these options."""
+    if options.is_draft:
+        return [LifecycleStep(0.0, "drafted", message.channel)]
+    if options.is_blocked:
+        return [LifecycleStep(0.0, "undeliverable", message.channel)]
+    steps = lifecycle(delivery, random)
+    if not options.is_tracked:
         steps = [step for step in steps if step.metric not in {"opened", "clicked"}]
-    if manner.content is None:
+    if options.content is None:
         return steps
-    content = {"content": manner.content}
+    content = {"content": options.content}
     return [
         step._replace(own={**(step.own or {}), **content}) if step.metric == "sent" else step
         for step in steps
