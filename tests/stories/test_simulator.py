@@ -12,13 +12,14 @@ from core.webhooks import specification
 from databricks_app.lake.local.query import LocalQuery
 from databricks_app.simulator.simulator import Simulator
 from databricks_app.simulator.workspace import SimulatorOptions
-from tests.support.simulating import app_client
+from tests.support.simulating import app_client, make_simulator  # noqa: F401  # a fixture
 
 DAY = 86400.0
 
 
 def test_messages_become_rows_in_the_safe_order_of_setting_up(
-    make_simulator: Callable[..., Simulator], tmp_path: Path
+    make_simulator: Callable[..., Simulator],  # noqa: F811  # the fixture, by its name
+    tmp_path: Path,
 ) -> None:
     """Created disabled, its key given to the receiver, enabled; then every event is one row."""
     simulator = make_simulator(SimulatorOptions(seed=3, people=20, has_rate_limits=False))

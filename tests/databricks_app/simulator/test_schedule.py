@@ -71,5 +71,5 @@ def test_a_feed_without_events_has_nothing_to_try() -> None:
     with pytest.raises(ValueError, match="nothing"):
         feed.begin(0.0)
     with pytest.raises(ValueError, match="nothing"):
-        feed.settle(200, 0.0, 0, RULES)
+        feed.record(200, 0.0, 0, RULES)
     assert feed.due_at is None
