@@ -52,14 +52,10 @@ class _Sums(MultiProcessCollector):
 class Metrics:
     """The instruments of one process."""
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        """Make the instruments.
-
-        Args:
-            registry: Where they are registered; None makes a registry of their own.
-        """
+    def __init__(self) -> None:
+        """Make the instruments, in a registry of their own."""
         _reserve()
-        self.registry = registry or CollectorRegistry()
+        self.registry = CollectorRegistry()
         self.accepted = self._counter(
             "accepted_events", "Requests stored and answered 200, by key.", "key"
         )

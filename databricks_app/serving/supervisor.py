@@ -149,7 +149,6 @@ class Supervisor:
         tidy: Called every minute.
         stop_seconds: How long the children may take to stop.
         reload_seconds: How long a successor may take to serve.
-        monotonic: Clock of pauses.
     """
 
     children: list[Child]
@@ -160,7 +159,6 @@ class Supervisor:
     tidy: Callable[[], None] = lambda: None
     stop_seconds: float = STOP_SECONDS
     reload_seconds: float = RELOAD_SECONDS
-    monotonic: Callable[[], float] = time.monotonic
     _old: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _problems: tuple[str, ...] = ()
     _tidied: float = 0.0
@@ -181,18 +179,18 @@ class Supervisor:
             self._tidy()
 
     def _tidy(self) -> None:
-        if self.monotonic() - self._tidied >= _TIDY_SECONDS:
-            self._tidied = self.monotonic()
+        if time.monotonic() - self._tidied >= _TIDY_SECONDS:
+            self._tidied = time.monotonic()
             self.tidy()
 
     def _start_due(self) -> None:
-        now = self.monotonic()
+        now = time.monotonic()
         for child in self.children:
             if child.process is None and child.due <= now:
                 child.start(self.environ, now)
 
     def _report_problems(self) -> None:
-        now = self.monotonic()
+        now = time.monotonic()
         problems = tuple(
             f"the {child.name} ended {child.failures} times in a row and is started again: "
             "see the log"
@@ -204,12 +202,12 @@ class Supervisor:
             self.write_problems(problems)
 
     def _seconds_to_look(self) -> float:
-        now = self.monotonic()
+        now = time.monotonic()
         waits = [child.due - now for child in self.children if child.process is None]
         return max(0.0, min([_LOOK_SECONDS, *waits]))
 
     def _reap(self) -> None:
-        now = self.monotonic()
+        now = time.monotonic()
         for child in self.children:
             child.reap(now)
         self._old = [process for process in self._old if process.poll() is None]
@@ -230,7 +228,7 @@ class Supervisor:
     def _replace(self, child: Child, old: subprocess.Popen[bytes]) -> bool:
         """Start a successor; whether it serves now. If not, what runs is better than nothing."""
         started = child.started
-        child.start(self.environ, self.monotonic())
+        child.start(self.environ, time.monotonic())
         new = child.process
         is_replaced = new is not None and self._becomes_ready(child, new)
         if not is_replaced:
@@ -243,8 +241,8 @@ class Supervisor:
         return is_replaced
 
     def _becomes_ready(self, child: Child, process: subprocess.Popen[bytes]) -> bool:
-        end = self.monotonic() + self.reload_seconds
-        while self.monotonic() < end and process.poll() is None:
+        end = time.monotonic() + self.reload_seconds
+        while time.monotonic() < end and process.poll() is None:
             if self.is_ready(child):
                 return True
             if signal.sigpending() & _STOPPING:
@@ -257,11 +255,11 @@ class Supervisor:
         running = [child.process for child in self.children if child.process] + self._old
         for process in running:
             process.terminate()
-        end = self.monotonic() + self.stop_seconds
+        end = time.monotonic() + self.stop_seconds
         late = 0
         for process in running:
             try:
-                process.wait(max(0.0, end - self.monotonic()))
+                process.wait(max(0.0, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 log.error("child_killed", pid=process.pid)
                 process.kill()

@@ -69,7 +69,6 @@ class Queued:
     event_id: str
     name: str
     body: bytes = field(repr=False)
-    queued_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,7 @@ class Feed:
         if metric in {"opened", "clicked"} and not (webhook.full_resolution or report.is_first):
             return False
         event = report.event if webhook.with_content else without_content(report.event)
-        self.queue.append(Queued(event["event_id"], report.name, encoded(event), at))
+        self.queue.append(Queued(event["event_id"], report.name, encoded(event)))
         if self.trial is None:
             self.trial = Trial(at)
         return True

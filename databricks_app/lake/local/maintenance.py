@@ -79,7 +79,6 @@ class Upkeep:
         handle: The table, opened again after each checkpoint.
         policy: When what is due.
         checkpointed_version: Newest version with a durable checkpoint; -1 for none.
-        clock: Seconds, monotonic.
         chores: What waits for its turn.
     """
 
@@ -87,7 +86,6 @@ class Upkeep:
     policy: Policy
     checkpointed_version: int
     sync: Sync = fsync
-    clock: Callable[[], float] = time.monotonic
     chores: deque[Callable[[], None]] = field(default_factory=deque, init=False)
     _swept_at: float | None = field(default=None, init=False)
 
@@ -122,7 +120,7 @@ class Upkeep:
     def _find_chores(self) -> None:
         days = crowded(self._sizes(), self.policy)
         self.chores.extend(partial(self._compact, day) for day in days)
-        now = self.clock()
+        now = time.monotonic()
         if self._swept_at is None or now - self._swept_at >= self._retention_seconds:
             self._swept_at = now
             self.chores.append(self._sweep)

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import duckdb
-    import pyarrow as pa
 
 _SAFE_ERRORS = ("BinderException", "CatalogException", "ParserException")
 _TYPES = (("TIMESTAMP WITH TIME ZONE", "TIMESTAMP"), ("VARCHAR", "STRING"), ("HUGEINT", "BIGINT"))
@@ -111,20 +110,6 @@ class LocalQuery:
             rows=rows[:limit],
             is_cut=limit is not None and len(rows) > limit,
         )
-
-    def arrow(self, sql: str, parameters: Mapping[str, object] | None = None) -> pa.Table:
-        """Answer a Databricks query as an Arrow table; otherwise like `run`."""
-        import pyarrow as pa
-
-        with self._prepared(sql) as (connection, text):
-            relation = connection.sql(text, params=dict(parameters or {}))
-            kinds = [str(kind) for kind in relation.types]
-            answer: pa.Table = relation.to_arrow_table()
-        for place, kind in enumerate(kinds):
-            if kind == "HUGEINT":
-                whole = answer.column(place).cast(pa.int64())
-                answer = answer.set_column(place, answer.field(place).name, whole)
-        return answer
 
     def states(self) -> list[TableState]:
         """The tables of `sql/` in their order, with what the folder holds of each."""

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 # Parts of a path that delta-rs decodes and DuckDB expands.
 _UNUSABLE = re.compile(r"%[0-9A-Fa-f]{2}|[*?\[\]]")
+# Dates that are written at once; each is a file of its own.
+_MAX_DATES = 32
+# Typed tables that are written at once.
+_THREADS = 2
 
 log = structlog.get_logger(__name__)
 
@@ -64,8 +68,6 @@ class LocalLake:
         *,
         tables: Sequence[Definition] | None = None,
         policy: Policy | None = None,
-        dates_at_most: int = 32,
-        threads: int = 2,
         reread: Reread = decoding.reread,
         sync: Sync = fsync,
     ) -> None:
@@ -75,16 +77,12 @@ class LocalLake:
             data_dir: On a local disk.
             tables: The raw table and the typed ones; those of `sql/` if left out.
             policy: When checkpoints and compactions are due.
-            dates_at_most: Dates that are written at once; each is a file of its own.
-            threads: Typed tables that are written at once.
             reread: Reads a stored body again.
             sync: Syncs a file or a folder.
         """
         self.data_dir = data_dir.absolute()
         self._definitions = tables
         self._policy = policy or Policy()
-        self._dates_at_most = dates_at_most
-        self._threads = threads
         self._reread = reread
         self._sync = sync
         self._lock = FolderLock(self._folder)
@@ -133,7 +131,7 @@ class LocalLake:
             self._handles[one.name] = opened.handle
             version = opened.checkpointed_version
             self._upkeep.append(Upkeep(opened.handle, self._policy, version, self._sync))
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="lake")
+        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="lake")
         self._running = _LocalResources(pool, Lookup())
         self._is_stale = False
         return StartReport(tuple(created), added, tuple(problems))
@@ -155,7 +153,7 @@ class LocalLake:
         )
         # Until the load has succeeded nobody knows what the tables hold.
         self._is_stale = True
-        for group in date_groups(distinct(readings, counts), self._dates_at_most):
+        for group in date_groups(distinct(readings, counts), _MAX_DATES):
             insertion.run(group)
         self._is_stale = False
         self._keep_up()

@@ -113,14 +113,14 @@ def _ignoring_nulls(node: exp.Expr) -> exp.Expr:
     return exp.Filter(this=aggregate, expression=exp.Where(this=given))
 
 
-def _renaming(name: str, count: int) -> Callable[[exp.Expr], exp.Expr]:
-    """Call another aggregate with the first `count` arguments, inside its FILTER and OVER."""
+def _renaming(name: str) -> Callable[[exp.Expr], exp.Expr]:
+    """Call another aggregate with the first two arguments, inside its FILTER and OVER."""
 
     def change(node: exp.Expr) -> exp.Expr:
         inner = node
         while isinstance(inner, exp.Filter | exp.Window):
             inner = inner.this
-        arguments = list(inner.iter_expressions())[:count]
+        arguments = list(inner.iter_expressions())[:2]
         renamed = call(name, *arguments)
         if inner is node:
             return renamed
@@ -235,9 +235,9 @@ REWRITES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     **TIME_REWRITES,
     exp.Anonymous: _renamed,
     exp.ApproxDistinct: _distinct_count,
-    exp.ApproxQuantile: _renaming("quantile_disc", 2),
-    exp.ArgMax: _renaming("arg_max_null", 2),
-    exp.ArgMin: _renaming("arg_min_null", 2),
+    exp.ApproxQuantile: _renaming("quantile_disc"),
+    exp.ArgMax: _renaming("arg_max_null"),
+    exp.ArgMin: _renaming("arg_min_null"),
     exp.ArrayAgg: _collected,
     exp.ArrayUniqueAgg: _collected,
     exp.Bracket: _indexed,
@@ -255,7 +255,7 @@ REWRITES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Like: _like,
     exp.Ln: _logarithm,
     exp.Mod: _divide,
-    exp.Quantile: _renaming("quantile_cont", 2),
+    exp.Quantile: _renaming("quantile_cont"),
     exp.RegexpReplace: _replaced,
     exp.SHA2: _hash,
     exp.Substring: _substring,

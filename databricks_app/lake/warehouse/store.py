@@ -22,7 +22,7 @@ from databricks_app.events import decoding
 from databricks_app.lake import LoadReport, StartReport, sql_dialect
 from databricks_app.lake.arrow_schema import arrow_schema
 from databricks_app.lake.batch import LoadCounts, date_groups, distinct
-from databricks_app.lake.insert import Insertion, Reread
+from databricks_app.lake.insert import Insertion
 from databricks_app.lake.warehouse import statements
 from databricks_app.lake.warehouse.lease import Lease
 from databricks_app.lake.warehouse.merge import Merging
@@ -31,6 +31,10 @@ from databricks_app.lake.warehouse.staging import Files, Staging
 if TYPE_CHECKING:
     from databricks_app.events.decoding import Reading
 
+# Dates that are loaded at once; each statement names them.
+_MAX_DATES = 32
+# Typed tables that are loaded at once; each needs a session.
+_THREADS = 4
 # An error that no rule knows is a matter of single rows once it has come so often.
 _TOLERATED_UNCLEAR = 3
 
@@ -72,10 +76,7 @@ class WarehouseLake:
         *,
         tables: Sequence[sql_dialect.Table] | None = None,
         views: Sequence[tuple[str, str]] | None = None,
-        dates_at_most: int = 32,
-        threads: int = 4,
         keeps_sessions: bool = True,
-        reread: Reread = decoding.reread,
     ) -> None:
         """Open nothing yet.
 
@@ -86,21 +87,15 @@ class WarehouseLake:
             place: Where the tables and the volume are.
             tables: The raw table and the typed ones; those of `sql/` if left out.
             views: Name and CREATE statement of each view; those of `sql/` if left out.
-            dates_at_most: Dates that are loaded at once; each statement names them.
-            threads: Typed tables that are loaded at once; each needs a session.
             keeps_sessions: Whether sessions stay open between loads; an open one may keep the
                 warehouse from stopping.
-            reread: Reads a stored body again.
         """
         self.lease = lease
         self._statements = statements
         self._files = files
         self._place = place
         self._given_tables, self._given_views = tables, views
-        self._dates_at_most = dates_at_most
-        self._threads = threads
         self._keeps_sessions = keeps_sessions
-        self._reread = reread
         self._running: _WarehouseResources | None = None
         self._is_stale = False
         self._unclear = 0
@@ -118,7 +113,7 @@ class WarehouseLake:
             self.close()
             raise
         self._end_sessions()
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="lake")
+        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="lake")
         self._running = _WarehouseResources(pool, staging)
         return report
 
@@ -171,11 +166,11 @@ class WarehouseLake:
             store=merging,
             schemas={name: arrow_schema(table) for name, table in tables.items()},
             pool=running.pool,
-            reread=self._reread,
+            reread=decoding.reread,
             stamps=stamps,
             counts=counts,
         )
-        for group in date_groups(distinct(readings, counts), self._dates_at_most):
+        for group in date_groups(distinct(readings, counts), _MAX_DATES):
             insertion.run(group)
 
     def close(self) -> None:

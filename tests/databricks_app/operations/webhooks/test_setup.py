@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
 from core.webhooks.sender import Answer
 from core.webhooks.signature import SigningKey
@@ -287,7 +286,7 @@ def test_networks_refuses_what_is_no_address(texts: list[str]) -> None:
 
 def test_requests_by_key_reads_what_the_receiver_counts() -> None:
     """Accepted and stale ones, by fingerprint; what no key matched is left out."""
-    metrics = Metrics(CollectorRegistry())
+    metrics = Metrics()
     metrics.accepted.labels("aaaaaaaa").inc(3)
     metrics.accepted.labels("bbbbbbbb").inc()
     metrics.rejected.labels("stale_timestamp", "aaaaaaaa").inc()
