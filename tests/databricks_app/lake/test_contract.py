@@ -24,7 +24,7 @@ FIRST = [event("a"), event("b", "sms/sent"), event("c", days_ago=1)]
 SECOND = [*FIRST, event("d"), event("e", "sms/sent"), event("f", days_ago=1), event("g", "x/y")]
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["lake_houses", "lake_events"])
+_SERVER.set_forkserver_preload(["tests.support.lake_backends", "tests.support.lake_events"])
 
 POINTS = {
     "local": [
