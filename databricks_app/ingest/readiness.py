@@ -19,7 +19,7 @@ def _backlog_words(events: int, oldest: float, stall_seconds: float) -> str:
     return (
         f"{events} events wait to be loaded, the oldest for {oldest / 60:.0f} minutes; with this "
         f"CIO_FLUSH_INTERVAL_SECONDS {stall_seconds / 60:.0f} are in order: see the other "
-        "problems, and the log of the process that loads (writer)"
+        "problems, and the log of the process that loads (loader)"
     )
 
 

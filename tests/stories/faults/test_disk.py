@@ -152,7 +152,7 @@ def test_full_shared_memory_ends_no_process(tmp_path: Path, size: str) -> None:
     with small_disk(tmp_path / "probe", "1m"):
         pass  # skips where nothing may be mounted
     with serving(tmp_path, prefix=(*LITTLE_MEMORY, script)) as receiver:
-        # The writer has its counters before it makes the tables.
+        # The loader has its counters before it makes the tables.
         wait_until(lambda: (tmp_path / "data/tables/webhook_whatsapp_events").is_dir())
         fill(Path(f"/proc/{receiver.process.pid}/root/dev/shm/filler"))
         names = [f"e{n}" for n in range(40)]

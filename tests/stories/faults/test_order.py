@@ -22,7 +22,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from tests.support.lake_events import event, lake_in, load
-from tests.support.crashes import BUSY
+from benchmarks.harness.crashes import BUSY
 lake = lake_in(Path(sys.argv[1]), policy=BUSY)
 lake.start()
 for number in range(4):

@@ -211,7 +211,7 @@ def test_writer_killed_within_a_load_loses_and_doubles_nothing(
 def test_single_processes_die_and_nothing_is_lost(
     double: DatabricksDouble, receiver: Receiver
 ) -> None:
-    """A web worker, the writer, the web server: each is started again."""
+    """A web worker, the loader, the web server: each is started again."""
     with posting(receiver, keep_alive=True, clients=4, pause_seconds=0.05) as clients:
         for processes in (receiver.workers, receiver.writer, receiver.web, receiver.writer):
             clients.wait_for(20)

@@ -123,7 +123,7 @@ def test_a_typed_row_that_only_the_engine_refuses_costs_none_of_ten_thousand(
 
 
 def test_every_odd_body_among_ten_thousand_good_ones_is_one_row(tmp_path: Path) -> None:
-    """From the inbox to the tables, through the writer: all at once, none costs another."""
+    """From the inbox to the tables, through the loader: all at once, none costs another."""
     good = [f"e{number}" for number in range(MANY)]
     bodies = [body(name) for name in good]
     odd = [content for content in ODD_BODIES.values() if len(content) < 1 << 20]

@@ -1,4 +1,4 @@
-"""What a loss of power leaves of the newest commit, met by the real writer process."""
+"""What a loss of power leaves of the newest commit, met by the real loader process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def data_file(table: Path) -> Path:
 
 
 def killed_before_it_forgot(folder: Path) -> None:
-    """Run a writer that dies between its last commit and the end of the segment."""
+    """Run a loader that dies between its last commit and the end of the segment."""
     store(folder / "data", map(event, NAMES))
     with loader_process(folder, CIO_CRASH_POINT="loader.before_delete") as process:
         assert process.wait(60) == -9
@@ -63,7 +63,7 @@ def test_a_broken_newest_commit_is_undone_and_comes_from_the_inbox_again(
 
 
 def test_a_broken_older_commit_is_told_and_the_inbox_keeps_everything(tmp_path: Path) -> None:
-    """No power cut does that: the writer says which file to restore, and waits for it."""
+    """No power cut does that: the loader says which file to restore, and waits for it."""
     data = tmp_path / "data"
     store(data, map(event, NAMES))
     with loader_process(tmp_path):

@@ -1,4 +1,4 @@
-"""Two of everything, paused, reloaded again and again, or without a writer for a long time."""
+"""Two of everything, paused, reloaded again and again, or without a loader for a long time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BACKLOG = 20_000
 
 
 def test_two_servers_on_one_folder_load_everything_once(tmp_path: Path) -> None:
-    """One writer loads for both doors; the other says why it waits, and takes over at once."""
+    """One loader loads for both doors; the other says why it waits, and takes over at once."""
     data = tmp_path / "data"
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
@@ -51,7 +51,7 @@ def test_two_servers_on_one_folder_load_everything_once(tmp_path: Path) -> None:
 
 
 def test_a_paused_writer_keeps_its_lock_and_goes_on_where_it_was(tmp_path: Path) -> None:
-    """Another writer waits while it is paused; resumed, neither loads anything twice."""
+    """Another loader waits while it is paused; resumed, neither loads anything twice."""
     data, other = tmp_path / "data", tmp_path / "other"
     other.mkdir()
     names = [f"e{n}" for n in range(3000)]
@@ -73,7 +73,7 @@ def test_a_paused_writer_keeps_its_lock_and_goes_on_where_it_was(tmp_path: Path)
 
 
 def test_the_inbox_grows_without_a_writer_and_is_loaded_afterwards(tmp_path: Path) -> None:
-    """The door takes every event; one writer then loads the backlog, each event once."""
+    """The door takes every event; one loader then loads the backlog, each event once."""
     names = [f"e{n}" for n in range(BACKLOG)]
     store(tmp_path, (event(name, KINDS[n % len(KINDS)]) for n, name in enumerate(names)))
     waiting = pending(tmp_path / "inbox")
@@ -85,7 +85,7 @@ def test_the_inbox_grows_without_a_writer_and_is_loaded_afterwards(tmp_path: Pat
 
 
 def test_the_door_stays_open_while_the_writer_cannot_start(tmp_path: Path) -> None:
-    """A writer that dies at every start costs no event and no answer."""
+    """A loader that dies at every start costs no event and no answer."""
     with serving(tmp_path, CIO_CRASH_POINT="lake.after_create") as receiver:
         for n in range(3):
             assert receiver.post(request(event(f"e{n}"))).status == 200

@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_read_counts_as_nothing(
 
     watching.begin()
 
-    assert watching.watch.firing == {}
+    assert watching.rules.firing == {}
 
 
 def test_nothing_is_lost_when_the_state_cannot_be_kept(tmp_path: Path, receiver: Receiver) -> None:
