@@ -29,7 +29,7 @@ from benchmarks.processes import (
     write_requests,
 )
 from benchmarks.shapes import Shape, events, fill, shapes
-from databricks_app.loading.loader import open_writer
+from databricks_app.loading.loader import open_loader
 from databricks_app.runtime import logs
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.settings import from_environment
@@ -145,9 +145,9 @@ def main() -> None:
     logs.configure("warning", "writer")
     data_dir, is_profiled = Path(sys.argv[1]), sys.argv[2] == "1"
     settings = from_environment({"CIO_DATA_DIR": str(data_dir), "CIO_WEBHOOK_SIGNING_KEYS": "k"})
-    loader = open_writer(settings, Metrics(), None)
+    loader = open_loader(settings, Metrics(), None)
     megabytes: list[float] = []
-    loader.tell = lambda _: megabytes.append(resident_megabytes(os.getpid()))
+    loader.write_status = lambda _: megabytes.append(resident_megabytes(os.getpid()))
     loader.lake.start()
     count = loader.reader.pending().events
     profile = cProfile.Profile()

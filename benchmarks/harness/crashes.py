@@ -20,7 +20,7 @@ from databricks_app.lake.local.store import LocalLake
 from databricks_app.loading.loader import Loader
 from databricks_app.runtime import crash_points, logs
 from databricks_app.runtime.metrics import Metrics
-from databricks_app.runtime.status import WriterStatus
+from databricks_app.runtime.status import LoaderStatus
 
 # Every upkeep at every load, and nothing kept longer than needed.
 BUSY = Policy(
@@ -64,7 +64,7 @@ def loader_that_ends(folder: Path, policy: Policy | None = None) -> Loader:
     stopping = threading.Event()
     reader = SegmentReader(folder / "inbox")
 
-    def stop_when_empty(_: WriterStatus) -> None:
+    def stop_when_empty(_: LoaderStatus) -> None:
         if not reader.pending().events:
             stopping.set()
 

@@ -116,12 +116,12 @@ class WarehouseBackend:
         self.files = FolderFiles(folder)
         self.warehouse = DuckWarehouse(self.files)
 
-    def lake(self, without: Sequence[str] = (), holder: str = "here") -> WarehouseLake:
-        """See `LakeBackend.lake`; `holder` is the instance."""
+    def lake(self, without: Sequence[str] = (), owner: str = "here") -> WarehouseLake:
+        """See `LakeBackend.lake`; `owner` is the instance."""
         return WarehouseLake(
             self.statements(),
             self.files,
-            Lease(self.files, f"{VOLUME}/lease", owner=holder),
+            Lease(self.files, f"{VOLUME}/lease", owner=owner),
             Place(SCHEMA, VOLUME),
             tables=tables(without),
             views=(),

@@ -39,10 +39,10 @@ class LoaderUnderTest:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.metrics = Metrics()
-        self.said: list[status.WriterStatus] = []
+        self.statuses: list[status.LoaderStatus] = []
         self.lake = LocalLake(folder)
-        self.writer = Loader(
-            SegmentReader(folder / "inbox"), self.lake, self.metrics, 0.01, self.said.append
+        self.loader = Loader(
+            SegmentReader(folder / "inbox"), self.lake, self.metrics, 0.01, self.statuses.append
         )
 
     def store(self, *records: Record) -> None:
@@ -54,7 +54,7 @@ class LoaderUnderTest:
 
     def drain(self) -> None:
         """Load what is ready."""
-        self.writer.drain()
+        self.loader.drain()
 
     def rows(self, sql: str) -> list[tuple[object, ...]]:
         """Ask the tables."""
@@ -65,14 +65,14 @@ class LoaderUnderTest:
         return self.metrics.registry.get_sample_value(f"ciolake_{name}", labels) or 0.0
 
 
-def stopping_when(writer: Loader, is_enough: Callable[[], bool]) -> Loader:
+def stopping_when(loader: Loader, is_enough: Callable[[], bool]) -> Loader:
     """Make a loader stop at the first status after which this holds."""
-    tell = writer.tell
+    write_status = loader.write_status
 
-    def tell_and_stop(said: status.WriterStatus) -> None:
-        tell(said)
+    def write_and_stop(newest: status.LoaderStatus) -> None:
+        write_status(newest)
         if is_enough():
-            writer.stopping.set()
+            loader.stopping.set()
 
-    writer.tell = tell_and_stop
-    return writer
+    loader.write_status = write_and_stop
+    return loader

@@ -36,7 +36,7 @@ def test_drain_loads_and_deletes(under_test: LoaderUnderTest) -> None:
         ("A",),
         ("B",),
     ]
-    assert under_test.writer.reader.pending().events == 0
+    assert under_test.loader.reader.pending().events == 0
 
 
 def test_the_search_for_reference_cycles_rests_during_a_load_only(tmp_path: Path) -> None:
@@ -45,12 +45,12 @@ def test_the_search_for_reference_cycles_rests_during_a_load_only(tmp_path: Path
 
     def sync(path: Path) -> None:
         fsync(path)
-        if under_test.writer.reader.pending().events:  # not while the lake starts
+        if under_test.loader.reader.pending().events:  # not while the lake starts
             searched.append(gc.isenabled())
             raise OSError(errno.EIO, "the disk is gone")
 
     under_test = LoaderUnderTest(tmp_path)
-    under_test.lake = under_test.writer.lake = LocalLake(tmp_path, sync=sync)
+    under_test.lake = under_test.loader.lake = LocalLake(tmp_path, sync=sync)
     under_test.lake.start()
     under_test.store(record("A"))
 
@@ -136,13 +136,13 @@ def test_run_waits_for_a_lake_that_another_loader_holds(tmp_path: Path) -> None:
     under_test.store(record("A"))
     other = LocalLake(tmp_path)
     other.start()
-    patient = stopping_when(under_test.writer, lambda: len(under_test.said) == 1)
+    patient = stopping_when(under_test.loader, lambda: len(under_test.statuses) == 1)
 
     patient.run()
     other.close()
 
-    assert "nothing is lost" in under_test.said[-1].problems[0]
-    assert under_test.writer.reader.pending().events == 1
+    assert "nothing is lost" in under_test.statuses[-1].problems[0]
+    assert under_test.loader.reader.pending().events == 1
     assert under_test.sample("load_failures_total") == 1
 
 
@@ -150,11 +150,13 @@ def test_run_loads_after_the_other_loader_ended(tmp_path: Path) -> None:
     """It starts again by itself."""
     under_test = LoaderUnderTest(tmp_path)
     under_test.store(record("A"))
-    patient = stopping_when(under_test.writer, lambda: under_test.said[-1].last_load_at is not None)
+    patient = stopping_when(
+        under_test.loader, lambda: under_test.statuses[-1].last_load_at is not None
+    )
 
     patient.run()
 
-    assert under_test.said[-1].problems == ()
+    assert under_test.statuses[-1].problems == ()
     assert under_test.rows("SELECT count(*) FROM webhook_raw_events") == [(1,)]
 
 
@@ -170,17 +172,17 @@ def test_a_damaged_segment_is_told_of(under_test: LoaderUnderTest) -> None:
 
     assert under_test.rows("SELECT event_id FROM webhook_raw_events ORDER BY 1") == [("A",), ("C",)]
     assert under_test.sample("damaged_frames_total", kind="damaged") == 1
-    assert "quarantine" in under_test.said[-1].problems[0]
+    assert "quarantine" in under_test.statuses[-1].problems[0]
 
 
 def test_drain_ends_between_batches_when_told_to_stop(under_test: LoaderUnderTest) -> None:
     """A stop waits for the batch in hand, not for the backlog."""
     for number in range(3):
         under_test.store(*(record(f"{number}-{one}") for one in range(2)))
-    under_test.writer.stopping.set()
-    under_test.writer.batch_bytes = 1
+    under_test.loader.stopping.set()
+    under_test.loader.batch_bytes = 1
 
     under_test.drain()
 
     assert under_test.rows("SELECT count(*) FROM webhook_raw_events") == [(2,)]
-    assert under_test.writer.reader.pending().events == 4
+    assert under_test.loader.reader.pending().events == 4

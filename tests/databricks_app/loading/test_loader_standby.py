@@ -43,8 +43,8 @@ def contested(folder: Path, refusals: int) -> tuple[LoaderUnderTest, Contested]:
     """A under_test whose lake is contested."""
     under_test = LoaderUnderTest(folder)
     lake = Contested(under_test.lake, refusals)
-    under_test.writer.standby_seconds = 0.01
-    under_test.writer.lake = lake  # type: ignore[assignment]  # it quacks
+    under_test.loader.standby_seconds = 0.01
+    under_test.loader.lake = lake  # type: ignore[assignment]  # it quacks
     return under_test, lake
 
 
@@ -58,10 +58,10 @@ def test_a_loader_that_stands_by_has_no_problem(tmp_path: Path) -> None:
     under_test, lake = contested(tmp_path, 10**9)
     under_test.store(record("A"))
 
-    run_until(under_test.writer, lambda: len(under_test.said) == 3)
+    run_until(under_test.loader, lambda: len(under_test.statuses) == 3)
 
-    assert {said.problems for said in under_test.said} == {()}
-    assert under_test.writer.reader.pending().events == 1
+    assert {said.problems for said in under_test.statuses} == {()}
+    assert under_test.loader.reader.pending().events == 1
     assert under_test.sample("load_failures_total") == 0
     assert lake.closed >= 3
 
@@ -71,10 +71,10 @@ def test_a_loader_takes_over_and_one_that_lost_the_lease_starts_again(tmp_path: 
     under_test, _ = contested(tmp_path, 2)
     under_test.store(record("A"))
 
-    run_until(under_test.writer, lambda: under_test.said[-1].last_load_at is not None)
+    run_until(under_test.loader, lambda: under_test.statuses[-1].last_load_at is not None)
 
     assert under_test.rows("SELECT event_id FROM webhook_email_events") == [("A",)]
-    assert under_test.writer.reader.pending().events == 0
+    assert under_test.loader.reader.pending().events == 0
 
 
 def test_a_loader_that_loses_the_lease_in_a_load_deletes_nothing(tmp_path: Path) -> None:
@@ -82,20 +82,20 @@ def test_a_loader_that_loses_the_lease_in_a_load_deletes_nothing(tmp_path: Path)
     under_test, lake = contested(tmp_path, 0)
     under_test.store(record("A"))
 
-    run_until(under_test.writer, lambda: lake.closed == 1)
+    run_until(under_test.loader, lambda: lake.closed == 1)
 
-    assert under_test.writer.reader.pending().events == 1
+    assert under_test.loader.reader.pending().events == 1
 
 
 def test_a_resting_loader_says_that_it_lives(tmp_path: Path) -> None:
     """A flush interval of minutes is no silence."""
     under_test = LoaderUnderTest(tmp_path)
-    under_test.writer.status_seconds = 0.01
-    under_test.writer.flush_interval_seconds = 3600
+    under_test.loader.status_seconds = 0.01
+    under_test.loader.flush_interval_seconds = 3600
 
-    run_until(under_test.writer, lambda: len(under_test.said) == 4)
+    run_until(under_test.loader, lambda: len(under_test.statuses) == 4)
 
-    assert under_test.said[-1].at > under_test.said[0].at
+    assert under_test.statuses[-1].at > under_test.statuses[0].at
 
 
 def test_an_inbox_that_cannot_be_read_is_told_in_its_own_words(tmp_path: Path) -> None:
@@ -108,35 +108,35 @@ def test_an_inbox_that_cannot_be_read_is_told_in_its_own_words(tmp_path: Path) -
         def pending(self) -> object:
             raise InboxError("The volume may not be read.")
 
-    under_test.writer.reader = Broken()  # type: ignore[assignment]  # as far as it gets
+    under_test.loader.reader = Broken()  # type: ignore[assignment]  # as far as it gets
 
-    run_until(under_test.writer, lambda: len(under_test.said) == 1)
+    run_until(under_test.loader, lambda: len(under_test.statuses) == 1)
 
-    assert "nothing is lost: The volume may not be read." in under_test.said[0].problems[0]
+    assert "nothing is lost: The volume may not be read." in under_test.statuses[0].problems[0]
 
 
 def test_how_often_and_for_how_long_loading_fails_is_told(tmp_path: Path) -> None:
     """From the second time; a note leaves it in sight, and a load ends it."""
     under_test = LoaderUnderTest(tmp_path)
     now = iter(range(0, 1000, 5))
-    under_test.writer.now = lambda: float(next(now))
-    lake = under_test.writer.lake
+    under_test.loader.now = lambda: float(next(now))
+    lake = under_test.loader.lake
 
     class Refusing:
         def start(self) -> StartReport:
-            if len(under_test.said) < 2:
+            if len(under_test.statuses) < 2:
                 raise LakeError("The warehouse sleeps.")
-            under_test.writer.report_progress("SELECT has taken 12 s so far")
+            under_test.loader.report_progress("SELECT has taken 12 s so far")
             return lake.start()
 
         def close(self) -> None:
             lake.close()
 
-    under_test.writer.lake = Refusing()  # type: ignore[assignment]  # as far as it gets
+    under_test.loader.lake = Refusing()  # type: ignore[assignment]  # as far as it gets
 
-    run_until(under_test.writer, lambda: len(under_test.said) == 4)
+    run_until(under_test.loader, lambda: len(under_test.statuses) == 4)
 
-    first, second, noted, good = (said.problems for said in under_test.said)
+    first, second, noted, good = (said.problems for said in under_test.statuses)
     assert first == ("loading fails and is repeated, nothing is lost: The warehouse sleeps.",)
     assert second[0].startswith("loading fails (2 times in ")
     assert second[0].endswith(" s) and is repeated, nothing is lost: The warehouse sleeps.")
@@ -148,6 +148,6 @@ def test_a_note_is_told_at_once(tmp_path: Path) -> None:
     """What takes long is seen while it does."""
     under_test = LoaderUnderTest(tmp_path)
 
-    under_test.writer.report_progress("MERGE has taken 12 s so far")
+    under_test.loader.report_progress("MERGE has taken 12 s so far")
 
-    assert under_test.said[-1].problems == ("MERGE has taken 12 s so far",)
+    assert under_test.statuses[-1].problems == ("MERGE has taken 12 s so far",)

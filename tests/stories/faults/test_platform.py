@@ -213,7 +213,7 @@ def test_single_processes_die_and_nothing_is_lost(
 ) -> None:
     """A web worker, the loader, the web server: each is started again."""
     with posting(receiver, keep_alive=True, clients=4, pause_seconds=0.05) as clients:
-        for processes in (receiver.workers, receiver.writer, receiver.web, receiver.writer):
+        for processes in (receiver.workers, receiver.loader, receiver.web, receiver.loader):
             clients.wait_for(20)
             os.kill(first_of(processes), signal.SIGKILL)
             clients.wait_for(20)
