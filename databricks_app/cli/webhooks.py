@@ -20,7 +20,6 @@ _COMMANDS = {
     "get": ("webhooks_live", "Print one as an entry of the file."),
     "enable": ("webhooks_live", "Let one send events."),
     "disable": ("webhooks_live", "Stop one from sending events."),
-    "delete": ("webhooks_live", "Delete one."),
     "events": ("webhooks_info", "List the events there are, and which one does not get."),
     "ips": ("webhooks_info", "Print Customer.io's sending addresses for a firewall."),
 }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 
 from core.webhooks import specification
 from core.webhooks.event_names import channel_of, meaning_of
 from databricks_app.cli.rows import format_option, write
 from databricks_app.cli.webhooks_access import chosen, connected, webhooks_of, workspace_options
-from databricks_app.operations.webhooks.firewall import FORMS, networks, rules
+from databricks_app.operations.webhooks.addresses import networks, plain
 
 
 @click.command("events")
@@ -43,17 +45,20 @@ def events_(
 @click.option(
     "--format",
     "form",
-    type=click.Choice(list(FORMS)),
+    type=click.Choice(["plain", "json"]),
     default="plain",
     show_default=True,
-    help="For which firewall; `aws` is JSON for --ip-permissions, `terraform` an argument.",
+    help="One address or range a line, or a JSON array of CIDR blocks.",
 )
 @workspace_options
 def ips_(*, form: str, region: str, base_url: str | None) -> None:
-    """Print the addresses that Customer.io sends from, as it says now, for a firewall.
+    """Print the addresses that Customer.io sends from, as its API names them now.
 
-    They may change: print them anew from time to time, and compare.
+    They may change: print them again from time to time, and compare.
     """
     with connected(region, base_url) as client:
         given = networks(client.info.ip_addresses().get("ip_addresses") or ())
-    click.echo(rules(form, given))
+    if form == "json":
+        click.echo(json.dumps([str(one) for one in given], indent=2))
+    else:
+        click.echo("\n".join(map(plain, given)))

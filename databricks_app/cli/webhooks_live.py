@@ -1,4 +1,4 @@
-"""`ciolake webhooks list`, `get`, `enable`, `disable` and `delete`: one webhook at a time."""
+"""`ciolake webhooks list`, `get`, `enable` and `disable`: one webhook at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from core.webhooks import specification
 from core.webhooks.apply import apply
-from core.webhooks.config import ReportingWebhook, Wanted, plan
+from core.webhooks.config import Wanted, plan
 from databricks_app.cli.rows import format_option, write
 from databricks_app.cli.webhooks_access import chosen, connected, webhooks_of, workspace_options
 
@@ -63,7 +63,7 @@ def enable_(*, webhook: str, region: str, base_url: str | None) -> None:
     """Let a webhook send events; `setup` does it after trying the endpoint."""
     with connected(region, base_url) as client:
         found = chosen(webhooks_of(client), webhook)
-        _write(client, found, replace(found.webhook, enabled=True), "enabled")
+        _switch(client, found, "enabled")
 
 
 @click.command("disable")
@@ -73,20 +73,7 @@ def disable_(*, webhook: str, region: str, base_url: str | None) -> None:
     """Stop a webhook; what happens meanwhile is not sent later, as far as is known."""
     with connected(region, base_url) as client:
         found = chosen(webhooks_of(client), webhook)
-        _write(client, found, replace(found.webhook, enabled=False), "disabled")
-
-
-@click.command("delete")
-@click.argument("webhook", metavar="NAME|ID")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@workspace_options
-def delete_(*, webhook: str, yes: bool, region: str, base_url: str | None) -> None:
-    """Delete a webhook, with its signing key; asks first."""
-    with connected(region, base_url) as client:
-        found = chosen(webhooks_of(client), webhook)
-        if not yes:
-            click.confirm(f"Delete webhook {found.id} {found.webhook.name!r}?", abort=True)
-        _write(client, found, None, "deleted")
+        _switch(client, found, "disabled")
 
 
 def _row(one: Live) -> tuple[object, ...]:
@@ -102,7 +89,8 @@ def _row(one: Live) -> tuple[object, ...]:
     )
 
 
-def _write(client: AppClient, before: Live, after: ReportingWebhook | None, word: str) -> None:
+def _switch(client: AppClient, before: Live, word: str) -> None:
+    after = replace(before.webhook, enabled=word == "enabled")
     planned = plan([Wanted(before.webhook.name, after, before.id)], [before])
     done = apply(client.reporting_webhooks, planned, specification.subscription_names())
     said = word if done else f"already {word}"

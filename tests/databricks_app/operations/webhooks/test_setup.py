@@ -1,4 +1,4 @@
-"""The steps of setting up a webhook: keys, our own signed event, firewalls, silence of a key."""
+"""The steps of setting up a webhook: keys, our own signed event, addresses, silence of a key."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from core.webhooks.sender import Answer
 from core.webhooks.signature import SigningKey
 from databricks_app.lake.local.query import LocalQuery
+from databricks_app.operations.webhooks.addresses import AddressError, networks, plain
 from databricks_app.operations.webhooks.canary import (
     EndpointError,
     canary,
@@ -21,7 +22,6 @@ from databricks_app.operations.webhooks.canary import (
     post_until_taken,
     wait_for_row,
 )
-from databricks_app.operations.webhooks.firewall import FORMS, AddressError, networks, rules
 from databricks_app.operations.webhooks.keys import (
     DatabricksSecret,
     EnvFile,
@@ -244,37 +244,12 @@ def test_wait_for_row_ends_when_it_does_not_come(tmp_path: Path) -> None:
     assert time() == 1.0
 
 
-def test_firewall_rules_are_known_answers() -> None:
-    """Single addresses and ranges of both versions, each form as its firewall takes it."""
-    given_ = networks(["203.0.113.7", " 2001:db8::/32", "198.51.100.0/24", "203.0.113.7"])
-    said = {form: rules(form, given_) for form in FORMS}
+def test_networks_are_each_once_and_in_order() -> None:
+    """Single addresses and ranges of both versions, those of IPv4 first."""
+    found = networks(["203.0.113.7", " 2001:db8::/32", "198.51.100.0/24", "203.0.113.7"])
 
-    assert said["plain"] == "198.51.100.0/24\n203.0.113.7\n2001:db8::/32"
-    assert said["cidr"] == "198.51.100.0/24\n203.0.113.7/32\n2001:db8::/32"
-    assert said["nginx"].splitlines()[1:] == [
-        "allow 203.0.113.7/32;",
-        "allow 2001:db8::/32;",
-        "deny all;",
-    ]
-    assert said["iptables"].splitlines()[1:] == [
-        "iptables -A INPUT -p tcp --dport 443 -s 203.0.113.7/32 -j ACCEPT",
-        "ip6tables -A INPUT -p tcp --dport 443 -s 2001:db8::/32 -j ACCEPT",
-    ]
-    assert said["nft"] == (
-        "set customerio4 { type ipv4_addr; flags interval; "
-        "elements = { 198.51.100.0/24, 203.0.113.7/32 } }\n"
-        "set customerio6 { type ipv6_addr; flags interval; elements = { 2001:db8::/32 } }"
-    )
-    assert json.loads(said["aws"])[0]["Ipv6Ranges"] == [
-        {"CidrIpv6": "2001:db8::/32", "Description": "Customer.io"}
-    ]
-    assert said["terraform"] == (
-        'cidr_blocks = [\n  "198.51.100.0/24",\n  "203.0.113.7/32",\n]\n'
-        'ipv6_cidr_blocks = [\n  "2001:db8::/32",\n]'
-    )
-    only4 = networks(["203.0.113.7"])
-    assert "Ipv6Ranges" not in json.loads(rules("aws", only4))[0]
-    assert "ipv6" not in rules("terraform", only4) + rules("nft", only4)
+    assert [str(one) for one in found] == ["198.51.100.0/24", "203.0.113.7/32", "2001:db8::/32"]
+    assert [plain(one) for one in found] == ["198.51.100.0/24", "203.0.113.7", "2001:db8::/32"]
 
 
 @pytest.mark.parametrize("texts", [[], ["203.0.113.7", "; drop"], ["203.0.113.7/8"]])
