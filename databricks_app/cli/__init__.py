@@ -4,45 +4,34 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 
 import click
 
+from databricks_app.cli.lazy import LazyGroup
 from databricks_app.errors import ReceiverError
 from databricks_app.runtime.file_modes import PRIVATE_UMASK
 
+# The module and attribute of each, and its line in the help.
 _COMMANDS = {
-    "serve": "Receive webhooks and load them into the tables.",
-    "send": "Sign and post one event.",
-    "simulate": "Send signed traffic as Customer.io would.",
-    "simulator": "Run a Customer.io on this machine: APIs and sender.",
-    "query": "Ask the local tables in Databricks SQL.",
-    "tables": "List the local tables and views.",
-    "replay": "Read stored events again, with the code of today.",
-    "deploy": "Bring the receiver into a Databricks workspace.",
-    "verify": "Check that every event stands exactly once.",
-    "doctor": "Check every hop from signature to table; say what to fix.",
-    "webhooks": "Keep Customer.io's reporting webhooks as a file says.",
+    "serve": ("serve:serve", "Receive webhooks and load them into the tables."),
+    "send": ("send:send", "Sign and post one event."),
+    "simulate": ("simulate:simulate", "Send signed traffic as Customer.io would."),
+    "simulator": ("simulator:simulator", "Run a Customer.io on this machine: APIs and sender."),
+    "query": ("query:query", "Ask the local tables in Databricks SQL."),
+    "tables": ("tables:tables", "List the local tables and views."),
+    "replay": ("replay:replay", "Read stored events again, with the code of today."),
+    "deploy": ("deploy:deploy", "Bring the receiver into a Databricks workspace."),
+    "verify": ("verify:verify", "Check that every event stands exactly once."),
+    "doctor": ("doctor:doctor", "Check every hop from signature to table; say what to fix."),
+    "webhooks": ("webhooks:webhooks", "Keep Customer.io's reporting webhooks as a file says."),
 }
 
 
-class _Lazy(click.Group):
-    def list_commands(self, _ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module = import_module(f"databricks_app.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
-        return command
-
-    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
-
-
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    subcommands=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="ciolake", prog_name="ciolake")
 def ciolake() -> None:
     """Customer.io reporting webhooks into Delta tables, exactly once."""

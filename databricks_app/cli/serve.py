@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 
 import click
 
@@ -42,6 +43,8 @@ def serve(*, demo: bool) -> None:
     os.environ["CIO_HOST"] = settings.host
     if demo and not settings.is_loopback:
         raise SettingsError("--demo is for a loopback address: it fills the tables with samples")
+    if demo and find_spec("databricks_app.cli.demo_traffic") is None:
+        raise SettingsError("--demo needs the simulator, which is not uploaded to Databricks")
     _announce(settings, listener.getsockname()[1])
     folder = run_dir.make()
     sys.exit(

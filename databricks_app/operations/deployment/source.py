@@ -15,6 +15,18 @@ from databricks_app.settings import Settings, from_environment
 ROOT = Path(__file__).parents[3]
 _FILES = ("app.yaml", "requirements.txt", "pyproject.toml")
 _FOLDERS = ("databricks_app", "core", "sql")
+# The simulator, which an app never runs, and the commands that need it. `ciolake send` makes its
+# samples with what stays of it.
+_LEFT_OUT = frozenset(
+    Path("databricks_app", *parts)
+    for parts in (
+        ("simulator",),
+        ("cli", "demo_traffic.py"),
+        ("cli", "simulate.py"),
+        ("cli", "simulator.py"),
+    )
+)
+_KEPT = frozenset(Path("databricks_app/simulator", name) for name in ("__init__.py", "events"))
 
 
 def read(target: plan.Target, root: Path = ROOT) -> dict[str, bytes]:
@@ -61,6 +73,9 @@ def settings(files: Mapping[str, bytes]) -> Settings:
 
 
 def _is_left_out(path: Path) -> bool:
-    return path.suffix == ".pyc" or any(
+    if path.suffix == ".pyc" or any(
         part == "__pycache__" or part.startswith(".") for part in path.parts
-    )
+    ):
+        return True
+    around = {path, *path.parents}
+    return bool(around & _LEFT_OUT) and not around & _KEPT
