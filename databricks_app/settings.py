@@ -334,6 +334,13 @@ def from_environment(variables: Mapping[str, str]) -> Settings:
     return Settings(**values)
 
 
+def data_folder(variables: Mapping[str, str]) -> Path:
+    """Folder of the local store alone: a fault in another setting keeps nobody from looking."""
+    setting = next(one for one in SETTINGS if one.field == "data_dir")
+    folder: Path = setting.read(variables.get(setting.name, "").strip() or setting.default)
+    return folder
+
+
 def _reason(error: ValueError) -> str:
     if isinstance(error, UnicodeError):
         return "it is not UTF-8 text"

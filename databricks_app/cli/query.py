@@ -6,7 +6,6 @@ exits with 1.
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import click
 
 from databricks_app.cli.rows import format_option, write
 from databricks_app.errors import ReceiverError
+from databricks_app.settings import data_folder, environment, from_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,6 @@ def open_tables(data_dir: Path | None) -> LocalQuery | WarehouseQuery:
         return local_query(data_dir)
     from databricks_app.databricks import workspace
     from databricks_app.lake.warehouse.connect import open_query
-    from databricks_app.settings import environment, from_environment
 
     try:
         variables = environment()
@@ -76,14 +75,14 @@ def open_tables(data_dir: Path | None) -> LocalQuery | WarehouseQuery:
 
 def is_remote() -> bool:
     """Whether the configured store is a Databricks workspace."""
-    return _configured("CIO_STORE") == "databricks"
+    return environment().get("CIO_STORE") == "databricks"
 
 
 def local_query(data_dir: Path | None) -> LocalQuery:
     """Queries over that folder, or the configured one; a remark if it holds no tables."""
     from databricks_app.lake.local.query import LocalQuery
 
-    folder = data_dir or Path(_configured("CIO_DATA_DIR") or "data")
+    folder = data_dir or data_folder(environment())
     if not (folder / "tables").is_dir():
         click.echo(
             f"No tables in {folder} yet, so all of them are empty. "
@@ -99,10 +98,3 @@ def answer(ask: Callable[[], Result]) -> Result:
         return ask()
     except ReceiverError as error:
         raise click.ClickException(str(error)) from error
-
-
-def _configured(name: str) -> str | None:
-    """A setting alone: a fault in another one must not keep anybody from looking."""
-    from dotenv import dotenv_values
-
-    return os.environ.get(name) or dotenv_values(".env").get(name)

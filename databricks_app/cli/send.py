@@ -18,7 +18,6 @@ import click
 from core.webhooks import specification
 from core.webhooks.sender import (
     TIMEOUT_SECONDS,
-    Answer,
     Destination,
     NoAnswer,
     Sender,
@@ -26,6 +25,7 @@ from core.webhooks.sender import (
 )
 from core.webhooks.signature import SigningKey
 from databricks_app.errors import SettingsError
+from databricks_app.operations.webhooks.advice import fault_of
 from databricks_app.operations.webhooks.destination import KEY_VARIABLE, local, parse, signing_key
 from databricks_app.settings import environment
 from databricks_app.simulator.events.payload import make_event
@@ -33,25 +33,6 @@ from databricks_app.simulator.events.payload import make_event
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _DEFAULT_SAMPLE = "email/delivered"
-_ADVICE: dict[int, str] = {
-    401: "The key or the clock is wrong. The receiver's CIO_WEBHOOK_SIGNING_KEYS must hold the key "
-    "with fingerprint {fingerprint}, and the timestamp must lie within its window (300 s by "
-    "default) of its clock. A Databricks App answers 401 by itself to a caller without a token.",
-    404: "The path is wrong; the receiver's is /api/webhooks/customerio.",
-    405: "The path is wrong; the receiver's is /api/webhooks/customerio.",
-    413: "The body is larger than eight times CIO_MAX_BODY_BYTES.",
-    503: "The receiver cannot store now: no signing key is configured there, its inbox is full or "
-    "slow, or it is stopping. Its log and /readyz say which.",
-}
-_REDIRECT = "Redirects are not followed. A Databricks App redirects callers without a token."
-_NO_ANSWER: dict[str, str] = {
-    "refused": "Nothing listens there. Is it running? Start it with `ciolake serve`.",
-    "timed_out": "It did not answer in time; Customer.io would try again.",
-    "unknown_host": "The host's name is not known.",
-    "tls": "The TLS connection failed: its certificate is not trusted, or it speaks plain http.",
-    "reset": "The connection broke before an answer came.",
-    "unreachable": "The network does not reach it.",
-}
 
 
 def destination_options(command: _Function) -> _Function:
@@ -95,16 +76,6 @@ def resolve(url: str | None, key_env: str) -> tuple[Destination, SigningKey]:
         return destination, signing_key(variables, key_env)
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
-
-
-def advice(outcome: Answer | NoAnswer, key: SigningKey) -> str:
-    """What to do next after a post that was not acknowledged."""
-    if isinstance(outcome, NoAnswer):
-        return _NO_ANSWER[outcome.reason]
-    if 300 <= outcome.status < 400:
-        return _REDIRECT
-    otherwise = "The receiver does not answer so by itself: look at what stands in front of it."
-    return _ADVICE.get(outcome.status, otherwise).format(fingerprint=key.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,12 +215,12 @@ def _post(
         try:
             answer = sender.post(body, timestamp=timestamp)
         except NoAnswer as error:
-            click.echo(f"{destination.url}: {error}\n{advice(error, key)}", err=True)
+            click.echo(f"{destination.url}: {fault_of(error)}", err=True)
             sys.exit(2)
-    words = f"{destination.url} answered {answer.status} in {answer.seconds * 1000:.0f} ms"
     if answer.is_acknowledged:
-        click.echo(f"{words}: acknowledged, {len(body)} bytes")
+        took = f"answered {answer.status} in {answer.seconds * 1000:.0f} ms"
+        click.echo(f"{destination.url} {took}: acknowledged, {len(body)} bytes")
         return
     said = f"\nIt said: {answer.text}" if answer.text else ""
-    click.echo(f"{words}{said}\n{advice(answer, key)}", err=True)
+    click.echo(f"{destination.url}: {fault_of(answer, key)}{said}", err=True)
     sys.exit(1)

@@ -15,7 +15,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from databricks_app.cli.send import advice, destination_options, resolve
+from databricks_app.cli.send import destination_options, resolve
+from databricks_app.operations.webhooks.advice import fault_of
 from databricks_app.simulator.events.traffic import Traffic, traffic
 from databricks_app.simulator.load_generator import (
     Event,
@@ -221,7 +222,7 @@ def _report(counts: GeneratorCounts, key: SigningKey) -> None:
     if counts.is_hopeless:
         click.echo("Stopped early: nothing was acknowledged.", err=True)
     if counts.given_up and counts.last_failure is not None:
-        click.echo(advice(counts.last_failure, key), err=True)
+        click.echo(f"The last failure: {fault_of(counts.last_failure, key)}", err=True)
 
 
 def _counts(counts: Counter[str]) -> str:

@@ -70,7 +70,7 @@ def _verdict(data_dir: Path | None) -> Verdict:
     from databricks_app.lake.local import verify as local_verify
     from databricks_app.lake.sql_dialect import tables
     from databricks_app.lake.warehouse import verify as warehouse_verify
-    from databricks_app.settings import environment, from_environment
+    from databricks_app.settings import data_folder, environment, from_environment
 
     typed = [table.name for table in tables()][1:]
     variables = environment()
@@ -81,7 +81,7 @@ def _verdict(data_dir: Path | None) -> Verdict:
         where = workspace.connect(variables), from_environment(variables)
         query, is_loading = connect.open_query(*where), connect.is_loading(*where)
         return warehouse_verify.check(query, typed, is_loading=is_loading)
-    return local_verify.check(data_dir or Path(variables.get("CIO_DATA_DIR") or "data"), typed)
+    return local_verify.check(data_dir or data_folder(variables), typed)
 
 
 def _print(verdict: Verdict) -> None:

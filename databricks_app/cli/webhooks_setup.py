@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -22,10 +21,9 @@ from databricks_app.cli.webhooks_keys import (
     send_canary,
     tell_receiver,
 )
-from databricks_app.operations.webhooks.canary import EndpointError, wait_for_row
+from databricks_app.operations.webhooks.arrival import is_row, see_in_folder, see_in_volume
 from databricks_app.operations.webhooks.setup import Bench, set_up
-from databricks_app.runtime import freshness
-from databricks_app.settings import environment, from_environment
+from databricks_app.settings import data_folder, environment, from_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,10 +31,6 @@ if TYPE_CHECKING:
     from core.webhooks.signature import SigningKey
     from databricks_app.operations.webhooks.canary import Canary
     from databricks_app.settings import Settings
-
-if TYPE_CHECKING:
-    from core.webhooks.signature import SigningKey
-    from databricks_app.operations.webhooks.canary import Canary
 
 
 @click.command("setup")
@@ -112,7 +106,7 @@ def setup_(
 
         def prove(key: SigningKey) -> None:
             tell_receiver(pid, "the receiver must know the key")
-            see_arrive(send_canary(endpoint, key, wait), wait)
+            click.echo(see_arrive(send_canary(endpoint, key, wait), wait))
 
         bench = Bench(
             client.reporting_webhooks,
@@ -146,77 +140,46 @@ def _wanted(
     return ReportingWebhook(name.strip(), endpoint, events, full_resolution, with_content)
 
 
-def _tables_folder(data_dir: Path | None) -> Path | None:
-    if data_dir is not None:
-        return data_dir
-    variables = environment()
-    folder = Path(variables.get("CIO_DATA_DIR") or "data")
-    is_local = variables.get("CIO_STORE", "local") == "local"
-    return folder if is_local and (folder / "tables").is_dir() else None
-
-
-def _arrival(data_dir: Path | None) -> Callable[[Canary, float], None]:
-    """Return what sees an event arrive, in the store that this machine knows.
+def _arrival(data_dir: Path | None) -> Callable[[Canary, float], str]:
+    """Return what sees an event arrive, in the store that this machine knows, and says where.
 
     Raises:
         SettingsError: The settings of the store cannot be used.
     """
     variables = environment()
-    is_remote = variables.get("CIO_STORE") == "databricks" and "DATABRICKS_HOST" in variables
-    if data_dir is None and is_remote:
+    if data_dir is None and variables.get("CIO_STORE") == "databricks":
+        if "DATABRICKS_HOST" not in variables:
+            return _see_nowhere
         return partial(_see_in_volume, from_environment(variables), variables)
-    return partial(_see_in_folder, _tables_folder(data_dir))
+    folder = data_dir or data_folder(variables)
+    if data_dir is None and not (folder / "tables").is_dir():
+        return _see_nowhere
+    return partial(_see_in_folder, folder)
 
 
 def _see_in_volume(
     settings: Settings, variables: Mapping[str, str], event: Canary, seconds: float
-) -> None:
-    """See it in the inbox, or, if the wait is longer than the flush interval, in the table."""
+) -> str:
     from databricks_app.databricks import workspace
-    from databricks_app.ingest.inbox.tracking import track
     from databricks_app.lake.warehouse.connect import open_query
 
     with closing(workspace.connect(variables)) as joined:
         query = open_query(joined, settings)
-        waits = seconds if seconds >= freshness.longest_wait_seconds(settings) else 0.0
         with closing(query.statements):
-            place = track(
-                joined,
-                settings.volume_path,
-                event.body,
-                lambda: wait_for_row(query, event, seconds=0),
-                seconds=waits,
+            return see_in_volume(
+                joined, settings, event, lambda: is_row(query, event), seconds=seconds
             )
-    if place == "row":
-        click.echo("it stands in webhook_raw_events")
-    elif place == "inbox" and not waits:
-        by = freshness.expected_by(settings, time.time())
-        click.echo(f"it is in the inbox of {settings.volume_path}; its row is expected by {by}")
-    elif place == "inbox":
-        raise EndpointError(
-            f"acknowledged, but still in the inbox of {settings.volume_path} after {waits:g} s: "
-            "does the receiver's loader run (/readyz)?"
-        )
-    else:
-        raise EndpointError(
-            f"acknowledged, but neither in the inbox of {settings.volume_path} nor in "
-            "webhook_raw_events. Are CIO_CATALOG, CIO_SCHEMA and CIO_VOLUME the receiver's?"
-        )
 
 
-def _see_in_folder(folder: Path | None, event: Canary, seconds: float) -> None:
-    if folder is None:
-        click.echo(
-            "seen at the endpoint only, as neither local tables are here (--data-dir) nor"
-            " CIO_STORE=databricks with DATABRICKS_HOST; look for this event_id in its"
-            f" webhook_raw_events: {event.event_id}"
-        )
-        return
+def _see_in_folder(folder: Path, event: Canary, seconds: float) -> str:
     from databricks_app.lake.local.query import LocalQuery
 
-    if not wait_for_row(LocalQuery(folder), event, seconds=seconds):
-        raise EndpointError(
-            f"acknowledged, but not in the table of {folder} after {seconds:g} s. Is that "
-            "the receiver's folder (--data-dir), and does its writer run (/readyz)?"
-        )
-    click.echo(f"it stands in webhook_raw_events of {folder}")
+    return see_in_folder(LocalQuery(folder), folder, event, seconds=seconds)
+
+
+def _see_nowhere(event: Canary, _seconds: float) -> str:
+    return (
+        "seen at the endpoint only, as neither local tables are here (--data-dir) nor"
+        " CIO_STORE=databricks with DATABRICKS_HOST; look for this event_id in its"
+        f" webhook_raw_events: {event.event_id}"
+    )

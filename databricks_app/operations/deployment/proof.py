@@ -1,7 +1,7 @@
 """The last step: one signed event goes through the deployed app and is found where it was stored.
 
-The event is of no kind that Customer.io sends, so that it is a row of the raw table alone. Its id
-is the deployment's: a deployment that was proven once is not asked again.
+The event is a canary (`operations.webhooks.canary`), a row of the raw table alone. Its id is the
+deployment's: a deployment that was proven once is not asked again.
 
 Found in the inbox is proof enough: a look into the volume wakes no warehouse, and the row comes
 with the next load, up to an interval later.
@@ -10,28 +10,25 @@ with the next load, up to an interval later.
 from __future__ import annotations
 
 import base64
-import json
 import time
 from dataclasses import dataclass
 from functools import partial
 
-import httpx2
-
-from core.webhooks.signature import SigningKey, sign
+from core.webhooks.signature import SigningKey
 from databricks_app.endpoint import WEBHOOK_PATH
-from databricks_app.ingest.inbox.tracking import Place, track
 from databricks_app.operations.deployment import plan
 from databricks_app.operations.deployment.errors import DeploymentError
 from databricks_app.operations.deployment.releasing import note, put_note
 from databricks_app.operations.deployment.running import Change, Note, Step
 from databricks_app.operations.deployment.site import Site
+from databricks_app.operations.webhooks.arrival import see_in_volume
+from databricks_app.operations.webhooks.canary import Canary, EndpointError, canary, post_as
 from databricks_app.runtime import freshness
 from databricks_app.settings import Settings
 
 _NOTE = "proven.json"
 
 _COUNT = "SELECT count(*) FROM webhook_raw_events WHERE event_id = :id"
-_ANSWER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +37,17 @@ class _Proof:
 
     Attributes:
         deployment: Its id.
+        event: What is sent; the same one for a deployment.
         url: Where the event is posted to.
         seconds: How long its row is waited for; 0 if the inbox is enough.
         settings: What the app was deployed with.
     """
 
     deployment: str
+    event: Canary
     url: str
     seconds: float
     settings: Settings
-
-    @property
-    def event_id(self) -> str:
-        """Of the event that is sent."""
-        return f"ciolake-deploy-{self.deployment}"
-
-    @property
-    def expected_by(self) -> str:
-        """When the row of an event that is stored now is expected."""
-        return freshness.expected_by(self.settings, time.time())
 
 
 def step(site: Site, settings: Settings, *, waits: bool = False) -> Step:
@@ -84,12 +73,13 @@ def _look(site: Site, settings: Settings, *, waits: bool) -> list[Change]:
         return [Change(words, partial(_send_to_new, site))]
     proof = _Proof(
         deployment,
+        canary(deployment, time.time(), kind="deploy"),
         app.url.rstrip("/") + WEBHOOK_PATH,
         max(site.seconds, freshness.stall_seconds(settings)) if waits else 0.0,
         settings,
     )
     if waits:
-        is_proven = _is_row(site, proof.event_id)
+        is_proven = _is_row(site, proof.event)
     else:
         is_proven = note(site, _NOTE) == {"deployment_id": deployment}
     if is_proven:
@@ -101,19 +91,15 @@ def _send_to_new(site: Site) -> None:
     raise DeploymentError(f"the app {site.target.app} has no address or no active deployment")
 
 
-def _is_row(site: Site, event_id: str) -> bool:
-    return int(site.sql(_COUNT, id=event_id)[0][0]) > 0
+def _is_row(site: Site, event: Canary) -> bool:
+    return int(site.sql(_COUNT, id=event.event_id)[0][0]) > 0
 
 
 def _send(site: Site, proof: _Proof) -> Note | None:
-    said = {"event_id": proof.event_id, "object_type": "ciolake_deploy", "metric": "checked"}
-    body = json.dumps(said | {"timestamp": int(time.time())}).encode()
     key = _key(site)
     answers: list[str] = []
     try:
-        site.until(
-            "the app to take an event", lambda: _is_taken(site, proof.url, body, key, answers)
-        )
+        site.until("the app to take an event", lambda: _is_taken(site, proof, key, answers))
     except DeploymentError as error:
         last = f" (its last answer: {answers[-1]})" if answers else ""
         raise DeploymentError(
@@ -121,57 +107,31 @@ def _send(site: Site, proof: _Proof) -> Note | None:
             "platform refuses your token: log in by OAuth, a personal access token will not do"
         ) from error
     if proof.seconds:
-        site.say(f"waiting for the row, expected by {proof.expected_by}")
-    place = track(
-        site,
-        site.target.volume_path,
-        body,
-        lambda: _is_row(site, proof.event_id),
-        seconds=proof.seconds,
-        look_seconds=site.poll_seconds,
-    )
-    return _judged(site, proof, place)
-
-
-def _judged(site: Site, proof: _Proof, place: Place | None) -> Note | None:
-    """What follows from where the event is; it is noted for the next run.
-
-    Raises:
-        DeploymentError: It is nowhere, or was not loaded in time.
-    """
-    if place is None:
-        raise DeploymentError(
-            "the app answered 200, but the event is neither in the inbox "
-            f"{site.target.volume_path} nor in webhook_raw_events: does the app that answers at "
-            f"{proof.url} use this catalog, schema and volume?"
-        )
-    put_note(site, _NOTE, {"deployment_id": proof.deployment})
-    if place == "row":
-        return None
-    if proof.seconds:
-        raise DeploymentError(
-            f"the event waits in the inbox and was not loaded within {proof.seconds:.0f} s: see "
-            "the app's log and /readyz"
-        )
-    return Note(f"it is in the inbox; its row is expected by {proof.expected_by}")
-
-
-def _is_taken(
-    site: Site, url: str, body: bytes, key: SigningKey, answers: list[str]
-) -> bool | None:
-    stamp = int(time.time())
-    headers = site.client.config.authenticate() | {
-        "Content-Type": "application/json",
-        "X-CIO-Timestamp": str(stamp),
-        "X-CIO-Signature": sign(key, stamp, body),
-    }
+        by = freshness.expected_by(proof.settings, time.time())
+        site.say(f"waiting for the row, expected by {by}")
     try:
-        answer = httpx2.post(url, content=body, headers=headers, timeout=_ANSWER_SECONDS)
-    except httpx2.HTTPError as error:
-        answers.append(type(error).__name__)
+        place = see_in_volume(
+            site,
+            proof.settings,
+            proof.event,
+            lambda: _is_row(site, proof.event),
+            seconds=proof.seconds,
+            look_seconds=site.poll_seconds,
+        )
+    except EndpointError as error:
+        raise DeploymentError(f"{proof.url}: {error}") from error
+    put_note(site, _NOTE, {"deployment_id": proof.deployment})
+    return Note(place)
+
+
+def _is_taken(site: Site, proof: _Proof, key: SigningKey, answers: list[str]) -> bool | None:
+    token = site.client.config.authenticate()
+    try:
+        post_as(token, proof.url, key, proof.event, time.time())
+    except EndpointError as error:
+        answers.append(str(error))
         return None
-    answers.append(f"HTTP {answer.status_code}")
-    return True if answer.status_code == httpx2.codes.OK and not answer.content else None
+    return True
 
 
 def _key(site: Site) -> SigningKey:

@@ -13,18 +13,11 @@ import httpx2
 
 from core.webhooks.sender import Answer, Destination, NoAnswer, Sender
 from core.webhooks.signature import SigningKey
-from databricks_app.ingest.inbox.tracking import Place, track
 from databricks_app.operations.doctor.context import Case
 from databricks_app.operations.doctor.result import Finding, failure, ok, skipped, warning
-from databricks_app.operations.webhooks.canary import (
-    Canary,
-    EndpointError,
-    canary,
-    fault_of,
-    post,
-    wait_for_row,
-)
-from databricks_app.runtime import freshness
+from databricks_app.operations.webhooks.advice import fault_of
+from databricks_app.operations.webhooks.arrival import is_row, see_in_folder, see_in_volume
+from databricks_app.operations.webhooks.canary import Canary, EndpointError, canary, post
 from databricks_app.settings import LOOPBACK
 
 _SECONDS = 5.0
@@ -136,43 +129,24 @@ def arrives(case: Case) -> Finding:
         post(destination.url, keys[0], event, case.now())
     except EndpointError as error:
         return failure(_first(str(error)), _rest(str(error)))
-    taken = f"{event.event_id} was taken in {(time.monotonic() - began) * 1000:.0f} ms"
-    waits = case.limits.canary
+    try:
+        place = _seen(case, event)
+    except EndpointError as error:
+        return failure(f"{event.event_id}: {_first(str(error))}", _rest(str(error)))
+    return ok(f"{event.event_id}: {place}, {time.monotonic() - began:.1f} s after it was posted")
+
+
+def _seen(case: Case, event: Canary) -> str:
+    """Where an event is that was taken."""
+    seconds = case.limits.canary
     if case.workspace is None:
-        is_row = wait_for_row(case.tables(), event, seconds=waits)
-        place: Place | None = "row" if is_row else None
-    else:
-        if waits < freshness.longest_wait_seconds(case.settings):
-            waits = 0.0  # the inbox is proof enough: the row comes long after this command
-        place = track(
-            case.remote,
-            case.settings.volume_path,
-            event.body,
-            lambda: wait_for_row(case.tables(), event, seconds=0),
-            seconds=waits,
-        )
-    if place == "row":
-        return ok(f"{taken} and is a row after {time.monotonic() - began:.1f} s")
-    if place == "inbox" and not waits:
-        by = freshness.expected_by(case.settings, case.now())
-        return ok(f"{taken} and is in the inbox; its row is expected by {by}")
-    return _lost(case, event, is_stored=place == "inbox")
-
-
-def _lost(case: Case, event: Canary, *, is_stored: bool) -> Finding:
-    """A canary that was taken and is no row: it waits too long, or was stored elsewhere."""
-    if case.workspace is not None and not is_stored:
-        return failure(
-            f"{event.event_id} was taken, and is neither in the inbox {case.settings.volume_path} "
-            "nor in webhook_raw_events",
-            "run this with the settings of the receiver that answers there: CIO_CATALOG, "
-            "CIO_SCHEMA, CIO_VOLUME",
-        )
-    return failure(
-        f"{event.event_id} was taken, and is no row of webhook_raw_events after "
-        f"{case.limits.canary:g} s",
-        "see the checks loader, inbox and ready; with a long CIO_FLUSH_INTERVAL_SECONDS wait "
-        "longer (--seconds); run this with the settings of the receiver that answers there",
+        return see_in_folder(case.tables(), case.settings.data_dir, event, seconds=seconds)
+    return see_in_volume(
+        case.remote,
+        case.settings,
+        event,
+        lambda: is_row(case.tables(), event),
+        seconds=seconds,
     )
 
 

@@ -1,4 +1,4 @@
-"""An event of our own, signed as Customer.io signs: does an endpoint take it, and into the table?
+"""An event of our own, signed as Customer.io signs: does an endpoint take it?
 
 Its object type is `ciolake`, so that it stands in the raw table alone and counts nowhere as a
 message that somebody got.
@@ -9,38 +9,23 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+import httpx2
 
 from core.errors import ConfigurationError
-from core.webhooks.sender import Answer, NoAnswer, Sender, destination
+from core.webhooks.sender import Answer, NoAnswer, Sender, destination, signed_headers
 from databricks_app.errors import ReceiverError
+from databricks_app.operations.webhooks.advice import fault_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from core.webhooks.signature import SigningKey
-    from databricks_app.lake.local.query import Result
 
 _LOOK_SECONDS = 0.5
-
-_NO_ANSWER = {
-    "refused": "nothing listens there. Start the receiver, and open the firewall for it.",
-    "timed_out": "no answer within 4 s, Customer.io's limit. See what is slow: the network, or the"
-    " receiver's disk (/readyz).",
-    "unknown_host": "the host's name is not known. Correct the endpoint, or its DNS entry.",
-    "tls": "the TLS connection failed. Give it a certificate that public clients trust, with its"
-    " whole chain.",
-    "reset": "the connection broke before an answer came. See the log of what stands in front.",
-    "unreachable": "the network does not reach it. Check the address and the firewall.",
-}
-_STATUS = {
-    401: "the receiver does not know this key, or its clock is wrong. Let it read its settings"
-    " again (SIGHUP, or deploy it again).",
-    404: "nothing is at this path. The receiver's is /api/webhooks/customerio.",
-    405: "this path takes no POST. The receiver's is /api/webhooks/customerio.",
-    503: "the receiver cannot store now: it has no key yet, or its inbox is full. /readyz says"
-    " which.",
-}
+# A platform in front may wait for an app that starts.
+_TOKEN_ANSWER_SECONDS = 30.0
 
 
 class EndpointError(ReceiverError):
@@ -63,22 +48,15 @@ class Canary:
     body: bytes
 
 
-class Tables(Protocol):
-    """What can be asked for the raw table."""
-
-    def run(self, sql: str, /) -> Result:
-        """Rows of a query."""
-        ...
-
-
-def canary(token: str, now: float) -> Canary:
-    """Make the event.
+def canary(token: str, now: float, *, kind: str = "canary") -> Canary:
+    """Make the event; its id is `ciolake-<kind>-<token>`.
 
     Args:
-        token: Makes its id unique; letters and digits.
+        token: Makes its id unique; letters, digits and hyphens.
         now: Unix seconds.
+        kind: Says what it was sent for.
     """
-    event_id = f"ciolake-canary-{token}"
+    event_id = f"ciolake-{kind}-{token}"
     event = {
         "event_id": event_id,
         "object_type": "ciolake",
@@ -103,11 +81,32 @@ def post(endpoint: str, key: SigningKey, event: Canary, now: float) -> None:
         try:
             answer = sender.post(event.body, timestamp=int(now))
         except NoAnswer as error:
-            words = f"{endpoint}: {_NO_ANSWER[error.reason]}"
+            words = f"{endpoint}: {fault_of(error)}"
             raise EndpointError(words, is_passing=error.reason == "refused") from error
-    fault = fault_of(answer)
+    fault = fault_of(answer, key)
     if fault is not None:
         raise EndpointError(f"{endpoint}: {fault}", is_passing=_is_passing(answer))
+
+
+def post_as(
+    headers: Mapping[str, str], endpoint: str, key: SigningKey, event: Canary, now: float
+) -> None:
+    """Post an event once with more headers, such as a token that a Databricks App asks for.
+
+    Goes through the proxy that the environment names, as databricks-sdk does.
+
+    Raises:
+        EndpointError: It is not taken with 200; says in short what came instead.
+    """
+    sent = {**headers, **signed_headers(key, int(now), event.body)}
+    try:
+        answer = httpx2.post(
+            endpoint, content=event.body, headers=sent, timeout=_TOKEN_ANSWER_SECONDS
+        )
+    except httpx2.HTTPError as error:
+        raise EndpointError(type(error).__name__, is_passing=True) from error
+    if answer.status_code != httpx2.codes.OK or answer.content:
+        raise EndpointError(f"HTTP {answer.status_code}", is_passing=True)
 
 
 def post_until_taken(
@@ -145,62 +144,5 @@ def post_until_taken(
         sleep(_LOOK_SECONDS)
 
 
-def fault_of(answer: Answer) -> str | None:
-    """What is wrong with an answer to a signed event, and what to do; None of 200 as it should be.
-
-    A receiver of this project answers without a body. Where there is one, something in front of it
-    has answered.
-    """
-    status = answer.status
-    if 300 <= status < 400:
-        return (
-            f"it redirects ({status}), and Customer.io may not follow. Give the final address; a"
-            " Databricks App sends callers without a token to its login: use the relay"
-            " (docs/deployment.md)."
-        )
-    if _is_page(answer.text):
-        return (
-            f"a web page answers ({status}), such as a login, not the receiver. Let requests to the"
-            " endpoint pass without a login; a Databricks App needs the relay (docs/deployment.md)."
-        )
-    if status == 200:
-        return None
-    if answer.text and status in {401, 403}:
-        return (
-            f"something in front of the receiver refuses ({status}). Let requests to the endpoint"
-            " pass; a Databricks App needs the relay (docs/deployment.md)."
-        )
-    advice = _STATUS.get(status, "the receiver does not answer so: see what stands in front of it.")
-    return f"it answers {status} instead of 200: {advice}"
-
-
-def wait_for_row(
-    tables: Tables,
-    event: Canary,
-    *,
-    seconds: float,
-    monotonic: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], object] = time.sleep,
-) -> bool:
-    """Whether the event stands in the raw table within that many seconds.
-
-    Raises:
-        QueryError: The table cannot be asked.
-    """
-    # The id is ours: letters, digits and hyphens.
-    sql = f"SELECT event_id FROM webhook_raw_events WHERE event_id = '{event.event_id}'"  # noqa: S608
-    until = monotonic() + seconds
-    while not tables.run(sql).rows:
-        if monotonic() >= until:
-            return False
-        sleep(_LOOK_SECONDS)
-    return True
-
-
 def _is_passing(answer: Answer) -> bool:
     return answer.status in {401, 503} and not answer.text
-
-
-def _is_page(text: str) -> bool:
-    start = text.lstrip().lower()
-    return start.startswith(("<!doctype", "<html")) or "<form" in start

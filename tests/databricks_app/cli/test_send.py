@@ -167,7 +167,7 @@ def test_send_with_a_stale_timestamp_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(503, "inbox"), (404, "path"), (302, "Redirects"), (418, "in front")],
+    [(503, "inbox"), (404, "nothing is at this path"), (302, "redirects"), (418, "in front")],
 )
 def test_send_says_what_to_do_about_a_refusal(status: int, words: str) -> None:
     """Each kind of refusal has its advice, after what the receiver said itself."""

@@ -406,7 +406,7 @@ def test_setup_and_rotate_with_a_real_receiver(
         wait_until(lambda: (tmp_path / "data/tables").is_dir())
         setup = run("setup", receiver.url, *told, "--key-stdin", text="first-key\n")
         assert setup.exit_code == 0, setup.output
-        assert "it stands in webhook_raw_events of data" in setup.output
+        assert "it is a row of webhook_raw_events of data" in setup.output
         (tmp_path / ".env").write_text("CIO_WEBHOOK_SIGNING_KEYS=first-key\n")
 
         ending = threading.Event()

@@ -420,9 +420,9 @@ def test_the_uploaded_tree_runs_and_the_proof_passes(
     assert first.exit_code == 0, first.output + (tmp_path / "log").read_text()
     assert "proof             ok" in again.output
     assert status == 0
-    # Byte code beside the sources: web server and writer ran from the upload itself.
-    assert {"app", "writer", "worker"} <= {
-        path.name.partition(".")[0] for path in (folder / "databricks_app/__pycache__").iterdir()
+    # Byte code beside the sources: web server and loader ran from the upload itself.
+    assert {"app", "loader", "worker"} <= {
+        path.name.partition(".")[0] for path in (folder / "databricks_app").rglob("*.pyc")
     }
 
 

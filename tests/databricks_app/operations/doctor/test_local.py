@@ -78,7 +78,7 @@ def test_all_is_well_with_a_running_receiver(receiver: Receiver) -> None:
 
     said = {one["name"]: one for one in json.loads(result.stdout)}
     assert {name for name, one in said.items() if one["state"] != "ok"} == {"clock", "webhook"}
-    assert "is a row after" in said["canary"]["says"]
+    assert "is a row of webhook_raw_events" in said["canary"]["says"]
     assert result.exit_code == 0
     assert KEY not in result.output
 

@@ -14,13 +14,13 @@ from core.webhooks.sender import Answer
 from core.webhooks.signature import SigningKey
 from databricks_app.lake.local.query import LocalQuery
 from databricks_app.operations.webhooks.addresses import AddressError, networks, plain
+from databricks_app.operations.webhooks.advice import fault_of
+from databricks_app.operations.webhooks.arrival import see_in_folder
 from databricks_app.operations.webhooks.canary import (
     EndpointError,
     canary,
-    fault_of,
     post,
     post_until_taken,
-    wait_for_row,
 )
 from databricks_app.operations.webhooks.keys import (
     DatabricksSecret,
@@ -234,13 +234,18 @@ def test_post_until_taken_gives_up_in_time_or_at_once(status: int, posts: int) -
     assert len(receiver.paths) == posts
 
 
-def test_wait_for_row_ends_when_it_does_not_come(tmp_path: Path) -> None:
+def test_a_row_that_does_not_come_is_told_in_time(tmp_path: Path) -> None:
     """No table yet is an empty one."""
     time = Time()
 
-    found = wait_for_row(LocalQuery(tmp_path), EVENT, seconds=1, monotonic=time, sleep=time.sleep)
+    with pytest.raises(EndpointError, match=r"not in the table of .* after 1 s"):
+        see_in_folder(
+            *(LocalQuery(tmp_path), tmp_path, EVENT),
+            seconds=1,
+            monotonic=time,
+            sleep=time.sleep,
+        )
 
-    assert not found
     assert time() == 1.0
 
 
