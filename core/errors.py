@@ -8,7 +8,7 @@ CustomerIOError
 +-- QueueError                   an item of the background queue was not sent
 |   +-- QueueFullError           no room, by the policy that was chosen
 |   +-- QueueClosedError         closed before the item could be sent
-+-- WaitTimeoutError             work at Customer.io took longer than the patience for it
++-- WaitTimeoutError             work at Customer.io took longer than its timeout
 +-- JobFailedError               an export or import failed at Customer.io
 +-- CallError                    a call was tried and did not succeed
     +-- ThrottledError           our own rate limit would make it wait too long; not sent (again)
@@ -102,7 +102,7 @@ class QueueClosedError(QueueError):
 
 
 class WaitTimeoutError(CustomerIOError):
-    """Work at Customer.io took longer than the patience for it, and goes on there."""
+    """Work at Customer.io took longer than its timeout, and goes on there."""
 
 
 class JobFailedError(CustomerIOError):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from core.app_api.declarations import RATES
 from core.app_api.nouns import Nouns
 from core.http.api_key import ApiKey
-from core.http.client import Access, Clock, HttpClient, Timeouts, utc_now
+from core.http.client import Access, HttpClient, Timeouts, Timing, utc_now
 from core.http.downloads import Sink
 from core.http.exchange import Attempt, Operation
 from core.http.regions import base_url as base_url_of
@@ -97,7 +97,7 @@ class AppClient(Nouns):
             retries=retries,
             timeouts=timeouts,
             transport=transport,
-            clock=Clock(sleep, now, monotonic, random),
+            clock=Timing(sleep, now, monotonic, random),
             gates=gates,
             on_attempt=on_attempt,
         )

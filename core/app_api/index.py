@@ -92,7 +92,7 @@ def text() -> str:
     return f"{_HEAD}{''.join(rows)}\nLeft out:\n\n{left}"
 
 
-def _row(method: Method, entry: inventory.Entry) -> str:
+def _row(method: Method, entry: inventory.OperationEntry) -> str:
     star = " *" if "uncertain" in entry else ""
     return (
         f"| `{method.noun}.{method.name}` | {entry['method']} | `{entry['path']}` |"

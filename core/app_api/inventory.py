@@ -31,14 +31,14 @@ class Fields(TypedDict, total=False):
     optional: dict[str, str]
 
 
-class Body(Fields, total=False):
+class RequestBody(Fields, total=False):
     """A body, or one of several `variants`; `required` absent means that nothing is."""
 
     content_type: Required[str]
     variants: list[Fields]
 
 
-class Paging(TypedDict, total=False):
+class PagingStyle(TypedDict, total=False):
     """How it pages; see `core.app_api.paging.Paging`."""
 
     style: Required[Literal["start", "offset", "page", "cursor"]]
@@ -46,7 +46,7 @@ class Paging(TypedDict, total=False):
     max_limit: int
 
 
-class Entry(TypedDict, total=False):
+class OperationEntry(TypedDict, total=False):
     """An operation.
 
     Attributes are as the vendor documents them, but for `noun` (the module that has it), `rate`
@@ -63,8 +63,8 @@ class Entry(TypedDict, total=False):
     path_params: Required[dict[str, str]]
     path_words: dict[str, list[str]]
     query: dict[str, Parameter]
-    body: Body
-    paging: Paging
+    body: RequestBody
+    paging: PagingStyle
     rate: str
     repeatable: bool
     uncertain: str
@@ -81,9 +81,9 @@ class LeftOut(TypedDict):
     why: str
 
 
-def entries() -> dict[str, Entry]:
+def entries() -> dict[str, OperationEntry]:
     """Return every operation that has, or is to have, a method; by its id."""
-    found: list[Entry] = json.loads(PATH.read_bytes())["operations"]
+    found: list[OperationEntry] = json.loads(PATH.read_bytes())["operations"]
     return {entry["id"]: entry for entry in found}
 
 

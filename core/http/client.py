@@ -19,7 +19,7 @@ import httpx2
 
 from core.errors import ClientClosedError, ResponseError
 from core.http import forks
-from core.http.exchange import Attempt, Operation, Request, Rules, Wait, exchange
+from core.http.exchange import Attempt, ExchangeRules, Operation, OutgoingRequest, Wait, exchange
 from core.http.rate_limits import Gate, Rate
 from core.http.responses import Json, Response
 from core.http.retries import Failure, RetryPolicy
@@ -87,7 +87,7 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class Timing:
     """Time and chance, as arguments.
 
     Attributes:
@@ -114,7 +114,7 @@ class HttpClient:
         retries: RetryPolicy | None = None,
         timeouts: Timeouts | None = None,
         transport: httpx2.BaseTransport | None = None,
-        clock: Clock | None = None,
+        clock: Timing | None = None,
         gates: Mapping[str, Gate] | None = None,
         on_attempt: Callable[[Attempt], object] | None = None,
     ) -> None:
@@ -135,7 +135,7 @@ class HttpClient:
         self._access = access
         self._retries = retries or RetryPolicy()
         self._timeouts = timeouts or Timeouts()
-        self._clock = clock or Clock()
+        self._clock = clock or Timing()
         self._gates = {name: Gate(rate) for name, rate in rates.items()} | dict(gates or {})
         self._on_attempt = on_attempt
         self._given = transport
@@ -199,7 +199,7 @@ class HttpClient:
             CallError: One of its kinds.
         """
         self._check_open(operation)
-        request = Request(
+        request = OutgoingRequest(
             method=operation.method,
             url=address(self._access.base_url, operation.path, path or {}, query or {}),
             headers={
@@ -239,7 +239,7 @@ class HttpClient:
             CallError: One of its kinds.
         """
         self._check_open(operation)
-        request = Request(
+        request = OutgoingRequest(
             method=operation.method,
             url=checked_download(url, self._access.base_url),
             headers={
@@ -270,8 +270,8 @@ class HttpClient:
                 self._made = default_transport(self._access.base_url)
             return self._made
 
-    def _rules(self, operation: Operation, policy: RetryPolicy) -> Rules:
-        return Rules(
+    def _rules(self, operation: Operation, policy: RetryPolicy) -> ExchangeRules:
+        return ExchangeRules(
             policy=policy,
             gate=self._gates[operation.rate],
             now=self._clock.now,
@@ -303,7 +303,7 @@ class HttpClient:
 
     def _send(
         self,
-        request: Request,
+        request: OutgoingRequest,
         transport: httpx2.BaseTransport | None,
         total_seconds: float | None,
     ) -> Response | Failure:
@@ -333,7 +333,7 @@ class HttpClient:
                 raise httpx2.ReadTimeout("the answer took too long")
             yield piece
 
-    def _prepared(self, request: Request) -> httpx2.Request:
+    def _prepared(self, request: OutgoingRequest) -> httpx2.Request:
         limits = self._timeouts
         timeout = {name: getattr(limits, name) for name in ("connect", "read", "write", "pool")}
         return httpx2.Request(

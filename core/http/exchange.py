@@ -1,8 +1,9 @@
 """One call from its first attempt to its answer, without doing any of it.
 
-`exchange` is a generator: it yields what to do next (`Send` or `Wait`) and is sent what came of
-it. Retries, rate limits, redirects and error mapping are decided here once; `core.http.client`
-performs the steps with blocking sockets, and an asynchronous client would perform the same steps.
+`exchange` is a generator: it yields what to do next (`SendRequest` or `Wait`) and is sent what
+came of it. Retries, rate limits, redirects and error mapping are decided here once;
+`core.http.client` performs the steps with blocking sockets, and an asynchronous client would
+perform the same steps.
 
 Pure but for the rate gate, which counts; clock and random numbers are arguments.
 """
@@ -52,7 +53,7 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class OutgoingRequest:
     """What is put on the wire; its `repr` shows neither address, key nor content.
 
     The body of a success goes into the `sink`, if there is one.
@@ -71,10 +72,10 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
+class SendRequest:
     """Do this: send the request, and send back what came of it."""
 
-    request: Request
+    request: OutgoingRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ExchangeRules:
     """What an exchange decides by.
 
     Attributes:
@@ -140,12 +141,12 @@ class Rules:
     observe: Callable[[Attempt], None]
 
 
-Step: TypeAlias = Send | Wait
+Step: TypeAlias = SendRequest | Wait
 Reply: TypeAlias = Response | Failure | None
 
 
 def exchange(
-    operation: Operation, request: Request, rules: Rules
+    operation: Operation, request: OutgoingRequest, rules: ExchangeRules
 ) -> Generator[Step, Reply, Response]:
     """Take a call through its attempts.
 
@@ -176,7 +177,7 @@ def exchange(
 
 
 def _gate(
-    operation: Operation, rules: Rules, number: int, is_unknown: bool
+    operation: Operation, rules: ExchangeRules, number: int, is_unknown: bool
 ) -> Generator[Step, Reply, None]:
     reserved, seconds = rules.gate.reserve(rules.monotonic(), rules.policy.patience_seconds)
     if not reserved:
@@ -193,12 +194,12 @@ def _gate(
         yield Wait(seconds)
 
 
-def _send(request: Request) -> Generator[Step, Reply, tuple[Response | Failure, str]]:
+def _send(request: OutgoingRequest) -> Generator[Step, Reply, tuple[Response | Failure, str]]:
     """Send, and follow redirects with method and content kept, as far as the key may go."""
     url = request.url
     hops = 0
     while True:
-        reply = yield Send(replace(request, url=url))
+        reply = yield SendRequest(replace(request, url=url))
         assert reply is not None  # noqa: S101  # the one who performs the step answers it
         target = _target(request, url, reply) if hops < _MAX_REDIRECTS else None
         if target is None:
@@ -207,7 +208,7 @@ def _send(request: Request) -> Generator[Step, Reply, tuple[Response | Failure, 
         hops += 1
 
 
-def _target(request: Request, url: str, reply: Response | Failure) -> str | None:
+def _target(request: OutgoingRequest, url: str, reply: Response | Failure) -> str | None:
     if not isinstance(reply, Response) or reply.status not in _REDIRECTS:
         return None
     try:
@@ -219,7 +220,11 @@ def _target(request: Request, url: str, reply: Response | Failure) -> str | None
 
 
 def _wait(
-    operation: Operation, rules: Rules, reply: Response | Failure, number: int, elapsed: float
+    operation: Operation,
+    rules: ExchangeRules,
+    reply: Response | Failure,
+    number: int,
+    elapsed: float,
 ) -> float | None:
     asked: float | None = None
     failed: int | Failure
@@ -243,7 +248,7 @@ def _wait(
 
 def _attempt(
     operation: Operation,
-    request: Request,
+    request: OutgoingRequest,
     reply: Response | Failure,
     number: int,
     elapsed: float,
@@ -267,7 +272,9 @@ def _attempt(
     )
 
 
-def _error(operation: Operation, rules: Rules, reply: Response | Failure, number: int) -> CallError:
+def _error(
+    operation: Operation, rules: ExchangeRules, reply: Response | Failure, number: int
+) -> CallError:
     if isinstance(reply, Response):
         return from_response(
             reply, operation=operation.name, attempts=number, now=rules.now(), scrub=rules.scrub

@@ -1,6 +1,6 @@
 """Rate limits kept on our side, so that the vendor need not enforce them.
 
-`Window` is the rule and pure; `Gate` puts a lock around it for threads. Exact: in no stretch of
+`RateWindow` is the rule and pure; `Gate` puts a lock around it for threads. Exact: in no stretch of
 `per_seconds` do more than `limit` calls begin, whereas a token bucket would let nearly twice as
 many pass in the first stretch.
 """
@@ -22,7 +22,7 @@ class Rate:
     per_seconds: float
 
 
-class Window:
+class RateWindow:
     """The calls of the last stretch; times are of one monotonic clock, in seconds."""
 
     __slots__ = ("_begun", "_not_before", "_rate")
@@ -67,14 +67,14 @@ class Gate:
     def after_fork(self) -> None:
         """Begin anew: the lock may be held by a thread that the child does not have."""
         self._lock = threading.Lock()
-        self._window = Window(self._rate)
+        self._window = RateWindow(self._rate)
 
     def reserve(self, at: float, patience_seconds: float) -> tuple[bool, float]:
-        """See `Window.reserve`."""
+        """See `RateWindow.reserve`."""
         with self._lock:
             return self._window.reserve(at, patience_seconds)
 
     def hold(self, until: float) -> None:
-        """See `Window.hold`."""
+        """See `RateWindow.hold`."""
         with self._lock:
             self._window.hold(until)

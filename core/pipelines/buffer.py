@@ -13,7 +13,7 @@ from core.pipelines.batches import split
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BufferLimits:
     """Sizes of a batch and of the whole queue.
 
     Attributes:
@@ -30,7 +30,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class QueuedBatch:
     """Items on their way.
 
     Attributes:
@@ -52,10 +52,10 @@ class Buffer:
 
     __slots__ = ("_claimed", "_limits", "_on_their_way", "_waiting_bytes", "accepted", "waiting")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: BufferLimits) -> None:
         self._limits = limits
         self._waiting_bytes = 0
-        self._on_their_way: dict[int, Batch] = {}
+        self._on_their_way: dict[int, QueuedBatch] = {}
         self._claimed: set[int] = set()
         self.accepted = 0
         self.waiting: deque[bytes] = deque()
@@ -105,23 +105,23 @@ class Buffer:
             dropped.append(self._pop())
         return dropped
 
-    def take(self) -> Batch:
+    def take(self) -> QueuedBatch:
         """Put the next batch on its way; at least one item must wait."""
         first = self.next_number
         sizes = map(len, self.waiting)
         count = next(split(sizes, self._limits.batch_bytes, self._limits.batch_items))
-        batch = Batch(first, [self._pop() for _ in range(count)])
+        batch = QueuedBatch(first, [self._pop() for _ in range(count)])
         self._on_their_way[first] = batch
         return batch
 
-    def claim(self, batch: Batch) -> bool:
+    def claim(self, batch: QueuedBatch) -> bool:
         """Take the right to report a batch; False if it was given up meanwhile."""
         if batch.first not in self._on_their_way:
             return False
         self._claimed.add(batch.first)
         return True
 
-    def settle(self, batch: Batch) -> None:
+    def settle(self, batch: QueuedBatch) -> None:
         """Forget a batch that was claimed."""
         self._on_their_way.pop(batch.first, None)
         self._claimed.discard(batch.first)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from core.errors import CustomerIOError
 from core.http.api_key import ApiKey
-from core.http.client import Access, Clock, HttpClient, Timeouts, utc_now
+from core.http.client import Access, HttpClient, Timeouts, Timing, utc_now
 from core.http.exchange import Attempt, Operation
 from core.http.rate_limits import Gate, Rate
 from core.http.regions import base_url as base_url_of
@@ -94,7 +94,7 @@ class PipelinesClient(Surface):
         if key.region is not None and key.region != region:
             logger.debug("the key's own region is used: %s", key.region)
         headers = {"content-type": "application/json", "user-agent": user_agent}
-        self._clock = Clock(sleep, now, monotonic, random)
+        self._clock = Timing(sleep, now, monotonic, random)
         self._http = HttpClient(
             Access(
                 base_url=regional if base_url is None else checked_base_url(base_url),

@@ -14,7 +14,7 @@ Fields: TypeAlias = Mapping[str, object]
 Time: TypeAlias = datetime | str
 
 
-class Campaign(TypedDict, total=False):
+class CampaignContext(TypedDict, total=False):
     """The marketing campaign that brought the person."""
 
     name: str
@@ -24,7 +24,7 @@ class Campaign(TypedDict, total=False):
     content: str
 
 
-class Page(TypedDict, total=False):
+class PageContext(TypedDict, total=False):
     """The page the person was on."""
 
     name: str
@@ -36,7 +36,7 @@ class Page(TypedDict, total=False):
     keywords: list[str]
 
 
-class App(TypedDict, total=False):
+class AppContext(TypedDict, total=False):
     """The app the person used."""
 
     name: str
@@ -45,7 +45,7 @@ class App(TypedDict, total=False):
     namespace: str
 
 
-class Device(TypedDict, total=False):
+class DeviceContext(TypedDict, total=False):
     """The person's device; `token` is for the device events."""
 
     id: str
@@ -58,7 +58,7 @@ class Device(TypedDict, total=False):
     version: str
 
 
-class Network(TypedDict, total=False):
+class NetworkContext(TypedDict, total=False):
     """How the device was connected."""
 
     bluetooth: bool
@@ -67,7 +67,7 @@ class Network(TypedDict, total=False):
     wifi: bool
 
 
-class System(TypedDict, total=False):
+class SystemContext(TypedDict, total=False):
     """The device's operating system."""
 
     name: str
@@ -82,12 +82,12 @@ class Context(TypedDict, total=False):
     locale: str
     userAgent: str
     channel: Literal["browser", "server", "mobile"]
-    campaign: Campaign
-    page: Page
-    app: App
-    device: Device
-    network: Network
-    os: System
+    campaign: CampaignContext
+    page: PageContext
+    app: AppContext
+    device: DeviceContext
+    network: NetworkContext
+    os: SystemContext
     traits: Fields
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from core.pipelines.items import Fields, Options
 
 
-class Objects:
+class ObjectCalls:
     """Objects, sent through whatever takes calls.
 
     An object is known by its id within its type; the types are made in the workspace's settings.

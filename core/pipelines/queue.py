@@ -24,7 +24,7 @@ from core.errors import (
 from core.http import forks
 from core.http.responses import Json
 from core.http.retries import RetryPolicy
-from core.pipelines.buffer import Batch, Buffer, Limits
+from core.pipelines.buffer import Buffer, BufferLimits, QueuedBatch
 from core.pipelines.client import PipelinesClient, decoded
 from core.pipelines.encoding import MAX_BATCH_BYTES, MAX_ITEM_BYTES, envelope, room
 from core.pipelines.surface import Surface
@@ -115,7 +115,7 @@ class PipelinesQueue(Surface):
         """
         _check_options(max_items, max_bytes, capacity, capacity_bytes, threads, when_full)
         self._client = client
-        self._limits = Limits(
+        self._limits = BufferLimits(
             max_items, room(envelope(None, None), max_bytes), capacity, capacity_bytes
         )
         self._interval_seconds = interval_seconds
@@ -287,7 +287,7 @@ class PipelinesQueue(Surface):
             with self._lock:
                 self._threads.discard(threading.current_thread())
 
-    def _next(self) -> Batch | None:
+    def _next(self) -> QueuedBatch | None:
         """Wait for a batch that is due; None if there will be none."""
         with self._lock:
             while not self._is_due():
@@ -314,7 +314,7 @@ class PipelinesQueue(Surface):
             return None
         return max(0.0, self._batch_began + self._interval_seconds - time.monotonic())
 
-    def _deliver(self, batch: Batch) -> None:
+    def _deliver(self, batch: QueuedBatch) -> None:
         error = self._send(batch.items)
         with self._lock:
             is_ours = self._buffer.claim(batch)

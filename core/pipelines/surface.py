@@ -11,7 +11,7 @@ from core.pipelines.events.live_chat import LiveChat
 from core.pipelines.events.mobile import Mobile
 from core.pipelines.events.reporting import Reporting
 from core.pipelines.events.video import Video
-from core.pipelines.objects import Objects
+from core.pipelines.objects import ObjectCalls
 from core.pipelines.people import People
 from core.pipelines.relationships import Relationships
 
@@ -31,9 +31,9 @@ class Surface(Calls):
         return Devices(self)
 
     @property
-    def objects(self) -> Objects:
+    def objects(self) -> ObjectCalls:
         """Objects: companies, accounts, courses."""
-        return Objects(self)
+        return ObjectCalls(self)
 
     @property
     def relationships(self) -> Relationships:

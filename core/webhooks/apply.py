@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from core.errors import CallError, CustomerIOError, ResponseError
-from core.webhooks.config import Change, Live, Plan, ReportingWebhook, live
+from core.webhooks.config import Live, Plan, WebhookChange, WebhookSettings, live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Done:
     """A change that Customer.io has accepted; `id` is the webhook's."""
 
-    change: Change
+    change: WebhookChange
     id: int
 
 
@@ -57,7 +57,11 @@ class PartlyAppliedError(CustomerIOError):
     """
 
     def __init__(
-        self, done: Sequence[Done], failed: Change, left: Sequence[Change], error: CallError
+        self,
+        done: Sequence[Done],
+        failed: WebhookChange,
+        left: Sequence[WebhookChange],
+        error: CallError,
     ) -> None:
         self.done, self.failed, self.left = tuple(done), failed, tuple(left)
         self.is_outcome_unknown = error.is_outcome_unknown or isinstance(error, ResponseError)
@@ -116,7 +120,7 @@ def apply(
     return tuple(done)
 
 
-def body(webhook: ReportingWebhook) -> ReportingWebhookFields:
+def body(webhook: WebhookSettings) -> ReportingWebhookFields:
     """The body of a create or update: always whole, as an update replaces."""
     return {
         "name": webhook.name,
@@ -128,13 +132,13 @@ def body(webhook: ReportingWebhook) -> ReportingWebhookFields:
     }
 
 
-def _is_still(change: Change, now: Sequence[Live]) -> bool:
+def _is_still(change: WebhookChange, now: Sequence[Live]) -> bool:
     if change.before is None:
         return all(one.webhook.name != change.name for one in now)
     return change.before in now
 
 
-def _write(webhooks: ReportingWebhooks, change: Change) -> int:
+def _write(webhooks: ReportingWebhooks, change: WebhookChange) -> int:
     before, after = change.before, change.after
     if before is not None and after is not None:
         webhooks.update(before.id, body(after))
@@ -142,12 +146,12 @@ def _write(webhooks: ReportingWebhooks, change: Change) -> int:
     if before is not None:
         webhooks.delete(before.id)
         return before.id
-    made = webhooks.create(body(cast("ReportingWebhook", after))).get("id")
+    made = webhooks.create(body(cast("WebhookSettings", after))).get("id")
     if not isinstance(made, int):
         raise ResponseError("createWebhook: the answer holds no id.", operation="createWebhook")
     return made
 
 
-def _words(change: Change) -> str:
+def _words(change: WebhookChange) -> str:
     number = f" (id {change.before.id})" if change.before is not None else ""
     return f"{change.action} {change.name!r}{number}"

@@ -26,7 +26,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
-class ReportingWebhook:
+class WebhookSettings:
     """A reporting webhook as its owner describes it.
 
     Attributes:
@@ -57,7 +57,7 @@ class Wanted:
     """
 
     name: str
-    webhook: ReportingWebhook | None
+    webhook: WebhookSettings | None
     id: int | None = None
 
 
@@ -66,11 +66,11 @@ class Live:
     """A reporting webhook of the workspace."""
 
     id: int
-    webhook: ReportingWebhook
+    webhook: WebhookSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class WebhookChange:
     """What is to be done with one webhook.
 
     Attributes:
@@ -81,7 +81,7 @@ class Change:
 
     action: Action
     before: Live | None
-    after: ReportingWebhook | None
+    after: WebhookSettings | None
 
     @property
     def name(self) -> str:
@@ -100,12 +100,12 @@ class Plan:
         warnings: What is probably not meant, in words.
     """
 
-    changes: tuple[Change, ...]
+    changes: tuple[WebhookChange, ...]
     others: tuple[Live, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
-    def due(self) -> tuple[Change, ...]:
+    def due(self) -> tuple[WebhookChange, ...]:
         """The changes that change something."""
         return tuple(change for change in self.changes if change.action != "keep")
 
@@ -168,11 +168,11 @@ def plan(wanted: Sequence[Wanted], held: Sequence[Live]) -> Plan:
     return Plan(tuple(changes), others, tuple(_warnings(changes, others)))
 
 
-def differences(change: Change) -> Iterator[tuple[str, object, object]]:
+def differences(change: WebhookChange) -> Iterator[tuple[str, object, object]]:
     """Each field that an update changes: its name, what it was and what it will be."""
     if change.before is None or change.after is None:
         return
-    for field in fields(ReportingWebhook):
+    for field in fields(WebhookSettings):
         before = getattr(change.before.webhook, field.name)
         after = getattr(change.after, field.name)
         if before != after:
@@ -203,7 +203,7 @@ def _live(webhook: Mapping[str, Any], known_events: Sequence[str]) -> Live:
     order = [*known_events, *(name for name in subscribed if name not in known_events)]
     return Live(
         number,
-        ReportingWebhook(
+        WebhookSettings(
             name=str(webhook.get("name", "")),
             endpoint=str(webhook.get("endpoint", "")),
             events=tuple(name for name in order if name in subscribed),
@@ -227,15 +227,15 @@ def _found(one: Wanted, held: Sequence[Live], problems: list[Problem]) -> Live |
     return found[0] if found else None
 
 
-def _change(after: ReportingWebhook | None, before: Live | None) -> Change:
+def _change(after: WebhookSettings | None, before: Live | None) -> WebhookChange:
     if after is None:
-        return Change("delete", before, None)
+        return WebhookChange("delete", before, None)
     if before is None:
-        return Change("create", None, after)
-    return Change("keep" if before.webhook == after else "update", before, after)
+        return WebhookChange("create", None, after)
+    return WebhookChange("keep" if before.webhook == after else "update", before, after)
 
 
-def _warnings(changes: Sequence[Change], others: Sequence[Live]) -> Iterator[str]:
+def _warnings(changes: Sequence[WebhookChange], others: Sequence[Live]) -> Iterator[str]:
     for change in changes:
         for other in others:
             if change.after is not None and other.webhook.endpoint == change.after.endpoint:

@@ -64,7 +64,7 @@ def destination(url: str) -> Destination:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PostResponse:
     """What the receiver said.
 
     Attributes:
@@ -150,7 +150,7 @@ class Sender:
         """Close the connection; the next post opens a new one."""
         self._connection.close()
 
-    def post(self, body: bytes, *, timestamp: int) -> Answer:
+    def post(self, body: bytes, *, timestamp: int) -> PostResponse:
         """Sign a body and post it once.
 
         Args:
@@ -175,7 +175,7 @@ class Sender:
         except (OSError, HTTPException) as error:
             self.close()
             raise NoAnswer.because_of(error) from error
-        return Answer(status, text, time.perf_counter() - start)
+        return PostResponse(status, text, time.perf_counter() - start)
 
     def _exchange(self, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
         self._connection.request("POST", self._destination.path, body, headers)

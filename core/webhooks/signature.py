@@ -59,7 +59,7 @@ class SigningKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verification:
     """What a check found.
 
     Attributes:
@@ -73,7 +73,7 @@ class Verdict:
     age_seconds: float | None = None
 
 
-class Check:
+class SignatureCheck:
     """A check of one request, fed with its body piece by piece.
 
     Bodies larger than memory allows are verified too: only the digests are kept.
@@ -115,7 +115,7 @@ class Check:
         for digest in self._digests:
             digest.update(piece)
 
-    def verdict(self, now: float, tolerance_seconds: float) -> Verdict:
+    def verdict(self, now: float, tolerance_seconds: float) -> Verification:
         """Decide, once the whole body was fed.
 
         Args:
@@ -123,17 +123,17 @@ class Check:
             tolerance_seconds: How far the timestamp may lie from `now`, either way, inclusive.
         """
         if self.refusal is not None:
-            return Verdict(None, self.refusal)
+            return Verification(None, self.refusal)
         matched: SigningKey | None = None
         for key, digest in zip(self._keys, self._digests, strict=True):
             if hmac.compare_digest(digest.hexdigest().encode(), self._claimed):
                 matched = key
         if matched is None:
-            return Verdict(None, Refusal.WRONG_SIGNATURE)
+            return Verification(None, Refusal.WRONG_SIGNATURE)
         age = now - int(self._timestamp)
         if abs(age) > tolerance_seconds:
-            return Verdict(matched, Refusal.STALE_TIMESTAMP, age)
-        return Verdict(matched, None, age)
+            return Verification(matched, Refusal.STALE_TIMESTAMP, age)
+        return Verification(matched, None, age)
 
 
 def sign(key: SigningKey, timestamp: int | str, body: bytes) -> str:
@@ -150,8 +150,8 @@ def verify(
     *,
     now: float,
     tolerance_seconds: float = 300,
-) -> Verdict:
-    """Check a whole request at once; see `Check`."""
-    check = Check(keys, signature, timestamp)
+) -> Verification:
+    """Check a whole request at once; see `SignatureCheck`."""
+    check = SignatureCheck(keys, signature, timestamp)
     check.update(body)
     return check.verdict(now, tolerance_seconds)

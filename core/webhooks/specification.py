@@ -74,7 +74,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class EventKind:
     """One kind of event: a pair of object type and metric.
 
     Attributes:
@@ -99,7 +99,7 @@ class Event:
 
 
 @cache
-def events() -> tuple[Event, ...]:
+def events() -> tuple[EventKind, ...]:
     """All known kinds of events: those with a published payload first within each object type."""
     return tuple(_events(_facts()))
 
@@ -111,11 +111,11 @@ def metrics() -> frozenset[str]:
 
 
 @cache
-def _by_name() -> Mapping[tuple[str, str], Event]:
+def _by_name() -> Mapping[tuple[str, str], EventKind]:
     return MappingProxyType({(event.object_type, event.metric): event for event in events()})
 
 
-def event(object_type: str, metric: str) -> Event:
+def event(object_type: str, metric: str) -> EventKind:
     """One kind of event.
 
     Raises:
@@ -144,7 +144,7 @@ def _facts() -> _Facts:
     return facts
 
 
-def _events(facts: _Facts) -> Iterator[Event]:
+def _events(facts: _Facts) -> Iterator[EventKind]:
     for object_type, known in facts["objects"].items():
         for has_schema, metrics in (
             (True, known["metrics"]),
@@ -154,7 +154,9 @@ def _events(facts: _Facts) -> Iterator[Event]:
                 fields = tuple(
                     _field(field, object_type, facts["meanings"]) for field in row["fields"]
                 )
-                yield Event(object_type, metric, row["subscribe"], fields, has_schema, row["note"])
+                yield EventKind(
+                    object_type, metric, row["subscribe"], fields, has_schema, row["note"]
+                )
 
 
 def _field(

@@ -22,9 +22,9 @@ import yaml
 
 from core.webhooks.config import (
     Problem,
-    ReportingWebhook,
     Wanted,
     WebhookConfigError,
+    WebhookSettings,
     endpoint_problem,
 )
 from core.webhooks.event_names import CHANNELS, events_named
@@ -52,10 +52,10 @@ def read(text: str, known_events: Sequence[str]) -> tuple[Wanted, ...]:
         raise WebhookConfigError([_syntax_problem(error)]) from None  # it may quote the file
     except RecursionError:
         raise WebhookConfigError([Problem(0, "is nested too deeply")]) from None
-    return _Reader(tuple(known_events)).read(root)
+    return _YamlReader(tuple(known_events)).read(root)
 
 
-class _Reader:
+class _YamlReader:
     """Reads the nodes of a YAML file and collects what is wrong with them."""
 
     def __init__(self, known_events: tuple[str, ...]) -> None:
@@ -86,7 +86,7 @@ class _Reader:
         events = self._events(given.get("events"), node)
         if len(self._problems) > before:
             return None
-        return Wanted(name, ReportingWebhook(name, endpoint, events, **flags), number)
+        return Wanted(name, WebhookSettings(name, endpoint, events, **flags), number)
 
     def _refuse_doubles(self, read: Sequence[tuple[yaml.Node, Wanted | None]]) -> None:
         seen: set[tuple[str, str]] = set()

@@ -17,7 +17,7 @@ from databricks_app.runtime import logs
 from databricks_app.settings import environment
 
 if TYPE_CHECKING:
-    from databricks_app.operations.doctor.context import AppApi, Limits
+    from databricks_app.operations.doctor.context import AppApi, WaitLimits
     from databricks_app.operations.doctor.result import Finding
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red", "skipped": "cyan"}
@@ -73,13 +73,13 @@ def doctor(
     Exit codes: 0 all is well, 1 something fails, 2 there are only warnings. Skipped checks do not
     count.
     """
-    from databricks_app.operations.doctor.context import AppApi, Limits
+    from databricks_app.operations.doctor.context import AppApi, WaitLimits
     from databricks_app.operations.doctor.result import exit_code
 
     logs.configure("error", "doctor")
     findings = []
     options = {"with_canary": with_canary, "is_first_contact": is_first_contact}
-    for finding in _findings(url, options, Limits(canary=seconds), AppApi(region, base_url)):
+    for finding in _findings(url, options, WaitLimits(canary=seconds), AppApi(region, base_url)):
         findings.append(finding)
         if not is_json:
             _print(finding)
@@ -89,7 +89,7 @@ def doctor(
 
 
 def _findings(
-    url: str | None, options: dict[str, bool], limits: Limits, app_api: AppApi
+    url: str | None, options: dict[str, bool], limits: WaitLimits, app_api: AppApi
 ) -> Iterator[Finding]:
     from databricks_app.operations.doctor.context import open_case
     from databricks_app.operations.doctor.result import Finding

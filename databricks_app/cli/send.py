@@ -79,7 +79,7 @@ def resolve(url: str | None, key_env: str) -> tuple[Destination, SigningKey]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Body:
+class _PostBody:
     """What is posted, and the file it stands in, if one can be named again."""
 
     content: bytes
@@ -139,7 +139,7 @@ def send(
         return
     body = _body(file, sample, with_content)
     if event_id is not None:
-        body = _Body(_with_event_id(body.content, event_id))
+        body = _PostBody(_with_event_id(body.content, event_id))
     destination, key = resolve(url, key_env)
     timestamp = int(time.time()) + timestamp_offset
     if dry_run:
@@ -156,15 +156,15 @@ def _list_samples() -> None:
         click.echo(f"{kind.object_type}/{kind.metric}{remark}")
 
 
-def _body(file: str | None, sample: str | None, with_content: bool) -> _Body:
+def _body(file: str | None, sample: str | None, with_content: bool) -> _PostBody:
     if file is None:
-        return _Body(_sample(sample or _DEFAULT_SAMPLE, with_content))
+        return _PostBody(_sample(sample or _DEFAULT_SAMPLE, with_content))
     if sample is not None or with_content:
         raise click.UsageError("a FILE is sent as it is: leave out --sample and --with-content")
     if file == "-":
-        return _Body(sys.stdin.buffer.read())
+        return _PostBody(sys.stdin.buffer.read())
     try:
-        return _Body(Path(file).read_bytes(), file)
+        return _PostBody(Path(file).read_bytes(), file)
     except OSError as error:
         raise click.UsageError(f"cannot read {file}: {error.strerror}") from error
 
@@ -194,7 +194,7 @@ def _with_event_id(content: bytes, event_id: str) -> bytes:
     return json.dumps({**event, "event_id": event_id}, ensure_ascii=False).encode()
 
 
-def _print_curl(destination: Destination, headers: dict[str, str], body: _Body) -> None:
+def _print_curl(destination: Destination, headers: dict[str, str], body: _PostBody) -> None:
     words = ["curl", "-i", "-X", "POST", destination.url]
     for name, value in headers.items():
         words += ["-H", f"{name}: {value}"]

@@ -10,7 +10,7 @@ import click
 
 from core.webhooks import specification
 from core.webhooks.apply import apply
-from core.webhooks.config import Change, Plan, differences, plan
+from core.webhooks.config import Plan, WebhookChange, differences, plan
 from core.webhooks.yaml_file import read
 from databricks_app.cli.webhooks_access import connected, paint, webhooks_of, workspace_options
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from core.app_api import AppClient
-    from core.webhooks.config import ReportingWebhook
+    from core.webhooks.config import WebhookSettings
 
 _MARKS = {
     "create": ("+", "green"),
@@ -136,7 +136,7 @@ def lines(planned: Plan) -> Iterator[tuple[str, str | None]]:
     yield (f"{len(planned.due)} to change." if planned.due else "Nothing to change."), None
 
 
-def _details(change: Change) -> Iterator[str]:
+def _details(change: WebhookChange) -> Iterator[str]:
     if change.before is None and change.after is not None:
         yield from _fields(change.after)
     for name, before, after in differences(change):
@@ -147,7 +147,7 @@ def _details(change: Change) -> Iterator[str]:
             yield f"{name}: {_word(before)} -> {_word(after)}"
 
 
-def _fields(webhook: ReportingWebhook) -> Iterator[str]:
+def _fields(webhook: WebhookSettings) -> Iterator[str]:
     yield f"endpoint: {webhook.endpoint}"
     yield f"events: {len(webhook.events)} of {len(specification.subscription_names())}"
     for name in ("full_resolution", "with_content", "enabled"):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from core.webhooks import specification
-from core.webhooks.config import ReportingWebhook, endpoint_problem
+from core.webhooks.config import WebhookSettings, endpoint_problem
 from core.webhooks.event_names import events_named
 from databricks_app.cli.webhooks_access import connected, workspace_options
 from databricks_app.cli.webhooks_keys import (
@@ -127,7 +127,7 @@ def setup_(
 
 def _wanted(
     endpoint: str, name: str, words: tuple[str, ...], full_resolution: bool, with_content: bool
-) -> ReportingWebhook:
+) -> WebhookSettings:
     problem = endpoint_problem(endpoint)
     if problem:
         raise click.UsageError(f"ENDPOINT {problem}")
@@ -137,7 +137,7 @@ def _wanted(
         raise click.UsageError(f"no event: {', '.join(unknown)}; `ciolake webhooks events` lists")
     given = {event for word in words for event in events_named(word, known)}
     events = tuple(event for event in known if event in given)
-    return ReportingWebhook(name.strip(), endpoint, events, full_resolution, with_content)
+    return WebhookSettings(name.strip(), endpoint, events, full_resolution, with_content)
 
 
 def _arrival(data_dir: Path | None) -> Callable[[Canary, float], str]:

@@ -21,10 +21,10 @@ import structlog
 from core.webhooks.signature import (
     SIGNATURE_PARAMETER,
     TIMESTAMP_PARAMETER,
-    Check,
     Refusal,
+    SignatureCheck,
     SigningKey,
-    Verdict,
+    Verification,
 )
 from databricks_app.errors import InboxClosed, InboxError, InboxFull, InboxTimeout
 from databricks_app.events.record import Record
@@ -164,7 +164,7 @@ class Door:
     ) -> Answer | Record:
         if not self._keys:
             return Answer(503, "no_key")
-        check = Check(self._keys, signature, timestamp)
+        check = SignatureCheck(self._keys, signature, timestamp)
         if check.refusal is not None:
             return Answer(self._settings.unverified_status, check.refusal.value)
         if length is not None and length > self._settings.max_body_bytes * LARGEST_FACTOR:
@@ -194,7 +194,7 @@ class Door:
             body_sha256=body.sha256,
         )
 
-    def _is_accepted(self, verdict: Verdict) -> bool:
+    def _is_accepted(self, verdict: Verification) -> bool:
         return verdict.refusal is None or (
             verdict.refusal is Refusal.STALE_TIMESTAMP
             and self._settings.stale_timestamps == "accept"
@@ -225,7 +225,7 @@ class Door:
         self._metrics.accepted_bytes.inc(sum(record.body_bytes for record in records))
         return Answer(200)
 
-    def _read(self, stream: _Stream, check: Check, length: int | None) -> _Body | None:
+    def _read(self, stream: _Stream, check: SignatureCheck, length: int | None) -> _Body | None:
         """Read the body to its end; None if it is longer than can be taken at all."""
         limit = self._settings.max_body_bytes
         pieces: list[bytes] = []
@@ -248,7 +248,7 @@ class Door:
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return _Body(body, total, digest.hexdigest() if digest else None)
 
-    def _note_stale(self, verdict: Verdict) -> None:
+    def _note_stale(self, verdict: Verification) -> None:
         age = verdict.age_seconds or 0.0
         self._metrics.stale_age.observe(age)
         if not self._has_warned_of_stale:

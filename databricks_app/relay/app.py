@@ -23,7 +23,12 @@ from urllib.parse import urlencode
 
 import structlog
 
-from core.webhooks.signature import SIGNATURE_PARAMETER, TIMESTAMP_PARAMETER, Check, Refusal
+from core.webhooks.signature import (
+    SIGNATURE_PARAMETER,
+    TIMESTAMP_PARAMETER,
+    Refusal,
+    SignatureCheck,
+)
 from databricks_app.endpoint import is_webhook_path
 from databricks_app.relay.settings import RelaySettings, from_environment
 from databricks_app.relay.upstream import (
@@ -214,7 +219,7 @@ class Relay:
             return Answer(503, "no_key")
         signature = _header(environ, "HTTP_X_CIO_SIGNATURE")
         timestamp = _header(environ, "HTTP_X_CIO_TIMESTAMP")
-        check = Check(self._settings.signing_keys, signature, timestamp)
+        check = SignatureCheck(self._settings.signing_keys, signature, timestamp)
         if check.refusal is not None or signature is None or timestamp is None:
             return Answer(self._settings.unverified_status, str(check.refusal))
         with (
@@ -234,7 +239,7 @@ class Relay:
     def _read(
         self,
         environ: Mapping[str, Any],
-        check: Check,
+        check: SignatureCheck,
         share: _Share,
         body: IO[bytes],
         deadline: float,
@@ -255,7 +260,7 @@ class Relay:
         if length is not None and share.size < length:
             raise _Refused(Answer(408, "incomplete"))
 
-    def _verify(self, check: Check) -> None:
+    def _verify(self, check: SignatureCheck) -> None:
         verdict = check.verdict(self._now(), self._settings.tolerance_seconds)
         if verdict.refusal is None:
             return

@@ -193,7 +193,7 @@ class DeliveryEngine:
         self._feeds.publish(Report(name, event, is_first), at)
 
 
-def sample(kind: specification.Event, at: float, random: Random) -> Event:
+def sample(kind: specification.EventKind, at: float, random: Random) -> Event:
     """Make an event of a kind that is about nothing in the workspace."""
     when = datetime.fromtimestamp(at, UTC)
     return make_event(kind.object_type, kind.metric, random=random, at=when, with_content=True)

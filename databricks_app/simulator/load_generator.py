@@ -17,7 +17,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from core.webhooks.sender import TIMEOUT_SECONDS, Answer, NoAnswer, Sender
+from core.webhooks.sender import TIMEOUT_SECONDS, NoAnswer, PostResponse, Sender
 
 if TYPE_CHECKING:
     from core.webhooks.sender import Destination
@@ -82,7 +82,7 @@ class GeneratorCounts:
     seconds: float = 0.0
     is_hopeless: bool = False
     is_interrupted: bool = False
-    last_failure: Answer | NoAnswer | None = None
+    last_failure: PostResponse | NoAnswer | None = None
     is_failing: bool = False
 
     @property
@@ -217,7 +217,7 @@ class LoadGenerator:
             with self._lock:
                 self.counts.retries += 1
 
-    def _attempt(self, sender: Sender, event: Event, body: bytes) -> Answer | None:
+    def _attempt(self, sender: Sender, event: Event, body: bytes) -> PostResponse | None:
         """Post once and count what came of it."""
         counts = self.counts
         try:

@@ -9,7 +9,7 @@ from email.parser import BytesParser
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from core.app_api.inventory import Entry, Fields, entries
+from core.app_api.inventory import Fields, OperationEntry, entries
 from tests.support.vendor_server import Call, Reply
 
 SAMPLES: dict[str, Any] = {
@@ -67,7 +67,7 @@ class AppApiDouble:
         self.faults += [f"{entry['id']}: {fault}" for fault in _faults(entry, ids, query, call)]
         return self._reply(entry, query)
 
-    def _reply(self, entry: Entry, query: dict[str, str]) -> Reply:
+    def _reply(self, entry: OperationEntry, query: dict[str, str]) -> Reply:
         if entry.get("answer_type"):
             return Reply(200, IMAGE, {"content-type": "image/png"})
         if "answer" not in entry:
@@ -78,7 +78,7 @@ class AppApiDouble:
             answer |= self._page(entry, query)
         return Reply(entry["status"], json.dumps(answer | UNKNOWN).encode())
 
-    def _page(self, entry: Entry, query: dict[str, str]) -> dict[str, Any]:
+    def _page(self, entry: OperationEntry, query: dict[str, str]) -> dict[str, Any]:
         """A page of two items that say where they are; marks are words that need encoding."""
         paging = entry["paging"]
         at = query.get(paging["style"], "")
@@ -95,7 +95,7 @@ class AppApiDouble:
         return {paging["items"]: items, "next": mark}
 
 
-def _faults(entry: Entry, ids: list[str], query: dict[str, str], call: Call) -> list[str]:
+def _faults(entry: OperationEntry, ids: list[str], query: dict[str, str], call: Call) -> list[str]:
     faults = []
     if call.headers.get("authorization") != "Bearer app_key":
         faults.append("no key")
@@ -120,7 +120,7 @@ def _misfit(name: str, kind: str, value: str, allowed: list[str] | None) -> list
     return [] if fits[kind] else [f"{name} is no {kind}"]
 
 
-def _body_faults(entry: Entry, call: Call) -> list[str]:
+def _body_faults(entry: OperationEntry, call: Call) -> list[str]:
     if "body" not in entry:
         return ["a body where none belongs"] if call.body else []
     kind = entry["body"]["content_type"]

@@ -7,12 +7,12 @@ import sys
 from typing import Any
 
 from core.app_api.index import Method
-from core.app_api.inventory import Entry, Parameter
+from core.app_api.inventory import OperationEntry, Parameter
 from core.app_api.noun import File
 from tests.support.app_api_double import SAMPLES
 
 
-def query_names(method: Method, entry: Entry) -> set[str]:
+def query_names(method: Method, entry: OperationEntry) -> set[str]:
     """Name the query parameters that a method takes, as the vendor spells them."""
     others = {"self", "body", "file", *entry["path_params"]}
     fields = {
@@ -35,7 +35,7 @@ def _names(method: Method) -> list[str]:
     return names
 
 
-def arguments(method: Method, entry: Entry, *, everything: bool) -> dict[str, Any]:
+def arguments(method: Method, entry: OperationEntry, *, everything: bool) -> dict[str, Any]:
     """Make arguments for a call: all that the inventory names, or what it requires."""
     parameters = inspect.signature(method.function).parameters
     made: dict[str, Any] = {}
@@ -59,7 +59,7 @@ def _value(rule: Parameter) -> Any:
     return rule["allowed"][0] if "allowed" in rule else SAMPLES[rule["type"]]
 
 
-def _body(entry: Entry) -> dict[str, Any]:
+def _body(entry: OperationEntry) -> dict[str, Any]:
     body = entry["body"]
     fields = (body.get("variants") or [body])[0]
     return {name: SAMPLES[kind] for name, kind in fields.get("required", {}).items()}

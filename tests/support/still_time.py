@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from core.http.client import Clock
+from core.http.client import Timing
 
 
 class FixedClock:
@@ -40,6 +40,6 @@ class StillTime:
             "random": lambda: 0.5,
         }
 
-    def clock(self) -> Clock:
+    def clock(self) -> Timing:
         """Return it as the clock of an `HttpClient`."""
-        return Clock(**self.arguments())
+        return Timing(**self.arguments())

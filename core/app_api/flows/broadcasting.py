@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.app_api.flows.waiting import Patience, wait
+from core.app_api.flows.waiting import Polling, wait
 from core.errors import SizeError, ValidationError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _AUDIENCES = ("recipients", "ids", "emails", "per_user_data", "data_file_url")
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentBroadcast:
     """A trigger that was processed.
 
     Attributes:
@@ -43,8 +43,8 @@ class Sent:
 
 
 def send(
-    client: AppClient, broadcast_id: int, body: NewTrigger, *, patience: Patience | None = None
-) -> Sent:
+    client: AppClient, broadcast_id: int, body: NewTrigger, *, polling: Polling | None = None
+) -> SentBroadcast:
     """Trigger a broadcast when there is room for it, and wait until it is processed.
 
     The client leaves 10 seconds between triggers. An error after the trigger does not mean that it
@@ -57,15 +57,15 @@ def send(
         CallError: A call did not succeed; `is_outcome_unknown` says whether it may have been sent.
     """
     check(body)
-    patience = patience or Patience()
-    wait(lambda: queued(client, broadcast_id), lambda number: number < QUEUED, patience)
+    polling = polling or Polling()
+    wait(lambda: queued(client, broadcast_id), lambda number: number < QUEUED, polling)
     number = client.broadcasts.trigger(broadcast_id, body)["id"]
     trigger = wait(
         lambda: client.broadcasts.trigger_status(broadcast_id, number),
         lambda seen: bool(seen.get("processed_at")),
-        patience,
+        polling,
     )
-    return Sent(trigger, client.broadcasts.trigger_errors(broadcast_id, number))
+    return SentBroadcast(trigger, client.broadcasts.trigger_errors(broadcast_id, number))
 
 
 def queued(client: AppClient, broadcast_id: int) -> int:

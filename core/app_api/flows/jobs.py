@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.app_api.flows.waiting import Patience, Progress, wait
+from core.app_api.flows.waiting import Polling, Progress, wait
 from core.errors import ForbiddenError, JobFailedError, ResponseError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def exported(
     client: AppClient,
     export_id: int,
     *,
-    patience: Patience | None = None,
+    polling: Polling | None = None,
     on_progress: Progress[Export] | None = None,
 ) -> Export:
     """Wait for an export.
@@ -47,7 +47,7 @@ def exported(
     export = wait(
         lambda: client.exports.get(export_id)["export"],
         lambda seen: bool(seen.get("failed")) or seen.get("status") in ("done", "failed"),
-        patience or Patience(),
+        polling or Polling(),
         on_progress,
     )
     if export.get("failed") or export.get("status") == "failed":
@@ -59,7 +59,7 @@ def imported(
     client: AppClient,
     import_id: int,
     *,
-    patience: Patience | None = None,
+    polling: Polling | None = None,
     on_progress: Progress[Import] | None = None,
 ) -> Import:
     """Wait for an import; rows that were not taken are at its `error_download_url`.
@@ -75,7 +75,7 @@ def imported(
     seen = wait(
         lambda: client.imports.get(import_id)["import"],
         _is_import_over,
-        patience or Patience(),
+        polling or Polling(),
         on_progress,
     )
     if seen.get("error"):
@@ -90,7 +90,7 @@ def save(
     export_id: int,
     path: Path,
     *,
-    patience: Patience | None = None,
+    polling: Polling | None = None,
     on_progress: Progress[Export] | None = None,
 ) -> Path:
     """Wait for an export and save its file; call it again after any failure.
@@ -106,7 +106,7 @@ def save(
         CallError: A call did not succeed.
         OSError: The file cannot be written.
     """
-    exported(client, export_id, patience=patience, on_progress=on_progress)
+    exported(client, export_id, polling=polling, on_progress=on_progress)
     part = path.with_name(f"{path.name}.part")
     note = path.with_name(f"{path.name}.part.json")
     for left in reversed(range(_ADDRESSES)):

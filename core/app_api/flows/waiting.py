@@ -14,7 +14,7 @@ Progress = Callable[[Seen], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Polling:
     """How long and how often to look; seconds.
 
     Attributes:
@@ -35,7 +35,7 @@ class Patience:
 def wait(
     look: Callable[[], Seen],
     is_over: Callable[[Seen], bool],
-    patience: Patience,
+    polling: Polling,
     on_progress: Progress[Seen] | None = None,
 ) -> Seen:
     """Look until it is over; the last look is returned.
@@ -43,25 +43,25 @@ def wait(
     Args:
         look: Asks Customer.io; its errors end the waiting.
         is_over: Whether what was seen is the end.
-        patience: How long and how often.
+        polling: How long and how often.
         on_progress: Is told of each look.
 
     Raises:
         WaitTimeoutError: It took too long. The work goes on at Customer.io: wait again.
     """
-    until = patience.monotonic() + patience.timeout_seconds
-    pause = patience.first_seconds
+    until = polling.monotonic() + polling.timeout_seconds
+    pause = polling.first_seconds
     while True:
         seen = look()
         if on_progress is not None:
             on_progress(seen)
         if is_over(seen):
             return seen
-        left = until - patience.monotonic()
+        left = until - polling.monotonic()
         if left <= 0:
             raise WaitTimeoutError(
-                f"not finished within {patience.timeout_seconds:g} s; it goes on at Customer.io:"
+                f"not finished within {polling.timeout_seconds:g} s; it goes on at Customer.io:"
                 " wait again with the same id"
             )
-        patience.sleep(min(pause, left))
-        pause = min(pause * 1.5, patience.longest_seconds)
+        polling.sleep(min(pause, left))
+        pause = min(pause * 1.5, polling.longest_seconds)

@@ -46,7 +46,7 @@ class Envelope(TypedDict, total=False):
     headers: list[dict[str, str]]
 
 
-class EmailFields(TypedDict, total=False):
+class DesignStudioEmailFields(TypedDict, total=False):
     """What an email is made of; `transformers` name steps such as `css_inliner`."""
 
     parent_folder_id: str | None
@@ -56,13 +56,13 @@ class EmailFields(TypedDict, total=False):
     transformers: dict[str, Json]
 
 
-class NewEmail(EmailFields, total=False):
+class NewEmail(DesignStudioEmailFields, total=False):
     """An email to create."""
 
     name: Required[str]
 
 
-class EmailChange(EmailFields, total=False):
+class EmailChange(DesignStudioEmailFields, total=False):
     """At least one of them; no parent (None) is the top."""
 
     name: str

@@ -24,7 +24,7 @@ class Alert(TypedDict, total=False):
     sound: str
 
 
-class PushPayload(TypedDict, total=False):
+class LiveNotificationPush(TypedDict, total=False):
     """What the push carries beside the state."""
 
     alert: Alert
@@ -44,7 +44,7 @@ class LiveNotificationStart(TypedDict, total=False):
     device_id: str
     platform: Literal["ios", "android"]
     app_identifier: str
-    push_payload: PushPayload
+    push_payload: LiveNotificationPush
     deep_link: str
     expiration: int
 
@@ -61,7 +61,7 @@ class LiveNotificationUpdate(TypedDict, total=False):
     instance_id: Required[str]
     content_state: Required[dict[str, Json]]
     attributes: dict[str, Json]
-    push_payload: PushPayload
+    push_payload: LiveNotificationPush
     deep_link: str
 
 
@@ -71,7 +71,7 @@ class LiveNotificationEnd(TypedDict, total=False):
     instance_id: Required[str]
     content_state: dict[str, Json]
     attributes: dict[str, Json]
-    push_payload: PushPayload
+    push_payload: LiveNotificationPush
 
 
 class LastDelivery(TypedDict, total=False):

@@ -43,14 +43,14 @@ class Event(Generic[Properties]):
     @overload
     def __get__(self, family: None, owner: type[Family]) -> Self: ...
     @overload
-    def __get__(self, family: Family, owner: type[Family]) -> Send[Properties]: ...
-    def __get__(self, family: Family | None, owner: type[Family]) -> Self | Send[Properties]:
+    def __get__(self, family: Family, owner: type[Family]) -> EventSender[Properties]: ...
+    def __get__(self, family: Family | None, owner: type[Family]) -> Self | EventSender[Properties]:
         """Return the event itself from the class, a function that sends it from an instance."""
-        return self if family is None else Send(self, family._calls)
+        return self if family is None else EventSender(self, family._calls)
 
 
 @dataclass(frozen=True, slots=True)
-class Send(Generic[Properties]):
+class EventSender(Generic[Properties]):
     """Sends one event.
 
     Attributes:

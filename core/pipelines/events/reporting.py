@@ -26,7 +26,7 @@ class Delivery(TypedDict, total=False):
     href: str
 
 
-class Content(TypedDict, total=False):
+class PageContent(TypedDict, total=False):
     """What was done with content on a page.
 
     The vendor's schema requires `activityType` and describes `actionType`; send both.
@@ -43,7 +43,7 @@ class Reporting(Family):
 
     __slots__ = ()
 
-    content_event = Event("Report Content Event", Content)
+    content_event = Event("Report Content Event", PageContent)
 
     def delivery_event(
         self,

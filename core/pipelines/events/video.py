@@ -62,7 +62,7 @@ class Quality(TypedDict, total=False):
     droppedFrames: int
 
 
-class Content(TypedDict, total=False):
+class VideoContent(TypedDict, total=False):
     """A part of the content."""
 
     session_id: str
@@ -86,7 +86,7 @@ class Content(TypedDict, total=False):
 
 
 class Ad(TypedDict, total=False):
-    """An ad; `content` says what it interrupts, as `Content` does."""
+    """An ad; `content` says what it interrupts, as `VideoContent` does."""
 
     session_id: str
     asset_id: str
@@ -119,9 +119,9 @@ class Video(Family):
     playback_completed = Event("Video Playback Completed", Playback)
     playback_exited = Event("Video Playback Exited", Playback)
     quality_updated = Event("Video Quality Updated", Quality)
-    content_started = Event("Video Content Started", Content)
-    content_playing = Event("Video Content Playing", Content)
-    content_completed = Event("Video Content Completed", Content)
+    content_started = Event("Video Content Started", VideoContent)
+    content_playing = Event("Video Content Playing", VideoContent)
+    content_completed = Event("Video Content Completed", VideoContent)
     ad_started = Event("Video Ad Started", Ad)
     ad_playing = Event("Video Ad Playing", Ad)
     ad_completed = Event("Video Ad Completed", Ad)

@@ -73,7 +73,7 @@ class There:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RequestedWork:
     """What a run is to do.
 
     Attributes:
@@ -91,7 +91,7 @@ class Wanted:
     proves: bool = True
 
 
-def needs(target: plan.Target, wanted: Wanted, there: There) -> list[Need]:
+def needs(target: plan.Target, wanted: RequestedWork, there: There) -> list[Need]:
     """Every right that the run will need, each once."""
     listed = [
         Need("CATALOG", target.catalog, "USE_CATALOG", f"to reach {target.schema_name}"),
@@ -113,7 +113,7 @@ def needs(target: plan.Target, wanted: Wanted, there: There) -> list[Need]:
     return list(merged.values())
 
 
-def _storage(target: plan.Target, wanted: Wanted, there: There) -> Iterable[Need]:
+def _storage(target: plan.Target, wanted: RequestedWork, there: There) -> Iterable[Need]:
     """Schema, volume, tables and views."""
     inside, catalog = target.schema_name, target.catalog
     if ("CATALOG", catalog) in there.refused:
@@ -136,7 +136,7 @@ def _storage(target: plan.Target, wanted: Wanted, there: There) -> Iterable[Need
 
 
 def _tables(
-    target: plan.Target, wanted: Wanted, columns: Mapping[str, frozenset[str]]
+    target: plan.Target, wanted: RequestedWork, columns: Mapping[str, frozenset[str]]
 ) -> Iterable[Need]:
     inside = target.schema_name
     names = [*(table.name for table in wanted.tables), *wanted.views]
@@ -154,7 +154,7 @@ def _tables(
         yield Need("TABLE", f"{inside}.{_RAW}", "SELECT", "to find the proof's event")
 
 
-def _handing_on(target: plan.Target, wanted: Wanted, there: There) -> Iterable[Need]:
+def _handing_on(target: plan.Target, wanted: RequestedWork, there: There) -> Iterable[Need]:
     """What the deployer hands on to the app: only who manages a thing can."""
     views = {f"{target.schema_name}.{view}" for view in wanted.views}
     for grant in there.grants:
@@ -168,7 +168,7 @@ def _handing_on(target: plan.Target, wanted: Wanted, there: There) -> Iterable[N
         yield Need("VOLUME", target.volume_name, "MANAGE", "to give it to the app as a resource")
 
 
-def _workspace(target: plan.Target, wanted: Wanted, there: There) -> Iterable[Need]:
+def _workspace(target: plan.Target, wanted: RequestedWork, there: There) -> Iterable[Need]:
     """Warehouse, secret scope and app."""
     if plan.WAREHOUSE_RESOURCE in there.lacking:
         reason = "to give it to the app as a resource"

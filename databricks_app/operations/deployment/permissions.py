@@ -18,7 +18,7 @@ from databricks.sdk.service.catalog import TableInfo
 from databricks_app.lake import sql_dialect
 from databricks_app.operations.deployment import needs, plan, privileges, releasing
 from databricks_app.operations.deployment.errors import DeploymentError
-from databricks_app.operations.deployment.needs import Kind, Need, There, Wanted
+from databricks_app.operations.deployment.needs import Kind, Need, RequestedWork, There
 from databricks_app.operations.deployment.running import Note, Step
 from databricks_app.operations.deployment.site import Site, columns, found
 from databricks_app.operations.deployment.steps import put_times
@@ -30,7 +30,7 @@ _LEVELS = ("CAN_VIEW", "CAN_USE", "CAN_MONITOR", "CAN_MANAGE", "IS_OWNER")
 
 
 @dataclass(frozen=True, slots=True)
-class _Gathered:
+class _FoundRights:
     """What is there, and the owners of it by full name; the metastore's name is empty."""
 
     there: There
@@ -48,7 +48,7 @@ def step(
         rotates: As for the keys.
         proves: Whether the proof follows.
     """
-    wanted = Wanted(
+    wanted = RequestedWork(
         sql_dialect.tables(),
         [view.name for view in sql_dialect.views()],
         replaces_views=replaces_views,
@@ -58,7 +58,7 @@ def step(
     return Step("permissions", "a user of the workspace", partial(_look, site, wanted))
 
 
-def _look(site: Site, wanted: Wanted) -> list[Note]:
+def _look(site: Site, wanted: RequestedWork) -> list[Note]:
     who = str(site.user.user_name)
     mine = [who, needs.EVERYONE, "users"]
     mine += [str(one.display) for one in site.user.groups or () if one.display]
@@ -81,7 +81,7 @@ def _look(site: Site, wanted: Wanted) -> list[Note]:
     return [Note(one) for one in notes]
 
 
-def _has(site: Site, gathered: _Gathered, need: Need, mine: list[str]) -> bool | None:
+def _has(site: Site, gathered: _FoundRights, need: Need, mine: list[str]) -> bool | None:
     """Whether the deployer has a right; None if that cannot be seen."""
     if need.kind == "scope":
         return _has_in_scope(site, need)
@@ -133,7 +133,7 @@ def _has_level(site: Site, need: Need, mine: list[str]) -> bool | None:
     )
 
 
-def _gather(site: Site, wanted: Wanted) -> _Gathered:
+def _gather(site: Site, wanted: RequestedWork) -> _FoundRights:
     target, client = site.target, site.client
     refused: set[tuple[Kind, str]] = set()
 
@@ -168,7 +168,7 @@ def _gather(site: Site, wanted: Wanted) -> _Gathered:
         lacking=_lacking(site, app, is_refused=("app", target.app) in refused),
         grants=tuple(_grants(site, wanted, app, owners)),
     )
-    return _Gathered(there, owners)
+    return _FoundRights(there, owners)
 
 
 def _tables(site: Site) -> list[TableInfo] | None:
@@ -200,7 +200,7 @@ def _lacking(site: Site, app: App | None, *, is_refused: bool) -> frozenset[str]
 
 
 def _grants(
-    site: Site, wanted: Wanted, app: App | None, owners: Mapping[str, str]
+    site: Site, wanted: RequestedWork, app: App | None, owners: Mapping[str, str]
 ) -> Iterable[plan.Grant]:
     """What the app lacks on things that are there, or may lack while it has never run."""
     principal = (app.service_principal_client_id if app else None) or ""

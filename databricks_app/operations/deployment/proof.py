@@ -19,7 +19,7 @@ from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.operations.deployment import plan
 from databricks_app.operations.deployment.errors import DeploymentError
 from databricks_app.operations.deployment.releasing import note, put_note
-from databricks_app.operations.deployment.running import Change, Note, Step
+from databricks_app.operations.deployment.running import Note, PlannedChange, Step
 from databricks_app.operations.deployment.site import Site
 from databricks_app.operations.webhooks.arrival import see_in_volume
 from databricks_app.operations.webhooks.canary import Canary, EndpointError, canary, post_as
@@ -65,12 +65,12 @@ def step(site: Site, settings: Settings, *, waits: bool = False) -> Step:
     return Step("proof", needs, partial(_look, site, settings, waits=waits))
 
 
-def _look(site: Site, settings: Settings, *, waits: bool) -> list[Change]:
+def _look(site: Site, settings: Settings, *, waits: bool) -> list[PlannedChange]:
     app = site.app()
     deployment = app.active_deployment.deployment_id if app and app.active_deployment else None
     words = "send one signed event and find it in the " + ("table" if waits else "inbox")
     if not (deployment and app and app.url):
-        return [Change(words, partial(_send_to_new, site))]
+        return [PlannedChange(words, partial(_send_to_new, site))]
     proof = _Proof(
         deployment,
         canary(deployment, time.time(), kind="deploy"),
@@ -84,7 +84,7 @@ def _look(site: Site, settings: Settings, *, waits: bool) -> list[Change]:
         is_proven = note(site, _NOTE) == {"deployment_id": deployment}
     if is_proven:
         return []
-    return [Change(words, partial(_send, site, proof))]
+    return [PlannedChange(words, partial(_send, site, proof))]
 
 
 def _send_to_new(site: Site) -> None:

@@ -30,7 +30,7 @@ from databricks.sdk.service.workspace import ImportFormat
 
 from databricks_app.operations.deployment import plan
 from databricks_app.operations.deployment.errors import DeploymentError
-from databricks_app.operations.deployment.running import Change, Step
+from databricks_app.operations.deployment.running import PlannedChange, Step
 from databricks_app.operations.deployment.site import Site, found
 from databricks_app.operations.deployment.steps import put_times
 
@@ -92,7 +92,7 @@ def lacking(target: plan.Target, app: App | None) -> list[AppResource]:
     return [one for one in resources(target) if one.as_dict() != held.get(one.name)]
 
 
-def _app(site: Site) -> list[Change]:
+def _app(site: Site) -> list[PlannedChange]:
     app, target = site.app(), site.target
     wanted = resources(target)
     description = "Receives Customer.io reporting webhooks."
@@ -100,8 +100,8 @@ def _app(site: Site) -> list[Change]:
         new = App(target.app, description=description, resources=wanted)
         make = partial(site.client.apps.create, new)
         return [
-            Change(f"create app {target.app}", make, is_creation=True),
-            Change("wait for its compute", partial(_await_compute, site)),
+            PlannedChange(f"create app {target.app}", make, is_creation=True),
+            PlannedChange("wait for its compute", partial(_await_compute, site)),
         ]
     if _compute(app) is ComputeState.DELETING:
         raise DeploymentError(f"the app {target.app} is being deleted: run it again later")
@@ -110,11 +110,13 @@ def _app(site: Site) -> list[Change]:
         others = [one for one in app.resources or () if one.name not in {w.name for w in wanted}]
         new = App(target.app, description=app.description, resources=[*wanted, *others])
         update = partial(site.client.apps.update, target.app, new)
-        changes.append(Change(f"give the app {', '.join(missing)}", update))
+        changes.append(PlannedChange(f"give the app {', '.join(missing)}", update))
     if _compute(app) in {ComputeState.STOPPED, ComputeState.STOPPING, ComputeState.ERROR}:
-        changes.append(Change("start its compute", partial(site.client.apps.start, target.app)))
+        changes.append(
+            PlannedChange("start its compute", partial(site.client.apps.start, target.app))
+        )
     if _compute(app) is not ComputeState.ACTIVE:
-        changes.append(Change("wait for its compute", partial(_await_compute, site)))
+        changes.append(PlannedChange("wait for its compute", partial(_await_compute, site)))
     return changes
 
 
@@ -133,7 +135,7 @@ def _await_compute(site: Site) -> None:
     site.until("the app's compute", look)
 
 
-def _relay(site: Site) -> list[Change]:
+def _relay(site: Site) -> list[PlannedChange]:
     target = site.target
     if not target.relay:
         return []
@@ -145,10 +147,10 @@ def _relay(site: Site) -> list[Change]:
     request = AppAccessControlRequest(service_principal_name=target.relay, permission_level=level)
     api = site.client.apps
     change = partial(api.update_permissions, target.app, access_control_list=[request])
-    return [Change(f"grant CAN USE on the app to {target.relay}", change)]
+    return [PlannedChange(f"grant CAN USE on the app to {target.relay}", change)]
 
 
-def _source(site: Site, files: Mapping[str, bytes]) -> list[Change]:
+def _source(site: Site, files: Mapping[str, bytes]) -> list[PlannedChange]:
     held = note(site, "uploaded.json")
     wanted = {path: plan.digest(content) for path, content in files.items()}
     changed = sorted(path for path in wanted if held.get(path) != wanted[path])
@@ -158,7 +160,7 @@ def _source(site: Site, files: Mapping[str, bytes]) -> list[Change]:
     words = [f"upload {len(changed)} of {len(files)} files"] if changed else []
     words += [f"remove {len(stale)} files"] if stale else []
     upload = partial(_upload, site, {path: files[path] for path in changed}, stale, held)
-    return [Change(" and ".join(words), upload)]
+    return [PlannedChange(" and ".join(words), upload)]
 
 
 def _upload(
@@ -183,14 +185,14 @@ def _upload(
     put_note(site, "uploaded.json", left | names)
 
 
-def _deployment(site: Site, files: Mapping[str, bytes]) -> list[Change]:
+def _deployment(site: Site, files: Mapping[str, bytes]) -> list[PlannedChange]:
     wanted = _fingerprint(site, files)
     app = site.app()
     active = app.active_deployment.deployment_id if app and app.active_deployment else None
     noted = note(site, "deployed.json")
     if active and noted == {"fingerprint": wanted, "deployment_id": active}:
         return []
-    return [Change("deploy and wait until it runs", partial(_deploy, site, wanted))]
+    return [PlannedChange("deploy and wait until it runs", partial(_deploy, site, wanted))]
 
 
 def _fingerprint(site: Site, files: Mapping[str, bytes]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from databricks_app.lake import sql_dialect
-from databricks_app.operations.deployment.running import Change, Step
+from databricks_app.operations.deployment.running import PlannedChange, Step
 from databricks_app.operations.deployment.site import Site, found
 
 
@@ -27,41 +27,43 @@ def steps(site: Site, *, with_tables: bool = False) -> list[Step]:
     return removal
 
 
-def _app(site: Site) -> list[Change]:
+def _app(site: Site) -> list[PlannedChange]:
     if site.app() is None:
         return []
     name = site.target.app
-    return [Change(f"delete app {name}", partial(site.client.apps.delete, name))]
+    return [PlannedChange(f"delete app {name}", partial(site.client.apps.delete, name))]
 
 
-def _source(site: Site) -> list[Change]:
+def _source(site: Site) -> list[PlannedChange]:
     api, folder = site.client.workspace, site.folder
     if found(lambda: api.get_status(folder)) is None:
         return []
-    return [Change(f"delete {folder}", partial(api.delete, folder, recursive=True))]
+    return [PlannedChange(f"delete {folder}", partial(api.delete, folder, recursive=True))]
 
 
-def _scope(site: Site) -> list[Change]:
+def _scope(site: Site) -> list[PlannedChange]:
     scope, secrets = site.target.scope, site.client.secrets
     if all(one.name != scope for one in secrets.list_scopes()):
         return []
-    return [Change(f"delete secret scope {scope}", partial(secrets.delete_scope, scope))]
+    return [PlannedChange(f"delete secret scope {scope}", partial(secrets.delete_scope, scope))]
 
 
-def _tables(site: Site) -> list[Change]:
+def _tables(site: Site) -> list[PlannedChange]:
     there = site.columns()
     views = [view.name for view in sql_dialect.views()]
     tables = [table.name for table in sql_dialect.tables()]
     named = [("VIEW", name) for name in views] + [("TABLE", name) for name in tables]
     return [
-        Change(f"drop {kind.lower()} {name}", partial(site.sql, f"DROP {kind} IF EXISTS {name}"))
+        PlannedChange(
+            f"drop {kind.lower()} {name}", partial(site.sql, f"DROP {kind} IF EXISTS {name}")
+        )
         for kind, name in named
         if name in there
     ]
 
 
-def _volume(site: Site) -> list[Change]:
+def _volume(site: Site) -> list[PlannedChange]:
     name = site.target.volume_name
     if found(lambda: site.client.volumes.read(name)) is None:
         return []
-    return [Change(f"delete volume {name}", partial(site.client.volumes.delete, name))]
+    return [PlannedChange(f"delete volume {name}", partial(site.client.volumes.delete, name))]

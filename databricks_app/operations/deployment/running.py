@@ -25,7 +25,7 @@ Tell = Callable[[str, State, Sequence[str]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PlannedChange:
     """One thing that is missing.
 
     Attributes:
@@ -58,7 +58,7 @@ class Step:
 
     title: str
     needs: str
-    look: Callable[[], Sequence[Change | Note]]
+    look: Callable[[], Sequence[PlannedChange | Note]]
 
 
 def run(steps: Sequence[Step], tell: Tell, *, is_dry: bool = False) -> bool:
@@ -75,7 +75,7 @@ def run(steps: Sequence[Step], tell: Tell, *, is_dry: bool = False) -> bool:
     is_changed = False
     for step in steps:
         seen = _asked(step, step.look)
-        changes = [one for one in seen if isinstance(one, Change)]
+        changes = [one for one in seen if isinstance(one, PlannedChange)]
         words = [one.words for one in seen]
         if not is_dry:
             for change in changes:
@@ -89,7 +89,7 @@ def run(steps: Sequence[Step], tell: Tell, *, is_dry: bool = False) -> bool:
     return is_changed
 
 
-def _do(change: Change) -> object:
+def _do(change: PlannedChange) -> object:
     try:
         return change.do()
     except (AlreadyExists, ResourceAlreadyExists, ResourceConflict):

@@ -11,7 +11,7 @@ from databricks.sdk.service.catalog import PermissionsChange, Privilege, VolumeT
 from databricks_app.lake import sql_dialect
 from databricks_app.operations.deployment import plan, privileges
 from databricks_app.operations.deployment.errors import DeploymentError
-from databricks_app.operations.deployment.running import Change, Note, Step
+from databricks_app.operations.deployment.running import Note, PlannedChange, Step
 from databricks_app.operations.deployment.site import Site, found
 
 
@@ -63,7 +63,7 @@ def rights(site: Site) -> Step:
     return Step("grants", needs, partial(_grants, site))
 
 
-def _login(site: Site) -> list[Change]:
+def _login(site: Site) -> list[PlannedChange]:
     _ = site.user
     target = site.target
     if not _exists(lambda: site.client.warehouses.get(target.warehouse_id)):
@@ -83,16 +83,16 @@ def _exists(look: Callable[[], object]) -> bool:
         return True
 
 
-def _schema(site: Site) -> list[Change]:
+def _schema(site: Site) -> list[PlannedChange]:
     target = site.target
     if found(lambda: site.client.schemas.get(target.schema_name)):
         return []
     comment = "Customer.io reporting webhooks"
     make = partial(site.client.schemas.create, target.schema, target.catalog, comment=comment)
-    return [Change(f"create schema {target.schema_name}", make, is_creation=True)]
+    return [PlannedChange(f"create schema {target.schema_name}", make, is_creation=True)]
 
 
-def _volume(site: Site) -> list[Change]:
+def _volume(site: Site) -> list[PlannedChange]:
     target = site.target
     if found(lambda: site.client.volumes.read(target.volume_name)):
         return []
@@ -104,36 +104,36 @@ def _volume(site: Site) -> list[Change]:
         VolumeType.MANAGED,
         comment="Accepted events that are not in the tables yet",
     )
-    return [Change(f"create volume {target.volume_name}", make, is_creation=True)]
+    return [PlannedChange(f"create volume {target.volume_name}", make, is_creation=True)]
 
 
-def _tables(site: Site) -> list[Change]:
+def _tables(site: Site) -> list[PlannedChange]:
     changes = plan.table_changes(sql_dialect.tables(), site.columns())
-    return [Change(words, partial(site.sql, sql)) for words, sql in changes]
+    return [PlannedChange(words, partial(site.sql, sql)) for words, sql in changes]
 
 
-def _views(site: Site, *, replaces_views: bool) -> list[Change]:
+def _views(site: Site, *, replaces_views: bool) -> list[PlannedChange]:
     there = site.columns()
     texts = sql_dialect.statements("views")
     changes = []
     for view, text in zip(sql_dialect.views(), texts, strict=True):
         if view.name not in there or replaces_views:
             word = "replace" if view.name in there else "create"
-            changes.append(Change(f"{word} view {view.name}", partial(site.sql, text.sql)))
+            changes.append(PlannedChange(f"{word} view {view.name}", partial(site.sql, text.sql)))
     return changes
 
 
-def _keys(site: Site, ask: Callable[[], str], *, rotates: bool) -> list[Change]:
+def _keys(site: Site, ask: Callable[[], str], *, rotates: bool) -> list[PlannedChange]:
     scope, secrets = site.target.scope, site.client.secrets
     changes = []
     has_scope = any(one.name == scope for one in secrets.list_scopes())
     if not has_scope:
         make = partial(secrets.create_scope, scope)
-        changes.append(Change(f"create secret scope {scope}", make, is_creation=True))
+        changes.append(PlannedChange(f"create secret scope {scope}", make, is_creation=True))
     has_keys = has_scope and plan.KEYS_RESOURCE in put_times(site)
     if not has_keys or rotates:
         words = "replace the signing keys" if has_keys else "store the signing keys"
-        changes.append(Change(words, lambda: _store(site, ask())))
+        changes.append(PlannedChange(words, lambda: _store(site, ask())))
     return changes
 
 
@@ -147,7 +147,7 @@ def put_times(site: Site) -> dict[str, int]:
     return {str(one.key): one.last_updated_timestamp or 0 for one in listed}
 
 
-def _grants(site: Site) -> list[Change | Note]:
+def _grants(site: Site) -> list[PlannedChange | Note]:
     app = site.app()
     principal = (app.service_principal_client_id if app else None) or ""
     runs = bool(app and app.active_deployment)
@@ -156,7 +156,7 @@ def _grants(site: Site) -> list[Change | Note]:
         [table.name for table in sql_dialect.tables()],
         [view.name for view in sql_dialect.views()],
     )
-    seen: list[Change | Note] = []
+    seen: list[PlannedChange | Note] = []
     for grant in wanted:
         missing = privileges.lacking(site, grant, principal)
         if missing is None and runs:
@@ -165,7 +165,7 @@ def _grants(site: Site) -> list[Change | Note]:
         elif missing is None or missing:
             named = grant.privileges if missing is None else missing
             words = f"grant {', '.join(named)} on {grant.name}"
-            seen.append(Change(words, partial(_grant, site, grant, named, principal)))
+            seen.append(PlannedChange(words, partial(_grant, site, grant, named, principal)))
     return seen
 
 

@@ -23,7 +23,7 @@ _STATEMENT_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WaitLimits:
     """How long is waited, in seconds.
 
     Attributes:
@@ -63,7 +63,7 @@ class Case:
     destination: Destination | None
     is_public: bool
     workspace: Workspace | None
-    limits: Limits = Limits()
+    limits: WaitLimits = WaitLimits()
     app_api: AppApi = AppApi()
     now: Callable[[], float] = time.time
     _queries: list[WarehouseQuery] = field(default_factory=list)
@@ -102,7 +102,7 @@ def open_case(
     variables: Mapping[str, str],
     url: str | None = None,
     *,
-    limits: Limits | None = None,
+    limits: WaitLimits | None = None,
     app_api: AppApi | None = None,
     now: Callable[[], float] = time.time,
 ) -> Case:
@@ -132,7 +132,7 @@ def open_case(
         destination,
         bool(url),
         workspace,
-        limits or Limits(),
+        limits or WaitLimits(),
         app_api or AppApi(),
         now,
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 
-from core.webhooks.sender import Answer, Destination, NoAnswer, Sender
+from core.webhooks.sender import Destination, NoAnswer, PostResponse, Sender
 from core.webhooks.signature import SigningKey
 from databricks_app.operations.doctor.context import Case
 from databricks_app.operations.doctor.result import Finding, failure, ok, skipped, warning
@@ -44,7 +44,7 @@ def endpoint(case: Case) -> Finding:
     text = answer.text[:400].strip()
     if answer.status_code == 200 and text == _ALIVE:
         return ok(f"{url} answers in {took * 1000:.0f} ms")
-    fault = fault_of(Answer(answer.status_code, text, took)) or "something else answers there"
+    fault = fault_of(PostResponse(answer.status_code, text, took)) or "something else answers there"
     return failure(f"{url}: {_first(fault)}", _rest(fault) or _RUN_IT)
 
 

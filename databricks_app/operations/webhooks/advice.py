@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.webhooks.sender import Answer, NoAnswer
+from core.webhooks.sender import NoAnswer, PostResponse
 from core.webhooks.signature import SigningKey
 
 _NO_ANSWER = {
@@ -27,7 +27,7 @@ _STATUS = {
 }
 
 
-def fault_of(outcome: Answer | NoAnswer, key: SigningKey | None = None) -> str | None:
+def fault_of(outcome: PostResponse | NoAnswer, key: SigningKey | None = None) -> str | None:
     """What is wrong, and what to do in the sentences after it; None of 200 as it should be.
 
     A receiver of this project answers without a body. Where there is one, something in front of it

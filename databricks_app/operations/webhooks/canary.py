@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import httpx2
 
 from core.errors import ConfigurationError
-from core.webhooks.sender import Answer, NoAnswer, Sender, destination, signed_headers
+from core.webhooks.sender import NoAnswer, PostResponse, Sender, destination, signed_headers
 from databricks_app.errors import ReceiverError
 from databricks_app.operations.webhooks.advice import fault_of
 
@@ -144,5 +144,5 @@ def post_until_taken(
         sleep(_LOOK_SECONDS)
 
 
-def _is_passing(answer: Answer) -> bool:
+def _is_passing(answer: PostResponse) -> bool:
     return answer.status in {401, 503} and not answer.text

@@ -1,6 +1,6 @@
 """Replace a signing key while events arrive: both keys count, until the old one is silent.
 
-Which key signed an event is counted by the receiver under the key's fingerprint; `Watch` decides
+Which key signed an event is counted by the receiver under the key's fingerprint; `KeyUsage` decides
 from those counts when the old key may go.
 """
 
@@ -28,7 +28,7 @@ class RotationError(ReceiverError):
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class KeyUsage:
     """What is known of the two keys' use.
 
     Attributes:
@@ -43,14 +43,14 @@ class Watch:
     silent_since: float = 0.0
     is_new_seen: bool = False
 
-    def seen(self, old: float, new: float, at: float) -> Watch:
+    def seen(self, old: float, new: float, at: float) -> KeyUsage:
         """What is known after another look.
 
         A count that shrank belongs to a receiver that has started again: what it missed is
         unknown, so the old key's silence begins anew.
         """
         if self.old is None:
-            return Watch(old, new, at)
+            return KeyUsage(old, new, at)
         grown = self.is_new_seen or new > self.new
         moved = replace(self, old=old, new=new, is_new_seen=grown)
         return moved if old == self.old and new >= self.new else replace(moved, silent_since=at)
@@ -135,7 +135,7 @@ def wait_until_silent(
     Raises:
         RotationError: The counts cannot be read the first time.
     """
-    watch, told = Watch(), ""
+    watch, told = KeyUsage(), ""
     while True:
         try:
             counts = look()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from core.webhooks.apply import apply, held
-from core.webhooks.config import Live, ReportingWebhook, Wanted, plan
+from core.webhooks.config import Live, Wanted, WebhookSettings, plan
 from core.webhooks.signature import SigningKey
 from databricks_app.errors import ReceiverError
 from databricks_app.operations.webhooks.keys import checked
@@ -50,7 +50,7 @@ class Bench:
     say: Callable[[str], object]
 
 
-def set_up(wanted: ReportingWebhook, bench: Bench) -> int:
+def set_up(wanted: WebhookSettings, bench: Bench) -> int:
     """Make a webhook work, from wherever an earlier try ended.
 
     Args:
@@ -99,12 +99,12 @@ def _key(number: int, bench: Bench) -> SigningKey:
     return key
 
 
-def _found(wanted: ReportingWebhook, bench: Bench) -> Live | None:
+def _found(wanted: WebhookSettings, bench: Bench) -> Live | None:
     now = held(bench.webhooks, bench.known_events)
     return plan([Wanted(wanted.name, wanted)], now).changes[0].before
 
 
-def _write(webhook: ReportingWebhook, bench: Bench) -> bool:
+def _write(webhook: WebhookSettings, bench: Bench) -> bool:
     now = held(bench.webhooks, bench.known_events)
     planned = plan([Wanted(webhook.name, webhook)], now)
     return bool(apply(bench.webhooks, planned, bench.known_events))

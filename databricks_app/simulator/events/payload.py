@@ -221,7 +221,7 @@ def _slots(
     return tuple(slots)
 
 
-def _value(kind: specification.Event, key: str, paths: Iterable[str]) -> _Value:
+def _value(kind: specification.EventKind, key: str, paths: Iterable[str]) -> _Value:
     """How to make the value of a field of `data`, or of one beside it."""
     object_type, metric = kind.object_type, kind.metric
     if key == "identifiers":

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from core.app_api import AppClient
 from core.app_api.flows import broadcasting, composing, jobs, measuring
-from core.app_api.flows.waiting import Patience, wait
+from core.app_api.flows.waiting import Polling, wait
 from core.errors import (
     ConnectionFailedError,
     ForbiddenError,
@@ -51,9 +51,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def patience(clock: Clock) -> Patience:
+def polling(clock: Clock) -> Polling:
     """An hour of it, on that clock."""
-    return Patience(sleep=clock.sleep, monotonic=clock.monotonic)
+    return Polling(sleep=clock.sleep, monotonic=clock.monotonic)
 
 
 class Vendor:
@@ -102,13 +102,13 @@ def client_of(clock: Clock) -> Iterator[Callable[[Vendor], AppClient]]:
 
 
 def test_wait_pauses_longer_each_time_and_tells_of_each_look(
-    clock: Clock, patience: Patience
+    clock: Clock, polling: Polling
 ) -> None:
     """Half as long again, up to the longest pause."""
     seen: list[int] = []
     numbers = iter(range(100))
 
-    last = wait(lambda: next(numbers), lambda number: number == 12, patience, seen.append)
+    last = wait(lambda: next(numbers), lambda number: number == 12, polling, seen.append)
 
     assert last == 12
     assert seen == list(range(13))
@@ -118,10 +118,10 @@ def test_wait_pauses_longer_each_time_and_tells_of_each_look(
 
 def test_wait_gives_up_at_its_time(clock: Clock) -> None:
     """Not a moment later, after a last look."""
-    patience = Patience(timeout_seconds=10, sleep=clock.sleep, monotonic=clock.monotonic)
+    polling = Polling(timeout_seconds=10, sleep=clock.sleep, monotonic=clock.monotonic)
 
     with pytest.raises(WaitTimeoutError, match="10 s"):
-        wait(lambda: 0, bool, patience)
+        wait(lambda: 0, bool, polling)
 
     assert sum(clock.naps) == 10
 
@@ -140,14 +140,14 @@ def exporting(*files: Any, **answers: Any) -> Vendor:
 
 
 def test_exported_waits_until_it_is_done(
-    client_of: Callable[[Vendor], AppClient], patience: Patience
+    client_of: Callable[[Vendor], AppClient], polling: Polling
 ) -> None:
     """The last look is the result."""
     states = ["pending", "pending", "done"]
     vendor = Vendor(GET_v1_exports_7=[{"export": {"id": 7, "status": one}} for one in states])
     seen: list[Any] = []
 
-    export = jobs.exported(client_of(vendor), 7, patience=patience, on_progress=seen.append)
+    export = jobs.exported(client_of(vendor), 7, polling=polling, on_progress=seen.append)
 
     assert export == {"id": 7, "status": "done"}
     assert [one["status"] for one in seen] == states
@@ -155,13 +155,13 @@ def test_exported_waits_until_it_is_done(
 
 @pytest.mark.parametrize("end", [{"status": "failed"}, {"status": "done", "failed": True}])
 def test_exported_tells_of_failure(
-    client_of: Callable[[Vendor], AppClient], patience: Patience, end: dict[str, object]
+    client_of: Callable[[Vendor], AppClient], polling: Polling, end: dict[str, object]
 ) -> None:
     """However the vendor says it."""
     vendor = Vendor(GET_v1_exports_7={"export": {"id": 7} | end})
 
     with pytest.raises(JobFailedError, match="export 7"):
-        jobs.exported(client_of(vendor), 7, patience=patience)
+        jobs.exported(client_of(vendor), 7, polling=polling)
 
 
 def test_save_writes_the_whole_file_and_leaves_nothing_beside_it(
@@ -260,23 +260,23 @@ def test_save_refuses_an_archive_that_is_damaged(
     ],
 )
 def test_imported_waits_until_all_rows_are_there_or_the_state_says_so(
-    client_of: Callable[[Vendor], AppClient], patience: Patience, end: dict[str, object]
+    client_of: Callable[[Vendor], AppClient], polling: Polling, end: dict[str, object]
 ) -> None:
     """The vendor publishes no list of states."""
     begun = {"import": {"state": "processing", "rows_to_import": 5, "rows_imported": 1}}
     vendor = Vendor(GET_v1_imports_3=[begun, {"import": end}])
 
-    assert jobs.imported(client_of(vendor), 3, patience=patience) == end
+    assert jobs.imported(client_of(vendor), 3, polling=polling) == end
 
 
 def test_imported_tells_of_failure(
-    client_of: Callable[[Vendor], AppClient], patience: Patience
+    client_of: Callable[[Vendor], AppClient], polling: Polling
 ) -> None:
     """The vendor's words, which may quote rows, are not repeated."""
     vendor = Vendor(GET_v1_imports_3={"import": {"error": "row ada@example.com"}})
 
     with pytest.raises(JobFailedError) as caught:
-        jobs.imported(client_of(vendor), 3, patience=patience)
+        jobs.imported(client_of(vendor), 3, polling=polling)
 
     assert "ada" not in str(caught.value)
 
@@ -368,14 +368,12 @@ def broadcast(queued: list[int], **answers: Any) -> Vendor:
 
 
 def test_send_waits_for_room_then_follows_the_trigger_to_its_errors(
-    client_of: Callable[[Vendor], AppClient], patience: Patience
+    client_of: Callable[[Vendor], AppClient], polling: Polling
 ) -> None:
     """Five triggers may be queued."""
     vendor = broadcast([5, 5, 4])
 
-    sent = broadcasting.send(
-        client_of(vendor), 12, {"emails": ["a@example.com"]}, patience=patience
-    )
+    sent = broadcasting.send(client_of(vendor), 12, {"emails": ["a@example.com"]}, polling=polling)
 
     assert sent.trigger == {"id": 9, "processed_at": 5}
     assert list(sent.errors) == ["nobody has this address"]
@@ -383,26 +381,26 @@ def test_send_waits_for_room_then_follows_the_trigger_to_its_errors(
 
 
 def test_send_never_triggers_twice_after_an_unknown_outcome(
-    client_of: Callable[[Vendor], AppClient], patience: Patience
+    client_of: Callable[[Vendor], AppClient], polling: Polling
 ) -> None:
     """The error says that it may have been sent."""
     vendor = broadcast([0], POST_v1_campaigns_12_triggers=httpx2.ReadTimeout("late"))
 
     with pytest.raises(ConnectionFailedError) as caught:
-        broadcasting.send(client_of(vendor), 12, {}, patience=patience)
+        broadcasting.send(client_of(vendor), 12, {}, polling=polling)
 
     assert caught.value.is_outcome_unknown
     assert [method for method, _ in vendor.calls].count("POST") == 1
 
 
 def test_triggers_leave_ten_seconds_between_them(
-    client_of: Callable[[Vendor], AppClient], clock: Clock, patience: Patience
+    client_of: Callable[[Vendor], AppClient], clock: Clock, polling: Polling
 ) -> None:
     """The vendor's limit is the client's rate."""
     client = client_of(broadcast([0]))
 
-    broadcasting.send(client, 12, {}, patience=patience)
-    broadcasting.send(client, 12, {}, patience=patience)
+    broadcasting.send(client, 12, {}, polling=polling)
+    broadcasting.send(client, 12, {}, polling=polling)
 
     assert 9 < clock.monotonic() < 13
 
@@ -419,7 +417,7 @@ def test_triggers_leave_ten_seconds_between_them(
     ],
 )
 def test_each_kind_of_trigger_is_sent_as_it_is(
-    client_of: Callable[[Vendor], AppClient], patience: Patience, body: Any
+    client_of: Callable[[Vendor], AppClient], polling: Polling, body: Any
 ) -> None:
     """All six."""
     got: list[object] = []
@@ -429,7 +427,7 @@ def test_each_kind_of_trigger_is_sent_as_it_is(
         return httpx2.Response(200, json={"id": 9})
 
     vendor = broadcast([0], POST_v1_campaigns_12_triggers=take)
-    broadcasting.send(client_of(vendor), 12, body, patience=patience)
+    broadcasting.send(client_of(vendor), 12, body, polling=polling)
 
     assert got == [body]
 

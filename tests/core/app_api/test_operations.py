@@ -46,7 +46,7 @@ def declared(kind: type[Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=list(ENTRIES))
-def test_every_operation_has_a_method_of_its_noun(entry: inventory.Entry) -> None:
+def test_every_operation_has_a_method_of_its_noun(entry: inventory.OperationEntry) -> None:
     """No operation is forgotten, and a noun that is begun is complete."""
     method = BY_OPERATION.get(entry["id"])
 

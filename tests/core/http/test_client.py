@@ -17,14 +17,14 @@ import pytest
 from core import errors
 from core.http.client import (
     Access,
-    Clock,
     HttpClient,
     Timeouts,
+    Timing,
     address,
     default_transport,
     read_json,
 )
-from core.http.exchange import Attempt, Operation, Request, Rules, Wait, exchange
+from core.http.exchange import Attempt, ExchangeRules, Operation, OutgoingRequest, Wait, exchange
 from core.http.rate_limits import Gate, Rate
 from core.http.responses import Response
 from core.http.retries import NO_RETRIES, RetryPolicy
@@ -221,7 +221,7 @@ def test_retry_after_beyond_patience_is_left_to_the_caller(
 def test_rate_class_is_kept_across_threads(make: Make, vendor: VendorServer) -> None:
     """Four threads share two calls a stretch: the waits add up as for one."""
     slept: list[float] = []
-    clock = Clock(sleep=slept.append, monotonic=lambda: 0.0)
+    clock = Timing(sleep=slept.append, monotonic=lambda: 0.0)
     client = make(clock=clock, rates={"default": Rate(2, 10.0)})
     threads = [threading.Thread(target=client.call, args=(SEND,)) for _ in range(6)]
 
@@ -325,7 +325,7 @@ def test_exchange_can_be_performed_asynchronously() -> None:
     async def perform() -> tuple[int, list[float]]:
         answers = iter([Response(503, {}, b""), Response(200, {}, b"{}")])
         waits = []
-        steps = exchange(GET, Request("GET", "https://x", {}, b""), rules)
+        steps = exchange(GET, OutgoingRequest("GET", "https://x", {}, b""), rules)
         reply: Response | None = None
         while True:
             try:
@@ -340,7 +340,7 @@ def test_exchange_can_be_performed_asynchronously() -> None:
                 reply = next(answers)
 
     still = StillTime()
-    rules = Rules(
+    rules = ExchangeRules(
         policy=RetryPolicy(),
         gate=Gate(Rate(10, 1.0)),
         now=still.clock().now,
@@ -416,7 +416,9 @@ def test_key_is_in_no_repr_and_no_error(make: Make, vendor: VendorServer) -> Non
     with pytest.raises(errors.AuthenticationError) as caught:
         client.call(SEND)
 
-    request = Request("POST", "https://x/ada@example.com", {"authorization": "k3y"}, b"body")
+    request = OutgoingRequest(
+        "POST", "https://x/ada@example.com", {"authorization": "k3y"}, b"body"
+    )
     shown = f"{client!r} {caught.value!r} {caught.value.body} {vars(caught.value)} {request!r}"
     assert "k3y" not in shown
     assert "ada@example.com" not in shown

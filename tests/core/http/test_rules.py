@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import core
 from core.errors import ConfigurationError
 from core.http.api_key import ApiKey
-from core.http.rate_limits import Rate, Window
+from core.http.rate_limits import Rate, RateWindow
 from core.http.regions import base_url, checked_base_url, may_see_key
 from core.http.retries import PASSING, Failure, RetryPolicy, may_repeat, wait_seconds
 
@@ -172,7 +172,7 @@ def test_window_never_lets_more_begin_than_the_rate(
     limit: int, per_seconds: float, gaps: list[float]
 ) -> None:
     """Whenever the calls come, any `limit + 1` in a row span the whole stretch."""
-    window = Window(Rate(limit, per_seconds))
+    window = RateWindow(Rate(limit, per_seconds))
     at = 0.0
     begun = []
     for gap in gaps:
@@ -185,14 +185,14 @@ def test_window_never_lets_more_begin_than_the_rate(
 
 def test_window_waits_no_longer_than_it_must() -> None:
     """The whole limit passes at once, the next call when the first is out of the window."""
-    window = Window(Rate(3, 10.0))
+    window = RateWindow(Rate(3, 10.0))
 
     assert [window.reserve(0.0) for _ in range(4)] == [(True, 0.0)] * 3 + [(True, 10.0)]
 
 
 def test_window_reserves_nothing_beyond_patience_and_is_held_on_demand() -> None:
     """An impatient call leaves its place to others; a hold delays all."""
-    window = Window(Rate(1, 10.0))
+    window = RateWindow(Rate(1, 10.0))
     window.reserve(0.0)
 
     assert window.reserve(1.0, patience_seconds=5.0) == (False, 9.0)

@@ -20,7 +20,7 @@ from core.errors import SizeError, ValidationError
 from core.pipelines import PipelinesClient, PipelinesQueue
 from core.pipelines.events.ecommerce import SettledOrder
 from core.pipelines.events.event import Event
-from core.pipelines.events.reporting import Content, Delivery
+from core.pipelines.events.reporting import Delivery, PageContent
 from core.pipelines.events.shape import checked, shape_of
 from core.pipelines.items import Fields, Time
 from core.pipelines.surface import Surface
@@ -78,7 +78,7 @@ OWN: dict[str, tuple[str, Callable[[Any, Row], str]]] = {
     "Report Delivery Event": ("reporting.delivery_event", lambda call, p: call(p, user_id="u")),
     "Report Content Event": ("reporting.content_event", lambda call, p: call("u", p)),
 }
-SHAPES = {"Report Delivery Event": Delivery, "Report Content Event": Content}
+SHAPES = {"Report Delivery Event": Delivery, "Report Content Event": PageContent}
 # Methods of the faces that send no semantic event but an identify or a group call.
 OTHER_METHODS = {
     "people.create",
@@ -507,5 +507,5 @@ def outcome(properties: Any) -> tuple[Row | None, str | None]:
 
 def test_required_reads_postponed_annotations() -> None:
     """Python 3.11 itself does not see `Required` in them."""
-    assert get_origin(get_type_hints(Content, include_extras=True)["activityType"]) is Required
-    assert shape_of(Content).required == ("activityType",)
+    assert get_origin(get_type_hints(PageContent, include_extras=True)["activityType"]) is Required
+    assert shape_of(PageContent).required == ("activityType",)

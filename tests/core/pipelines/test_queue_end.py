@@ -21,7 +21,7 @@ from core.errors import (
     ValidationError,
 )
 from core.http.retries import RetryPolicy
-from core.pipelines.buffer import Buffer, Limits
+from core.pipelines.buffer import Buffer, BufferLimits
 from tests.support.queues import HeldReplies, Lost, Make, people, put
 from tests.support.vendor_server import Reply, VendorServer
 
@@ -273,7 +273,9 @@ def test_fork_while_a_thread_holds_the_lock_does_not_block_the_child(
 )
 def test_buffer_accounts_for_every_item(steps: list[str]) -> None:
     """Whatever happens in which order, each item is waiting, on its way, settled or given back."""
-    buffer = Buffer(Limits(batch_items=3, batch_bytes=100, capacity_items=8, capacity_bytes=80))
+    buffer = Buffer(
+        BufferLimits(batch_items=3, batch_bytes=100, capacity_items=8, capacity_bytes=80)
+    )
     gone: list[bytes] = []
     batches: list[Any] = []
     claimed: list[Any] = []

@@ -20,15 +20,13 @@ from core.webhooks.apply import (
     body,
     held,
 )
-from core.webhooks.config import Plan, ReportingWebhook, Wanted, plan
+from core.webhooks.config import Plan, Wanted, WebhookSettings, plan
 from databricks_app.simulator.faults import InjectedFault
 from databricks_app.simulator.simulator import Simulator
 from tests.support.simulating import make_simulator, simulator  # noqa: F401
 
 KNOWN = specification.subscription_names()
-A, B, C = (
-    ReportingWebhook(name, f"https://{name}.example.com/", ("email_sent",)) for name in "abc"
-)
+A, B, C = (WebhookSettings(name, f"https://{name}.example.com/", ("email_sent",)) for name in "abc")
 
 
 @pytest.fixture
@@ -39,7 +37,7 @@ def client(simulator: Simulator) -> Iterator[AppClient]:  # noqa: F811  # the fi
         yield made
 
 
-def planned(client: AppClient, *wanted: ReportingWebhook, absent: str = "") -> Plan:
+def planned(client: AppClient, *wanted: WebhookSettings, absent: str = "") -> Plan:
     """A plan for these and, if given, without that one."""
     entries = [Wanted(one.name, one) for one in wanted]
     gone = [Wanted(absent, None)] if absent else []

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from core.webhooks.config import (
     Live,
-    ReportingWebhook,
     Wanted,
     WebhookConfigError,
+    WebhookSettings,
     differences,
     endpoint_problem,
     live,
     plan,
 )
 
-A = ReportingWebhook("A", "https://a.example.com/", ("email_sent",))
-B = ReportingWebhook("B", "https://b.example.com/", ("sms_sent", "email_sent"))
+A = WebhookSettings("A", "https://a.example.com/", ("email_sent",))
+B = WebhookSettings("B", "https://b.example.com/", ("sms_sent", "email_sent"))
 KNOWN = ("email_sent", "email_opened", "sms_sent")
 
 
@@ -33,7 +33,7 @@ def test_live_reads_what_the_api_says() -> None:
     ]
 
     assert live(said, KNOWN) == (
-        Live(3, ReportingWebhook("x", "e", ("email_sent", "sms_sent", "new_thing"))),
+        Live(3, WebhookSettings("x", "e", ("email_sent", "sms_sent", "new_thing"))),
     )
 
 
@@ -100,7 +100,7 @@ def test_plan_warns_of_two_webhooks_that_post_to_one_endpoint() -> None:
 
 
 WEBHOOKS = st.builds(
-    ReportingWebhook,
+    WebhookSettings,
     name=st.sampled_from("ABCD"),
     endpoint=st.sampled_from(["https://a.example.com/", "https://b.example.com/"]),
     events=st.sampled_from([("email_sent",), ("sms_sent",), KNOWN]),
@@ -115,7 +115,7 @@ WEBHOOKS = st.builds(
     st.lists(WEBHOOKS, unique_by=lambda one: one.name),
 )
 def test_plan_done_leaves_nothing_to_do(
-    given_: list[ReportingWebhook], held: list[ReportingWebhook]
+    given_: list[WebhookSettings], held: list[WebhookSettings]
 ) -> None:
     """A workspace changed as planned is as the file says, and all others are as they were."""
     before = {number: webhook for number, webhook in enumerate(held)}

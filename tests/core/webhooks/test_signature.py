@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.webhooks.signature import Check, Refusal, SigningKey, Verdict, sign, verify
+from core.webhooks.signature import Refusal, SignatureCheck, SigningKey, Verification, sign, verify
 
 NOW = 1_700_000_000
 TIMESTAMP = b"1700000000"
@@ -25,7 +25,7 @@ UMLAUT_DIGEST = b"4763e05a4f14402e0e3ca6fa120bdea350e19b3b7a3962e8414fff933c6922
 
 def check(
     signature: bytes | None, timestamp: bytes | None = TIMESTAMP, body: bytes = BODY
-) -> Verdict:
+) -> Verification:
     """Verify with the one test key at the moment of the timestamp."""
     return verify((KEY,), signature, timestamp, body, now=NOW)
 
@@ -41,7 +41,7 @@ def check(
 )
 def test_verify_agrees_with_openssl(digest: bytes, timestamp: bytes, body: bytes) -> None:
     """The digest is openssl's over `v0:`, the header as received, `:` and the raw bytes."""
-    assert Verdict(KEY, None, 0) == check(digest, timestamp, body)
+    assert Verification(KEY, None, 0) == check(digest, timestamp, body)
 
 
 def test_sign_agrees_with_openssl() -> None:
@@ -78,7 +78,7 @@ def test_blank_text_makes_no_key(blank: str) -> None:
 
 def test_repr_shows_no_secret() -> None:
     """Neither a key nor a verdict shows the key's text."""
-    shown = repr(KEY) + repr(check(DIGEST)) + repr(Check((KEY,), DIGEST, TIMESTAMP))
+    shown = repr(KEY) + repr(check(DIGEST)) + repr(SignatureCheck((KEY,), DIGEST, TIMESTAMP))
 
     assert "test_signing_key" not in shown
     assert KEY.fingerprint in shown
@@ -118,7 +118,7 @@ def test_verify_accepts_spellings_of_the_same_digest(signature: bytes) -> None:
 )
 def test_verify_refuses_a_malformed_signature(signature: bytes) -> None:
     """Anything but 64 ASCII hex digits, alone or after `v0=`, is malformed."""
-    assert Verdict(None, Refusal.MALFORMED_HEADER) == check(signature)
+    assert Verification(None, Refusal.MALFORMED_HEADER) == check(signature)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_verify_refuses_a_malformed_timestamp(timestamp: bytes) -> None:
     """Anything but 1 to 12 ASCII digits is malformed, however it is signed."""
     signature = sign(KEY, timestamp.decode("latin-1"), BODY).encode()
 
-    assert Verdict(None, Refusal.MALFORMED_HEADER) == check(signature, timestamp)
+    assert Verification(None, Refusal.MALFORMED_HEADER) == check(signature, timestamp)
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def test_verify_refuses_a_malformed_timestamp(timestamp: bytes) -> None:
 )
 def test_verify_refuses_a_missing_header(signature: bytes | None, timestamp: bytes | None) -> None:
     """Both headers are needed; that one is missing is known before the body is read."""
-    assert Verdict(None, Refusal.MISSING_HEADER) == check(signature, timestamp)
-    assert Check((KEY,), signature, timestamp).refusal == Refusal.MISSING_HEADER
+    assert Verification(None, Refusal.MISSING_HEADER) == check(signature, timestamp)
+    assert SignatureCheck((KEY,), signature, timestamp).refusal == Refusal.MISSING_HEADER
 
 
 @pytest.mark.parametrize("place", range(len(BODY)))
@@ -162,7 +162,7 @@ def test_verify_refuses_a_body_changed_by_one_byte(place: int) -> None:
     """A bit flipped anywhere in the body is noticed."""
     changed = BODY[:place] + bytes([BODY[place] ^ 1]) + BODY[place + 1 :]
 
-    assert Verdict(None, Refusal.WRONG_SIGNATURE) == check(DIGEST, body=changed)
+    assert Verification(None, Refusal.WRONG_SIGNATURE) == check(DIGEST, body=changed)
 
 
 @pytest.mark.parametrize("body", [BODY + b"\n", BODY[:-1], b"", b"\xef\xbb\xbf" + BODY])
@@ -191,7 +191,7 @@ def test_verify_refuses_what_no_key_signed(keys: tuple[SigningKey, ...]) -> None
     """Without a key, or with others alone, nothing is accepted."""
     verdict = verify(keys, DIGEST, TIMESTAMP, BODY, now=NOW)
 
-    assert Verdict(None, Refusal.WRONG_SIGNATURE) == verdict
+    assert Verification(None, Refusal.WRONG_SIGNATURE) == verdict
 
 
 @pytest.mark.parametrize(
@@ -218,13 +218,13 @@ def test_a_wrong_signature_is_never_called_stale() -> None:
     """The window is looked at after the signature: a forger learns nothing about our clock."""
     verdict = verify((OTHER,), DIGEST, TIMESTAMP, BODY, now=NOW + 10**6)
 
-    assert Verdict(None, Refusal.WRONG_SIGNATURE) == verdict
+    assert Verification(None, Refusal.WRONG_SIGNATURE) == verdict
 
 
 @given(st.binary(), st.lists(st.integers(0, 64)))
 def test_a_body_in_pieces_is_the_same_body(body: bytes, cuts: list[int]) -> None:
     """However a body is cut up while it is read, the verdict is the same."""
-    check = Check((KEY,), sign(KEY, NOW, body).encode(), TIMESTAMP)
+    check = SignatureCheck((KEY,), sign(KEY, NOW, body).encode(), TIMESTAMP)
     places = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
     for start, end in pairwise(places):
         check.update(body[start:end])
@@ -251,4 +251,4 @@ def test_no_guess_of_the_right_shape_is_accepted(
 
     verdict = verify((KEY, OTHER), signature, b"%d" % timestamp, body, now=NOW)
 
-    assert Verdict(None, Refusal.WRONG_SIGNATURE) == verdict
+    assert Verification(None, Refusal.WRONG_SIGNATURE) == verdict

@@ -34,7 +34,7 @@ def paths(value: object, prefix: str = "") -> set[str]:
     return found
 
 
-def load(event: specification.Event) -> dict[str, object]:
+def load(event: specification.EventKind) -> dict[str, object]:
     """The fixture of an event."""
     path = WEBHOOK_FIXTURES / f"{event.object_type}_{event.metric}.json"
     payload: dict[str, object] = json.loads(path.read_text("utf-8"))
@@ -156,7 +156,7 @@ def test_fixtures_have_ids_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("event", WITH_SCHEMA, ids=lambda event: event.subscribe or event.metric)
-def test_fixture_has_the_fields_of_its_event(event: specification.Event) -> None:
+def test_fixture_has_the_fields_of_its_event(event: specification.EventKind) -> None:
     """A fixture holds what is required of its origin, and nothing that is not specified."""
     payload = load(event)
     data = payload["data"]

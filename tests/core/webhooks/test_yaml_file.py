@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.webhooks import specification
-from core.webhooks.config import ReportingWebhook, Wanted, WebhookConfigError
+from core.webhooks.config import Wanted, WebhookConfigError, WebhookSettings
 from core.webhooks.event_names import CHANNELS, channel_of, events_named, meaning_of
 from core.webhooks.yaml_file import read
 
@@ -32,10 +32,10 @@ def test_read_knows_all_that_an_entry_may_say() -> None:
     )
 
     assert read(text, KNOWN) == (
-        Wanted("A", ReportingWebhook("A", "https://a.example.com/hook", KNOWN)),
+        Wanted("A", WebhookSettings("A", "https://a.example.com/hook", KNOWN)),
         Wanted(
             "B",
-            ReportingWebhook(
+            WebhookSettings(
                 "B", "http://127.0.0.1:80/x", ("email_sent", "email_opened"), True, True, False
             ),
             7,

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from core.webhooks import specification
-from core.webhooks.sender import Answer, NoAnswer
+from core.webhooks.sender import NoAnswer, PostResponse
 from core.webhooks.signature import SigningKey
 from databricks_app.cli.simulate import _PlainProgress, _progress, _report, simulate
 from databricks_app.simulator.load_generator import GeneratorCounts
@@ -179,7 +179,7 @@ def test_progress_on_a_terminal_is_a_bar() -> None:
 def test_progress_on_a_terminal_shows_what_fails() -> None:
     """The rate gives way to the trouble."""
     console = Console(force_terminal=True, record=True, width=100)
-    failure = Answer(503, "", 0.1)
+    failure = PostResponse(503, "", 0.1)
 
     with _progress(200, console) as watch:
         watch(GeneratorCounts(seconds=1, last_failure=failure, is_failing=True))

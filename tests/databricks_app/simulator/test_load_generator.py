@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.webhooks.sender import Answer, NoAnswer
+from core.webhooks.sender import NoAnswer, PostResponse
 from core.webhooks.signature import SigningKey
 from databricks_app.simulator.load_generator import (
     Event,
@@ -83,7 +83,7 @@ def test_run_without_retry_gives_up_at_once() -> None:
         counts = LoadGenerator(receiver.destination, KEY, options).run(some_events(10))
 
     assert (counts.acknowledged, counts.given_up, counts.retries) == (7, 3, 0)
-    assert isinstance(counts.last_failure, Answer)
+    assert isinstance(counts.last_failure, PostResponse)
     assert counts.last_failure.status == 503
     assert counts.trouble == ""
 

@@ -13,7 +13,7 @@ from databricks_app.cli.deploy import deploy
 from databricks_app.lake import sql_dialect
 from databricks_app.operations.deployment import needs, permissions, plan, steps
 from databricks_app.operations.deployment.errors import DeploymentError
-from databricks_app.operations.deployment.needs import Need, There, Wanted
+from databricks_app.operations.deployment.needs import Need, RequestedWork, There
 from databricks_app.operations.deployment.site import Site
 from tests.doubles import TOKEN, WAREHOUSE_ID, Databricks, Fault
 from tests.support.deploying import few_sources
@@ -420,7 +420,9 @@ def test_an_admin_may_grant_in_the_deployers_place() -> None:
     """Few are let to manage a catalog; that everybody may reach it is easier to get."""
     there = There(grants=(plan.Grant("CATALOG", "main", ("USE_CATALOG",)),))
 
-    (manage,) = [one for one in needs.needs(TARGET, Wanted(TABLES, VIEWS), there) if one.instead]
+    (manage,) = [
+        one for one in needs.needs(TARGET, RequestedWork(TABLES, VIEWS), there) if one.instead
+    ]
 
     assert needs.remedy(manage, WHO) == (
         "GRANT MANAGE ON CATALOG `main` TO `deployer@example.com`;  -- to grant the app USE "
@@ -444,7 +446,7 @@ def test_a_schema_that_may_not_be_looked_at_asks_for_no_more() -> None:
 
 def rights(there: There) -> list[str]:
     """The rights alone."""
-    found = needs.needs(TARGET, Wanted(TABLES, VIEWS), there)
+    found = needs.needs(TARGET, RequestedWork(TABLES, VIEWS), there)
     return [needs.said(need).partition(" on ")[0] for need in found]
 
 
@@ -462,7 +464,7 @@ def test_a_volume_that_goes_to_the_app_is_managed_by_the_deployer() -> None:
 
     (need,) = [
         one
-        for one in needs.needs(TARGET, Wanted(TABLES, VIEWS, proves=False), there)
+        for one in needs.needs(TARGET, RequestedWork(TABLES, VIEWS, proves=False), there)
         if one.kind == "VOLUME"
     ]
 

@@ -32,7 +32,7 @@ from databricks_app.operations.deployment import (
     steps,
 )
 from databricks_app.operations.deployment.errors import DeploymentError
-from databricks_app.operations.deployment.running import Change, Note, Step
+from databricks_app.operations.deployment.running import Note, PlannedChange, Step
 from databricks_app.operations.deployment.site import Site
 from databricks_app.settings import from_environment
 from tests.doubles import TOKEN, WAREHOUSE_ID, Databricks, Fault
@@ -342,7 +342,7 @@ def failing(error: Exception) -> Callable[[], object]:
 )
 def test_what_goes_wrong_is_told_with_what_to_do(error: Exception, words: str) -> None:
     """Each kind of failure in its own words, with the step's title."""
-    step = Step("making", "MANAGE on it", lambda: [Change("make it", failing(error))])
+    step = Step("making", "MANAGE on it", lambda: [PlannedChange("make it", failing(error))])
 
     with pytest.raises(DeploymentError, match=f"^making: .*{words}"):
         running.run([step], silent)
@@ -350,7 +350,7 @@ def test_what_goes_wrong_is_told_with_what_to_do(error: Exception, words: str) -
 
 def test_what_was_made_meanwhile_is_good_as_well() -> None:
     """The answer to the first try may have been lost."""
-    made = Change("make it", failing(AlreadyExists("there")), is_creation=True)
+    made = PlannedChange("make it", failing(AlreadyExists("there")), is_creation=True)
 
     assert running.run([Step("making", "", lambda: [made])], silent)
 
@@ -378,7 +378,7 @@ def test_compute_that_fails_ends_the_wait(deployed: Site, double: Databricks) ->
     app = releasing.steps(deployed, FILES)[0]
     wait = app.look()[-1]
 
-    assert isinstance(wait, Change)
+    assert isinstance(wait, PlannedChange)
     with pytest.raises(DeploymentError, match="compute fails: no capacity"):
         wait.do()
 

@@ -23,7 +23,7 @@ from databricks_app.events.record import Record
 from databricks_app.ingest.inbox.volume_reader import put_replay
 from databricks_app.lake import sql_dialect
 from databricks_app.lake.warehouse.lease import Lease
-from databricks_app.operations.doctor.context import Case, Limits, open_case
+from databricks_app.operations.doctor.context import Case, WaitLimits, open_case
 from databricks_app.operations.doctor.result import Finding
 from databricks_app.operations.doctor.run import checks, examine
 from tests.doubles import CLIENT_ID, WAREHOUSE_ID, Databricks, Fault
@@ -74,7 +74,7 @@ def look(variables: dict[str, str]) -> Look:
 
 def case_of(variables: dict[str, str]) -> Case:
     """A case in which nothing is waited for long."""
-    case = open_case(variables, limits=Limits(canary=20, lease=1.2))
+    case = open_case(variables, limits=WaitLimits(canary=20, lease=1.2))
     # A connection that is asking for it when the case is closed would be left to the collector.
     with suppress(TokenError):
         case.remote.tokens.get(10)
@@ -393,6 +393,6 @@ def test_a_canary_that_is_stored_elsewhere_is_told(
 def canary_of(variables: dict[str, str], seconds: float = 60.0) -> Finding:
     """What the check finds that posts an event."""
     with closing(case_of(variables)) as case:
-        limited = replace(case, limits=Limits(canary=seconds))
+        limited = replace(case, limits=WaitLimits(canary=seconds))
         (check,) = [one for one in checks(limited) if one.name == "canary"]
         return check.look(limited)

@@ -21,7 +21,7 @@ from core.webhooks import specification
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import LakeError
 from databricks_app.operations.doctor import configuration, endpoint, run
-from databricks_app.operations.doctor.context import AppApi, Case, Limits, open_case
+from databricks_app.operations.doctor.context import AppApi, Case, WaitLimits, open_case
 from databricks_app.operations.doctor.result import Finding, ok
 from databricks_app.operations.doctor.run import Check, checks, examine
 from databricks_app.simulator.simulator import Simulator
@@ -98,7 +98,7 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
 def case_of(data: Path, url: str | None = None, **variables: str) -> Case:
     """The case of a data folder; nothing is waited for long."""
     given = {"CIO_WEBHOOK_SIGNING_KEYS": KEY, "CIO_DATA_DIR": str(data), "PORT": "0"}
-    return open_case(given | variables, url, limits=Limits(canary=0.3))
+    return open_case(given | variables, url, limits=WaitLimits(canary=0.3))
 
 
 def found(case: Case, name: str) -> Finding:
@@ -181,7 +181,7 @@ def test_the_relay_is_looked_at_like_a_receiver(receiver: Receiver, tmp_path: Pa
         relaying(tmp_path / "relay", platform) as relay,
     ):
         case = case_of(receiver.folder / "data", relay.url)
-        with closing(replace(case, limits=Limits(canary=20))) as case:
+        with closing(replace(case, limits=WaitLimits(canary=20))) as case:
             good = {one.name: one.state for one in examine(case)}
         platform.always = page(200)
         broken = found(case, "canary")

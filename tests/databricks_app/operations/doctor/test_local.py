@@ -24,7 +24,7 @@ from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.lake.local.lock import FolderLock
 from databricks_app.lake.local.store import LocalLake
 from databricks_app.operations.doctor import configuration, folder
-from databricks_app.operations.doctor.context import Case, Limits, open_case
+from databricks_app.operations.doctor.context import Case, WaitLimits, open_case
 from databricks_app.operations.doctor.result import Finding, exit_code, failure, ok, warning
 from databricks_app.operations.doctor.run import checks
 from tests.support.lake_events import event, load
@@ -43,7 +43,7 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
 def case_of(data: Path, url: str | None = None, **variables: str) -> Case:
     """The case of a data folder; nothing is waited for long."""
     given = {"CIO_WEBHOOK_SIGNING_KEYS": KEY, "CIO_DATA_DIR": str(data), "PORT": "0"}
-    return open_case(given | variables, url, limits=Limits(canary=0.3, lease=0.3))
+    return open_case(given | variables, url, limits=WaitLimits(canary=0.3, lease=0.3))
 
 
 def found(case: Case, name: str) -> Finding:

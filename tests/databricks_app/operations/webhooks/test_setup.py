@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.webhooks.sender import Answer
+from core.webhooks.sender import PostResponse
 from core.webhooks.signature import SigningKey
 from databricks_app.lake.local.query import LocalQuery
 from databricks_app.operations.webhooks.addresses import AddressError, networks, plain
@@ -29,8 +29,8 @@ from databricks_app.operations.webhooks.keys import (
     checked,
 )
 from databricks_app.operations.webhooks.rotation import (
+    KeyUsage,
     RotationError,
-    Watch,
     read_metrics,
     requests_by_key,
     wait_until_silent,
@@ -185,7 +185,7 @@ def _now() -> float:
 )
 def test_fault_of_says_why_an_endpoint_is_refused(status: int, text: str, words: str) -> None:
     """Each case in words, with what to do."""
-    fault = fault_of(Answer(status, text, 0.1))
+    fault = fault_of(PostResponse(status, text, 0.1))
 
     assert fault is not None
     assert words in fault
@@ -193,8 +193,8 @@ def test_fault_of_says_why_an_endpoint_is_refused(status: int, text: str, words:
 
 def test_fault_of_a_taken_event_is_none() -> None:
     """200, with an empty body as ours or with the short one of a proxy."""
-    assert fault_of(Answer(200, "", 0.1)) is None
-    assert fault_of(Answer(200, "ok", 0.1)) is None
+    assert fault_of(PostResponse(200, "", 0.1)) is None
+    assert fault_of(PostResponse(200, "ok", 0.1)) is None
 
 
 def test_post_tells_that_nothing_listens() -> None:
@@ -317,7 +317,7 @@ def test_read_metrics_says_what_is_wrong(status: int, words: str) -> None:
 
 def test_watch_lets_the_old_key_go_after_silence_in_use_of_the_new() -> None:
     """Silence alone is not enough: nothing may have been sent at all."""
-    watch = Watch().seen(5, 1, 0).seen(5, 1, 100)
+    watch = KeyUsage().seen(5, 1, 0).seen(5, 1, 100)
     assert not watch.may_retire(100, 60)
 
     watch = watch.seen(5, 2, 110)
@@ -330,7 +330,7 @@ def test_watch_lets_the_old_key_go_after_silence_in_use_of_the_new() -> None:
 
 def test_watch_begins_anew_when_the_receiver_has_started_again() -> None:
     """What a count missed is unknown."""
-    watch = Watch().seen(5, 1, 0).seen(5, 9, 50).seen(0, 0, 60)
+    watch = KeyUsage().seen(5, 1, 0).seen(5, 9, 50).seen(0, 0, 60)
 
     assert not watch.may_retire(100, 60)
     assert watch.seen(0, 1, 120).may_retire(120, 60)

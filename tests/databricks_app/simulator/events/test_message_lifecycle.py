@@ -144,7 +144,7 @@ def test_live_needs_a_message() -> None:
 @pytest.mark.parametrize(
     "kind", specification.events(), ids=lambda kind: f"{kind.object_type}-{kind.metric}"
 )
-def test_path_to_ends_with_the_metric_that_was_asked_for(kind: specification.Event) -> None:
+def test_path_to_ends_with_the_metric_that_was_asked_for(kind: specification.EventKind) -> None:
     """Every known kind of event can be reached, by way of known kinds."""
     path = path_to(kind.object_type, kind.metric)
 

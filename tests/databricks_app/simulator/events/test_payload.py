@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from core.webhooks import specification
-from core.webhooks.specification import Event as Kind
+from core.webhooks.specification import EventKind as Kind
 from core.webhooks.specification import Origin
 from databricks_app.simulator.events.payload import (
     SimulatedDelivery,
