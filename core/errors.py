@@ -2,6 +2,7 @@
 
 CustomerIOError
 +-- ConfigurationError           a key, region or address cannot be used (also a ValueError)
+|   +-- WebhookConfigError       a file does not describe reporting webhooks (webhooks.config)
 +-- ValidationError              an argument cannot be sent; names the field (also a ValueError)
 |   +-- SizeError                it is over the vendor's limit
 +-- ClientClosedError            the client was closed before this call
@@ -10,6 +11,9 @@ CustomerIOError
 |   +-- QueueClosedError         closed before the item could be sent
 +-- WaitTimeoutError             work at Customer.io took longer than its timeout
 +-- JobFailedError               an export or import failed at Customer.io
++-- NoAnswer                     nothing came back from a signed post (webhooks.sender)
++-- ChangedMeanwhileError        the workspace is not what a plan was made for (webhooks.apply)
++-- PartlyAppliedError           a write of a plan did not succeed (webhooks.apply)
 +-- CallError                    a call was tried and did not succeed
     +-- ThrottledError           our own rate limit would make it wait too long; not sent (again)
     +-- ConnectionFailedError    no answer: refused, reset, timed out
@@ -25,6 +29,8 @@ CustomerIOError
         +-- UnprocessableError   422
         +-- RateLimitError       429
         +-- ServerError          5xx
+
+Those with a module behind them are declared there, the others here.
 
 The text of an error holds no key, no request body and no e-mail address. The vendor's own words
 are attributes of `ApiError`; they may hold personal data. Every error can be pickled.

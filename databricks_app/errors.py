@@ -7,11 +7,20 @@ ReceiverError
 |   +-- InboxTimeout         not durable within the deadline
 |   +-- InboxClosed          the process is stopping
 +-- LakeError                tables cannot be written or read; says what to do
-|   +-- Standby              another instance loads
-|   +-- WorkspaceError       the Databricks workspace did not do what was asked
+|   +-- Standby              another instance loads (lake)
+|   +-- Unclear              the warehouse refused, and no rule knows why (databricks.sql_sessions)
+|   +-- WorkspaceError       the workspace did not do what was asked (databricks.workspace)
 +-- QueryError               a query cannot be answered; says why
 +-- TokenError               there is no OAuth token now; says why
 +-- DeploymentError          a deployment cannot go on; says what to do
++-- AddressError             what should be an address is none (operations.webhooks.addresses)
++-- EndpointError            an endpoint does not take an event (operations.webhooks.canary)
++-- KeyStoreError            keys cannot be kept or read (operations.webhooks.keys)
++-- RotationError            a key cannot be replaced now (operations.webhooks.rotation)
++-- SetupError               a webhook cannot be set up (operations.webhooks.setup)
++-- Refused                  the simulator answers a request with an error (simulator.messages)
+
+Those with a module behind them are declared there, the others here.
 """
 
 from __future__ import annotations
@@ -47,6 +56,14 @@ class LakeError(ReceiverError):
 
 class QueryError(ReceiverError):
     """A query cannot be answered."""
+
+
+class TokenError(ReceiverError):
+    """There is no OAuth token now; says why and what to do."""
+
+
+class DeploymentError(ReceiverError):
+    """A step failed; says which, and what to do. What was done stays, and may be done again."""
 
 
 class ValueRefused(Exception):  # noqa: N818  # a verdict on rows, caught by the bisection

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from databricks_app.endpoint import WEBHOOK_PATH
-from databricks_app.errors import SettingsError
+from databricks_app.errors import DeploymentError, SettingsError
 from databricks_app.operations.deployment import plan
-from databricks_app.operations.deployment.errors import DeploymentError
 from databricks_app.settings import from_environment
 
 if TYPE_CHECKING:

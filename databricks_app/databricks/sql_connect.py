@@ -13,8 +13,8 @@ import httpx2
 
 from databricks_app.databricks.call_timeout import Patience
 from databricks_app.databricks.sql_sessions import Session, Statements
-from databricks_app.databricks.token import Token, TokenError
-from databricks_app.errors import LakeError
+from databricks_app.databricks.token import Token
+from databricks_app.errors import LakeError, TokenError
 
 if TYPE_CHECKING:
     from databricks_app.databricks.workspace import Workspace

@@ -10,16 +10,12 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from databricks_app.errors import ReceiverError
+from databricks_app.errors import TokenError
 
 EARLY_SECONDS = 600.0
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 log = structlog.get_logger(__name__)
-
-
-class TokenError(ReceiverError):
-    """There is no token now; says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from urllib.parse import quote, urlsplit
 
 import httpx2
 
-from databricks_app.databricks.token import Token, TokenError, Tokens
-from databricks_app.errors import LakeError, SettingsError
+from databricks_app.databricks.token import Token, Tokens
+from databricks_app.errors import LakeError, SettingsError, TokenError
 
 TOKEN_SECONDS = 10.0
 CALL_SECONDS = 60.0

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import httpx2
 import structlog
 
-from databricks_app.errors import ReceiverError
+from databricks_app.errors import TokenError
 from databricks_app.relay.http import Reply, send
 from databricks_app.relay.settings import RelaySettings
 
@@ -32,10 +32,6 @@ _FORCED_SECONDS = 5.0
 _FORM = b"grant_type=client_credentials&scope=all-apis"
 
 log = structlog.get_logger(__name__)
-
-
-class TokenError(ReceiverError):
-    """No token can be had now; the sender is answered 503."""
 
 
 @dataclass(frozen=True, slots=True)

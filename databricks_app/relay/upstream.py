@@ -17,9 +17,10 @@ from typing import IO
 import httpx2
 
 from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.errors import TokenError
 from databricks_app.relay.http import Reply, send
 from databricks_app.relay.settings import RelaySettings
-from databricks_app.relay.token import TokenError, Tokens
+from databricks_app.relay.token import Tokens
 
 _PIECE_BYTES = 256 << 10
 _IDLE_SECONDS = 60.0  # the app keeps connections for 125 s, the platform for 300 s

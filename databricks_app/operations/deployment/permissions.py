@@ -15,9 +15,9 @@ from databricks.sdk.errors import NotFound, PermissionDenied
 from databricks.sdk.service.apps import App
 from databricks.sdk.service.catalog import TableInfo
 
+from databricks_app.errors import DeploymentError
 from databricks_app.lake import sql_dialect
 from databricks_app.operations.deployment import needs, plan, privileges, releasing
-from databricks_app.operations.deployment.errors import DeploymentError
 from databricks_app.operations.deployment.needs import Kind, Need, RequestedWork, There
 from databricks_app.operations.deployment.running import Note, Step
 from databricks_app.operations.deployment.site import Site, columns, found

@@ -16,8 +16,8 @@ from functools import partial
 
 from core.webhooks.signature import SigningKey
 from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.errors import DeploymentError
 from databricks_app.operations.deployment import plan
-from databricks_app.operations.deployment.errors import DeploymentError
 from databricks_app.operations.deployment.releasing import note, put_note
 from databricks_app.operations.deployment.running import Note, PlannedChange, Step
 from databricks_app.operations.deployment.site import Site

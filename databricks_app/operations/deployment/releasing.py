@@ -28,8 +28,8 @@ from databricks.sdk.service.apps import (
 )
 from databricks.sdk.service.workspace import ImportFormat
 
+from databricks_app.errors import DeploymentError
 from databricks_app.operations.deployment import plan
-from databricks_app.operations.deployment.errors import DeploymentError
 from databricks_app.operations.deployment.running import PlannedChange, Step
 from databricks_app.operations.deployment.site import Site, found
 from databricks_app.operations.deployment.steps import put_times

@@ -17,7 +17,7 @@ from databricks.sdk.errors import (
 )
 from databricks.sdk.errors.base import DatabricksError
 
-from databricks_app.operations.deployment.errors import DeploymentError
+from databricks_app.errors import DeploymentError
 
 T = TypeVar("T")
 State = Literal["ok", "changed", "would change"]

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from databricks_app.errors import SettingsError
+from databricks_app.errors import DeploymentError, SettingsError
 from databricks_app.operations.deployment import plan
-from databricks_app.operations.deployment.errors import DeploymentError
 from databricks_app.settings import Settings, from_environment
 
 ROOT = Path(__file__).parents[3]

@@ -8,9 +8,9 @@ from functools import partial
 from databricks.sdk.errors import PermissionDenied
 from databricks.sdk.service.catalog import PermissionsChange, Privilege, VolumeType
 
+from databricks_app.errors import DeploymentError
 from databricks_app.lake import sql_dialect
 from databricks_app.operations.deployment import plan, privileges
-from databricks_app.operations.deployment.errors import DeploymentError
 from databricks_app.operations.deployment.running import Note, PlannedChange, Step
 from databricks_app.operations.deployment.site import Site, found
 

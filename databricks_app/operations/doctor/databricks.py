@@ -9,9 +9,8 @@ from typing import Any
 
 import httpx2
 
-from databricks_app.databricks.token import TokenError
 from databricks_app.databricks.workspace import WorkspaceError
-from databricks_app.errors import LakeError, QueryError
+from databricks_app.errors import LakeError, QueryError, TokenError
 from databricks_app.lake.warehouse.lease import Lease, LeaseState
 from databricks_app.operations.doctor.context import Case
 from databricks_app.operations.doctor.result import Finding, failure, ok, warning

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from databricks_app.databricks.token import Token, TokenError, Tokens
+from databricks_app.databricks.token import Token, Tokens
+from databricks_app.errors import TokenError
 
 LONG = 10.0
 

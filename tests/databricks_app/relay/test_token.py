@@ -16,9 +16,10 @@ import pytest
 
 from core.webhooks.signature import SigningKey, sign
 from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.errors import TokenError
 from databricks_app.relay.app import Answer, Relay, create_relay
 from databricks_app.relay.settings import from_environment
-from databricks_app.relay.token import EARLY_SECONDS, TokenError, Tokens
+from databricks_app.relay.token import EARLY_SECONDS, Tokens
 from tests.support.relay_platform import KEY, Behaviour, Platform, hang, page, reset
 from tests.support.still_time import FixedClock
 

@@ -17,9 +17,9 @@ from click.testing import CliRunner, Result
 from databricks.sdk import WorkspaceClient
 
 from databricks_app.cli.deploy import deploy
+from databricks_app.errors import DeploymentError
 from databricks_app.lake import sql_dialect
 from databricks_app.operations.deployment import plan, source
-from databricks_app.operations.deployment.errors import DeploymentError
 from databricks_app.operations.deployment.site import Site
 from databricks_app.settings import SETTINGS, from_environment
 from tests.doubles import TOKEN, WAREHOUSE_ID, Databricks, Fault

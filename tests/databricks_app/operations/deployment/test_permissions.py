@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 from databricks.sdk import WorkspaceClient
 
 from databricks_app.cli.deploy import deploy
+from databricks_app.errors import DeploymentError
 from databricks_app.lake import sql_dialect
 from databricks_app.operations.deployment import needs, permissions, plan, steps
-from databricks_app.operations.deployment.errors import DeploymentError
 from databricks_app.operations.deployment.needs import Need, RequestedWork, There
 from databricks_app.operations.deployment.site import Site
 from tests.doubles import TOKEN, WAREHOUSE_ID, Databricks, Fault

@@ -22,6 +22,7 @@ from databricks.sdk.errors import AlreadyExists, InternalError, PermissionDenied
 from databricks.sdk.errors.platform import Unauthenticated
 
 from databricks_app.cli.deploy import deploy
+from databricks_app.errors import DeploymentError
 from databricks_app.operations.deployment import (
     plan,
     proof,
@@ -31,7 +32,6 @@ from databricks_app.operations.deployment import (
     source,
     steps,
 )
-from databricks_app.operations.deployment.errors import DeploymentError
 from databricks_app.operations.deployment.running import Note, PlannedChange, Step
 from databricks_app.operations.deployment.site import Site
 from databricks_app.settings import from_environment

@@ -18,7 +18,7 @@ from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import serving
 from benchmarks.harness.wire import KEY
 from databricks_app.cli import ciolake
-from databricks_app.databricks.token import TokenError
+from databricks_app.errors import TokenError
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox.volume_reader import put_replay
 from databricks_app.lake import sql_dialect
