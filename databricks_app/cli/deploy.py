@@ -17,7 +17,7 @@ from databricks_app.operations.deployment import plan
 from databricks_app.settings import from_environment
 
 if TYPE_CHECKING:
-    from databricks_app.operations.deployment.site import Site
+    from databricks_app.operations.deployment.target_workspace import TargetWorkspace
 
 _KEYS = "CIO_WEBHOOK_SIGNING_KEYS"
 _CALL_SECONDS = 60
@@ -109,12 +109,12 @@ def deploy(
         if typed != app:
             raise click.ClickException("nothing was removed")
     try:
-        site = _site(target, profile, timeout)
+        workspace = _workspace(target, profile, timeout)
         if destroy:
-            _destroy(site, with_tables=tables, is_dry=dry_run)
+            _destroy(workspace, with_tables=tables, is_dry=dry_run)
             return
         _deploy(
-            site,
+            workspace,
             _asking(keys_fd),
             folder=folder,
             rotates=rotate_keys,
@@ -144,11 +144,11 @@ def _check(target: plan.Target) -> None:
         raise click.UsageError(str(error)) from error
 
 
-def _site(target: plan.Target, profile: str | None, seconds: float) -> Site:
+def _workspace(target: plan.Target, profile: str | None, seconds: float) -> TargetWorkspace:
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.core import Config
 
-    from databricks_app.operations.deployment.site import Site
+    from databricks_app.operations.deployment.target_workspace import TargetWorkspace
 
     named: dict[str, Any] = {"profile": profile} if profile else {}
     try:
@@ -160,12 +160,12 @@ def _site(target: plan.Target, profile: str | None, seconds: float) -> Site:
             f"databricks-sdk finds no way to log in ({type(error).__name__}): set DATABRICKS_HOST "
             "and credentials, or say --profile"
         ) from None  # its text quotes settings
-    say = partial(click.echo, err=True)
-    return Site(WorkspaceClient(config=config), target, seconds, say=say)
+    on_progress = partial(click.echo, err=True)
+    return TargetWorkspace(WorkspaceClient(config=config), target, seconds, on_progress=on_progress)
 
 
 def _deploy(
-    site: Site,
+    workspace: TargetWorkspace,
     ask: Callable[[], str],
     *,
     folder: Path | None,
@@ -179,28 +179,34 @@ def _deploy(
     from databricks_app.operations.deployment import (
         permissions,
         proof,
-        releasing,
-        running,
+        release,
+        runner,
         source,
         steps,
     )
 
-    files = source.read(site.target, folder or source.ROOT)
+    files = source.read(workspace.target, folder or source.ROOT)
     settings = source.settings(files)
     check = permissions.step(
-        site, replaces_views=replaces_views, rotates=rotates, proves=with_proof
+        workspace, replaces_views=replaces_views, rotates=rotates, proves=with_proof
     )
-    first = [steps.login(site), *([check] if checks else [])]
-    first += steps.storage(site, replaces_views=replaces_views)
-    running.run(first, _tell, is_dry=is_dry)
-    app, relay, upload, deployment = releasing.steps(site, files)
-    rest = [steps.keys(site, ask, rotates=rotates), app, steps.rights(site), relay, upload]
-    rest += [deployment, *([proof.step(site, settings, waits=waits)] if with_proof else [])]
-    running.run(rest, _tell, is_dry=is_dry)
+    first = [steps.login(workspace), *([check] if checks else [])]
+    first += steps.storage(workspace, replaces_views=replaces_views)
+    runner.run(first, _report, is_dry=is_dry)
+    app, relay, upload, deployment = release.steps(workspace, files)
+    rest = [
+        steps.keys(workspace, ask, rotates=rotates),
+        app,
+        steps.rights(workspace),
+        relay,
+        upload,
+    ]
+    rest += [deployment, *([proof.step(workspace, settings, waits=waits)] if with_proof else [])]
+    runner.run(rest, _report, is_dry=is_dry)
     if is_dry:
         click.echo("Nothing was changed.")
         return
-    made = site.app()
+    made = workspace.app()
     url = made.url if made else ""
     click.echo(
         f"\nThe app   {url}\n"
@@ -210,15 +216,15 @@ def _deploy(
     )
 
 
-def _destroy(site: Site, *, with_tables: bool, is_dry: bool) -> None:
-    from databricks_app.operations.deployment import removing, running
+def _destroy(workspace: TargetWorkspace, *, with_tables: bool, is_dry: bool) -> None:
+    from databricks_app.operations.deployment import remove, runner
 
-    running.run(removing.steps(site, with_tables=with_tables), _tell, is_dry=is_dry)
+    runner.run(remove.steps(workspace, with_tables=with_tables), _report, is_dry=is_dry)
     if not with_tables:
-        click.echo(f"Kept: tables, views and volume of {site.target.schema_name}.")
+        click.echo(f"Kept: tables, views and volume of {workspace.target.schema_name}.")
 
 
-def _tell(title: str, state: str, words: Sequence[str]) -> None:
+def _report(title: str, state: str, words: Sequence[str]) -> None:
     click.echo(f"{title:<18}{state}")
     for one in words:
         click.echo(f"{'':<18}  {one}")

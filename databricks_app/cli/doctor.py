@@ -18,7 +18,7 @@ from databricks_app.settings import environment
 
 if TYPE_CHECKING:
     from databricks_app.operations.doctor.context import AppApi, WaitLimits
-    from databricks_app.operations.doctor.result import Finding
+    from databricks_app.operations.doctor.result import CheckResult
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red", "skipped": "cyan"}
 _WIDTH = 11
@@ -77,38 +77,38 @@ def doctor(
     from databricks_app.operations.doctor.result import exit_code
 
     logs.configure("error", "doctor")
-    findings = []
+    results = []
     options = {"with_canary": with_canary, "is_first_contact": is_first_contact}
-    for finding in _findings(url, options, WaitLimits(canary=seconds), AppApi(region, base_url)):
-        findings.append(finding)
+    for result in _results(url, options, WaitLimits(canary=seconds), AppApi(region, base_url)):
+        results.append(result)
         if not is_json:
-            _print(finding)
+            _print(result)
     if is_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
-    sys.exit(exit_code(findings))
+        click.echo(json.dumps([asdict(result) for result in results], indent=2))
+    sys.exit(exit_code(results))
 
 
-def _findings(
+def _results(
     url: str | None, options: dict[str, bool], limits: WaitLimits, app_api: AppApi
-) -> Iterator[Finding]:
-    from databricks_app.operations.doctor.context import open_case
-    from databricks_app.operations.doctor.result import Finding
-    from databricks_app.operations.doctor.run import examine
+) -> Iterator[CheckResult]:
+    from databricks_app.operations.doctor.context import open_context
+    from databricks_app.operations.doctor.result import CheckResult
+    from databricks_app.operations.doctor.run import run_checks
 
     try:
-        case = open_case(environment(), url, limits=limits, app_api=app_api)
+        context = open_context(environment(), url, limits=limits, app_api=app_api)
     except SettingsError as error:
         fix = "correct it in the environment or in .env; all other checks need the settings"
-        yield Finding("settings", "failure", str(error), fix)
+        yield CheckResult("settings", "failure", str(error), fix)
         return
-    if options["is_first_contact"] and case.workspace is None:
+    if options["is_first_contact"] and context.workspace is None:
         raise click.UsageError("--first-contact is for a workspace: set CIO_STORE=databricks")
-    with closing(case):
-        yield from examine(case, **options)
+    with closing(context):
+        yield from run_checks(context, **options)
 
 
-def _print(finding: Finding) -> None:
-    state = click.style(f"{finding.state:<8}", fg=_COLOURS[finding.state])
-    click.echo(f"{state} {finding.name:<{_WIDTH}} {finding.says}")
-    for line in finding.fix.splitlines():
+def _print(result: CheckResult) -> None:
+    state = click.style(f"{result.state:<8}", fg=_COLOURS[result.state])
+    click.echo(f"{state} {result.name:<{_WIDTH}} {result.says}")
+    for line in result.fix.splitlines():
         click.echo(f"{'':8} {'':<{_WIDTH}} fix: {line}")

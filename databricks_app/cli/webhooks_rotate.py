@@ -88,7 +88,7 @@ def rotate_(
             new.fingerprint,
             silent_seconds=silent_minutes * 60,
             look_seconds=look_seconds,
-            say=click.echo,
+            on_progress=click.echo,
         )
         _retire(store, new, old)
         click.echo(f"key {old.fingerprint} is no longer kept")

@@ -153,7 +153,7 @@ def sent(folder: Path) -> list[str]:
         _command(deployer, *deploy, "--wait")  # its proof looks before it sends
         double.workspace.engine.query("DROP VIEW main.cio.journey_performance")
         _lack_columns(double)
-        with serving(folder, **receiver) as running:
+        with serving(folder, **receiver) as runner:
             for _ in range(2):
                 _load(receiver, _EVENTS)
             for command in (
@@ -161,7 +161,7 @@ def sent(folder: Path) -> list[str]:
                 "tables",
                 "replay --unrouted --dry-run",
                 "replay --event-id E1 --table webhook_sms_events --from 2012-01-01 --to 2100-01-01",
-                f"doctor --first-contact --url {running.url}",
+                f"doctor --first-contact --url {runner.url}",
             ):
                 _command(receiver, *command.split())
         _command(deployer, "deploy", "--warehouse", WAREHOUSE_ID, "--destroy", "--tables", "--yes")

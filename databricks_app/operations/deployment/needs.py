@@ -43,7 +43,7 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class There:
+class FoundState:
     """What a run finds.
 
     Attributes:
@@ -91,7 +91,7 @@ class RequestedWork:
     proves: bool = True
 
 
-def needs(target: plan.Target, wanted: RequestedWork, there: There) -> list[Need]:
+def needs(target: plan.Target, wanted: RequestedWork, there: FoundState) -> list[Need]:
     """Every right that the run will need, each once."""
     listed = [
         Need("CATALOG", target.catalog, "USE_CATALOG", f"to reach {target.schema_name}"),
@@ -113,7 +113,7 @@ def needs(target: plan.Target, wanted: RequestedWork, there: There) -> list[Need
     return list(merged.values())
 
 
-def _storage(target: plan.Target, wanted: RequestedWork, there: There) -> Iterable[Need]:
+def _storage(target: plan.Target, wanted: RequestedWork, there: FoundState) -> Iterable[Need]:
     """Schema, volume, tables and views."""
     inside, catalog = target.schema_name, target.catalog
     if ("CATALOG", catalog) in there.refused:
@@ -154,7 +154,7 @@ def _tables(
         yield Need("TABLE", f"{inside}.{_RAW}", "SELECT", "to find the proof's event")
 
 
-def _handing_on(target: plan.Target, wanted: RequestedWork, there: There) -> Iterable[Need]:
+def _handing_on(target: plan.Target, wanted: RequestedWork, there: FoundState) -> Iterable[Need]:
     """What the deployer hands on to the app: only who manages a thing can."""
     views = {f"{target.schema_name}.{view}" for view in wanted.views}
     for grant in there.grants:
@@ -168,7 +168,7 @@ def _handing_on(target: plan.Target, wanted: RequestedWork, there: There) -> Ite
         yield Need("VOLUME", target.volume_name, "MANAGE", "to give it to the app as a resource")
 
 
-def _workspace(target: plan.Target, wanted: RequestedWork, there: There) -> Iterable[Need]:
+def _workspace(target: plan.Target, wanted: RequestedWork, there: FoundState) -> Iterable[Need]:
     """Warehouse, secret scope and app."""
     if plan.WAREHOUSE_RESOURCE in there.lacking:
         reason = "to give it to the app as a resource"
@@ -192,7 +192,7 @@ def said(need: Need) -> str:
     return f"{_spaced(need.right)} on {need.name}"
 
 
-def remedy(need: Need, who: str) -> str:
+def fix(need: Need, who: str) -> str:
     """The statement or command, with a comment, by which an admin gives the right.
 
     Args:

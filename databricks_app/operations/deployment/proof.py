@@ -18,9 +18,9 @@ from core.webhooks.signature import SigningKey
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import DeploymentError
 from databricks_app.operations.deployment import plan
-from databricks_app.operations.deployment.releasing import note, put_note
-from databricks_app.operations.deployment.running import Note, PlannedChange, Step
-from databricks_app.operations.deployment.site import Site
+from databricks_app.operations.deployment.release import note, put_note
+from databricks_app.operations.deployment.runner import Note, PlannedChange, Step
+from databricks_app.operations.deployment.target_workspace import TargetWorkspace
 from databricks_app.operations.webhooks.arrival import see_in_volume
 from databricks_app.operations.webhooks.canary import Canary, EndpointError, canary, post_as
 from databricks_app.runtime import freshness
@@ -50,56 +50,59 @@ class _Proof:
     settings: Settings
 
 
-def step(site: Site, settings: Settings, *, waits: bool = False) -> Step:
+def step(workspace: TargetWorkspace, settings: Settings, *, waits: bool = False) -> Step:
     """One event from the receiver to the inbox, or to the table.
 
     Args:
-        site: Where.
+        workspace: Where.
         settings: What the app was deployed with.
         waits: Whether its row is waited for.
     """
     needs = (
-        f"CAN USE on the app {site.target.app}, READ on the secret scope {site.target.scope}, "
-        f"READ VOLUME on {site.target.volume_name}, SELECT on webhook_raw_events"
+        f"CAN USE on the app {workspace.target.app}, READ on the secret scope "
+        f"{workspace.target.scope}, READ VOLUME on "
+        f"{workspace.target.volume_name}, SELECT on webhook_raw_events"
     )
-    return Step("proof", needs, partial(_look, site, settings, waits=waits))
+    return Step("proof", needs, partial(_look, workspace, settings, waits=waits))
 
 
-def _look(site: Site, settings: Settings, *, waits: bool) -> list[PlannedChange]:
-    app = site.app()
+def _look(workspace: TargetWorkspace, settings: Settings, *, waits: bool) -> list[PlannedChange]:
+    app = workspace.app()
     deployment = app.active_deployment.deployment_id if app and app.active_deployment else None
     words = "send one signed event and find it in the " + ("table" if waits else "inbox")
     if not (deployment and app and app.url):
-        return [PlannedChange(words, partial(_send_to_new, site))]
+        return [PlannedChange(words, partial(_send_to_new, workspace))]
     proof = _Proof(
         deployment,
         canary(deployment, time.time(), kind="deploy"),
         app.url.rstrip("/") + WEBHOOK_PATH,
-        max(site.seconds, freshness.stall_seconds(settings)) if waits else 0.0,
+        max(workspace.seconds, freshness.stall_seconds(settings)) if waits else 0.0,
         settings,
     )
     if waits:
-        is_proven = _is_row(site, proof.event)
+        is_proven = _is_row(workspace, proof.event)
     else:
-        is_proven = note(site, _NOTE) == {"deployment_id": deployment}
+        is_proven = note(workspace, _NOTE) == {"deployment_id": deployment}
     if is_proven:
         return []
-    return [PlannedChange(words, partial(_send, site, proof))]
+    return [PlannedChange(words, partial(_send, workspace, proof))]
 
 
-def _send_to_new(site: Site) -> None:
-    raise DeploymentError(f"the app {site.target.app} has no address or no active deployment")
+def _send_to_new(workspace: TargetWorkspace) -> None:
+    raise DeploymentError(f"the app {workspace.target.app} has no address or no active deployment")
 
 
-def _is_row(site: Site, event: Canary) -> bool:
-    return int(site.sql(_COUNT, id=event.event_id)[0][0]) > 0
+def _is_row(workspace: TargetWorkspace, event: Canary) -> bool:
+    return int(workspace.sql(_COUNT, id=event.event_id)[0][0]) > 0
 
 
-def _send(site: Site, proof: _Proof) -> Note | None:
-    key = _key(site)
+def _send(workspace: TargetWorkspace, proof: _Proof) -> Note | None:
+    key = _key(workspace)
     answers: list[str] = []
     try:
-        site.until("the app to take an event", lambda: _is_taken(site, proof, key, answers))
+        workspace.until(
+            "the app to take an event", lambda: _is_taken(workspace, proof, key, answers)
+        )
     except DeploymentError as error:
         last = f" (its last answer: {answers[-1]})" if answers else ""
         raise DeploymentError(
@@ -108,24 +111,26 @@ def _send(site: Site, proof: _Proof) -> Note | None:
         ) from error
     if proof.seconds:
         by = freshness.expected_by(proof.settings, time.time())
-        site.say(f"waiting for the row, expected by {by}")
+        workspace.on_progress(f"waiting for the row, expected by {by}")
     try:
         place = see_in_volume(
-            site,
+            workspace,
             proof.settings,
             proof.event,
-            lambda: _is_row(site, proof.event),
+            lambda: _is_row(workspace, proof.event),
             seconds=proof.seconds,
-            look_seconds=site.poll_seconds,
+            look_seconds=workspace.poll_seconds,
         )
     except EndpointError as error:
         raise DeploymentError(f"{proof.url}: {error}") from error
-    put_note(site, _NOTE, {"deployment_id": proof.deployment})
+    put_note(workspace, _NOTE, {"deployment_id": proof.deployment})
     return Note(place)
 
 
-def _is_taken(site: Site, proof: _Proof, key: SigningKey, answers: list[str]) -> bool | None:
-    token = site.client.config.authenticate()
+def _is_taken(
+    workspace: TargetWorkspace, proof: _Proof, key: SigningKey, answers: list[str]
+) -> bool | None:
+    token = workspace.client.config.authenticate()
     try:
         post_as(token, proof.url, key, proof.event, time.time())
     except EndpointError as error:
@@ -134,13 +139,15 @@ def _is_taken(site: Site, proof: _Proof, key: SigningKey, answers: list[str]) ->
     return True
 
 
-def _key(site: Site) -> SigningKey:
+def _key(workspace: TargetWorkspace) -> SigningKey:
     """The first of the keys that the app has."""
-    value = site.client.secrets.get_secret(site.target.scope, plan.KEYS_RESOURCE).value or ""
+    value = (
+        workspace.client.secrets.get_secret(workspace.target.scope, plan.KEYS_RESOURCE).value or ""
+    )
     try:
         return SigningKey.from_text(base64.b64decode(value).decode().split(",")[0])
     except ValueError:
         raise DeploymentError(
-            f"the secret {plan.KEYS_RESOURCE} of the scope {site.target.scope} holds no key: run "
-            "again with --rotate-keys"
+            f"the secret {plan.KEYS_RESOURCE} of the scope {workspace.target.scope} holds no key: "
+            "run again with --rotate-keys"
         ) from None

@@ -10,65 +10,68 @@ from databricks.sdk.service.catalog import PermissionsChange, Privilege, VolumeT
 
 from databricks_app.errors import DeploymentError
 from databricks_app.lake import sql_dialect
-from databricks_app.operations.deployment import plan, privileges
-from databricks_app.operations.deployment.running import Note, PlannedChange, Step
-from databricks_app.operations.deployment.site import Site, found
+from databricks_app.operations.deployment import grants, plan
+from databricks_app.operations.deployment.runner import Note, PlannedChange, Step
+from databricks_app.operations.deployment.target_workspace import TargetWorkspace, found
 
 
-def login(site: Site) -> Step:
+def login(workspace: TargetWorkspace) -> Step:
     """That there is a workspace that knows the deployer, with what must be there."""
-    target = site.target
+    target = workspace.target
     needs = (
         f"a user of the workspace, USE CATALOG on {target.catalog}, CAN USE on the warehouse "
         f"{target.warehouse_id}"
     )
-    return Step("login", needs, partial(_login, site))
+    return Step("login", needs, partial(_login, workspace))
 
 
-def storage(site: Site, *, replaces_views: bool = False) -> list[Step]:
+def storage(workspace: TargetWorkspace, *, replaces_views: bool = False) -> list[Step]:
     """Schema, volume, tables and views."""
-    target = site.target
+    target = workspace.target
     make = f"USE CATALOG on {target.catalog}, and USE SCHEMA and CREATE TABLE on"
     own = f"{make} {target.schema_name}, CAN USE on the warehouse {target.warehouse_id}"
     return [
-        Step("schema", f"CREATE SCHEMA on the catalog {target.catalog}", partial(_schema, site)),
+        Step(
+            "schema", f"CREATE SCHEMA on the catalog {target.catalog}", partial(_schema, workspace)
+        ),
         Step(
             "volume",
             f"CREATE VOLUME on the schema {target.schema_name}",
-            partial(_volume, site),
+            partial(_volume, workspace),
         ),
-        Step("tables", f"{own}; MANAGE on tables that lack a column", partial(_tables, site)),
-        Step("views", own, partial(_views, site, replaces_views=replaces_views)),
+        Step("tables", f"{own}; MANAGE on tables that lack a column", partial(_tables, workspace)),
+        Step("views", own, partial(_views, workspace, replaces_views=replaces_views)),
     ]
 
 
-def keys(site: Site, ask: Callable[[], str], *, rotates: bool = False) -> Step:
+def keys(workspace: TargetWorkspace, ask: Callable[[], str], *, rotates: bool = False) -> Step:
     """The secret scope and the signing keys.
 
     Args:
-        site: Where.
+        workspace: Where.
         ask: Returns the keys, comma-separated; called only if they are to be stored.
         rotates: Whether keys that are there are replaced.
     """
-    needs = f"the right to make secret scopes, or MANAGE on the scope {site.target.scope}"
-    return Step("signing keys", needs, partial(_keys, site, ask, rotates=rotates))
+    needs = f"the right to make secret scopes, or MANAGE on the scope {workspace.target.scope}"
+    return Step("signing keys", needs, partial(_keys, workspace, ask, rotates=rotates))
 
 
-def rights(site: Site) -> Step:
+def rights(workspace: TargetWorkspace) -> Step:
     """What the app's service principal may do."""
     needs = (
-        f"MANAGE on, or ownership of, the catalog {site.target.catalog}, the schema "
-        f"{site.target.schema_name}, its tables and its volume; or let an admin make these grants"
+        f"MANAGE on, or ownership of, the catalog {workspace.target.catalog}, the schema "
+        f"{workspace.target.schema_name}, its tables and its volume; or let an admin "
+        "make these grants"
     )
-    return Step("grants", needs, partial(_grants, site))
+    return Step("grants", needs, partial(_grants, workspace))
 
 
-def _login(site: Site) -> list[PlannedChange]:
-    _ = site.user
-    target = site.target
-    if not _exists(lambda: site.client.warehouses.get(target.warehouse_id)):
+def _login(workspace: TargetWorkspace) -> list[PlannedChange]:
+    _ = workspace.user
+    target = workspace.target
+    if not _exists(lambda: workspace.client.warehouses.get(target.warehouse_id)):
         raise DeploymentError(f"there is no SQL warehouse {target.warehouse_id}: see --warehouse")
-    if not _exists(lambda: site.client.catalogs.get(target.catalog)):
+    if not _exists(lambda: workspace.client.catalogs.get(target.catalog)):
         raise DeploymentError(
             f"there is no catalog {target.catalog}, or you lack USE CATALOG on it: see --catalog"
         )
@@ -83,21 +86,21 @@ def _exists(look: Callable[[], object]) -> bool:
         return True
 
 
-def _schema(site: Site) -> list[PlannedChange]:
-    target = site.target
-    if found(lambda: site.client.schemas.get(target.schema_name)):
+def _schema(workspace: TargetWorkspace) -> list[PlannedChange]:
+    target = workspace.target
+    if found(lambda: workspace.client.schemas.get(target.schema_name)):
         return []
     comment = "Customer.io reporting webhooks"
-    make = partial(site.client.schemas.create, target.schema, target.catalog, comment=comment)
+    make = partial(workspace.client.schemas.create, target.schema, target.catalog, comment=comment)
     return [PlannedChange(f"create schema {target.schema_name}", make, is_creation=True)]
 
 
-def _volume(site: Site) -> list[PlannedChange]:
-    target = site.target
-    if found(lambda: site.client.volumes.read(target.volume_name)):
+def _volume(workspace: TargetWorkspace) -> list[PlannedChange]:
+    target = workspace.target
+    if found(lambda: workspace.client.volumes.read(target.volume_name)):
         return []
     make = partial(
-        site.client.volumes.create,
+        workspace.client.volumes.create,
         target.catalog,
         target.schema,
         target.volume,
@@ -107,68 +110,78 @@ def _volume(site: Site) -> list[PlannedChange]:
     return [PlannedChange(f"create volume {target.volume_name}", make, is_creation=True)]
 
 
-def _tables(site: Site) -> list[PlannedChange]:
-    changes = plan.table_changes(sql_dialect.tables(), site.columns())
-    return [PlannedChange(words, partial(site.sql, sql)) for words, sql in changes]
+def _tables(workspace: TargetWorkspace) -> list[PlannedChange]:
+    changes = plan.table_changes(sql_dialect.tables(), workspace.columns())
+    return [PlannedChange(words, partial(workspace.sql, sql)) for words, sql in changes]
 
 
-def _views(site: Site, *, replaces_views: bool) -> list[PlannedChange]:
-    there = site.columns()
+def _views(workspace: TargetWorkspace, *, replaces_views: bool) -> list[PlannedChange]:
+    there = workspace.columns()
     texts = sql_dialect.statements("views")
     changes = []
     for view, text in zip(sql_dialect.views(), texts, strict=True):
         if view.name not in there or replaces_views:
             word = "replace" if view.name in there else "create"
-            changes.append(PlannedChange(f"{word} view {view.name}", partial(site.sql, text.sql)))
+            changes.append(
+                PlannedChange(f"{word} view {view.name}", partial(workspace.sql, text.sql))
+            )
     return changes
 
 
-def _keys(site: Site, ask: Callable[[], str], *, rotates: bool) -> list[PlannedChange]:
-    scope, secrets = site.target.scope, site.client.secrets
+def _keys(
+    workspace: TargetWorkspace, ask: Callable[[], str], *, rotates: bool
+) -> list[PlannedChange]:
+    scope, secrets = workspace.target.scope, workspace.client.secrets
     changes = []
     has_scope = any(one.name == scope for one in secrets.list_scopes())
     if not has_scope:
         make = partial(secrets.create_scope, scope)
         changes.append(PlannedChange(f"create secret scope {scope}", make, is_creation=True))
-    has_keys = has_scope and plan.KEYS_RESOURCE in put_times(site)
+    has_keys = has_scope and plan.KEYS_RESOURCE in put_times(workspace)
     if not has_keys or rotates:
         words = "replace the signing keys" if has_keys else "store the signing keys"
-        changes.append(PlannedChange(words, lambda: _store(site, ask())))
+        changes.append(PlannedChange(words, lambda: _store(workspace, ask())))
     return changes
 
 
-def _store(site: Site, text: str) -> None:
-    site.client.secrets.put_secret(site.target.scope, plan.KEYS_RESOURCE, string_value=text)
+def _store(workspace: TargetWorkspace, text: str) -> None:
+    workspace.client.secrets.put_secret(
+        workspace.target.scope, plan.KEYS_RESOURCE, string_value=text
+    )
 
 
-def put_times(site: Site) -> dict[str, int]:
+def put_times(workspace: TargetWorkspace) -> dict[str, int]:
     """When each secret of the scope was put, Unix milliseconds; empty without the scope."""
-    listed = found(lambda: list(site.client.secrets.list_secrets(site.target.scope))) or []
+    listed = (
+        found(lambda: list(workspace.client.secrets.list_secrets(workspace.target.scope))) or []
+    )
     return {str(one.key): one.last_updated_timestamp or 0 for one in listed}
 
 
-def _grants(site: Site) -> list[PlannedChange | Note]:
-    app = site.app()
+def _grants(workspace: TargetWorkspace) -> list[PlannedChange | Note]:
+    app = workspace.app()
     principal = (app.service_principal_client_id if app else None) or ""
     runs = bool(app and app.active_deployment)
     wanted = plan.grants(
-        site.target,
+        workspace.target,
         [table.name for table in sql_dialect.tables()],
         [view.name for view in sql_dialect.views()],
     )
     seen: list[PlannedChange | Note] = []
     for grant in wanted:
-        missing = privileges.lacking(site, grant, principal)
+        missing = grants.lacking(workspace, grant, principal)
         if missing is None and runs:
             # Only who manages a thing sees this; the proof shows whether anything is missing.
             seen.append(Note(f"could not be seen: what the app holds on {grant.name}"))
         elif missing is None or missing:
             named = grant.privileges if missing is None else missing
             words = f"grant {', '.join(named)} on {grant.name}"
-            seen.append(PlannedChange(words, partial(_grant, site, grant, named, principal)))
+            seen.append(PlannedChange(words, partial(_grant, workspace, grant, named, principal)))
     return seen
 
 
-def _grant(site: Site, grant: plan.Grant, missing: tuple[str, ...], principal: str) -> None:
+def _grant(
+    workspace: TargetWorkspace, grant: plan.Grant, missing: tuple[str, ...], principal: str
+) -> None:
     change = PermissionsChange(add=[Privilege(one) for one in missing], principal=principal)
-    site.client.grants.update(grant.kind, grant.name, changes=[change])
+    workspace.client.grants.update(grant.kind, grant.name, changes=[change])

@@ -1,5 +1,6 @@
 """What `ciolake doctor` looks at: every hop of an event, from its signature to its row.
 
-A check is a function of a `Case` that returns a `Finding`; `examination` has them in order. They
-change nothing but for a probe file that is removed again, and the canary event, which stays.
+A check is a function of a `DoctorContext` that returns a `CheckResult`; `run.checks` has them in
+order. They change nothing but for a probe file that is removed again, and the canary event, which
+stays.
 """

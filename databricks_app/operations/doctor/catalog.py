@@ -9,8 +9,8 @@ from functools import cache
 from databricks_app.errors import QueryError
 from databricks_app.lake import sql_dialect
 from databricks_app.lake.warehouse.statements import add_columns
-from databricks_app.operations.doctor.context import Case
-from databricks_app.operations.doctor.result import Finding, failure, ok, skipped, warning
+from databricks_app.operations.doctor.context import DoctorContext
+from databricks_app.operations.doctor.result import CheckResult, failure, ok, skipped, warning
 from databricks_app.operations.doctor.schema_diff import Differences, compare, spelled
 
 ISOLATION = "delta.isolationLevel"
@@ -25,9 +25,9 @@ _TABLE_GRANTS = (
 _CAN_ALL = "ALL PRIVILEGES"
 
 
-def tables(case: Case) -> Finding:
+def tables(context: DoctorContext) -> CheckResult:
     """Every table has its columns, in their types, and every view is there."""
-    found = _columns(case)
+    found = _columns(context)
     wanted = {
         one.name: {column.name: spelled(column.type) for column in one.columns}
         for one in sql_dialect.tables()
@@ -44,14 +44,16 @@ def tables(case: Case) -> Finding:
     return ok(f"{len(wanted)} tables and {len(sql_dialect.views())} views are as sql/ says")
 
 
-def properties(case: Case) -> Finding:
+def properties(context: DoctorContext) -> CheckResult:
     """Every table that is there has the properties of `sql/`, above all its isolation level."""
-    found = _columns(case)
+    found = _columns(context)
     there = [one.name for one in sql_dialect.tables() if one.name in found]
     lacking = {
         name: missing
         for name in there
-        if (missing := dict(_wanted_properties()[name].items() - _properties(case, name).items()))
+        if (
+            missing := dict(_wanted_properties()[name].items() - _properties(context, name).items())
+        )
     }
     if not there:
         return skipped("there are no tables yet")
@@ -64,16 +66,16 @@ def properties(case: Case) -> Finding:
     return warning(says, fix)
 
 
-def grants(case: Case) -> Finding:
+def grants(context: DoctorContext) -> CheckResult:
     """The app's principal was granted what it needs."""
-    principal = case.variables.get("DATABRICKS_CLIENT_ID", "")
+    principal = context.variables.get("DATABRICKS_CLIENT_ID", "")
     if not principal:
         return skipped(
             "whose grants is not known",
             "set DATABRICKS_CLIENT_ID to the application id of the app's service principal",
         )
     try:
-        missing = list(_missing_grants(case, principal))
+        missing = list(_missing_grants(context, principal))
     except QueryError as error:
         # Working does not need the right to look.
         return skipped(f"the grants cannot be seen: {error}", "run this as an admin")
@@ -86,9 +88,9 @@ def grants(case: Case) -> Finding:
     )
 
 
-def _missing_grants(case: Case, principal: str) -> Iterator[str]:
+def _missing_grants(context: DoctorContext, principal: str) -> Iterator[str]:
     """The GRANT statements to run."""
-    chosen = case.settings
+    chosen = context.settings
     schema = f"{chosen.catalog}.{chosen.schema}"
     held: set[str] = set()
     # What is granted on a catalog or schema holds for all that is in it.
@@ -97,41 +99,41 @@ def _missing_grants(case: Case, principal: str) -> Iterator[str]:
         ("SCHEMA", schema, ("USE SCHEMA", "SELECT", "MODIFY")),
         ("VOLUME", f"{schema}.{chosen.volume}", ("READ VOLUME", "WRITE VOLUME")),
     ):
-        inherited = held | _granted(case, principal, kind, name)
+        inherited = held | _granted(context, principal, kind, name)
         if kind != "VOLUME":
             held = inherited
         lacking = [one for one in needed if not {one, _CAN_ALL} & inherited]
         if kind == "SCHEMA" and {"SELECT", "MODIFY"} & set(lacking):
-            lacking = [one for one in lacking if not _is_on_tables(case, principal, one)]
+            lacking = [one for one in lacking if not _is_on_tables(context, principal, one)]
         if lacking:
             yield f"GRANT {', '.join(lacking)} ON {kind} {_quoted(name)} TO `{principal}`;"
 
 
-def _granted(case: Case, principal: str, kind: str, name: str) -> set[str]:
-    answer = case.warehouse().run(f"SHOW GRANTS `{principal}` ON {kind} {_quoted(name)}")
+def _granted(context: DoctorContext, principal: str, kind: str, name: str) -> set[str]:
+    answer = context.warehouse().run(f"SHOW GRANTS `{principal}` ON {kind} {_quoted(name)}")
     place = [one.lower() for one in answer.names].index("actiontype")
     return {str(row[place]).upper().replace("_", " ") for row in answer.rows}
 
 
-def _is_on_tables(case: Case, principal: str, privilege: str) -> bool:
+def _is_on_tables(context: DoctorContext, principal: str, privilege: str) -> bool:
     """Whether a privilege was granted on each table instead."""
-    values = {"schema_name": case.settings.schema.lower(), "principal": principal}
-    rows = case.warehouse().run(_TABLE_GRANTS, values).rows
+    values = {"schema_name": context.settings.schema.lower(), "principal": principal}
+    rows = context.warehouse().run(_TABLE_GRANTS, values).rows
     named = {str(row[0]) for row in rows if row[1] in (privilege, _CAN_ALL)}
     return {one.name for one in sql_dialect.tables()} <= named
 
 
-def _columns(case: Case) -> dict[str, dict[str, str]]:
+def _columns(context: DoctorContext) -> dict[str, dict[str, str]]:
     """Tables and views of the schema, as types by column."""
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    values = {"schema_name": case.settings.schema.lower()}
-    for table, column, kind in case.warehouse().run(_COLUMNS, values).rows:
+    values = {"schema_name": context.settings.schema.lower()}
+    for table, column, kind in context.warehouse().run(_COLUMNS, values).rows:
         found[str(table)][str(column).lower()] = spelled(str(kind))
     return dict(found)
 
 
-def _properties(case: Case, table: str) -> dict[str, str]:
-    rows = case.warehouse().run(f"SHOW TBLPROPERTIES `{table}`").rows
+def _properties(context: DoctorContext, table: str) -> dict[str, str]:
+    rows = context.warehouse().run(f"SHOW TBLPROPERTIES `{table}`").rows
     return {str(row[0]): str(row[1]) for row in rows}
 
 

@@ -44,7 +44,7 @@ class AppApi:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class DoctorContext:
     """One installation.
 
     Attributes:
@@ -98,14 +98,14 @@ class Case:
             self.workspace.close()
 
 
-def open_case(
+def open_context(
     variables: Mapping[str, str],
     url: str | None = None,
     *,
     limits: WaitLimits | None = None,
     app_api: AppApi | None = None,
     now: Callable[[], float] = time.time,
-) -> Case:
+) -> DoctorContext:
     """Read the settings and join the workspace; nothing is waited for.
 
     Args:
@@ -126,7 +126,7 @@ def open_case(
         from databricks_app.databricks.workspace import connect
 
         workspace = connect(variables)
-    return Case(
+    return DoctorContext(
         variables,
         settings,
         destination,

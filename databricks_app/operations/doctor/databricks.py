@@ -12,8 +12,8 @@ import httpx2
 from databricks_app.databricks.workspace import WorkspaceError
 from databricks_app.errors import LakeError, QueryError, TokenError
 from databricks_app.lake.warehouse.lease import Lease, LeaseState
-from databricks_app.operations.doctor.context import Case
-from databricks_app.operations.doctor.result import Finding, failure, ok, warning
+from databricks_app.operations.doctor.context import DoctorContext
+from databricks_app.operations.doctor.result import CheckResult, failure, ok, warning
 
 _TOKEN_SECONDS = 15.0
 _STATE_SECONDS = 10.0
@@ -23,56 +23,56 @@ _START = "start the app, or `ciolake serve` with these settings"
 _VOLUME_FIX = "see docs/databricks-store.md, Rights"
 
 
-def token(case: Case) -> Finding:
+def token(context: DoctorContext) -> CheckResult:
     """The workspace gives a token."""
     began = time.perf_counter()
     try:
-        case.remote.tokens.get(_TOKEN_SECONDS)
+        context.remote.tokens.get(_TOKEN_SECONDS)
     except TokenError as error:
         return failure(
-            f"{case.remote.host}: {error}",
+            f"{context.remote.host}: {error}",
             "check DATABRICKS_HOST, DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET",
         )
-    return ok(f"{case.remote.host} gave one in {time.perf_counter() - began:.1f} s")
+    return ok(f"{context.remote.host} gave one in {time.perf_counter() - began:.1f} s")
 
 
-def volume(case: Case) -> Finding:
+def volume(context: DoctorContext) -> CheckResult:
     """The volume takes a file, gives it back, and lets it be removed."""
-    path = f"{case.settings.volume_path}/probe/doctor-{secrets.token_hex(8)}"
+    path = f"{context.settings.volume_path}/probe/doctor-{secrets.token_hex(8)}"
     began = time.perf_counter()
     try:
-        case.remote.put(path, b"probe", overwrite=True, seconds=_STATE_SECONDS)
-        case.remote.get(path)
-        case.remote.delete(path)
+        context.remote.put(path, b"probe", overwrite=True, seconds=_STATE_SECONDS)
+        context.remote.get(path)
+        context.remote.delete(path)
     except (WorkspaceError, FileNotFoundError) as error:
-        return failure(f"{case.settings.volume_path}: {error}", _VOLUME_FIX)
+        return failure(f"{context.settings.volume_path}: {error}", _VOLUME_FIX)
     took = time.perf_counter() - began
-    return ok(f"{case.settings.volume_path}: put, read and removed a file in {took:.2f} s")
+    return ok(f"{context.settings.volume_path}: put, read and removed a file in {took:.2f} s")
 
 
-def warehouse(case: Case) -> Finding:
+def warehouse(context: DoctorContext) -> CheckResult:
     """The warehouse is there and answers."""
-    name = case.settings.warehouse_id
+    name = context.settings.warehouse_id
     if not name:
         return failure("no SQL warehouse is named", "set DATABRICKS_WAREHOUSE_ID")
-    told = _told(case, name)
-    if isinstance(told, Finding):
+    told = _told(context, name)
+    if isinstance(told, CheckResult):
         return told
     began = time.perf_counter()
     try:
-        case.warehouse().run("SELECT 1 AS one")
+        context.warehouse().run("SELECT 1 AS one")
     except QueryError as error:
         return failure(f"{name} was {told.get('state')}: {error}", f"see that it runs; {_grant()}")
     says = f"{name} was {told.get('state')} and answered in {time.perf_counter() - began:.1f} s"
-    return _judged_stop(says, told.get("auto_stop_mins"), case.settings.flush_interval_seconds)
+    return _judged_stop(says, told.get("auto_stop_mins"), context.settings.flush_interval_seconds)
 
 
-def _told(case: Case, name: str) -> dict[str, Any] | Finding:
+def _told(context: DoctorContext, name: str) -> dict[str, Any] | CheckResult:
     """What the workspace says of the warehouse."""
     try:
-        bearer = case.remote.tokens.get(_TOKEN_SECONDS).text
+        bearer = context.remote.tokens.get(_TOKEN_SECONDS).text
         answer = httpx2.get(
-            f"{case.remote.host}/api/2.0/sql/warehouses/{name}",
+            f"{context.remote.host}/api/2.0/sql/warehouses/{name}",
             headers={"Authorization": f"Bearer {bearer}"},
             timeout=_STATE_SECONDS,
         )
@@ -90,7 +90,7 @@ def _grant() -> str:
     return "give the app's service principal CAN USE on the warehouse"
 
 
-def _judged_stop(says: str, minutes: object, flush_seconds: float) -> Finding:
+def _judged_stop(says: str, minutes: object, flush_seconds: float) -> CheckResult:
     """Whether the flush interval costs latency for nothing, or the warehouse never sleeps."""
     if not isinstance(minutes, int):
         return ok(says)
@@ -106,19 +106,19 @@ def _judged_stop(says: str, minutes: object, flush_seconds: float) -> Finding:
 
 
 def loader(
-    case: Case,
+    context: DoctorContext,
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
-) -> Finding:
+) -> CheckResult:
     """Whoever holds the lease still counts."""
-    lease = Lease(case.remote, f"{case.settings.volume_path}/lease")
+    lease = Lease(context.remote, f"{context.settings.volume_path}/lease")
     try:
         first = lease.newest()
         if not first.epoch:
             return warning("no instance has ever loaded", _START)
         if first.is_released:
             return warning(f"no instance loads: lease {first.epoch} was given back", _START)
-        until = monotonic() + case.limits.lease
+        until = monotonic() + context.limits.lease
         while monotonic() < until:
             if (now := lease.newest()) != first:
                 return _judged_lease(now)
@@ -126,12 +126,12 @@ def loader(
     except LakeError as error:
         return failure(f"the lease cannot be read: {error}", _VOLUME_FIX)
     return failure(
-        f"the owner of lease {first.epoch} gave no sign of life in {case.limits.lease:g} s",
+        f"the owner of lease {first.epoch} gave no sign of life in {context.limits.lease:g} s",
         f"another instance takes over after 45 s; if none runs, {_START}",
     )
 
 
-def _judged_lease(now: LeaseState) -> Finding:
+def _judged_lease(now: LeaseState) -> CheckResult:
     if now.is_released:
         return warning(f"the instance that loads is stopping (lease {now.epoch})", _START)
     return ok(f"an instance loads (lease {now.epoch}, renewal {now.renewals})")

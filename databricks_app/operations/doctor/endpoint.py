@@ -13,8 +13,8 @@ import httpx2
 
 from core.webhooks.sender import Destination, NoAnswer, PostResponse, Sender
 from core.webhooks.signature import SigningKey
-from databricks_app.operations.doctor.context import Case
-from databricks_app.operations.doctor.result import Finding, failure, ok, skipped, warning
+from databricks_app.operations.doctor.context import DoctorContext
+from databricks_app.operations.doctor.result import CheckResult, failure, ok, skipped, warning
 from databricks_app.operations.webhooks.advice import fault_of
 from databricks_app.operations.webhooks.arrival import is_row, see_in_folder, see_in_volume
 from databricks_app.operations.webhooks.canary import Canary, EndpointError, canary, post
@@ -30,11 +30,11 @@ def base_url(destination: Destination) -> str:
     return destination.url.removesuffix(destination.path)
 
 
-def endpoint(case: Case) -> Finding:
+def endpoint(context: DoctorContext) -> CheckResult:
     """Something of ours answers, and neither a login page nor a redirect."""
-    if case.destination is None:
+    if context.destination is None:
         return skipped("where events are posted to is not known", "give the address with --url")
-    url = f"{base_url(case.destination)}/healthz"
+    url = f"{base_url(context.destination)}/healthz"
     began = time.perf_counter()
     try:
         answer = httpx2.get(url, timeout=_SECONDS)
@@ -48,20 +48,20 @@ def endpoint(case: Case) -> Finding:
     return failure(f"{url}: {_first(fault)}", _rest(fault) or _RUN_IT)
 
 
-def verifies(case: Case) -> Finding:
+def verifies(context: DoctorContext) -> CheckResult:
     """A wrong signature is refused with an empty 401."""
-    destination = known(case)
-    event = canary(secrets.token_hex(8), case.now())
+    destination = known(context)
+    event = canary(secrets.token_hex(8), context.now())
     stranger = SigningKey.from_text(secrets.token_hex(16))
     try:
         with Sender(destination, stranger) as sender:
-            answer = sender.post(event.body, timestamp=int(case.now()))
+            answer = sender.post(event.body, timestamp=int(context.now()))
     except NoAnswer as error:
         return failure(f"{destination.url}: {error}", _RUN_IT)
     if answer.status == 401 and not answer.text:
         return ok(f"{destination.url} refuses a wrong signature with 401")
     if answer.status == 503 and not answer.text:
-        return _unavailable(case)
+        return _unavailable(context)
     if fault := fault_of(answer):
         return failure(f"{destination.url}: {_first(fault)}", _rest(fault))
     return failure(
@@ -70,8 +70,8 @@ def verifies(case: Case) -> Finding:
     )
 
 
-def _unavailable(case: Case) -> Finding:
-    if case.settings.unverified_status == 503:
+def _unavailable(context: DoctorContext) -> CheckResult:
+    if context.settings.unverified_status == 503:
         return warning(
             "a wrong signature is answered 503, as CIO_UNVERIFIED_STATUS says",
             "set CIO_UNVERIFIED_STATUS=401 when the set-up is done",
@@ -82,11 +82,11 @@ def _unavailable(case: Case) -> Finding:
     )
 
 
-def ready(case: Case) -> Finding:
+def ready(context: DoctorContext) -> CheckResult:
     """What /readyz says; stale timestamps and a silent writer are among its problems."""
-    url = f"{base_url(known(case))}/readyz"
+    url = f"{base_url(known(context))}/readyz"
     try:
-        answer = ask(case, "/readyz")
+        answer = ask(context, "/readyz")
         said: dict[str, Any] = answer.json()
         status = str(said["status"])
     except httpx2.HTTPError as error:
@@ -101,59 +101,59 @@ def ready(case: Case) -> Finding:
     return judged(f"{url} says {status}{': ' if problems else ''}{problems}", fix)
 
 
-def ask(case: Case, path: str) -> httpx2.Response:
+def ask(context: DoctorContext, path: str) -> httpx2.Response:
     """Get a page that the receiver shows to its admins.
 
     Raises:
         httpx2.HTTPError: There is no answer.
     """
-    destination = known(case)
+    destination = known(context)
     headers = {}
     # The token goes to nobody who could read it on the way.
-    if case.settings.admin_token and (destination.is_tls or destination.host in LOOPBACK):
-        headers["Authorization"] = f"Bearer {case.settings.admin_token}"
+    if context.settings.admin_token and (destination.is_tls or destination.host in LOOPBACK):
+        headers["Authorization"] = f"Bearer {context.settings.admin_token}"
     return httpx2.get(f"{base_url(destination)}{path}", headers=headers, timeout=_SECONDS)
 
 
-def arrives(case: Case) -> Finding:
+def arrives(context: DoctorContext) -> CheckResult:
     """An event of our own is taken with 200 and becomes a row.
 
     With a volume and an interval longer than the wait, it is enough that the inbox holds it.
     """
-    destination, keys = known(case), case.settings.signing_keys
+    destination, keys = known(context), context.settings.signing_keys
     if not keys:
         return skipped("no signing key is known here", "set CIO_WEBHOOK_SIGNING_KEYS")
-    event = canary(secrets.token_hex(8), case.now())
+    event = canary(secrets.token_hex(8), context.now())
     began = time.monotonic()
     try:
-        post(destination.url, keys[0], event, case.now())
+        post(destination.url, keys[0], event, context.now())
     except EndpointError as error:
         return failure(_first(str(error)), _rest(str(error)))
     try:
-        place = _seen(case, event)
+        place = _seen(context, event)
     except EndpointError as error:
         return failure(f"{event.event_id}: {_first(str(error))}", _rest(str(error)))
     return ok(f"{event.event_id}: {place}, {time.monotonic() - began:.1f} s after it was posted")
 
 
-def _seen(case: Case, event: Canary) -> str:
+def _seen(context: DoctorContext, event: Canary) -> str:
     """Where an event is that was taken."""
-    seconds = case.limits.canary
-    if case.workspace is None:
-        return see_in_folder(case.tables(), case.settings.data_dir, event, seconds=seconds)
+    seconds = context.limits.canary
+    if context.workspace is None:
+        return see_in_folder(context.tables(), context.settings.data_dir, event, seconds=seconds)
     return see_in_volume(
-        case.remote,
-        case.settings,
+        context.remote,
+        context.settings,
         event,
-        lambda: is_row(case.tables(), event),
+        lambda: is_row(context.tables(), event),
         seconds=seconds,
     )
 
 
-def known(case: Case) -> Destination:
+def known(context: DoctorContext) -> Destination:
     """Where events are posted to, for checks that need `endpoint`."""
-    assert case.destination is not None  # noqa: S101  # these checks need `endpoint`
-    return case.destination
+    assert context.destination is not None  # noqa: S101  # these checks need `endpoint`
+    return context.destination
 
 
 def _first(text: str) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 from databricks_app.errors import LakeError
 from databricks_app.lake import sql_dialect
 from databricks_app.lake.warehouse import statements as texts
-from databricks_app.operations.doctor.context import Case
-from databricks_app.operations.doctor.result import Finding, failure, ok
+from databricks_app.operations.doctor.context import DoctorContext
+from databricks_app.operations.doctor.result import CheckResult, failure, ok
 
 LIKE = "webhook_email_events"
 """The table that the scratch table is like: it has columns of most types."""
@@ -39,11 +39,11 @@ _REPORT = "please report it, with the channel of the warehouse"
 Row = dict[str, Any]
 
 
-def types(case: Case) -> Finding:
+def types(context: DoctorContext) -> CheckResult:
     """Values come out of a table as they went into the staged file; a second MERGE inserts none."""
     rows = [_full("a"), _empty("b")]
     try:
-        with _scratch(case) as scratch:
+        with _scratch(context) as scratch:
             counts = scratch.merge(rows), scratch.merge(rows)
             found = scratch.rows()
     except LakeError as error:
@@ -58,10 +58,10 @@ def types(case: Case) -> Finding:
     return ok(f"{len(rows[0])} columns come back as they went in; a second MERGE inserts nothing")
 
 
-def races(case: Case) -> Finding:
+def races(context: DoctorContext) -> CheckResult:
     """MERGEs of the same keys at once insert each key once: Serializable is kept."""
     try:
-        with _scratch(case) as scratch, ThreadPoolExecutor(_LOADERS) as pool:
+        with _scratch(context) as scratch, ThreadPoolExecutor(_LOADERS) as pool:
             for turn in range(_ROUNDS):
                 rows = [_empty(f"{turn}x{number}") for number in range(_KEYS)]
                 list(pool.map(scratch.merge, [rows] * _LOADERS))
@@ -93,16 +93,16 @@ def _empty(event_id: str) -> Row:
 class _Scratch:
     """A table like ours, under a name of its own."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, context: DoctorContext) -> None:
         from databricks_app.lake.arrow_schema import arrow_schema
         from databricks_app.lake.warehouse.staging import Staging
 
         name = f"ciolake_scratch_{secrets.token_hex(6)}"
         like = sql_dialect.table(LIKE)
         self.table = replace(like, name=name, sql=like.sql.replace(LIKE, name, 1))
-        self.run = case.warehouse().statements.run
+        self.run = context.warehouse().statements.run
         self._schema = arrow_schema(like)
-        self._staging = Staging(case.remote, f"{case.settings.volume_path}/probe", name)
+        self._staging = Staging(context.remote, f"{context.settings.volume_path}/probe", name)
 
     def merge(self, rows: Sequence[Row]) -> int:
         """Insert rows that it lacks, as the loader does; how many the warehouse says it were."""
@@ -138,8 +138,8 @@ class _Scratch:
 
 
 @contextmanager
-def _scratch(case: Case) -> Iterator[_Scratch]:
-    scratch = _Scratch(case)
+def _scratch(context: DoctorContext) -> Iterator[_Scratch]:
+    scratch = _Scratch(context)
     try:
         scratch.run(scratch.table.sql)
         yield scratch

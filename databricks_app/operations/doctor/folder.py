@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from databricks_app.errors import SettingsError
 from databricks_app.ingest.inbox.filesystem import MOUNTS, filesystem_of, refuse_network_folder
-from databricks_app.operations.doctor.context import Case
-from databricks_app.operations.doctor.result import Finding, failure, ok, skipped, warning
+from databricks_app.operations.doctor.context import DoctorContext
+from databricks_app.operations.doctor.result import CheckResult, failure, ok, skipped, warning
 from databricks_app.operations.doctor.schema_diff import compare
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ _COMMITS = 3
 _GIB = 1 << 30
 
 
-def folder(case: Case) -> Finding:
+def folder(context: DoctorContext) -> CheckResult:
     """The data folder is there and takes a file, or can be made."""
-    path = case.settings.data_dir
+    path = context.settings.data_dir
     if not path.exists():
         parent = _existing(path)
         if os.access(parent, os.W_OK | os.X_OK):
@@ -40,14 +40,14 @@ def folder(case: Case) -> Finding:
     return ok(f"{path} can be written")
 
 
-def disk(case: Case) -> Finding:
+def disk(context: DoctorContext) -> CheckResult:
     """There is room left."""
-    usage = shutil.disk_usage(_existing(case.settings.data_dir))
+    usage = shutil.disk_usage(_existing(context.settings.data_dir))
     says = f"{usage.free / _GIB:.1f} of {usage.total / _GIB:.1f} GiB are free"
     return judged_room(usage.free, usage.total, says)
 
 
-def judged_room(free: int, total: int, says: str) -> Finding:
+def judged_room(free: int, total: int, says: str) -> CheckResult:
     """Judge so many bytes that are left of a disk."""
     fix = "make room, or move CIO_DATA_DIR to a larger disk; a full disk answers 503"
     if free < _NO_BYTES:
@@ -55,9 +55,9 @@ def judged_room(free: int, total: int, says: str) -> Finding:
     return warning(says, fix) if free < min(_FEW_BYTES, total / 10) else ok(says)
 
 
-def filesystem(case: Case, mounts: Path = MOUNTS) -> Finding:
+def filesystem(context: DoctorContext, mounts: Path = MOUNTS) -> CheckResult:
     """The folder lies on a local disk."""
-    path = _existing(case.settings.data_dir)
+    path = _existing(context.settings.data_dir)
     try:
         refuse_network_folder(path, mounts)
     except SettingsError as error:
@@ -65,12 +65,12 @@ def filesystem(case: Case, mounts: Path = MOUNTS) -> Finding:
     return ok(f"{path} lies on {filesystem_of(path, mounts)}")
 
 
-def loader(case: Case) -> Finding:
+def loader(context: DoctorContext) -> CheckResult:
     """Somebody holds the lock of the tables."""
     from databricks_app.lake.local.lock import is_held
 
     try:
-        is_loading = is_held(case.settings.data_dir / "tables")
+        is_loading = is_held(context.settings.data_dir / "tables")
     except OSError as error:
         return failure(f"the lock cannot be read ({error.strerror})", "see the check folder")
     if is_loading:
@@ -78,9 +78,9 @@ def loader(case: Case) -> Finding:
     return warning("no writer is running: events stay in the inbox", "start `ciolake serve`")
 
 
-def commits(case: Case) -> Finding:
+def commits(context: DoctorContext) -> CheckResult:
     """The newest commits of every table are whole: readable, and their files are there."""
-    found = sorted((case.settings.data_dir / "tables").glob("*/_delta_log"))
+    found = sorted((context.settings.data_dir / "tables").glob("*/_delta_log"))
     broken = [words for log in found for words in _broken(log.parent)]
     if broken:
         return failure(
@@ -113,7 +113,7 @@ def _broken(table: Path) -> list[str]:
     return broken
 
 
-def tables(case: Case) -> Finding:
+def tables(context: DoctorContext) -> CheckResult:
     """The tables have the columns, types and settings that the receiver gives them."""
     from deltalake import DeltaTable, Schema
 
@@ -123,7 +123,7 @@ def tables(case: Case) -> Finding:
     for one in definitions():
         fields = Schema.from_arrow(one.schema).fields
         wanted[one.name] = {each.name: _spelled(each) for each in fields}
-        path = case.settings.data_dir / "tables" / one.name
+        path = context.settings.data_dir / "tables" / one.name
         if DeltaTable.is_deltatable(str(path)):
             fields = DeltaTable(path).schema().fields
             found[one.name] = {each.name: _spelled(each) for each in fields}
@@ -138,14 +138,14 @@ def tables(case: Case) -> Finding:
     return ok(f"{len(found)} tables are as sql/ says")
 
 
-def properties(case: Case) -> Finding:
+def properties(context: DoctorContext) -> CheckResult:
     """The tables have the properties that keep the log and its clean-up in our hands."""
     from deltalake import DeltaTable
 
     from databricks_app.lake.local.maintenance import Policy
 
     wanted = Policy().table_properties()
-    found = sorted((case.settings.data_dir / "tables").glob("*/_delta_log"))
+    found = sorted((context.settings.data_dir / "tables").glob("*/_delta_log"))
     if not found:
         return skipped("there are no tables yet")
     other = []

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from databricks_app.errors import LakeError
-from databricks_app.operations.doctor.result import Finding, ok, skipped, warning
+from databricks_app.operations.doctor.result import CheckResult, ok, skipped, warning
 
 if TYPE_CHECKING:
-    from databricks_app.operations.doctor.context import Case
+    from databricks_app.operations.doctor.context import DoctorContext
 
 _INBOX_FIX = (
     "what could be read beside them is loaded; look with `ciolake verify`, keep them until it is "
@@ -23,15 +23,15 @@ _LOCAL_FIX = (
 )
 
 
-def quarantine(case: Case) -> Finding:
+def quarantine(context: DoctorContext) -> CheckResult:
     """Nothing was found damaged and set aside."""
-    return _local(case) if case.workspace is None else _remote(case)
+    return _local(context) if context.workspace is None else _remote(context)
 
 
-def _local(case: Case) -> Finding:
+def _local(context: DoctorContext) -> CheckResult:
     from databricks_app.ingest.inbox.local_reader import QUARANTINE
 
-    settings = case.settings
+    settings = context.settings
     try:
         said = [
             _counted("stretches of the inbox", settings.inbox_dir / QUARANTINE),
@@ -45,12 +45,12 @@ def _local(case: Case) -> Finding:
     return _judged(said, _LOCAL_FIX)
 
 
-def _remote(case: Case) -> Finding:
+def _remote(context: DoctorContext) -> CheckResult:
     from databricks_app.ingest.inbox.volume_reader import QUARANTINE
 
-    folder = f"{case.settings.volume_path}/{QUARANTINE}"
+    folder = f"{context.settings.volume_path}/{QUARANTINE}"
     try:
-        sizes = [one.size for one in case.remote.entries(folder) if not one.is_folder]
+        sizes = [one.size for one in context.remote.entries(folder) if not one.is_folder]
     except LakeError as error:
         return skipped(f"what was set aside cannot be seen: {error}", "see the check volume")
     return _judged([_told("stretches of the inbox", folder, sizes)], _INBOX_FIX)
@@ -73,6 +73,6 @@ def _told(what: str, folder: Path | str, sizes: list[int]) -> str:
     return f"{len(sizes):,} damaged {what} ({sum(sizes):,} bytes) lie in {folder}" if sizes else ""
 
 
-def _judged(said: Iterable[str], fix: str) -> Finding:
+def _judged(said: Iterable[str], fix: str) -> CheckResult:
     told = "; ".join(filter(None, said))
     return warning(told, fix) if told else ok("nothing damaged was set aside")

@@ -10,7 +10,7 @@ State = Literal["ok", "warning", "failure", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """The outcome of one check.
 
     Attributes:
@@ -26,27 +26,27 @@ class Finding:
     fix: str = ""
 
 
-def ok(says: str) -> Finding:
+def ok(says: str) -> CheckResult:
     """All is well."""
-    return Finding("", "ok", says)
+    return CheckResult("", "ok", says)
 
 
-def warning(says: str, fix: str) -> Finding:
+def warning(says: str, fix: str) -> CheckResult:
     """It works, and needs a look."""
-    return Finding("", "warning", says, fix)
+    return CheckResult("", "warning", says, fix)
 
 
-def failure(says: str, fix: str) -> Finding:
+def failure(says: str, fix: str) -> CheckResult:
     """Events are lost to the tables, or late, until it is mended."""
-    return Finding("", "failure", says, fix)
+    return CheckResult("", "failure", says, fix)
 
 
-def skipped(says: str, fix: str = "") -> Finding:
+def skipped(says: str, fix: str = "") -> CheckResult:
     """It could not be looked at; `says` is why."""
-    return Finding("", "skipped", says, fix)
+    return CheckResult("", "skipped", says, fix)
 
 
-def exit_code(findings: Iterable[Finding]) -> int:
+def exit_code(results: Iterable[CheckResult]) -> int:
     """1 if anything fails, 2 if there are only warnings, else 0."""
-    states = {finding.state for finding in findings}
+    states = {result.state for result in results}
     return 1 if "failure" in states else 2 if "warning" in states else 0

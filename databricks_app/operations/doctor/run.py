@@ -20,8 +20,8 @@ from databricks_app.operations.doctor import (
     timestamps,
     webhook_config,
 )
-from databricks_app.operations.doctor.context import Case
-from databricks_app.operations.doctor.result import Finding, failure, skipped
+from databricks_app.operations.doctor.context import DoctorContext
+from databricks_app.operations.doctor.result import CheckResult, failure, skipped
 
 _SECONDS = 20.0
 _SLOW_SECONDS = 100.0
@@ -43,7 +43,7 @@ class Check:
     """
 
     name: str
-    look: Callable[[Case], Finding]
+    look: Callable[[DoctorContext], CheckResult]
     needs: tuple[str, ...] = ()
     seconds: float = _SECONDS
 
@@ -86,12 +86,12 @@ FIRST_CONTACT = (
 
 
 def checks(
-    case: Case, *, with_canary: bool = True, is_first_contact: bool = False
+    context: DoctorContext, *, with_canary: bool = True, is_first_contact: bool = False
 ) -> tuple[Check, ...]:
     """The checks of an installation, in order."""
-    limits = case.limits
+    limits = context.limits
     store = _LOCAL
-    if case.workspace is not None:
+    if context.workspace is not None:
         seconds = limits.lease + _GRACE_SECONDS
         store = (*_DATABRICKS, Check("loader", databricks.loader, ("volume",), seconds))
     last = [
@@ -109,26 +109,26 @@ def checks(
     return (*_FIRST, *store, *last)
 
 
-def examine(
-    case: Case, *, with_canary: bool = True, is_first_contact: bool = False
-) -> Iterator[Finding]:
+def run_checks(
+    context: DoctorContext, *, with_canary: bool = True, is_first_contact: bool = False
+) -> Iterator[CheckResult]:
     """Run the checks one after the other, and yield what each has found."""
     states: dict[str, str] = {}
-    for check in checks(case, with_canary=with_canary, is_first_contact=is_first_contact):
+    for check in checks(context, with_canary=with_canary, is_first_contact=is_first_contact):
         blocking = [name for name in check.needs if states[name] not in _HEALTHY]
         if blocking:
             found = skipped(f"needs the check {blocking[0]}, which {_WAS[states[blocking[0]]]}")
         else:
-            found = looked(check, case)
+            found = run_check(check, context)
         states[check.name] = found.state
         yield replace(found, name=check.name)
 
 
-def looked(check: Check, case: Case) -> Finding:
+def run_check(check: Check, context: DoctorContext) -> CheckResult:
     """Run one check within its time; it never raises."""
     patience = Patience(call_seconds=check.seconds)
     try:
-        return patience.run(lambda: check.look(case), f"the check {check.name}")
+        return patience.run(lambda: check.look(context), f"the check {check.name}")
     except ReceiverError as error:
         return failure(str(error), "see what the text says, and the log of the receiver")
     except Exception as error:  # noqa: BLE001  # one check must not keep the others from us

@@ -8,10 +8,10 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from databricks_app.operations.doctor.endpoint import ask, base_url, known
-from databricks_app.operations.doctor.result import Finding, ok, skipped, warning
+from databricks_app.operations.doctor.result import CheckResult, ok, skipped, warning
 
 if TYPE_CHECKING:
-    from databricks_app.operations.doctor.context import Case
+    from databricks_app.operations.doctor.context import DoctorContext
 
 _METRIC = "ciolake_stale_timestamp_age_seconds"
 _ACCESS = "run this on the receiver's machine, or set CIO_ADMIN_TOKEN there and here"
@@ -21,17 +21,17 @@ _REFUSED_FIX = (
 )
 
 
-def timestamps(case: Case) -> Finding:
+def timestamps(context: DoctorContext) -> CheckResult:
     """No rightly signed request came with a timestamp outside the window."""
-    url = f"{base_url(known(case))}/metrics"
+    url = f"{base_url(known(context))}/metrics"
     try:
-        answer = ask(case, "/metrics")
+        answer = ask(context, "/metrics")
         found = _counted(answer.text) if answer.is_success else None
     except httpx2.HTTPError as error:
         return skipped(f"{url} does not answer ({type(error).__name__})", _ACCESS)
     if found is None:
         return skipped(f"{url} does not tell ({answer.status_code}); a relay has none", _ACCESS)
-    return _judged(*found, case)
+    return _judged(*found, context)
 
 
 def _counted(text: str) -> tuple[float, float] | None:
@@ -47,12 +47,12 @@ def _counted(text: str) -> tuple[float, float] | None:
         return None
 
 
-def _judged(number: float, age: float, case: Case) -> Finding:
-    window = f"the window of {case.settings.tolerance_seconds} s"
+def _judged(number: float, age: float, context: DoctorContext) -> CheckResult:
+    window = f"the window of {context.settings.tolerance_seconds} s"
     if not number:
         return ok(f"no rightly signed request came outside {window}")
     mean = age / number
-    word = "accepted" if case.settings.stale_timestamps == "accept" else "refused"
+    word = "accepted" if context.settings.stale_timestamps == "accept" else "refused"
     says = (
         f"{number:,.0f} rightly signed requests came outside {window} and were {word}, on average "
         f"{abs(mean):,.0f} s {'after' if mean > 0 else 'before'} their timestamp"

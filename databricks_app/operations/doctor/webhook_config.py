@@ -7,26 +7,26 @@ from urllib.parse import unquote, urlsplit
 
 from databricks_app.endpoint import WEBHOOK_PATH, is_webhook_path
 from databricks_app.operations.doctor.endpoint import base_url
-from databricks_app.operations.doctor.result import Finding, failure, ok, skipped
+from databricks_app.operations.doctor.result import CheckResult, failure, ok, skipped
 
 if TYPE_CHECKING:
     from core.app_api.types.reporting_webhooks import ReportingWebhook
-    from databricks_app.operations.doctor.context import Case
+    from databricks_app.operations.doctor.context import DoctorContext
 
 KEY_VARIABLE = "CIO_APP_API_KEY"
 _FIX = "correct the webhook on Customer.io's page Reporting Webhooks"
 
 
-def webhook(case: Case) -> Finding:
+def webhook(context: DoctorContext) -> CheckResult:
     """An enabled reporting webhook posts to the endpoint."""
-    api_key = case.variables.get(KEY_VARIABLE, "")
+    api_key = context.variables.get(KEY_VARIABLE, "")
     if not api_key:
         return skipped(f"{KEY_VARIABLE} is not set, so Customer.io is not asked")
     from core.app_api.client import AppClient
     from core.errors import CustomerIOError
     from core.http.retries import NO_RETRIES
 
-    where = case.app_api
+    where = context.app_api
     try:
         with AppClient(
             api_key, region=where.region, base_url=where.base_url, retries=NO_RETRIES
@@ -37,10 +37,10 @@ def webhook(case: Case) -> Finding:
             f"Customer.io's App API cannot be asked ({type(error).__name__})",
             f"check that {KEY_VARIABLE} is an App API key of this region (--region)",
         )
-    return _judged([one for one in found if is_webhook_path(_path(one))], case)
+    return _judged([one for one in found if is_webhook_path(_path(one))], context)
 
 
-def _judged(ours: list[ReportingWebhook], case: Case) -> Finding:
+def _judged(ours: list[ReportingWebhook], context: DoctorContext) -> CheckResult:
     if not ours:
         return failure(f"Customer.io has no reporting webhook that posts to {WEBHOOK_PATH}", _FIX)
     enabled = [one for one in ours if not one.get("disabled")]
@@ -48,13 +48,13 @@ def _judged(ours: list[ReportingWebhook], case: Case) -> Finding:
         return failure("the reporting webhook is disabled in Customer.io", "enable it there")
     origins = sorted({_origin(one) for one in enabled})
     told = ", ".join(origins)
-    if not case.is_public or case.destination is None:
+    if not context.is_public or context.destination is None:
         return ok(f"Customer.io posts to {told}; name that with --url to check it")
-    if _normal(base_url(case.destination)) not in origins:
+    if _normal(base_url(context.destination)) not in origins:
         return failure(
-            f"Customer.io posts to {told}, not to {_normal(base_url(case.destination))}", _FIX
+            f"Customer.io posts to {told}, not to {_normal(base_url(context.destination))}", _FIX
         )
-    return ok(f"Customer.io posts to {_normal(base_url(case.destination))}")
+    return ok(f"Customer.io posts to {_normal(base_url(context.destination))}")
 
 
 def _path(one: ReportingWebhook) -> str:

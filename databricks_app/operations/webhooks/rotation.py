@@ -114,7 +114,7 @@ def wait_until_silent(
     *,
     silent_seconds: float,
     look_seconds: float,
-    say: Callable[[str], object],
+    on_progress: Callable[[str], object],
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> None:
@@ -128,31 +128,31 @@ def wait_until_silent(
         new: Fingerprint of the one that stays.
         silent_seconds: How long the old one must be silent.
         look_seconds: How often to look.
-        say: Told what has changed, a line at a time.
+        on_progress: Gets what has changed, a line at a time.
         monotonic: Seconds.
         sleep: Lets that many seconds pass.
 
     Raises:
         RotationError: The counts cannot be read the first time.
     """
-    watch, told = KeyUsage(), ""
+    usage, reported = KeyUsage(), ""
     while True:
         try:
             counts = look()
         except RotationError as error:
-            if watch.old is None:
+            if usage.old is None:
                 raise
             # A receiver that is just being deployed: what it takes meanwhile is unknown.
-            say(f"{error}; looking again")
-            watch = replace(watch, silent_since=monotonic())
+            on_progress(f"{error}; looking again")
+            usage = replace(usage, silent_since=monotonic())
             sleep(look_seconds)
             continue
         at = monotonic()
-        watch = watch.seen(counts.get(old, 0.0), counts.get(new, 0.0), at)
-        if watch.may_retire(at, silent_seconds):
+        usage = usage.seen(counts.get(old, 0.0), counts.get(new, 0.0), at)
+        if usage.may_retire(at, silent_seconds):
             return
-        words = f"requests under {old} (old): {watch.old:g}; under {new} (new): {watch.new:g}"
-        if words != told:
-            say(words)
-            told = words
+        words = f"requests under {old} (old): {usage.old:g}; under {new} (new): {usage.new:g}"
+        if words != reported:
+            on_progress(words)
+            reported = words
         sleep(look_seconds)

@@ -35,10 +35,10 @@ class Bench:
         webhooks: Of the workspace.
         known_events: Every name that a webhook can subscribe to.
         store: Where the receiver's keys are kept.
-        is_kept_key_right: Whether the first kept key, told its fingerprint, is the webhook's.
-        ask_key: Asks for the webhook's signing key, told the webhook's id.
+        is_kept_key_right: Whether the first kept key, given its fingerprint, is the webhook's.
+        ask_key: Asks for the webhook's signing key, given the webhook's id.
         prove: Sends a signed event to the endpoint and sees it arrive; raises if it does not.
-        say: Tells what was done, a line at a time.
+        on_progress: Gets what was done, a line at a time.
     """
 
     webhooks: ReportingWebhooks
@@ -47,7 +47,7 @@ class Bench:
     is_kept_key_right: Callable[[str], bool]
     ask_key: Callable[[int], str]
     prove: Callable[[SigningKey], None]
-    say: Callable[[str], object]
+    on_progress: Callable[[str], object]
 
 
 def set_up(wanted: WebhookSettings, bench: Bench) -> int:
@@ -70,16 +70,16 @@ def set_up(wanted: WebhookSettings, bench: Bench) -> int:
         before = _found(wanted, bench)
         if before is None:
             raise SetupError("Customer.io does not list the webhook it created: try again")
-        bench.say(f"created, disabled: webhook {before.id} {wanted.name!r}")
+        bench.on_progress(f"created, disabled: webhook {before.id} {wanted.name!r}")
     else:
         state = "enabled" if before.webhook.enabled else "disabled"
-        bench.say(f"found, {state}: webhook {before.id} {wanted.name!r}")
+        bench.on_progress(f"found, {state}: webhook {before.id} {wanted.name!r}")
     key = _key(before.id, bench)
     bench.prove(key)
     if _write(replace(wanted, enabled=True), bench):
-        bench.say(f"enabled: webhook {before.id}")
+        bench.on_progress(f"enabled: webhook {before.id}")
     else:
-        bench.say(f"nothing to change: webhook {before.id} is as described")
+        bench.on_progress(f"nothing to change: webhook {before.id} is as described")
     return before.id
 
 
@@ -95,7 +95,7 @@ def _key(number: int, bench: Bench) -> SigningKey:
     keys = (text, *(other for other in kept if other != text))
     if keys != kept:
         bench.store.put(keys)
-    bench.say(f"signing key {key.fingerprint} (fingerprint) kept")
+    bench.on_progress(f"signing key {key.fingerprint} (fingerprint) kept")
     return key
 
 

@@ -20,7 +20,7 @@ from databricks_app.cli.deploy import deploy
 from databricks_app.errors import DeploymentError
 from databricks_app.lake import sql_dialect
 from databricks_app.operations.deployment import plan, source
-from databricks_app.operations.deployment.site import Site
+from databricks_app.operations.deployment.target_workspace import TargetWorkspace
 from databricks_app.settings import SETTINGS, from_environment
 from tests.doubles import TOKEN, WAREHOUSE_ID, Databricks, Fault
 from tests.support.deploying import copy_files, empty_workspace
@@ -568,7 +568,7 @@ def test_a_statement_is_waited_for(double: Databricks) -> None:
     double.faults.set(Fault("statement_slow", statement="SELECT 1", seconds=0.3))
     client = WorkspaceClient(host=double.url, token=TOKEN)
     target = plan.Target("a", "main", "default", "v", WAREHOUSE_ID, "a")
-    site = Site(client, target, poll_seconds=0.05, wait="0s")
+    workspace = TargetWorkspace(client, target, poll_seconds=0.05, wait="0s")
 
-    assert site.sql("SELECT 1") == [["1"]]
+    assert workspace.sql("SELECT 1") == [["1"]]
     assert double.faults.counts["statements.get"] > 1

@@ -13,8 +13,8 @@ from databricks_app.cli.deploy import deploy
 from databricks_app.errors import DeploymentError
 from databricks_app.lake import sql_dialect
 from databricks_app.operations.deployment import needs, permissions, plan, steps
-from databricks_app.operations.deployment.needs import Need, RequestedWork, There
-from databricks_app.operations.deployment.site import Site
+from databricks_app.operations.deployment.needs import FoundState, Need, RequestedWork
+from databricks_app.operations.deployment.target_workspace import TargetWorkspace
 from tests.doubles import TOKEN, WAREHOUSE_ID, Databricks, Fault
 from tests.support.deploying import few_sources
 
@@ -36,9 +36,9 @@ def double(tmp_path: Path) -> Iterator[Databricks]:
 
 
 @pytest.fixture
-def site(double: Databricks) -> Site:
+def workspace(double: Databricks) -> TargetWorkspace:
     """The workspace as the deployer sees it."""
-    return Site(WorkspaceClient(host=double.url, token=DEPLOYER), TARGET)
+    return TargetWorkspace(WorkspaceClient(host=double.url, token=DEPLOYER), TARGET)
 
 
 @pytest.fixture
@@ -113,15 +113,15 @@ def written(double: Databricks) -> set[str]:
     return {one for one in double.faults.counts if one.rpartition(".")[2] in verbs}
 
 
-def check(site: Site, **options: bool) -> list[str]:
+def check(workspace: TargetWorkspace, **options: bool) -> list[str]:
     """The words of the step, if it finds no lack."""
-    return [one.words for one in permissions.step(site, **options).look()]
+    return [one.words for one in permissions.step(workspace, **options).look()]
 
 
-def lack(site: Site, **options: bool) -> list[str]:
+def lack(workspace: TargetWorkspace, **options: bool) -> list[str]:
     """The statements and commands of the rights that the step finds missing."""
     with pytest.raises(DeploymentError) as caught:
-        check(site, **options)
+        check(workspace, **options)
     return [line[2:] for line in str(caught.value).splitlines() if line.startswith("  ")]
 
 
@@ -137,12 +137,12 @@ SQL_OF = {
 
 @pytest.mark.parametrize("right", SQL_OF)
 def test_a_first_run_names_the_one_right_that_is_missing(
-    double: Databricks, site: Site, right: str
+    double: Databricks, workspace: TargetWorkspace, right: str
 ) -> None:
     """With the statement or command that gives it, and no other."""
     first_rights(double, left_out=right)
 
-    assert [line.partition("  ")[0] for line in lack(site)] == [SQL_OF[right]]
+    assert [line.partition("  ")[0] for line in lack(workspace)] == [SQL_OF[right]]
 
 
 def test_all_missing_rights_are_named_at_once_before_anything_is_made(
@@ -206,19 +206,19 @@ def test_a_later_run_takes_few_rights(full: Databricks, run: Callable[..., Resul
     ],
 )
 def test_a_later_run_names_the_one_right_that_is_missing(
-    full: Databricks, site: Site, right: str, words: str
+    full: Databricks, workspace: TargetWorkspace, right: str, words: str
 ) -> None:
     """With the statement or command that gives it, and no other."""
     later_rights(full, left_out=right)
     if right == "CAN_MANAGE":
         permit(full, "apps/ciolake", "CAN_USE")
 
-    (line,) = lack(site)
+    (line,) = lack(workspace)
 
     assert line.startswith(words)
 
 
-def test_what_changed_takes_more_rights(full: Databricks, site: Site) -> None:
+def test_what_changed_takes_more_rights(full: Databricks, workspace: TargetWorkspace) -> None:
     """Views to replace, columns to add, keys to rotate, things and resources that are gone."""
     later_rights(full)
     catalog = full.workspace.catalog
@@ -227,7 +227,7 @@ def test_what_changed_takes_more_rights(full: Databricks, site: Site) -> None:
     catalog.drop("volume", ("main", "customerio", "ciolake"))
     full.workspace.apps.held["ciolake"].given["resources"] = []
 
-    lines = lack(site, replaces_views=True, rotates=True)
+    lines = lack(workspace, replaces_views=True, rotates=True)
 
     starts = [line.partition(" TO ")[0].partition("  #")[0] for line in lines]
     inside = "`main`.`customerio`"
@@ -241,7 +241,7 @@ def test_what_changed_takes_more_rights(full: Databricks, site: Site) -> None:
     ]
 
 
-def test_rights_that_are_as_good_count(full: Databricks, site: Site) -> None:
+def test_rights_that_are_as_good_count(full: Databricks, workspace: TargetWorkspace) -> None:
     """Who may MODIFY a table may add its columns; a level contains those below it."""
     later_rights(full, left_out="CAN_USE")
     name = f"{INSIDE}.webhook_raw_events"
@@ -249,10 +249,10 @@ def test_rights_that_are_as_good_count(full: Databricks, site: Site) -> None:
     grant(full, name, "MODIFY")
     permit(full, f"warehouses/{WAREHOUSE_ID}", "CAN_MONITOR")
 
-    assert check(site) == []
+    assert check(workspace) == []
 
 
-def test_rights_come_through_a_group(double: Databricks, site: Site) -> None:
+def test_rights_come_through_a_group(double: Databricks, workspace: TargetWorkspace) -> None:
     """Of the deployer, or of everybody."""
     double.workspace.identities.groups["data"] = {WHO}
     grant(double, "main", "MANAGE", "CREATE_SCHEMA", who="data")
@@ -260,21 +260,21 @@ def test_rights_come_through_a_group(double: Databricks, site: Site) -> None:
     entry = {"group_name": "data", "permission_level": "CAN_MANAGE"}
     double.workspace.permissions[f"warehouses/{WAREHOUSE_ID}"] = [entry]
 
-    assert check(site) == []
+    assert check(workspace) == []
 
 
-def test_a_group_of_others_gives_nothing(double: Databricks, site: Site) -> None:
+def test_a_group_of_others_gives_nothing(double: Databricks, workspace: TargetWorkspace) -> None:
     """Rights of a group that the deployer is not in are not the deployer's."""
     first_rights(double, left_out="CREATE_SCHEMA")
     double.workspace.identities.groups["data"] = {OTHER}
     grant(double, "main", "CREATE_SCHEMA", who="data")
 
-    assert len(lack(site)) == 1
+    assert len(lack(workspace)) == 1
 
 
 @pytest.mark.parametrize("owned", ["catalog", "metastore", "schema"])
 def test_an_owner_has_all_rights_on_what_is_inside(
-    full: Databricks, site: Site, owned: str
+    full: Databricks, workspace: TargetWorkspace, owned: str
 ) -> None:
     """Of the thing itself, of what it is in, or of the metastore."""
     later_rights(full)
@@ -287,25 +287,29 @@ def test_an_owner_has_all_rights_on_what_is_inside(
         catalog.get(owned, name).owner = "owners"
     catalog.drop("view", ("main", "customerio", VIEWS[0]))
 
-    assert check(site, replaces_views=True) == []
+    assert check(workspace, replaces_views=True) == []
 
 
-def test_all_privileges_count_but_not_for_handing_on(double: Databricks, site: Site) -> None:
+def test_all_privileges_count_but_not_for_handing_on(
+    double: Databricks, workspace: TargetWorkspace
+) -> None:
     """ALL PRIVILEGES leaves out MANAGE, without which nobody can grant."""
     first_rights(double)
     catalog = double.workspace.catalog.get("catalog", ("main",))
     catalog.grants[WHO] = {"ALL_PRIVILEGES"}
 
-    (line,) = lack(site)
+    (line,) = lack(workspace)
 
     assert line.startswith(SQL_OF["MANAGE"])
 
 
-def test_admins_of_the_workspace_manage_warehouses_and_apps(full: Databricks, site: Site) -> None:
+def test_admins_of_the_workspace_manage_warehouses_and_apps(
+    full: Databricks, workspace: TargetWorkspace
+) -> None:
     """No list names them; the data is not theirs by that."""
     full.workspace.identities.groups["admins"].add(WHO)
 
-    lines = lack(site)
+    lines = lack(workspace)
 
     assert [line.partition(" ON ")[0] for line in lines] == [
         "GRANT USE CATALOG",
@@ -316,14 +320,14 @@ def test_admins_of_the_workspace_manage_warehouses_and_apps(full: Databricks, si
 
 
 def test_what_the_platform_does_not_show_is_a_note(
-    full: Databricks, site: Site, run: Callable[..., Result]
+    full: Databricks, workspace: TargetWorkspace, run: Callable[..., Result]
 ) -> None:
     """Refused looks name nothing missing, and the run goes on."""
     later_rights(full)
     for operation in ("grants.get_effective", "permissions.get", "catalog.metastore_summary"):
         full.faults.set(Fault("denied", operation=operation, times=None))
 
-    notes = check(site)
+    notes = check(workspace)
     result = run("--no-proof")
 
     assert notes == [
@@ -340,20 +344,20 @@ def test_what_the_platform_does_not_show_is_a_note(
 
 
 def test_a_new_app_whose_rights_are_not_shown_is_granted_them_all_the_same(
-    double: Databricks, site: Site
+    double: Databricks, workspace: TargetWorkspace
 ) -> None:
     """Nothing has proven that it can do without."""
     first_rights(double)
     double.faults.set(Fault("denied", operation="grants.get_effective", times=None))
 
-    changes = [one.words for one in steps.rights(site).look()]
+    changes = [one.words for one in steps.rights(workspace).look()]
 
     assert changes[0] == "grant USE_CATALOG on main"
-    assert "could not be seen: MANAGE on main, to grant the app USE CATALOG" in check(site)
+    assert "could not be seen: MANAGE on main, to grant the app USE CATALOG" in check(workspace)
 
 
 def test_things_that_may_not_even_be_looked_at_are_missing_rights(
-    full: Databricks, site: Site
+    full: Databricks, workspace: TargetWorkspace
 ) -> None:
     """To look takes less than the right, so that a refusal says it all."""
     later_rights(full)
@@ -361,9 +365,9 @@ def test_things_that_may_not_even_be_looked_at_are_missing_rights(
         full.faults.set(Fault("denied", operation=operation, times=None))
     full.workspace.scopes["ciolake"].acls.clear()
 
-    lines = lack(site)
+    lines = lack(workspace)
 
-    assert steps.login(site).look() == []
+    assert steps.login(workspace).look() == []
     assert [line.partition("  ")[0].partition(" TO ")[0] for line in lines] == [
         "GRANT USE CATALOG ON CATALOG `main`",
         'databricks warehouses update-permissions double --json \'{"access_control_list": '
@@ -374,34 +378,36 @@ def test_things_that_may_not_even_be_looked_at_are_missing_rights(
     ]
 
 
-def test_tables_that_are_not_shown_are_not_taken_for_missing(full: Databricks, site: Site) -> None:
+def test_tables_that_are_not_shown_are_not_taken_for_missing(
+    full: Databricks, workspace: TargetWorkspace
+) -> None:
     """Nothing is said about what is inside a schema that shows nothing."""
     later_rights(full, left_out="USE_SCHEMA")
     full.faults.set(Fault("denied", operation="catalog.list", times=None))
 
-    (line,) = lack(site)
+    (line,) = lack(workspace)
 
     assert line.startswith("GRANT USE SCHEMA")
 
 
 def test_who_may_put_secrets_is_not_shown_to_who_does_not_manage(
-    full: Databricks, site: Site
+    full: Databricks, workspace: TargetWorkspace
 ) -> None:
     """The lists of a scope are its managers' alone."""
     later_rights(full, left_out="READ")
     acls = full.workspace.scopes["ciolake"].acls
 
     acls[WHO] = "WRITE"
-    assert check(site, rotates=True) == [
+    assert check(workspace, rotates=True) == [
         "could not be seen: WRITE on ciolake, to store the signing keys"
     ]
     acls[WHO] = "MANAGE"
-    assert check(site, rotates=True) == []
+    assert check(workspace, rotates=True) == []
 
 
 def test_what_the_app_has_already_is_not_granted_again(full: Databricks) -> None:
     """Through everybody, or from the catalog and the schema; ALL PRIVILEGES too."""
-    site = Site(WorkspaceClient(host=full.url, token=TOKEN), TARGET)
+    workspace = TargetWorkspace(WorkspaceClient(host=full.url, token=TOKEN), TARGET)
     catalog = full.workspace.catalog
     app = full.workspace.apps.held["ciolake"].given["service_principal_client_id"]
     for kind, name in [("schema", "customerio"), ("table", "webhook_raw_events")]:
@@ -409,22 +415,22 @@ def test_what_the_app_has_already_is_not_granted_again(full: Databricks) -> None
         del catalog.get(kind, parts).grants[app]
 
     grant(full, "main", "USE_SCHEMA", who="account users")
-    assert [one.words for one in steps.rights(site).look()] == [
+    assert [one.words for one in steps.rights(workspace).look()] == [
         f"grant SELECT, MODIFY on {INSIDE}.webhook_raw_events"
     ]
     grant(full, INSIDE, "ALL_PRIVILEGES", who=app)
-    assert steps.rights(site).look() == []
+    assert steps.rights(workspace).look() == []
 
 
 def test_an_admin_may_grant_in_the_deployers_place() -> None:
     """Few are let to manage a catalog; that everybody may reach it is easier to get."""
-    there = There(grants=(plan.Grant("CATALOG", "main", ("USE_CATALOG",)),))
+    there = FoundState(grants=(plan.Grant("CATALOG", "main", ("USE_CATALOG",)),))
 
     (manage,) = [
         one for one in needs.needs(TARGET, RequestedWork(TABLES, VIEWS), there) if one.instead
     ]
 
-    assert needs.remedy(manage, WHO) == (
+    assert needs.fix(manage, WHO) == (
         "GRANT MANAGE ON CATALOG `main` TO `deployer@example.com`;  -- to grant the app USE "
         "CATALOG, or in its place: GRANT USE CATALOG ON CATALOG `main` TO `account users`;"
     )
@@ -432,8 +438,8 @@ def test_an_admin_may_grant_in_the_deployers_place() -> None:
 
 def test_a_schema_that_may_not_be_looked_at_asks_for_no_more() -> None:
     """What is in it cannot be known; the volume likewise."""
-    there = There(refused=frozenset({("SCHEMA", INSIDE)}), has_schema=True)
-    seen = There(
+    there = FoundState(refused=frozenset({("SCHEMA", INSIDE)}), has_schema=True)
+    seen = FoundState(
         refused=frozenset({("VOLUME", TARGET.volume_name)}),
         has_schema=True,
         has_volume=True,
@@ -444,7 +450,7 @@ def test_a_schema_that_may_not_be_looked_at_asks_for_no_more() -> None:
     assert rights(seen) == ["USE CATALOG", "USE SCHEMA", "READ VOLUME", "CAN USE"]
 
 
-def rights(there: There) -> list[str]:
+def rights(there: FoundState) -> list[str]:
     """The rights alone."""
     found = needs.needs(TARGET, RequestedWork(TABLES, VIEWS), there)
     return [needs.said(need).partition(" on ")[0] for need in found]
@@ -453,7 +459,7 @@ def rights(there: There) -> list[str]:
 def test_a_volume_that_goes_to_the_app_is_managed_by_the_deployer() -> None:
     """As a resource, and by a grant: one right with both reasons, in one line."""
     grants = (plan.Grant("VOLUME", TARGET.volume_name, ("READ_VOLUME",)),)
-    there = There(
+    there = FoundState(
         has_schema=True,
         has_volume=True,
         columns=None,
@@ -475,4 +481,4 @@ def test_a_service_principal_is_named_as_one() -> None:
     """The platform's lists have a field of their own for it."""
     need = Need("app", "ciolake", "CAN_MANAGE", "to deploy it")
 
-    assert '"service_principal_name": "1-2-3"' in needs.remedy(need, "1-2-3")
+    assert '"service_principal_name": "1-2-3"' in needs.fix(need, "1-2-3")

@@ -26,14 +26,14 @@ from databricks_app.errors import DeploymentError
 from databricks_app.operations.deployment import (
     plan,
     proof,
-    releasing,
-    removing,
-    running,
+    release,
+    remove,
+    runner,
     source,
     steps,
 )
-from databricks_app.operations.deployment.running import Note, PlannedChange, Step
-from databricks_app.operations.deployment.site import Site
+from databricks_app.operations.deployment.runner import Note, PlannedChange, Step
+from databricks_app.operations.deployment.target_workspace import TargetWorkspace
 from databricks_app.settings import from_environment
 from tests.doubles import TOKEN, WAREHOUSE_ID, Databricks, Fault
 from tests.support.deploying import empty_workspace, few_sources
@@ -55,10 +55,10 @@ def double(tmp_path: Path) -> Iterator[Databricks]:
 
 
 @pytest.fixture
-def site(double: Databricks) -> Site:
+def workspace(double: Databricks) -> TargetWorkspace:
     """The workspace; waits are short."""
     client = WorkspaceClient(host=double.url, token=TOKEN)
-    return Site(client, TARGET, seconds=0.5, poll_seconds=0.02)
+    return TargetWorkspace(client, TARGET, seconds=0.5, poll_seconds=0.02)
 
 
 @pytest.fixture
@@ -146,15 +146,20 @@ def test_blank_keys_are_refused(double: Databricks, options: list[str]) -> None:
 
 
 @pytest.fixture
-def deployed(site: Site) -> Site:
+def deployed(workspace: TargetWorkspace) -> TargetWorkspace:
     """The workspace with everything of a deployment but a running app."""
-    app, _, upload, deployment = releasing.steps(site, FILES)
-    first = [*steps.storage(site), steps.keys(site, lambda: KEY), app, steps.rights(site)]
-    running.run([*first, upload, deployment], silent)
-    return site
+    app, _, upload, deployment = release.steps(workspace, FILES)
+    first = [
+        *steps.storage(workspace),
+        steps.keys(workspace, lambda: KEY),
+        app,
+        steps.rights(workspace),
+    ]
+    runner.run([*first, upload, deployment], silent)
+    return workspace
 
 
-def store(site: Site, double: Databricks, event_id: str) -> None:
+def store(workspace: TargetWorkspace, double: Databricks, event_id: str) -> None:
     """Put a row of this id into the raw table."""
     plain = {
         "BOOLEAN": "false",
@@ -166,11 +171,13 @@ def store(site: Site, double: Databricks, event_id: str) -> None:
     needed = [one for one in held.columns if not one.nullable or one.name == "event_id"]
     names = ", ".join(one.name for one in needed)
     values = ", ".join(plain.get(one.type, "0") for one in needed)
-    site.sql(f"INSERT INTO webhook_raw_events ({names}) VALUES ({values})")
+    workspace.sql(f"INSERT INTO webhook_raw_events ({names}) VALUES ({values})")
 
 
 @contextmanager
-def answering(site: Site, double: Databricks, *statuses: int) -> Iterator[list[bytes]]:
+def answering(
+    workspace: TargetWorkspace, double: Databricks, *statuses: int
+) -> Iterator[list[bytes]]:
     """An app that answers with these, the last ever after; what it answers 200 is in the table."""
     bodies: list[bytes] = []
     left = list(statuses)
@@ -181,7 +188,7 @@ def answering(site: Site, double: Databricks, *statuses: int) -> Iterator[list[b
             status = left.pop(0) if len(left) > 1 else left[0]
             if status == 200:
                 bodies.append(body)
-                store(site, double, json.loads(body)["event_id"])
+                store(workspace, double, json.loads(body)["event_id"])
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -202,13 +209,13 @@ def answering(site: Site, double: Databricks, *statuses: int) -> Iterator[list[b
 
 
 def test_the_proof_sends_one_event_until_it_is_taken_and_then_no_more(
-    deployed: Site, double: Databricks
+    deployed: TargetWorkspace, double: Databricks
 ) -> None:
     """An app that starts answers 503 for a while; a deployment is proven once."""
     deployed.seconds = 20
     with answering(deployed, double, 503, 200) as bodies:
-        first = running.run([proof.step(deployed, SETTINGS)], silent)
-        again = running.run([proof.step(deployed, SETTINGS)], silent)
+        first = runner.run([proof.step(deployed, SETTINGS)], silent)
+        again = runner.run([proof.step(deployed, SETTINGS)], silent)
 
     assert (first, again) == (True, False)
     assert [json.loads(body)["object_type"] for body in bodies] == ["ciolake"]
@@ -244,11 +251,11 @@ def test_a_deploy_ends_with_the_event_in_the_inbox(double: Databricks, options: 
 
 
 def test_a_deploy_that_waits_asks_once_the_object_is_gone(
-    deployed: Site, double: Databricks
+    deployed: TargetWorkspace, double: Databricks
 ) -> None:
     """Before and after, and never in between."""
     said: list[str] = []
-    deployed.say = said.append
+    deployed.on_progress = said.append
 
     def load(receiver: StoringReceiver) -> None:
         store(deployed, double, json.loads(receiver.bodies[-1])["event_id"])
@@ -256,8 +263,8 @@ def test_a_deploy_that_waits_asks_once_the_object_is_gone(
 
     with StoringReceiver(double, VOLUME, load) as app:
         double.workspace.apps.urls["ciolake"] = app.url
-        first = running.run([proof.step(deployed, SETTINGS, waits=True)], silent)
-        again = running.run([proof.step(deployed, SETTINGS, waits=True)], silent)
+        first = runner.run([proof.step(deployed, SETTINGS, waits=True)], silent)
+        again = runner.run([proof.step(deployed, SETTINGS, waits=True)], silent)
 
     assert (first, again) == (True, False)
     assert len(asked(double)) == 3
@@ -266,13 +273,13 @@ def test_a_deploy_that_waits_asks_once_the_object_is_gone(
 
 
 def test_an_event_that_is_stored_elsewhere_fails_the_proof(
-    deployed: Site, double: Databricks
+    deployed: TargetWorkspace, double: Databricks
 ) -> None:
     """The answer 200 alone proves nothing: the app may use another volume."""
     with StoringReceiver(double, VOLUME, lambda app: app.objects[-1].unlink()) as app:
         double.workspace.apps.urls["ciolake"] = app.url
         with pytest.raises(DeploymentError, match=r"neither in the inbox .* nor in"):
-            running.run([proof.step(deployed, SETTINGS)], silent)
+            runner.run([proof.step(deployed, SETTINGS)], silent)
 
 
 def test_the_uploaded_app_yaml_lets_the_warehouse_sleep(tmp_path: Path) -> None:
@@ -297,27 +304,29 @@ def test_an_app_yaml_that_the_receiver_would_refuse_is_refused(text: bytes, word
         source.settings({"app.yaml": text})
 
 
-def test_an_app_that_refuses_the_proof_fails_it(deployed: Site, double: Databricks) -> None:
+def test_an_app_that_refuses_the_proof_fails_it(
+    deployed: TargetWorkspace, double: Databricks
+) -> None:
     """With the last answer, and what it may mean."""
     with (
         answering(deployed, double, 401),
         pytest.raises(DeploymentError, match=r"last answer: HTTP 401\).*log in by OAuth"),
     ):
-        running.run([proof.step(deployed, SETTINGS)], silent)
+        runner.run([proof.step(deployed, SETTINGS)], silent)
 
 
-def test_the_proof_needs_a_deployed_app(site: Site) -> None:
+def test_the_proof_needs_a_deployed_app(workspace: TargetWorkspace) -> None:
     """Without one it says what is missing, and asks nobody."""
     with pytest.raises(DeploymentError, match="no address or no active deployment"):
-        running.run([proof.step(site, SETTINGS)], silent)
+        runner.run([proof.step(workspace, SETTINGS)], silent)
 
 
-def test_a_secret_that_holds_no_key_is_told(deployed: Site, double: Databricks) -> None:
+def test_a_secret_that_holds_no_key_is_told(deployed: TargetWorkspace, double: Databricks) -> None:
     """Somebody put something else there."""
     double.workspace.scopes["ciolake"].secrets["signing-keys"] = (b"", 1)
 
     with pytest.raises(DeploymentError, match="--rotate-keys"):
-        running.run([proof.step(deployed, SETTINGS)], silent)
+        runner.run([proof.step(deployed, SETTINGS)], silent)
 
 
 def failing(error: Exception) -> Callable[[], object]:
@@ -345,37 +354,37 @@ def test_what_goes_wrong_is_told_with_what_to_do(error: Exception, words: str) -
     step = Step("making", "MANAGE on it", lambda: [PlannedChange("make it", failing(error))])
 
     with pytest.raises(DeploymentError, match=f"^making: .*{words}"):
-        running.run([step], silent)
+        runner.run([step], silent)
 
 
 def test_what_was_made_meanwhile_is_good_as_well() -> None:
     """The answer to the first try may have been lost."""
     made = PlannedChange("make it", failing(AlreadyExists("there")), is_creation=True)
 
-    assert running.run([Step("making", "", lambda: [made])], silent)
+    assert runner.run([Step("making", "", lambda: [made])], silent)
 
 
 def test_a_note_is_told_and_changes_nothing() -> None:
     """A step with notes alone has nothing to do."""
     told: list[tuple[str, str, list[str]]] = []
 
-    def tell(title: str, state: str, words: object) -> None:
+    def report(title: str, state: str, words: object) -> None:
         told.append((title, state, list(words)))  # type: ignore[call-overload]  # a sequence
 
-    is_changed = running.run([Step("looking", "", lambda: [Note("unseen")])], tell)
+    is_changed = runner.run([Step("looking", "", lambda: [Note("unseen")])], report)
 
     assert not is_changed
     assert told == [("looking", "ok", ["unseen"])]
 
 
-def test_compute_that_fails_ends_the_wait(deployed: Site, double: Databricks) -> None:
+def test_compute_that_fails_ends_the_wait(deployed: TargetWorkspace, double: Databricks) -> None:
     """With the platform's reason."""
     apps = double.workspace.apps
     change = apps.changing("STARTING", "ERROR")
     change.message = "no capacity"
     apps.held["ciolake"].compute = change
     double.faults.set(Fault("error", operation="apps.start", times=None))
-    app = releasing.steps(deployed, FILES)[0]
+    app = release.steps(deployed, FILES)[0]
     wait = app.look()[-1]
 
     assert isinstance(wait, PlannedChange)
@@ -383,28 +392,32 @@ def test_compute_that_fails_ends_the_wait(deployed: Site, double: Databricks) ->
         wait.do()
 
 
-def test_a_deployment_under_way_is_waited_for_first(deployed: Site, double: Databricks) -> None:
+def test_a_deployment_under_way_is_waited_for_first(
+    deployed: TargetWorkspace, double: Databricks
+) -> None:
     """The platform takes one at a time; a run may have been broken off."""
     held = double.workspace.apps.held["ciolake"]
     double.workspace.apps.deploy_seconds = 0.1
-    deployed.client.apps.deploy("ciolake", releasing.AppDeployment(source_code_path="/none"))
+    deployed.client.apps.deploy("ciolake", release.AppDeployment(source_code_path="/none"))
     changed = {"app.yaml": b"new"}
 
-    running.run([releasing.steps(deployed, changed)[3]], silent)
+    runner.run([release.steps(deployed, changed)[3]], silent)
 
     assert [one.change.after for one in held.deployments] == ["SUCCEEDED", "FAILED", "SUCCEEDED"]
 
 
-def test_a_note_that_cannot_be_read_is_no_note(deployed: Site, double: Databricks) -> None:
+def test_a_note_that_cannot_be_read_is_no_note(
+    deployed: TargetWorkspace, double: Databricks
+) -> None:
     """Then all is uploaded again."""
     note = double.workspace.tree_dir / "Users/admin@example.com/ciolake/ciolake/uploaded.json"
     note.write_text("{")
 
-    (change,) = releasing.steps(deployed, FILES)[2].look()
+    (change,) = release.steps(deployed, FILES)[2].look()
 
     assert change.words == "upload 2 of 2 files"
 
 
-def test_what_is_gone_is_not_removed_again(site: Site) -> None:
+def test_what_is_gone_is_not_removed_again(workspace: TargetWorkspace) -> None:
     """Also the tables and the volume."""
-    assert not running.run(removing.steps(site, with_tables=True), silent)
+    assert not runner.run(remove.steps(workspace, with_tables=True), silent)

@@ -23,9 +23,9 @@ from databricks_app.events.record import Record
 from databricks_app.ingest.inbox.volume_reader import put_replay
 from databricks_app.lake import sql_dialect
 from databricks_app.lake.warehouse.lease import Lease
-from databricks_app.operations.doctor.context import Case, WaitLimits, open_case
-from databricks_app.operations.doctor.result import Finding
-from databricks_app.operations.doctor.run import checks, examine
+from databricks_app.operations.doctor.context import DoctorContext, WaitLimits, open_context
+from databricks_app.operations.doctor.result import CheckResult
+from databricks_app.operations.doctor.run import checks, run_checks
 from tests.doubles import CLIENT_ID, WAREHOUSE_ID, Databricks, Fault
 from tests.support.storing import StoringReceiver
 
@@ -36,7 +36,7 @@ GRANTS = (
     f"GRANT READ VOLUME, WRITE VOLUME ON VOLUME `main`.`cio`.`events` TO `{CLIENT_ID}`;",
 )
 EMAIL = "webhook_email_events"
-Look = Callable[..., Finding]
+Look = Callable[..., CheckResult]
 _GRANT = re.compile(r"GRANT (.+) ON (\w+) (\S+) TO `(.+)`;")
 
 
@@ -64,21 +64,21 @@ def variables(double: Databricks, tmp_path: Path) -> dict[str, str]:
 def look(variables: dict[str, str]) -> Look:
     """What one check finds: `look("volume", DATABRICKS_HOST=...)`."""
 
-    def look(name: str, **other: str) -> Finding:
-        with closing(case_of(variables | other)) as case:
-            (check,) = [one for one in checks(case) if one.name == name]
-            return check.look(case)
+    def look(name: str, **other: str) -> CheckResult:
+        with closing(context_of(variables | other)) as context:
+            (check,) = [one for one in checks(context) if one.name == name]
+            return check.look(context)
 
     return look
 
 
-def case_of(variables: dict[str, str]) -> Case:
-    """A case in which nothing is waited for long."""
-    case = open_case(variables, limits=WaitLimits(canary=20, lease=1.2))
-    # A connection that is asking for it when the case is closed would be left to the collector.
+def context_of(variables: dict[str, str]) -> DoctorContext:
+    """A context in which nothing is waited for long."""
+    context = open_context(variables, limits=WaitLimits(canary=20, lease=1.2))
+    # A connection that is asking for it when the context is closed would be left to the collector.
     with suppress(TokenError):
-        case.remote.tokens.get(10)
-    return case
+        context.remote.tokens.get(10)
+    return context
 
 
 def make_tables(double: Databricks) -> None:
@@ -127,14 +127,14 @@ def test_all_is_well_with_a_running_receiver(
 
 def test_a_wrong_secret_skips_what_needs_a_token(variables: dict[str, str]) -> None:
     """The advice names the variables and shows none of them."""
-    with closing(case_of(variables | {"DATABRICKS_CLIENT_SECRET": "wrong-one"})) as case:
-        findings = {one.name: one for one in examine(case)}
+    with closing(context_of(variables | {"DATABRICKS_CLIENT_SECRET": "wrong-one"})) as context:
+        results = {one.name: one for one in run_checks(context)}
 
-    assert findings["token"].state == "failure"
-    assert "DATABRICKS_CLIENT_SECRET" in findings["token"].fix
-    assert findings["volume"].says == "needs the check token, which failed"
-    assert findings["tables"].says == "needs the check warehouse, which was skipped"
-    assert "wrong-one" not in str(findings)
+    assert results["token"].state == "failure"
+    assert "DATABRICKS_CLIENT_SECRET" in results["token"].fix
+    assert results["volume"].says == "needs the check token, which failed"
+    assert results["tables"].says == "needs the check warehouse, which was skipped"
+    assert "wrong-one" not in str(results)
 
 
 @pytest.mark.parametrize(
@@ -142,14 +142,14 @@ def test_a_wrong_secret_skips_what_needs_a_token(variables: dict[str, str]) -> N
 )
 def test_a_wrong_clock_is_told(variables: dict[str, str], offset: int, state: str) -> None:
     """Against the workspace's, measured by the window of timestamps."""
-    case = replace(case_of(variables), now=lambda: time.time() + offset)
-    with closing(case):
-        (check,) = [one for one in checks(case) if one.name == "clock"]
-        finding = check.look(case)
+    context = replace(context_of(variables), now=lambda: time.time() + offset)
+    with closing(context):
+        (check,) = [one for one in checks(context) if one.name == "clock"]
+        result = check.look(context)
 
-    assert finding.state == state
-    assert "300 s" in finding.says
-    assert ("NTP" in finding.fix) == (state != "ok")
+    assert result.state == state
+    assert "300 s" in result.says
+    assert ("NTP" in result.fix) == (state != "ok")
 
 
 def test_a_volume_that_is_missing_or_denied_is_told(double: Databricks, look: Look) -> None:
@@ -186,9 +186,9 @@ def test_a_warehouse_is_asked(
     if fault:
         double.faults.set(fault)
 
-    finding = look("warehouse")
+    result = look("warehouse")
 
-    assert (finding.state, words in finding.says) == (state, True), finding
+    assert (result.state, words in result.says) == (state, True), result
 
 
 def test_a_warehouse_that_is_not_there_is_told(look: Look) -> None:
@@ -229,9 +229,9 @@ def test_grants_from_above_and_on_each_table_count(double: Databricks, look: Loo
     for one in sql_dialect.tables():
         grant(double, f"GRANT SELECT, MODIFY ON TABLE main.cio.{one.name} TO `{CLIENT_ID}`;")
 
-    finding = look("grants")
+    result = look("grants")
 
-    assert finding.fix == f"GRANT WRITE VOLUME ON VOLUME `main`.`cio`.`events` TO `{CLIENT_ID}`;"
+    assert result.fix == f"GRANT WRITE VOLUME ON VOLUME `main`.`cio`.`events` TO `{CLIENT_ID}`;"
 
 
 def test_whose_grants_must_be_known_and_seen(double: Databricks, look: Look) -> None:
@@ -240,10 +240,10 @@ def test_whose_grants_must_be_known_and_seen(double: Databricks, look: Look) -> 
         Fault("statement_fails", statement="SHOW GRANTS", text="[INSUFFICIENT_PERMISSIONS] no")
     )
     unseen = look("grants")
-    finding = look("grants", DATABRICKS_CLIENT_ID="", DATABRICKS_TOKEN="dapi-double")
+    result = look("grants", DATABRICKS_CLIENT_ID="", DATABRICKS_TOKEN="dapi-double")
 
-    assert (finding.state, unseen.state) == ("skipped", "skipped")
-    assert "DATABRICKS_CLIENT_ID" in finding.fix
+    assert (result.state, unseen.state) == ("skipped", "skipped")
+    assert "DATABRICKS_CLIENT_ID" in result.fix
     assert "as an admin" in unseen.fix
 
 
@@ -294,11 +294,11 @@ def test_the_lease_tells_whether_somebody_loads(
 ) -> None:
     """Never taken, silent, alive, given back, and not to be read."""
     never = look("loader")
-    with closing(case_of(variables)) as case:
-        lease = Lease(case.remote, f"{VOLUME}/lease", renew_seconds=0)
+    with closing(context_of(variables)) as context:
+        lease = Lease(context.remote, f"{VOLUME}/lease", renew_seconds=0)
         lease.take()
         silent = look("loader")
-        counting = Lease(case.remote, f"{VOLUME}/lease", owner=lease.owner, renew_seconds=0.02)
+        counting = Lease(context.remote, f"{VOLUME}/lease", owner=lease.owner, renew_seconds=0.02)
         counting.take()
         alive = look("loader")
         counting.release()
@@ -322,9 +322,9 @@ def test_what_was_set_aside_in_the_volume_is_counted(
 ) -> None:
     """Nothing, two stretches, and a volume that cannot be read."""
     nothing = look("quarantine")
-    with closing(case_of(variables)) as case:
+    with closing(context_of(variables)) as context:
         for number in range(2):
-            case.remote.put(f"{VOLUME}/quarantine/x.frames.{number}-9", b"abc", overwrite=True)
+            context.remote.put(f"{VOLUME}/quarantine/x.frames.{number}-9", b"abc", overwrite=True)
     kept = look("quarantine")
     double.faults.set(Fault("denied", "directories.list"))
     unseen = look("quarantine")
@@ -339,11 +339,11 @@ def test_the_inbox_of_the_volume_is_counted(variables: dict[str, str], look: Loo
     """Objects of all instances."""
     record = Record(b"{}", datetime.now(UTC), "1", "00000000", 2)
     empty = look("inbox")
-    with closing(case_of(variables)) as case:
-        put_replay(case.remote, VOLUME, [record, record])
-        (check,) = [one for one in checks(case) if one.name == "inbox"]
+    with closing(context_of(variables)) as context:
+        put_replay(context.remote, VOLUME, [record, record])
+        (check,) = [one for one in checks(context) if one.name == "inbox"]
         waiting, stalled = (
-            check.look(replace(case, now=lambda after=after: time.time() + after))
+            check.look(replace(context, now=lambda after=after: time.time() + after))
             for after in (14 * 60, 40 * 60)
         )
 
@@ -356,10 +356,10 @@ def test_a_canary_is_found_in_the_inbox_without_a_statement(
 ) -> None:
     """With the default interval its row comes long after the doctor; it says when."""
     with StoringReceiver(double, "main.cio.events") as receiver:
-        finding = canary_of(variables | {"CIO_RELAY_URL": receiver.url})
+        result = canary_of(variables | {"CIO_RELAY_URL": receiver.url})
 
-    assert finding.state == "ok", finding
-    assert re.search(r"is in the inbox of .*; its row is expected by \d\d:\d\d UTC", finding.says)
+    assert result.state == "ok", result
+    assert re.search(r"is in the inbox of .*; its row is expected by \d\d:\d\d UTC", result.says)
     assert double.workspace.engine.received == []
 
 
@@ -369,10 +369,10 @@ def test_a_canary_that_is_not_loaded_in_its_interval_is_told(
     """With a short interval its row is waited for, and its object stays."""
     short = variables | {"CIO_FLUSH_INTERVAL_SECONDS": "0.5"}
     with StoringReceiver(double, "main.cio.events") as receiver:
-        finding = canary_of(short | {"CIO_RELAY_URL": receiver.url}, seconds=1)
+        result = canary_of(short | {"CIO_RELAY_URL": receiver.url}, seconds=1)
 
-    assert finding.state == "failure"
-    assert "still in the inbox of" in finding.says
+    assert result.state == "failure"
+    assert "still in the inbox of" in result.says
 
 
 def test_a_canary_that_is_stored_elsewhere_is_told(
@@ -383,16 +383,16 @@ def test_a_canary_that_is_stored_elsewhere_is_told(
     with StoringReceiver(
         double, "main.cio.events", lambda receiver: receiver.objects[-1].unlink()
     ) as receiver:
-        finding = canary_of(variables | {"CIO_RELAY_URL": receiver.url})
+        result = canary_of(variables | {"CIO_RELAY_URL": receiver.url})
 
-    assert finding.state == "failure"
-    assert "neither in the inbox" in finding.says
-    assert "CIO_VOLUME" in finding.fix
+    assert result.state == "failure"
+    assert "neither in the inbox" in result.says
+    assert "CIO_VOLUME" in result.fix
 
 
-def canary_of(variables: dict[str, str], seconds: float = 60.0) -> Finding:
+def canary_of(variables: dict[str, str], seconds: float = 60.0) -> CheckResult:
     """What the check finds that posts an event."""
-    with closing(case_of(variables)) as case:
-        limited = replace(case, limits=WaitLimits(canary=seconds))
+    with closing(context_of(variables)) as context:
+        limited = replace(context, limits=WaitLimits(canary=seconds))
         (check,) = [one for one in checks(limited) if one.name == "canary"]
         return check.look(limited)

@@ -21,9 +21,9 @@ from core.webhooks import specification
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import LakeError
 from databricks_app.operations.doctor import configuration, endpoint, run
-from databricks_app.operations.doctor.context import AppApi, Case, WaitLimits, open_case
-from databricks_app.operations.doctor.result import Finding, ok
-from databricks_app.operations.doctor.run import Check, checks, examine
+from databricks_app.operations.doctor.context import AppApi, DoctorContext, WaitLimits, open_context
+from databricks_app.operations.doctor.result import CheckResult, ok
+from databricks_app.operations.doctor.run import Check, checks, run_checks
 from databricks_app.simulator.simulator import Simulator
 from tests.support.loopback_receiver import unused_destination
 from tests.support.relay_platform import Platform, page
@@ -95,48 +95,48 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
         yield receiver
 
 
-def case_of(data: Path, url: str | None = None, **variables: str) -> Case:
-    """The case of a data folder; nothing is waited for long."""
+def context_of(data: Path, url: str | None = None, **variables: str) -> DoctorContext:
+    """The context of a data folder; nothing is waited for long."""
     given = {"CIO_WEBHOOK_SIGNING_KEYS": KEY, "CIO_DATA_DIR": str(data), "PORT": "0"}
-    return open_case(given | variables, url, limits=WaitLimits(canary=0.3))
+    return open_context(given | variables, url, limits=WaitLimits(canary=0.3))
 
 
-def found(case: Case, name: str) -> Finding:
+def found(context: DoctorContext, name: str) -> CheckResult:
     """What one check finds."""
-    (check,) = [one for one in checks(case) if one.name == name]
-    with closing(case):
-        return check.look(case)
+    (check,) = [one for one in checks(context) if one.name == name]
+    with closing(context):
+        return check.look(context)
 
 
 def test_a_receiver_with_another_key_refuses_the_canary(receiver: Receiver) -> None:
     """It verifies, so only the canary fails, and says which way to look."""
-    case = case_of(receiver.folder / "data", receiver.url, CIO_WEBHOOK_SIGNING_KEYS="other")
+    context = context_of(receiver.folder / "data", receiver.url, CIO_WEBHOOK_SIGNING_KEYS="other")
 
-    with closing(case):
-        findings = {one.name: one for one in examine(case)}
+    with closing(context):
+        results = {one.name: one for one in run_checks(context)}
 
-    assert findings["verifies"].state == "ok"
-    assert findings["canary"].state == "failure"
-    assert "answers 401" in findings["canary"].says
-    assert "does not know this key" in findings["canary"].says + findings["canary"].fix
+    assert results["verifies"].state == "ok"
+    assert results["canary"].state == "failure"
+    assert "answers 401" in results["canary"].says
+    assert "does not know this key" in results["canary"].says + results["canary"].fix
 
 
 def test_a_canary_that_is_no_row_in_time_fails(receiver: Receiver, tmp_path: Path) -> None:
     """As where the doctor looks into another folder than the receiver writes to."""
-    finding = found(case_of(tmp_path, receiver.url), "canary")
+    result = found(context_of(tmp_path, receiver.url), "canary")
 
-    assert finding.state == "failure"
-    assert "not in the table of" in finding.says
-    assert "CIO_FLUSH_INTERVAL_SECONDS wait longer" in finding.fix
+    assert result.state == "failure"
+    assert "not in the table of" in result.says
+    assert "CIO_FLUSH_INTERVAL_SECONDS wait longer" in result.fix
 
 
 def test_a_set_up_receiver_and_one_without_a_key_are_told_apart(tmp_path: Path) -> None:
     """503 to a wrong signature is a setting, or a receiver that cannot store."""
     (tmp_path / "a").mkdir()
     with serving(tmp_path / "a", CIO_WEBHOOK_SIGNING_KEYS="", CIO_WEB_WORKERS="1") as receiver:
-        keyless = found(case_of(tmp_path, receiver.url), "verifies")
-        set_up = found(case_of(tmp_path, receiver.url, CIO_UNVERIFIED_STATUS="503"), "verifies")
-        ready = found(case_of(tmp_path, receiver.url), "ready")
+        keyless = found(context_of(tmp_path, receiver.url), "verifies")
+        set_up = found(context_of(tmp_path, receiver.url, CIO_UNVERIFIED_STATUS="503"), "verifies")
+        ready = found(context_of(tmp_path, receiver.url), "ready")
 
     assert keyless.state == "failure"
     assert "no signing key" in keyless.says
@@ -162,15 +162,15 @@ def test_what_stands_in_front_is_named(
     """A redirect, a login page, another program; what follows is skipped."""
     web.says["/healthz"] = (status, text, location)
 
-    case = case_of(tmp_path, web.url)
-    with closing(case):
-        findings = {one.name: one for one in examine(case)}
+    context = context_of(tmp_path, web.url)
+    with closing(context):
+        results = {one.name: one for one in run_checks(context)}
 
-    assert findings["endpoint"].state == "failure"
-    assert words in findings["endpoint"].says
-    assert findings["endpoint"].fix
-    assert findings["verifies"].says == "needs the check endpoint, which failed"
-    assert findings["canary"].says == "needs the check verifies, which was skipped"
+    assert results["endpoint"].state == "failure"
+    assert words in results["endpoint"].says
+    assert results["endpoint"].fix
+    assert results["verifies"].says == "needs the check endpoint, which failed"
+    assert results["canary"].says == "needs the check verifies, which was skipped"
 
 
 @pytest.mark.slow
@@ -180,11 +180,11 @@ def test_the_relay_is_looked_at_like_a_receiver(receiver: Receiver, tmp_path: Pa
         Platform(app=receiver.address) as platform,
         relaying(tmp_path / "relay", platform) as relay,
     ):
-        case = case_of(receiver.folder / "data", relay.url)
-        with closing(replace(case, limits=WaitLimits(canary=20))) as case:
-            good = {one.name: one.state for one in examine(case)}
+        context = context_of(receiver.folder / "data", relay.url)
+        with closing(replace(context, limits=WaitLimits(canary=20))) as context:
+            good = {one.name: one.state for one in run_checks(context)}
         platform.always = page(200)
-        broken = found(case, "canary")
+        broken = found(context, "canary")
 
     assert (good["endpoint"], good["verifies"], good["canary"]) == ("ok", "ok", "ok")
     assert good["ready"] == "skipped"
@@ -194,21 +194,21 @@ def test_the_relay_is_looked_at_like_a_receiver(receiver: Receiver, tmp_path: Pa
 
 def test_an_unknown_endpoint_is_skipped(tmp_path: Path) -> None:
     """Port 0 names no port; the option does."""
-    finding = found(case_of(tmp_path), "endpoint")
+    result = found(context_of(tmp_path), "endpoint")
 
-    assert finding.state == "skipped"
-    assert "--url" in finding.fix
+    assert result.state == "skipped"
+    assert "--url" in result.fix
 
 
 def test_a_login_in_front_of_the_door_is_named(web: Web, tmp_path: Path) -> None:
     """A Databricks App answers 401 with a body; the relay is what helps."""
     web.says[WEBHOOK_PATH] = (401, b"{}", None)
 
-    finding = found(case_of(tmp_path, web.url), "verifies")
+    result = found(context_of(tmp_path, web.url), "verifies")
 
-    assert finding.state == "failure"
-    assert "refuses (401)" in finding.says
-    assert "relay" in finding.fix
+    assert result.state == "failure"
+    assert "refuses (401)" in result.says
+    assert "relay" in result.fix
 
 
 def test_an_endpoint_that_takes_anything_fails(web: Web, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_an_endpoint_that_takes_anything_fails(web: Web, tmp_path: Path) -> None
 
     assert (
         "takes an event with a wrong signature"
-        in found(case_of(tmp_path, web.url), "verifies").says
+        in found(context_of(tmp_path, web.url), "verifies").says
     )
 
 
@@ -225,11 +225,11 @@ def test_an_endpoint_that_goes_away_fails_each_check(tmp_path: Path) -> None:
     """With the way to mend it."""
     url = unused_destination().url
 
-    said = [found(case_of(tmp_path, url), name) for name in ("endpoint", "verifies", "ready")]
+    said = [found(context_of(tmp_path, url), name) for name in ("endpoint", "verifies", "ready")]
 
     assert {one.state for one in said} == {"failure"}
     assert all("ciolake serve" in one.fix for one in said)
-    assert found(case_of(tmp_path, url), "canary").state == "failure"
+    assert found(context_of(tmp_path, url), "canary").state == "failure"
 
 
 @pytest.mark.parametrize(
@@ -252,10 +252,10 @@ def test_what_readyz_says_is_passed_on(
     """Its problems in its own words, stale timestamps among them; a relay has no such page."""
     web.says["/readyz"] = (200, json.dumps(body).encode(), None)
 
-    finding = found(case_of(tmp_path, web.url, CIO_ADMIN_TOKEN="of-the-admin"), "ready")
+    result = found(context_of(tmp_path, web.url, CIO_ADMIN_TOKEN="of-the-admin"), "ready")
 
-    assert finding.state == state
-    assert words in finding.says
+    assert result.state == state
+    assert words in result.says
     assert web.bearers == ["Bearer of-the-admin"]
 
 
@@ -264,11 +264,11 @@ def test_requests_outside_the_window_are_counted_by_the_receiver(tmp_path: Path)
     body = event("late")
     old = signed(body, timestamp=int(time.time()) - 4000)
     with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:
-        none = found(case_of(tmp_path, receiver.url), "timestamps")
+        none = found(context_of(tmp_path, receiver.url), "timestamps")
         answer = receiver.post(request(body, old))
-        refused = found(case_of(tmp_path, receiver.url), "timestamps")
-        case = case_of(tmp_path, receiver.url, CIO_STALE_TIMESTAMPS="accept")
-        accepted = found(case, "timestamps")
+        refused = found(context_of(tmp_path, receiver.url), "timestamps")
+        context = context_of(tmp_path, receiver.url, CIO_STALE_TIMESTAMPS="accept")
+        accepted = found(context, "timestamps")
 
     assert answer.status == 401
     assert (none.state, refused.state, accepted.state) == ("ok", "warning", "ok")
@@ -285,37 +285,37 @@ def test_an_endpoint_that_does_not_count_them_is_skipped(
     """A relay, or something else."""
     web.says["/metrics"] = (200, text.encode(), None)
 
-    assert found(case_of(tmp_path, web.url), "timestamps").state == "skipped"
+    assert found(context_of(tmp_path, web.url), "timestamps").state == "skipped"
 
 
 def test_metrics_that_are_not_shown_to_us_are_skipped(web: Web, tmp_path: Path) -> None:
     """With what would show them; the token is sent where there is one."""
     web.says["/metrics"] = (403, b"Only from this machine itself", None)
 
-    finding = found(case_of(tmp_path, web.url, CIO_ADMIN_TOKEN="of-the-admin"), "timestamps")
-    away = found(case_of(tmp_path, unused_destination().url), "timestamps")
+    result = found(context_of(tmp_path, web.url, CIO_ADMIN_TOKEN="of-the-admin"), "timestamps")
+    away = found(context_of(tmp_path, unused_destination().url), "timestamps")
 
-    assert (finding.state, away.state) == ("skipped", "skipped")
-    assert "(403)" in finding.says
-    assert "CIO_ADMIN_TOKEN" in finding.fix
+    assert (result.state, away.state) == ("skipped", "skipped")
+    assert "(403)" in result.says
+    assert "CIO_ADMIN_TOKEN" in result.fix
     assert "does not answer" in away.says
     assert web.bearers == ["Bearer of-the-admin"]
 
 
 def test_the_admin_token_goes_to_nobody_in_the_clear(web: Web, tmp_path: Path) -> None:
     """Only over TLS, or to this machine itself."""
-    case = case_of(tmp_path, web.url.replace("127.0.0.1", "127.0.0.2"), CIO_ADMIN_TOKEN="t")
+    context = context_of(tmp_path, web.url.replace("127.0.0.1", "127.0.0.2"), CIO_ADMIN_TOKEN="t")
 
-    finding = found(case, "ready")
+    result = found(context, "ready")
 
-    assert finding.state == "failure"
+    assert result.state == "failure"
     assert web.bearers == []
 
 
 def test_the_relay_s_address_is_a_setting(tmp_path: Path) -> None:
     """So that it need not be given each time; with a workspace the receiver is not here."""
-    relay = case_of(tmp_path, CIO_RELAY_URL="https://relay.example.com")
-    remote = case_of(
+    relay = context_of(tmp_path, CIO_RELAY_URL="https://relay.example.com")
+    remote = context_of(
         tmp_path,
         CIO_STORE="databricks",
         CIO_CATALOG="main",
@@ -333,7 +333,7 @@ def test_the_relay_s_address_is_a_setting(tmp_path: Path) -> None:
 
 def test_a_clock_is_compared_with_an_endpoint_elsewhere(web: Web, tmp_path: Path) -> None:
     """Its Date header counts; a loopback endpoint has our own clock, and says nothing."""
-    here = case_of(tmp_path, web.url)
+    here = context_of(tmp_path, web.url)
     assert here.destination is not None
     away = replace(here, destination=replace(here.destination, host="127.0.0.2"))
     # Bound to 127.0.0.1 alone, so nothing answers there.
@@ -346,21 +346,21 @@ def test_a_check_that_hangs_or_breaks_keeps_none_of_the_others(tmp_path: Path) -
     """Each ends with a failure of its own, whose text holds nothing of what it met."""
     ending = threading.Event()
 
-    def hang(_case: Case) -> Finding:
+    def hang(_case: DoctorContext) -> CheckResult:
         ending.wait()
         return ok("")
 
-    def breaks(_case: Case) -> Finding:
+    def breaks(_case: DoctorContext) -> CheckResult:
         raise RuntimeError("ada@example.com")
 
-    def refuses(_case: Case) -> Finding:
+    def refuses(_case: DoctorContext) -> CheckResult:
         raise LakeError("The table is damaged.")
 
-    case = case_of(tmp_path)
-    late = run.looked(Check("late", hang, seconds=0.1), case)
+    context = context_of(tmp_path)
+    late = run.run_check(Check("late", hang, seconds=0.1), context)
     ending.set()
-    broken = run.looked(Check("broken", breaks), case)
-    refused = run.looked(Check("refused", refuses), case)
+    broken = run.run_check(Check("broken", breaks), context)
+    refused = run.run_check(Check("refused", refuses), context)
 
     assert {late.state, broken.state, refused.state} == {"failure"}
     assert late.says == "the check late: abandoned after 0.1 s."
@@ -370,9 +370,9 @@ def test_a_check_that_hangs_or_breaks_keeps_none_of_the_others(tmp_path: Path) -
 
 def test_a_canary_without_a_key_is_skipped(web: Web, tmp_path: Path) -> None:
     """Nothing can be signed."""
-    finding = endpoint.arrives(open_case({"CIO_DATA_DIR": str(tmp_path)}, web.url))
+    result = endpoint.arrives(open_context({"CIO_DATA_DIR": str(tmp_path)}, web.url))
 
-    assert finding.state == "skipped"
+    assert result.state == "skipped"
 
 
 def subscribed(simulator: Simulator, url: str, **fields: object) -> None:  # noqa: F811
@@ -386,10 +386,10 @@ def subscribed(simulator: Simulator, url: str, **fields: object) -> None:  # noq
         assert client.post("/v1/reporting_webhooks", json=body).status_code == 200
 
 
-def webhook(simulator: Simulator, data: Path, url: str | None, key: str = "") -> Finding:  # noqa: F811
+def webhook(simulator: Simulator, data: Path, url: str | None, key: str = "") -> CheckResult:  # noqa: F811
     """What is found of Customer.io's webhooks."""
-    case = case_of(data, url, CIO_APP_API_KEY=key or simulator.workspace.keys.app)
-    return found(replace(case, app_api=AppApi(base_url=simulator.url)), "webhook")
+    context = context_of(data, url, CIO_APP_API_KEY=key or simulator.workspace.keys.app)
+    return found(replace(context, app_api=AppApi(base_url=simulator.url)), "webhook")
 
 
 def test_customer_io_posts_to_the_endpoint(simulator: Simulator, tmp_path: Path) -> None:  # noqa: F811
@@ -417,7 +417,7 @@ def test_customer_io_posts_to_the_endpoint(simulator: Simulator, tmp_path: Path)
 def test_a_wrong_api_key_is_told_and_not_shown(simulator: Simulator, tmp_path: Path) -> None:  # noqa: F811
     """By the kind of the error; without a key nobody is asked."""
     wrong = webhook(simulator, tmp_path, None, "0123456789abcdef0123456789abcdef")
-    unasked = found(case_of(tmp_path), "webhook")
+    unasked = found(context_of(tmp_path), "webhook")
 
     assert wrong.state == "failure"
     assert "AuthenticationError" in wrong.says

@@ -18,15 +18,15 @@ from benchmarks.harness.wire import KEY
 from databricks_app.cli import ciolake
 from databricks_app.databricks.workspace import Entry, Workspace
 from databricks_app.operations.doctor import first_contact, first_tables
-from databricks_app.operations.doctor.context import Case, open_case
-from databricks_app.operations.doctor.result import Finding
+from databricks_app.operations.doctor.context import DoctorContext, open_context
+from databricks_app.operations.doctor.result import CheckResult
 from databricks_app.operations.doctor.run import FIRST_CONTACT
 from tests.doubles import TOKEN, Databricks, Fault
 from tests.support.paths import DOCS
 
 PROBE = "/Volumes/main/cio/events/probe"
 PAGE = DOCS / "first-contact.md"
-Ask = Callable[..., Finding]
+Ask = Callable[..., CheckResult]
 
 
 class Careless(Workspace):
@@ -53,14 +53,14 @@ def double(tmp_path: Path) -> Iterator[Databricks]:
 
 
 @pytest.fixture
-def open_with(double: Databricks) -> Iterator[Callable[..., Case]]:
-    """Make the case of an installation: `open_with(url=..., DATABRICKS_TOKEN=...)`."""
-    made: list[Case] = []
+def open_with(double: Databricks) -> Iterator[Callable[..., DoctorContext]]:
+    """Make the context of an installation: `open_with(url=..., DATABRICKS_TOKEN=...)`."""
+    made: list[DoctorContext] = []
 
-    def make(url: str | None = None, **other: str) -> Case:
+    def make(url: str | None = None, **other: str) -> DoctorContext:
         fixed = {"CIO_STORE": "databricks", "CIO_CATALOG": "main", "CIO_SCHEMA": "cio"}
         fixed |= {"CIO_VOLUME": "events", "CIO_WEBHOOK_SIGNING_KEYS": KEY}
-        made.append(open_case(double.environment() | fixed | other, url))
+        made.append(open_context(double.environment() | fixed | other, url))
         return made[-1]
 
     yield make
@@ -69,17 +69,17 @@ def open_with(double: Databricks) -> Iterator[Callable[..., Case]]:
 
 
 @pytest.fixture
-def case(open_with: Callable[..., Case]) -> Case:
+def context(open_with: Callable[..., DoctorContext]) -> DoctorContext:
     """An installation with a principal's own login."""
     return open_with()
 
 
 @pytest.fixture
-def careless(case: Case) -> Iterator[Case]:
+def careless(context: DoctorContext) -> Iterator[DoctorContext]:
     """The same over a volume that breaks its promises."""
-    remote = case.remote
+    remote = context.remote
     workspace = Careless(remote.host, remote.tokens, remote._client)  # the same wire
-    return replace(case, workspace=workspace)
+    return replace(context, workspace=workspace)
 
 
 @pytest.fixture
@@ -110,13 +110,13 @@ def altered(double: Databricks) -> Callable[..., None]:
     ],
 )
 def test_a_workspace_that_keeps_its_promises_is_fine(
-    ask: Ask, case: Case, double: Databricks
+    ask: Ask, context: DoctorContext, double: Databricks
 ) -> None:
     """Each answer is ok, and nothing is left behind: no file, no table."""
-    finding = ask(case)
+    result = ask(context)
 
-    assert finding.state == "ok", finding
-    assert case.remote.names(PROBE) == []
+    assert result.state == "ok", result
+    assert context.remote.names(PROBE) == []
     assert double.workspace.catalog.inside("table", ("main", "cio")) == []
 
 
@@ -128,12 +128,14 @@ def test_a_workspace_that_keeps_its_promises_is_fine(
         (first_contact.large_put, "came back with 33554431 bytes"),
     ],
 )
-def test_a_volume_that_breaks_its_promises_is_told(ask: Ask, words: str, careless: Case) -> None:
+def test_a_volume_that_breaks_its_promises_is_told(
+    ask: Ask, words: str, careless: DoctorContext
+) -> None:
     """What is not as documented is named."""
-    finding = ask(careless)
+    result = ask(careless)
 
-    assert finding.state in {"warning", "failure"}
-    assert words in finding.says
+    assert result.state in {"warning", "failure"}
+    assert words in result.says
 
 
 @pytest.mark.parametrize(
@@ -147,27 +149,31 @@ def test_a_volume_that_breaks_its_promises_is_told(ask: Ask, words: str, careles
         first_tables.races,
     ],
 )
-def test_a_right_that_is_missing_is_told(ask: Ask, case: Case, double: Databricks) -> None:
+def test_a_right_that_is_missing_is_told(
+    ask: Ask, context: DoctorContext, double: Databricks
+) -> None:
     """The answer is not known then, and the text says which right to give."""
     double.faults.set(Fault("denied", operation="files.put", times=None))
 
-    finding = ask(case)
+    result = ask(context)
 
-    assert finding.state == "failure"
-    assert "WRITE VOLUME" in finding.says
+    assert result.state == "failure"
+    assert "WRITE VOLUME" in result.says
 
 
-def test_a_slow_volume_is_a_warning(case: Case, double: Databricks) -> None:
-    """Half of what the door waits is too near."""
+def test_a_slow_volume_is_a_warning(context: DoctorContext, double: Databricks) -> None:
+    """Half of what the receiver waits is too near."""
     double.faults.set(Fault("latency", operation="files.put", seconds=1.6, times=1))
 
-    finding = first_contact.put_time(case)
+    result = first_contact.put_time(context)
 
-    assert finding.state == "warning"
-    assert "3 s that the door waits" in finding.says
+    assert result.state == "warning"
+    assert "3 s that the receiver waits" in result.says
 
 
-def test_the_life_of_a_token_is_told(open_with: Callable[..., Case], double: Databricks) -> None:
+def test_the_life_of_a_token_is_told(
+    open_with: Callable[..., DoctorContext], double: Databricks
+) -> None:
     """A short one is a warning; a personal token does not say."""
     double.workspace.tokens.seconds = 600
     short = first_contact.token_life(open_with())
@@ -178,7 +184,7 @@ def test_the_life_of_a_token_is_told(open_with: Callable[..., Case], double: Dat
     assert personal.state == "skipped"
 
 
-def test_merges_that_double_are_told(case: Case, altered: Callable[..., None]) -> None:
+def test_merges_that_double_are_told(context: DoctorContext, altered: Callable[..., None]) -> None:
     """Rows that stand twice, and counts that are not those of what was done."""
 
     def double_one(sql: str, run: Callable[[str], Any]) -> Any:
@@ -189,14 +195,16 @@ def test_merges_that_double_are_told(case: Case, altered: Callable[..., None]) -
         return answer
 
     altered(double_one)
-    finding, merged = first_tables.races(case), first_tables.types(case)
+    result, merged = first_tables.races(context), first_tables.types(context)
 
-    assert finding.state == "failure"
-    assert "run one instance" in finding.fix
+    assert result.state == "failure"
+    assert "run one instance" in result.fix
     assert merged.state == "failure"
 
 
-def test_a_merge_that_counts_wrongly_is_told(case: Case, altered: Callable[..., None]) -> None:
+def test_a_merge_that_counts_wrongly_is_told(
+    context: DoctorContext, altered: Callable[..., None]
+) -> None:
     """The loader relies on the number."""
 
     def miscount(sql: str, run: Callable[[str], Any]) -> Any:
@@ -208,10 +216,12 @@ def test_a_merge_that_counts_wrongly_is_told(case: Case, altered: Callable[..., 
 
     altered(miscount)
 
-    assert "say that they inserted 0 and 0" in first_tables.types(case).says
+    assert "say that they inserted 0 and 0" in first_tables.types(context).says
 
 
-def test_values_that_change_on_their_way_are_told(case: Case, altered: Callable[..., None]) -> None:
+def test_values_that_change_on_their_way_are_told(
+    context: DoctorContext, altered: Callable[..., None]
+) -> None:
     """Each column by its name."""
     shown = "date_trunc('SECOND', `event_timestamp`) AS `event_timestamp`"
     altered(
@@ -220,11 +230,11 @@ def test_values_that_change_on_their_way_are_told(case: Case, altered: Callable[
         )
     )
 
-    assert first_tables.types(case).says == "values changed on their way: event_timestamp"
+    assert first_tables.types(context).says == "values changed on their way: event_timestamp"
 
 
 def test_a_body_of_24_mib_is_asked_for_without_being_stored(
-    open_with: Callable[..., Case], tmp_path: Path
+    open_with: Callable[..., DoctorContext], tmp_path: Path
 ) -> None:
     """A receiver reads and refuses it; elsewhere, and without an address, that is said."""
     with serving(tmp_path) as receiver:
@@ -256,7 +266,7 @@ def test_the_command_asks_them_after_its_own_checks(double: Databricks, tmp_path
     result = CliRunner().invoke(ciolake, [*words, "--json"], env=variables)
     local = CliRunner().invoke(ciolake, words, env={"CIO_DATA_DIR": str(tmp_path)})
 
-    names = [finding["name"] for finding in json.loads(result.output)]
+    names = [one["name"] for one in json.loads(result.output)]
     asked = [check.name for check in FIRST_CONTACT]
     documented = re.findall(r"^\| `([a-z-]+)` \| ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert names[-len(asked) :] == asked == documented

@@ -24,8 +24,8 @@ from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.lake.local.lock import FolderLock
 from databricks_app.lake.local.store import LocalLake
 from databricks_app.operations.doctor import configuration, folder
-from databricks_app.operations.doctor.context import Case, WaitLimits, open_case
-from databricks_app.operations.doctor.result import Finding, exit_code, failure, ok, warning
+from databricks_app.operations.doctor.context import DoctorContext, WaitLimits, open_context
+from databricks_app.operations.doctor.result import CheckResult, exit_code, failure, ok, warning
 from databricks_app.operations.doctor.run import checks
 from tests.support.lake_events import event, load
 from tests.support.loopback_receiver import unused_destination
@@ -40,17 +40,17 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
         yield receiver
 
 
-def case_of(data: Path, url: str | None = None, **variables: str) -> Case:
-    """The case of a data folder; nothing is waited for long."""
+def context_of(data: Path, url: str | None = None, **variables: str) -> DoctorContext:
+    """The context of a data folder; nothing is waited for long."""
     given = {"CIO_WEBHOOK_SIGNING_KEYS": KEY, "CIO_DATA_DIR": str(data), "PORT": "0"}
-    return open_case(given | variables, url, limits=WaitLimits(canary=0.3, lease=0.3))
+    return open_context(given | variables, url, limits=WaitLimits(canary=0.3, lease=0.3))
 
 
-def found(case: Case, name: str) -> Finding:
+def found(context: DoctorContext, name: str) -> CheckResult:
     """What one check finds."""
-    (check,) = [one for one in checks(case) if one.name == name]
-    with closing(case):
-        return check.look(case)
+    (check,) = [one for one in checks(context) if one.name == name]
+    with closing(context):
+        return check.look(context)
 
 
 @pytest.fixture
@@ -97,26 +97,26 @@ def test_lines_have_a_word_for_the_state_and_the_fix_below(tmp_path: Path) -> No
     assert result.exit_code == 1
 
 
-def test_unreadable_settings_are_the_only_finding() -> None:
+def test_unreadable_settings_are_the_only_result() -> None:
     """The value, maybe a secret, is not shown."""
     env = {"CIO_WEB_WORKERS": "quite-secret"}
 
     result = CliRunner().invoke(ciolake, ["doctor", "--json"], env=env)
 
-    (finding,) = json.loads(result.stdout)
-    assert (finding["name"], finding["state"]) == ("settings", "failure")
-    assert "CIO_WEB_WORKERS cannot be used" in finding["says"]
+    (one,) = json.loads(result.stdout)
+    assert (one["name"], one["state"]) == ("settings", "failure")
+    assert "CIO_WEB_WORKERS cannot be used" in one["says"]
     assert "quite-secret" not in result.output
     assert result.exit_code == 1
 
 
 @pytest.mark.parametrize(
-    ("findings", "code"),
+    ("results", "code"),
     [([ok("")], 0), ([ok(""), warning("", "")], 2), ([warning("", ""), failure("", "")], 1)],
 )
-def test_the_exit_code_is_of_the_worst(findings: list[Finding], code: int) -> None:
+def test_the_exit_code_is_of_the_worst(results: list[CheckResult], code: int) -> None:
     """Failures before warnings."""
-    assert exit_code(findings) == code
+    assert exit_code(results) == code
 
 
 @pytest.mark.parametrize(
@@ -134,20 +134,20 @@ def test_keys_are_counted_and_never_shown(
     variables: dict[str, str], state: str, words: str
 ) -> None:
     """None, or one of development where others can reach the socket, is told."""
-    finding = configuration.key(open_case(variables))
+    result = configuration.key(open_context(variables))
 
-    assert finding.state == state
-    assert words in finding.says
-    assert bool(finding.fix) == (state != "ok")
-    assert "dev_1" not in finding.says
+    assert result.state == state
+    assert words in result.says
+    assert bool(result.fix) == (state != "ok")
+    assert "dev_1" not in result.says
 
 
 def test_a_folder_that_cannot_be_made_fails(tmp_path: Path) -> None:
     """What is in the way is named; one that can be made is a warning."""
     (tmp_path / "file").write_text("")
 
-    wrong = found(case_of(tmp_path / "file" / "data"), "folder")
-    missing = found(case_of(tmp_path / "data"), "folder")
+    wrong = found(context_of(tmp_path / "file" / "data"), "folder")
+    missing = found(context_of(tmp_path / "data"), "folder")
 
     assert wrong.state == "failure"
     assert "cannot be made" in wrong.says
@@ -158,11 +158,11 @@ def test_a_folder_that_cannot_be_written_fails(tmp_path: Path) -> None:
     """A file where the folder should be serves for all reasons."""
     (tmp_path / "data").write_text("")
 
-    finding = folder.folder(case_of(tmp_path / "data"))
+    result = folder.folder(context_of(tmp_path / "data"))
 
-    assert finding.state == "failure"
-    assert "Not a directory" in finding.says
-    assert "CIO_DATA_DIR" in finding.fix
+    assert result.state == "failure"
+    assert "Not a directory" in result.says
+    assert "CIO_DATA_DIR" in result.fix
 
 
 @pytest.mark.parametrize(
@@ -178,24 +178,24 @@ def test_a_network_filesystem_fails(tmp_path: Path) -> None:
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"1 1 0:1 / {tmp_path} rw - nfs4 server:/ rw\n")
 
-    finding = folder.filesystem(case_of(tmp_path), mounts)
+    result = folder.filesystem(context_of(tmp_path), mounts)
 
-    assert finding.state == "failure"
-    assert "nfs4" in finding.says
+    assert result.state == "failure"
+    assert "nfs4" in result.says
 
 
 def test_the_lock_tells_whether_somebody_loads(tables: Path) -> None:
     """A warning without, ok with."""
     lock = FolderLock(tables / "tables")
 
-    without = found(case_of(tables), "loader")
+    without = found(context_of(tables), "loader")
     lock.acquire()
-    held = found(case_of(tables), "loader")
+    held = found(context_of(tables), "loader")
     lock.release()
 
     lock.path.unlink()
     lock.path.symlink_to(lock.path)
-    unreadable = found(case_of(tables), "loader")
+    unreadable = found(context_of(tables), "loader")
 
     assert (without.state, held.state, unreadable.state) == ("warning", "ok", "failure")
     assert "ciolake serve" in without.fix
@@ -203,14 +203,14 @@ def test_the_lock_tells_whether_somebody_loads(tables: Path) -> None:
 
 def test_events_that_wait_long_are_told(tmp_path: Path) -> None:
     """How many and how long; fresh ones are no matter."""
-    case = case_of(tmp_path)
-    inbox = LocalInbox(case.settings.inbox_dir, max_bytes=64 << 20)
-    received_at = datetime.fromtimestamp(case.now() - 5, UTC)
+    context = context_of(tmp_path)
+    inbox = LocalInbox(context.settings.inbox_dir, max_bytes=64 << 20)
+    received_at = datetime.fromtimestamp(context.now() - 5, UTC)
     inbox.append(Record(b"{}", received_at, "1", "00000000", 2), 3.0)
     inbox.close()
 
-    fresh = found(case, "inbox")
-    late = found(replace(case, now=lambda: received_at.timestamp() + 1000), "inbox")
+    fresh = found(context, "inbox")
+    late = found(replace(context, now=lambda: received_at.timestamp() + 1000), "inbox")
 
     assert fresh.state == "ok"
     assert "1 events" in fresh.says
@@ -220,39 +220,39 @@ def test_events_that_wait_long_are_told(tmp_path: Path) -> None:
 
 def test_what_was_set_aside_is_counted(tmp_path: Path) -> None:
     """In the inbox and beside the tables; with where it lies and what to do."""
-    case = case_of(tmp_path)
-    nothing = found(case, "quarantine")
+    context = context_of(tmp_path)
+    nothing = found(context, "quarantine")
     kept = [
-        case.settings.inbox_dir / "quarantine/a.seg.0-3",
+        context.settings.inbox_dir / "quarantine/a.seg.0-3",
         tmp_path / f"quarantine/{EMAIL}/7.json",
     ]
     for file in kept:
         file.parent.mkdir(parents=True)
         file.write_bytes(b"abc")
 
-    finding = found(case, "quarantine")
+    result = found(context, "quarantine")
 
     assert nothing.state == "ok"
-    assert finding.state == "warning"
-    assert finding.says == (
+    assert result.state == "warning"
+    assert result.says == (
         f"1 damaged stretches of the inbox (3 bytes) lie in {kept[0].parent}; 1 damaged files of "
         f"table logs (3 bytes) lie in {tmp_path}/quarantine"
     )
-    assert "dmesg" in finding.fix
+    assert "dmesg" in result.fix
 
 
 def test_what_was_set_aside_and_cannot_be_seen_is_skipped(tmp_path: Path) -> None:
     """A link to itself serves for all reasons."""
-    case = case_of(tmp_path)
-    folder = case.settings.inbox_dir / "quarantine"
+    context = context_of(tmp_path)
+    folder = context.settings.inbox_dir / "quarantine"
     folder.mkdir(parents=True)
     (folder / "a.seg.0-3").symlink_to(folder / "a.seg.0-3")
 
-    finding = found(case, "quarantine")
+    result = found(context, "quarantine")
 
-    assert finding.state == "skipped"
-    assert "cannot be seen" in finding.says
-    assert finding.fix
+    assert result.state == "skipped"
+    assert "cannot be seen" in result.says
+    assert result.fix
 
 
 def test_a_lost_data_file_and_a_cut_log_entry_are_told(tables: Path) -> None:
@@ -264,37 +264,37 @@ def test_a_lost_data_file_and_a_cut_log_entry_are_told(tables: Path) -> None:
     entry = sorted((tables / "tables" / EMAIL / "_delta_log").glob("*.json"))[-1]
     entry.write_text("{")
 
-    finding = found(case_of(tables), "commits")
+    result = found(context_of(tables), "commits")
 
-    assert finding.state == "failure"
-    assert "webhook_raw_events: a file of version" in finding.says
-    assert f"{EMAIL}: the entry of version {int(entry.stem)} cannot be read" in finding.says
-    assert "restart" in finding.fix
+    assert result.state == "failure"
+    assert "webhook_raw_events: a file of version" in result.says
+    assert f"{EMAIL}: the entry of version {int(entry.stem)} cannot be read" in result.says
+    assert "restart" in result.fix
 
 
 def test_tables_of_another_shape_are_told(tables: Path) -> None:
     """A missing table, a missing column, another type; whole tables are ok."""
-    whole = found(case_of(tables), "tables")
+    whole = found(context_of(tables), "tables")
     shutil.rmtree(tables / "tables" / EMAIL)
     shutil.rmtree(tables / "tables/webhook_sms_events")
     write_deltalake(tables / "tables" / EMAIL, pa.table({"event_id": [1]}))
 
-    finding = found(case_of(tables), "tables")
+    result = found(context_of(tables), "tables")
 
     assert whole.state == "ok"
-    assert finding.state == "failure"
-    assert "webhook_sms_events missing" in finding.says
-    assert f"{EMAIL} lacks object_type, metric, event_timestamp, event_date" in finding.says
-    assert f"{EMAIL}: event_id is long, not string" in finding.says
-    assert finding.fix.startswith(f"move {EMAIL} out of the folder")
+    assert result.state == "failure"
+    assert "webhook_sms_events missing" in result.says
+    assert f"{EMAIL} lacks object_type, metric, event_timestamp, event_date" in result.says
+    assert f"{EMAIL}: event_id is long, not string" in result.says
+    assert result.fix.startswith(f"move {EMAIL} out of the folder")
 
 
 def test_missing_tables_alone_are_made_by_a_restart(tables: Path) -> None:
     """None at all is a warning: nothing was started yet."""
     shutil.rmtree(tables / "tables" / EMAIL)
-    some = found(case_of(tables), "tables")
+    some = found(context_of(tables), "tables")
     shutil.rmtree(tables / "tables")
-    none = found(case_of(tables), "tables")
+    none = found(context_of(tables), "tables")
 
     assert (some.state, none.state) == ("failure", "warning")
     assert some.fix == "restart `ciolake serve`: it makes what is missing"
@@ -302,13 +302,13 @@ def test_missing_tables_alone_are_made_by_a_restart(tables: Path) -> None:
 
 def test_a_changed_property_is_told(tables: Path) -> None:
     """By table and name."""
-    whole = found(case_of(tables), "properties")
+    whole = found(context_of(tables), "properties")
     DeltaTable(tables / "tables" / EMAIL).alter.set_table_properties(
         {"delta.checkpointInterval": "77"}
     )
 
-    finding = found(case_of(tables), "properties")
+    result = found(context_of(tables), "properties")
 
     assert whole.state == "ok"
-    assert finding.state == "warning"
-    assert finding.says == f"{EMAIL} lacks delta.checkpointInterval"
+    assert result.state == "warning"
+    assert result.says == f"{EMAIL} lacks delta.checkpointInterval"

@@ -347,7 +347,7 @@ def test_wait_until_silent_tells_each_change_once() -> None:
         "new",
         silent_seconds=30,
         look_seconds=10,
-        say=said.append,
+        on_progress=said.append,
         monotonic=time,
         sleep=time.sleep,
     )
@@ -375,7 +375,7 @@ def test_wait_until_silent_takes_missing_counts_for_no_silence() -> None:
         "new",
         silent_seconds=30,
         look_seconds=10,
-        say=said.append,
+        on_progress=said.append,
         monotonic=time,
         sleep=time.sleep,
     )
@@ -395,7 +395,7 @@ def test_wait_until_silent_that_never_saw_counts_gives_up() -> None:
             "new",
             silent_seconds=30,
             look_seconds=10,
-            say=lambda _: None,
+            on_progress=lambda _: None,
             monotonic=time,
             sleep=time.sleep,
         )

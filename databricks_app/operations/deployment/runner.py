@@ -21,7 +21,7 @@ from databricks_app.errors import DeploymentError
 
 T = TypeVar("T")
 State = Literal["ok", "changed", "would change"]
-Tell = Callable[[str, State, Sequence[str]], None]
+Report = Callable[[str, State, Sequence[str]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class PlannedChange:
 
     Attributes:
         words: What will be done, in the imperative.
-        do: Does it; a `Note` that it returns is told with the step.
+        do: Does it; a `Note` that it returns is reported with the step.
         is_creation: Whether finding it made meanwhile is as good: an answer may have been lost.
     """
 
@@ -61,12 +61,12 @@ class Step:
     look: Callable[[], Sequence[PlannedChange | Note]]
 
 
-def run(steps: Sequence[Step], tell: Tell, *, is_dry: bool = False) -> bool:
+def run(steps: Sequence[Step], report: Report, *, is_dry: bool = False) -> bool:
     """Do what is missing, step by step; whether anything was.
 
     Args:
         steps: In order.
-        tell: Hears the outcome of each.
+        report: Gets the outcome of each.
         is_dry: Only look.
 
     Raises:
@@ -84,7 +84,7 @@ def run(steps: Sequence[Step], tell: Tell, *, is_dry: bool = False) -> bool:
         state: State = "ok"
         if changes:
             state = "would change" if is_dry else "changed"
-        tell(step.title, state, words)
+        report(step.title, state, words)
         is_changed |= bool(changes)
     return is_changed
 

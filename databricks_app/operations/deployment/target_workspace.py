@@ -26,7 +26,7 @@ _DENIALS = ("PERMISSION_DENIED", "INSUFFICIENT_PERMISSIONS", "does not have")
 
 
 @dataclass(slots=True)
-class Site:
+class TargetWorkspace:
     """The workspace and what is to be deployed in it.
 
     Attributes:
@@ -35,7 +35,7 @@ class Site:
         seconds: Longest wait for the app.
         poll_seconds: Between two looks at something that takes a while.
         wait: How long a call for a statement waits for its end: `0s`, or `5s` to `50s`.
-        say: Hears every few looks what is waited for.
+        on_progress: Gets a progress message every few looks: what is waited for.
     """
 
     client: WorkspaceClient
@@ -43,7 +43,7 @@ class Site:
     seconds: float = 1200.0
     poll_seconds: float = 2.0
     wait: str = "50s"
-    say: Callable[[str], None] = lambda _: None
+    on_progress: Callable[[str], None] = lambda _: None
     _user: User | None = field(default=None, init=False)
 
     @property
@@ -138,7 +138,7 @@ class Site:
             if left <= 0:
                 break
             if turn % _TURNS_BETWEEN_WORDS == 0:
-                self.say(f"waiting for {what}, at most {left:.0f} s more")
+                self.on_progress(f"waiting for {what}, at most {left:.0f} s more")
             time.sleep(min(left, self.poll_seconds))
         raise DeploymentError(f"waited {self.seconds:g} s for {what}")
 

@@ -15,14 +15,14 @@ from databricks.sdk.service.catalog import EffectivePrivilegeAssignment
 
 from databricks_app.operations.deployment import plan
 from databricks_app.operations.deployment.needs import EVERYONE
-from databricks_app.operations.deployment.site import Site, found
+from databricks_app.operations.deployment.target_workspace import TargetWorkspace, found
 
 # Not part of ALL PRIVILEGES: who holds those may still not hand them on.
 _APART = "MANAGE"
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class EffectiveGrants:
     """What could be seen of a thing.
 
     Attributes:
@@ -39,33 +39,35 @@ class Sight:
         return any(self.held.get(one, frozenset()) & enough for one in who)
 
 
-def sight(site: Site, kind: str, name: str, who: Iterable[str]) -> Sight:
+def effective(
+    workspace: TargetWorkspace, kind: str, name: str, who: Iterable[str]
+) -> EffectiveGrants:
     """Look at what these principals effectively hold; nothing where there is no such thing.
 
     Args:
-        site: Where.
+        workspace: Where.
         kind: `CATALOG`, `SCHEMA`, `VOLUME` or `TABLE`.
         name: Its full name.
         who: Asked about one by one, should the platform not show them all.
     """
     try:
-        return Sight(_held(site, kind, name))
+        return EffectiveGrants(_held(workspace, kind, name))
     except PermissionDenied:
         pass
     held: dict[str, frozenset[str]] = {}
     hidden = set()
     for one in who:
         try:
-            held |= _held(site, kind, name, one)
+            held |= _held(workspace, kind, name, one)
         except PermissionDenied:
             hidden.add(one)
-    return Sight(held, frozenset(hidden))
+    return EffectiveGrants(held, frozenset(hidden))
 
 
 def _held(
-    site: Site, kind: str, name: str, principal: str | None = None
+    workspace: TargetWorkspace, kind: str, name: str, principal: str | None = None
 ) -> dict[str, frozenset[str]]:
-    listed = found(lambda: list(_assignments(site, kind, name, principal))) or []
+    listed = found(lambda: list(_assignments(workspace, kind, name, principal))) or []
     return {
         str(one.principal): frozenset(
             each.privilege.value for each in one.privileges or () if each.privilege
@@ -75,11 +77,11 @@ def _held(
 
 
 def _assignments(
-    site: Site, kind: str, name: str, principal: str | None
+    workspace: TargetWorkspace, kind: str, name: str, principal: str | None
 ) -> Iterator[EffectivePrivilegeAssignment]:
     page: str | None = None
     while True:
-        answer = site.client.grants.get_effective(
+        answer = workspace.client.grants.get_effective(
             kind, name, principal=principal, max_results=0, page_token=page
         )
         yield from answer.privilege_assignments or ()
@@ -88,16 +90,18 @@ def _assignments(
             return
 
 
-def lacking(site: Site, grant: plan.Grant, principal: str) -> tuple[str, ...] | None:
+def lacking(
+    workspace: TargetWorkspace, grant: plan.Grant, principal: str
+) -> tuple[str, ...] | None:
     """What of a grant the app's service principal does not have yet; None if that is not shown.
 
     Args:
-        site: Where.
+        workspace: Where.
         grant: What it needs.
         principal: Its application id; empty while there is no app, which will then have what
             everybody has.
     """
     who = [one for one in (principal, EVERYONE) if one]
-    seen = sight(site, grant.kind, grant.name, who)
+    seen = effective(workspace, grant.kind, grant.name, who)
     missing = tuple(one for one in grant.privileges if not seen.allows(who, one))
     return None if missing and seen.hidden else missing
