@@ -80,9 +80,10 @@ class SignatureCheck:
 
     Attributes:
         refusal: Set from the start where the headers alone decide; the body need not be read then.
+        timestamp: The header as received.
     """
 
-    __slots__ = ("_claimed", "_digests", "_keys", "_timestamp", "refusal")
+    __slots__ = ("_claimed", "_digests", "_keys", "refusal", "timestamp")
 
     def __init__(
         self, keys: tuple[SigningKey, ...], signature: bytes | None, timestamp: bytes | None
@@ -96,7 +97,7 @@ class SignatureCheck:
         """
         self._keys = keys
         self.refusal: Refusal | None = None
-        self._timestamp = timestamp or b""
+        self.timestamp = timestamp or b""
         self._claimed = b""
         self._digests: list[hmac.HMAC] = []
         if signature is None or timestamp is None:
@@ -130,7 +131,7 @@ class SignatureCheck:
                 matched = key
         if matched is None:
             return Verification(None, Refusal.WRONG_SIGNATURE)
-        age = now - int(self._timestamp)
+        age = now - int(self.timestamp)
         if abs(age) > tolerance_seconds:
             return Verification(matched, Refusal.STALE_TIMESTAMP, age)
         return Verification(matched, None, age)

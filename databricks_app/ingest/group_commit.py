@@ -8,7 +8,6 @@ the threads of the server take it as ever; the door is the same.
 
 from __future__ import annotations
 
-import io
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -85,11 +84,20 @@ class Express:
             body: All of it.
             reply: Called with the status in the loop's thread, at once if it is refused.
         """
-        found = self._door.examine(signature, timestamp, len(body), io.BytesIO(body))
+        found = self._door.examine_bytes(signature, timestamp, body)
         if isinstance(found, Answer):
             reply(found.status)
         else:
-            self._gathered.append(_Waiting(found, self._monotonic(), reply))
+            self.add(found, reply)
+
+    def add(self, record: Record, reply: Reply) -> None:
+        """Have an examined record stored; it waits for `submit`.
+
+        Args:
+            record: What the door let in.
+            reply: Called with the status in the loop's thread.
+        """
+        self._gathered.append(_Waiting(record, self._monotonic(), reply))
 
     def submit(self) -> None:
         """Hand what has gathered to the inbox, unless it has as many groups as it can use."""

@@ -8,11 +8,14 @@ https://docs.customer.io/integrations/api/webhooks
 from __future__ import annotations
 
 import hashlib
+import io
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qs
 
@@ -122,10 +125,73 @@ class Door:
             length: Of the body; None if it was not told.
             stream: The body.
         """
-        found = self._never_raising(lambda: self._examine(signature, timestamp, length, stream))
-        if isinstance(found, Answer) and found.reason != "exception":
-            self.refuse(found.reason or "", found.key)
-        return found
+        return self._counted(lambda: self._examine(signature, timestamp, length, stream))
+
+    def examine_bytes(
+        self, signature: bytes | None, timestamp: bytes | None, body: bytes
+    ) -> Answer | Record:
+        """Do the same as `examine` for a body that is in memory."""
+        return self.examine(signature, timestamp, len(body), io.BytesIO(body))
+
+    def claims(
+        self, signature: bytes | None, timestamp: bytes | None, query: str
+    ) -> tuple[bytes | None, bytes | None]:
+        """Return signature and timestamp: of the headers, or of the query where that is allowed.
+
+        Args:
+            signature: Header `X-CIO-Signature` as received.
+            timestamp: Header `X-CIO-Timestamp` as received.
+            query: Of the request target.
+        """
+        if signature is None and timestamp is None and self._settings.is_signature_in_query:
+            return _from_query(query)
+        return signature, timestamp
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where bodies wait that are too large for memory: on the disk of the data, if it lasts."""
+        folder = self._settings.data_dir
+        if self._settings.store == "local" and folder.is_dir():
+            return folder
+        return Path(tempfile.gettempdir())
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Of a longer body only the beginning is stored."""
+        return self._settings.max_body_bytes
+
+    def begin(
+        self, signature: bytes | None, timestamp: bytes | None, length: int | None
+    ) -> Answer | SignatureCheck:
+        """Begin to examine a request whose body is still to come. Never raises.
+
+        Args:
+            signature: Header `X-CIO-Signature` as received.
+            timestamp: Header `X-CIO-Timestamp` as received.
+            length: Of the body; None if it was not told.
+
+        Returns:
+            A check, to be fed with the body and given to `conclude`; or the answer, counted, where
+            the body need not be read.
+        """
+        return self._counted(lambda: self._begin(signature, timestamp, length))
+
+    def conclude(
+        self, check: SignatureCheck, kept: Callable[[], bytes], length: int, sha256: str | None
+    ) -> Answer | Record:
+        """Return what is to be stored, or the answer to a refused request, counted. Never raises.
+
+        Args:
+            check: Fed with all of the body.
+            kept: Returns the body, or its first 64 KiB; called if the body is to be stored.
+            length: Of the whole body.
+            sha256: Hex digest of the whole body where `kept` is less, else None.
+        """
+        return self._counted(lambda: self._conclude(check, kept, length, sha256))
+
+    def store(self, record: Record) -> Answer:
+        """Store what `conclude` returned, wait for it and count it. Never raises."""
+        return self._never_raising(lambda: self._store(record))
 
     def settle(
         self, records: Sequence[Record], seconds: Sequence[float], error: InboxError | None
@@ -143,6 +209,12 @@ class Door:
         """Count refusals."""
         self._metrics.rejected.labels(reason, key).inc(number)
 
+    def _counted(self, work: Callable[[], Found | Answer]) -> Found | Answer:
+        found = self._never_raising(work)
+        if isinstance(found, Answer) and found.reason != "exception":
+            self.refuse(found.reason or "", found.key)
+        return found
+
     def _never_raising(self, work: Callable[[], Found]) -> Found | Answer:
         try:
             return work()
@@ -152,23 +224,20 @@ class Door:
             return Answer(503, "exception")
 
     def _answer(self, environ: Mapping[str, Any]) -> Answer:
-        signature = _header(environ, "HTTP_X_CIO_SIGNATURE")
-        timestamp = _header(environ, "HTTP_X_CIO_TIMESTAMP")
-        if signature is None and timestamp is None and self._settings.is_signature_in_query:
-            signature, timestamp = _from_query(str(environ.get("QUERY_STRING", "")))
+        signature, timestamp = self.claims(
+            _header(environ, "HTTP_X_CIO_SIGNATURE"),
+            _header(environ, "HTTP_X_CIO_TIMESTAMP"),
+            str(environ.get("QUERY_STRING", "")),
+        )
         found = self.examine(signature, timestamp, _content_length(environ), environ["wsgi.input"])
         return found if isinstance(found, Answer) else self._store(found)
 
     def _examine(
         self, signature: bytes | None, timestamp: bytes | None, length: int | None, stream: _Stream
     ) -> Answer | Record:
-        if not self._keys:
-            return Answer(503, "no_key")
-        check = SignatureCheck(self._keys, signature, timestamp)
-        if check.refusal is not None:
-            return Answer(self._settings.unverified_status, check.refusal.value)
-        if length is not None and length > self._settings.max_body_bytes * LARGEST_FACTOR:
-            return Answer(413, "too_large")
+        check = self._begin(signature, timestamp, length)
+        if isinstance(check, Answer):
+            return check
         try:
             body = self._read(stream, check, length)
         except self._body_errors:
@@ -177,6 +246,23 @@ class Door:
             return Answer(413, "too_large")
         if length is not None and body.length < length:
             return Answer(408, "incomplete")
+        return self._conclude(check, lambda: body.kept, body.length, body.sha256)
+
+    def _begin(
+        self, signature: bytes | None, timestamp: bytes | None, length: int | None
+    ) -> Answer | SignatureCheck:
+        if not self._keys:
+            return Answer(503, "no_key")
+        check = SignatureCheck(self._keys, signature, timestamp)
+        if check.refusal is not None:
+            return Answer(self._settings.unverified_status, check.refusal.value)
+        if length is not None and length > self._settings.max_body_bytes * LARGEST_FACTOR:
+            return Answer(413, "too_large")
+        return check
+
+    def _conclude(
+        self, check: SignatureCheck, kept: Callable[[], bytes], length: int, sha256: str | None
+    ) -> Answer | Record:
         now = self._now()
         verdict = check.verdict(now, self._settings.tolerance_seconds)
         if verdict.refusal is Refusal.STALE_TIMESTAMP:
@@ -186,12 +272,12 @@ class Door:
             status = 401 if verdict.key else self._settings.unverified_status
             return Answer(status, reason, verdict.key.fingerprint if verdict.key else "")
         return Record(
-            body=body.kept,
+            body=kept(),
             received_at=datetime.fromtimestamp(now, UTC),
-            timestamp=(timestamp or b"").decode("ascii"),
+            timestamp=check.timestamp.decode("ascii"),
             key_fingerprint=verdict.key.fingerprint,
-            body_bytes=body.length,
-            body_sha256=body.sha256,
+            body_bytes=length,
+            body_sha256=sha256,
         )
 
     def _is_accepted(self, verdict: Verification) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 from flask import Blueprint, Response, jsonify, request
-from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.ingest.access import may_see_details
@@ -72,6 +72,13 @@ def blueprint(parts: Parts) -> Blueprint:
         methods = {"POST"} if request.path == WEBHOOK_PATH else set(error.valid_methods or ())
         response.headers["Allow"] = ", ".join(sorted(methods))
         return response
+
+    @routes.app_errorhandler(HTTPException)
+    def refuse(error: HTTPException) -> Response:
+        # Flask's redirects are such errors too, and a redirect would stall the feed.
+        code = error.code if error.code is not None and error.code >= 400 else 404
+        parts.metrics.rejected.labels("http_error", "").inc()
+        return empty_response(503 if code == 500 else code)
 
     @routes.app_errorhandler(Exception)
     def fail(error: Exception) -> Response:

@@ -30,7 +30,9 @@ class WebhookFirst:
         self._app = app
         self.door = door
         empty = ("Content-Length", "0")
-        self.headers = {code: [*empty_response(code).headers, empty] for code in DOOR_STATUSES}
+        self.headers = {
+            code: [*empty_response(code).headers, empty] for code in (*DOOR_STATUSES, 404)
+        }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
