@@ -19,17 +19,20 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlencode
 
 import structlog
 
-from core.webhooks.signature import (
-    SIGNATURE_PARAMETER,
-    TIMESTAMP_PARAMETER,
-    Refusal,
-    SignatureCheck,
+from core.webhooks.signature import SignatureCheck, Refusal
+from databricks_app.endpoint import (
+    LARGEST_FACTOR,
+    RETRY_AFTER_SECONDS,
+    bytes_to_read,
+    content_length,
+    header,
+    is_webhook_path,
+    signature_headers,
+    signature_query,
 )
-from databricks_app.endpoint import is_webhook_path
 from databricks_app.relay.settings import RelaySettings, from_environment
 from databricks_app.relay.upstream import (
     Delivery,
@@ -45,8 +48,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RETRY_AFTER_SECONDS = 5
-LARGEST_FACTOR = 8
 _PIECE_BYTES = 64 << 10
 _GRACE_SECONDS = 0.2
 _OPEN_SECONDS = 30.0
@@ -191,7 +192,7 @@ class Relay:
                 log.warning("request_refused", reason=refused.answer.reason)
             return refused.answer
         except Exception as error:  # noqa: BLE001  # a 500 would stall the feed for an hour
-            log.error("request_failed", error=type(error).__name__)
+            log.error("request_failed", error=type(error).__name__, at=logs.raised_at(error))
             return Answer(503, "exception")
 
     def close(self) -> None:
@@ -217,8 +218,7 @@ class Relay:
         """Verify a request and bring it to the app."""
         if not self._settings.signing_keys:
             return Answer(503, "no_key")
-        signature = _header(environ, "HTTP_X_CIO_SIGNATURE")
-        timestamp = _header(environ, "HTTP_X_CIO_TIMESTAMP")
+        signature, timestamp = signature_headers(environ)
         check = SignatureCheck(self._settings.signing_keys, signature, timestamp)
         if check.refusal is not None or signature is None or timestamp is None:
             return Answer(self._settings.unverified_status, str(check.refusal))
@@ -229,11 +229,11 @@ class Relay:
             self._read(environ, check, share, body, deadline)
             self._verify(check)
             given = {b"X-CIO-Signature": signature, b"X-CIO-Timestamp": timestamp}
-            if content_type := _header(environ, "CONTENT_TYPE"):
+            if content_type := header(environ, "CONTENT_TYPE"):
                 given[b"Content-Type"] = content_type
             query = ""
             if self._settings.signature_place == "both":
-                query = urlencode({SIGNATURE_PARAMETER: signature, TIMESTAMP_PARAMETER: timestamp})
+                query = signature_query(signature, timestamp)
             return self._forward(Message(body, share.size, given, query), deadline)
 
     def _read(
@@ -245,11 +245,11 @@ class Relay:
         deadline: float,
     ) -> None:
         """Read the body into a file; what is longer than the limit of memory goes to the disk."""
-        length = _content_length(environ)
+        length = content_length(environ)
         if length is not None and length > self._most_bytes:
             raise _Refused(Answer(413, "too_large"))
         stream = environ["wsgi.input"]
-        while piece := _piece(stream, _wanted(length, share.size)):
+        while piece := _piece(stream, bytes_to_read(length, share.size, _PIECE_BYTES)):
             if share.size + len(piece) > self._most_bytes:
                 raise _Refused(Answer(413, "too_large"))
             if time.monotonic() > deadline:
@@ -322,23 +322,8 @@ async def _opened(settings: RelaySettings, now: Callable[[], float]) -> Upstream
     return upstream
 
 
-def _header(environ: Mapping[str, Any], name: str) -> bytes | None:
-    value = environ.get(name)
-    return None if value is None else str(value).encode("latin-1", "replace")
-
-
-def _content_length(environ: Mapping[str, Any]) -> int | None:
-    text = str(environ.get("CONTENT_LENGTH") or "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
-
-
 def _piece(stream: IO[bytes], size: int) -> bytes:
     try:
         return stream.read(size)
     except OSError:  # the sender has gone
         raise _Refused(Answer(408, "incomplete")) from None
-
-
-def _wanted(length: int | None, total: int) -> int:
-    """Bytes to ask for: a server's stream may wait for all that is asked of it."""
-    return _PIECE_BYTES if length is None else max(0, min(_PIECE_BYTES, length - total))

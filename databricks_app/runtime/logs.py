@@ -72,8 +72,18 @@ def _log_uncaught(kind: type[BaseException], trace: TracebackType | None) -> Non
     """Log an exception that nobody caught: its kind and where, not its text."""
     if issubclass(kind, SystemExit):
         return  # a thread that ends itself
-    places = [f"{Path(at.filename).name}:{at.lineno}" for at in traceback.extract_tb(trace)]
+    places = _places(trace)
     structlog.get_logger(__name__).critical("uncaught", error=kind.__name__, at=places[-8:])
+
+
+def raised_at(error: BaseException) -> str:
+    """Return the file and line that raised an error, as `receiver.py:120`, and none of its text."""
+    return (_places(error.__traceback__) or ["unknown"])[-1]
+
+
+def _places(trace: TracebackType | None) -> list[str]:
+    frames = traceback.walk_tb(trace)
+    return [f"{Path(frame.f_code.co_filename).name}:{line}" for frame, line in frames]
 
 
 class _Named:

@@ -1,4 +1,4 @@
-"""The path of the webhook route: every spelling of it, and nothing else."""
+"""The webhook route: every spelling of its path, and what is read of a request in one way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from databricks_app.endpoint import WEBHOOK_PATH, is_webhook_path
+from databricks_app.endpoint import (
+    WEBHOOK_PATH,
+    bytes_to_read,
+    content_length,
+    is_webhook_path,
+    signature_headers,
+    signature_in_query,
+    signature_query,
+)
 from tests.support.spellings import OTHERS, SPELLINGS, spellings
 
 
@@ -49,3 +57,49 @@ def test_another_path_is_not_ours_by_accident(path: str) -> None:
     if is_webhook_path(path):
         words = [word for word in path.split("/") if word]
         assert [word.lower() for word in words] == ["api", "webhooks", "customerio"]
+
+
+def test_signature_headers_are_bytes_as_received() -> None:
+    """What WSGI cannot have received makes a header that nothing matches, and no error."""
+    environ = {"HTTP_X_CIO_SIGNATURE": "\xe9", "HTTP_X_CIO_TIMESTAMP": "\u0661"}
+
+    assert signature_headers(environ) == (b"\xe9", b"?")
+    assert signature_headers({}) == (None, None)
+
+
+@given(st.binary(max_size=80), st.binary(max_size=20))
+def test_a_query_carries_signature_and_timestamp(signature: bytes, timestamp: bytes) -> None:
+    """What one side writes the other reads; an empty one is missing."""
+    query = signature_query(signature, timestamp)
+
+    assert signature_in_query(query) == (signature or None, timestamp or None)
+
+
+@pytest.mark.parametrize("query", ["", "&".join("abcdefghi"), "cio_signature=a&cio_signature=b"])
+def test_a_query_without_one_signature_has_none(query: str) -> None:
+    """None, doubled, or among more parameters than anybody sends."""
+    assert signature_in_query(query) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("0", 0),
+        ("9" * 18, 10**18 - 1),
+        ("9" * 19, None),
+        ("", None),
+        ("-5", None),
+        ("\u0661", None),
+    ],
+)
+def test_content_length_is_a_number_or_unknown(text: str, length: int | None) -> None:
+    """One that is no number decides nothing."""
+    assert content_length({"CONTENT_LENGTH": text}) == length
+
+
+@pytest.mark.parametrize(
+    ("length", "total", "wanted"), [(None, 50, 10), (100, 50, 10), (55, 50, 5), (50, 50, 0)]
+)
+def test_no_more_is_asked_for_than_is_to_come(length: int | None, total: int, wanted: int) -> None:
+    """A server may wait for the next request's bytes."""
+    assert bytes_to_read(length, total, 10) == wanted

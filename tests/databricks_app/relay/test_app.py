@@ -20,8 +20,6 @@ from hypothesis import strategies as st
 from core.webhooks.signature import SigningKey, sign
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import SettingsError
-from databricks_app.ingest import receiver
-from databricks_app.relay import app as relay_module
 from databricks_app.relay.app import Answer, Relay, create_relay
 from databricks_app.relay.settings import from_environment
 from tests.support.relay_platform import (
@@ -429,12 +427,6 @@ def test_relay_says_what_to_do_when_the_app_refuses(platform: Platform, opened: 
     (line,) = [line for line in lines if line["event"] == "not_delivered"]
     assert (line["reason"], line["status"], line["tries"]) == ("app_refused", 401, 1)
     assert "CIO_SIGNATURE_IN_QUERY" in line["advice"]
-
-
-def test_relay_has_the_receivers_facts() -> None:
-    """It repeats a few, as it must not import what those modules import."""
-    assert receiver.LARGEST_FACTOR == relay_module.LARGEST_FACTOR
-    assert receiver.RETRY_AFTER_SECONDS == relay_module.RETRY_AFTER_SECONDS
 
 
 def test_create_relay_reads_the_environment(
