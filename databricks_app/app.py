@@ -11,7 +11,7 @@ from flask import Flask
 from databricks_app.ingest.inbox import Appender, Pending
 from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.ingest.inbox.local_reader import pending
-from databricks_app.ingest.receiver import Door
+from databricks_app.ingest.receiver import WebhookReceiver
 from databricks_app.ingest.routes import Parts, blueprint
 from databricks_app.ingest.wsgi import WebhookFirst
 from databricks_app.runtime import freshness
@@ -51,13 +51,13 @@ def create_app(
     app.url_map.merge_slashes = False  # a redirect would stall the feed
     parts = Parts(
         settings=settings,
-        door=Door(settings, inbox, metrics, now, body_errors),
+        receiver=WebhookReceiver(settings, inbox, metrics, now, body_errors),
         metrics=metrics,
         pending=_counting(settings, inbox),
         now=now,
     )
     app.register_blueprint(blueprint(parts))
-    app.wsgi_app = WebhookFirst(app.wsgi_app, parts.door)  # type: ignore[method-assign]
+    app.wsgi_app = WebhookFirst(app.wsgi_app, parts.receiver)  # type: ignore[method-assign]
     return app
 
 

@@ -211,7 +211,7 @@ SETTINGS: tuple[Setting, ...] = (
         "inbox_max_bytes",
         "",
         read.optional_bytes,
-        "Most bytes of unloaded events; past it the door answers 503. Unset: 80 % of what the "
+        "Most bytes of unloaded events; past it the receiver answers 503. Unset: 80 % of what the "
         "disk has free at start.",
     ),
     Setting(

@@ -1,9 +1,9 @@
 """Webhook requests answered in an event loop, so that no thread waits for the disk.
 
-Whatever is verified while a group is being made durable is the next group: the inbox tells the
-loop once for each, and the loop answers them all. A disk has one group at a time, a volume, which
-takes a hundred times as long, several. Where an inbox cannot do that, or a request is not plain,
-the threads of the server take it as ever; the door is the same.
+Whatever is verified while a group is being made durable is the next group: the inbox calls the
+loop once for each, and the loop answers all of its requests. A disk has one group at a time, a
+volume, which takes a hundred times as long, several. Where an inbox cannot do that, or a request is
+not plain, threads of the server call the same receiver.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from functools import partial
 from databricks_app.errors import InboxError, InboxTimeout
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import GroupAppender
-from databricks_app.ingest.receiver import Answer, Door
+from databricks_app.ingest.receiver import Answer, WebhookReceiver
 
 # Larger bodies would keep the loop busy with their digests.
-EXPRESS_BYTES = 64 << 10
+SMALL_BODY_BYTES = 64 << 10
 
 Reply = Callable[[int], None]
 
 
 @dataclass(slots=True)
-class _Waiting:
-    """A verified request: what it is to store, since when, and how its sender hears of it."""
+class _WaitingRequest:
+    """A verified request: what it is to store, since when, and what is called with its status."""
 
     record: Record
     since: float
@@ -36,18 +36,18 @@ class _Waiting:
 
 @dataclass(slots=True, eq=False)
 class _Group:
-    """What is being made durable; those who wait too long leave it."""
+    """What is being made durable; requests that wait too long leave it."""
 
-    waiting: deque[_Waiting]
+    waiting: deque[_WaitingRequest]
     take_back: Callable[[], bool] = field(default=lambda: False)
 
 
-class Express:
-    """Answers whole webhook requests. Use it in the thread of one event loop."""
+class GroupCommit:
+    """Has records stored in groups. Use it in the thread of one event loop."""
 
     def __init__(
         self,
-        door: Door,
+        receiver: WebhookReceiver,
         inbox: GroupAppender,
         defer: Callable[[Callable[[], None]], None],
         monotonic: Callable[[], float] = time.monotonic,
@@ -55,23 +55,25 @@ class Express:
         """Begin without requests.
 
         Args:
-            door: Examines the requests and counts them.
-            inbox: Stores what it lets in.
+            receiver: Examines the requests and counts them.
+            inbox: Stores what the receiver verified.
             defer: Has the loop call something soon; is called in any thread and must not raise.
             monotonic: Seconds.
         """
-        self._door = door
+        self._receiver = receiver
         self._inbox = inbox
         self._defer = defer
         self._monotonic = monotonic
-        self._gathered: deque[_Waiting] = deque()
+        self._gathered: deque[_WaitingRequest] = deque()
         self._groups: list[_Group] = []
 
     @classmethod
-    def of(cls, door: Door, defer: Callable[[Callable[[], None]], None]) -> Express | None:
-        """Make one for a door; None if its inbox only stores while a thread waits."""
-        inbox = door.inbox
-        return cls(door, inbox, defer) if isinstance(inbox, GroupAppender) else None
+    def of(
+        cls, receiver: WebhookReceiver, defer: Callable[[Callable[[], None]], None]
+    ) -> GroupCommit | None:
+        """Make one for a receiver; None if its inbox only stores while a thread waits."""
+        inbox = receiver.inbox
+        return cls(receiver, inbox, defer) if isinstance(inbox, GroupAppender) else None
 
     def take(
         self, signature: bytes | None, timestamp: bytes | None, body: bytes, reply: Reply
@@ -84,7 +86,7 @@ class Express:
             body: All of it.
             reply: Called with the status in the loop's thread, at once if it is refused.
         """
-        found = self._door.examine_bytes(signature, timestamp, body)
+        found = self._receiver.examine_bytes(signature, timestamp, body)
         if isinstance(found, Answer):
             reply(found.status)
         else:
@@ -94,10 +96,10 @@ class Express:
         """Have an examined record stored; it waits for `submit`.
 
         Args:
-            record: What the door let in.
+            record: What the receiver returned.
             reply: Called with the status in the loop's thread.
         """
-        self._gathered.append(_Waiting(record, self._monotonic(), reply))
+        self._gathered.append(_WaitingRequest(record, self._monotonic(), reply))
 
     def submit(self) -> None:
         """Hand what has gathered to the inbox, unless it has as many groups as it can use."""
@@ -113,24 +115,24 @@ class Express:
             self._finish(group, error)
 
     def seconds_left(self) -> float | None:
-        """Return when `expire` is due; None if nobody waits."""
+        """Return when `expire` is due; None if no request waits."""
         since = [queue[0].since for queue in self._queues() if queue]
         if not since:
             return None
-        return max(0.0, min(since) + self._door.append_deadline_seconds - self._monotonic())
+        return max(0.0, min(since) + self._receiver.append_deadline_seconds - self._monotonic())
 
     def expire(self) -> None:
-        """Answer those who have waited until the deadline."""
-        latest = self._monotonic() - self._door.append_deadline_seconds
+        """Answer the requests that have waited until the deadline."""
+        latest = self._monotonic() - self._receiver.append_deadline_seconds
         late = [queue.popleft() for queue in self._queues() for _ in range(_overdue(queue, latest))]
         if not late:
             return
-        # A stuck disk must not gather the bodies of all who have long gone.
+        # A stuck disk must not gather the bodies of all senders that have long gone.
         self._groups = [one for one in self._groups if one.waiting or not one.take_back()]
-        deadline = self._door.append_deadline_seconds
-        self._settle(late, InboxTimeout(f"not durable within {deadline:g} s"))
+        deadline = self._receiver.append_deadline_seconds
+        self._complete(late, InboxTimeout(f"not durable within {deadline:g} s"))
 
-    def _queues(self) -> list[deque[_Waiting]]:
+    def _queues(self) -> list[deque[_WaitingRequest]]:
         return [*(group.waiting for group in self._groups), self._gathered]
 
     def _done(self, group: _Group, error: InboxError | None) -> None:
@@ -139,20 +141,20 @@ class Express:
     def _finish(self, group: _Group, error: InboxError | None) -> None:
         self._groups.remove(group)
         self.submit()  # the disk works on while the answers are written
-        self._settle(group.waiting, error)
+        self._complete(group.waiting, error)
 
-    def _settle(self, waiting: Sequence[_Waiting], error: InboxError | None) -> None:
+    def _complete(self, waiting: Sequence[_WaitingRequest], error: InboxError | None) -> None:
         if not waiting:
             return
         now = self._monotonic()
         seconds = [now - one.since for one in waiting]
-        status = self._door.settle([one.record for one in waiting], seconds, error).status
+        status = self._receiver.complete([one.record for one in waiting], seconds, error).status
         for one in waiting:
             one.reply(status)
 
 
-def _overdue(queue: Sequence[_Waiting], latest: float) -> int:
-    """Count those at the head of a queue who wait since `latest` or longer."""
+def _overdue(queue: Sequence[_WaitingRequest], latest: float) -> int:
+    """Count those at the head of a queue that wait since `latest` or longer."""
     number = 0
     for one in queue:
         if one.since > latest:

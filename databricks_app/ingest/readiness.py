@@ -36,7 +36,7 @@ def readiness(
 ) -> dict[str, object]:
     """Put together what `/readyz` says.
 
-    `status` is `refusing` where the door would answer 503 now, `degraded` where something else
+    `status` is `refusing` where the receiver would answer 503 now, `degraded` where something else
     needs a look, `ok` otherwise. Events that wait are a problem beyond `stall_seconds`; see
     `freshness`.
     """

@@ -14,9 +14,10 @@ from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.ingest.access import may_see_details
 from databricks_app.ingest.inbox import Pending
 from databricks_app.ingest.readiness import readiness
-from databricks_app.ingest.receiver import Door
+from databricks_app.ingest.receiver import WebhookReceiver
 from databricks_app.ingest.wsgi import bare, empty_response
 from databricks_app.runtime import freshness, status
+from databricks_app.runtime.logs import raised_at
 from databricks_app.runtime.metrics import CONTENT_TYPE, Metrics
 from databricks_app.settings import Settings
 
@@ -32,7 +33,7 @@ class Parts:
     """What the routes answer from."""
 
     settings: Settings
-    door: Door
+    receiver: WebhookReceiver
     metrics: Metrics
     pending: Callable[[], Pending]
     now: Callable[[], float] = time.time
@@ -82,7 +83,7 @@ def blueprint(parts: Parts) -> Blueprint:
 
     @routes.app_errorhandler(Exception)
     def fail(error: Exception) -> Response:
-        log.error("request_failed", error=type(error).__name__)
+        log.error("request_failed", error=type(error).__name__, at=raised_at(error))
         parts.metrics.rejected.labels("exception", "").inc()
         return empty_response(503)
 
@@ -112,7 +113,7 @@ def exposition(parts: Parts) -> bytes:
 
 
 def _readyz(parts: Parts) -> Response:
-    trouble = parts.door.trouble()
+    trouble = parts.receiver.trouble()
     said = readiness(
         trouble=trouble,
         pending=parts.pending(),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from flask import Response
 
-from databricks_app.endpoint import WEBHOOK_PATH, is_webhook_path
-from databricks_app.ingest.receiver import DOOR_STATUSES, RETRY_AFTER_SECONDS, Door
+from databricks_app.endpoint import RETRY_AFTER_SECONDS, WEBHOOK_PATH, is_webhook_path
+from databricks_app.ingest.receiver import RECEIVER_STATUSES, WebhookReceiver
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 class WebhookFirst:
     """Answers the webhook route in front of Flask's own dispatch, and passes on the rest.
 
-    The route needs nothing of Flask, and Flask's dispatch costs more than all the door does.
+    The route needs nothing of Flask, and Flask's dispatch costs more than all the receiver does.
 
     Attributes:
-        door: Answers it.
+        receiver: Answers it.
         headers: Of its answers, by status.
     """
 
-    def __init__(self, app: WSGIApplication, door: Door) -> None:
+    def __init__(self, app: WSGIApplication, receiver: WebhookReceiver) -> None:
         """Stand in front of an app."""
         self._app = app
-        self.door = door
+        self.receiver = receiver
         empty = ("Content-Length", "0")
         self.headers = {
-            code: [*empty_response(code).headers, empty] for code in (*DOOR_STATUSES, 404)
+            code: [*empty_response(code).headers, empty] for code in (*RECEIVER_STATUSES, 404)
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -41,7 +41,7 @@ class WebhookFirst:
         if environ["REQUEST_METHOD"] != "POST":
             # Flask's own route knows one spelling.
             return self._app({**environ, "PATH_INFO": WEBHOOK_PATH}, start_response)
-        code = self.door.answer(environ).status
+        code = self.receiver.answer(environ).status
         start_response(f"{code} {HTTPStatus(code).phrase}", self.headers[code][:])
         return ()
 

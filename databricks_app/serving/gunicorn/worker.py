@@ -4,7 +4,7 @@ gunicorn's threaded worker hands a connection to a thread as soon as its first b
 that a few dozen clients that send half a request occupy all threads. Here the main loop collects
 requests first, without blocking, and gives a thread only what is complete. Bodies too large to
 collect go to a few threads of their own, so that they cannot occupy the others either. Plain
-webhook requests need no thread at all: see `express`. Everything else, the parsing of HTTP
+webhook requests need no thread at all: see `group_commit`. Everything else, the parsing of HTTP
 included, is gunicorn's.
 
 Subclasses parts of gunicorn 27 that are not its public interface: the release is pinned.
@@ -32,7 +32,7 @@ from gunicorn.workers.gthread import (
     ThreadWorker,
 )
 
-from databricks_app.ingest.group_commit import EXPRESS_BYTES, Express
+from databricks_app.ingest.group_commit import SMALL_BODY_BYTES, GroupCommit
 from databricks_app.ingest.wsgi import WebhookFirst, webhook_of
 from databricks_app.runtime.status import run_dir
 from databricks_app.serving.acceptor import AcceptorChannel
@@ -75,7 +75,7 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         self._large: ThreadPoolExecutor | None = None
         self._held: AcceptorChannel | None = None
         self._webhook: WebhookFirst | None = None
-        self._express: Express | None = None
+        self._group_commit: GroupCommit | None = None
         self._answers: fast_path.Answers | None = None
         self._accepting = False
         self._lingering: deque[Connection] = deque()
@@ -93,7 +93,7 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         webhook = self._webhook = webhook_of(self.wsgi)
         # With SCRIPT_NAME every path means another one to gunicorn.
         if webhook is not None and not os.environ.get("SCRIPT_NAME"):
-            self._express = Express.of(webhook.door, self.method_queue.defer)
+            self._group_commit = GroupCommit.of(webhook.receiver, self.method_queue.defer)
             self._answers = fast_path.Answers(SERVER, webhook.headers, time.time)
 
     def is_parent_alive(self) -> bool:
@@ -127,13 +127,13 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Do a turn of the loop; what came in it to be stored is one group."""
-        if self._express is None:
+        if self._group_commit is None:
             super().wait_for_and_dispatch_events(timeout)
             return
-        left = self._express.seconds_left()
+        left = self._group_commit.seconds_left()
         super().wait_for_and_dispatch_events(timeout if left is None else min(timeout, left))
-        self._express.expire()
-        self._express.submit()
+        self._group_commit.expire()
+        self._group_commit.submit()
 
     def on_client_socket_readable(self, conn: Connection, _client: Any) -> None:
         """Read the next request of a kept-alive connection."""
@@ -164,7 +164,7 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         now = time.monotonic()
         if now - conn.submitted > self.patience_seconds and not conn.is_large:
             if self._webhook is not None:
-                self._webhook.door.refuse("overloaded")
+                self._webhook.receiver.refuse("overloaded")
             with contextlib.suppress(OSError):
                 conn.sock.send(fast_path.bare_answer(503))
             return False
@@ -273,10 +273,10 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         self._shed()
 
     def _pass_on(self, conn: Connection, progress: Progress) -> None:
-        if progress is Progress.COMPLETE and self._express is not None:
-            plain = fast_path.read(conn.buffer, EXPRESS_BYTES)
+        if progress is Progress.COMPLETE and self._group_commit is not None:
+            plain = fast_path.read(conn.buffer, SMALL_BODY_BYTES)
             if plain is not None:
-                self._take_express(self._express, conn, plain)
+                self._take_whole(self._group_commit, conn, plain)
                 return
         self._unwatch(conn)
         if progress is Progress.CLOSED:
@@ -289,13 +289,15 @@ class ReceiverWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         else:
             self._submit(self.tpool, conn)
 
-    def _take_express(self, express: Express, conn: Connection, plain: fast_path.Request) -> None:
-        """Have the door answer without a thread; the poller is told nothing of it."""
+    def _take_whole(
+        self, group_commit: GroupCommit, conn: Connection, plain: fast_path.Request
+    ) -> None:
+        """Have the receiver answer without a thread; the poller is told nothing of it."""
         conn.rearm()
         conn.is_under_way = True
         conn.closes = plain.closes
         reply = partial(self._reply, conn)
-        express.take(plain.signature, plain.timestamp, plain.body, reply)
+        group_commit.take(plain.signature, plain.timestamp, plain.body, reply)
 
     def _reply(self, conn: Connection, status: int) -> None:
         """Say a status; as gunicorn does, say whether the connection ends."""

@@ -30,7 +30,7 @@ GOOD = json.dumps(EVENT).encode()
 
 
 def record(body: bytes, body_bytes: int | None = None, body_sha256: str | None = None) -> Record:
-    """A record as the door makes it."""
+    """A record as the receiver makes it."""
     size = len(body) if body_bytes is None else body_bytes
     return Record(body, RECEIVED_AT, "1700000000", "0123abcd", size, body_sha256)
 

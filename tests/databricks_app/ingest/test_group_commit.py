@@ -14,11 +14,11 @@ import pytest
 
 from databricks_app.errors import InboxError
 from databricks_app.events.record import Record
-from databricks_app.ingest.group_commit import Express
+from databricks_app.ingest.group_commit import GroupCommit
 from databricks_app.ingest.inbox import Appender
 from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.ingest.inbox.local_reader import SegmentReader
-from databricks_app.ingest.receiver import Door
+from databricks_app.ingest.receiver import WebhookReceiver
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.settings import Settings
 
@@ -68,15 +68,15 @@ class Loop:
     def __post_init__(self) -> None:
         self.inbox = LocalInbox(self.settings.inbox_dir, max_bytes=1 << 20, sync=self.disk)
         self.metrics = Metrics()
-        self.door = Door(self.settings, self.inbox, self.metrics, self.now)
-        self.express = Express(self.door, self.inbox, self.calls.put, lambda: self.at)
+        self.receiver = WebhookReceiver(self.settings, self.inbox, self.metrics, self.now)
+        self.commit = GroupCommit(self.receiver, self.inbox, self.calls.put, lambda: self.at)
 
     def take(self, *numbers: int, **signing: object) -> None:
         """Take a request for each number."""
         for number in numbers:
             body = b"%d" % number
             headers = {name: value.encode() for name, value in self.sign(body, **signing).items()}
-            self.express.take(
+            self.commit.take(
                 headers["X-CIO-Signature"],
                 headers["X-CIO-Timestamp"],
                 body,
@@ -113,7 +113,7 @@ def loop(settings: Settings, now: Callable[[], float], sign: Sign) -> Iterator[L
 def test_what_came_in_one_turn_is_one_group_and_is_answered_when_durable(loop: Loop) -> None:
     """One sync for all of them, and no answer before it."""
     loop.take(1, 2, 3)
-    loop.express.submit()
+    loop.commit.submit()
     assert loop.said == []
 
     loop.call()
@@ -129,7 +129,7 @@ def test_what_came_in_one_turn_is_one_group_and_is_answered_when_durable(loop: L
 def test_a_refused_request_is_answered_at_once_and_not_stored(loop: Loop) -> None:
     """It waits for nobody."""
     loop.take(1, at=1)
-    loop.express.submit()
+    loop.commit.submit()
 
     assert loop.said == [(1, 401)]
     assert loop.count("rejected_requests_total", reason="stale_timestamp", key="651bf3b7") == 1
@@ -140,11 +140,11 @@ def test_what_comes_while_a_group_is_being_stored_is_the_next_one(loop: Loop) ->
     """The inbox has one group of the loop at a time, and gets the next before the answers."""
     loop.disk.gate.clear()
     loop.take(1)
-    loop.express.submit()
+    loop.commit.submit()
     loop.take(2)
-    loop.express.submit()
+    loop.commit.submit()
     loop.take(3)
-    loop.express.submit()
+    loop.commit.submit()
     loop.disk.gate.set()
 
     loop.call()
@@ -185,12 +185,15 @@ class Slowly:
 def test_an_inbox_that_is_slow_has_several_groups_under_way(loop: Loop) -> None:
     """No more than it wants; each is answered when it is done, in whatever order that is."""
     inbox = Slowly()
-    loop.express = Express(
-        Door(loop.settings, inbox, loop.metrics, loop.now), inbox, loop.calls.put, lambda: loop.at
+    loop.commit = GroupCommit(
+        WebhookReceiver(loop.settings, inbox, loop.metrics, loop.now),
+        inbox,
+        loop.calls.put,
+        lambda: loop.at,
     )
     for number in (1, 2, 3):
         loop.take(number)
-        loop.express.submit()
+        loop.commit.submit()
     assert [bodies for bodies, _ in inbox.under_way] == [[b"1"], [b"2"]]
 
     inbox.under_way[1][1](None)
@@ -198,34 +201,34 @@ def test_an_inbox_that_is_slow_has_several_groups_under_way(loop: Loop) -> None:
     assert loop.said == [(2, 200)]
     assert [bodies for bodies, _ in inbox.under_way] == [[b"1"], [b"2"], [b"3"]]
     loop.at = LATER
-    loop.express.expire()
+    loop.commit.expire()
 
     assert loop.said == [(2, 200), (1, 503), (3, 503)]
-    assert loop.express.seconds_left() is None
+    assert loop.commit.seconds_left() is None
 
 
 def test_who_waits_until_the_deadline_is_answered_503(loop: Loop) -> None:
     """Each at their own time, whether the disk has begun with them or not, and once."""
     loop.disk.gate.clear()
     loop.take(1)
-    loop.express.submit()
+    loop.commit.submit()
     loop.disk.reached.wait(20)
     loop.at = 1.0
     loop.take(2)
-    assert loop.express.seconds_left() == 2.0
+    assert loop.commit.seconds_left() == 2.0
 
     loop.at = LATER
-    loop.express.expire()
+    loop.commit.expire()
     assert loop.said == [(1, 503)]
-    assert loop.express.seconds_left() == 0.5
+    assert loop.commit.seconds_left() == 0.5
 
     loop.at = LATER + 1
-    loop.express.expire()
+    loop.commit.expire()
     loop.disk.gate.set()
     loop.call()
 
     assert loop.said == [(1, 503), (2, 503)]
-    assert loop.express.seconds_left() is None
+    assert loop.commit.seconds_left() is None
     assert loop.count("rejected_requests_total", reason="inbox_timeout", key="651bf3b7") == 2
     assert loop.stored() == [b"1"]
 
@@ -233,16 +236,16 @@ def test_who_waits_until_the_deadline_is_answered_503(loop: Loop) -> None:
 def test_a_group_that_the_disk_has_not_begun_is_taken_back_at_the_deadline(loop: Loop) -> None:
     """A stuck disk gathers nothing of those who have gone, and the next group waits anew."""
     loop.disk.gate.clear()
-    other = threading.Thread(target=loop.door.answer, args=(environ(loop, b"other"),))
+    other = threading.Thread(target=loop.receiver.answer, args=(environ(loop, b"other"),))
     other.start()
     loop.disk.reached.wait(20)
     loop.take(1, 2)
-    loop.express.submit()
+    loop.commit.submit()
 
     loop.at = LATER
-    loop.express.expire()
+    loop.commit.expire()
     loop.take(3)
-    loop.express.submit()
+    loop.commit.submit()
     loop.disk.gate.set()
     loop.call()
     other.join()
@@ -255,7 +258,7 @@ def test_a_failing_disk_is_503_for_the_whole_group(loop: Loop) -> None:
     """None of them counts."""
     loop.disk.error = OSError(5, "input/output error")
     loop.take(1, 2)
-    loop.express.submit()
+    loop.commit.submit()
     loop.call()
 
     assert loop.said == [(1, 503), (2, 503)]
@@ -266,7 +269,7 @@ def test_a_stopping_inbox_is_503(loop: Loop) -> None:
     """Nobody is left without an answer."""
     loop.inbox.close()
     loop.take(1)
-    loop.express.submit()
+    loop.commit.submit()
 
     assert loop.said == [(1, 503)]
     assert loop.count("rejected_requests_total", reason="stopping", key="651bf3b7") == 1
@@ -275,14 +278,14 @@ def test_a_stopping_inbox_is_503(loop: Loop) -> None:
 def test_a_large_group_is_stored_whole(loop: Loop) -> None:
     """The kernel takes 1,024 pieces a call."""
     loop.take(*range(1500))
-    loop.express.submit()
+    loop.commit.submit()
     loop.call()
 
     assert {status for _, status in loop.said} == {200}
     assert loop.stored() == [b"%d" % number for number in range(1500)]
 
 
-def test_an_inbox_that_knows_no_groups_has_no_express(settings: Settings) -> None:
+def test_an_inbox_that_knows_no_groups_has_no_group_commit(settings: Settings) -> None:
     """Then threads wait for it, as ever."""
 
     class Plain:
@@ -299,9 +302,9 @@ def test_an_inbox_that_knows_no_groups_has_no_express(settings: Settings) -> Non
             """Be done."""
 
     inbox: Appender = Plain()
-    door = Door(settings, inbox, Metrics())
+    receiver = WebhookReceiver(settings, inbox, Metrics())
 
-    assert Express.of(door, lambda call: call()) is None
+    assert GroupCommit.of(receiver, lambda call: call()) is None
 
 
 def environ(loop: Loop, body: bytes) -> dict[str, object]:

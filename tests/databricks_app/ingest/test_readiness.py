@@ -60,7 +60,7 @@ def test_without_a_run_folder_nothing_is_heard(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "{}", '{"at": 1}', '{"problems": 3}'])
 def test_what_is_not_a_status_is_not_heard(tmp_path: Path, text: str) -> None:
-    """A file that cannot be understood is no reason to call the door closed."""
+    """A file that cannot be understood is no reason to call the receiver closed."""
     (tmp_path / "writer.json").write_text(text)
 
     assert read(tmp_path) is None

@@ -1,8 +1,9 @@
-"""The door: each case of its table of answers, in the order of the table, and what it costs."""
+"""The receiver: each case of its table of answers, in the order of the table, and what it costs."""
 
 from __future__ import annotations
 
 import io
+import re
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,11 +21,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from core.webhooks.signature import SigningKey
+from core.webhooks.signature import Check, SigningKey
+from databricks_app.errors import InboxError
 from databricks_app.events.record import Record
+from databricks_app.ingest.body import CUT_BYTES
 from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.ingest.inbox.local_reader import SegmentReader
-from databricks_app.ingest.receiver import CUT_BYTES, Answer, Door
+from databricks_app.ingest.receiver import Answer, WebhookReceiver
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.settings import Settings
 
@@ -56,7 +59,7 @@ class Source:
 
 @dataclass
 class Room:
-    """A door over a real inbox, and ways to look at what it did."""
+    """A receiver over a real inbox, and ways to look at what it did."""
 
     settings: Settings
     inbox: LocalInbox
@@ -64,7 +67,7 @@ class Room:
 
     def __post_init__(self) -> None:
         self.metrics = Metrics()
-        self.door = Door(self.settings, self.inbox, self.metrics, self.now)
+        self.receiver = WebhookReceiver(self.settings, self.inbox, self.metrics, self.now)
 
     def set(self, **fields: Any) -> None:
         """Begin anew with other settings."""
@@ -78,7 +81,7 @@ class Room:
         length: int | str | None = -1,
         query: str = "",
     ) -> Answer:
-        """Put a request to the door; its Content-Length is the body's unless given."""
+        """Put a request to the receiver; its Content-Length is the body's unless given."""
         if isinstance(body, bytes):
             length = len(body) if length == -1 else length
             body = Source(body)
@@ -87,7 +90,18 @@ class Room:
             environ["CONTENT_LENGTH"] = str(length)
         for name, value in headers.items():
             environ["HTTP_" + name.upper().replace("-", "_")] = value
-        return self.door.answer(environ)
+        return self.receiver.answer(environ)
+
+    def begun(self, headers: dict[str, str], *pieces: bytes) -> Check:
+        """A check that was fed with the pieces of a body."""
+        signature, timestamp = (
+            headers[f"X-CIO-{name}"].encode() for name in ("Signature", "Timestamp")
+        )
+        check = self.receiver.begin(signature, timestamp, None)
+        assert isinstance(check, Check)
+        for piece in pieces:
+            check.update(piece)
+        return check
 
     def stored(self) -> list[Record]:
         """What the inbox holds, read as the writer reads it; ends the inbox."""
@@ -112,7 +126,7 @@ class Room:
 
 @pytest.fixture
 def room(settings: Settings, inbox: LocalInbox, now: Callable[[], float]) -> Room:
-    """A door with the shared settings, inbox and clock."""
+    """A receiver with the shared settings, inbox and clock."""
     return Room(settings, inbox, now)
 
 
@@ -140,7 +154,7 @@ def test_the_record_is_on_the_disk_when_the_answer_is_given(room: Room, sign: Si
 
 
 def test_the_same_event_again_is_stored_again(room: Room, sign: Sign) -> None:
-    """The door does not know what it has seen: repeats are 200 and dropped by the lake."""
+    """The receiver does not know what it has seen: repeats are 200 and dropped by the lake."""
     assert room.post(BODY, sign(BODY)) == room.post(BODY, sign(BODY)) == Answer(200)
     assert len(room.stored()) == 2
 
@@ -176,7 +190,7 @@ def test_without_a_key_everything_is_503(
 
     assert answers == [Answer(503, "no_key")] * 3
     assert room.rejected() == {("no_key", ""): 3}
-    assert "CIO_WEBHOOK_SIGNING_KEYS" in (room.door.trouble() or "")
+    assert "CIO_WEBHOOK_SIGNING_KEYS" in (room.receiver.trouble() or "")
     assert room.stored() == []
 
 
@@ -455,7 +469,7 @@ def test_without_a_usable_length_the_body_is_read_to_its_end(
 
 
 def test_a_full_inbox_is_503(room: Room, sign: Sign) -> None:
-    """At the limit of CIO_INBOX_MAX_BYTES; the door says so."""
+    """At the limit of CIO_INBOX_MAX_BYTES; the receiver says so."""
     room.inbox.close()
     room.inbox = LocalInbox(room.settings.inbox_dir, max_bytes=10)
     room.set()
@@ -463,7 +477,7 @@ def test_a_full_inbox_is_503(room: Room, sign: Sign) -> None:
 
     assert room.post(BODY, sign(BODY)) == Answer(503, "inbox_full", FINGERPRINT)
     assert room.rejected() == {("inbox_full", FINGERPRINT): 1}
-    assert "CIO_INBOX_MAX_BYTES" in (room.door.trouble() or "")
+    assert "CIO_INBOX_MAX_BYTES" in (room.receiver.trouble() or "")
     assert len(room.stored()) == 1
 
 
@@ -498,7 +512,7 @@ def test_a_stopping_receiver_is_503(room: Room, sign: Sign) -> None:
     room.inbox.close()
 
     assert room.post(BODY, sign(BODY)) == Answer(503, "stopping", FINGERPRINT)
-    assert room.door.trouble() == "the receiver is stopping"
+    assert room.receiver.trouble() == "the receiver is stopping"
 
 
 def test_a_failing_disk_is_503(room: Room, sign: Sign) -> None:
@@ -518,13 +532,69 @@ def test_an_unforeseen_fault_is_503_and_logged_without_its_text(room: Room, sign
         answer = room.post(source, sign(BODY), None)
 
     assert answer == Answer(503, "exception")
-    assert lines == [{"event": "request_failed", "error": "RuntimeError", "log_level": "error"}]
+    (line,) = lines
+    assert (line["event"], line["error"]) == ("request_failed", "RuntimeError")
+    assert re.fullmatch(r"test_receiver\.py:\d+", line["at"])
+    assert "secret" not in str(line)
     assert room.rejected() == {("exception", ""): 1}
 
 
-def test_the_door_has_no_trouble_by_itself(room: Room) -> None:
+def test_every_step_answers_an_unforeseen_fault(room: Room, sign: Sign) -> None:
+    """An event loop that calls them one by one gets an answer from each, counted once."""
+
+    def gone() -> bytes:
+        raise RuntimeError("secret text")
+
+    check = room.begun(sign(BODY), BODY)
+    record = room.receiver.examine(room.begun(sign(BODY), BODY), lambda: BODY, len(BODY))
+    assert isinstance(record, Record)
+
+    answers = [
+        room.receiver.examine(check, gone, len(BODY)),
+        room.receiver.complete((), (), InboxError("the disk refused")),
+        room.receiver.store(replace(record, timestamp="\xe9")),
+    ]
+
+    assert [answer.status for answer in answers if isinstance(answer, Answer)] == [503] * 3
+    assert sum(room.rejected().values()) == 3
+
+
+def test_an_answer_is_given_where_counting_fails(room: Room) -> None:
+    """The files of the metrics are on a disk too; the log says that a count is missing."""
+
+    class Uncountable:
+        """A counter that cannot grow."""
+
+        def labels(self, *_: str) -> Any:
+            """Raise as a full disk does."""
+            raise OSError(28, "no space left")
+
+    room.metrics.rejected = Uncountable()  # type: ignore[assignment]
+
+    with capture_logs() as lines:
+        answer = room.post(BODY, {})
+
+    assert answer == Answer(401, "missing_header")
+    assert [line["event"] for line in lines] == ["refusal_not_counted"]
+
+
+def test_a_body_is_examined_from_its_head_on(room: Room, sign: Sign) -> None:
+    """The head decides where it can; the rest is as if all of it had come at once."""
+    headers = sign(BODY)
+    assert room.receiver.begin(None, b"1", None) == Answer(401, "missing_header")
+    check = room.begun(headers, BODY[:5], BODY[5:])
+
+    record = room.receiver.examine(check, lambda: BODY[:4], len(BODY), "digest")
+
+    assert isinstance(record, Record)
+    assert (record.body, record.body_bytes, record.body_sha256) == (BODY[:4], len(BODY), "digest")
+    assert record.timestamp == headers["X-CIO-Timestamp"]
+    assert room.rejected() == {("missing_header", ""): 1}
+
+
+def test_the_receiver_has_no_trouble_by_itself(room: Room) -> None:
     """With a key and a working disk nothing is refused."""
-    assert room.door.trouble() is None
+    assert room.receiver.trouble() is None
 
 
 @hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

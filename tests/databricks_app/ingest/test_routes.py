@@ -23,10 +23,9 @@ from structlog.testing import capture_logs
 from werkzeug.test import create_environ, run_wsgi_app
 
 from databricks_app.app import INBOX, create_app
-from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.endpoint import RETRY_AFTER_SECONDS, WEBHOOK_PATH
 from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.ingest.inbox.local_reader import SegmentReader
-from databricks_app.ingest.receiver import RETRY_AFTER_SECONDS
 from databricks_app.runtime import status
 from databricks_app.settings import Settings
 from tests.support.spellings import OTHERS, SPELLINGS

@@ -29,7 +29,7 @@ LONG = 20.0
 
 
 class Inbox(Appender, GroupAppender, Protocol):
-    """The door's face of either."""
+    """The receiver's face of either."""
 
 
 class Store(Protocol):

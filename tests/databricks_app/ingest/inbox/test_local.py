@@ -1,4 +1,4 @@
-"""The door's face of the inbox: what was acknowledged is on the disk, whatever happens next."""
+"""The receiver's face of the inbox: what was acknowledged is on the disk, whatever happens next."""
 
 from __future__ import annotations
 
@@ -451,7 +451,7 @@ def test_a_short_write_abandons_the_segment_at_its_last_good_offset(folder: Path
 
 
 def test_a_failed_sync_is_not_acknowledged(folder: Path) -> None:
-    """What a failed `fdatasync` left is cut off; the earlier records stand, the door is told."""
+    """What a failed `fdatasync` left is cut off; earlier records stand; the caller is told."""
     said = run_child(
         folder,
         BREAK_FDATASYNC,

@@ -367,7 +367,7 @@ def test_pending_counts_around_what_cannot_be_read(folder: Path) -> None:
 
 
 def test_pending_misses_nothing_while_segments_are_written_and_sealed(folder: Path) -> None:
-    """However it races with the door: what was acknowledged before is in the count."""
+    """However it races with the receiver: what was acknowledged before is in the count."""
     inbox = LocalInbox(folder, seal_seconds=0)  # seals after each record
     acknowledged = [0]
 
@@ -438,7 +438,7 @@ def test_files_of_others_are_left_alone(folder: Path) -> None:
 
 
 def test_the_folder_is_made(tmp_path: Path) -> None:
-    """A writer that starts before any door finds an empty inbox."""
+    """A writer that starts before any receiver finds an empty inbox."""
     reader = SegmentReader(tmp_path / "data" / "inbox")
 
     assert reader.pending() == Pending(0, 0, None)

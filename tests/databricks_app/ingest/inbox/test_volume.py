@@ -1,4 +1,4 @@
-"""The door's face of the inbox in a volume: an answer only after the put, and in time."""
+"""The receiver's face of the inbox in a volume: an answer only after the put, and in time."""
 
 from __future__ import annotations
 

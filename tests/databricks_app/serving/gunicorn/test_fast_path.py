@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from databricks_app.app import create_app
 from databricks_app.ingest.inbox.local import LocalInbox
-from databricks_app.ingest.receiver import DOOR_STATUSES
+from databricks_app.ingest.receiver import RECEIVER_STATUSES
 from databricks_app.ingest.wsgi import webhook_of
 from databricks_app.serving.gunicorn.fast_path import Answers, Request, read
 from databricks_app.settings import Settings
@@ -63,7 +63,7 @@ def test_read_takes_a_plain_request(line: bytes, closes: bool) -> None:
 
 
 def test_read_takes_a_request_without_signature() -> None:
-    """Whether one is needed is for the door to say."""
+    """Whether one is needed is for the receiver to say."""
     assert read(message(body=b""), MOST) == Request(None, None, b"", False)
 
 
@@ -150,7 +150,7 @@ def test_what_read_takes_means_the_same_to_gunicorn(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("closes", [False, True])
-@pytest.mark.parametrize("status", DOOR_STATUSES)
+@pytest.mark.parametrize("status", RECEIVER_STATUSES)
 def test_answers_are_those_of_gunicorn(
     settings: Settings, inbox: LocalInbox, status: int, closes: bool
 ) -> None:
