@@ -48,6 +48,23 @@ class Damage:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class FrameContents:
+    """What a segment or an object holds.
+
+    Attributes:
+        records: In their order.
+        damage: The stretches that hold no readable frame.
+        damaged: How many of them may have held a record, and at least one where records miss.
+        torn: How many are the end of an unfinished write; nothing of it was acknowledged.
+    """
+
+    records: list[Record]
+    damage: list[Damage]
+    damaged: int
+    torn: int
+
+
 def seed(token: str) -> int:
     """Return where the checksums of a segment with this token start."""
     return crc32(token.encode())
@@ -84,6 +101,26 @@ def scan(data: bytes, start: int) -> Iterator[Frame | Damage]:
         else:
             yield frame
             offset = frame.end
+
+
+def contents(data: bytes, start: int, events: int) -> FrameContents:
+    """Read all of a segment or an object.
+
+    A damaged end is a torn write, unless records miss: what a name counts was acknowledged.
+
+    Args:
+        data: All of it.
+        start: Its `seed`.
+        events: How many records it should hold.
+    """
+    found = list(scan(data, start))
+    records = [one.record for one in found if isinstance(one, Frame)]
+    damage = [one for one in found if isinstance(one, Damage)]
+    is_torn = bool(damage) and damage[-1].end == len(data) and len(records) == events
+    damaged = len(damage) - is_torn
+    if not damaged and len(records) < events:
+        damaged = 1
+    return FrameContents(records, damage, damaged, int(is_torn))
 
 
 def count(data: bytes) -> tuple[int, int]:

@@ -1,8 +1,8 @@
-"""The door's face of the inbox over local files: group commit into a segment of our own.
+"""The receiver's side of the inbox over local files: group commit into a segment of our own.
 
 Every web process owns one segment at a time, held by `flock`. One committer thread takes all
-requests that wait, writes their frames, calls `fdatasync` once and tells them. There is no linger:
-the group is whatever came while the disk was busy with the one before.
+requests that wait, writes their frames, calls `fdatasync` once and answers them. There is no
+linger: the group is whatever came while the disk was busy with the one before.
 
 Names in the folder (`<time>` is 16 digits of microseconds, `<token>` random):
 
@@ -25,13 +25,12 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from databricks_app.errors import InboxClosed, InboxError, InboxFull, InboxTimeout
+from databricks_app.errors import InboxError, InboxFull
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import frames
+from databricks_app.ingest.inbox.waiting import STOPPING, WaitingQueue, WaitingRecords
 from databricks_app.runtime.file_modes import make_private_folder
 
 SEAL_BYTES = 16 << 20
@@ -44,35 +43,6 @@ _USAGE_SECONDS = 1.0
 HANGING_SECONDS = 3.0
 _PROBE_BYTES = 64 << 10
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """Records that wait to be durable together, and who is told."""
-
-    records: Sequence[Record]
-    done: Callable[[InboxError | None], None]
-    size: int
-
-    @property
-    def is_large(self) -> bool:
-        """Whether the disk takes so long for them that others should not wait for several such."""
-        return self.size > _LARGE_BYTES
-
-
-class _Outcome:
-    """What became of a record, for the thread that waits for it."""
-
-    def __init__(self) -> None:
-        self.error: InboxError | None = None
-        self._is_known = threading.Event()
-
-    def tell(self, error: InboxError | None) -> None:
-        self.error = error
-        self._is_known.set()
-
-    def wait(self, seconds: float) -> bool:
-        return self._is_known.wait(seconds)
 
 
 class LocalInbox:
@@ -116,49 +86,26 @@ class LocalInbox:
         free = shutil.disk_usage(folder).free
         self._max_bytes = max_bytes or int((free + self._used) * 0.8)
         self._segment: _Segment | None = None
-        self._waiting: list[_Waiting] = []
+        self._queue = WaitingQueue(monotonic=monotonic)
         self._was_large = False
         self._trouble: str | None = None
-        self._closing = False
-        self._wake = threading.Condition()
         self._committer = threading.Thread(target=self._run, name="inbox-committer", daemon=True)
         self._committer.start()
 
     def append(self, record: Record, deadline_seconds: float) -> None:
         """Store a record; see `Appender.append`."""
-        outcome = _Outcome()
-        give_up = self.submit((record,), outcome.tell)
-        if not outcome.wait(deadline_seconds):
-            # A stuck disk must not gather the bodies of all who have long gone.
-            give_up()
-            raise InboxTimeout(f"not durable within {deadline_seconds:g} s")
-        if outcome.error is not None:
-            raise outcome.error
+        self._queue.append(record, deadline_seconds)
 
     def submit(
         self, records: Sequence[Record], done: Callable[[InboxError | None], None]
     ) -> Callable[[], bool]:
         """Begin to store records; see `GroupAppender.submit`."""
-        waiting = _Waiting(records, done, sum(len(record.body) for record in records))
-        with self._wake:
-            if self._closing:
-                raise InboxClosed("the receiver is stopping")
-            self._waiting.append(waiting)
-            self._wake.notify()
-        return partial(self._give_up, waiting)
-
-    def _give_up(self, waiting: _Waiting) -> bool:
-        with self._wake:
-            try:
-                self._waiting.remove(waiting)
-            except ValueError:
-                return False
-        return True
+        return self._queue.submit(records, done)
 
     def trouble(self) -> str | None:
         """Say why an append would fail now; tries the disk again where the last one failed."""
-        if self._closing:
-            return "the receiver is stopping"
+        if self._queue.is_closed:
+            return STOPPING
         if self._is_full():
             return _full_text(self._max_bytes)
         since = self._busy_since
@@ -170,9 +117,7 @@ class LocalInbox:
 
     def close(self) -> None:
         """Refuse further records, finish those in hand and hand over the segment."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+        self._queue.close()
         self._committer.join()
 
     def _run(self) -> None:
@@ -184,19 +129,20 @@ class LocalInbox:
             if segment is not None and self._is_ripe(segment):
                 self._segment = None
                 self._hand_over(segment)
-            if self._closing and not group and self._segment is None:
+            if self._queue.is_closed and not group and self._segment is None:
                 return
 
-    def _next_group(self) -> list[_Waiting]:
-        with self._wake:
-            if not self._waiting and not self._closing:
-                self._wake.wait(self._seconds_to_seal())
+    def _next_group(self) -> list[WaitingRecords]:
+        queue = self._queue
+        with queue.changed:
+            if not queue.waiting and not queue.is_closed:
+                queue.changed.wait(self._seconds_to_seal())
             # Large bodies take turns with the others, which so wait for one group of them at most.
-            turn = [one for one in self._waiting if one.is_large is not self._was_large]
-            group = _group(turn or self._waiting)
+            turn = [one for one in queue.waiting if _is_large(one) is not self._was_large]
+            group = _group(turn or queue.waiting)
             if group:
-                self._was_large = group[0].is_large
-                self._waiting = [one for one in self._waiting if one not in group]
+                self._was_large = _is_large(group[0])
+                queue.take(group)
         return group
 
     def _seconds_to_seal(self) -> float | None:
@@ -206,13 +152,13 @@ class LocalInbox:
 
     def _is_ripe(self, segment: _Segment) -> bool:
         return (
-            self._closing
+            self._queue.is_closed
             or segment.good_offset >= SEAL_BYTES
             or segment.events >= SEAL_EVENTS
             or self._monotonic() - segment.opened >= self._seal_seconds
         )
 
-    def _commit(self, group: list[_Waiting]) -> None:
+    def _commit(self, group: list[WaitingRecords]) -> None:
         error: InboxError | None = None
         self._busy_since = self._monotonic()
         try:
@@ -229,8 +175,7 @@ class LocalInbox:
         self._busy_since = None
         if error is not None:
             self._trouble = str(error)
-        for waiting in group:
-            waiting.done(error)
+        self._queue.answer(group, error)
 
     def _store(self, records: list[Record]) -> None:
         if self._is_full():
@@ -370,7 +315,12 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _group(waiting: list[_Waiting]) -> list[_Waiting]:
+def _is_large(waiting: WaitingRecords) -> bool:
+    """Whether the disk takes so long for them that others should not wait for several such."""
+    return waiting.size > _LARGE_BYTES
+
+
+def _group(waiting: list[WaitingRecords]) -> list[WaitingRecords]:
     """Return the first ones, as many as are made durable at once."""
     size = count = 0
     for number, one in enumerate(waiting):

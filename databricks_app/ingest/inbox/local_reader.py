@@ -24,15 +24,8 @@ _NEW_SECONDS = 3600
 _LOOKS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class _Contents:
-    records: list[Record]
-    damaged: int
-    torn: int
-
-
 @dataclass(slots=True)
-class _Gathered:
+class _BatchBuilder:
     names: list[str] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     bytes: int = 0
@@ -42,7 +35,7 @@ class _Gathered:
     def has_room(self, events: int, length: int, max_rows: int, max_bytes: int) -> bool:
         return len(self.records) + events <= max_rows and self.bytes + length <= max_bytes
 
-    def add(self, name: str, length: int, contents: _Contents) -> None:
+    def add(self, name: str, length: int, contents: frames.FrameContents) -> None:
         self.names.append(name)
         self.records += contents.records
         self.bytes += length
@@ -75,11 +68,11 @@ class SegmentReader:
         """
         self.unreadable = ()
         self._seal_dead()
-        gathered = _Gathered()
+        gathered = _BatchBuilder()
         for name, events, length in self._sealed():
             if gathered.names and not gathered.has_room(events, length, max_rows, max_bytes):
                 yield gathered.batch()
-                gathered = _Gathered()
+                gathered = _BatchBuilder()
             try:
                 contents = self._read(name, events)
             except OSError:
@@ -92,7 +85,7 @@ class SegmentReader:
 
     def batch_of(self, names: Sequence[str]) -> Batch | None:
         """Read these segments once more; None unless all are there and can be read."""
-        gathered = _Gathered()
+        gathered = _BatchBuilder()
         try:
             for name in names:
                 fields = _NAME.fullmatch(name)
@@ -161,25 +154,13 @@ class SegmentReader:
             path.unlink()
         sync_folder(self.folder)
 
-    def _read(self, name: str, events: int) -> _Contents:
-        """Read a segment; damaged bytes are copied to the quarantine before anything is loaded.
-
-        A damaged end is a torn write, never acknowledged, unless a sealed segment misses records.
-        """
+    def _read(self, name: str, events: int) -> frames.FrameContents:
+        """Read a segment; damaged bytes are copied to the quarantine before anything is loaded."""
         data = (self.folder / name).read_bytes()
-        records, damaged, torn = list[Record](), 0, 0
-        for found in frames.scan(data, frames.seed(_token(name))):
-            if isinstance(found, frames.Frame):
-                records.append(found.record)
-                continue
-            self._keep_aside(name, found, data)
-            if found.end == len(data) and len(records) == events:
-                torn += 1
-            else:
-                damaged += 1
-        if not damaged and len(records) < events:
-            damaged = 1
-        return _Contents(records, damaged, torn)
+        contents = frames.contents(data, frames.seed(_token(name)), events)
+        for damage in contents.damage:
+            self._keep_aside(name, damage, data)
+        return contents
 
     def _keep_aside(self, name: str, damage: frames.Damage, data: bytes) -> None:
         folder = self.folder / QUARANTINE

@@ -1,4 +1,4 @@
-"""The door's face of the inbox in a Unity Catalog volume: group commit into objects.
+"""The receiver's side of the inbox in a Unity Catalog volume: group commit into objects.
 
 Whatever waits becomes one object, put through the Files API; the answer waits until the put is
 answered. A put takes a hundred times as long as a sync of a disk, so a group is given a moment to
@@ -14,17 +14,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, repeat
 
 import structlog
 
 from databricks_app.databricks.workspace import WorkspaceError
-from databricks_app.errors import InboxClosed, InboxError, InboxFull, InboxTimeout
+from databricks_app.errors import InboxError, InboxFull
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox.volume_reader import INBOX, Files, Names, PendingWatch, pending
+from databricks_app.ingest.inbox.waiting import STOPPING, WaitingQueue, WaitingRecords
 
 LINGER_SECONDS = 0.01
 HELD_BYTES = 256 << 20
@@ -39,19 +38,6 @@ _PROBE_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """Records that wait to be durable together, since when, and who is told."""
-
-    records: Sequence[Record]
-    done: Callable[[InboxError | None], None]
-    since: float
-    size: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.size = sum(len(record.body) for record in self.records)
 
 
 class VolumeInbox:
@@ -93,18 +79,16 @@ class VolumeInbox:
         self._volume = volume
         self._deadline_seconds = deadline_seconds
         self._linger_seconds = linger_seconds
-        self._held_bytes = held_bytes
         self._stop_seconds = stop_seconds
         self._names = names or Names()
         self._monotonic = monotonic
-        self._waiting: list[_Waiting] = []
-        self._untold: set[_Waiting] = set()
-        self._held = 0
+        self._queue = WaitingQueue(
+            most_bytes=held_bytes, full=self._full_words, monotonic=monotonic
+        )
         self._paused_until = 0.0
         self._trouble: str | None = "the volume has not answered yet"
         self._troubled_since = monotonic()
         self.pending = PendingWatch(partial(pending, files, volume), monotonic=monotonic)
-        self._wake = threading.Condition()
         self._stopping = threading.Event()
         self._uploaders = [
             threading.Thread(target=self._run, name=f"inbox-upload-{number}", daemon=True)
@@ -116,15 +100,7 @@ class VolumeInbox:
 
     def append(self, record: Record, deadline_seconds: float) -> None:
         """Store a record; see `Appender.append`."""
-        outcome: Future[InboxError | None] = Future()
-        give_up = self.submit((record,), outcome.set_result)
-        try:
-            error = outcome.result(deadline_seconds)
-        except TimeoutError:
-            give_up()
-            raise InboxTimeout(f"not durable within {deadline_seconds:g} s") from None
-        if error is not None:
-            raise error
+        self._queue.append(record, deadline_seconds)
 
     def submit(
         self, records: Sequence[Record], done: Callable[[InboxError | None], None]
@@ -134,48 +110,24 @@ class VolumeInbox:
         Raises:
             InboxFull: Too much waits already; `done` is not called.
         """
-        waiting = _Waiting(records, done, self._monotonic())
-        with self._wake:
-            if self._stopping.is_set():
-                raise InboxClosed("the receiver is stopping")
-            if self._held and self._held + waiting.size > self._held_bytes:
-                reason = self._trouble or "it is slower than they come"
-                raise InboxFull(f"{self._held} bytes of events wait for the volume: {reason}")
-            self._held += waiting.size
-            self._untold.add(waiting)
-            self._waiting.append(waiting)
-            self._wake.notify()
-        return partial(self._give_up, waiting)
+        return self._queue.submit(records, done)
 
     def trouble(self) -> str | None:
         """Say why an append would fail now, as far as the last put tells; does no I/O."""
         if self._stopping.is_set():
-            return "the receiver is stopping"
+            return STOPPING
         if (trouble := self._trouble) is None:
             return None
         return f"{trouble} (for {self._monotonic() - self._troubled_since:.0f} s)"
 
     def close(self) -> None:
         """Refuse further records and finish those in hand, in `stop_seconds` at most."""
-        with self._wake:
-            self._stopping.set()
-            self._wake.notify_all()
+        self._stopping.set()
+        self._queue.close()
         until = self._monotonic() + self._stop_seconds
         for thread in (*self._uploaders, self._watcher):
             thread.join(max(0.0, until - self._monotonic()))
-        with self._wake:
-            left = list(self._untold)
-            self._waiting.clear()
-        self._settle(left, InboxClosed("the receiver is stopping"))
-
-    def _give_up(self, waiting: _Waiting) -> bool:
-        with self._wake:
-            if waiting not in self._waiting:
-                return False
-            self._waiting.remove(waiting)
-            self._untold.remove(waiting)
-            self._held -= waiting.size
-        return True
+        self._queue.abandon()
 
     def _run(self) -> None:
         while group := self._next_group():
@@ -184,29 +136,31 @@ class VolumeInbox:
             except Exception as fault:  # noqa: BLE001  # without this thread nothing is ever stored
                 error = InboxError(f"storing failed: {type(fault).__name__}")
                 self._note(str(error))
-            self._settle(group, error)
+            self._queue.answer(group, error)
 
-    def _next_group(self) -> list[_Waiting]:
+    def _next_group(self) -> list[WaitingRecords]:
         """Wait for a group and take it; empty at the end."""
-        with self._wake:
+        queue = self._queue
+        with queue.changed:
             while (left := self._seconds_to_group()) != 0:
-                self._wake.wait(left)
-            taken = _group_length(self._waiting)
-            group, self._waiting = self._waiting[:taken], self._waiting[taken:]
-            if self._waiting:
-                self._wake.notify()
+                queue.changed.wait(left)
+            group = queue.waiting[: _group_length(queue.waiting)]
+            queue.take(group)
+            if queue.waiting:
+                queue.changed.notify()
         return group
 
     def _seconds_to_group(self) -> float | None:
-        if self._stopping.is_set():
+        waiting = self._queue.waiting
+        if self._queue.is_closed:
             return 0
-        if not self._waiting:
+        if not waiting:
             return None
-        if _group_length(self._waiting) < len(self._waiting):
+        if _group_length(waiting) < len(waiting):
             return 0
-        return max(0.0, self._waiting[0].since + self._linger_seconds - self._monotonic())
+        return max(0.0, waiting[0].since + self._linger_seconds - self._monotonic())
 
-    def _store(self, group: list[_Waiting]) -> InboxError | None:
+    def _store(self, group: list[WaitingRecords]) -> InboxError | None:
         name, content = self._names.frame(record for one in group for record in one.records)
         path = f"{self._volume}/{INBOX}/{name}"
         until = max(one.since for one in group) + self._deadline_seconds
@@ -214,7 +168,7 @@ class VolumeInbox:
         pause = 0.0
         while True:
             pause = max(pause, self._paused_until - self._monotonic())
-            # Who cannot be stored any more is told at once.
+            # What cannot be stored any more is answered at once.
             if self._monotonic() + pause >= until or (pause > 0 and self._stopping.wait(pause)):
                 return InboxError(self._trouble or "the volume is slower than events come")
             try:
@@ -228,14 +182,9 @@ class VolumeInbox:
                 self._note(None)
                 return None
 
-    def _settle(self, group: Sequence[_Waiting], error: InboxError | None) -> None:
-        """Tell those of a group that have not been told yet."""
-        with self._wake:
-            untold = [one for one in group if one in self._untold]
-            self._untold.difference_update(untold)
-            self._held -= sum(one.size for one in untold)
-        for one in untold:
-            one.done(error)
+    def _full_words(self, waiting_bytes: int) -> str:
+        reason = self._trouble or "it is slower than they come"
+        return f"{waiting_bytes} bytes of events wait for the volume: {reason}"
 
     def _note(self, trouble: str | None) -> None:
         if trouble is not None and trouble != self._trouble:
@@ -267,7 +216,7 @@ class VolumeInbox:
             pause = _LOOK_SECONDS
 
 
-def _group_length(waiting: Sequence[_Waiting]) -> int:
+def _group_length(waiting: Sequence[WaitingRecords]) -> int:
     size = records = 0
     for number, one in enumerate(waiting):
         size += one.size

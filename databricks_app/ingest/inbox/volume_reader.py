@@ -38,6 +38,9 @@ _EMPTY_SECONDS = 600.0
 # What may be wrong with one object alone, and must then hold up nothing behind it.
 _OF_ONE_OBJECT = frozenset({"refused", "busy"})
 
+# An object's path under `inbox/` and what it holds.
+_ReadObject = tuple[str, frames.FrameContents]
+
 
 class Listing(Protocol):
     """What a reader of the inbox needs of a volume; see `workspace.Workspace`."""
@@ -119,13 +122,6 @@ class StoredObject:
         return cls(fields["time"], source, *sizes, fields["token"])
 
 
-@dataclass(frozen=True, slots=True)
-class _Contents:
-    source: str
-    records: list[Record]
-    damaged: int
-
-
 class ObjectReader:
     """A `Reader` over the objects of all processes.
 
@@ -205,7 +201,7 @@ class ObjectReader:
         """
         return pending(self._files, self._volume)
 
-    def _read(self, one: StoredObject) -> _Contents | None:
+    def _read(self, one: StoredObject) -> _ReadObject | None:
         """Read an object; None if it is gone or cannot be read by itself."""
         try:
             data = self._files.get(f"{self._root}/{one.source}")
@@ -216,16 +212,10 @@ class ObjectReader:
                 raise
             self.unreadable += (one.source,)
             return None
-        records, damaged = list[Record](), 0
-        for found in frames.scan(data, frames.seed(one.token)):
-            if isinstance(found, frames.Frame):
-                records.append(found.record)
-            else:
-                self._keep_aside(one, found, data)
-                damaged += 1
-        if not damaged and len(records) < one.events:
-            damaged = 1
-        return _Contents(one.source, records, damaged)
+        contents = frames.contents(data, frames.seed(one.token), one.events)
+        for damage in contents.damage:
+            self._keep_aside(one, damage, data)
+        return one.source, contents
 
     def _keep_aside(self, one: StoredObject, damage: frames.Damage, data: bytes) -> None:
         name = f"{one.source.rpartition('/')[2]}.{damage.start}-{damage.end}"
@@ -340,10 +330,13 @@ def _groups(
         yield group
 
 
-def _batch(contents: Iterable[_Contents | None]) -> Batch | None:
-    held = [one for one in contents if one is not None]
-    if not held:
+def _batch(read: Iterable[_ReadObject | None]) -> Batch | None:
+    there = [one for one in read if one is not None]
+    if not there:
         return None
-    records = tuple(record for one in held for record in one.records)
-    damaged = sum(one.damaged for one in held)
-    return Batch(records, tuple(one.source for one in held), damaged)
+    return Batch(
+        records=tuple(record for _, contents in there for record in contents.records),
+        sources=tuple(source for source, _ in there),
+        # An object appears whole: none of it is the end of an unfinished write.
+        damaged=sum(contents.damaged + contents.torn for _, contents in there),
+    )

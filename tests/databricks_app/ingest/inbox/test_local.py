@@ -523,7 +523,7 @@ def test_small_records_wait_for_one_group_of_large_ones_at_most(tmp_path: Path) 
 
     inbox = LocalInbox(tmp_path, sync=sync)
     inbox.submit([record(b"first")], lambda _: order.append("first"))
-    eventually(lambda: not inbox._waiting)
+    eventually(lambda: not inbox._queue.waiting)
     large = record(bytes(20 * MIB))
     for number in range(3):
         inbox.submit([large], lambda _, number=number: order.append(f"large {number}"))
