@@ -75,7 +75,7 @@ def open_inbox(settings: Settings) -> Appender:
     return LocalInbox(
         settings.inbox_dir,
         max_bytes=settings.inbox_max_bytes,
-        seal_seconds=settings.flush_interval_seconds * freshness.CLOSE_SHARE,
+        close_seconds=settings.flush_interval_seconds * freshness.CLOSE_SHARE,
     )
 
 

@@ -19,7 +19,7 @@ def _backlog_words(events: int, oldest: float, stall_seconds: float) -> str:
     return (
         f"{events} events wait to be loaded, the oldest for {oldest / 60:.0f} minutes; with this "
         f"CIO_FLUSH_INTERVAL_SECONDS {stall_seconds / 60:.0f} are in order: see the other "
-        "problems, and the log of the process that loads (loader)"
+        "problems, and the log of the loader"
     )
 
 
@@ -27,7 +27,7 @@ def readiness(
     *,
     trouble: str | None,
     pending: Pending,
-    writer: LoaderStatus | None,
+    loader: WriterStatus | None,
     processes: tuple[str, ...],
     stale_requests: float,
     takes_stale: bool,
@@ -41,7 +41,7 @@ def readiness(
     `freshness`.
     """
     oldest = None if pending.oldest_at is None else max(0.0, now - pending.oldest_at.timestamp())
-    problems = [*processes, *_writer_problems(writer, now)]
+    problems = [*processes, *_loader_problems(loader, now)]
     if oldest is not None and oldest > stall_seconds:
         problems.append(_backlog_words(pending.events, oldest, stall_seconds))
     if stale_requests:
@@ -54,15 +54,15 @@ def readiness(
         "inbox_pending_events": pending.events,
         "inbox_pending_bytes": pending.bytes,
         "oldest_pending_seconds": None if oldest is None else round(oldest, 3),
-        "last_load_at": writer.last_load_at if writer else None,
+        "last_load_at": loader.last_load_at if loader else None,
         "problems": problems,
     }
 
 
-def _writer_problems(writer: LoaderStatus | None, now: float) -> tuple[str, ...]:
-    if writer is None:
-        return ("the writer has not reported yet: events are kept in the inbox",)
-    if now - writer.at > _SILENT_SECONDS:
-        silent = now - writer.at
-        return (f"the writer has been silent for {silent:.0f} s: see its log", *writer.problems)
-    return writer.problems
+def _loader_problems(loader: WriterStatus | None, now: float) -> tuple[str, ...]:
+    if loader is None:
+        return ("the loader has not reported yet: events are kept in the inbox",)
+    if now - loader.at > _SILENT_SECONDS:
+        silent = now - loader.at
+        return (f"the loader has been silent for {silent:.0f} s: see its log", *loader.problems)
+    return loader.problems

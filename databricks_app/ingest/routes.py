@@ -93,7 +93,7 @@ def blueprint(parts: Parts) -> Blueprint:
 def exposition(parts: Parts) -> bytes:
     """Return the metrics of all processes and what the inbox holds now."""
     pending = parts.pending()
-    writer = status.read(status.run_dir())
+    loader = status.heard(status.run_dir())
     now = parts.now()
     oldest = 0.0 if pending.oldest_at is None else max(0.0, now - pending.oldest_at.timestamp())
     gauges = {
@@ -101,8 +101,8 @@ def exposition(parts: Parts) -> bytes:
         "inbox_pending_bytes": (pending.bytes, "Bytes of the segments that hold them."),
         "oldest_pending_seconds": (oldest, "Age of the oldest of them."),
         "writer_silent_seconds": (
-            now - writer.at if writer else -1,
-            "Since the writer last reported; -1 if it never did.",
+            now - loader.at if loader else -1,
+            "Since the loader last reported; -1 if it never did.",
         ),
     }
     lines = [
@@ -117,8 +117,8 @@ def _readyz(parts: Parts) -> Response:
     said = readiness(
         trouble=trouble,
         pending=parts.pending(),
-        writer=status.read(status.run_dir()),
-        processes=status.read_problems(status.run_dir()),
+        loader=status.heard(status.run_dir()),
+        processes=status.supervisor_problems(status.run_dir()),
         stale_requests=parts.metrics.stale_total(),
         takes_stale=parts.settings.stale_timestamps == "accept",
         stall_seconds=freshness.stall_seconds(parts.settings),

@@ -31,7 +31,7 @@ from databricks_app.databricks.call_timeout import Patience
 from databricks_app.errors import ReceiverError
 from databricks_app.events.decoding import Reading
 from databricks_app.events.record import Record
-from databricks_app.ingest.inbox import Batch
+from databricks_app.ingest.inbox import Batch, Reader
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake import Lake, LoadReport, Standby
 from databricks_app.loading.crash_isolation import Care, LoadAttempts, Part, readings
@@ -73,7 +73,7 @@ class Loader:
         status_seconds: Pause between two statuses while it waits; a silent minute is a problem.
     """
 
-    reader: SegmentReader | ObjectReader
+    reader: Reader
     lake: Lake
     metrics: Metrics
     flush_interval_seconds: float

@@ -1,12 +1,14 @@
-"""Durable acknowledgement: what the door appends to and the writer takes from.
+"""Durable acknowledgement: what the receiver appends to and the loader takes from.
 
-Two faces, each with a few methods, so that another store is another implementation:
+Two sides, so that another store is another implementation:
 
 - `Appender`, used by every web process: `append` returns when the record is durable.
   `GroupAppender` is one that also takes a group from an event loop, which cannot wait.
-- `Reader`, used by the one loader: `batches`, `delete`, `pending`.
+- `Reader`, used by the one loader: `batches`, `delete`, `pending`, and what it needs to go on with
+  the batch that a process died in.
 
-`frames` is the format on disk, `local` the door's face over local files, `segments` the writer's.
+`frames` is the format on disk, `waiting` the queue of what is not durable yet. `local` and
+`local_reader` are the two sides over local files, `volume` and `volume_reader` over a volume.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from databricks_app.errors import InboxError
@@ -53,7 +56,7 @@ class Batch:
 
 
 class Appender(Protocol):
-    """The door's face."""
+    """The receiver's side."""
 
     def append(self, record: Record, deadline_seconds: float) -> None:
         """Store a record; return when it would survive a power cut.
@@ -71,7 +74,7 @@ class Appender(Protocol):
         ...
 
     def close(self) -> None:
-        """Refuse further records, finish those in hand and hand over the segment."""
+        """Refuse further records, finish those under way and close the segment."""
         ...
 
 
@@ -106,10 +109,24 @@ class GroupAppender(Protocol):
 
 
 class Reader(Protocol):
-    """The writer's face."""
+    """The loader's side."""
+
+    @property
+    def folder(self) -> Path:
+        """A local folder, where the loader keeps its note."""
+        ...
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Names of what could not be read in the last pass; it stays pending."""
+        ...
 
     def batches(self, max_rows: int, max_bytes: int) -> Iterator[Batch]:
         """Yield what is ready now, oldest first, until nothing is left."""
+        ...
+
+    def batch_of(self, names: Sequence[str]) -> Batch | None:
+        """Read these sources of a batch once more; None unless all are there and can be read."""
         ...
 
     def delete(self, batch: Batch) -> None:
@@ -117,5 +134,5 @@ class Reader(Protocol):
         ...
 
     def pending(self) -> Pending:
-        """Count what is stored and not yet forgotten."""
+        """Count what is stored and not yet deleted."""
         ...

@@ -8,7 +8,7 @@ Names in the folder (`<time>` is 16 digits of microseconds, `<token>` random):
 
     .<time>-<token>.new           being made; nothing acknowledged is in it
     <time>-<token>.open           written by the process that holds its lock; dead if none does
-    <time>-<token>-<events>.seg   sealed: complete, to be loaded
+    <time>-<token>-<events>.seg   closed: complete, to be loaded
 
 After a short write or a failed sync a segment is abandoned at its last good offset: what the disk
 did with the rest is unknown, and nothing of it was acknowledged.
@@ -33,8 +33,8 @@ from databricks_app.ingest.inbox import frames
 from databricks_app.ingest.inbox.waiting import STOPPING, WaitingQueue, WaitingRecords
 from databricks_app.runtime.file_modes import make_private_folder
 
-SEAL_BYTES = 16 << 20
-SEAL_EVENTS = 10_000
+CLOSE_BYTES = 16 << 20
+CLOSE_EVENTS = 10_000
 _GROUP_BYTES = 32 << 20
 _GROUP_FRAMES = 500
 _LARGE_BYTES = 1 << 20
@@ -59,7 +59,7 @@ class LocalInbox:
         folder: Path,
         *,
         max_bytes: int | None = None,
-        seal_seconds: float = 2.5,
+        close_seconds: float = 2.5,
         monotonic: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.time,
         sync: Callable[[int], None] = os.fdatasync,
@@ -69,14 +69,14 @@ class LocalInbox:
         Args:
             folder: Where segments lie; made if missing.
             max_bytes: Most bytes of segments, of all processes; None: 80 % of what is free now.
-            seal_seconds: A segment is handed to the writer when its first record is this old.
+            close_seconds: A segment is handed to the loader when its first record is this old.
             monotonic: Clock of ages.
             clock: Clock of names, Unix seconds.
             sync: Makes what was written to a descriptor durable.
         """
         make_private_folder(folder)
         self._folder = folder
-        self._seal_seconds = seal_seconds
+        self._close_seconds = close_seconds
         self._monotonic = monotonic
         self._clock = clock
         self._sync = sync
@@ -116,7 +116,7 @@ class LocalInbox:
         return self._trouble
 
     def close(self) -> None:
-        """Refuse further records, finish those in hand and hand over the segment."""
+        """Refuse further records, finish those under way and hand over the segment."""
         self._queue.close()
         self._committer.join()
 
@@ -136,7 +136,7 @@ class LocalInbox:
         queue = self._queue
         with queue.changed:
             if not queue.waiting and not queue.is_closed:
-                queue.changed.wait(self._seconds_to_seal())
+                queue.changed.wait(self._seconds_to_close())
             # Large bodies take turns with the others, which so wait for one group of them at most.
             turn = [one for one in queue.waiting if _is_large(one) is not self._was_large]
             group = _group(turn or queue.waiting)
@@ -145,17 +145,17 @@ class LocalInbox:
                 queue.take(group)
         return group
 
-    def _seconds_to_seal(self) -> float | None:
+    def _seconds_to_close(self) -> float | None:
         if self._segment is None:
             return None
-        return max(0.0, self._segment.opened + self._seal_seconds - self._monotonic())
+        return max(0.0, self._segment.opened + self._close_seconds - self._monotonic())
 
     def _is_ripe(self, segment: _Segment) -> bool:
         return (
             self._queue.is_closed
-            or segment.good_offset >= SEAL_BYTES
-            or segment.events >= SEAL_EVENTS
-            or self._monotonic() - segment.opened >= self._seal_seconds
+            or segment.good_offset >= CLOSE_BYTES
+            or segment.events >= CLOSE_EVENTS
+            or self._monotonic() - segment.opened >= self._close_seconds
         )
 
     def _commit(self, group: list[WaitingRecords]) -> None:
@@ -196,10 +196,10 @@ class LocalInbox:
         return _Segment.create(self._folder, name, self._monotonic(), self._sync)
 
     def _hand_over(self, segment: _Segment) -> None:
-        # A segment that cannot be sealed is left behind: its lock goes with the descriptor, and
-        # the writer takes an unlocked segment for a dead one.
+        # A segment that cannot be closed is left behind: its lock goes with the descriptor, and
+        # the loader takes an unlocked segment for a dead one.
         with contextlib.suppress(OSError):
-            segment.seal()
+            segment.close()
         segment.release()
 
     def _is_full(self) -> bool:
@@ -279,7 +279,7 @@ class _Segment:
         self.last_write = size
         self.events += len(records)
 
-    def seal(self) -> None:
+    def close(self) -> None:
         """Cut what is not known to be durable and give the segment its final name."""
         path = self._folder / f"{self._name}.open"
         if os.fstat(self._descriptor).st_size != self.good_offset:
@@ -333,6 +333,6 @@ def _group(waiting: list[WaitingRecords]) -> list[WaitingRecords]:
 
 def _full_text(max_bytes: int) -> str:
     return (
-        f"the inbox holds its {max_bytes} bytes of unloaded events; see why the writer does not "
+        f"the inbox holds its {max_bytes} bytes of unloaded events; see why the loader does not "
         "load them, or raise CIO_INBOX_MAX_BYTES"
     )

@@ -1,4 +1,4 @@
-"""The writer's face of the local inbox: sealed and dead segments, oldest first.
+"""The loader's side of the local inbox: closed and dead segments, oldest first.
 
 There is one reader at a time; the lake's lock sees to that.
 """
@@ -67,9 +67,9 @@ class SegmentReader:
         A batch holds at least one segment, so that it can exceed the limits by one.
         """
         self.unreadable = ()
-        self._seal_dead()
+        self._close_dead()
         gathered = _BatchBuilder()
-        for name, events, length in self._sealed():
+        for name, events, length in self._closed_segments():
             if gathered.names and not gathered.has_room(events, length, max_rows, max_bytes):
                 yield gathered.batch()
                 gathered = _BatchBuilder()
@@ -107,7 +107,7 @@ class SegmentReader:
         """Count events and bytes of all segments, those being written included."""
         return pending(self.folder)
 
-    def _sealed(self) -> list[tuple[str, int, int]]:
+    def _closed_segments(self) -> list[tuple[str, int, int]]:
         found = []
         for name, fields in _segments(self.folder):
             if fields["events"] is not None:
@@ -117,18 +117,18 @@ class SegmentReader:
                     self.unreadable += (name,)
         return sorted(found)
 
-    def _seal_dead(self) -> None:
+    def _close_dead(self) -> None:
         for name, fields in _segments(self.folder):
             if fields["events"] is None:
                 try:
-                    self._seal_if_dead(self.folder / name)
+                    self._close_if_dead(self.folder / name)
                 except OSError:
                     self.unreadable += (name,)
         for left in self.folder.glob(".*.new"):
             if _age_seconds(left) > _NEW_SECONDS:
                 left.unlink(missing_ok=True)
 
-    def _seal_if_dead(self, path: Path) -> None:
+    def _close_if_dead(self, path: Path) -> None:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -138,13 +138,13 @@ class SegmentReader:
             if path.exists():
                 # What the process wrote last may not have reached the disk.
                 os.fsync(descriptor)
-                self._seal(path)
+                self._close_segment(path)
         except BlockingIOError:
             return
         finally:
             os.close(descriptor)
 
-    def _seal(self, path: Path) -> None:
+    def _close_segment(self, path: Path) -> None:
         data = path.read_bytes()
         found = list(frames.scan(data, frames.seed(_token(path.name))))
         events = sum(isinstance(one, frames.Frame) for one in found)
@@ -183,17 +183,17 @@ def pending(folder: Path) -> Pending:
 
 
 def _count(folder: Path) -> tuple[Pending, bool]:
-    """Count, and say whether no segment was sealed, and so renamed, behind our back."""
+    """Count, and say whether no segment was closed, and so renamed, behind our back."""
     events = size = 0
     oldest: str | None = None
     is_whole = True
     for name, fields in _segments(folder):
-        sealed = fields["events"]
+        closed = fields["events"]
         try:
             size += _size(folder / name)
-            number = int(sealed) if sealed is not None else _count_open(folder / name)
+            number = int(closed) if closed is not None else _count_open(folder / name)
         except FileNotFoundError:
-            is_whole = is_whole and sealed is not None
+            is_whole = is_whole and closed is not None
             continue
         except OSError:
             continue  # the reader tells of it
@@ -204,7 +204,7 @@ def _count(folder: Path) -> tuple[Pending, bool]:
 
 
 def replay_segment(folder: Path, records: list[Record], *, name: str) -> None:
-    """Write a sealed segment of records that are to be read again; durable on return.
+    """Write a closed segment of records that are to be read again; durable on return.
 
     Args:
         folder: The inbox.

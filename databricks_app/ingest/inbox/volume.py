@@ -121,7 +121,7 @@ class VolumeInbox:
         return f"{trouble} (for {self._monotonic() - self._troubled_since:.0f} s)"
 
     def close(self) -> None:
-        """Refuse further records and finish those in hand, in `stop_seconds` at most."""
+        """Refuse further records and finish those under way, in `stop_seconds` at most."""
         self._stopping.set()
         self._queue.close()
         until = self._monotonic() + self._stop_seconds

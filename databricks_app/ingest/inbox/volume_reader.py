@@ -1,4 +1,4 @@
-"""The objects of the inbox in a volume: their names, their content, and the writer's face.
+"""The objects of the inbox in a volume: their names, their content, and the loader's side.
 
 Every process that appends has a folder of its own under `inbox/`, named by chance. An object is
 put once under a name that no other will ever have, and holds frames as in `frames`:
@@ -55,7 +55,7 @@ class Listing(Protocol):
 
 
 class Files(Listing, Protocol):
-    """What the writer's face needs of a volume; see `workspace.Workspace`."""
+    """What the loader's side needs of a volume; see `workspace.Workspace`."""
 
     def put(self, path: str, content: bytes, *, overwrite: bool, seconds: float = ...) -> None:
         """Store a file."""
@@ -126,7 +126,7 @@ class ObjectReader:
     """A `Reader` over the objects of all processes.
 
     Attributes:
-        folder: A local folder, where the writer keeps its note.
+        folder: A local folder, where the loader keeps its note.
         unreadable: Objects that the workspace would not give in the last pass; they stay pending.
     """
 
@@ -144,7 +144,7 @@ class ObjectReader:
         Args:
             files: The workspace's.
             volume: `/Volumes/<catalog>/<schema>/<volume>`.
-            folder: A local folder for the writer's note; made if missing.
+            folder: A local folder for the loader's note; made if missing.
             monotonic: Clock of ages.
         """
         make_private_folder(folder)
@@ -190,7 +190,7 @@ class ObjectReader:
             WorkspaceError: Some may be left; they are loaded again, which changes nothing.
         """
         paths = [f"{self._root}/{name}" for name in batch.sources]
-        with ThreadPoolExecutor(_TRANSFERS, "inbox-forget") as pool:
+        with ThreadPoolExecutor(_TRANSFERS, "inbox-delete") as pool:
             list(pool.map(self._files.delete, paths))
 
     def pending(self) -> Pending:

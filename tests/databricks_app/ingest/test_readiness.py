@@ -1,4 +1,4 @@
-"""Status: what the writer leaves is read whole or not at all, and put into words."""
+"""Status: what the loader leaves is read whole or not at all, and put into words."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def said(**changes: Any) -> dict[str, object]:
     parts: dict[str, Any] = {
         "trouble": None,
         "pending": EMPTY,
-        "writer": WRITER,
+        "loader": WRITER,
         "processes": (),
         "stale_requests": 0.0,
         "takes_stale": False,
@@ -52,10 +52,10 @@ def test_what_is_told_is_heard(tmp_path: Path) -> None:
 
 
 def test_without_a_run_folder_nothing_is_heard(tmp_path: Path) -> None:
-    """A bare WSGI server, or a writer that has not spoken yet."""
-    assert read(None) is None
-    assert read(tmp_path) is None
-    assert read(tmp_path / "missing") is None
+    """A bare WSGI server, or a loader that has not spoken yet."""
+    assert heard(None) is None
+    assert heard(tmp_path) is None
+    assert heard(tmp_path / "missing") is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "{}", '{"at": 1}', '{"problems": 3}'])
@@ -95,7 +95,7 @@ def test_the_run_folder_is_named_by_the_environment(monkeypatch: pytest.MonkeyPa
 
 
 def test_all_in_order_is_ok() -> None:
-    """Nothing pending, a writer that spoke just now."""
+    """Nothing pending, a loader that spoke just now."""
     assert said() == {
         "status": "ok",
         "inbox_pending_events": 0,
@@ -122,46 +122,46 @@ def test_pending_events_are_no_problem_by_themselves() -> None:
 
 def test_a_door_that_would_refuse_is_refusing() -> None:
     """Its reason comes before all others."""
-    shown = said(trouble="the disk is full", writer=None)
+    shown = said(trouble="the disk is full", loader=None)
 
     assert shown["status"] == "refusing"
     assert shown["problems"] == [
         "the disk is full",
-        "the writer has not reported yet: events are kept in the inbox",
+        "the loader has not reported yet: events are kept in the inbox",
     ]
 
 
-def test_a_writer_that_never_spoke_is_degraded() -> None:
+def test_a_loader_that_never_spoke_is_degraded() -> None:
     """Events are taken all the same."""
-    shown = said(writer=None)
+    shown = said(loader=None)
 
     assert shown["status"] == "degraded"
     assert shown["last_load_at"] is None
 
 
 def test_what_the_supervisor_says_is_degraded() -> None:
-    """A process that keeps dying is shown before what the writer says."""
-    shown = said(processes=("the loader died 3 times",), writer=LoaderStatus(NOW, problems=("x",)))
+    """A process that keeps dying is shown before what the loader says."""
+    shown = said(processes=("the writer died 3 times",), loader=WriterStatus(NOW, problems=("x",)))
 
     assert shown["status"] == "degraded"
     assert shown["problems"] == ["the loader died 3 times", "x"]
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(60, "ok"), (60.5, "degraded")])
-def test_a_writer_that_is_silent_for_a_minute_is_degraded(seconds: float, status: str) -> None:
+def test_a_loader_that_is_silent_for_a_minute_is_degraded(seconds: float, status: str) -> None:
     """A minute is still in order."""
-    assert said(writer=LoaderStatus(NOW - seconds))["status"] == status
+    assert said(loader=WriterStatus(NOW - seconds))["status"] == status
 
 
-def test_the_writers_own_problems_are_shown() -> None:
+def test_the_loaders_own_problems_are_shown() -> None:
     """As it said them, after its silence if it is silent."""
-    shown = said(writer=LoaderStatus(NOW - 99, problems=("loading fails",)))
+    shown = said(loader=WriterStatus(NOW - 99, problems=("loading fails",)))
 
     assert shown["problems"] == [
-        "the writer has been silent for 99 s: see its log",
+        "the loader has been silent for 99 s: see its log",
         "loading fails",
     ]
-    assert said(writer=LoaderStatus(NOW, problems=("x",)))["problems"] == ["x"]
+    assert said(loader=WriterStatus(NOW, problems=("x",)))["problems"] == ["x"]
 
 
 def test_stale_timestamps_are_degraded_with_advice() -> None:

@@ -104,7 +104,7 @@ class Room:
         return check
 
     def stored(self) -> list[Record]:
-        """What the inbox holds, read as the writer reads it; ends the inbox."""
+        """What the inbox holds, read as the loader reads it; ends the inbox."""
         self.inbox.close()
         batches = SegmentReader(self.settings.inbox_dir).batches(10**9, 10**12)
         return [record for batch in batches for record in batch.records]

@@ -80,7 +80,7 @@ def test_a_signed_request_is_200_and_empty(client: FlaskClient, sign: Sign) -> N
     }
 
 
-def test_an_acknowledged_request_is_read_back_by_the_writer(
+def test_an_acknowledged_request_is_read_back_by_the_loader(
     client: FlaskClient, sign: Sign, inbox: LocalInbox, settings: Settings
 ) -> None:
     """What was answered 200 is in the inbox, and counted under its key."""
@@ -385,11 +385,11 @@ def test_readyz_shows_its_detail_to_this_machine(client: FlaskClient, sign: Sign
 
     said = json.loads(response.data)
     assert response.status_code == 200
-    assert said["status"] == "degraded"  # no writer runs here
+    assert said["status"] == "degraded"  # no loader runs here
     assert said["inbox_pending_events"] == 1
     assert said["inbox_pending_bytes"] > len(BODY)
     assert said["problems"] == [
-        "the writer has not reported yet: events are kept in the inbox",
+        "the loader has not reported yet: events are kept in the inbox",
     ]
 
 
@@ -439,7 +439,7 @@ def test_metrics_are_shown_to_this_machine(client: FlaskClient) -> None:
     assert shown["ciolake_writer_silent_seconds", "", ""] == -1
 
 
-def test_metrics_tell_of_the_writer(
+def test_metrics_tell_of_the_loader(
     client: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: Any
 ) -> None:
     """How long it has been silent, from what it left in the run folder."""
@@ -535,7 +535,7 @@ def test_create_app_reads_the_environment(tmp_path: Path, monkeypatch: pytest.Mo
     assert (tmp_path / "data" / "inbox").is_dir()
 
 
-def test_create_app_seals_after_half_a_flush_interval(settings: Settings, sign: Sign) -> None:
+def test_create_app_closes_after_half_a_flush_interval(settings: Settings, sign: Sign) -> None:
     """So that an event waits one and a half intervals at most."""
     app = create_app(replace(settings, flush_interval_seconds=0.05))
     body, at = b"{}", int(datetime.now(UTC).timestamp())

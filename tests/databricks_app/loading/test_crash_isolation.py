@@ -326,7 +326,7 @@ def test_an_attempt_whose_segments_are_gone_is_forgotten(
 
 
 def test_a_batch_is_read_again_only_as_a_whole(tmp_path: Path) -> None:
-    """A name that is no sealed segment's is none of a batch."""
+    """A name that is no closed segment's is none of a batch."""
     store(tmp_path, [body("a")])
     reader = SegmentReader(tmp_path / "inbox")
     (batch,) = reader.batches(10, 1 << 20)

@@ -42,7 +42,7 @@ CUT = Record(b"{" * 100, RECEIVED, "1", "0badf00d", 10**8, hashlib.sha256(b"all"
 
 
 def store(folder: Path, *records: Record) -> None:
-    """Put records into the inbox, sealed."""
+    """Put records into the inbox, closed."""
     inbox = LocalInbox(folder / "inbox")
     for one in records:
         inbox.append(one, 5)

@@ -100,7 +100,7 @@ def test_the_door_stays_open_while_the_writer_cannot_start(tmp_path: Path) -> No
 def test_a_reader_sees_events_in_order_of_receipt_whatever_segments_are_called(
     tmp_path: Path,
 ) -> None:
-    """Two processes that seal at the same microsecond overwrite nothing of each other."""
+    """Two processes that close at the same microsecond overwrite nothing of each other."""
     inboxes = [LocalInbox(tmp_path / "inbox", clock=lambda: 1.0) for _ in range(2)]
     for number, inbox in enumerate(inboxes):
         inbox.append(record(event(f"e{number}")), 5)

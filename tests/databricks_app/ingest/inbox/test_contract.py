@@ -29,7 +29,7 @@ LONG = 20.0
 
 
 class Inbox(Appender, GroupAppender, Protocol):
-    """The receiver's face of either."""
+    """The receiver's side of either."""
 
 
 class Store(Protocol):
@@ -40,7 +40,7 @@ class Store(Protocol):
         ...
 
     def reader(self) -> Reader:
-        """The writer's face."""
+        """The loader's side."""
         ...
 
     def hang(self) -> None:
@@ -69,10 +69,10 @@ class LocalStore:
 
     def inbox(self) -> Inbox:
         """A process's own part."""
-        return LocalInbox(self.folder, max_bytes=1 << 30, seal_seconds=1e9, clock=self._clock)
+        return LocalInbox(self.folder, max_bytes=1 << 30, close_seconds=1e9, clock=self._clock)
 
     def reader(self) -> Reader:
-        """The writer's face."""
+        """The loader's side."""
         return SegmentReader(self.folder)
 
     def hang(self) -> None:
@@ -111,7 +111,7 @@ class VolumeStore:
         return VolumeInbox(self.files, VOLUME, deadline_seconds=LONG)
 
     def reader(self) -> Reader:
-        """The writer's face."""
+        """The loader's side."""
         return ObjectReader(self.files, VOLUME, self.folder)
 
     def hang(self) -> None:
@@ -235,7 +235,7 @@ def test_after_the_deadline_nobody_waits(store: Store, opened: Callable[[], Inbo
 
 
 def test_what_is_forgotten_is_gone(store: Store, opened: Callable[[], Inbox]) -> None:
-    """And forgetting it again is no error."""
+    """And deleting it again is no error."""
     inbox = opened()
     inbox.append(record(), LONG)
     inbox.close()
@@ -250,7 +250,7 @@ def test_what_is_forgotten_is_gone(store: Store, opened: Callable[[], Inbox]) ->
 
 
 def test_what_was_not_forgotten_comes_again(store: Store, opened: Callable[[], Inbox]) -> None:
-    """A writer that dies between the load and the removal leaves all in place."""
+    """A loader that dies between the load and the removal leaves all in place."""
     inbox = opened()
     inbox.append(record(b"again"), LONG)
     inbox.close()

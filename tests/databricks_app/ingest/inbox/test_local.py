@@ -1,4 +1,4 @@
-"""The receiver's face of the inbox: what was acknowledged is on the disk, whatever happens next."""
+"""The receiver's side of the inbox: what was acknowledged is on the disk, whatever happens next."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from databricks_app.errors import InboxClosed, InboxError, InboxFull, InboxTimeo
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import frames
 from databricks_app.ingest.inbox.local import (
+    CLOSE_BYTES,
+    CLOSE_EVENTS,
     HANGING_SECONDS,
-    SEAL_BYTES,
-    SEAL_EVENTS,
     LocalInbox,
     folder_bytes,
 )
@@ -41,7 +41,7 @@ def record(body: bytes = b"{}") -> Record:
 
 
 def read_back(folder: Path) -> list[bytes]:
-    """The bodies of all sealed and dead segments, in order; none may be damaged."""
+    """The bodies of all closed and dead segments, in order; none may be damaged."""
     batches = list(SegmentReader(folder).batches(10**9, 10**12))
     assert not any(batch.damaged or batch.torn for batch in batches)
     return [one.body for batch in batches for one in batch.records]
@@ -91,7 +91,7 @@ class Stuck:
 def stuck_inbox(folder: Path) -> Iterator[tuple[LocalInbox, Stuck, ThreadPoolExecutor]]:
     """An inbox whose committer is busy with the body `first`, and threads to append by."""
     stuck = Stuck()
-    inbox = LocalInbox(folder, clock=stuck, seal_seconds=NEVER)
+    inbox = LocalInbox(folder, clock=stuck, close_seconds=NEVER)
     with ThreadPoolExecutor(8) as threads:
         try:
             threads.submit(inbox.append, record(b"first"), 20)
@@ -123,7 +123,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_an_acknowledged_record_is_in_the_file(folder: Path) -> None:
     """When `append` returns, the record's frame is in the open segment."""
-    inbox = LocalInbox(folder, seal_seconds=NEVER)
+    inbox = LocalInbox(folder, close_seconds=NEVER)
 
     inbox.append(record(b"a\n\xff\x00"), 10)
 
@@ -136,17 +136,17 @@ def test_an_acknowledged_record_is_in_the_file(folder: Path) -> None:
 
 
 def test_segments_are_named_and_readable_by_their_owner_alone(folder: Path) -> None:
-    """The name tells time and token, once sealed the number of records too; the mode is 600."""
-    inbox = LocalInbox(folder, seal_seconds=NEVER, clock=lambda: 1_700_000_000.25)
+    """The name tells time and token, once closed the number of records too; the mode is 600."""
+    inbox = LocalInbox(folder, close_seconds=NEVER, clock=lambda: 1_700_000_000.25)
     inbox.append(record(), 10)
     (opened,) = names(folder, "")
     inbox.append(record(), 10)
     inbox.close()
 
-    (sealed,) = names(folder, "")
+    (closed,) = names(folder, "")
     assert re.fullmatch(r"1700000000250000-[0-9a-f]{16}\.open", opened)
-    assert sealed == opened.replace(".open", "-2.seg")
-    assert (folder / sealed).stat().st_mode & 0o777 == 0o600
+    assert closed == opened.replace(".open", "-2.seg")
+    assert (folder / closed).stat().st_mode & 0o777 == 0o600
 
 
 def test_many_threads_lose_nothing_and_keep_their_order(folder: Path) -> None:
@@ -170,7 +170,7 @@ def test_many_threads_lose_nothing_and_keep_their_order(folder: Path) -> None:
 
 def test_several_processes_share_a_folder(folder: Path) -> None:
     """Each inbox writes a segment of its own."""
-    inboxes = [LocalInbox(folder, seal_seconds=NEVER) for _ in range(3)]
+    inboxes = [LocalInbox(folder, close_seconds=NEVER) for _ in range(3)]
     for number, inbox in enumerate(inboxes):
         inbox.append(record(b"%d" % number), 10)
 
@@ -180,37 +180,37 @@ def test_several_processes_share_a_folder(folder: Path) -> None:
     assert sorted(read_back(folder)) == [b"0", b"1", b"2"]
 
 
-def test_a_segment_is_sealed_by_size(folder: Path) -> None:
-    """At 16 MiB the segment is handed to the writer and another is begun."""
-    inbox = LocalInbox(folder, seal_seconds=NEVER)
-    bodies = [bytes([n]) * (SEAL_BYTES // 4) for n in range(5)]
+def test_a_segment_is_closed_by_size(folder: Path) -> None:
+    """At 16 MiB the segment is handed to the loader and another is begun."""
+    inbox = LocalInbox(folder, close_seconds=NEVER)
+    bodies = [bytes([n]) * (CLOSE_BYTES // 4) for n in range(5)]
 
     for body in bodies:
         inbox.append(record(body), 10)
 
-    (sealed,) = names(folder, ".seg")
-    assert sealed.endswith("-4.seg")
+    (closed,) = names(folder, ".seg")
+    assert closed.endswith("-4.seg")
     inbox.close()
     assert read_back(folder) == bodies
 
 
-def test_a_segment_is_sealed_by_count(folder: Path) -> None:
+def test_a_segment_is_closed_by_count(folder: Path) -> None:
     """At 10,000 records the segment is handed over, so that a batch is not overfilled."""
-    inbox = LocalInbox(folder, seal_seconds=NEVER)
+    inbox = LocalInbox(folder, close_seconds=NEVER)
 
     with ThreadPoolExecutor(100) as threads:
-        list(threads.map(lambda _: inbox.append(record(), 20), range(SEAL_EVENTS + 100)))
+        list(threads.map(lambda _: inbox.append(record(), 20), range(CLOSE_EVENTS + 100)))
     inbox.close()
 
     counts = [int(name.rpartition("-")[2].removesuffix(".seg")) for name in names(folder, ".seg")]
-    assert sum(counts) == SEAL_EVENTS + 100
-    assert SEAL_EVENTS <= max(counts) <= SEAL_EVENTS + 100
+    assert sum(counts) == CLOSE_EVENTS + 100
+    assert CLOSE_EVENTS <= max(counts) <= CLOSE_EVENTS + 100
 
 
-def test_a_segment_is_sealed_by_age(folder: Path) -> None:
-    """After `seal_seconds` on the monotonic clock the segment is handed over."""
+def test_a_segment_is_closed_by_age(folder: Path) -> None:
+    """After `close_seconds` on the monotonic clock the segment is handed over."""
     at = [100.0]
-    inbox = LocalInbox(folder, seal_seconds=2.5, monotonic=lambda: at[0])
+    inbox = LocalInbox(folder, close_seconds=2.5, monotonic=lambda: at[0])
     inbox.append(record(b"first"), 10)
     at[0] += 2.4
     inbox.append(record(b"second"), 10)
@@ -218,16 +218,16 @@ def test_a_segment_is_sealed_by_age(folder: Path) -> None:
 
     at[0] += 0.1
     inbox.append(record(b"third"), 10)
-    inbox.append(record(b"fourth"), 10)  # stored after the committer has sealed the others
+    inbox.append(record(b"fourth"), 10)  # stored after the committer has closed the others
 
-    (sealed,) = names(folder, ".seg")
-    assert sealed.endswith("-3.seg")
+    (closed,) = names(folder, ".seg")
+    assert closed.endswith("-3.seg")
     inbox.close()
 
 
-def test_a_segment_is_sealed_by_age_without_further_requests(folder: Path) -> None:
+def test_a_segment_is_closed_by_age_without_further_requests(folder: Path) -> None:
     """The last event before a silence does not wait for the next one."""
-    inbox = LocalInbox(folder, seal_seconds=0.01)
+    inbox = LocalInbox(folder, close_seconds=0.01)
     inbox.append(record(), 10)
 
     eventually(lambda: names(folder, ".seg") != [])
@@ -308,13 +308,13 @@ def test_close_can_be_repeated_and_leaves_no_empty_segment(folder: Path) -> None
 def test_the_inbox_is_full_at_its_limit_and_takes_again_when_events_were_loaded(
     folder: Path,
 ) -> None:
-    """Past `max_bytes` appends fail and say why; once the writer has forgotten, they succeed."""
+    """Past `max_bytes` appends fail and say why; once the loader has deleted, they succeed."""
     at = [0.0]
-    inbox = LocalInbox(folder, max_bytes=MIB, seal_seconds=5, monotonic=lambda: at[0])
+    inbox = LocalInbox(folder, max_bytes=MIB, close_seconds=5, monotonic=lambda: at[0])
     inbox.append(record(bytes(MIB)), 10)
     assert "CIO_INBOX_MAX_BYTES" in (inbox.trouble() or "")
 
-    for _ in range(2):  # the segment is sealed between the two
+    for _ in range(2):  # the segment is closed between the two
         at[0] += 10
         with pytest.raises(InboxFull, match=r"holds its 1048576 bytes.*CIO_INBOX_MAX_BYTES"):
             inbox.append(record(), 10)
@@ -346,7 +346,7 @@ def test_what_others_hold_counts_as_well(folder: Path) -> None:
 def test_a_record_that_cannot_be_framed_fails_alone(folder: Path) -> None:
     """A fault of our own is an error of that request; what was stored and what comes is not hit."""
     bad = Record(b"{}", RECEIVED_AT, "\u0661", "651bf3b7", 2)  # no ASCII digit
-    inbox = LocalInbox(folder, seal_seconds=NEVER)
+    inbox = LocalInbox(folder, close_seconds=NEVER)
     inbox.append(record(b"before"), 10)
 
     with pytest.raises(InboxError, match="UnicodeEncodeError"):
@@ -436,7 +436,7 @@ def test_a_short_write_abandons_the_segment_at_its_last_good_offset(folder: Path
         folder,
         """
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-        inbox = LocalInbox(folder, seal_seconds=1e9)
+        inbox = LocalInbox(folder, close_seconds=1e9)
         for body in (b"a" * 60_000, b"b" * 60_000, b"c" * 10, b"d" * 200_000, b"e" * 10):
             append(inbox, body)
         said.append(inbox.trouble())
@@ -456,7 +456,7 @@ def test_a_failed_sync_is_not_acknowledged(folder: Path) -> None:
         folder,
         BREAK_FDATASYNC,
         """
-        inbox = LocalInbox(folder, seal_seconds=1e9)
+        inbox = LocalInbox(folder, close_seconds=1e9)
         append(inbox, b"before")
         break_fdatasync()
         append(inbox, b"not durable")
@@ -479,7 +479,7 @@ def test_a_disk_that_is_full_refuses_until_there_is_room(folder: Path) -> None:
         folder,
         """
         from databricks_app.ingest.inbox.local_reader import SegmentReader
-        inbox = LocalInbox(folder, max_bytes=1 << 30, seal_seconds=1e9)
+        inbox = LocalInbox(folder, max_bytes=1 << 30, close_seconds=1e9)
         for _ in range(12):
             append(inbox, b"x" * 100_000)
         stored = said.count("stored")
@@ -501,9 +501,9 @@ def test_a_disk_that_is_full_refuses_until_there_is_room(folder: Path) -> None:
 
 
 def test_ages_come_from_the_monotonic_clock_alone(folder: Path) -> None:
-    """A wall clock that jumps, either way, seals nothing early and keeps nothing open."""
+    """A wall clock that jumps, either way, closes nothing early and keeps nothing open."""
     jumping = itertools.cycle([4e9, 0.0])
-    inbox = LocalInbox(folder, seal_seconds=5, monotonic=lambda: 0.0, clock=lambda: next(jumping))
+    inbox = LocalInbox(folder, close_seconds=5, monotonic=lambda: 0.0, clock=lambda: next(jumping))
 
     for n in range(3):
         inbox.append(record(b"%d" % n), 10)

@@ -1,4 +1,4 @@
-"""The writer's face of the inbox: dead processes, damaged disks, and exact counts."""
+"""The loader's side of the inbox: dead processes, damaged disks, and exact counts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CHILD = """
     from databricks_app.ingest.inbox.local import LocalInbox
     from databricks_app.events.record import Record
 
-    inbox = LocalInbox(Path(sys.argv[1]), seal_seconds=1e9)
+    inbox = LocalInbox(Path(sys.argv[1]), close_seconds=1e9)
     for n in range(int(sys.argv[2])):
         body = b"child %d" % n
         inbox.append(Record(body, datetime.now(UTC), "1", "651bf3b7", len(body)), 10)
@@ -196,7 +196,7 @@ def test_a_flipped_byte_costs_one_record_and_its_bytes_are_kept(
     assert kept_aside(folder) == {f"{STEM}-3.seg.{start}-{end}": bytes(data[start:end])}
 
 
-def test_a_sealed_segment_cut_between_records_is_damaged(folder: Path) -> None:
+def test_a_closed_segment_cut_between_records_is_damaged(folder: Path) -> None:
     """There is nothing to keep aside, but the name tells that records are missing."""
     put(folder, f"{STEM}-3.seg", data_of(b"first", b"second"))
 
@@ -206,8 +206,8 @@ def test_a_sealed_segment_cut_between_records_is_damaged(folder: Path) -> None:
     assert (batch.damaged, batch.torn) == (1, 0)
 
 
-def test_a_sealed_segment_cut_inside_a_record_is_damaged(folder: Path) -> None:
-    """The end of a sealed segment was acknowledged: that is damage, not a torn write."""
+def test_a_closed_segment_cut_inside_a_record_is_damaged(folder: Path) -> None:
+    """The end of a closed segment was acknowledged: that is damage, not a torn write."""
     put(folder, f"{STEM}-2.seg", data_of(b"first", b"second")[:-3])
 
     batch = take(folder)
@@ -270,7 +270,7 @@ def test_batches_are_bounded_by_bytes(folder: Path) -> None:
     assert sizes == [[1, 1, 1, 1], [1, 1, 1, 1], [2, 2], [3, 1]]
 
 
-def test_forget_removes_a_batch_and_may_be_repeated(folder: Path) -> None:
+def test_delete_removes_a_batch_and_may_be_repeated(folder: Path) -> None:
     """Only the segments of the batch go; that they are gone already is no error."""
     put(folder, f"1700000000000001-{TOKEN}-1.seg", data_of(b"first"))
     put(folder, f"1700000000000002-{TOKEN}-1.seg", data_of(b"second"))
@@ -339,10 +339,10 @@ def test_a_quarantine_that_cannot_be_written_keeps_the_segment(folder: Path) -> 
     assert reader.unreadable == (f"{STEM}-1.seg",)
 
 
-def test_pending_counts_what_is_sealed_and_what_is_being_written(folder: Path) -> None:
+def test_pending_counts_what_is_closed_and_what_is_being_written(folder: Path) -> None:
     """Events, bytes and the oldest time, of all segments and nothing else."""
-    sealed, opened = data_of(b"first", b"second"), data_of(b"third")
-    put(folder, f"1700000000000000-{TOKEN}-2.seg", sealed)
+    closed, opened = data_of(b"first", b"second"), data_of(b"third")
+    put(folder, f"1700000000000000-{TOKEN}-2.seg", closed)
     put(folder, f"1600000000000000-{TOKEN}.open", opened + b"CIO1 1700")
     put(folder, f"1500000000000000-{TOKEN}.open", b"")
     put(folder, "README", b"not ours")
@@ -352,7 +352,7 @@ def test_pending_counts_what_is_sealed_and_what_is_being_written(folder: Path) -
 
     assert counted == Pending(
         events=3,
-        bytes=len(sealed) + len(opened) + 9,
+        bytes=len(closed) + len(opened) + 9,
         oldest_at=datetime(2020, 9, 13, 12, 26, 40, tzinfo=UTC),
     )
     assert SegmentReader(folder).pending() == counted
@@ -368,7 +368,7 @@ def test_pending_counts_around_what_cannot_be_read(folder: Path) -> None:
 
 def test_pending_misses_nothing_while_segments_are_written_and_sealed(folder: Path) -> None:
     """However it races with the receiver: what was acknowledged before is in the count."""
-    inbox = LocalInbox(folder, seal_seconds=0)  # seals after each record
+    inbox = LocalInbox(folder, close_seconds=0)  # closes after each record
     acknowledged = [0]
 
     def write() -> None:
@@ -391,8 +391,8 @@ def test_pending_misses_nothing_while_segments_are_written_and_sealed(folder: Pa
 
 
 def test_reader_takes_over_while_the_door_writes(folder: Path) -> None:
-    """A writer that drains while records come in gets each of them once."""
-    inbox = LocalInbox(folder, seal_seconds=0.002)
+    """A loader that drains while records come in gets each of them once."""
+    inbox = LocalInbox(folder, close_seconds=0.002)
     reader, read = SegmentReader(folder), list[bytes]()
     written = [b"%d" % n for n in range(400)]
 
@@ -438,7 +438,7 @@ def test_files_of_others_are_left_alone(folder: Path) -> None:
 
 
 def test_the_folder_is_made(tmp_path: Path) -> None:
-    """A writer that starts before any receiver finds an empty inbox."""
+    """A loader that starts before any receiver finds an empty inbox."""
     reader = SegmentReader(tmp_path / "data" / "inbox")
 
     assert reader.pending() == Pending(0, 0, None)

@@ -1,4 +1,4 @@
-"""The receiver's face of the inbox in a volume: an answer only after the put, and in time."""
+"""The receiver's side of the inbox in a volume: an answer only after the put, and in time."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def opened(files: Workspace, double: Databricks) -> Iterator[Open]:
 
 @pytest.fixture
 def reader(files: Workspace, tmp_path: Path) -> ObjectReader:
-    """The writer's face."""
+    """The loader's side."""
     return ObjectReader(files, VOLUME, tmp_path / "note")
 
 

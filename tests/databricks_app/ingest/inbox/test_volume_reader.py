@@ -1,4 +1,4 @@
-"""The writer's face of the inbox in a volume: all processes' objects, oldest first."""
+"""The loader's side of the inbox in a volume: all processes' objects, oldest first."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_an_object_that_is_refused_is_named_and_holds_up_nothing(
 def test_a_workspace_that_cannot_be_used_ends_the_pass(
     double: Databricks, reader: ObjectReader, put: Put
 ) -> None:
-    """The writer says why and tries again; nothing was forgotten."""
+    """The loader says why and tries again; nothing was deleted."""
     put(b"kept")
     double.faults.set(Fault("denied", "files.get", times=1))
 
