@@ -23,8 +23,8 @@ _LOOK_SECONDS = 0.2
 _SLOW_SECONDS = 10.0
 
 
-def _nobody(_words: str) -> None:
-    """Hear nothing."""
+def _no_progress(_message: str) -> None:
+    """Report nothing."""
 
 
 def silence() -> str:
@@ -33,21 +33,21 @@ def silence() -> str:
 
 
 @dataclass(slots=True)
-class Patience:
+class CallTimeout:
     """The limits of the calls of one loader.
 
     Attributes:
         stopping: Set when the process is asked to end.
         call_seconds: Longest time of a call.
         grace_seconds: How much longer a call may take once `stopping` is set.
-        say: Called with words, now and then, while a call takes long.
+        progress: Called with a progress message, now and then, while a call takes long.
         monotonic: A clock.
     """
 
     stopping: threading.Event = field(default_factory=threading.Event)
     call_seconds: float = 300.0
     grace_seconds: float = 5.0
-    say: Callable[[str], None] = _nobody
+    progress: Callable[[str], None] = _no_progress
     monotonic: Callable[[], float] = time.monotonic
     _stopped_at: float | None = None
 
@@ -71,17 +71,17 @@ class Patience:
             LakeError: It was abandoned; whether it took effect is unknown.
         """
         future: Future[T] = Future()
-        begin(lambda: _settle(future, call))
+        begin(lambda: _finish(future, call))
         began = self.monotonic()
-        slow = _Slow(what, why)
+        slow = _SlowCall(what, why)
         while not _is_done(future):
             now = self.monotonic()
             if (limit := self._is_over(began, now)) is not None:
                 if give_up is not None:
                     begin(give_up)
                 raise LakeError(f"{what}: abandoned {limit}{slow.reason}.")
-            if words := slow.words(now - began):
-                self.say(words)
+            if message := slow.message(now - began):
+                self.progress(message)
         return future.result()
 
     def pause(self, seconds: float) -> None:
@@ -99,8 +99,8 @@ class Patience:
 
 
 @dataclass(slots=True)
-class _Slow:
-    """What is told of a call that takes long: how long it takes, and why as soon as that is known.
+class _SlowCall:
+    """The progress messages of a long call: how long it takes, and why as soon as that is known.
 
     Attributes:
         reason: Why, behind a colon; empty while that is not known.
@@ -109,35 +109,35 @@ class _Slow:
     what: str
     why: Callable[[], str | None] | None
     reason: str = ""
-    _told_at: float = 0.0
-    _told: str = ""
+    _reported_at: float = 0.0
+    _reported: str = ""
 
-    def words(self, seconds: float) -> str | None:
-        """What is new after so many seconds."""
-        if seconds - self._told_at >= _SLOW_SECONDS:
-            self._told_at = seconds
+    def message(self, seconds: float) -> str | None:
+        """The progress message after so many seconds; None if there is nothing new."""
+        if seconds - self._reported_at >= _SLOW_SECONDS:
+            self._reported_at = seconds
             begin(self._ask)
-        elif self.reason == self._told:
+        elif self.reason == self._reported:
             return None
-        self._told = self.reason
-        return f"{self.what} has taken {seconds:.0f} s so far{self._told}"
+        self._reported = self.reason
+        return f"{self.what} has taken {seconds:.0f} s so far{self._reported}"
 
     def _ask(self) -> None:
-        words = None
+        reason = None
         if self.why is not None:
             with suppress(LakeError):
-                words = self.why()
-        self.reason = f": {words}" if words else ""
+                reason = self.why()
+        self.reason = f": {reason}" if reason else ""
 
 
 def begin(call: Callable[[], None]) -> threading.Thread:
     """Call in a thread that keeps no process alive."""
-    thread = threading.Thread(target=call, name="patience", daemon=True)
+    thread = threading.Thread(target=call, name="remote-call", daemon=True)
     thread.start()
     return thread
 
 
-def _settle(future: Future[T], call: Callable[[], T]) -> None:
+def _finish(future: Future[T], call: Callable[[], T]) -> None:
     try:
         future.set_result(call())
     except BaseException as error:  # noqa: BLE001  # it is the caller's, in the other thread

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from databricks_app.databricks.call_timeout import Patience
+from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.databricks.sql_sessions import Session, Statements
 from databricks_app.databricks.token import Token
 from databricks_app.errors import LakeError, TokenError
@@ -38,12 +38,12 @@ _RETRY_PAUSE_SECONDS = 5
 _RETRIES = 2
 
 
-def statements(workspace: Workspace, settings: Settings, patience: Patience) -> Statements:
+def statements(workspace: Workspace, settings: Settings, timeout: CallTimeout) -> Statements:
     """Statements to the warehouse of the settings."""
     login = _Login(workspace)
     return Statements(
-        connect=_connect(login, settings, patience),
-        patience=patience,
+        connect=_connect(login, settings, timeout),
+        timeout=timeout,
         state=lambda: login.state(settings.warehouse_id),
         renew=login.renew,
     )
@@ -82,7 +82,7 @@ class _Login:
             return None
 
 
-def _connect(login: _Login, settings: Settings, patience: Patience) -> Callable[[], Session]:
+def _connect(login: _Login, settings: Settings, timeout: CallTimeout) -> Callable[[], Session]:
     """Return what opens a session in the schema of the tables."""
     path = f"/sql/1.0/warehouses/{settings.warehouse_id}"
     # The connector puts https:// before every host; one without TLS is a test's.
@@ -96,7 +96,7 @@ def _connect(login: _Login, settings: Settings, patience: Patience) -> Callable[
         "session_configuration": {
             "TIMEZONE": "UTC",
             # What is abandoned here must end there too.
-            "STATEMENT_TIMEOUT": str(int(patience.call_seconds) + 1),
+            "STATEMENT_TIMEOUT": str(int(timeout.call_seconds) + 1),
         },
         "user_agent_entry": "ciolake",
         "enable_telemetry": False,

@@ -69,7 +69,7 @@ _TOO_BUSY = (
 )
 
 
-class Kind(StrEnum):
+class ErrorKind(StrEnum):
     """What to do about an error."""
 
     CONFLICT = "conflict"
@@ -83,20 +83,20 @@ class Kind(StrEnum):
 
 
 _OF_STATUS = {
-    HTTPStatus.UNAUTHORIZED: (Kind.TOKEN, _REFUSED_LOGIN),
+    HTTPStatus.UNAUTHORIZED: (ErrorKind.TOKEN, _REFUSED_LOGIN),
     HTTPStatus.FORBIDDEN: (
-        Kind.ADMIN,
+        ErrorKind.ADMIN,
         "the service principal may not use the warehouse: give it the permission CAN USE on the "
         "warehouse",
     ),
     # A session that is gone is answered so as well, hence another one is tried.
     HTTPStatus.NOT_FOUND: (
-        Kind.SESSION,
+        ErrorKind.SESSION,
         "there is no such warehouse: set DATABRICKS_WAREHOUSE_ID to one that there is, and give "
         "the service principal CAN USE on it",
     ),
-    HTTPStatus.TOO_MANY_REQUESTS: (Kind.BUSY, _TOO_BUSY),
-    HTTPStatus.SERVICE_UNAVAILABLE: (Kind.BUSY, _NOT_RUNNING),
+    HTTPStatus.TOO_MANY_REQUESTS: (ErrorKind.BUSY, _TOO_BUSY),
+    HTTPStatus.SERVICE_UNAVAILABLE: (ErrorKind.BUSY, _NOT_RUNNING),
 }
 _ADVICE = {
     "STARTING": "; wait, that may take minutes",
@@ -108,7 +108,7 @@ _SLOW_ADVICE = "; see its query history, and whether it is too small"
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorMeaning:
     """What an error means.
 
     Attributes:
@@ -119,14 +119,14 @@ class Refusal:
         words: What an admin is told.
     """
 
-    kind: Kind
+    kind: ErrorKind
     name: str
     words: str
 
 
-def refusal(
+def meaning(
     text: str, error_type: str, http_status: int | None = None, *, is_answer: bool = True
-) -> Refusal:
+) -> ErrorMeaning:
     """Explain an error.
 
     Args:
@@ -140,11 +140,11 @@ def refusal(
     state = _first(_STATE, text)
     name = _first(_CLASS, text) or state or error_type
     if _CONFLICT.search(text):
-        return Refusal(Kind.CONFLICT, name, f"another transaction was faster ({name})")
+        return ErrorMeaning(ErrorKind.CONFLICT, name, f"another transaction was faster ({name})")
     if lacks := _LACKS.search(text):
-        return Refusal(Kind.ADMIN, name, _grant(**lacks.groupdict()))
+        return ErrorMeaning(ErrorKind.ADMIN, name, _grant(**lacks.groupdict()))
     if name.startswith(_VALUE_CLASSES) or (state or "").startswith(_VALUE_STATES):
-        return Refusal(Kind.VALUE, name, f"a value is refused ({name})")
+        return ErrorMeaning(ErrorKind.VALUE, name, f"a value is refused ({name})")
     found = _of_a_status(http_status, name) or _of_the_workspace(text, name)
     return found or _other(text, name, is_answer=is_answer)
 
@@ -162,60 +162,62 @@ def state_words(state: str | None, *, is_slow: bool = False) -> str:
     return f"its state is {state}{advice}"
 
 
-def _of_a_status(status: int | None, name: str) -> Refusal | None:
+def _of_a_status(status: int | None, name: str) -> ErrorMeaning | None:
     """What the workspace says of a request instead of passing it on to the warehouse."""
     if status is None:
         return None
     if status in _OF_STATUS:
         kind, words = _OF_STATUS[HTTPStatus(status)]
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        kind, words = Kind.UNREACHABLE, _IN_TROUBLE
+        kind, words = ErrorKind.UNREACHABLE, _IN_TROUBLE
     else:
         return None
-    return Refusal(kind, name, f"{words} (HTTP {status})")
+    return ErrorMeaning(kind, name, f"{words} (HTTP {status})")
 
 
-def _of_the_workspace(text: str, name: str) -> Refusal | None:
+def _of_the_workspace(text: str, name: str) -> ErrorMeaning | None:
     if _TOKEN.search(text):
-        return Refusal(Kind.TOKEN, name, _REFUSED_LOGIN)
+        return ErrorMeaning(ErrorKind.TOKEN, name, _REFUSED_LOGIN)
     if _PERMISSION.search(text):
-        return Refusal(
-            Kind.ADMIN,
+        return ErrorMeaning(
+            ErrorKind.ADMIN,
             name,
             f"permission is missing ({name}): the service principal needs CAN USE on the "
             "warehouse, USE CATALOG, USE SCHEMA, SELECT and MODIFY on the tables, READ VOLUME and "
             "WRITE VOLUME",
         )
     if _MISSING.search(text):
-        return Refusal(
-            Kind.ADMIN,
+        return ErrorMeaning(
+            ErrorKind.ADMIN,
             name,
             f"a table, the schema or the catalog is gone ({name}): check CIO_CATALOG and "
             "CIO_SCHEMA, and whether somebody dropped it; tables are made again at the next try",
         )
     if _STARTING.search(text):
-        return Refusal(Kind.BUSY, name, _NOT_RUNNING)
+        return ErrorMeaning(ErrorKind.BUSY, name, _NOT_RUNNING)
     if _BUSY.search(text):
-        return Refusal(Kind.BUSY, name, _TOO_BUSY)
+        return ErrorMeaning(ErrorKind.BUSY, name, _TOO_BUSY)
     if _SESSION.search(text) and _ENDED.search(text):
-        return Refusal(Kind.SESSION, name, "the session has ended")
+        return ErrorMeaning(ErrorKind.SESSION, name, "the session has ended")
     return None
 
 
-def _other(text: str, name: str, *, is_answer: bool) -> Refusal:
+def _other(text: str, name: str, *, is_answer: bool) -> ErrorMeaning:
     if (_first(_STATE, text) or "").startswith(_NAMING_STATES):
         line = _STATE.sub("", text.partition("\n")[0]).rstrip(". ")
-        return Refusal(Kind.UNKNOWN, name, f"the warehouse cannot run a statement: {line[:300]}")
+        return ErrorMeaning(
+            ErrorKind.UNKNOWN, name, f"the warehouse cannot run a statement: {line[:300]}"
+        )
     if is_answer:
-        return Refusal(Kind.UNKNOWN, name, f"the warehouse refuses a statement ({name})")
+        return ErrorMeaning(ErrorKind.UNKNOWN, name, f"the warehouse refuses a statement ({name})")
     if _SILENT.search(text):
         how = "does not answer in time"
     elif _BROKEN.search(text):
         how = "cannot be reached, connections break off"
     else:
         how = "cannot be reached"
-    return Refusal(
-        Kind.UNREACHABLE,
+    return ErrorMeaning(
+        ErrorKind.UNREACHABLE,
         name,
         f"the warehouse {how} ({name}): check DATABRICKS_HOST, DATABRICKS_WAREHOUSE_ID and the "
         "network",

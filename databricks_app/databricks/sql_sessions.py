@@ -13,23 +13,25 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from databricks_app.databricks.call_timeout import Patience, begin
-from databricks_app.databricks.sql_errors import Kind, Refusal, refusal, state_words
+from databricks_app.databricks.call_timeout import CallTimeout, begin
+from databricks_app.databricks.sql_errors import ErrorKind, ErrorMeaning, meaning, state_words
 from databricks_app.errors import LakeError, ValueRefused
 
-_SESSION_SURVIVES = frozenset({Kind.CONFLICT, Kind.VALUE, Kind.ADMIN, Kind.UNKNOWN})
+_SESSION_SURVIVES = frozenset(
+    {ErrorKind.CONFLICT, ErrorKind.VALUE, ErrorKind.ADMIN, ErrorKind.UNKNOWN}
+)
 # Errors that the server has said; all others are about the way to it.
 _ANSWERS = frozenset({"ServerOperationError", "DatabaseError"})
 # A conflict is decided in favour of somebody else, so more than a few mean a second loader.
 _TRIES = {
-    Kind.CONFLICT: 6,
-    Kind.SESSION: 3,
-    Kind.UNREACHABLE: 3,
-    Kind.BUSY: 2,
-    Kind.TOKEN: 2,
+    ErrorKind.CONFLICT: 6,
+    ErrorKind.SESSION: 3,
+    ErrorKind.UNREACHABLE: 3,
+    ErrorKind.BUSY: 2,
+    ErrorKind.TOKEN: 2,
 }
 # Of these an admin hears while it is still tried: they may last.
-_OF_THE_WAY = frozenset({Kind.BUSY, Kind.UNREACHABLE})
+_OF_THE_WAY = frozenset({ErrorKind.BUSY, ErrorKind.UNREACHABLE})
 _PAUSE_SECONDS = 0.25
 
 Rows = list[tuple[Any, ...]]
@@ -60,7 +62,7 @@ class Unclear(LakeError):  # noqa: N818  # a verdict, caught by the loader
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StatementResult:
     """Rows of a statement.
 
     Attributes:
@@ -81,7 +83,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Statement:
     sql: str
     parameters: dict[str, object] | None
     rows_at_most: int | None
@@ -106,7 +108,7 @@ class Statements:
 
     Attributes:
         connect: Opens a session.
-        patience: Limits of a statement, its session's opening included.
+        timeout: Limits of a statement, its session's opening included.
         state: Asks the workspace for the warehouse's state, e.g. `STARTING`; None if it cannot
             be told.
         renew: Called when the token was refused, before another try.
@@ -114,7 +116,7 @@ class Statements:
     """
 
     connect: Callable[[], Session]
-    patience: Patience
+    timeout: CallTimeout
     state: Callable[[], str | None] = lambda: None
     renew: Callable[[], None] = lambda: None
     pause_seconds: float = _PAUSE_SECONDS
@@ -127,7 +129,7 @@ class Statements:
         parameters: Mapping[str, object] | None = None,
         *,
         rows_at_most: int | None = None,
-    ) -> Answer:
+    ) -> StatementResult:
         """Run a statement that may be run twice.
 
         Args:
@@ -140,22 +142,22 @@ class Statements:
             Unclear: It fails and no rule knows why.
             LakeError: The warehouse cannot be used for now; says why.
         """
-        asked = _Asked(sql, dict(parameters) if parameters else None, rows_at_most)
+        statement = _Statement(sql, dict(parameters) if parameters else None, rows_at_most)
         failures = 0
         while True:
             try:
-                return self._once(asked)
+                return self._once(statement)
             except _Failed as failed:
                 failures += 1
-                found = failed.refusal
-            if failures >= _TRIES.get(found.kind, 1) or self.patience.stopping.is_set():
+                found = failed.meaning
+            if failures >= _TRIES.get(found.kind, 1) or self.timeout.stopping.is_set():
                 raise self._error(found, failures)
-            if found.kind is Kind.TOKEN:
+            if found.kind is ErrorKind.TOKEN:
                 self.renew()
             if found.kind in _OF_THE_WAY:
-                self.patience.say(f"{asked.what} is tried again: {found.words}")
+                self.timeout.progress(f"{statement.what} is tried again: {found.words}")
             longest = self.pause_seconds * 2**failures
-            self.patience.pause(random.uniform(longest / 2, longest))  # noqa: S311  # no secret
+            self.timeout.pause(random.uniform(longest / 2, longest))  # noqa: S311  # no secret
 
     def close(self) -> None:
         """End the sessions, without waiting for the server."""
@@ -164,7 +166,7 @@ class Statements:
         for session in idle:
             begin(lambda session=session: _close(session))  # type: ignore[misc]  # binds each
 
-    def _once(self, asked: _Asked) -> Answer:
+    def _once(self, statement: _Statement) -> StatementResult:
         work = _Work()
 
         def give_up() -> None:
@@ -176,16 +178,16 @@ class Statements:
         def why() -> str:
             return state_words(self.state(), is_slow=True)
 
-        return self.patience.run(lambda: self._work(work, asked), asked.what, give_up, why)
+        return self.timeout.run(lambda: self._work(work, statement), statement.what, give_up, why)
 
-    def _work(self, work: _Work, asked: _Asked) -> Answer:
+    def _work(self, work: _Work, statement: _Statement) -> StatementResult:
         """Run a statement in this thread, on a session of its own."""
         session: Session | None = None
         try:
             session = self._session()
             work.cursor = cursor = session.cursor()
-            cursor.execute(asked.sql, asked.parameters)
-            answer = _answer(cursor, asked.rows_at_most)
+            cursor.execute(statement.sql, statement.parameters)
+            result = _result(cursor, statement.rows_at_most)
         except Exception as error:  # the connector's own, thrift's, urllib3's
             found = explained(error)
             self._leave(
@@ -193,7 +195,7 @@ class Statements:
             )
             raise _Failed(found) from error
         self._leave(session, is_usable=not work.is_abandoned)
-        return answer
+        return result
 
     def _session(self) -> Session:
         with self._lock:
@@ -210,15 +212,15 @@ class Statements:
         else:
             begin(lambda: _close(session))
 
-    def _error(self, found: Refusal, failures: int) -> Exception:
-        if found.kind is Kind.VALUE:
+    def _error(self, found: ErrorMeaning, failures: int) -> Exception:
+        if found.kind is ErrorKind.VALUE:
             return ValueRefused(found.name)
-        if found.kind is Kind.CONFLICT:
+        if found.kind is ErrorKind.CONFLICT:
             return LakeError(
                 f"{found.words}, {failures} times in a row. Does another program write into the "
                 "tables? Only the receiver may."
             )
-        if found.kind is Kind.UNKNOWN:
+        if found.kind is ErrorKind.UNKNOWN:
             return Unclear(
                 f"{found.words}. The query history of the warehouse shows it.", found.name
             )
@@ -228,34 +230,34 @@ class Statements:
 
     def _state(self) -> str | None:
         try:
-            return self.patience.run(self.state, "asking for the warehouse's state")
+            return self.timeout.run(self.state, "asking for the warehouse's state")
         except LakeError:
             return None
 
 
 class _Failed(Exception):  # noqa: N818  # carried to the loop of tries
-    def __init__(self, found: Refusal) -> None:
+    def __init__(self, found: ErrorMeaning) -> None:
         super().__init__(found.name)
-        self.refusal = found
+        self.meaning = found
 
 
-def explained(error: Exception) -> Refusal:
+def explained(error: Exception) -> ErrorMeaning:
     """What an error of the connector means."""
     if isinstance(error, LakeError):
-        return Refusal(Kind.ADMIN, type(error).__name__, str(error).rstrip("."))
+        return ErrorMeaning(ErrorKind.ADMIN, type(error).__name__, str(error).rstrip("."))
     context = getattr(error, "context", None) or {}
     status = context.get("http-code")
     text = " ".join(str(part) for part in (error, context.get("error-message")) if part)
     kind = type(error).__name__
-    return refusal(
+    return meaning(
         text, kind, status if isinstance(status, int) else None, is_answer=kind in _ANSWERS
     )
 
 
-def _answer(cursor: Any, rows_at_most: int | None) -> Answer:
+def _result(cursor: Any, rows_at_most: int | None) -> StatementResult:
     described = cursor.description or []
     fetch = cursor.fetchall if rows_at_most is None else partial(cursor.fetchmany, rows_at_most)
-    return Answer(
+    return StatementResult(
         names=tuple(column[0].lower() for column in described),
         types=tuple(str(column[1]) for column in described),
         rows=[tuple(row) for row in fetch()] if described else [],

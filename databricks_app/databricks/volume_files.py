@@ -1,32 +1,64 @@
-"""The files of a volume, each call within the limits of the loader."""
+"""The files of a volume: what may be asked of them, and each call within a time limit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from databricks_app.databricks.call_timeout import Patience, silence
+from databricks_app.databricks.call_timeout import CallTimeout, silence
 
 if TYPE_CHECKING:
-    from databricks_app.databricks.workspace import Entry, Workspace
+    from databricks_app.databricks.workspace import FileEntry, Workspace
 
 T = TypeVar("T")
 
 _FILE_SECONDS = 60.0
 
 
+class FileListing(Protocol):
+    """What a reader needs of a volume; paths are absolute. `Workspace` says what they raise."""
+
+    def get(self, path: str) -> bytes:
+        """Read a file; FileNotFoundError if there is none."""
+        ...
+
+    def entries(self, folder: str) -> Iterator[FileEntry]:
+        """Yield what lies in a folder; nothing if there is no such folder."""
+        ...
+
+
+class Files(FileListing, Protocol):
+    """The files of a volume, by their absolute path. `Workspace` says what they raise."""
+
+    def names(self, folder: str) -> list[str]:
+        """Names of what lies in a folder; none if there is no such folder."""
+        ...
+
+    def put(self, path: str, content: bytes, *, overwrite: bool, seconds: float = ...) -> None:
+        """Store a file; durable on return. FileExistsError if it may not be overwritten."""
+        ...
+
+    def delete(self, path: str) -> None:
+        """Remove a file; nothing happens if it is gone."""
+        ...
+
+    def delete_folder(self, path: str) -> None:
+        """Remove an empty folder; nothing happens if it is gone."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class PatientFiles:
-    """The files of a workspace, each call within the writer's limits.
+class TimedFiles:
+    """The files of a workspace, each call within a time limit.
 
     Attributes:
         workspace: Whose.
-        patience: The limits.
+        timeout: The limits.
     """
 
     workspace: Workspace
-    patience: Patience
+    timeout: CallTimeout
 
     def put(
         self, path: str, content: bytes, *, overwrite: bool, seconds: float = _FILE_SECONDS
@@ -45,7 +77,7 @@ class PatientFiles:
         """See `Workspace.names`."""
         return self._run(lambda: self.workspace.names(folder), "a look into the volume")
 
-    def entries(self, folder: str) -> Iterator[Entry]:
+    def entries(self, folder: str) -> Iterator[FileEntry]:
         """See `Workspace.entries`."""
         return iter(
             self._run(lambda: list(self.workspace.entries(folder)), "a look into the volume")
@@ -60,4 +92,4 @@ class PatientFiles:
         self._run(lambda: self.workspace.delete_folder(path), "a removal from the volume")
 
     def _run(self, call: Callable[[], T], what: str) -> T:
-        return self.patience.run(call, what, why=silence)
+        return self.timeout.run(call, what, why=silence)

@@ -30,7 +30,7 @@ _SDK_LOOK_SECONDS = 60.0
 _FILES = "/api/2.0/fs/files"
 _FOLDERS = "/api/2.0/fs/directories"
 
-Kind = Literal["token", "denied", "missing", "full", "busy", "unreachable", "refused"]
+WorkspaceErrorKind = Literal["token", "denied", "missing", "full", "busy", "unreachable", "refused"]
 
 
 class WorkspaceError(LakeError):
@@ -41,7 +41,9 @@ class WorkspaceError(LakeError):
         retry_after_seconds: When the workspace wants to be asked again; None if it does not say.
     """
 
-    def __init__(self, kind: Kind, words: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self, kind: WorkspaceErrorKind, words: str, *, retry_after_seconds: float | None = None
+    ) -> None:
         """Say what is wrong in words."""
         super().__init__(words)
         self.kind = kind
@@ -49,7 +51,7 @@ class WorkspaceError(LakeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FileEntry:
     """What lies in a folder: a name, and for a file its size in bytes."""
 
     name: str
@@ -139,7 +141,7 @@ class Workspace:
         """
         return [entry.name for entry in self.entries(folder)]
 
-    def entries(self, folder: str) -> Iterator[Entry]:
+    def entries(self, folder: str) -> Iterator[FileEntry]:
         """Yield what lies in a folder, page by page; nothing if there is no such folder.
 
         Raises:
@@ -155,7 +157,7 @@ class Workspace:
             self._require(answer, folder)
             said = _json(answer)
             for one in said.get("contents", ()):
-                yield Entry(one["name"], one.get("file_size", 0), bool(one.get("is_directory")))
+                yield FileEntry(one["name"], one.get("file_size", 0), bool(one.get("is_directory")))
             token = said.get("next_page_token", "")
             if not token:
                 return

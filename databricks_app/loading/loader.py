@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from core.webhooks import specification
-from databricks_app.databricks.call_timeout import Patience
+from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.errors import ReceiverError
 from databricks_app.events.decoding import Reading
 from databricks_app.events.record import Record
@@ -294,10 +294,10 @@ def _local(settings: Settings) -> tuple[SegmentReader, Lake]:
 
 
 def _remote(
-    settings: Settings, run_dir: Path | None, patience: Patience
+    settings: Settings, run_dir: Path | None, patience: CallTimeout
 ) -> tuple[ObjectReader, Lake]:
     from databricks_app.databricks import workspace
-    from databricks_app.databricks.volume_files import PatientFiles
+    from databricks_app.databricks.volume_files import TimedFiles
     from databricks_app.ingest.inbox.volume_reader import ObjectReader
     from databricks_app.lake.warehouse.connect import open_lake
 

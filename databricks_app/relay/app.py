@@ -35,10 +35,10 @@ from databricks_app.endpoint import (
 )
 from databricks_app.relay.settings import RelaySettings, from_environment
 from databricks_app.relay.upstream import (
-    Delivery,
-    Message,
-    Outcome,
+    ForwardOutcome,
+    ForwardResult,
     Upstream,
+    VerifiedRequest,
 )
 from databricks_app.runtime import logs
 from databricks_app.settings import environment
@@ -54,20 +54,22 @@ _OPEN_SECONDS = 30.0
 
 log = structlog.get_logger(__name__)
 
-# Others come from strangers as a matter of course.
-_WORTH_TELLING = (Refusal.WRONG_SIGNATURE, "busy", "too_large")
+# Others come from strangers all the time.
+_LOGGED_REFUSALS = (Refusal.WRONG_SIGNATURE, "busy", "too_large")
 
 _ADVICE = {
-    Outcome.NO_TOKEN: "check DATABRICKS_HOST, DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET",
-    Outcome.TOKEN_REFUSED: "grant the service principal CAN USE on the app",
-    Outcome.APP_REFUSED: "give the app the relay's keys and window; if they agree, the platform "
-    "drops the X-CIO headers: see CIO_SIGNATURE_IN_QUERY in docs/deployment.md",
-    Outcome.NOT_THE_APP: "check CIO_RELAY_APP_URL: something else than the receiver answers there",
+    ForwardOutcome.NO_TOKEN: "check DATABRICKS_HOST, DATABRICKS_CLIENT_ID and "
+    "DATABRICKS_CLIENT_SECRET",
+    ForwardOutcome.TOKEN_REFUSED: "grant the service principal CAN USE on the app",
+    ForwardOutcome.APP_REFUSED: "give the app the relay's keys and window; if they agree, the "
+    "platform drops the X-CIO headers: see CIO_SIGNATURE_IN_QUERY in docs/deployment.md",
+    ForwardOutcome.NOT_THE_APP: "check CIO_RELAY_APP_URL: something else than the receiver "
+    "answers there",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RelayAnswer:
     """A status, why it is no 200, and what is said beside it."""
 
     status: int
@@ -106,16 +108,16 @@ class _Loop:
         self._loop.close()
 
 
-class _Refused(Exception):  # noqa: N818  # an answer, not a fault
+class _RelayRefusal(Exception):  # noqa: N818  # an answer, not a fault
     """The request ends here with this answer."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: RelayAnswer) -> None:
         super().__init__(answer.reason)
         self.answer = answer
 
 
 class _Budget:
-    """How many requests and bytes may still be taken in hand."""
+    """How many requests and bytes may still be begun."""
 
     def __init__(self, requests: int, most_bytes: int) -> None:
         self._lock = threading.Lock()
@@ -139,7 +141,7 @@ class _Share:
         self.size = 0
         self._budget = budget
         if not budget.take(1, 0):
-            raise _Refused(Answer(503, "busy"))
+            raise _RelayRefusal(RelayAnswer(503, "busy"))
 
     def __enter__(self) -> _Share:
         return self
@@ -150,7 +152,7 @@ class _Share:
     def grow(self, size: int) -> None:
         """Take so many more bytes."""
         if not self._budget.take(0, size):
-            raise _Refused(Answer(503, "busy"))
+            raise _RelayRefusal(RelayAnswer(503, "busy"))
         self.size += size
 
 
@@ -183,45 +185,45 @@ class Relay:
         start_response(f"{answer.status} {HTTPStatus(answer.status).phrase}", headers)
         return [answer.text] if answer.text else ()
 
-    def answer(self, environ: Mapping[str, Any]) -> Answer:
+    def answer(self, environ: Mapping[str, Any]) -> RelayAnswer:
         """Answer one request and log what is not as it should be. Never raises."""
         try:
             return self._answer(environ)
-        except _Refused as refused:
-            if refused.answer.reason in _WORTH_TELLING:
+        except _RelayRefusal as refused:
+            if refused.answer.reason in _LOGGED_REFUSALS:
                 log.warning("request_refused", reason=refused.answer.reason)
             return refused.answer
         except Exception as error:  # noqa: BLE001  # a 500 would stall the feed for an hour
             log.error("request_failed", error=type(error).__name__, at=logs.raised_at(error))
-            return Answer(503, "exception")
+            return RelayAnswer(503, "exception")
 
     def close(self) -> None:
         """Close the connections and end the thread."""
         self._loop.run(self._upstream.close(), _OPEN_SECONDS)
         self._loop.close()
 
-    def _answer(self, environ: Mapping[str, Any]) -> Answer:
+    def _answer(self, environ: Mapping[str, Any]) -> RelayAnswer:
         deadline = time.monotonic() + self._settings.deadline_seconds
         method = environ["REQUEST_METHOD"]
         path = str(environ.get("PATH_INFO", ""))
         if path.lstrip("/") == "healthz":
             if method not in ("GET", "HEAD"):
-                return Answer(405, "method_not_allowed", allow="GET, HEAD")
-            return Answer(200, text=b"alive\n" if method == "GET" else b"")
+                return RelayAnswer(405, "method_not_allowed", allow="GET, HEAD")
+            return RelayAnswer(200, text=b"alive\n" if method == "GET" else b"")
         if not is_webhook_path(path):
-            return Answer(404, "not_found")
+            return RelayAnswer(404, "not_found")
         if method != "POST":
-            return Answer(405, "method_not_allowed", allow="POST")
+            return RelayAnswer(405, "method_not_allowed", allow="POST")
         return self._take(environ, deadline)
 
-    def _take(self, environ: Mapping[str, Any], deadline: float) -> Answer:
-        """Verify a request and bring it to the app."""
+    def _take(self, environ: Mapping[str, Any], deadline: float) -> RelayAnswer:
+        """Verify a request and forward it to the app."""
         if not self._settings.signing_keys:
-            return Answer(503, "no_key")
+            return RelayAnswer(503, "no_key")
         signature, timestamp = signature_headers(environ)
         check = SignatureCheck(self._settings.signing_keys, signature, timestamp)
         if check.refusal is not None or signature is None or timestamp is None:
-            return Answer(self._settings.unverified_status, str(check.refusal))
+            return RelayAnswer(self._settings.unverified_status, str(check.refusal))
         with (
             _Share(self._budget) as share,
             SpooledTemporaryFile(max_size=self._settings.max_body_bytes) as body,
@@ -234,7 +236,7 @@ class Relay:
             query = ""
             if self._settings.signature_place == "both":
                 query = signature_query(signature, timestamp)
-            return self._forward(Message(body, share.size, given, query), deadline)
+            return self._forward(VerifiedRequest(body, share.size, given, query), deadline)
 
     def _read(
         self,
@@ -247,53 +249,53 @@ class Relay:
         """Read the body into a file; what is longer than the limit of memory goes to the disk."""
         length = content_length(environ)
         if length is not None and length > self._most_bytes:
-            raise _Refused(Answer(413, "too_large"))
+            raise _RelayRefusal(RelayAnswer(413, "too_large"))
         stream = environ["wsgi.input"]
         while piece := _piece(stream, bytes_to_read(length, share.size, _PIECE_BYTES)):
             if share.size + len(piece) > self._most_bytes:
-                raise _Refused(Answer(413, "too_large"))
+                raise _RelayRefusal(RelayAnswer(413, "too_large"))
             if time.monotonic() > deadline:
-                raise _Refused(Answer(408, "incomplete"))
+                raise _RelayRefusal(RelayAnswer(408, "incomplete"))
             share.grow(len(piece))
             check.update(piece)
             body.write(piece)
         if length is not None and share.size < length:
-            raise _Refused(Answer(408, "incomplete"))
+            raise _RelayRefusal(RelayAnswer(408, "incomplete"))
 
     def _verify(self, check: SignatureCheck) -> None:
         verdict = check.verdict(self._now(), self._settings.tolerance_seconds)
         if verdict.refusal is None:
             return
         if verdict.key is None:
-            raise _Refused(Answer(self._settings.unverified_status, verdict.refusal))
+            raise _RelayRefusal(RelayAnswer(self._settings.unverified_status, verdict.refusal))
         is_accepted = self._settings.stale_timestamps == "accept"
         age = round(verdict.age_seconds or 0)
         log.warning(
             "stale_timestamp", age_seconds=age, key=verdict.key.fingerprint, accepted=is_accepted
         )
         if not is_accepted:
-            raise _Refused(Answer(401, verdict.refusal))
+            raise _RelayRefusal(RelayAnswer(401, verdict.refusal))
 
-    def _forward(self, message: Message, deadline: float) -> Answer:
+    def _forward(self, request: VerifiedRequest, deadline: float) -> RelayAnswer:
         left = max(0.0, deadline - time.monotonic())
         try:
-            delivery = self._loop.run(
-                self._upstream.deliver(message, deadline), left + _GRACE_SECONDS
+            result = self._loop.run(
+                self._upstream.forward(request, deadline), left + _GRACE_SECONDS
             )
         except TimeoutError:  # the loop itself is behind
-            delivery = Delivery(Outcome.TIMEOUT)
-        if delivery.outcome is Outcome.STORED:
-            return Answer(200)
+            result = ForwardResult(ForwardOutcome.TIMEOUT)
+        if result.outcome is ForwardOutcome.STORED:
+            return RelayAnswer(200)
         log.warning(
             "not_delivered",
-            reason=delivery.outcome,
-            tries=delivery.tries,
-            status=delivery.status,
-            error=delivery.error,
+            reason=result.outcome,
+            tries=result.tries,
+            status=result.status,
+            error=result.error,
             seconds_left=round(deadline - time.monotonic(), 2),
-            advice=_ADVICE.get(delivery.outcome),
+            advice=_ADVICE.get(result.outcome),
         )
-        return Answer(503, delivery.outcome)
+        return RelayAnswer(503, result.outcome)
 
 
 def create_relay(
@@ -326,4 +328,4 @@ def _piece(stream: IO[bytes], size: int) -> bytes:
     try:
         return stream.read(size)
     except OSError:  # the sender has gone
-        raise _Refused(Answer(408, "incomplete")) from None
+        raise _RelayRefusal(RelayAnswer(408, "incomplete")) from None

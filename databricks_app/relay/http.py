@@ -14,7 +14,7 @@ _MOST_BYTES = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class UpstreamReply:
     """What was answered.
 
     Attributes:
@@ -28,7 +28,7 @@ class Reply:
     body: bytes
 
 
-async def send(transport: httpx2.AsyncBaseTransport, request: httpx2.Request) -> Reply:
+async def send(transport: httpx2.AsyncBaseTransport, request: httpx2.Request) -> UpstreamReply:
     """Make one call; the caller limits its time, by cancelling it.
 
     Raises:
@@ -43,4 +43,4 @@ async def send(transport: httpx2.AsyncBaseTransport, request: httpx2.Request) ->
                 break
     finally:
         await answer.aclose()
-    return Reply(answer.status_code, dict(answer.headers), bytes(body[:_MOST_BYTES]))
+    return UpstreamReply(answer.status_code, dict(answer.headers), bytes(body[:_MOST_BYTES]))

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 import httpx2
 import structlog
 
-from databricks_app.errors import TokenError
-from databricks_app.relay.http import Reply, send
+from databricks_app.errors import ReceiverError
+from databricks_app.relay.http import UpstreamReply, send
 from databricks_app.relay.settings import RelaySettings
 
 EARLY_SECONDS = 300.0
@@ -162,7 +162,7 @@ class Tokens:
         return _read(reply, asked_at)
 
 
-def _read(reply: Reply, asked_at: float) -> _Token:
+def _read(reply: UpstreamReply, asked_at: float) -> _Token:
     """Take the token out of an answer, none of whose text is repeated."""
     if reply.status != 200:
         raise TokenError(f"answered {reply.status}")

@@ -17,8 +17,7 @@ from typing import IO
 import httpx2
 
 from databricks_app.endpoint import WEBHOOK_PATH
-from databricks_app.errors import TokenError
-from databricks_app.relay.http import Reply, send
+from databricks_app.relay.http import UpstreamReply, send
 from databricks_app.relay.settings import RelaySettings
 from databricks_app.relay.token import Tokens
 
@@ -27,7 +26,7 @@ _IDLE_SECONDS = 60.0  # the app keeps connections for 125 s, the platform for 30
 _BROKEN = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)
 
 
-class Outcome(StrEnum):
+class ForwardOutcome(StrEnum):
     """What became of a request; all but `STORED` are answered 503."""
 
     STORED = "stored"
@@ -43,7 +42,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class VerifiedRequest:
     """A verified request.
 
     Attributes:
@@ -60,8 +59,8 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """What became of a message.
+class ForwardResult:
+    """What became of a forwarded request.
 
     Attributes:
         outcome: In a word.
@@ -70,7 +69,7 @@ class Delivery:
         error: Kind of the exception, if none came.
     """
 
-    outcome: Outcome
+    outcome: ForwardOutcome
     tries: int = 0
     status: int | None = None
     error: str | None = None
@@ -92,20 +91,20 @@ class Upstream:
         self._url = settings.app_url + WEBHOOK_PATH
         self.tokens = Tokens(settings, self._token_transport, now)
 
-    async def deliver(self, message: Message, deadline: float) -> Delivery:
-        """Bring a message to the app.
+    async def forward(self, request: VerifiedRequest, deadline: float) -> ForwardResult:
+        """Forward a request to the app.
 
         Args:
-            message: What to bring.
+            request: What to forward.
             deadline: When to give up, in seconds of the monotonic clock.
         """
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._deliver(message)
+                return await self._forward(request)
         except TimeoutError:
-            return Delivery(Outcome.TIMEOUT)
+            return ForwardResult(ForwardOutcome.TIMEOUT)
         except TokenError:
-            return Delivery(Outcome.NO_TOKEN)
+            return ForwardResult(ForwardOutcome.NO_TOKEN)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -113,38 +112,39 @@ class Upstream:
         await self._transport.aclose()
         await self._token_transport.aclose()
 
-    async def _deliver(self, message: Message) -> Delivery:
+    async def _forward(self, request: VerifiedRequest) -> ForwardResult:
         token = await self.tokens.get()
-        first = await self._try(message, token, 1)
-        if first.outcome is Outcome.BROKEN:
+        first = await self._try(request, token, 1)
+        if first.outcome is ForwardOutcome.BROKEN:
             # A kept connection may end just as it is used. Twice is harmless: the key stands once.
-            return await self._try(message, token, 2)
-        if first.outcome is not Outcome.TOKEN_REFUSED:
+            return await self._try(request, token, 2)
+        if first.outcome is not ForwardOutcome.TOKEN_REFUSED:
             return first
         try:
             token = await self.tokens.renew(token)
         except TokenError:
             return first
-        return await self._try(message, token, 2)
+        return await self._try(request, token, 2)
 
-    async def _try(self, message: Message, token: str, number: int) -> Delivery:
-        request = httpx2.Request(
+    async def _try(self, request: VerifiedRequest, token: str, number: int) -> ForwardResult:
+        call = httpx2.Request(
             "POST",
-            self._url + (f"?{message.query}" if message.query else ""),
+            self._url + (f"?{request.query}" if request.query else ""),
             headers={
-                **message.headers,
+                **request.headers,
                 b"Authorization": b"Bearer " + token.encode(),
-                b"Content-Length": str(message.length).encode(),
+                b"Content-Length": str(request.length).encode(),
                 b"Accept-Encoding": b"identity",
             },
-            content=_pieces(message.body),
+            content=_pieces(request.body),
         )
         try:
-            reply = await send(self._transport, request)
+            reply = await send(self._transport, call)
         except httpx2.RequestError as error:
-            outcome = Outcome.BROKEN if isinstance(error, _BROKEN) else Outcome.UNREACHABLE
-            return Delivery(outcome, number, error=type(error).__name__)
-        return Delivery(meaning(reply), number, reply.status)
+            is_broken = isinstance(error, _BROKEN)
+            outcome = ForwardOutcome.BROKEN if is_broken else ForwardOutcome.UNREACHABLE
+            return ForwardResult(outcome, number, error=type(error).__name__)
+        return ForwardResult(meaning(reply), number, reply.status)
 
 
 async def _pieces(body: IO[bytes]) -> AsyncIterator[bytes]:
@@ -153,13 +153,13 @@ async def _pieces(body: IO[bytes]) -> AsyncIterator[bytes]:
         yield piece
 
 
-def meaning(reply: Reply) -> Outcome:
+def meaning(reply: UpstreamReply) -> ForwardOutcome:
     """Say what an answer to a verified request means."""
     is_of_app = not reply.body and "no-store" in reply.headers.get("cache-control", "")
     if reply.status == 200:
-        return Outcome.STORED if is_of_app else Outcome.NOT_THE_APP
+        return ForwardOutcome.STORED if is_of_app else ForwardOutcome.NOT_THE_APP
     if reply.status == 401 and is_of_app:
-        return Outcome.APP_REFUSED
+        return ForwardOutcome.APP_REFUSED
     if reply.status in (401, 403) or 300 <= reply.status < 400:
-        return Outcome.TOKEN_REFUSED
-    return Outcome.APP_UNAVAILABLE if is_of_app else Outcome.PLATFORM
+        return ForwardOutcome.TOKEN_REFUSED
+    return ForwardOutcome.APP_UNAVAILABLE if is_of_app else ForwardOutcome.PLATFORM

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from deltalake import DeltaTable
 
-from databricks_app.databricks.call_timeout import Patience
+from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.databricks.sql_sessions import Statements
 from databricks_app.lake import Lake, sql_dialect
 from databricks_app.lake.arrow_schema import arrow_schema
@@ -129,7 +129,7 @@ class WarehouseBackend:
 
     def statements(self) -> Statements:
         """Statements that are repeated at once."""
-        return Statements(self.warehouse.connect, Patience(), pause_seconds=0)
+        return Statements(self.warehouse.connect, CallTimeout(), pause_seconds=0)
 
     def rows(self, table: str, columns: str) -> list[tuple[Any, ...]]:
         """See `LakeBackend.rows`."""

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from databricks_app.databricks.volume_files import FileListing
 from databricks_app.ingest.inbox import frames
-from databricks_app.ingest.inbox.volume_reader import INBOX, Listing, objects
+from databricks_app.ingest.inbox.volume_reader import INBOX, objects
 
 Place = Literal["inbox", "row"]
 LOOK_SECONDS = 2.0
@@ -20,7 +21,7 @@ _MOST_READ = 200
 
 
 def track(
-    files: Listing,
+    files: FileListing,
     volume: str,
     body: bytes,
     is_row: Callable[[], bool],
@@ -52,7 +53,7 @@ def track(
     return "row" if is_row() else None
 
 
-def _holding(files: Listing, volume: str, body: bytes) -> str | None:
+def _holding(files: FileListing, volume: str, body: bytes) -> str | None:
     """Path under `inbox/` of an object that holds an event; None if none does."""
     newest = sorted(objects(files, f"{volume}/{INBOX}"), reverse=True)[:_MOST_READ]
     for one in newest:
@@ -66,6 +67,6 @@ def _holding(files: Listing, volume: str, body: bytes) -> str | None:
     return None
 
 
-def _is_there(files: Listing, volume: str, source: str) -> bool:
+def _is_there(files: FileListing, volume: str, source: str) -> bool:
     folder, _, name = source.rpartition("/")
     return any(entry.name == name for entry in files.entries(f"{volume}/{INBOX}/{folder}"))

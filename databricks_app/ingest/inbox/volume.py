@@ -19,10 +19,11 @@ from itertools import chain, repeat
 
 import structlog
 
+from databricks_app.databricks.volume_files import Files
 from databricks_app.databricks.workspace import WorkspaceError
 from databricks_app.errors import InboxError, InboxFull
 from databricks_app.events.record import Record
-from databricks_app.ingest.inbox.volume_reader import INBOX, Files, Names, PendingWatch, pending
+from databricks_app.ingest.inbox.volume_reader import INBOX, Names, PendingWatch, pending
 from databricks_app.ingest.inbox.waiting import STOPPING, WaitingQueue, WaitingRecords
 
 LINGER_SECONDS = 0.01

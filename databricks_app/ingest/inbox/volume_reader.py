@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Protocol
 
-from databricks_app.databricks.workspace import Entry, WorkspaceError
+from databricks_app.databricks.volume_files import FileListing, Files
+from databricks_app.databricks.workspace import WorkspaceError
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import Batch, Pending, frames
 from databricks_app.runtime.file_modes import make_private_folder
@@ -40,34 +40,6 @@ _OF_ONE_OBJECT = frozenset({"refused", "busy"})
 
 # An object's path under `inbox/` and what it holds.
 _ReadObject = tuple[str, frames.FrameContents]
-
-
-class Listing(Protocol):
-    """What a reader of the inbox needs of a volume; see `workspace.Workspace`."""
-
-    def get(self, path: str) -> bytes:
-        """Read a file; FileNotFoundError if there is none."""
-        ...
-
-    def entries(self, folder: str) -> Iterator[Entry]:
-        """Yield what lies in a folder; nothing if there is no such folder."""
-        ...
-
-
-class Files(Listing, Protocol):
-    """What the loader's side needs of a volume; see `workspace.Workspace`."""
-
-    def put(self, path: str, content: bytes, *, overwrite: bool, seconds: float = ...) -> None:
-        """Store a file."""
-        ...
-
-    def delete(self, path: str) -> None:
-        """Remove a file."""
-        ...
-
-    def delete_folder(self, path: str) -> None:
-        """Remove an empty folder."""
-        ...
 
 
 @dataclass(slots=True)
@@ -300,7 +272,7 @@ def put_replay(files: Files, volume: str, records: Sequence[Record]) -> None:
 
 
 def objects(
-    files: Listing, root: str, note: Callable[[str, int], None] = lambda _name, _objects: None
+    files: FileListing, root: str, note: Callable[[str, int], None] = lambda _name, _objects: None
 ) -> Iterator[StoredObject]:
     """Yield every object of the inbox; folders are told of with the number of their entries."""
     for folder in list(files.entries(root)):

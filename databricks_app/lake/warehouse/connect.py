@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from databricks_app.databricks.call_timeout import Patience
+from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.databricks.sql_connect import statements
-from databricks_app.databricks.volume_files import PatientFiles
+from databricks_app.databricks.volume_files import TimedFiles
 from databricks_app.lake.warehouse.lease import Lease
 from databricks_app.lake.warehouse.query import WarehouseQuery
 from databricks_app.lake.warehouse.store import Place, WarehouseLake
@@ -37,13 +37,13 @@ def open_lake(
     place = Place(settings.schema.lower(), settings.volume_path)
     run = statements(workspace, settings, patience)
     keeps = settings.flush_interval_seconds <= _SESSION_SECONDS
-    files = PatientFiles(workspace, patience)
+    files = TimedFiles(workspace, patience)
     return WarehouseLake(run, files, lease, place, keeps_sessions=keeps)
 
 
 def open_query(workspace: Workspace, settings: Settings) -> WarehouseQuery:
     """Make a reader of the tables."""
-    return WarehouseQuery(statements(workspace, settings, Patience()))
+    return WarehouseQuery(statements(workspace, settings, CallTimeout()))
 
 
 def is_loading(workspace: Workspace, settings: Settings) -> bool:

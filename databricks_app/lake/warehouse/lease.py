@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from databricks_app.databricks.call_timeout import Patience, begin, silence
+from databricks_app.databricks.call_timeout import CallTimeout, begin, silence
 from databricks_app.errors import LakeError
 from databricks_app.lake import Standby
 
 if TYPE_CHECKING:
-    from databricks_app.lake.warehouse.staging import Files
+    from databricks_app.databricks.volume_files import Files
 
 RENEW_SECONDS = 10.0
 SILENCE_SECONDS = 45.0
@@ -95,7 +95,7 @@ class Lease:
         self.owner = owner or secrets.token_hex(8)
         self.epoch = 0
         self._files = files
-        self._patience = patience or Patience()
+        self._patience = patience or CallTimeout()
         self._silence_seconds = silence_seconds
         self._renew_seconds = renew_seconds
         self._monotonic = monotonic

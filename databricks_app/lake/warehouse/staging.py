@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
@@ -17,45 +17,8 @@ from databricks_app.errors import LakeError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from databricks_app.databricks.volume_files import Files
     from databricks_app.lake.arrow_columns import ArrowTable
-
-
-class Files(Protocol):
-    """The files of a volume, by their absolute path."""
-
-    def put(self, path: str, content: bytes, *, overwrite: bool) -> None:
-        """Store a file; durable on return. Folders on the way are made.
-
-        Raises:
-            FileExistsError: It is there and may not be overwritten.
-            LakeError: The volume cannot be used; says why.
-        """
-        ...
-
-    def get(self, path: str) -> bytes:
-        """Read a file.
-
-        Raises:
-            FileNotFoundError: There is none.
-            LakeError: The volume cannot be used; says why.
-        """
-        ...
-
-    def names(self, folder: str) -> list[str]:
-        """Names of what lies in a folder; none if there is no such folder.
-
-        Raises:
-            LakeError: The volume cannot be used; says why.
-        """
-        ...
-
-    def delete(self, path: str) -> None:
-        """Remove a file; nothing happens if it is gone.
-
-        Raises:
-            LakeError: The volume cannot be used; says why.
-        """
-        ...
 
 
 @dataclass(slots=True)

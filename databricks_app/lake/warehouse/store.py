@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from databricks_app.databricks.sql_sessions import Statements, Unclear
+from databricks_app.databricks.volume_files import Files
 from databricks_app.errors import LakeError
 from databricks_app.events import decoding
 from databricks_app.lake import LoadReport, StartReport, sql_dialect
@@ -26,7 +27,7 @@ from databricks_app.lake.insert import Insertion
 from databricks_app.lake.warehouse import statements
 from databricks_app.lake.warehouse.lease import Lease
 from databricks_app.lake.warehouse.merge import Merging
-from databricks_app.lake.warehouse.staging import Files, Staging
+from databricks_app.lake.warehouse.staging import Staging
 
 if TYPE_CHECKING:
     from databricks_app.events.decoding import Reading

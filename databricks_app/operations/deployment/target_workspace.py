@@ -116,11 +116,11 @@ class TargetWorkspace:
         with contents:
             return contents.read()
 
-    def entries(self, folder: str) -> Iterator[Entry]:
+    def entries(self, folder: str) -> Iterator[FileEntry]:
         """Yield what lies in a folder of a volume; nothing if there is no such folder."""
         try:
             for one in self.client.files.list_directory_contents(folder):
-                yield Entry(str(one.name), one.file_size or 0, bool(one.is_directory))
+                yield FileEntry(str(one.name), one.file_size or 0, bool(one.is_directory))
         except NotFound:
             return
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from core.webhooks.sender import Destination
-from databricks_app.databricks.call_timeout import Patience
+from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.errors import SettingsError
 from databricks_app.operations.webhooks.destination import local, parse
 from databricks_app.settings import Settings, from_environment
@@ -80,7 +80,7 @@ class DoctorContext:
             from databricks_app.databricks.sql_connect import statements
             from databricks_app.lake.warehouse.query import WarehouseQuery
 
-            patience = Patience(call_seconds=_STATEMENT_SECONDS)
+            patience = CallTimeout(call_seconds=_STATEMENT_SECONDS)
             self._queries.append(WarehouseQuery(statements(self.remote, self.settings, patience)))
         return self._queries[0]
 

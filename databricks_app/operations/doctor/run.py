@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from databricks_app.databricks.call_timeout import Patience
+from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.errors import ReceiverError
 from databricks_app.operations.doctor import (
     backlog,
@@ -126,7 +126,7 @@ def run_checks(
 
 def run_check(check: Check, context: DoctorContext) -> CheckResult:
     """Run one check within its time; it never raises."""
-    patience = Patience(call_seconds=check.seconds)
+    patience = CallTimeout(call_seconds=check.seconds)
     try:
         return patience.run(lambda: check.look(context), f"the check {check.name}")
     except ReceiverError as error:

@@ -4,41 +4,44 @@ from __future__ import annotations
 
 import pytest
 
-from databricks_app.databricks.sql_errors import Kind, refusal, state_words
+from databricks_app.databricks.sql_errors import ErrorKind, meaning, state_words
 
 # As the vendor's pages and public threads quote them.
 CASES = [
     (
         "[DELTA_CONCURRENT_APPEND] ConcurrentAppendException: Files were added to the root of the "
         "table by a concurrent update. SQLSTATE: 2D521",
-        Kind.CONFLICT,
+        ErrorKind.CONFLICT,
     ),
-    ("io.delta.exceptions.MetadataChangedException: The metadata has been changed", Kind.CONFLICT),
-    ('[CAST_OVERFLOW] The value 9 of the type "BIGINT" SQLSTATE: 22003', Kind.VALUE),
+    (
+        "io.delta.exceptions.MetadataChangedException: The metadata has been changed",
+        ErrorKind.CONFLICT,
+    ),
+    ('[CAST_OVERFLOW] The value 9 of the type "BIGINT" SQLSTATE: 22003', ErrorKind.VALUE),
     (
         "[DELTA_NOT_NULL_CONSTRAINT_VIOLATED] NOT NULL constraint violated for column: event_id. "
         "SQLSTATE: 23502",
-        Kind.VALUE,
+        ErrorKind.VALUE,
     ),
-    ("[SOME_NEW_NAME] a value. SQLSTATE: 22ZZZ", Kind.VALUE),
-    ("Invalid SessionHandle: SessionHandle [01f0]", Kind.SESSION),
-    ("The session has expired", Kind.SESSION),
-    ("[TEMPORARILY_UNAVAILABLE] try again", Kind.BUSY),
-    ("SQL warehouse abc is starting", Kind.BUSY),
-    ("Too many requests, the queue is full", Kind.BUSY),
+    ("[SOME_NEW_NAME] a value. SQLSTATE: 22ZZZ", ErrorKind.VALUE),
+    ("Invalid SessionHandle: SessionHandle [01f0]", ErrorKind.SESSION),
+    ("The session has expired", ErrorKind.SESSION),
+    ("[TEMPORARILY_UNAVAILABLE] try again", ErrorKind.BUSY),
+    ("SQL warehouse abc is starting", ErrorKind.BUSY),
+    ("Too many requests, the queue is full", ErrorKind.BUSY),
     (
         "[TABLE_OR_VIEW_NOT_FOUND] The table or view `x` cannot be found. SQLSTATE: 42P01",
-        Kind.ADMIN,
+        ErrorKind.ADMIN,
     ),
-    ("Invalid access token", Kind.TOKEN),
-    ("[INTERNAL_ERROR] A message. SQLSTATE: XX000", Kind.UNKNOWN),
+    ("Invalid access token", ErrorKind.TOKEN),
+    ("[INTERNAL_ERROR] A message. SQLSTATE: XX000", ErrorKind.UNKNOWN),
 ]
 
 
 @pytest.mark.parametrize(("text", "kind"), CASES, ids=[text[:40] for text, _ in CASES])
-def test_an_error_is_known_by_what_it_is_called(text: str, kind: Kind) -> None:
+def test_an_error_is_known_by_what_it_is_called(text: str, kind: ErrorKind) -> None:
     """Its class or its SQLSTATE."""
-    assert refusal(text, "ServerOperationError").kind is kind
+    assert meaning(text, "ServerOperationError").kind is kind
 
 
 def test_the_missing_grant_is_named() -> None:
@@ -48,31 +51,31 @@ def test_the_missing_grant_is_named() -> None:
         "'main.cio.webhook_raw_events'. SQLSTATE: 42501"
     )
 
-    found = refusal(text, "ServerOperationError")
+    found = meaning(text, "ServerOperationError")
 
-    assert found.kind is Kind.ADMIN
+    assert found.kind is ErrorKind.ADMIN
     assert "GRANT MODIFY ON TABLE main.cio.webhook_raw_events TO" in found.words
 
 
 @pytest.mark.parametrize(
     ("status", "kind", "words"),
     [
-        (401, Kind.TOKEN, "refuses the token: check the service principal's credentials"),
-        (403, Kind.ADMIN, "give it the permission CAN USE on the warehouse (HTTP 403)"),
-        (404, Kind.SESSION, "no such warehouse: set DATABRICKS_WAREHOUSE_ID"),
-        (429, Kind.BUSY, "take a larger one (HTTP 429)"),
-        (500, Kind.UNREACHABLE, "see the status page of Databricks (HTTP 500)"),
-        (503, Kind.BUSY, "not running yet, or cannot be reached (HTTP 503)"),
-        (418, Kind.UNREACHABLE, "cannot be reached (RequestError): check DATABRICKS_HOST"),
-        (200, Kind.UNREACHABLE, "cannot be reached (RequestError)"),
-        (None, Kind.UNREACHABLE, "cannot be reached (RequestError)"),
+        (401, ErrorKind.TOKEN, "refuses the token: check the service principal's credentials"),
+        (403, ErrorKind.ADMIN, "give it the permission CAN USE on the warehouse (HTTP 403)"),
+        (404, ErrorKind.SESSION, "no such warehouse: set DATABRICKS_WAREHOUSE_ID"),
+        (429, ErrorKind.BUSY, "take a larger one (HTTP 429)"),
+        (500, ErrorKind.UNREACHABLE, "see the status page of Databricks (HTTP 500)"),
+        (503, ErrorKind.BUSY, "not running yet, or cannot be reached (HTTP 503)"),
+        (418, ErrorKind.UNREACHABLE, "cannot be reached (RequestError): check DATABRICKS_HOST"),
+        (200, ErrorKind.UNREACHABLE, "cannot be reached (RequestError)"),
+        (None, ErrorKind.UNREACHABLE, "cannot be reached (RequestError)"),
     ],
 )
 def test_an_answer_of_the_way_there_is_known_by_its_status(
-    status: int | None, kind: Kind, words: str
+    status: int | None, kind: ErrorKind, words: str
 ) -> None:
     """Nothing that was said is needed."""
-    found = refusal("Error during request to server", "RequestError", status, is_answer=False)
+    found = meaning("Error during request to server", "RequestError", status, is_answer=False)
 
     assert found.kind is kind
     assert words in found.words
@@ -82,36 +85,38 @@ def test_an_answer_of_the_way_there_is_known_by_its_status(
 WAYS = [
     (
         "Max retries exceeded (Caused by ResponseError('too many 503 error responses'))",
-        Kind.BUSY,
+        ErrorKind.BUSY,
         "the warehouse is not running yet, or cannot be reached (HTTP 503)",
     ),
     (
         "Max retries exceeded (Caused by ResponseError('too many 429 error responses'))",
-        Kind.BUSY,
+        ErrorKind.BUSY,
         "(HTTP 429)",
     ),
     (
         "Retry request would exceed Retry policy max retry duration of 60 seconds",
-        Kind.BUSY,
+        ErrorKind.BUSY,
         "more to do than it takes on",
     ),
     (
         "Max retries exceeded (Caused by ReadTimeoutError('Read timed out. (read timeout=60)'))",
-        Kind.UNREACHABLE,
+        ErrorKind.UNREACHABLE,
         "the warehouse does not answer in time (MaxRetryError): check",
     ),
     (
         "(Caused by ProtocolError('Connection aborted.', ConnectionResetError(104, 'reset')))",
-        Kind.UNREACHABLE,
+        ErrorKind.UNREACHABLE,
         "the warehouse cannot be reached, connections break off (MaxRetryError): check",
     ),
 ]
 
 
 @pytest.mark.parametrize(("text", "kind", "words"), WAYS, ids=[words for *_, words in WAYS])
-def test_what_the_way_there_did_is_known_by_its_text(text: str, kind: Kind, words: str) -> None:
+def test_what_the_way_there_did_is_known_by_its_text(
+    text: str, kind: ErrorKind, words: str
+) -> None:
     """A request that was repeated has no status of its own."""
-    found = refusal(text, "MaxRetryError", is_answer=False)
+    found = meaning(text, "MaxRetryError", is_answer=False)
 
     assert found.kind is kind
     assert words in found.words
@@ -139,7 +144,7 @@ def test_a_state_comes_with_what_to_do(state: str | None, is_slow: bool, words: 
 
 def test_words_show_no_value() -> None:
     """The text of an error may hold a row; its name does not."""
-    found = refusal("[NEW_CLASS] ada@example.com is wrong", "ServerOperationError")
+    found = meaning("[NEW_CLASS] ada@example.com is wrong", "ServerOperationError")
 
     assert found.words == "the warehouse refuses a statement (NEW_CLASS)"
     assert found.name == "NEW_CLASS"

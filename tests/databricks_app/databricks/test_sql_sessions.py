@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from databricks_app.databricks.call_timeout import Patience
+from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.databricks.sql_sessions import Statements, Unclear
 from databricks_app.errors import LakeError, ValueRefused
 
@@ -80,7 +80,7 @@ class Server:
 
 def statements(server: Server, state: Callable[[], str | None] = str, **limits: Any) -> Statements:
     """Statements to this server, repeated at once."""
-    return Statements(server.connect, Patience(**limits), state, pause_seconds=0)
+    return Statements(server.connect, CallTimeout(**limits), state, pause_seconds=0)
 
 
 def test_an_answer_has_names_and_values() -> None:
@@ -161,7 +161,7 @@ def test_what_may_last_is_told_while_it_is_tried_again(error: Exception, is_told
     """The network and a sleeping warehouse; a conflict or a renewed token is no trouble."""
     said: list[str] = []
 
-    statements(Server(error, [(1,)]), say=said.append).run("MERGE INTO x")
+    statements(Server(error, [(1,)]), progress=said.append).run("MERGE INTO x")
 
     assert [one.startswith("MERGE on the warehouse is tried again: ") for one in said] == (
         [True] if is_told else []
@@ -247,12 +247,14 @@ def test_a_long_call_is_told_of_while_it_lasts() -> None:
     """The page shows that it is being waited for."""
     said: list[str] = []
     now = iter(range(0, 1000, 6))
-    patience = Patience(
-        call_seconds=30, say=said.append, monotonic=lambda: timedelta(seconds=next(now)).seconds
+    timeout = CallTimeout(
+        call_seconds=30,
+        progress=said.append,
+        monotonic=lambda: timedelta(seconds=next(now)).seconds,
     )
 
     with pytest.raises(LakeError):
-        patience.run(lambda: threading.Event().wait(2), "MERGE")
+        timeout.run(lambda: threading.Event().wait(2), "MERGE")
 
     assert said[0] == "MERGE has taken 12 s so far"
 
@@ -261,10 +263,10 @@ def test_why_a_call_takes_long_is_told_as_soon_as_it_is_known() -> None:
     """It is asked in a thread of its own, and stands in the error too."""
     said: list[str] = []
     now = iter(range(0, 1000, 6))
-    patience = Patience(call_seconds=60, say=said.append, monotonic=lambda: float(next(now)))
+    timeout = CallTimeout(call_seconds=60, progress=said.append, monotonic=lambda: float(next(now)))
 
     with pytest.raises(LakeError, match=r"MERGE: abandoned after 60 s: the warehouse starts\."):
-        patience.run(lambda: threading.Event().wait(4), "MERGE", why=lambda: "the warehouse starts")
+        timeout.run(lambda: threading.Event().wait(4), "MERGE", why=lambda: "the warehouse starts")
 
     assert said[0].startswith("MERGE has taken 12 s so far")
     assert said[1].endswith("s so far: the warehouse starts")
@@ -278,7 +280,7 @@ def test_a_slow_statement_is_told_with_the_warehouse_s_state() -> None:
     now = iter(range(0, 1000, 6))
     release = threading.Event()
     server = Server(lambda: release.wait(20) and [])
-    limits = {"call_seconds": 60, "say": said.append, "monotonic": lambda: float(next(now))}
+    limits = {"call_seconds": 60, "progress": said.append, "monotonic": lambda: float(next(now))}
 
     with pytest.raises(LakeError, match="see its query history, and whether it is too small"):
         statements(server, lambda: "RUNNING", **limits).run("MERGE INTO x")

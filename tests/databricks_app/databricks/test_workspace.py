@@ -11,7 +11,13 @@ import httpx2
 import pytest
 
 from databricks_app.databricks.token import Token, Tokens
-from databricks_app.databricks.workspace import Entry, Workspace, WorkspaceError, connect, host_url
+from databricks_app.databricks.workspace import (
+    FileEntry,
+    Workspace,
+    WorkspaceError,
+    connect,
+    host_url,
+)
 from databricks_app.errors import SettingsError
 from tests.doubles.databricks import TOKEN, Databricks
 from tests.doubles.faults import Fault
@@ -73,7 +79,7 @@ def test_a_folder_is_listed_page_by_page(double: Databricks, files: Workspace) -
 
     found = list(files.entries(f"{VOLUME}/full"))
 
-    assert found[:5] == [Entry(name, 3, is_folder=False) for name in "abcde"]
+    assert found[:5] == [FileEntry(name, 3, is_folder=False) for name in "abcde"]
     assert found[5].is_folder
     assert files.names(f"{VOLUME}/full") == [*"abcde", "folder"]
     assert files.names(f"{VOLUME}/empty") == []

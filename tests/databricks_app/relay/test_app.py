@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from core.webhooks.signature import SigningKey, sign
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import SettingsError
-from databricks_app.relay.app import Answer, Relay, create_relay
+from databricks_app.relay.app import Relay, RelayAnswer, create_relay
 from databricks_app.relay.settings import from_environment
 from tests.support.relay_platform import (
     CLIENT_SECRET,
@@ -88,7 +88,7 @@ def test_relay_brings_a_verified_body_to_the_app(platform: Platform, opened: Ope
 
     answer = opened().answer(request)
 
-    assert Answer(200) == answer
+    assert RelayAnswer(200) == answer
     (seen,) = platform.seen
     assert (seen.path, seen.body) == (WEBHOOK_PATH, b'{"event_id":"1"}')
     assert request["HTTP_X_CIO_SIGNATURE"] == seen.headers["x-cio-signature"]
@@ -107,7 +107,7 @@ def test_relay_forwards_every_body_byte_for_byte(platform: Platform, opened: Ope
     )
     def check(body: bytes) -> None:
         platform.seen.clear()
-        assert relay.answer(environ(body)) == Answer(200)
+        assert relay.answer(environ(body)) == RelayAnswer(200)
         assert [seen.body for seen in platform.seen] == [body]
 
     check()
@@ -120,7 +120,7 @@ def test_relay_forwards_large_bodies(platform: Platform, opened: Opener, size: i
 
     answer = opened(CIO_MAX_BODY_BYTES=str(2 << 20)).answer(environ(body))
 
-    assert Answer(200) == answer
+    assert RelayAnswer(200) == answer
     assert platform.seen[0].body == body
 
 
@@ -129,7 +129,7 @@ def test_relay_takes_a_body_of_untold_length(platform: Platform, opened: Opener)
     request = environ(b"[1]")
     del request["CONTENT_LENGTH"]
 
-    assert opened().answer(request) == Answer(200)
+    assert opened().answer(request) == RelayAnswer(200)
     assert platform.seen[0].body == b"[1]"
 
 
@@ -161,7 +161,7 @@ def test_relay_forwards_nothing_unverified(
     """Strangers get 401, and the app does not hear of them."""
     request = {name: value for name, value in (environ() | change).items() if value is not None}
 
-    assert opened().answer(request) == Answer(401, reason)
+    assert opened().answer(request) == RelayAnswer(401, reason)
     assert platform.calls == 0
 
 
@@ -169,7 +169,7 @@ def test_relay_may_answer_the_unverified_503_during_set_up(opened: Opener) -> No
     """As the receiver itself does."""
     relay = opened(CIO_UNVERIFIED_STATUS="503")
 
-    assert relay.answer(environ(key="another")) == Answer(503, "wrong_signature")
+    assert relay.answer(environ(key="another")) == RelayAnswer(503, "wrong_signature")
 
 
 def test_relay_takes_each_of_several_keys(opened: Opener) -> None:
@@ -181,7 +181,7 @@ def test_relay_takes_each_of_several_keys(opened: Opener) -> None:
 
 def test_relay_without_a_key_takes_nothing(platform: Platform, opened: Opener) -> None:
     """Never accept everything instead."""
-    assert opened(CIO_WEBHOOK_SIGNING_KEYS="").answer(environ()) == Answer(503, "no_key")
+    assert opened(CIO_WEBHOOK_SIGNING_KEYS="").answer(environ()) == RelayAnswer(503, "no_key")
     assert platform.calls == 0
 
 
@@ -265,11 +265,11 @@ def test_relay_says_503_while_connections_are_refused(platform: Platform, opened
     relay = opened()
     platform.stop()
 
-    assert relay.answer(environ()) == Answer(503, "unreachable")
+    assert relay.answer(environ()) == RelayAnswer(503, "unreachable")
 
     platform.start()
 
-    assert relay.answer(environ()) == Answer(200)
+    assert relay.answer(environ()) == RelayAnswer(200)
 
 
 def test_relay_tries_again_where_a_kept_connection_has_ended(
@@ -278,7 +278,7 @@ def test_relay_tries_again_where_a_kept_connection_has_ended(
     """That happens whenever the platform restarts something; it costs no event its turn."""
     platform.behaviours = [hang_up]
 
-    assert opened().answer(environ(b"[1]")) == Answer(200)
+    assert opened().answer(environ(b"[1]")) == RelayAnswer(200)
     assert [seen.body for seen in platform.seen] == [b"[1]"]
 
 
@@ -293,20 +293,20 @@ def test_relay_answers_in_time_whatever_the_app_does(
 
     answer = relay.answer(environ())
 
-    assert Answer(503, "timeout") == answer
+    assert RelayAnswer(503, "timeout") == answer
     assert time.monotonic() - started < 2.5
     platform.always = None
-    assert relay.answer(environ()) == Answer(200)
+    assert relay.answer(environ()) == RelayAnswer(200)
 
 
 def test_relay_answers_in_time_even_if_its_own_loop_does_not(opened: Opener) -> None:
     """A machine that stands still for a moment costs a 503, no time-out of the sender."""
     relay = opened(CIO_RELAY_DEADLINE_SECONDS="1")
-    assert relay.answer(environ()) == Answer(200)
+    assert relay.answer(environ()) == RelayAnswer(200)
     relay._loop._loop.call_soon_threadsafe(time.sleep, 3)
     started = time.monotonic()
 
-    assert relay.answer(environ()) == Answer(503, "timeout")
+    assert relay.answer(environ()) == RelayAnswer(503, "timeout")
     assert time.monotonic() - started < 2.5
 
 
@@ -324,11 +324,11 @@ def test_relay_takes_no_more_requests_than_it_may(platform: Platform, opened: Op
     first.start()
     assert arrived.wait(10)
 
-    assert relay.answer(environ()) == Answer(503, "busy")
+    assert relay.answer(environ()) == RelayAnswer(503, "busy")
 
     platform.closing.set()
     first.join()
-    assert relay.answer(environ()) == Answer(200)
+    assert relay.answer(environ()) == RelayAnswer(200)
 
 
 def test_relay_refuses_a_body_beyond_all_limits(platform: Platform, opened: Opener) -> None:
@@ -337,9 +337,9 @@ def test_relay_refuses_a_body_beyond_all_limits(platform: Platform, opened: Open
     told, untold = environ(b"x" * 8193), environ(b"x" * 8193)
     del untold["CONTENT_LENGTH"]
 
-    assert relay.answer(told) == Answer(413, "too_large")
-    assert relay.answer(untold) == Answer(413, "too_large")
-    assert relay.answer(environ(b"x" * 8192)) == Answer(200)
+    assert relay.answer(told) == RelayAnswer(413, "too_large")
+    assert relay.answer(untold) == RelayAnswer(413, "too_large")
+    assert relay.answer(environ(b"x" * 8192)) == RelayAnswer(200)
     assert platform.calls == 1
 
 
@@ -357,11 +357,11 @@ def test_relay_bounds_the_bytes_in_hand(platform: Platform, opened: Opener) -> N
     first.start()
     assert arrived.wait(10)
 
-    assert relay.answer(environ(b"x" * 1000)) == Answer(503, "busy")
+    assert relay.answer(environ(b"x" * 1000)) == RelayAnswer(503, "busy")
 
     platform.closing.set()
     first.join()
-    assert relay.answer(environ(b"x" * 8000)) == Answer(200)
+    assert relay.answer(environ(b"x" * 8000)) == RelayAnswer(200)
 
 
 class Broken(io.BytesIO):
@@ -388,7 +388,7 @@ def test_relay_forwards_no_incomplete_body(
     """It is answered 408, as by the receiver: its sender has gone or has given up."""
     relay = opened(CIO_RELAY_DEADLINE_SECONDS="0.5")
 
-    assert relay.answer(environ() | {"wsgi.input": body}) == Answer(408, "incomplete")
+    assert relay.answer(environ() | {"wsgi.input": body}) == RelayAnswer(408, "incomplete")
     assert platform.calls == 0
 
 
@@ -397,7 +397,7 @@ def test_relay_answers_503_to_what_nobody_foresaw(opened: Opener) -> None:
     request = environ()
     del request["wsgi.input"]
 
-    assert opened().answer(request) == Answer(503, "exception")
+    assert opened().answer(request) == RelayAnswer(503, "exception")
 
 
 def test_relay_tells_no_secret_in_its_log(platform: Platform, opened: Opener) -> None:

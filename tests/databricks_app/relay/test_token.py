@@ -16,8 +16,7 @@ import pytest
 
 from core.webhooks.signature import SigningKey, sign
 from databricks_app.endpoint import WEBHOOK_PATH
-from databricks_app.errors import TokenError
-from databricks_app.relay.app import Answer, Relay, create_relay
+from databricks_app.relay.app import Relay, RelayAnswer, create_relay
 from databricks_app.relay.settings import from_environment
 from databricks_app.relay.token import EARLY_SECONDS, Tokens
 from tests.support.relay_platform import KEY, Behaviour, Platform, hang, page, reset
@@ -59,7 +58,7 @@ async def until(is_so: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def post(relay: Relay, now: Callable[[], float] = time.time) -> Answer:
+def post(relay: Relay, now: Callable[[], float] = time.time) -> RelayAnswer:
     """Have the relay answer a signed request."""
     timestamp = str(int(now()))
     return relay.answer(
@@ -239,7 +238,7 @@ def test_relay_answers_503_without_a_token(platform: Platform) -> None:
     started = time.monotonic()
     answer = post(relay)
 
-    assert Answer(503, "timeout") == answer
+    assert RelayAnswer(503, "timeout") == answer
     assert time.monotonic() - started < 2
     assert platform.calls == 0
     relay.close()
@@ -250,7 +249,7 @@ def test_relay_answers_503_when_the_secret_is_wrong(platform: Platform) -> None:
     variables = platform.variables(DATABRICKS_CLIENT_SECRET="another")
     relay = create_relay(from_environment(variables))
 
-    assert post(relay) == Answer(503, "no_token")
+    assert post(relay) == RelayAnswer(503, "no_token")
     assert platform.calls == 0
     relay.close()
 
@@ -263,7 +262,7 @@ def test_relay_answers_503_when_the_token_has_ended_and_none_comes(
     platform.token_behaviour = page(500)
     now.at += 3600
 
-    assert post(relay, now) == Answer(503, "no_token")
+    assert post(relay, now) == RelayAnswer(503, "no_token")
     assert platform.calls == 1
 
 
@@ -278,7 +277,7 @@ def test_relay_tries_again_with_a_new_token(
     else:
         platform.behaviours = [behaviour]
 
-    assert post(relay, now) == Answer(200)
+    assert post(relay, now) == RelayAnswer(200)
     assert (platform.calls, platform.token_calls) == (3, 2)
 
 
@@ -288,7 +287,7 @@ def test_relay_tries_again_once_only(platform: Platform, relay: Relay, now: Fixe
 
     answers = {post(relay, now) for _ in range(5)}
 
-    assert answers == {Answer(503, "token_refused")}
+    assert answers == {RelayAnswer(503, "token_refused")}
     assert platform.calls == 2 + 4
     assert platform.token_calls == 2
 
@@ -303,7 +302,7 @@ def test_relay_renews_a_refused_token_once_for_all(
     with ThreadPoolExecutor(16) as threads:
         answers = set(threads.map(lambda _: post(relay, now), range(16)))
 
-    assert answers == {Answer(200)}
+    assert answers == {RelayAnswer(200)}
     assert platform.token_calls == 2
 
 
@@ -320,7 +319,7 @@ def test_relay_follows_no_redirect(platform: Platform, relay: Relay, now: FixedC
     to = f"http://127.0.0.1:{server.server_port}/"
     for status in (301, 302, 303, 307, 308):
         platform.behaviours = [page(status, Location=to)] * 2
-        assert post(relay, now) == Answer(503, "token_refused")
+        assert post(relay, now) == RelayAnswer(503, "token_refused")
         platform.behaviours = []
 
     server.shutdown()

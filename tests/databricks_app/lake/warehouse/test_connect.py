@@ -23,9 +23,9 @@ from databricks_app.cli.replay import replay
 from databricks_app.cli.tables import tables
 from databricks_app.cli.verify import verify
 from databricks_app.databricks import workspace
-from databricks_app.databricks.call_timeout import Patience
+from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.databricks.sql_connect import statements
-from databricks_app.databricks.volume_files import PatientFiles
+from databricks_app.databricks.volume_files import TimedFiles
 from databricks_app.errors import LakeError, QueryError
 from databricks_app.events.decoding import Reading
 from databricks_app.events.record import Record
@@ -86,7 +86,7 @@ def few(lake: WarehouseLake) -> WarehouseLake:
 @pytest.fixture
 def lake(joined: workspace.Workspace, settings: Settings) -> Iterator[WarehouseLake]:
     """A started lake."""
-    lake = few(open_lake(joined, settings, Patience(call_seconds=20, grace_seconds=0.5)))
+    lake = few(open_lake(joined, settings, CallTimeout(call_seconds=20, grace_seconds=0.5)))
     lake.start()
     yield lake
     lake.close()
@@ -129,7 +129,7 @@ def test_sessions_end_with_the_load_where_the_warehouse_may_stop(
 ) -> None:
     """An open session may keep it awake; a short pause is too short for it to stop."""
     settings = from_environment(variables | {"CIO_FLUSH_INTERVAL_SECONDS": interval})
-    lake = few(open_lake(joined, settings, Patience(call_seconds=20, grace_seconds=0.5)))
+    lake = few(open_lake(joined, settings, CallTimeout(call_seconds=20, grace_seconds=0.5)))
     lake.start()
     open_sessions = double.workspace.sessions.sessions
 
@@ -231,7 +231,7 @@ def test_trouble_is_told_in_an_admins_words(
 def test_a_hung_statement_ends_with_a_stop(double: Databricks, lake: WarehouseLake) -> None:
     """SIGTERM is not held by the warehouse."""
     double.faults.set(Fault("statement_slow", statement="MERGE", seconds=60))
-    threading.Timer(0.5, lake._statements.patience.stopping.set).start()
+    threading.Timer(0.5, lake._statements.timeout.stopping.set).start()
     began = time.monotonic()
 
     with pytest.raises(LakeError, match="because the process is stopping"):
@@ -244,7 +244,7 @@ def test_a_second_instance_stands_by_and_follows(
     lake: WarehouseLake, joined: workspace.Workspace, settings: Settings
 ) -> None:
     """At once, where the first says good-bye."""
-    other = few(open_lake(joined, settings, Patience()))
+    other = few(open_lake(joined, settings, CallTimeout()))
     with pytest.raises(Standby):
         other.start()
     lake.close()
@@ -335,7 +335,7 @@ def test_the_state_of_the_warehouse_is_asked_for(
     double: Databricks, joined: workspace.Workspace, settings: Settings
 ) -> None:
     """None where the workspace does not tell."""
-    asking = statements(joined, settings, Patience())
+    asking = statements(joined, settings, CallTimeout())
     assert asking.state() == "RUNNING"
     double.faults.set(Fault("denied", "warehouses.*", times=None))
 
@@ -346,7 +346,7 @@ def test_files_of_the_loader_are_those_of_the_workspace(
     joined: workspace.Workspace, settings: Settings
 ) -> None:
     """Each call within the limits."""
-    files, folder = PatientFiles(joined, Patience()), f"{settings.volume_path}/odd"
+    files, folder = TimedFiles(joined, CallTimeout()), f"{settings.volume_path}/odd"
     files.put(f"{folder}/a", b"1", overwrite=False)
     with pytest.raises(FileExistsError):
         files.put(f"{folder}/a", b"2", overwrite=False)

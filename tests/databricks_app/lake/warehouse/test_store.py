@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from databricks_app.databricks.call_timeout import Patience
+from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.databricks.sql_sessions import Unclear
-from databricks_app.databricks.volume_files import PatientFiles
+from databricks_app.databricks.volume_files import TimedFiles
 from databricks_app.errors import LakeError
 from databricks_app.events.decoding import Reading
 from databricks_app.lake import Standby, sql_dialect

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from benchmarks.harness.receiver import serving
 from benchmarks.harness.wire import KEY
 from databricks_app.cli import ciolake
-from databricks_app.databricks.workspace import Entry, Workspace
+from databricks_app.databricks.workspace import FileEntry, Workspace
 from databricks_app.operations.doctor import first_contact, first_tables
 from databricks_app.operations.doctor.context import DoctorContext, open_context
 from databricks_app.operations.doctor.result import CheckResult
@@ -40,7 +40,7 @@ class Careless(Workspace):
         """Give back less than there is."""
         return super().get(path)[:-1]
 
-    def entries(self, folder: str) -> Iterator[Entry]:
+    def entries(self, folder: str) -> Iterator[FileEntry]:
         """Show nothing."""
         yield from [one for one in super().entries(folder) if one.size < 0]
 
