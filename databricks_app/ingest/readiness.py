@@ -27,7 +27,7 @@ def readiness(
     *,
     trouble: str | None,
     pending: Pending,
-    loader: WriterStatus | None,
+    loader: LoaderStatus | None,
     processes: tuple[str, ...],
     stale_requests: float,
     takes_stale: bool,
@@ -59,7 +59,7 @@ def readiness(
     }
 
 
-def _loader_problems(loader: WriterStatus | None, now: float) -> tuple[str, ...]:
+def _loader_problems(loader: LoaderStatus | None, now: float) -> tuple[str, ...]:
     if loader is None:
         return ("the loader has not reported yet: events are kept in the inbox",)
     if now - loader.at > _SILENT_SECONDS:

@@ -19,7 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import structlog
 
-from core.webhooks.signature import SignatureCheck, Refusal, SigningKey, Verification
+from core.webhooks.signature import Refusal, SignatureCheck, SigningKey, Verification
 from databricks_app.endpoint import (
     LARGEST_FACTOR,
     Claims,
@@ -151,7 +151,11 @@ class WebhookReceiver:
         return self._answered(self._begin, signature, timestamp, length)
 
     def examine(
-        self, check: SignatureCheck, kept: Callable[[], bytes], length: int, sha256: str | None = None
+        self,
+        check: SignatureCheck,
+        kept: Callable[[], bytes],
+        length: int,
+        sha256: str | None = None,
     ) -> Answer | Record:
         """Return what is to be stored, or the answer to a refused request, counted. Never raises.
 
@@ -216,7 +220,9 @@ class WebhookReceiver:
         body = self._read(environ["wsgi.input"], check, length)
         return self._store(self._examine(check, lambda: body.kept, body.length, body.sha256))
 
-    def _begin(self, signature: bytes | None, timestamp: bytes | None, length: int | None) -> SignatureCheck:
+    def _begin(
+        self, signature: bytes | None, timestamp: bytes | None, length: int | None
+    ) -> SignatureCheck:
         if not self._keys:
             raise _Refused(503, "no_key")
         check = SignatureCheck(self._keys, signature, timestamp)

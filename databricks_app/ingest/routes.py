@@ -93,7 +93,7 @@ def blueprint(parts: Parts) -> Blueprint:
 def exposition(parts: Parts) -> bytes:
     """Return the metrics of all processes and what the inbox holds now."""
     pending = parts.pending()
-    loader = status.heard(status.run_dir())
+    loader = status.read(status.run_dir())
     now = parts.now()
     oldest = 0.0 if pending.oldest_at is None else max(0.0, now - pending.oldest_at.timestamp())
     gauges = {
@@ -117,8 +117,8 @@ def _readyz(parts: Parts) -> Response:
     said = readiness(
         trouble=trouble,
         pending=parts.pending(),
-        loader=status.heard(status.run_dir()),
-        processes=status.supervisor_problems(status.run_dir()),
+        loader=status.read(status.run_dir()),
+        processes=status.read_problems(status.run_dir()),
         stale_requests=parts.metrics.stale_total(),
         takes_stale=parts.settings.stale_timestamps == "accept",
         stall_seconds=freshness.stall_seconds(parts.settings),

@@ -267,23 +267,23 @@ class Loader:
 
 def open_loader(settings: Settings, metrics: Metrics, run_dir: Path | None) -> Loader:
     """Join the parts of a loader for these settings."""
-    patience = Patience()
+    timeout = CallTimeout()
 
     def write_status(newest: status.LoaderStatus) -> None:
         if run_dir is not None:
             status.write(run_dir, newest)
 
     is_remote = settings.store == "databricks"
-    reader, lake = _remote(settings, run_dir, patience) if is_remote else _local(settings)
+    reader, lake = _remote(settings, run_dir, timeout) if is_remote else _local(settings)
     loader = Loader(
         reader=reader,
         lake=lake,
         metrics=metrics,
         flush_interval_seconds=settings.flush_interval_seconds,
         write_status=write_status,
-        stopping=patience.stopping,
+        stopping=timeout.stopping,
     )
-    patience.say = loader.report_progress
+    timeout.progress = loader.report_progress
     return loader
 
 
@@ -294,7 +294,7 @@ def _local(settings: Settings) -> tuple[SegmentReader, Lake]:
 
 
 def _remote(
-    settings: Settings, run_dir: Path | None, patience: CallTimeout
+    settings: Settings, run_dir: Path | None, timeout: CallTimeout
 ) -> tuple[ObjectReader, Lake]:
     from databricks_app.databricks import workspace
     from databricks_app.databricks.volume_files import TimedFiles
@@ -305,8 +305,8 @@ def _remote(
     # The supervisor's folder outlives a loader that dies, and no other machine has one of its name.
     folder = settings.inbox_dir if run_dir is None else run_dir / "inbox"
     owner = None if run_dir is None else f"{socket.gethostname()}:{run_dir}"
-    reader = ObjectReader(PatientFiles(joined, patience), settings.volume_path, folder)
-    return reader, open_lake(joined, settings, patience, owner)
+    reader = ObjectReader(TimedFiles(joined, timeout), settings.volume_path, folder)
+    return reader, open_lake(joined, settings, timeout, owner)
 
 
 def main() -> int:

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from core.webhooks.signature import SignatureCheck, Refusal
+from core.webhooks.signature import Refusal, SignatureCheck
 from databricks_app.endpoint import (
     LARGEST_FACTOR,
     RETRY_AFTER_SECONDS,

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import httpx2
 import structlog
 
-from databricks_app.errors import ReceiverError
+from databricks_app.errors import TokenError
 from databricks_app.relay.http import UpstreamReply, send
 from databricks_app.relay.settings import RelaySettings
 

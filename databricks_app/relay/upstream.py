@@ -17,6 +17,7 @@ from typing import IO
 import httpx2
 
 from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.errors import TokenError
 from databricks_app.relay.http import UpstreamReply, send
 from databricks_app.relay.settings import RelaySettings
 from databricks_app.relay.token import Tokens

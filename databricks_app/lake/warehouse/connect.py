@@ -23,21 +23,21 @@ _SESSION_SECONDS = 60.0
 
 
 def open_lake(
-    workspace: Workspace, settings: Settings, patience: Patience, owner: str | None = None
+    workspace: Workspace, settings: Settings, timeout: CallTimeout, owner: str | None = None
 ) -> WarehouseLake:
     """Make a lake of this workspace, not started.
 
     Args:
         workspace: Where it is.
         settings: Name its parts.
-        patience: Limits of its calls.
+        timeout: Limits of its calls.
         owner: Name of this instance; see `Lease`.
     """
-    lease = Lease(workspace, _lease_folder(settings), owner=owner, patience=patience)
+    lease = Lease(workspace, _lease_folder(settings), owner=owner, timeout=timeout)
     place = Place(settings.schema.lower(), settings.volume_path)
-    run = statements(workspace, settings, patience)
+    run = statements(workspace, settings, timeout)
     keeps = settings.flush_interval_seconds <= _SESSION_SECONDS
-    files = TimedFiles(workspace, patience)
+    files = TimedFiles(workspace, timeout)
     return WarehouseLake(run, files, lease, place, keeps_sessions=keeps)
 
 

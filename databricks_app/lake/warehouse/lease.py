@@ -74,7 +74,7 @@ class Lease:
         folder: str,
         *,
         owner: str | None = None,
-        patience: Patience | None = None,
+        timeout: CallTimeout | None = None,
         silence_seconds: float = SILENCE_SECONDS,
         renew_seconds: float = RENEW_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
@@ -86,7 +86,7 @@ class Lease:
             folder: Path of the lease's folder in it.
             owner: Name of this instance, the same after a restart of this process alone, so that
                 it need not wait for itself; made by chance if left out.
-            patience: Limits of a look at the volume.
+            timeout: Limits of a look at the volume.
             silence_seconds: How long the count of an owner may stand still.
             renew_seconds: Pause between renewals; 0 leaves them to the caller.
             monotonic: This instance's clock.
@@ -95,7 +95,7 @@ class Lease:
         self.owner = owner or secrets.token_hex(8)
         self.epoch = 0
         self._files = files
-        self._patience = patience or CallTimeout()
+        self._timeout = timeout or CallTimeout()
         self._silence_seconds = silence_seconds
         self._renew_seconds = renew_seconds
         self._monotonic = monotonic
@@ -111,7 +111,7 @@ class Lease:
             Standby: Another instance is, or it is too early to say that it is not.
             LakeError: The volume cannot be used; says why.
         """
-        self._patience.run(self._take, "taking the lease", why=silence)
+        self._timeout.run(self._take, "taking the lease", why=silence)
         self._begin_renewing()
 
     def _take(self) -> None:
@@ -139,7 +139,7 @@ class Lease:
             Standby: It is not.
             LakeError: The volume cannot be used; says why.
         """
-        newest = self._patience.run(self._newest_epoch, "looking at the lease", why=silence)
+        newest = self._timeout.run(self._newest_epoch, "looking at the lease", why=silence)
         if not self.epoch or newest != self.epoch:
             self.epoch = 0
             self._stopping.set()

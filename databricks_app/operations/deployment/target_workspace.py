@@ -15,7 +15,7 @@ from databricks.sdk.service.catalog import TableInfo
 from databricks.sdk.service.iam import User
 from databricks.sdk.service.sql import StatementParameterListItem, StatementResponse, StatementState
 
-from databricks_app.databricks.workspace import Entry
+from databricks_app.databricks.workspace import FileEntry
 from databricks_app.errors import DeploymentError
 from databricks_app.operations.deployment.plan import Target
 

@@ -80,8 +80,8 @@ class DoctorContext:
             from databricks_app.databricks.sql_connect import statements
             from databricks_app.lake.warehouse.query import WarehouseQuery
 
-            patience = CallTimeout(call_seconds=_STATEMENT_SECONDS)
-            self._queries.append(WarehouseQuery(statements(self.remote, self.settings, patience)))
+            timeout = CallTimeout(call_seconds=_STATEMENT_SECONDS)
+            self._queries.append(WarehouseQuery(statements(self.remote, self.settings, timeout)))
         return self._queries[0]
 
     def tables(self) -> LocalQuery | WarehouseQuery:

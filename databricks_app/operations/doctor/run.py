@@ -126,9 +126,9 @@ def run_checks(
 
 def run_check(check: Check, context: DoctorContext) -> CheckResult:
     """Run one check within its time; it never raises."""
-    patience = CallTimeout(call_seconds=check.seconds)
+    timeout = CallTimeout(call_seconds=check.seconds)
     try:
-        return patience.run(lambda: check.look(context), f"the check {check.name}")
+        return timeout.run(lambda: check.look(context), f"the check {check.name}")
     except ReceiverError as error:
         return failure(str(error), "see what the text says, and the log of the receiver")
     except Exception as error:  # noqa: BLE001  # one check must not keep the others from us

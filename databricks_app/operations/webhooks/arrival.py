@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from databricks_app.ingest.inbox.volume_reader import Listing
+    from databricks_app.databricks.volume_files import FileListing
     from databricks_app.lake.local.query import Result
     from databricks_app.settings import Settings
 
@@ -79,7 +79,7 @@ def see_in_folder(
 
 
 def see_in_volume(
-    files: Listing,
+    files: FileListing,
     settings: Settings,
     event: Canary,
     is_row: Callable[[], bool],

@@ -40,7 +40,7 @@ def said(**changes: Any) -> dict[str, object]:
     return readiness(**{**parts, **changes})
 
 
-def test_what_is_told_is_heard(tmp_path: Path) -> None:
+def test_what_is_told_is_read(tmp_path: Path) -> None:
     """Every field comes back; the last word counts."""
     write(tmp_path, LoaderStatus(1.0))
     told = LoaderStatus(2.5, "2023-11-14T22:13:00+00:00", ("one", "two"))
@@ -51,22 +51,22 @@ def test_what_is_told_is_heard(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_without_a_run_folder_nothing_is_heard(tmp_path: Path) -> None:
+def test_without_a_run_folder_nothing_is_read(tmp_path: Path) -> None:
     """A bare WSGI server, or a loader that has not spoken yet."""
-    assert heard(None) is None
-    assert heard(tmp_path) is None
-    assert heard(tmp_path / "missing") is None
+    assert read(None) is None
+    assert read(tmp_path) is None
+    assert read(tmp_path / "missing") is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "{}", '{"at": 1}', '{"problems": 3}'])
-def test_what_is_not_a_status_is_not_heard(tmp_path: Path, text: str) -> None:
+def test_what_is_not_a_status_is_not_read(tmp_path: Path, text: str) -> None:
     """A file that cannot be understood is no reason to call the receiver closed."""
     (tmp_path / "writer.json").write_text(text)
 
     assert read(tmp_path) is None
 
 
-def test_the_supervisors_problems_are_heard(tmp_path: Path) -> None:
+def test_the_supervisors_problems_are_read(tmp_path: Path) -> None:
     """The last word counts; none at all is no problem."""
     assert read_problems(None) == ()
     assert read_problems(tmp_path) == ()
@@ -77,7 +77,7 @@ def test_the_supervisors_problems_are_heard(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "{}", '{"problems": 3}'])
-def test_what_the_supervisor_did_not_write_is_not_heard(tmp_path: Path, text: str) -> None:
+def test_what_the_supervisor_did_not_write_is_not_read(tmp_path: Path, text: str) -> None:
     """Nor is a file of its name that cannot be understood."""
     (tmp_path / "supervisor.json").write_text(text)
 
@@ -141,7 +141,7 @@ def test_a_loader_that_never_spoke_is_degraded() -> None:
 
 def test_what_the_supervisor_says_is_degraded() -> None:
     """A process that keeps dying is shown before what the loader says."""
-    shown = said(processes=("the writer died 3 times",), loader=WriterStatus(NOW, problems=("x",)))
+    shown = said(processes=("the writer died 3 times",), loader=LoaderStatus(NOW, problems=("x",)))
 
     assert shown["status"] == "degraded"
     assert shown["problems"] == ["the loader died 3 times", "x"]
@@ -150,18 +150,18 @@ def test_what_the_supervisor_says_is_degraded() -> None:
 @pytest.mark.parametrize(("seconds", "status"), [(60, "ok"), (60.5, "degraded")])
 def test_a_loader_that_is_silent_for_a_minute_is_degraded(seconds: float, status: str) -> None:
     """A minute is still in order."""
-    assert said(loader=WriterStatus(NOW - seconds))["status"] == status
+    assert said(loader=LoaderStatus(NOW - seconds))["status"] == status
 
 
 def test_the_loaders_own_problems_are_shown() -> None:
     """As it said them, after its silence if it is silent."""
-    shown = said(loader=WriterStatus(NOW - 99, problems=("loading fails",)))
+    shown = said(loader=LoaderStatus(NOW - 99, problems=("loading fails",)))
 
     assert shown["problems"] == [
         "the loader has been silent for 99 s: see its log",
         "loading fails",
     ]
-    assert said(loader=WriterStatus(NOW, problems=("x",)))["problems"] == ["x"]
+    assert said(loader=LoaderStatus(NOW, problems=("x",)))["problems"] == ["x"]
 
 
 def test_stale_timestamps_are_degraded_with_advice() -> None:

@@ -21,7 +21,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from core.webhooks.signature import Check, SigningKey
+from core.webhooks.signature import SignatureCheck, SigningKey
 from databricks_app.errors import InboxError
 from databricks_app.events.record import Record
 from databricks_app.ingest.body import CUT_BYTES
@@ -92,13 +92,13 @@ class Room:
             environ["HTTP_" + name.upper().replace("-", "_")] = value
         return self.receiver.answer(environ)
 
-    def begun(self, headers: dict[str, str], *pieces: bytes) -> Check:
+    def begun(self, headers: dict[str, str], *pieces: bytes) -> SignatureCheck:
         """A check that was fed with the pieces of a body."""
         signature, timestamp = (
             headers[f"X-CIO-{name}"].encode() for name in ("Signature", "Timestamp")
         )
         check = self.receiver.begin(signature, timestamp, None)
-        assert isinstance(check, Check)
+        assert isinstance(check, SignatureCheck)
         for piece in pieces:
             check.update(piece)
         return check

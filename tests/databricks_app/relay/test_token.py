@@ -16,6 +16,7 @@ import pytest
 
 from core.webhooks.signature import SigningKey, sign
 from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.errors import TokenError
 from databricks_app.relay.app import Relay, RelayAnswer, create_relay
 from databricks_app.relay.settings import from_environment
 from databricks_app.relay.token import EARLY_SECONDS, Tokens

@@ -360,8 +360,8 @@ def test_a_volume_that_hangs_ends_a_load(backend: WarehouseBackend) -> None:
             release.wait(20)
 
     backend.files.before = hang
-    patience = Patience(call_seconds=2)
-    files = PatientFiles(backend.files, patience)  # type: ignore[arg-type]  # it has what is asked
+    timeout = CallTimeout(call_seconds=2)
+    files = TimedFiles(backend.files, timeout)  # type: ignore[arg-type]  # it has what is asked
     lease = Lease(files, f"{VOLUME}/lease", renew_seconds=0)
     tables = backend.lake()._tables()
     lake = WarehouseLake(
