@@ -51,10 +51,7 @@ class Server:
 
     def workers(self) -> list[int]:
         """Return its web workers; supervisor and master were there before them."""
-        return (
-            self.pids("databricks_app.serving.gunicorn.server")[1:]
-            or self.pids("benchmarks.rival")[2:]
-        )
+        return self.pids("databricks_app.serving.server")[1:] or self.pids("benchmarks.rival")[2:]
 
     def cpu_seconds(self) -> float:
         """Return what all its processes have used so far."""

@@ -70,8 +70,8 @@ CLOCKS = frozenset(("now", "utcnow", "today", "time", "open", "print", "input"))
 
 RECEIVING = (
     "databricks_app.app",
-    "databricks_app.serving.gunicorn.server",
-    "databricks_app.serving.gunicorn.worker",
+    "databricks_app.serving.server",
+    "databricks_app.serving.worker",
     "databricks_app.serving.supervisor",
 )
 HEAVY = ("pyarrow", "deltalake", "duckdb", "sqlglot", "pandas", "databricks_app.lake")

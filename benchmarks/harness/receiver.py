@@ -71,7 +71,7 @@ class Receiver:
         return [
             pid
             for pid in children(self.process.pid)
-            if "databricks_app.serving.gunicorn.server" in command(pid) and not is_zombie(pid)
+            if "databricks_app.serving.server" in command(pid) and not is_zombie(pid)
         ]
 
     def ready(self) -> set[object]:

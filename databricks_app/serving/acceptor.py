@@ -14,20 +14,23 @@ Messages, each one datagram:
 
     to the supervisor   A<most>   pass connections to me, as long as I have fewer than this
                         S         pass no more
-                        R<id>     I am done with this one
+                        R<id>     I am done with this one, or about to send its last answer
                         G<id>     I cannot serve this one: refuse it
     to a worker         C<id>     a connection; its descriptor comes with it
                         E         no more will come
+
+A worker releases a connection before the first byte of its last answer, so that no 503 is ever
+added to an answer. If it dies before that byte the kernel knows that nothing was sent, and the
+connection is answered 503 all the same. Only a connection that had answers before, and whose
+worker dies between the release and the last one, ends without a word.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import resource
 import selectors
 import socket
-import sys
 import threading
 import time
 from collections import deque
@@ -38,6 +41,8 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+
+from databricks_app.serving.kernel import is_answered, share_of_files
 
 # Its name of earlier versions: after an upgrade in place, a reload starts workers of the new
 # version under the old supervisor.
@@ -50,8 +55,9 @@ _ASK, _STOP, _RELEASE, _GIVE_BACK, _PASS, _END = b"A", b"S", b"R", b"G", b"C", b
 _MESSAGE_BYTES = 24
 _TICK_SECONDS = 0.5
 _END_SECONDS = 1.0
+_DRAIN_SECONDS = 0.5
+_RELEASE_SECONDS = 1.0
 _BURST = 64
-_OWN_FILES = 100
 
 log = structlog.get_logger(__name__)
 
@@ -156,11 +162,13 @@ class _Worker:
         channel: To it.
         most: Connections that it takes; 0 for none.
         connections: Those that it has, by number.
+        released: Those of them that it has released and not answered, with the time.
     """
 
     channel: socket.socket
     most: int = 0
     connections: dict[int, socket.socket] = field(default_factory=dict)
+    released: deque[tuple[float, int]] = field(default_factory=deque)
 
     def has_room(self) -> bool:
         return len(self.connections) < self.most
@@ -197,7 +205,7 @@ class Acceptor:
         self._selector.register(self._listener, selectors.EVENT_READ, self._welcome)
         self._workers: list[_Worker] = []
         self._numbers = itertools.count(1)
-        self._most = _most_connections()
+        self._most = share_of_files(1)
         self._dying: deque[tuple[float, socket.socket]] = deque()
         self._thread = threading.Thread(target=self._run, name="acceptor", daemon=True)
 
@@ -239,10 +247,16 @@ class Acceptor:
             self._try_turn()
 
     def _shut(self) -> None:
-        """Close the public socket right after everyone who waits there is answered."""
+        """Close the public socket once nobody waits there: who still did would be reset.
+
+        Refused clients connect again at once, so that the end of the queue is waited for, though
+        not for long.
+        """
         self._most = 0
         self._open_or_shut()
-        self._accept(self._public)
+        end = time.monotonic() + _DRAIN_SECONDS
+        while self._accept(self._public) and time.monotonic() < end:
+            pass
         self._public.close()
 
     def _try_turn(self) -> None:
@@ -255,6 +269,7 @@ class Acceptor:
         self._open_or_shut()
         for key, _ in self._selector.select(_TICK_SECONDS):
             key.data(key.fileobj)
+        self._let_go()
         self._end_lingering()
 
     def _open_or_shut(self) -> None:
@@ -268,19 +283,21 @@ class Acceptor:
             self._selector.unregister(self._public)
         self._is_open = is_wanted
 
-    def _accept(self, public: Any) -> None:
+    def _accept(self, public: Any) -> bool:
+        """Accept a burst of connections; whether there may be more."""
         for _ in range(_BURST):
             free = [worker for worker in self._workers if worker.has_room()]
             if not free and not self._is_refusing:
-                return
+                return False
             try:
                 connection, _address = public.accept()
             except OSError:
-                return
+                return False
             if self._is_refusing:
                 self._refuse(connection)
             else:
                 self._pass_on(connection, free)
+        return True
 
     def _pass_on(self, connection: socket.socket, free: list[_Worker]) -> None:
         number = next(self._numbers)
@@ -316,16 +333,36 @@ class Acceptor:
             with contextlib.suppress(OSError):
                 worker.channel.send(_END)
         elif kind == _RELEASE:
-            worker.connections.pop(int(number)).close()
+            self._release(worker, int(number))
         elif kind == _GIVE_BACK:
             self._refuse(worker.connections.pop(int(number)))
         else:
             self._answer_for(worker)
 
+    def _release(self, worker: _Worker, number: int) -> None:
+        if is_answered(worker.connections[number]):
+            worker.connections.pop(number).close()
+        else:
+            worker.released.append((time.monotonic(), number))
+
+    def _let_go(self) -> None:
+        """Close what was released and is answered by now, or will not be."""
+        latest = time.monotonic() - _RELEASE_SECONDS
+        for worker in self._workers:
+            for _ in range(len(worker.released)):
+                since, number = worker.released.popleft()
+                if since <= latest or is_answered(worker.connections[number]):
+                    worker.connections.pop(number).close()
+                else:
+                    worker.released.append((since, number))
+
     def _answer_for(self, worker: _Worker) -> None:
         self._workers.remove(worker)
         self._selector.unregister(worker.channel)
         worker.channel.close()
+        for _, number in worker.released:
+            if is_answered(worker.connections[number]):
+                worker.connections.pop(number).close()
         if worker.connections:
             log.warning("answered_for_dead_worker", connections=len(worker.connections))
         for connection in worker.connections.values():
@@ -361,9 +398,3 @@ class Acceptor:
             if connection.fileno() >= 0:
                 self._selector.unregister(connection)
                 connection.close()
-
-
-def _most_connections() -> int:
-    """As many as this process may have open, with some files to spare."""
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return sys.maxsize if most == resource.RLIM_INFINITY else max(1, most - _OWN_FILES)

@@ -285,7 +285,7 @@ def serve(
     """
     descriptor = listener.fileno()
     python = [sys.executable, "-m"]
-    server = [*python, "databricks_app.serving.gunicorn.server", str(descriptor)]
+    server = [*python, "databricks_app.serving.server", str(descriptor)]
     web = Child("web", server, (descriptor,))
     children = [web, Child("loader", [*python, "databricks_app.loading.loader"])]
     if with_alerting:

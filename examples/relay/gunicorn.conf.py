@@ -1,7 +1,7 @@
 """How gunicorn runs the relay; it listens on $PORT."""
 
-# Its threads never wait for a slow sender: see databricks_app/serving/gunicorn/worker.py.
-worker_class = "databricks_app.serving.gunicorn.worker.ReceiverWorker"
+# No thread waits for a slow sender: see databricks_app/serving/worker.py.
+worker_class = "databricks_app.serving.worker.ReceiverWorker"
 workers = 2
 threads = 32  # CIO_RELAY_MAX_REQUESTS of each process
 # Longer than the idle time-outs of proxies in front, so that it is they who close: a request sent

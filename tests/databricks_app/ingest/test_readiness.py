@@ -141,7 +141,7 @@ def test_a_loader_that_never_spoke_is_degraded() -> None:
 
 def test_what_the_supervisor_says_is_degraded() -> None:
     """A process that keeps dying is shown before what the loader says."""
-    shown = said(processes=("the writer died 3 times",), loader=LoaderStatus(NOW, problems=("x",)))
+    shown = said(processes=("the loader died 3 times",), loader=LoaderStatus(NOW, problems=("x",)))
 
     assert shown["status"] == "degraded"
     assert shown["problems"] == ["the loader died 3 times", "x"]

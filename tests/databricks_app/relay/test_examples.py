@@ -146,7 +146,7 @@ def test_the_function_answers_everything_else_itself() -> None:
 
 def test_the_image_has_what_its_web_server_imports() -> None:
     """The worker that gunicorn.conf.py names, and the relay under it."""
-    source = f"{_ONLY}\nimport databricks_app.serving.gunicorn.worker, databricks_app.relay.app"
+    source = f"{_ONLY}\nimport databricks_app.serving.worker, databricks_app.relay.app"
 
     subprocess.run([sys.executable, "-c", source, installed()], check=True, timeout=60)
 

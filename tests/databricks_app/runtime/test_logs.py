@@ -80,7 +80,7 @@ def test_the_level_holds_for_our_own_lines(level: str, shown: list[str]) -> None
     """Also for those of the module that a process was started with, `python -m ...`."""
     lines = run(
         """
-        for name in ("databricks_app.serving.gunicorn.worker", "__main__"):
+        for name in ("databricks_app.serving.worker", "__main__"):
             own = structlog.get_logger(name)
             own.debug("a"); own.info("b"); own.warning("c"); own.error("d")
         """,

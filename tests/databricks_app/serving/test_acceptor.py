@@ -150,9 +150,49 @@ def test_holder_says_nothing_for_a_worker_that_ended_in_order(house: House) -> N
         with house.worker() as worker:
             number, ours = worker.take()
             worker.channel.release(number)
+            ours.send(b"answer").socket.close()
+
+        assert client.socket.recv(100) == b"answer"
+        assert client.is_ended()
+
+
+def test_acceptor_answers_for_a_worker_that_dies_before_its_first_byte(house: House) -> None:
+    """It has released the connection, and the kernel knows that nothing was sent."""
+    with connect(house.address) as client:
+        with house.worker() as worker:
+            number, ours = worker.take()
+            worker.channel.release(number)
+            with house.worker(), connect(house.address):  # another turn of the acceptor's loop
+                pass
             ours.socket.close()
 
+        assert client.answer().status == 503
         assert client.is_ended()
+
+
+def test_holder_adds_nothing_to_an_answer_whose_worker_dies(house: House) -> None:
+    """Not to a part of one either."""
+    with connect(house.address) as client:
+        with house.worker() as worker:
+            number, ours = worker.take()
+            worker.channel.release(number)
+            ours.send(b"HTTP/1.1 2").socket.close()
+
+        assert client.socket.recv(100) == b"HTTP/1.1 2"
+        assert client.is_ended()
+
+
+def test_holder_lets_go_of_a_connection_that_ended_without_an_answer(house: House) -> None:
+    """As where the client has gone: it does not count for ever."""
+    with house.worker(most=1) as worker, connect(house.address):
+        number, ours = worker.take()
+        worker.channel.release(number)
+        ours.socket.close()
+
+        with connect(house.address):
+            other, ours = worker.take()
+            ours.socket.close()
+            assert other != number
 
 
 def test_holder_leaves_connections_with_the_kernel_until_a_worker_asks(house: House) -> None:
@@ -196,7 +236,8 @@ def test_holder_does_not_mistake_a_descriptor_that_is_used_again(house: House) -
                 number, ours = worker.take()
                 seen.append((number, ours.socket.fileno()))
                 worker.channel.release(number)
-                ours.socket.close()
+                ours.send(b"a").socket.close()
+                assert client.socket.recv(1) == b"a"
                 assert client.is_ended()
 
         assert len({number for number, _ in seen}) == 5

@@ -1,10 +1,11 @@
-"""The web worker: only whole requests reach its threads, whatever clients do or leave undone."""
+"""The web worker: no client holds up another one, whatever it does or leaves undone."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import selectors
+import resource
+import select
 import socket
 import threading
 import time
@@ -14,15 +15,18 @@ from typing import Any
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.errors import ConfigError
 from structlog.testing import capture_logs
 
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.wire import Answer, Wire, connect
 from databricks_app.runtime.status import RUN_DIR
 from databricks_app.serving.acceptor import Acceptor
-from databricks_app.serving.gunicorn.connection import COLLECT_BYTES, HEAD_BYTES
-from databricks_app.serving.gunicorn.server import _Log
-from databricks_app.serving.gunicorn.worker import LARGE_THREADS, ReceiverWorker
+from databricks_app.serving.http.parser import HEAD_BYTES
+from databricks_app.serving.http.pool import Limits
+from databricks_app.serving.kernel import share_of_files
+from databricks_app.serving.server import _Log
+from databricks_app.serving.worker import ReceiverWorker
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 HEAD = b"POST / HTTP/1.1\r\nHost: h\r\n"
@@ -62,12 +66,33 @@ class _App:
 
 
 class _Worker(ReceiverWorker):
-    """A worker in a thread of a test, where it can take no signals."""
+    """A worker in a thread of a test, where it can take no signals.
+
+    Attributes:
+        address: Where it listens.
+        ear: A client's socket.
+        heard: For each connection that was released, whether that client had heard anything.
+    """
 
     address: tuple[str, int]
+    ear: socket.socket | None = None
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.heard: list[bool] = []
 
     def init_signals(self) -> None:
         """Leave those of the tests alone."""
+
+    def _release(self, number: int) -> None:
+        """Note what the client has heard by now."""
+        self.heard.append(self.ear is not None and bool(select.select([self.ear], [], [], 0)[0]))
+        super()._release(number)
+
+    def stop(self) -> None:
+        """Stop it as SIGTERM does."""
+        with contextlib.suppress(RuntimeError):  # it has ended
+            self._loop.call_soon_threadsafe(self.handle_exit, None, None)
 
     def good(self) -> tuple[int, float]:
         """Send a good request; return the status and the seconds that it took."""
@@ -77,44 +102,45 @@ class _Worker(ReceiverWorker):
         return status, time.monotonic() - started
 
 
-def make(
-    listener: socket.socket, settings: dict[str, object] | None = None, **limits: object
-) -> _Worker:
-    """Make a worker that has not begun.
+@contextlib.contextmanager
+def working(settings: dict[str, object] | None = None, **limits: object) -> Iterator[_Worker]:
+    """Run a worker on a free loopback port.
 
     Args:
-        listener: What it accepts from.
         settings: gunicorn's, where they differ.
-        limits: Attributes of the class, where they differ.
+        limits: The worker's, where they differ.
     """
     cfg = Config()
     chosen = {"threads": 2, "keepalive": 30, "worker_connections": 300, "graceful_timeout": 4}
     for name, value in (chosen | (settings or {})).items():
         cfg.set(name, value)
-    kind = type("_Limited", (_Worker,), limits)
-    worker: _Worker = kind(1, os.getppid(), [listener], _App(), 30, cfg, _Log(cfg))
-    worker.address = listener.getsockname()
-    return worker
-
-
-@contextlib.contextmanager
-def working(settings: dict[str, object] | None = None, **limits: object) -> Iterator[_Worker]:
-    """Run a worker on a free loopback port; see `make`."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        worker = make(listener, settings, **limits)
+        kind = type("_Limited", (_Worker,), {"limits": type("_Limits", (Limits,), limits)})
+        worker: _Worker = kind(1, os.getppid(), [_Listener(listener)], _App(), 30, cfg, _Log(cfg))
+        worker.address = listener.getsockname()
         thread = threading.Thread(target=worker.init_process)
         thread.start()
         try:
             yield worker
         finally:
             worker.app.gate.set()
-            worker.handle_exit(None, None)
+            worker.stop()
             thread.join()
             worker.tmp.close()
-            if worker._held is not None:
-                worker._held.close()
+            if worker._channel is not None:
+                worker._channel.close()
             for descriptor in worker.PIPE:
                 os.close(descriptor)
+
+
+class _Listener:
+    """What gunicorn wraps a listening socket in."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    def fileno(self) -> int:
+        return self.sock.fileno()
 
 
 @pytest.fixture(scope="module")
@@ -198,13 +224,14 @@ def test_worker_says_that_it_awaits_the_body(shared: _Worker) -> None:
     assert (first, second.status, second.body) == (100, 200, b"2")
 
 
-def test_worker_reads_a_large_body_and_ends_the_connection(shared: _Worker) -> None:
-    """Sixty megabytes are read to their end; the answer says that the connection ends."""
+def test_worker_reads_a_large_body_and_the_next_request(shared: _Worker) -> None:
+    """Sixty megabytes are read to their end, and the connection goes on."""
     size = 60 << 20
     with connect(shared.address) as wire:
         answer = wire.send(HEAD + b"Content-Length: %d\r\n\r\n" % size + bytes(size)).answer()
+        following = wire.send(GOOD).answer()
 
-    assert (b"%d" % size, "close") == (answer.body, answer.headers["connection"])
+    assert (answer.body, following.body) == (b"%d" % size, b"2")
 
 
 @pytest.mark.parametrize(
@@ -216,6 +243,9 @@ def test_worker_reads_a_large_body_and_ends_the_connection(shared: _Worker) -> N
         pytest.param(HEAD + b"Content-Length: secret\r\n\r\n", 400, id="length"),
         pytest.param(HEAD + b"Content-Length: 1\r\n" * 2 + b"\r\nx", 400, id="two lengths"),
         pytest.param(HEAD + b"Transfer-Encoding: secret\r\n\r\nzz\r\n", 501, id="coding"),
+        pytest.param(b"CONNECT secret:1 HTTP/1.1\r\nHost: h\r\n\r\n", 501, id="tunnel"),
+        pytest.param(HEAD + b"Host: secret\r\n\r\n", 400, id="two hosts"),
+        pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\nsecret\r\n", 400, id="chunk size"),
         pytest.param(HEAD + b"X: " + b"secret" * 2000 + b"\r\n\r\n", 431, id="long header"),
         pytest.param(HEAD + b"X: 1\r\n" * 150 + b"\r\n", 431, id="many headers"),
         pytest.param(HEAD + b"X: " + b"s" * HEAD_BYTES, 431, id="endless header"),
@@ -250,17 +280,25 @@ def test_worker_answers_a_large_body_that_nobody_reads(shared: _Worker) -> None:
     with connect(shared.address) as wire:
         answer = wire.send(data).answer()
 
-        assert (answer.body, answer.headers["connection"]) == (b"unread", "close")
-        assert wire.is_ended()
+        assert answer.body == b"unread"
 
 
 def test_worker_answers_once_though_the_unread_body_is_broken(shared: _Worker) -> None:
     """After the answer nothing more is said, and the connection ends."""
     data = b"POST /unread HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
     with connect(shared.address) as wire:
-        answer = wire.send(data).answer()
+        answer = wire.send(data + GOOD).answer()
 
-        assert answer.body == b"unread"
+        assert (answer.status, answer.headers["connection"]) == (400, "close")
+        assert wire.is_ended()
+
+
+def test_worker_answers_what_came_before_bytes_that_are_no_request(shared: _Worker) -> None:
+    """In order: the request first, then the refusal."""
+    with connect(shared.address) as wire:
+        wire.send(GOOD + b"secret\r\n\r\n")
+
+        assert [wire.answer().status for _ in range(2)] == [200, 400]
         assert wire.is_ended()
 
 
@@ -346,19 +384,11 @@ def test_worker_ends_a_connection_that_says_nothing() -> None:
         assert wire.is_ended()
 
 
-def test_worker_frees_the_threads_of_large_bodies() -> None:
-    """Clients that drip large bodies are ended, and the next one is read."""
-    with working(request_seconds=0.5) as worker, dripping(worker, LARGE, LARGE_THREADS):
-        answer = answers(worker, LARGE + bytes(400_000), 1)[0]
-
-    assert answer.body == b"400000"
-
-
 def test_worker_drops_the_oldest_when_too_much_is_unfinished() -> None:
     """What unfinished requests keep in memory is bounded; new ones are served."""
-    half = COLLECT_BYTES // 4
-    part = HEAD + b"Content-Length: %d\r\n\r\n" % (2 * half) + bytes(half)
-    with working(buffered_bytes=2 * len(part)) as worker, contextlib.ExitStack() as stack:
+    half = 64 << 10
+    part = HEAD + b"Content-Length: %d\r\n\r\n" % (half + 9) + bytes(half)
+    with working(buffered_bytes=2 * half + 4000) as worker, contextlib.ExitStack() as stack:
         wires = [stack.enter_context(connect(worker.address)) for _ in range(3)]
         for wire in wires:
             wire.send(part)
@@ -366,38 +396,37 @@ def test_worker_drops_the_oldest_when_too_much_is_unfinished() -> None:
         assert wires[0].answer().status == 408
         assert worker.good()[0] == 200
         for wire in wires[1:]:
-            assert wire.send(bytes(half)).answer().status == 200
+            assert wire.send(bytes(9)).answer().status == 200
 
 
-def test_worker_drops_a_connection_that_is_ready_in_the_same_turn() -> None:
-    """What was dropped for another connection is not read in the same turn of the loop."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        worker = make(listener, {"worker_connections": 4, "threads": 1})
-        worker.poller = selectors.DefaultSelector()
-        worker.set_accept_enabled(True)
-        with contextlib.ExitStack() as stack:
-            wires = []
-            for _ in range(3):
-                wires.append(stack.enter_context(connect(worker.address)))
-                worker.wait_for_and_dispatch_events(1)
-            stack.enter_context(connect(worker.address))
-            wires[0].socket.close()
+def test_worker_ends_the_oldest_idle_connection_where_there_is_no_room() -> None:
+    """A new client is served; the one that was idle for longest hears 503."""
+    with working({"worker_connections": 32}) as worker, contextlib.ExitStack() as stack:
+        wires, seen = [], []
+        for _ in range(40):
+            wires.append(stack.enter_context(connect(worker.address)))
+            seen.append(wires[-1].send(GOOD).answer().status)
 
-            worker.wait_for_and_dispatch_events(1)
+        assert seen == [200] * 40
+        assert (wires[0].answer().status, wires[1].answer().status) == (503, 503)
+        assert wires[-1].send(GOOD).answer().status == 200
 
-            assert len(worker.pending_conns) == 3
-            for conn in worker.pending_conns:
-                conn.close()
-        worker.poller.close()
-        worker.tmp.close()
+
+def test_worker_serves_new_clients_among_many_that_never_finish() -> None:
+    """Where nobody is idle the oldest unfinished request goes."""
+    with working({"worker_connections": 32}) as worker, dripping(worker, HEAD, 60):
+        status, seconds = worker.good()
+
+    assert status == 200
+    assert seconds < QUICK_SECONDS
 
 
 def test_worker_answers_a_request_that_meets_the_end_of_an_idle_connection() -> None:
     """A sender that uses its connection just as it ends hears 503, not a reset."""
     with working({"keepalive": 1}) as worker, connect(worker.address) as wire:
         wire.send(GOOD).answer()
-        wait_until(lambda: len(worker.keepalived_conns) == 1)
-        wait_until(lambda: not worker.keepalived_conns)
+        wait_until(lambda: len(worker._pool.idle) == 1)
+        wait_until(lambda: not worker._pool.idle)
 
         answer = wire.send(GOOD).answer()
 
@@ -413,13 +442,13 @@ def test_worker_finishes_what_is_in_hand_when_it_stops() -> None:
         half.send(HEAD)
         busy.send(b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
         worker.app.entered.wait(5)
-        wait_until(lambda: len(worker.pending_conns) == 1)
-        worker.handle_exit(None, None)
+        wait_until(lambda: len(worker._pool.arriving) == 1)
+        worker.stop()
         worker.app.gate.set()
 
-        first, second = busy.answer(), busy.send(GOOD).answer()
+        answer = busy.answer()
 
-        assert (first.status, second.status, second.headers["connection"]) == (200, 200, "close")
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert [wire.answer().status for wire in (idle, half)] == [503, 503]
 
 
@@ -468,3 +497,159 @@ def test_worker_stops_when_the_supervisor_is_gone(
             acceptor.stop()
 
             wait_until(lambda: not worker.alive)
+
+
+def test_worker_releases_a_connection_before_its_last_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the acceptor would add a 503 to it if the worker were killed right then."""
+    monkeypatch.setenv(RUN_DIR, str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as public:
+        acceptor = Acceptor(tmp_path, public)
+        acceptor.start()
+        with working() as worker:
+            worker.address = public.getsockname()
+            for last in (GOOD.replace(b"HTTP/1.1", b"HTTP/1.0"), b"nonsense\r\n\r\n"):
+                with connect(worker.address) as wire:
+                    worker.ear = wire.socket
+                    wire.send(last).answer()
+                    assert wire.is_ended()
+            worker.ear = None
+        acceptor.stop()
+
+    assert worker.heard == [False, False]
+
+
+def test_worker_keeps_a_connection_held_while_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the worker is killed the acceptor answers for the next request, which may be there."""
+    monkeypatch.setenv(RUN_DIR, str(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as public:
+        acceptor = Acceptor(tmp_path, public)
+        acceptor.start()
+        with working() as worker, connect(public.getsockname()) as wire:
+            wire.send(GOOD).answer()
+
+            assert worker.heard == []
+        acceptor.stop()
+
+
+def test_worker_holds_thousands_of_idle_connections() -> None:
+    """They cost it memory alone, and it serves others beside them."""
+    number = 1_000
+    with working({"worker_connections": 4_000}) as worker, contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(connect(worker.address)) for _ in range(number)]
+        first = [wire.send(GOOD).answer().status for wire in wires]
+        again = [wire.send(GOOD).answer().status for wire in wires]
+
+    assert first == again == [200] * number
+
+
+def test_worker_does_not_gather_answers_that_nobody_reads() -> None:
+    """A client that sends and never reads is not read from either, and is ended."""
+    with working(request_seconds=1.0) as worker, connect(worker.address) as wire:
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        wire.socket.settimeout(1.0)
+        sent = 0
+        with contextlib.suppress(OSError):
+            while sent < 400 << 20:
+                sent += wire.socket.send(GOOD * 1000)
+
+        assert sent < 100 << 20
+        wait_until(lambda: not worker._pool.connections, 10)
+
+
+def test_worker_refuses_bytes_sent_ahead_without_end() -> None:
+    """What is sent ahead while a request is under way is bounded; the first is answered."""
+    with working() as worker, connect(worker.address) as wire:
+        wire.socket.settimeout(1.0)
+        wire.send(b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
+        worker.app.entered.wait(5)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 400 << 20:
+                sent += wire.socket.send(bytes(1 << 20))
+        worker.app.gate.set()
+        wire.socket.settimeout(10)
+
+        assert sent < 100 << 20
+        assert [wire.answer().status for _ in range(2)] == [200, 400]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_requests", 10),
+        ("preload_app", True),
+        ("reload", True),
+        ("certfile", "/some/file"),
+        ("proxy_protocol", True),
+    ],
+)
+def test_worker_refuses_settings_that_it_cannot_keep_to(name: str, value: object) -> None:
+    """At the start, with the setting and the reason."""
+    cfg = Config()
+    cfg.set(name, value)
+
+    with pytest.raises(ConfigError, match="cannot be used"):
+        ReceiverWorker.check_config(cfg, None)
+
+
+def test_worker_takes_gunicorns_own_settings() -> None:
+    """None of the defaults is refused."""
+    ReceiverWorker.check_config(Config(), None)
+
+
+@pytest.mark.parametrize(("files", "workers", "share"), [(1100, 2, 500), (1100, 1, 1000)])
+def test_a_worker_has_its_share_of_open_files(files: int, workers: int, share: int) -> None:
+    """All together stay below the limit of the process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    try:
+        assert share_of_files(workers) == share
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_worker_ends_a_connection_whose_bytes_it_could_not_keep() -> None:
+    """The request under way is answered, with `Connection: close`; nothing is read amiss."""
+    with working(buffered_bytes=10_000) as worker, connect(worker.address) as wire:
+        wire.send(b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n")
+        worker.app.entered.wait(5)
+        wire.send(GOOD * 1000)
+        wait_until(lambda: any(one._is_held_back for one in worker._pool.connections))
+        worker.app.gate.set()
+        answer = wire.answer()
+
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert wire.is_ended()
+
+
+def test_worker_has_no_more_requests_than_memory() -> None:
+    """One that is too many is 503, and ends the connection."""
+    with working(buffered_bytes=10_000) as worker, connect(worker.address) as wire:
+        wire.send(
+            b"GET /wait HTTP/1.1\r\nHost: h\r\n\r\n" + b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" * 50
+        )
+        worker.app.entered.wait(5)
+        worker.app.gate.set()
+        seen = []
+        while status := wire.answer().status:
+            seen.append(status)
+
+    assert seen[:2] == [200, 200]
+    assert seen[-1] == 503
+    assert len(seen) < 20
+
+
+def test_worker_waits_on_for_a_large_body_that_arrives_fast_enough() -> None:
+    """A megabyte in the time of a request gives it that time again."""
+    size = 8 << 20
+    with working(request_seconds=0.5) as worker, connect(worker.address) as wire:
+        wire.send(HEAD + b"Content-Length: %d\r\n\r\n" % size)
+        for _ in range(8):
+            wire.send(bytes(1 << 20))
+            time.sleep(0.15)
+
+        assert wire.answer().body == b"%d" % size

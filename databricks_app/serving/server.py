@@ -15,7 +15,6 @@ import structlog
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
-from gunicorn.http.errors import ParseException
 
 from databricks_app.app import INBOX, create_app
 from databricks_app.runtime import process
@@ -27,11 +26,11 @@ READY_PREFIX = "web-ready-"
 # Longer than the idle time-outs of common clients and proxies, so that it is they who close:
 # a request sent into a connection that we close just then would be lost to its sender.
 _KEEP_ALIVE_SECONDS = 125
-_CONNECTIONS = 2000
-_SILENT_WORKER_SECONDS = 30
+_CONNECTIONS = 10_000
+_SILENT_WORKER_SECONDS = 5
 
 log = structlog.get_logger(
-    "databricks_app.serving.gunicorn.server"
+    "databricks_app.serving.server"
 )  # runs as __main__, whose lines are not shown
 
 
@@ -50,7 +49,7 @@ class Web(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             "bind": f"fd://{self._descriptor}",
             "workers": self._settings.web_workers,
             "threads": self._settings.web_threads,
-            "worker_class": "databricks_app.serving.gunicorn.worker.ReceiverWorker",
+            "worker_class": "databricks_app.serving.worker.ReceiverWorker",
             "worker_connections": _CONNECTIONS,
             "keepalive": _KEEP_ALIVE_SECONDS,
             "timeout": _SILENT_WORKER_SECONDS,
@@ -67,7 +66,7 @@ class Web(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
     def load(self) -> Flask:
         """Make the app; called in each worker after it has forked."""
-        return create_app(self._settings, body_errors=(OSError, ParseException))
+        return create_app(self._settings)
 
 
 class _Log(Logger):  # type: ignore[misc]  # gunicorn ships no types

@@ -1,0 +1,233 @@
+"""What a worker's connections share: their deadlines, their number, and where requests go."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING
+
+from databricks_app.endpoint import WEBHOOK_PATH, is_webhook_path
+from databricks_app.ingest.wsgi import WebhookFirst, webhook_of
+from databricks_app.serving.http.answers import Answers
+from databricks_app.serving.http.body import Room
+from databricks_app.serving.http.connection import Connection
+from databricks_app.serving.http.deadlines import Deadlines
+from databricks_app.serving.http.exchange import Discarding, Exchange
+from databricks_app.serving.http.malformed import Refusals
+from databricks_app.serving.http.parser import Head
+from databricks_app.serving.http.webhook import Receiving
+from databricks_app.serving.http.wsgi import Target
+from databricks_app.serving.http.wsgi_exchange import AppCaller, WsgiExchange
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+# What the Flask app answers besides the webhook route.
+APP_PATHS = frozenset(("/healthz", "/readyz", "/metrics"))
+STOPPING_SECONDS = 2.0
+_IDLE_STOPPING_SECONDS = 1.0
+_WEBHOOK_TARGET = WEBHOOK_PATH.encode()
+_BARE = {status: [("Retry-After", "5"), ("Content-Length", "0")] for status in (413, 503)}
+
+
+class Limits:
+    """How much a worker takes.
+
+    Attributes:
+        connections: Most connections, those included that linger.
+        request_seconds: How long a request may take to arrive, and an answer to be read; up to
+            six times that where at least a megabyte comes in each.
+        idle_seconds: How long a connection may wait for its next request; 0: it ends with the
+            first answer.
+        linger_seconds: How long a client may send on after the last answer.
+        buffered_bytes: Most bytes of unfinished requests in memory.
+        file_bytes: Most bytes of them on disk.
+        longest_wait_seconds: How long a request may wait for a thread; its sender is gone soon
+            after.
+    """
+
+    connections = 1000
+    request_seconds = 10.0
+    idle_seconds = 125.0
+    linger_seconds = 2.0
+    buffered_bytes = 64 << 20
+    file_bytes = 1 << 30
+    longest_wait_seconds = 2.0
+
+
+class ConnectionPool:
+    """The `Pool` of one worker, around one WSGI app.
+
+    The webhook route of an app of `create_app` is answered in the loop; its other routes, and all
+    of another app, by the app in a thread.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        limits: Limits,
+        room: Room,
+        threads: Executor,
+        loop: asyncio.AbstractEventLoop,
+        server: str,
+        release: Callable[[int], None],
+    ) -> None:
+        """Begin without connections.
+
+        Args:
+            app: Answers what is not answered in the loop.
+            limits: How much is taken.
+            room: For bodies.
+            threads: Where the app is called.
+            loop: The event loop.
+            server: The header `Server`.
+            release: Tells the acceptor that nothing is to be said for a connection any more.
+        """
+        self._limits = limits
+        self.release = release
+        self.room = room
+        self.is_stopping = False
+        self.ends_connections = limits.idle_seconds <= 0
+        self.connections: set[Connection] = set()
+        self.arriving: Deadlines[Connection] = Deadlines(limits.request_seconds)
+        self.stalled: Deadlines[Connection] = Deadlines(limits.request_seconds)
+        self.idle: Deadlines[Connection] = Deadlines(limits.idle_seconds)
+        self.lingering: Deadlines[Connection] = Deadlines(limits.linger_seconds)
+        self.refusals = Refusals(time.monotonic)
+        self.now = loop.time
+        self.soon = loop.call_soon
+        self._script_name = os.environ.get("SCRIPT_NAME", "")
+        webhook: WebhookFirst | None = webhook_of(app)
+        self._receiving: Receiving | None = None
+        if webhook is not None:
+            self._receiving = Receiving(
+                webhook.receiver,
+                room,
+                loop,
+                threads,
+                limits.longest_wait_seconds,
+                self.refusals.note,
+            )
+        headers = _BARE if webhook is None else webhook.headers
+        self.answers = Answers(server, headers, time.time)
+        self._caller = AppCaller(
+            app,
+            threads,
+            loop,
+            self.answers,
+            limits.longest_wait_seconds,
+            self.count,
+            self.refusals.note,
+        )
+        self._most_lingering = max(8, limits.connections // 8)
+
+    # Connections call these.
+
+    def opened(self, connection: Connection) -> None:
+        """Take note of a connection; the oldest idle one goes if there is no room for more."""
+        self.connections.add(connection)
+        self.make_room()
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self.connections.discard(connection)
+
+    def exchange(self, connection: Connection, head: Head) -> Exchange:
+        """Begin a request."""
+        receiving = self._receiving
+        if receiving is None:
+            target = Target.of(head.target, self._script_name)
+            return WsgiExchange(connection, head, target, self._caller, room=self.room)
+        if head.target == _WEBHOOK_TARGET and not self._script_name and head.method == "POST":
+            return receiving.exchange(connection, head)
+        target = Target.of(head.target, self._script_name)
+        if is_webhook_path(target.path) and head.method == "POST":
+            return receiving.exchange(connection, head)
+        if is_webhook_path(target.path) or target.path in APP_PATHS:
+            return WsgiExchange(connection, head, target, self._caller)
+        self.count("not_found")
+        return Discarding(connection, head, 404)
+
+    def refused(self, status: int, kind: str) -> None:
+        """Count and log bytes that are no request."""
+        self.refusals.note(status, kind)
+        reason = "no_room" if kind == "no_memory" else "exception"
+        self.count("malformed" if status != 503 else reason)
+
+    def count(self, reason: str) -> None:
+        """Count a refusal, where there are counters."""
+        if self._receiving is not None:
+            self._receiving.receiver.refuse(reason)
+
+    # The worker calls these.
+
+    @property
+    def most_open(self) -> int:
+        """How many connections the acceptor may pass on; it does not count those that linger."""
+        return max(1, self._limits.connections - self._most_lingering)
+
+    def make_room(self) -> None:
+        """Keep connections, those that linger, and memory within their limits."""
+        # A reserve, so that a burst of new connections does not meet the limit of open files.
+        most = self.most_open - min(64, self._limits.connections // 8)
+        while len(self.lingering) > self._most_lingering:
+            self._abort_oldest(self.lingering)
+        surplus = len(self.connections) - len(self.lingering) - most
+        for _ in range(max(0, surplus)):
+            if (connection := self.idle.oldest()) is not None:
+                connection.refuse(503)
+            elif (connection := self.arriving.oldest()) is not None:
+                self._give_up(connection)
+            else:
+                return
+
+    def sweep(self) -> None:
+        """Look at the clock: end what takes too long, refuse what has waited too long."""
+        now = self.now()
+        for connection in self.arriving.due(now):
+            if not connection.renew():
+                self._give_up(connection)
+        for connection in self.idle.due(now):
+            connection.refuse(503)
+        for due in (self.stalled.due(now), self.lingering.due(now)):
+            for connection in due:
+                connection.abort()
+        if self._receiving is not None:
+            self._receiving.sweep()
+        self.shed()
+        self.make_room()
+        self.refusals.sweep()
+
+    def shed(self) -> None:
+        """Keep what unfinished requests hold in memory bounded: the oldest goes first."""
+        while self.room.memory_left < 0 and (oldest := self.arriving.oldest()) is not None:
+            self._give_up(oldest)
+
+    def stop(self) -> None:
+        """End connections: idle ones soon, others with their next answer."""
+        self.is_stopping = self.ends_connections = True
+        now = self.now()
+        self.idle.shorten(_IDLE_STOPPING_SECONDS, now)
+        for deadlines in (self.arriving, self.stalled, self.lingering):
+            deadlines.shorten(STOPPING_SECONDS, now)
+
+    def end(self) -> None:
+        """Answer for what is still under way; there is no time left for it."""
+        for connection in list(self.connections):
+            connection.refuse(503)
+        self.refusals.sweep(is_end=True)
+
+    def _give_up(self, connection: Connection) -> None:
+        if connection.has_begun and not self.is_stopping:
+            self.count("incomplete")
+            connection.refuse(408)
+        else:
+            connection.refuse(503)
+
+    def _abort_oldest(self, deadlines: Deadlines[Connection]) -> None:
+        if (connection := deadlines.oldest()) is not None:
+            deadlines.discard(connection)
+            connection.abort()

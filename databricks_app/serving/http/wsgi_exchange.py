@@ -1,0 +1,168 @@
+"""Requests that a WSGI app answers in a thread: health, metrics, and all of an app of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from databricks_app.serving.http.answers import Answers
+from databricks_app.serving.http.body import NoRoom, Room, Spool
+from databricks_app.serving.http.connection import LARGEST_KEPT_ANSWER, Connection
+from databricks_app.serving.http.exchange import DISCARD_BYTES, Exchange
+from databricks_app.serving.http.parser import Head
+from databricks_app.serving.http.wsgi import Ends, Response, Target, call, environ
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+LARGEST_BODY_BYTES = 256 << 20
+
+log = structlog.get_logger(__name__)
+
+
+class AppCaller:
+    """Calls an app in threads."""
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        threads: Executor,
+        loop: asyncio.AbstractEventLoop,
+        answers: Answers,
+        longest_wait_seconds: float,
+        count: Callable[[str], None],
+        note: Callable[[int, str], None],
+    ) -> None:
+        """Begin without requests.
+
+        Args:
+            app: Answers.
+            threads: Where it is called.
+            loop: Where its answers are sent.
+            answers: Makes their bytes.
+            longest_wait_seconds: How long a request may wait for a thread.
+            count: Counts refusals by reason.
+            note: Logs a refusal by status and kind.
+        """
+        self.note = note
+        self._app = app
+        self._threads = threads
+        self._loop = loop
+        self._answers = answers
+        self._patience_seconds = longest_wait_seconds
+        self._count = count
+
+    def submit(self, exchange: WsgiExchange, ends: Ends) -> None:
+        """Have a request answered."""
+        answered = self._threads.submit(self._answer, exchange, ends, time.monotonic())
+        answered.add_done_callback(partial(self._answered, exchange))
+
+    def _answer(self, exchange: WsgiExchange, ends: Ends, since: float) -> Response | None:
+        """Call the app; runs in a thread. None stands for 503."""
+        if time.monotonic() - since > self._patience_seconds:
+            self._count("overloaded")
+            return None
+        try:
+            return call(self._app, exchange.environ(ends))
+        except Exception as error:  # noqa: BLE001  # a 500 would stall the feed for an hour
+            log.error("request_failed", error=type(error).__name__)
+            self._count("exception")
+            return None
+
+    def _answered(self, exchange: WsgiExchange, answered: Future[Response | None]) -> None:
+        # A pool that ends cancels what waits.
+        response = None if answered.cancelled() else answered.result()
+        with suppress(RuntimeError):  # the loop has ended, and all who waited with it
+            self._loop.call_soon_threadsafe(exchange.answer, response, self._answers)
+
+
+class WsgiExchange(Exchange):
+    """A request that a WSGI app answers."""
+
+    __slots__ = ("_caller", "_connection", "_discarded", "_is_cut_short", "_spool", "_target")
+
+    def __init__(
+        self,
+        connection: Connection,
+        head: Head,
+        target: Target,
+        caller: AppCaller,
+        room: Room | None = None,
+    ) -> None:
+        """Begin with the head alone.
+
+        Args:
+            connection: Who asks.
+            head: What it asks.
+            target: The request target.
+            caller: Calls the app.
+            room: For the body; None if the app does not want it.
+        """
+        super().__init__(connection, head)
+        self._connection = connection
+        self._target = target
+        self._caller = caller
+        self._spool = None if room is None else Spool(room, head.length, LARGEST_BODY_BYTES)
+        self._discarded = 0
+        self._is_cut_short = False
+        length = head.length or 0
+        if self._spool is None and length > DISCARD_BYTES:
+            self._is_cut_short = True
+        elif self._spool is not None and length > LARGEST_BODY_BYTES:
+            self.decide(413)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the app can be called."""
+        return self.is_complete or self.decided != 0 or self._is_cut_short
+
+    def write(self, piece: bytes) -> None:
+        """Keep a piece of the body, or throw it away."""
+        if self._spool is None:
+            self._discarded += len(piece)
+            self._is_cut_short = self._is_cut_short or self._discarded > DISCARD_BYTES
+            return
+        if self.decided:
+            return
+        try:
+            self._spool.write(piece)
+        except (NoRoom, OSError) as error:
+            self._caller.note(503, "no_room" if isinstance(error, NoRoom) else "disk")
+            self.decide(503)
+        if self._spool.is_cut:
+            self.decide(413)
+
+    def start(self) -> None:
+        """Have the app answer."""
+        if self.decided:
+            self._connection.reply(self, self.decided)
+        else:
+            self._caller.submit(self, self._connection.ends)
+
+    def environ(self, ends: Ends) -> dict[str, object]:
+        """Return WSGI's view of the request."""
+        if self._spool is None:
+            return environ(self.head, self._target, ends, io.BytesIO(), 0)
+        return environ(self.head, self._target, ends, self._spool.stream(), self._spool.size)
+
+    def answer(self, response: Response | None, answers: Answers) -> None:
+        """Send what the app said; None is 503."""
+        if response is None:
+            self._connection.reply(self, 503)
+            return
+        closes = self._connection.closes_after(self) or len(response.body) > LARGEST_KEPT_ANSWER
+        whole = answers.whole(response.status_line, response.headers, response.body, closes)
+        self._connection.send(self, whole, closes=closes)
+
+    def drop(self) -> None:
+        """Give back memory and disk."""
+        if self._spool is not None:
+            self._spool.close()

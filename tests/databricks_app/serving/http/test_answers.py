@@ -1,0 +1,56 @@
+"""The bytes of answers: those that gunicorn would send."""
+
+from __future__ import annotations
+
+import socket
+from http import HTTPStatus
+
+import pytest
+from gunicorn import SERVER
+from gunicorn.config import Config
+from gunicorn.http.message import Request as GunicornRequest
+from gunicorn.http.unreader import IterUnreader
+from gunicorn.http.wsgi import Response
+
+from databricks_app.app import create_app
+from databricks_app.ingest.inbox.local import LocalInbox
+from databricks_app.ingest.receiver import RECEIVER_STATUSES
+from databricks_app.ingest.wsgi import webhook_of
+from databricks_app.serving.http.answers import Answers
+from databricks_app.settings import Settings
+
+
+@pytest.mark.parametrize("closes", [False, True])
+@pytest.mark.parametrize("status", RECEIVER_STATUSES)
+def test_answers_are_those_of_gunicorn(
+    settings: Settings, inbox: LocalInbox, status: int, closes: bool
+) -> None:
+    """Byte for byte but for the date."""
+    webhook = webhook_of(create_app(settings, inbox=inbox))
+    assert webhook is not None
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        line = b"Connection: close\r\n" if closes else b""
+        message = b"POST / HTTP/1.1\r\n" + line + b"Content-Length: 0\r\n\r\n"
+        request = GunicornRequest(Config(), IterUnreader(iter([message])), ("192.0.2.1", 1))
+        response = Response(request, theirs, Config())
+        response.start_response(f"{status} {HTTPStatus(status).phrase}", webhook.headers[status])
+        response.close()
+        expected = ours.recv(4096)
+    date = next(line for line in expected.split(b"\r\n") if line.startswith(b"Date: "))
+
+    said = Answers(SERVER, webhook.headers, lambda: 1_700_000_000.9)(status, closes)
+
+    assert said == expected.replace(date, b"Date: Tue, 14 Nov 2023 22:13:20 GMT")
+
+
+def test_answers_tell_the_time_of_each_second() -> None:
+    """What is kept of a second is not said in the next."""
+    at = [0.0]
+    answers = Answers("s", {200: ()}, lambda: at[0])
+    first = answers(200, False)
+    at[0] = 1.0
+
+    assert first is not answers(200, False)
+    assert b"00:00:01 GMT" in answers(200, False)
+    assert answers(200, False) is answers(200, False)

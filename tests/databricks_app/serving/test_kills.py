@@ -1,0 +1,87 @@
+"""Workers killed while they answer: no client gets a second answer to its request."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from benchmarks.harness.events import event
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import Receiver, serving
+from benchmarks.harness.wire import request
+
+CLIENTS = 8
+
+
+def whole_answer(receiver: Receiver, data: bytes) -> bytes:
+    """Send a request and read until the server ends the connection."""
+    with socket.create_connection(receiver.address, timeout=20) as client:
+        client.sendall(data)
+        heard = b""
+        while piece := client.recv(1 << 16):
+            heard += piece
+        return heard
+
+
+def outcome(receiver: Receiver, data: bytes) -> str:
+    """What a client saw: the status, how many answers beyond the first, or why there is none."""
+    try:
+        heard = whole_answer(receiver, data)
+    except ConnectionError as error:
+        return type(error).__name__
+    answers = heard.count(b"HTTP/1.1 ")
+    return heard[9:12].decode() + "+" * (answers - 1) if answers else "empty"
+
+
+def kill_while_they_send(receiver: Receiver, kills: int, headers: dict[str, str]) -> Counter[str]:
+    """Kill workers under clients that each use a connection once; count what these saw."""
+    ending = threading.Event()
+    seen: Counter[str] = Counter()
+
+    def send(name: int) -> None:
+        number = 0
+        while not ending.is_set():
+            number += 1
+            seen[outcome(receiver, request(event(f"k{name}x{number}"), headers))] += 1
+
+    threads = [threading.Thread(target=send, args=(name,)) for name in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(kills):
+            before = set(receiver.workers())
+            time.sleep(0.05)
+            os.kill(min(before), signal.SIGKILL)
+            wait_until(lambda before=before: len(set(receiver.ready()) - before) >= 1)
+    finally:
+        ending.set()
+        for thread in threads:
+            thread.join()
+    return seen
+
+
+def test_no_answer_is_followed_by_another_one(tmp_path: Path) -> None:
+    """Killed between any two steps of an answer."""
+    with serving(tmp_path, CIO_FLUSH_INTERVAL_SECONDS="3600") as receiver:
+        seen = kill_while_they_send(receiver, 5, {"Connection": "close"})
+
+    assert set(seen) <= {"200", "503"}, seen
+    assert seen["200"] > 100
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_no_answer_is_followed_by_another_one_in_many_kills(tmp_path: Path) -> None:
+    """The same often."""
+    with serving(tmp_path, CIO_FLUSH_INTERVAL_SECONDS="3600") as receiver:
+        seen = kill_while_they_send(receiver, 60, {"Connection": "close"})
+
+    print(seen)  # noqa: T201  # how many clients saw what
+    assert set(seen) <= {"200", "503"}, seen
