@@ -15,7 +15,6 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
-from databricks_app.serving.server import Web
 from flask import Flask
 
 from benchmarks import sampler
@@ -27,6 +26,7 @@ from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.runtime import logs, process, run_dir
 from databricks_app.serving import supervisor
 from databricks_app.serving.acceptor import Acceptor
+from databricks_app.serving.server import Web
 from databricks_app.serving.supervisor import Child, Supervisor
 from databricks_app.settings import Settings, environment, from_environment
 
