@@ -107,6 +107,9 @@ class NoAnswer(CustomerIOError):  # noqa: N818  # an outcome, not a fault of our
         super().__init__(f"no answer: {reason.replace('_', ' ')}")
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[NoAnswer], tuple[str]]:
+        return type(self), (self.reason,)
+
     @classmethod
     def because_of(cls, error: Exception) -> NoAnswer:
         """Name the failure of a connection."""

@@ -17,6 +17,7 @@ from core.errors import ApiError, CustomerIOError
 from core.http.responses import Response, retry_after_seconds, vendor_messages
 from core.http.status_errors import from_response
 from core.redaction import redacted
+from core.webhooks.sender import NoAnswer
 from tests.support.error_trees import declared, drawn
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
@@ -179,6 +180,13 @@ def test_every_error_can_be_pickled(kind: type[CustomerIOError]) -> None:
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301  # our own bytes
 
     assert (type(copy), str(copy), vars(copy)) == (kind, "words", vars(error))
+
+
+def test_an_outcome_of_the_sender_can_be_pickled() -> None:
+    """It is made of its reason, not of its text."""
+    copy = pickle.loads(pickle.dumps(NoAnswer("refused")))  # noqa: S301  # our own bytes
+
+    assert (str(copy), copy.reason) == ("no answer: refused", "refused")
 
 
 def test_the_drawing_is_the_tree() -> None:
