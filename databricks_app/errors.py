@@ -59,7 +59,7 @@ class QueryError(ReceiverError):
 
 
 class TokenError(ReceiverError):
-    """There is no OAuth token now; says why and what to do."""
+    """There is no OAuth token of the Databricks workspace now; says why and what to do."""
 
 
 class DeploymentError(ReceiverError):

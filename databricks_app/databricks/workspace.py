@@ -20,10 +20,9 @@ from urllib.parse import quote, urlsplit
 
 import httpx2
 
-from databricks_app.databricks.token import Token, Tokens
+from databricks_app.databricks.token import Token, Tokens, machine_token, unreachable
 from databricks_app.errors import LakeError, SettingsError, TokenError
 
-TOKEN_SECONDS = 10.0
 CALL_SECONDS = 60.0
 _CONNECT_SECONDS = 5.0
 _SDK_LOOK_SECONDS = 60.0
@@ -195,11 +194,10 @@ class Workspace:
                     method, self.host + url, content=content, headers=headers, timeout=limits
                 )
             except httpx2.HTTPError as error:
-                raise _unreachable(self.host, error) from error
+                raise WorkspaceError("unreachable", unreachable(self.host, error)) from error
             if answer.status_code != HTTPStatus.UNAUTHORIZED:
                 break
-            self.tokens.refuse(token)
-            if is_last or not self.tokens.is_renewable:
+            if not self.tokens.refuse(token) or is_last:
                 raise _refusal(answer, path)
         return answer
 
@@ -228,7 +226,7 @@ def connect(
     host = host_url(variables.get("DATABRICKS_HOST", ""))
     identity, secret = (variables.get(f"DATABRICKS_CLIENT_{part}", "") for part in ("ID", "SECRET"))
     if identity and secret:
-        tokens = Tokens(lambda: _machine_token(client, host, identity, secret))
+        tokens = Tokens(lambda: machine_token(client, host, identity, secret))
     elif text := variables.get("DATABRICKS_TOKEN", ""):
         tokens = Tokens(lambda: Token(text), is_renewable=False)
     else:
@@ -249,28 +247,6 @@ def host_url(text: str) -> str:
     if parts.username is not None or parts.path.strip("/") or parts.query:
         raise SettingsError("DATABRICKS_HOST must name the workspace and nothing else")
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _machine_token(client: httpx2.Client, host: str, identity: str, secret: str) -> Token:
-    asked_at = time.monotonic()
-    form = {"grant_type": "client_credentials", "scope": "all-apis"}
-    try:
-        answer = client.post(
-            f"{host}/oidc/v1/token", data=form, auth=(identity, secret), timeout=TOKEN_SECONDS
-        )
-    except httpx2.HTTPError as error:
-        raise TokenError(str(_unreachable(host, error))) from error
-    if answer.status_code in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED}:
-        raise TokenError(
-            "the workspace gives no token: check DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET "
-            "and that the service principal is a member of the workspace"
-        )
-    try:
-        said = _json(answer)
-        text, seconds = str(said["access_token"]), float(said["expires_in"])
-    except (WorkspaceError, KeyError, TypeError, ValueError):
-        raise TokenError(f"the workspace gives no token: HTTP {answer.status_code}") from None
-    return Token.lasting(text, seconds, asked_at)
 
 
 def _from_sdk(host: str) -> Callable[[], Token]:
@@ -299,20 +275,6 @@ def _from_sdk(host: str) -> Callable[[], Token]:
         return Token(text, refresh_at=time.monotonic() + _SDK_LOOK_SECONDS)
 
     return ask
-
-
-def _unreachable(host: str, error: Exception) -> WorkspaceError:
-    if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)):
-        how = "it takes no connection"
-    elif isinstance(error, httpx2.TimeoutException):
-        how = "it stays silent"
-    else:
-        how = "connections break off"
-    return WorkspaceError(
-        "unreachable",
-        f"the workspace {host} does not answer, {how} ({type(error).__name__}): check "
-        "DATABRICKS_HOST, the way there and the status page of Databricks",
-    )
 
 
 def _refusal(answer: httpx2.Response, path: str) -> WorkspaceError:

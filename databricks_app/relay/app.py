@@ -20,9 +20,11 @@ from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+import httpx2
 import structlog
 
 from core.webhooks.signature import Refusal, SignatureCheck
+from databricks_app.databricks.token import Token, Tokens, machine_token
 from databricks_app.endpoint import (
     LARGEST_FACTOR,
     RETRY_AFTER_SECONDS,
@@ -33,6 +35,7 @@ from databricks_app.endpoint import (
     signature_headers,
     signature_query,
 )
+from databricks_app.errors import TokenError
 from databricks_app.relay.settings import RelaySettings, from_environment
 from databricks_app.relay.upstream import (
     ForwardOutcome,
@@ -166,7 +169,10 @@ class Relay:
         self._most_bytes = settings.max_body_bytes * LARGEST_FACTOR
         self._budget = _Budget(settings.most_requests, self._most_bytes)
         self._loop = _Loop()
-        self._upstream = self._loop.run(_opened(settings, now), _OPEN_SECONDS)
+        self._upstream = self._loop.run(_opened(settings), _OPEN_SECONDS)
+        # Not a monotonic clock: that may stand still while a function sleeps.
+        self._tokens = Tokens(lambda: _token(settings, now), clock=now)
+        self._tokens.begin()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
@@ -198,7 +204,8 @@ class Relay:
             return RelayAnswer(503, "exception")
 
     def close(self) -> None:
-        """Close the connections and end the thread."""
+        """Close the connections and end the threads."""
+        self._tokens.close()
         self._loop.run(self._upstream.close(), _OPEN_SECONDS)
         self._loop.close()
 
@@ -277,13 +284,7 @@ class Relay:
             raise _RelayRefusal(RelayAnswer(401, verdict.refusal))
 
     def _forward(self, request: VerifiedRequest, deadline: float) -> RelayAnswer:
-        left = max(0.0, deadline - time.monotonic())
-        try:
-            result = self._loop.run(
-                self._upstream.forward(request, deadline), left + _GRACE_SECONDS
-            )
-        except TimeoutError:  # the loop itself is behind
-            result = ForwardResult(ForwardOutcome.TIMEOUT)
+        result = self._forwarded(request, deadline)
         if result.outcome is ForwardOutcome.STORED:
             return RelayAnswer(200)
         log.warning(
@@ -297,13 +298,35 @@ class Relay:
         )
         return RelayAnswer(503, result.outcome)
 
+    def _forwarded(self, request: VerifiedRequest, deadline: float) -> ForwardResult:
+        """Forward a request; with another token once more where the first one is refused."""
+        result: ForwardResult | None = None
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                token = self._tokens.get(left)
+            except TokenError:
+                is_late = time.monotonic() >= deadline
+                without = ForwardOutcome.TIMEOUT if is_late else ForwardOutcome.NO_TOKEN
+                return result or ForwardResult(without)
+            tries = result.tries if result is not None else 0
+            work = self._upstream.forward(request, token.text, deadline, tries)
+            try:
+                new = self._loop.run(work, max(0.0, deadline - time.monotonic()) + _GRACE_SECONDS)
+            except TimeoutError:  # the loop itself is behind
+                return ForwardResult(ForwardOutcome.TIMEOUT)
+            is_refused = new.outcome is ForwardOutcome.TOKEN_REFUSED
+            if result is not None or not is_refused or not self._tokens.refuse(token):
+                return new
+            result = new
+
 
 def create_relay(
     settings: RelaySettings | None = None, *, now: Callable[[], float] = time.time
 ) -> Relay:
     """Make the WSGI app.
 
-    Call it after the process has forked: it has a thread.
+    Call it after the process has forked: it has threads.
 
     Args:
         settings: From the environment if left out; then logs are set up too.
@@ -318,10 +341,16 @@ def create_relay(
     return Relay(settings, now)
 
 
-async def _opened(settings: RelaySettings, now: Callable[[], float]) -> Upstream:
-    upstream = Upstream(settings, now)
-    upstream.tokens.begin()
-    return upstream
+async def _opened(settings: RelaySettings) -> Upstream:
+    return Upstream(settings)
+
+
+def _token(settings: RelaySettings, now: Callable[[], float]) -> Token:
+    # Apart from the connections of the app, which may all hang; and past any proxy, as they are.
+    with httpx2.Client(trust_env=False) as client:
+        return machine_token(
+            client, settings.workspace_url, settings.client_id, settings.client_secret, now
+        )
 
 
 def _piece(stream: IO[bytes], size: int) -> bytes:

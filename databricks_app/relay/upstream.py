@@ -8,8 +8,7 @@ stored. Everything else is trouble on our side of the signature, and becomes 503
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO
@@ -17,10 +16,8 @@ from typing import IO
 import httpx2
 
 from databricks_app.endpoint import WEBHOOK_PATH
-from databricks_app.errors import TokenError
 from databricks_app.relay.http import UpstreamReply, send
 from databricks_app.relay.settings import RelaySettings
-from databricks_app.relay.token import Tokens
 
 _PIECE_BYTES = 256 << 10
 _IDLE_SECONDS = 60.0  # the app keeps connections for 125 s, the platform for 300 s
@@ -79,53 +76,41 @@ class ForwardResult:
 class Upstream:
     """The app behind the platform's proxy. Make and use it in one event loop."""
 
-    def __init__(self, settings: RelaySettings, now: Callable[[], float] = time.time) -> None:
-        """Make no connection yet; `now` is for the tokens, Unix seconds."""
+    def __init__(self, settings: RelaySettings) -> None:
+        """Make no connection yet."""
         limits = httpx2.Limits(
             max_connections=settings.most_requests,
             max_keepalive_connections=settings.most_requests,
             keepalive_expiry=_IDLE_SECONDS,
         )
         self._transport = httpx2.AsyncHTTPTransport(limits=limits)
-        # Apart from the pool of the app, whose connections may all hang.
-        self._token_transport = httpx2.AsyncHTTPTransport()
         self._url = settings.app_url + WEBHOOK_PATH
-        self.tokens = Tokens(settings, self._token_transport, now)
 
-    async def forward(self, request: VerifiedRequest, deadline: float) -> ForwardResult:
-        """Forward a request to the app.
+    async def forward(
+        self, request: VerifiedRequest, token: str, deadline: float, tries: int = 0
+    ) -> ForwardResult:
+        """Forward a request to the app; once more if a kept connection breaks at the first try.
 
         Args:
             request: What to forward.
+            token: As sent.
             deadline: When to give up, in seconds of the monotonic clock.
+            tries: How often it was sent before.
         """
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._forward(request)
+                first = await self._try(request, token, tries + 1)
+                if tries or first.outcome is not ForwardOutcome.BROKEN:
+                    return first
+                # A kept connection may end just as it is used. Twice is harmless: the key stands
+                # once.
+                return await self._try(request, token, tries + 2)
         except TimeoutError:
             return ForwardResult(ForwardOutcome.TIMEOUT)
-        except TokenError:
-            return ForwardResult(ForwardOutcome.NO_TOKEN)
 
     async def close(self) -> None:
         """Close the connections."""
-        self.tokens.close()
         await self._transport.aclose()
-        await self._token_transport.aclose()
-
-    async def _forward(self, request: VerifiedRequest) -> ForwardResult:
-        token = await self.tokens.get()
-        first = await self._try(request, token, 1)
-        if first.outcome is ForwardOutcome.BROKEN:
-            # A kept connection may end just as it is used. Twice is harmless: the key stands once.
-            return await self._try(request, token, 2)
-        if first.outcome is not ForwardOutcome.TOKEN_REFUSED:
-            return first
-        try:
-            token = await self.tokens.renew(token)
-        except TokenError:
-            return first
-        return await self._try(request, token, 2)
 
     async def _try(self, request: VerifiedRequest, token: str, number: int) -> ForwardResult:
         call = httpx2.Request(

@@ -95,6 +95,29 @@ def test_a_refused_token_is_replaced(begun: Callable[[Source], Tokens]) -> None:
     assert tokens.get(LONG).text == "better"
 
 
+def test_a_refusal_soon_after_another_asks_for_no_more(begun: Callable[[Source], Tokens]) -> None:
+    """Where a new token is refused too it is not the token: it stays in force."""
+    source = Source(Token("first"), Token("second"), Token("third"))
+    tokens = begun(source)
+    first = tokens.get(LONG)
+
+    assert tokens.refuse(first)
+    assert tokens.refuse(first)  # another request, which was refused at the same time
+    second = tokens.get(LONG)
+    assert not tokens.refuse(second)
+
+    assert tokens.get(LONG) is second
+
+
+def test_a_token_that_is_the_only_one_is_not_replaced() -> None:
+    """Such as a personal token."""
+    tokens = Tokens(Source(Token("only")), is_renewable=False)
+    tokens.begin()
+
+    assert not tokens.refuse(tokens.get(LONG))
+    tokens.close()
+
+
 def test_a_failed_request_for_a_token_is_repeated(begun: Callable[[Source], Tokens]) -> None:
     """After a pause."""
     source = Source(TokenError("not yet"), Token("at last"))

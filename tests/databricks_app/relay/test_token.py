@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,15 +15,24 @@ import httpx2
 import pytest
 
 from core.webhooks.signature import SigningKey, sign
+from databricks_app.databricks.token import EARLY_SECONDS, Token, Tokens, machine_token
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import TokenError
 from databricks_app.relay.app import Relay, RelayAnswer, create_relay
 from databricks_app.relay.settings import from_environment
-from databricks_app.relay.token import EARLY_SECONDS, Tokens
-from tests.support.relay_platform import KEY, Behaviour, Platform, hang, page, reset
+from tests.support.relay_platform import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    KEY,
+    Behaviour,
+    Platform,
+    hang,
+    page,
+    reset,
+)
 from tests.support.still_time import FixedClock
 
-Body = Callable[[Tokens], Awaitable[None]]
+LONG = 20.0
 
 
 @pytest.fixture
@@ -33,30 +42,29 @@ def platform() -> Iterator[Platform]:
         yield platform
 
 
-def use(platform: Platform, body: Body, now: Callable[[], float] = time.time) -> None:
-    """Use tokens of that workspace in an event loop."""
+@contextmanager
+def begun(platform: Platform, now: Callable[[], float] = time.time) -> Iterator[Tokens]:
+    """Tokens of that workspace, as the relay makes them."""
+    host = platform.variables()["DATABRICKS_HOST"]
 
-    async def run() -> None:
-        async with httpx2.AsyncHTTPTransport() as transport:
-            tokens = Tokens(from_environment(platform.variables()), transport, now)
-            try:
-                await body(tokens)
-            finally:
-                tokens.close()
-                await asyncio.sleep(0)
+    def fetch() -> Token:
+        with httpx2.Client(trust_env=False) as client:
+            return machine_token(client, host, CLIENT_ID, CLIENT_SECRET, now)
 
-    asyncio.run(run())
+    tokens = Tokens(fetch, clock=now)
+    tokens.begin()
+    try:
+        yield tokens
+    finally:
+        tokens.close()
 
 
-async def until(is_so: Callable[[], bool]) -> None:
-    """Wait for what happens beside us.
-
-    Raises:
-        TimeoutError: It does not happen.
-    """
-    async with asyncio.timeout(20):
-        while not is_so():
-            await asyncio.sleep(0.01)
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait for what another thread does."""
+    deadline = time.monotonic() + LONG
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def post(relay: Relay, now: Callable[[], float] = time.time) -> RelayAnswer:
@@ -84,92 +92,75 @@ def relay(platform: Platform, now: FixedClock) -> Iterator[Relay]:
 
 def test_a_token_is_used_until_it_is_renewed(platform: Platform, now: FixedClock) -> None:
     """One call for many requests, however many begin at once."""
-
-    async def body(tokens: Tokens) -> None:
-        got = await asyncio.gather(*(tokens.get() for _ in range(32)))
+    with begun(platform, now) as tokens, ThreadPoolExecutor(16) as threads:
+        got = set(threads.map(lambda _: tokens.get(LONG).text, range(32)))
         now.at += 3600 - EARLY_SECONDS - 1
-        got.append(await tokens.get())
+        got.add(tokens.get(LONG).text)
 
-        assert set(got) == {"token-1"}
+        assert got == {"token-1"}
         assert platform.token_calls == 1
-
-    use(platform, body, now)
 
 
 def test_a_token_is_renewed_early_while_the_old_one_serves(
     platform: Platform, now: FixedClock
 ) -> None:
-    """Nobody waits for the new one in its last five minutes."""
-
-    async def body(tokens: Tokens) -> None:
-        await tokens.get()
+    """A request wakes what renews it, which may have been frozen, and does not wait."""
+    with begun(platform, now) as tokens:
+        tokens.get(LONG)
         now.at += 3600 - EARLY_SECONDS
 
-        assert await tokens.get() == "token-1"
-        await until(lambda: platform.issued == 2)
-        await until(lambda: tokens._call is None)
-        assert await tokens.get() == "token-2"
+        assert tokens.get(LONG).text == "token-1"
+        eventually(lambda: tokens.get(LONG).text == "token-2")
 
-    use(platform, body, now)
+
+def test_a_token_that_ended_in_a_pause_is_renewed_by_the_next_request(
+    platform: Platform, now: FixedClock
+) -> None:
+    """A function host freezes a process for longer than a token lasts."""
+    with begun(platform, now) as tokens:
+        tokens.get(LONG)
+        now.at += 7200
+
+        assert tokens.get(LONG).text == "token-2"
 
 
 def test_a_token_is_renewed_without_any_request(platform: Platform) -> None:
     """The first request after a quiet hour finds a valid token."""
     platform.token_seconds = 2
-
-    async def body(tokens: Tokens) -> None:
-        await tokens.get()
-        await until(lambda: platform.issued >= 2)
-
-    use(platform, body)
+    with begun(platform) as tokens:
+        tokens.get(LONG)
+        eventually(lambda: platform.issued >= 2)
 
 
 def test_an_old_token_serves_while_no_new_one_can_be_had(
     platform: Platform, now: FixedClock
 ) -> None:
-    """An hour's token bridges five minutes of a broken endpoint; then there is none."""
-
-    async def body(tokens: Tokens) -> None:
-        await tokens.get()
+    """An hour's token bridges ten minutes of a broken endpoint; then there is none."""
+    with begun(platform, now) as tokens:
+        tokens.get(LONG)
         platform.token_behaviour = page(500)
         now.at += 3600 - EARLY_SECONDS
 
-        assert await tokens.get() == "token-1"
-        await until(lambda: platform.token_calls == 2 and tokens._call is None)
-        assert await tokens.get() == "token-1"
+        assert tokens.get(LONG).text == "token-1"
+        eventually(lambda: platform.token_calls >= 2)
+        assert tokens.get(LONG).text == "token-1"
         now.at += EARLY_SECONDS
         with pytest.raises(TokenError):
-            await tokens.get()
-
-    use(platform, body, now)
+            tokens.get(LONG)
 
 
-def test_a_failing_endpoint_is_asked_again_until_it_works(platform: Platform) -> None:
-    """With growing pauses, and nobody needs to restart anything."""
+def test_a_request_ends_the_pause_after_a_failure(platform: Platform, now: FixedClock) -> None:
+    """A second later; until then the failure is shared, so that the endpoint is not flooded."""
     platform.token_behaviour = page(500)
-
-    async def body(tokens: Tokens) -> None:
-        with pytest.raises(TokenError):
-            await tokens.get()
-        platform.token_behaviour = None
-        await until(lambda: platform.issued == 1)
-        await until(lambda: tokens._call is None)
-        assert await tokens.get() == "token-1"
-
-    use(platform, body)
-
-
-def test_a_failing_endpoint_is_not_flooded(platform: Platform) -> None:
-    """Requests that come just after a failure share it."""
-    platform.token_behaviour = page(500)
-
-    async def body(tokens: Tokens) -> None:
+    with begun(platform, now) as tokens:
         for _ in range(20):
-            with pytest.raises(TokenError):
-                await tokens.get()
-        assert platform.token_calls == 1
+            with pytest.raises(TokenError, match="HTTP 500"):
+                tokens.get(LONG)
+        assert platform.token_calls <= 2
+        platform.token_behaviour = None
+        now.at += 1
 
-    use(platform, body)
+        assert tokens.get(LONG).text == "token-1"
 
 
 def said(text: bytes, status: int = 200) -> Behaviour:
@@ -201,34 +192,28 @@ def said(text: bytes, status: int = 200) -> Behaviour:
 def test_a_strange_answer_is_no_token(platform: Platform, behaviour: Behaviour) -> None:
     """Whatever an endpoint, or a proxy instead of it, says: an error of ours, without its text."""
     platform.token_behaviour = behaviour
+    with begun(platform) as tokens, pytest.raises(TokenError, match=r"^the workspace ") as caught:
+        tokens.get(LONG)
 
-    async def body(tokens: Tokens) -> None:
-        with pytest.raises(TokenError, match=r"^(answered \d+|no answer|answered 200 without)"):
-            await tokens.get()
-
-    use(platform, body)
+    assert "access_token" not in str(caught.value)
 
 
 def test_who_gives_up_waiting_does_not_end_the_call_for_others(platform: Platform) -> None:
     """A token that comes late serves those who wait longer."""
-    waiting, release = threading.Event(), threading.Event()
+    release = threading.Event()
 
     def late(handler: Any) -> None:
-        waiting.set()
-        release.wait(20)
+        release.wait(LONG)
         handler.answer(200, b'{"access_token":"late","expires_in":3600}')
 
     platform.token_behaviour = late
-
-    async def body(tokens: Tokens) -> None:
-        patient = asyncio.ensure_future(tokens.get())
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(tokens.get(), 0.1)
-        assert waiting.is_set()
+    with begun(platform) as tokens, ThreadPoolExecutor(1) as threads:
+        longer = threads.submit(lambda: tokens.get(LONG).text)
+        with pytest.raises(TokenError, match="not yet"):
+            tokens.get(0.1)
         release.set()
-        assert await patient == "late"
 
-    use(platform, body)
+        assert longer.result(LONG) == "late"
 
 
 def test_relay_answers_503_without_a_token(platform: Platform) -> None:
