@@ -177,7 +177,7 @@ def test_serve_corrects_an_old_data_folder(tmp_path: Path) -> None:
     assert modes(tmp_path / "data") == ({0o700}, {0o600})
     assert mode(env) == 0o600
     by_process = {str(line["process"]) for line in corrected[-2:]}
-    assert by_process == {"supervisor", "writer"}
+    assert by_process == {"supervisor", "loader"}
     assert len(again.logged("modes_corrected")) == len(corrected)
 
 

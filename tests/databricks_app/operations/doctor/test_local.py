@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx2
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
@@ -65,7 +66,8 @@ def tables(tmp_path: Path) -> Path:
 
 def test_all_is_well_with_a_running_receiver(receiver: Receiver) -> None:
     """Every check that can run says ok, the canary is a row, and the exit code is 0."""
-    wait_until(lambda: (receiver.folder / "data/tables/webhook_whatsapp_events").exists())
+    # The loader makes the tables before it reports for the first time.
+    wait_until(lambda: httpx2.get(f"{receiver.url}/readyz").json()["status"] == "ok")
     env = {
         "CIO_WEBHOOK_SIGNING_KEYS": KEY,
         "CIO_DATA_DIR": str(receiver.folder / "data"),
