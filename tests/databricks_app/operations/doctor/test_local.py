@@ -10,12 +10,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx2
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from deltalake import DeltaTable, write_deltalake
 
+from benchmarks.harness.databricks_double import readiness
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import Receiver, serving
 from benchmarks.harness.wire import KEY
@@ -67,7 +67,7 @@ def tables(tmp_path: Path) -> Path:
 def test_all_is_well_with_a_running_receiver(receiver: Receiver) -> None:
     """Every check that can run says ok, the canary is a row, and the exit code is 0."""
     # The loader makes the tables before it reports for the first time.
-    wait_until(lambda: httpx2.get(f"{receiver.url}/readyz").json()["status"] == "ok")
+    wait_until(lambda: readiness(receiver)["status"] == "ok")
     env = {
         "CIO_WEBHOOK_SIGNING_KEYS": KEY,
         "CIO_DATA_DIR": str(receiver.folder / "data"),
