@@ -92,7 +92,7 @@ def _open_volume(settings: Settings) -> Appender:
 
 
 def _counting(settings: Settings, inbox: Appender) -> Callable[[], Pending]:
-    """Return what tells how much is stored and not yet loaded."""
+    """Return what counts the events that are stored and not yet loaded."""
     if settings.store == "databricks":
         from databricks_app.ingest.inbox.volume import VolumeInbox
 

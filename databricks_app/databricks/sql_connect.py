@@ -34,7 +34,7 @@ _RETRY_SECONDS = 60
 # The connector would wait 60 s after any 503.
 _RETRY_PAUSE_SECONDS = 5
 
-# It repeats without a word, and what it met is to be told; `Statements` repeats as well.
+# It repeats silently, and what it met is to be reported; `Statements` repeats as well.
 _RETRIES = 2
 
 

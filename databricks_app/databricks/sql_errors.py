@@ -1,6 +1,6 @@
 """What the error of a warehouse means, from its text: a conflict, a value, or a matter of admins.
 
-Databricks names its errors: an error class in brackets and an SQLSTATE. What an admin is told is
+Databricks names its errors: an error class in brackets and an SQLSTATE. The text for an admin is
 made of these names and never of the whole text, which may show values. Pure.
 
 Source: https://docs.databricks.com/aws/en/error-messages/error-classes
@@ -116,7 +116,7 @@ class ErrorMeaning:
             that with another token (`token`), find the row (`value`), tell an admin (`admin`), or
             wait and see (`unknown`).
         name: The error's class as Databricks names it, or the SQLSTATE, or the Python type.
-        words: What an admin is told.
+        words: The text for an admin.
     """
 
     kind: ErrorKind

@@ -110,7 +110,7 @@ class Statements:
         connect: Opens a session.
         timeout: Limits of a statement, its session's opening included.
         state: Asks the workspace for the warehouse's state, e.g. `STARTING`; None if it cannot
-            be told.
+            be found out.
         renew: Called when the token was refused, before another try.
         pause_seconds: Before the first repetition; each following one is twice as long.
     """

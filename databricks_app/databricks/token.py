@@ -143,9 +143,6 @@ class Tokens:
                 self._is_wanted = False
                 if token is not None:
                     self._token = token
-                    if token.ends_at != math.inf:
-                        left = round(token.ends_at - self._clock())
-                        log.info("token_refreshed", seconds=left)
                 self._error = error
                 self._failed_at = self._clock() if error is not None else -math.inf
                 self._changed.notify_all()

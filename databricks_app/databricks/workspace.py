@@ -235,7 +235,7 @@ def connect(
 
 
 def host_url(text: str) -> str:
-    """Return the URL of a workspace; a Databricks App is told its host without a scheme.
+    """Return the URL of a workspace; a Databricks App gets its host without a scheme.
 
     Raises:
         SettingsError: It names no host.

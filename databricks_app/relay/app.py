@@ -348,9 +348,11 @@ async def _opened(settings: RelaySettings) -> Upstream:
 def _token(settings: RelaySettings, now: Callable[[], float]) -> Token:
     # Apart from the connections of the app, which may all hang; and past any proxy, as they are.
     with httpx2.Client(trust_env=False) as client:
-        return machine_token(
+        token = machine_token(
             client, settings.workspace_url, settings.client_id, settings.client_secret, now
         )
+    log.info("token_refreshed", seconds=round(token.ends_at - now()))
+    return token
 
 
 def _piece(stream: IO[bytes], size: int) -> bytes:

@@ -33,7 +33,7 @@ _SHARED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
-    """What the relay was told; see `RELAY_SETTINGS` for the meaning and unit of each field.
+    """The values of the settings; see `RELAY_SETTINGS` for the meaning and unit of each field.
 
     `app_url` and `workspace_url` are a scheme, a host and perhaps a port, without a path.
     """

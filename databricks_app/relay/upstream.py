@@ -1,6 +1,6 @@
 """The way from the relay to the app: one request with a token, and what its answer means.
 
-The app's own answers have no body and say `Cache-Control: no-store`; that is how they are told from
+The app's own answers have no body and say `Cache-Control: no-store`; that distinguishes them from
 what the platform in front of it says by itself. Only the app's own 200 means that an event is
 stored. Everything else is trouble on our side of the signature, and becomes 503.
 """

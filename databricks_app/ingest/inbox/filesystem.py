@@ -27,7 +27,7 @@ def refuse_network_folder(folder: Path, mounts: Path = MOUNTS) -> None:
 
 
 def filesystem_of(folder: Path, mounts: Path = MOUNTS) -> str:
-    """Return the type of the file system that holds a folder, `unknown` if it cannot be told."""
+    """Return the type of the file system that holds a folder, `unknown` if it is not known."""
     resolved = folder.resolve()
     best, kind = "", "unknown"
     try:

@@ -248,7 +248,7 @@ class _Segment:
     def create(
         cls, folder: Path, name: str, opened: float, sync: Callable[[int], None]
     ) -> _Segment:
-        """Make a segment; it is locked before it bears the name that others look for."""
+        """Make a segment; it is locked before it has the name that others look for."""
         made = folder / f".{name}.new"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(made, flags, 0o600)

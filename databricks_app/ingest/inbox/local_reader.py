@@ -196,7 +196,7 @@ def _count(folder: Path) -> tuple[Pending, bool]:
             is_whole = is_whole and closed is not None
             continue
         except OSError:
-            continue  # the reader tells of it
+            continue  # the reader reports it
         events += number
         if number and (oldest is None or fields["time"] < oldest):
             oldest = fields["time"]

@@ -114,7 +114,7 @@ class VolumeInbox:
         return self._queue.submit(records, done)
 
     def trouble(self) -> str | None:
-        """Say why an append would fail now, as far as the last put tells; does no I/O."""
+        """Say why an append would fail now, as the last put showed; does no I/O."""
         if self._stopping.is_set():
             return STOPPING
         if (trouble := self._trouble) is None:

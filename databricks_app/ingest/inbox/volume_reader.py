@@ -178,7 +178,7 @@ class ObjectReader:
         try:
             data = self._files.get(f"{self._root}/{one.source}")
         except FileNotFoundError:
-            return None  # whoever had the lease before has loaded it
+            return None  # the last owner of the lease has loaded it
         except WorkspaceError as error:
             if error.kind not in _OF_ONE_OBJECT:
                 raise
@@ -241,7 +241,7 @@ class PendingWatch:
         try:
             self._last = self._count()
         except WorkspaceError:
-            pass  # what is wrong the inbox itself tells
+            pass  # the inbox itself reports what is wrong
         finally:
             self._due_at = self._monotonic() + self._seconds
             self._counting.release()
@@ -274,7 +274,7 @@ def put_replay(files: Files, volume: str, records: Sequence[Record]) -> None:
 def objects(
     files: FileListing, root: str, note: Callable[[str, int], None] = lambda _name, _objects: None
 ) -> Iterator[StoredObject]:
-    """Yield every object of the inbox; folders are told of with the number of their entries."""
+    """Yield every object of the inbox; `note` gets each folder and the number of its entries."""
     for folder in list(files.entries(root)):
         if not folder.is_folder:
             continue
