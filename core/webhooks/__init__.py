@@ -1,0 +1,1 @@
+"""Reporting webhooks: signature, kinds of events, a sender of signed events, configuration."""

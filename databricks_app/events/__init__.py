@@ -1,0 +1,1 @@
+"""Bytes become rows: envelope, routing, decoding, one handler an object type. Pure."""

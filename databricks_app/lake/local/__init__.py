@@ -1,0 +1,1 @@
+"""Delta tables in a local folder, written and queried without a JVM."""

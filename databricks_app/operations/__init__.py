@@ -1,0 +1,1 @@
+"""What an admin does: deploy, check, set up webhooks, be alerted."""

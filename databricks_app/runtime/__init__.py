@@ -1,0 +1,1 @@
+"""What every process has: start, logs, metrics, status, run folder, file modes."""
