@@ -24,7 +24,7 @@ from databricks_app.simulator.simulator import Simulator
 from databricks_app.simulator.workspace import SimulatorOptions
 from tests.support.disks import fill, small_disk
 from tests.support.exactly_once import assert_exactly_once
-from tests.support.simulating import RecordingReceiver, app_client, make_simulator  # noqa: F401  # a fixture
+from tests.support.simulating import RecordingReceiver, app_client
 
 HOUR, DAY = 3600.0, 86400.0
 Make = Callable[..., Simulator]
@@ -83,7 +83,7 @@ class Feed:
 
 
 @pytest.fixture
-def feed_of(make_simulator: Make) -> Callable[..., Feed]:  # noqa: F811  # the fixture, by its name
+def feed_of(make_simulator: Make) -> Callable[..., Feed]:
     """Make a workspace: `feed_of(re_sign=False)`."""
 
     def make(**rules: bool) -> Feed:

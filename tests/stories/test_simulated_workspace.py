@@ -16,7 +16,6 @@ from databricks_app.lake.local.query import LocalQuery
 from databricks_app.simulator.simulator import Simulator
 from databricks_app.simulator.workspace import SimulatorOptions
 from tests.support.exactly_once import assert_exactly_once
-from tests.support.simulating import make_simulator  # noqa: F401  # a fixture
 
 DAY = 86400.0
 TEMPLATE = 401
@@ -49,7 +48,7 @@ def set_up(simulator: Simulator, receiver: Receiver) -> str:
 
 
 def test_a_message_sent_through_the_client_is_a_figure_of_a_view(
-    make_simulator: Callable[..., Simulator],  # noqa: F811  # the fixture, by its name
+    make_simulator: Callable[..., Simulator],
     tmp_path: Path,
 ) -> None:
     """The webhook is registered by the command; what people do is rows, and the view counts it."""
