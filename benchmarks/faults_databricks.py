@@ -5,10 +5,8 @@ Both are the double of `tests.doubles`, a process of its own that is never kille
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +19,7 @@ from benchmarks.harness.databricks_double import (
     databricks_double,
 )
 from benchmarks.harness.events import KINDS, event, hash_of, record
-from benchmarks.harness.kills import Outcome, kill_loader, kill_master, kill_worker
-from benchmarks.harness.posting import posting
+from benchmarks.harness.kills import Outcome, kill_group, kill_processes
 
 POINTS = {
     "loader.before_load": 1,
@@ -86,20 +83,11 @@ def _offer(double: DatabricksDouble, outcome: Outcome, chance: random.Random) ->
 
 def singles(outcome: Outcome, folder: Path, chance: random.Random) -> None:
     """Kill web workers, their master and the loader of one group, under load."""
-    killers = [kill_worker, kill_loader, kill_master]
     with (
         _judging(outcome, folder) as double,
         app(double, folder / "app", CIO_WEB_WORKERS="2") as receiver,
     ):
-        with posting(receiver, keep_alive=True, clients=4, pause_seconds=0.05) as clients:
-            while not outcome.is_done():
-                kill = chance.choices(killers, (5, 4, 1))[0]
-                kill(receiver)
-                outcome.where[kill.__name__] += 1
-                outcome.kills += 1
-            tally = clients.stop()
-        outcome.answers.update(tally.outcomes)
-        outcome.sent.update(tally.acknowledged)
+        kill_processes(receiver, outcome, chance)
         await_loaded(double, _LOAD_SECONDS)
 
 
@@ -107,18 +95,8 @@ def groups(outcome: Outcome, folder: Path, chance: random.Random) -> None:
     """Kill all processes at once, at random moments under load; each next one has an empty disk."""
     with _judging(outcome, folder) as double:
         while not outcome.is_done():
-            with (
-                app(double, folder / f"app{outcome.kills}") as receiver,
-                posting(receiver, keep_alive=True, clients=4, pause_seconds=0.02) as clients,
-            ):
-                clients.wait_for(20)
-                time.sleep(chance.uniform(0.0, 1.5))
-                os.killpg(receiver.process.pid, signal.SIGKILL)
-                receiver.process.wait()
-                tally = clients.stop()
-            outcome.kills += 1
-            outcome.sent.update(tally.acknowledged)
-            outcome.answers.update(tally.outcomes)
+            with app(double, folder / f"app{outcome.kills}") as receiver:
+                kill_group(receiver, outcome, chance)
         with app(double, folder / "last"):
             await_loaded(double, _LOAD_SECONDS)
 

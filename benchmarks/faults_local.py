@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
@@ -11,8 +10,7 @@ from pathlib import Path
 from benchmarks.harness.crashes import BUSY, run_loader
 from benchmarks.harness.events import KINDS, event, hash_of, record, store
 from benchmarks.harness.exactly_once import found
-from benchmarks.harness.kills import Outcome, kill_loader, kill_master, kill_worker
-from benchmarks.harness.posting import posting
+from benchmarks.harness.kills import Outcome, kill_group, kill_processes
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import Receiver, serving
 from databricks_app.ingest.inbox.local_reader import pending, replay_segment
@@ -70,17 +68,9 @@ def policy_for(place: str) -> Policy | None:
 
 def singles(outcome: Outcome, folder: Path, chance: random.Random) -> None:
     """Kill web workers, their master and the loader of one group, under load."""
-    killers = [kill_worker, kill_loader, kill_master]
     with serving(folder) as receiver:
-        with posting(receiver, keep_alive=True, clients=4, pause_seconds=0.05) as clients:
-            while not outcome.is_done():
-                kill = chance.choices(killers, (5, 4, 1))[0]
-                kill(receiver)
-                outcome.where[kill.__name__] += 1
-                outcome.kills += 1
-            tally = clients.stop()
+        kill_processes(receiver, outcome, chance)
         await_empty(receiver)
-    outcome.answers, outcome.sent = tally.outcomes, set(tally.acknowledged)
     outcome.judge(found(folder / "data"))
 
 
@@ -88,18 +78,8 @@ def groups(outcome: Outcome, folder: Path, chance: random.Random) -> None:
     """Kill all processes at once, at random moments under load."""
     while not outcome.is_done():
         (folder / "stderr").unlink(missing_ok=True)
-        with (
-            serving(folder) as receiver,
-            posting(receiver, keep_alive=True, clients=4, pause_seconds=0.02) as clients,
-        ):
-            clients.wait_for(20)
-            time.sleep(chance.uniform(0.0, 1.5))
-            os.killpg(receiver.process.pid, signal.SIGKILL)
-            receiver.process.wait()
-            tally = clients.stop()
-        outcome.kills += 1
-        outcome.sent.update(tally.acknowledged)
-        outcome.answers.update(tally.outcomes)
+        with serving(folder) as receiver:
+            kill_group(receiver, outcome, chance)
     (folder / "stderr").unlink(missing_ok=True)
     with serving(folder) as receiver:
         await_empty(receiver)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 
 from benchmarks.harness.exactly_once import Found
+from benchmarks.harness.posting import Tally, posting
 from benchmarks.harness.process_table import is_zombie, wait_until
 from benchmarks.harness.receiver import Receiver
 
@@ -42,6 +44,11 @@ class Outcome:
     def is_done(self) -> bool:
         """Whether it was killed often enough, or the time is over."""
         return self.kills >= self.cycles or time.perf_counter() >= self.end
+
+    def count(self, tally: Tally) -> None:
+        """Add what clients saw."""
+        self.sent.update(tally.acknowledged)
+        self.answers.update(tally.outcomes)
 
     def judge(self, found: Found) -> None:
         """Compare what was acknowledged with what the tables hold."""
@@ -82,3 +89,26 @@ def reload(receiver: Receiver) -> None:
     receiver.process.send_signal(signal.SIGHUP)
     wait_until(lambda: ready(receiver) > before + 1)
     wait_until(lambda: all(is_zombie(pid) for pid in old))
+
+
+def kill_processes(receiver: Receiver, outcome: Outcome, chance: random.Random) -> None:
+    """Kill one process after the other while clients post, until the outcome is done."""
+    killers = (kill_worker, kill_loader, kill_master)
+    with posting(receiver, keep_alive=True, clients=4, pause_seconds=0.05) as clients:
+        while not outcome.is_done():
+            kill = chance.choices(killers, (5, 4, 1))[0]
+            kill(receiver)
+            outcome.where[kill.__name__] += 1
+            outcome.kills += 1
+        outcome.count(clients.stop())
+
+
+def kill_group(receiver: Receiver, outcome: Outcome, chance: random.Random) -> None:
+    """Kill all processes at once, at a random moment while clients post."""
+    with posting(receiver, keep_alive=True, clients=4, pause_seconds=0.02) as clients:
+        clients.wait_for(20)
+        time.sleep(chance.uniform(0.0, 1.5))
+        os.killpg(receiver.process.pid, signal.SIGKILL)
+        receiver.process.wait()
+        outcome.kills += 1
+        outcome.count(clients.stop())
