@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from benchmarks.harness.crashes import loader_process, problems
 from benchmarks.harness.events import event, store
 from benchmarks.harness.exactly_once import is_empty, raw_ids
+from benchmarks.harness.kills import kill_master, kill_worker, reload
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import Receiver, serving
 from benchmarks.harness.wire import request, signed
@@ -163,6 +164,40 @@ def test_full_shared_memory_ends_no_process(tmp_path: Path, size: str) -> None:
         assert receiver.logged("child_ended") == []
         assert len(receiver.logged("web_worker_ready")) == 2
         assert bool(receiver.logged("metrics_not_shared")) is (size == "16k")
+
+
+@pytest.mark.parametrize("trouble", [kill_worker, kill_master, reload])
+def test_processes_are_replaced_while_shared_memory_is_full(
+    tmp_path: Path, trouble: Callable[[Receiver], None]
+) -> None:
+    """Successors serve though they find no room in the run folder, and so do those that ran."""
+    script = 'mount -t tmpfs -o size=8m tmpfs /dev/shm && exec "$0" "$@"'
+    with small_disk(tmp_path / "probe", "1m"):
+        pass  # skips where nothing may be mounted
+    with serving(tmp_path, prefix=(*LITTLE_MEMORY, script)) as receiver:
+        wait_until(lambda: (tmp_path / "data/tables/webhook_whatsapp_events").is_dir())
+        fill(Path(f"/proc/{receiver.process.pid}/root/dev/shm/filler"))
+        names = [f"e{n}" for n in range(20)]
+        statuses = post(receiver, *names[:10])
+        trouble(receiver)
+        statuses += post(receiver, *names[10:])
+
+        assert statuses == [200] * 20
+        assert_loaded(receiver, names)
+
+
+def test_a_large_body_without_room_on_the_disk_is_refused_and_taken_later(tmp_path: Path) -> None:
+    """Its beginning is forgotten with the request: small events and smaller bodies have room."""
+    sizes = {"too large": 20 << 20, "small": 100, "large": 1 << 20, "small again": 100}
+    variables = {"CIO_INBOX_MAX_BYTES": str(1 << 30)}
+    with small_disk(tmp_path / "data", "16m"), serving(tmp_path, **variables) as receiver:
+        wait_until(lambda: (tmp_path / "data/tables/webhook_whatsapp_events").is_dir())
+        statuses = [
+            receiver.post(request(event(name, padding=size))).status for name, size in sizes.items()
+        ]
+
+        assert statuses == [503, 200, 200, 200]
+        assert_loaded(receiver, [*sizes][1:])
 
 
 @pytest.mark.parametrize("jump", [-86_400.0, 86_400.0 * 365])
