@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -13,7 +15,7 @@ from core.webhooks.signature import SigningKey
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import SettingsError
 from databricks_app.ingest.inbox.filesystem import refuse_network_folder
-from databricks_app.runtime import file_modes, logs, run_dir
+from databricks_app.runtime import data_dir, file_modes, logs, run_dir
 from databricks_app.serving import supervisor
 from databricks_app.settings import (
     ENV_FILE,
@@ -35,18 +37,19 @@ def serve(*, demo: bool) -> None:
     """
     settings = from_environment(environment())
     logs.configure(settings.log_level, "supervisor")
-    settings = with_keys(settings)
-    file_modes.make_private_folder(settings.inbox_dir)
-    refuse_network_folder(settings.data_dir)
+    with ExitStack() as undo:
+        listener = supervisor.bind(settings.host, settings.port)
+        _refuse_demo_where_it_harms(settings, demo=demo)
+        refuse_network_folder(settings.data_dir)
+        folder = run_dir.make()
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        made = data_dir.prepare(settings.data_dir, settings.inbox_dir)
+        undo.callback(data_dir.remove, made)
+        settings = with_keys(settings)
+        undo.pop_all()
     file_modes.correct(settings.data_dir, None if settings.is_databricks_app else ENV_FILE)
-    listener = supervisor.bind(settings.host, settings.port)
     os.environ["CIO_HOST"] = settings.host
-    if demo and not settings.is_loopback:
-        raise SettingsError("--demo is for a loopback address: it fills the tables with samples")
-    if demo and find_spec("databricks_app.cli.demo_traffic") is None:
-        raise SettingsError("--demo needs the simulator, which is not uploaded to Databricks")
     _announce(settings, listener.getsockname()[1])
-    folder = run_dir.make()
     sys.exit(
         supervisor.serve(
             listener,
@@ -55,6 +58,13 @@ def serve(*, demo: bool) -> None:
             with_demo=demo,
         )
     )
+
+
+def _refuse_demo_where_it_harms(settings: Settings, *, demo: bool) -> None:
+    if demo and not settings.is_loopback:
+        raise SettingsError("--demo is for a loopback address: it fills the tables with samples")
+    if demo and find_spec("databricks_app.cli.demo_traffic") is None:
+        raise SettingsError("--demo needs the simulator, which is not uploaded to Databricks")
 
 
 def with_keys(settings: Settings) -> Settings:
@@ -67,8 +77,9 @@ def with_keys(settings: Settings) -> Settings:
         key = make_development_key()
     except OSError as error:
         raise SettingsError(
-            f"CIO_WEBHOOK_SIGNING_KEYS is not set and {ENV_FILE} cannot be written "
-            f"({error.strerror})"
+            f"CIO_WEBHOOK_SIGNING_KEYS is not set and {ENV_FILE}, where a development key would be "
+            f"kept, cannot be written ({error.strerror}); set CIO_WEBHOOK_SIGNING_KEYS, or start "
+            "in a folder that can be written"
         ) from error
     return replace(settings, signing_keys=(SigningKey.from_text(key),))
 

@@ -8,6 +8,7 @@ pause; the death of this process ends both.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import resource
@@ -55,13 +56,23 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen(_BACKLOG)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         listener.close()
-        reason = os.strerror(error.errno) if error.errno else "the name is unknown"
-        raise SettingsError(
-            f"cannot listen on {host} port {port} ({reason}); choose another with PORT"
-        ) from error
+        raise SettingsError(f"cannot listen on {host} port {port} {_advice(error)}") from error
     return listener
+
+
+def _advice(error: OSError | UnicodeError) -> str:
+    """Return the reason in brackets, and what to do."""
+    if isinstance(error, UnicodeError | socket.gaierror):
+        return "(the name is unknown); set CIO_HOST to an address of this machine"
+    number = error.errno or 0
+    advice = {
+        errno.EADDRINUSE: "end the process that listens there, or choose another port with PORT",
+        errno.EADDRNOTAVAIL: "set CIO_HOST to an address of this machine",
+        errno.EACCES: "choose a port from 1024 up with PORT",
+    }.get(number, "choose others with CIO_HOST and PORT")
+    return f"({os.strerror(number)}); {advice}"
 
 
 def child_environment(run_dir: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:

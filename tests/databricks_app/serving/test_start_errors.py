@@ -1,0 +1,198 @@
+"""What keeps `ciolake serve` from starting is said in a sentence, and nothing is left behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from benchmarks.harness.receiver import serving
+from benchmarks.harness.wire import KEY
+from tests.support.disks import unwritable
+from tests.support.mounts import powerless, with_mounts
+
+NO_SHARED_MEMORY = "mount -t tmpfs -o ro tmpfs /dev/shm"
+FULL_SHARED_MEMORY = (
+    "mount -t tmpfs -o size=64k tmpfs /dev/shm; "
+    "dd if=/dev/zero of=/dev/shm/full bs=4k 2>/dev/null || true"
+)
+MISSING_SHARED_MEMORY = (
+    "mount -t tmpfs tmpfs /mnt; for one in null urandom; do "
+    "touch /mnt/$one; mount --bind /dev/$one /mnt/$one; done; mount --rbind /mnt /dev"
+)
+READ_ONLY_ROOT = "mount -o remount,bind,ro /"
+
+
+def abandoned_run_folders() -> set[Path]:
+    """Return the run folders that nobody holds and in which no child was ever started."""
+    return {
+        lock.parent
+        for folder in (Path("/dev/shm"), Path(tempfile.gettempdir()))
+        for lock in folder.glob("ciolake-*/lock")
+        if not (lock.parent / "metrics").exists() and is_free(lock)
+    }
+
+
+def is_free(lock: Path) -> bool:
+    """Whether no process holds a lock; one that goes meanwhile is held."""
+    try:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def error_of(folder: Path, *, prefix: Sequence[str] = (), **variables: str) -> str:
+    """Start a receiver that cannot start; return its sentence.
+
+    The exit code is 1, there is nothing but the sentence, and no file or folder is new.
+    """
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CIO_")}
+    environ |= {"PORT": "0", "CIO_WEBHOOK_SIGNING_KEYS": KEY, "CIO_LOG_LEVEL": "error"}
+    before = sorted(folder.rglob("*"))
+    done = subprocess.run(
+        [*prefix, sys.executable, "-m", "databricks_app", "serve"],
+        cwd=folder,
+        env=environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert done.stderr.startswith("ciolake: "), done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert sorted(folder.rglob("*")) == before
+    assert abandoned_run_folders() == set()
+    return done.stderr
+
+
+def test_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    """A file stands where the folder should be."""
+    (tmp_path / "file").touch()
+
+    said = error_of(tmp_path, CIO_DATA_DIR=str(tmp_path / "file" / "data"))
+
+    assert "file/data cannot be made or written (Not a directory); a part of this path is" in said
+    assert "CIO_DATA_DIR" in said
+
+
+def test_a_data_folder_without_rights(tmp_path: Path) -> None:
+    """The folder above belongs to others: the user who lacks the right is named."""
+    above = tmp_path / "above"
+    above.mkdir(mode=0o500)
+
+    said = error_of(tmp_path, prefix=powerless(), CIO_DATA_DIR=str(above / "data"))
+
+    assert f"(Permission denied); give user {os.geteuid()} the right to write there" in said
+
+
+def test_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    """It is there already, and takes no file."""
+    (tmp_path / "data/inbox").mkdir(parents=True)
+    with unwritable(tmp_path / "data/inbox"):
+        said = error_of(tmp_path)
+
+    assert "data cannot be made or written (Operation not permitted)" in said
+
+
+def test_a_read_only_root(tmp_path: Path) -> None:
+    """The file system is named as the reason, with what to mount."""
+    said = error_of(tmp_path, prefix=with_mounts(READ_ONLY_ROOT), CIO_DATA_DIR="/var/lib/ciolake")
+
+    assert "/var/lib/ciolake cannot be made or written (Read-only file system); mount a" in said
+
+
+def test_a_development_key_that_cannot_be_kept(tmp_path: Path) -> None:
+    """No data folder is left behind either, although it could be made."""
+    here = tmp_path / "here"
+    here.mkdir(mode=0o500)
+    (tmp_path / "there").mkdir()
+    prefix = ["env", "--unset=CIO_WEBHOOK_SIGNING_KEYS", f"--chdir={here}", *powerless()]
+
+    said = error_of(tmp_path, prefix=prefix, CIO_DATA_DIR=str(tmp_path / "there/data"))
+
+    assert ".env" in said
+    assert "set CIO_WEBHOOK_SIGNING_KEYS" in said
+
+
+def test_a_temporary_path_that_is_too_long_for_a_socket(tmp_path: Path) -> None:
+    """It counts only where there is no shared memory, and the limit is given."""
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+
+    said = error_of(tmp_path, prefix=with_mounts(NO_SHARED_MEMORY), TMPDIR=str(long))
+
+    assert "too long for a socket" in said
+    assert "TMPDIR to one of at most 65 bytes" in said
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        pytest.param(NO_SHARED_MEMORY, "cannot be written", id="read-only"),
+        pytest.param(FULL_SHARED_MEMORY, "has less than 4 MiB free", id="full"),
+        pytest.param(MISSING_SHARED_MEMORY, "is missing", id="missing"),
+    ],
+)
+def test_no_shared_memory_and_no_temporary_folder(tmp_path: Path, script: str, reason: str) -> None:
+    """Without either there is no place for what the processes share."""
+    script = f"{script}; {READ_ONLY_ROOT}; for one in /tmp /var/tmp; do mount -o ro,bind $one $one"
+    script += ' && mount -o remount,ro,bind $one; done; cd "$1"'
+
+    said = error_of(tmp_path, prefix=with_mounts(script, str(tmp_path)))
+
+    assert f"/dev/shm {reason}" in said
+    assert "set TMPDIR" in said
+
+
+def test_full_shared_memory_alone_keeps_nobody_from_starting(tmp_path: Path) -> None:
+    """The run folder lies in the temporary folder then, and a warning says why."""
+    prefix = with_mounts(FULL_SHARED_MEMORY)
+    with (
+        tempfile.TemporaryDirectory() as short,
+        serving(tmp_path, prefix=prefix, TMPDIR=short) as receiver,
+    ):
+        assert receiver.run_folder is not None
+        assert receiver.run_folder.parent == Path(short)
+        assert "4 MiB" in str(receiver.logged("run_folder_on_disk")[0]["reason"])
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    """Port, reason and setting are named."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        said = error_of(tmp_path, PORT=str(port))
+
+    assert f"cannot listen on 127.0.0.1 port {port} (Address already in use); " in said
+    assert "another port with PORT" in said
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "a..b"])
+def test_an_address_that_is_not_of_this_machine(tmp_path: Path, host: str) -> None:
+    """An address of the documentation, an unknown name, and what is no name."""
+    said = error_of(tmp_path, CIO_HOST=host)
+
+    assert f"cannot listen on {host} port 0 (" in said
+    assert "set CIO_HOST to an address of this machine" in said
+
+
+def test_an_env_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """The reason is given, and nothing that is in it."""
+    (tmp_path / ".env").write_text("CIO_WEBHOOK_SIGNING_KEYS=hunter2\n")
+    (tmp_path / ".env").chmod(0)
+
+    said = error_of(tmp_path, prefix=powerless())
+
+    assert said.startswith("ciolake: .env cannot be read (Permission denied)")
+    assert "hunter2" not in said
