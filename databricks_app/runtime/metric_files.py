@@ -2,45 +2,69 @@
 
 Every process leaves its files behind when it ends, as its counts still count. Without this a child
 that dies again and again would fill the memory that they lie in.
+
+A reader must never see a count that is less than before: Prometheus takes that for a restart, and
+adds the whole count once more. So files are added up only while nobody reads, and each file is
+named by the identity of its process: a successor with the same number has files of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from prometheus_client.mmap_dict import MmapedDict
 
 _KINDS = ("counter", "histogram")
-_NAME = re.compile(r"[a-z]+_([0-9]+)\.db")
-_ENDED = 0  # no process has this number
+_NAME = re.compile(r"[a-z]+_([0-9]+-[0-9]+)\.db")
+_ENDED = 0  # no process has this identity
+_TRIES = 5
+_PAUSE_SECONDS = 0.02
 
 
-def fold_ended(folder: Path, is_running: Callable[[int], bool]) -> int:
+@contextlib.contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Keep the files as they are while they are read; waits milliseconds at most."""
+    with _locked(folder, fcntl.LOCK_SH):
+        yield
+
+
+def fold_ended(folder: Path, is_running: Callable[[str], bool]) -> int:
     """Add up the files of processes that have ended; return how many files there were.
 
-    A reader that comes in between sees too little for a moment, never too much.
+    Where the files are being read all the time nothing happens: a reader that stands still must
+    not stop the caller.
+
+    Args:
+        folder: Of the shared files.
+        is_running: Whether the process of this identity runs.
 
     Raises:
-        OSError: There is no room for the sums; nothing was removed.
+        OSError: There is no room for the sums, or it cannot be told who runs; nothing was removed.
     """
-    return sum(_fold(folder, kind, is_running) for kind in _KINDS)
+    for _ in range(_TRIES):
+        with contextlib.suppress(BlockingIOError), _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return sum(_fold(folder, kind, is_running) for kind in _KINDS)
+        time.sleep(_PAUSE_SECONDS)
+    return 0
 
 
-def is_running(pid: int) -> bool:
-    """Whether there is a process with this number."""
+@contextlib.contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
 
 
-def _fold(folder: Path, kind: str, is_running: Callable[[int], bool]) -> int:
+def _fold(folder: Path, kind: str, is_running: Callable[[str], bool]) -> int:
     ended = [path for path in folder.glob(f"{kind}_*.db") if _has_ended(path, is_running)]
     if not ended:
         return 0
@@ -59,6 +83,6 @@ def _fold(folder: Path, kind: str, is_running: Callable[[int], bool]) -> int:
     return len(ended)
 
 
-def _has_ended(path: Path, is_running: Callable[[int], bool]) -> bool:
+def _has_ended(path: Path, is_running: Callable[[str], bool]) -> bool:
     named = _NAME.fullmatch(path.name)
-    return named is not None and int(named[1]) != _ENDED and not is_running(int(named[1]))
+    return named is not None and not is_running(named[1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import structlog
@@ -23,30 +24,47 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from databricks_app.runtime import metric_files, process_identity
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 4)
 _SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 # More than all label values together need: a mapped file that cannot grow kills its process.
 _FILE_BYTES = 128 << 10
+# Exact up to 2^33 s: a double has 53 bits.
+_PARTS = 1 << 20
 _AGES = (-3600, -600, -300, 0, 300, 600, 1800, 3600, 7200, 14400, 86400, 259200, 604800)
 
 log = structlog.get_logger(__name__)
 
 
 class _Sums(MultiProcessCollector):
-    """The sums over all processes; a file may go while it reads, when its process has ended."""
+    """The sums over all processes, of those that have ended too."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        super().__init__(registry)  # type: ignore[no-untyped-call]
+    def __init__(self, registry: CollectorRegistry, folder: Path) -> None:
+        self._folder = folder
+        super().__init__(registry, str(folder))  # type: ignore[no-untyped-call]
 
     def collect(self) -> Iterable[Metric]:
-        try:
-            return self._collect()
-        except FileNotFoundError:
-            return self._collect()
+        with metric_files.reading(self._folder):
+            found = list(super().collect())  # type: ignore[no-untyped-call]
+        for metric in found:
+            if any(float(sample.labels.get("le", 0)) < 0 for sample in metric.samples):
+                # Its sum falls with each value below zero, and no counter may.
+                metric.samples = [one for one in metric.samples if not one.name.endswith("_sum")]
+        return found
 
-    def _collect(self) -> list[Metric]:
-        return list(super().collect())  # type: ignore[no-untyped-call]
+
+class _Histogram(Histogram):
+    """A histogram whose sum is the same in whatever order processes are added up.
+
+    Sums of arbitrary fractions differ in their last bit with the order, and a sum that is less by
+    that bit is a restart to Prometheus. Multiples of a power of two add up exactly.
+    """
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        """Count a value, rounded to a microsecond or so."""
+        super().observe(round(amount * _PARTS) / _PARTS, exemplar)
 
 
 class Metrics:
@@ -101,15 +119,13 @@ class Metrics:
         return Counter(f"ciolake_{name}", meaning, labels, registry=self.registry)
 
     def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(f"ciolake_{name}", meaning, buckets=buckets, registry=self.registry)
+        return _Histogram(f"ciolake_{name}", meaning, buckets=buckets, registry=self.registry)
 
     def totals(self) -> CollectorRegistry:
         """Return a registry with the sums over all processes, or this one's if it is alone."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return self.registry
-        registry = CollectorRegistry()
-        _Sums(registry)
-        return registry
+        return sums(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
 
     def stale_total(self) -> float:
         """Return how many rightly signed requests came with a timestamp outside the window."""
@@ -119,6 +135,21 @@ class Metrics:
     def exposition(self) -> bytes:
         """Return all sums in Prometheus' text format."""
         return generate_latest(self.totals())
+
+
+def sums(folder: Path) -> CollectorRegistry:
+    """Return a registry with the sums over all processes that share this folder."""
+    registry = CollectorRegistry()
+    _Sums(registry, folder)
+    return registry
+
+
+@cache
+def _values_by_identity() -> type:
+    """Return the class of values in files that are named by the identity of the process."""
+    # Once a process: two of them would write the same file, each at its own places.
+    made: type = values.MultiProcessValue(process_identifier=process_identity.own)  # type: ignore[no-untyped-call]
+    return made
 
 
 def _reserve() -> None:
@@ -131,8 +162,9 @@ def _reserve() -> None:
     if folder is None or values.ValueClass is values.MutexValue:
         return
     try:
+        values.ValueClass = _values_by_identity()
         for kind in ("counter", "histogram"):
-            _allocate(Path(folder) / f"{kind}_{os.getpid()}.db")
+            _allocate(Path(folder) / f"{kind}_{process_identity.own()}.db")
     except OSError as error:
         log.error("metrics_not_shared", error=type(error).__name__)
         values.ValueClass = values.MutexValue

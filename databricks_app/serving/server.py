@@ -19,10 +19,10 @@ from gunicorn.glogging import Logger
 from databricks_app.app import INBOX, create_app
 from databricks_app.runtime import process
 from databricks_app.runtime.status import RUN_DIR
+from databricks_app.serving import ready_files
 from databricks_app.settings import Settings
 
 GRACEFUL_SECONDS = 6
-READY_PREFIX = "web-ready-"
 # Longer than the idle time-outs of common clients and proxies, so that it is they who close:
 # a request sent into a connection that we close just then would be lost to its sender.
 _KEEP_ALIVE_SECONDS = 125
@@ -102,7 +102,10 @@ def _worker_ready(worker: Any) -> None:
     _ignore_interrupt()
     folder = os.environ.get(RUN_DIR)
     if folder:
-        (Path(folder) / f"{READY_PREFIX}{worker.ppid}").touch()
+        try:
+            ready_files.mark(Path(folder), worker.ppid)
+        except OSError as error:  # a reload waits for it in vain; what runs goes on
+            log.error("ready_not_marked", error=type(error).__name__)
     log.info("web_worker_ready", pid=os.getpid())
 
 

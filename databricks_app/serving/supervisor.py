@@ -26,9 +26,11 @@ import structlog
 
 from databricks_app.errors import SettingsError
 from databricks_app.runtime import status
-from databricks_app.runtime.metric_files import fold_ended, is_running
+from databricks_app.runtime.metric_files import fold_ended
 from databricks_app.runtime.process import PARENT
+from databricks_app.runtime.process_identity import is_running
 from databricks_app.runtime.status import RUN_DIR
+from databricks_app.serving import ready_files
 from databricks_app.serving.acceptor import Acceptor
 
 STOP_SECONDS = 9.0
@@ -157,7 +159,7 @@ class Supervisor:
         is_ready: Whether a child that inherits the socket serves by now.
         write_problems: Called with the problems, in words, when they change.
         stopping: Called before the children are stopped.
-        tidy: Called every minute.
+        tidy: Called every minute, and when a child has ended.
         stop_seconds: How long the children may take to stop.
         reload_seconds: How long a successor may take to serve.
     """
@@ -219,9 +221,26 @@ class Supervisor:
 
     def _reap(self) -> None:
         now = time.monotonic()
-        for child in self.children:
-            child.reap(now)
+        ended = [child.name for child in self.children if child.reap(now)]
+        before = len(self._old)
         self._old = [process for process in self._old if process.poll() is None]
+        self._reap_orphans()
+        if ended or len(self._old) < before:
+            self._tidied = -math.inf  # what they left in the run folder goes at once
+
+    def _reap_orphans(self) -> None:
+        """Reap what a killed child left to us: we are process 1 of a container, or a subreaper."""
+        running = [child.process for child in self.children if child.process] + self._old
+        ours = {process.pid for process in running}
+        while True:
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if found is None or found.si_pid in ours:
+                return  # one of ours, which ended just now: its signal is pending
+            os.waitpid(found.si_pid, 0)
+            log.info("orphan_reaped", pid=found.si_pid)
 
     def _reload(self) -> None:
         """Replace each child: one that can be doubled only once its successor serves."""
@@ -308,16 +327,17 @@ def serve(
         )
 
     def is_ready(child: Child) -> bool:
-        return child.process is not None and (run_dir / f"web-ready-{child.process.pid}").exists()
+        return child.process is not None and ready_files.is_marked(run_dir, child.process.pid)
 
     def write_problems(problems: tuple[str, ...]) -> None:
         status.write_problems(run_dir, problems)
 
     def tidy() -> None:
         try:
+            ready_files.remove_ended(run_dir)
             fold_ended(run_dir / "metrics", is_running)
         except OSError as error:
-            log.warning("metrics_not_folded", error=type(error).__name__)
+            log.warning("run_folder_not_tidied", error=type(error).__name__)
 
     _allow_many_files()
     # Before any thread begins: one that does not block a signal would be killed by it, and all.

@@ -1,0 +1,40 @@
+"""The files that say which web process serves live as long as it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from databricks_app.serving import ready_files
+
+
+def test_a_marked_process_serves(tmp_path: Path) -> None:
+    """It is marked from then on, and its file stays."""
+    assert not ready_files.is_marked(tmp_path, os.getpid())
+
+    ready_files.mark(tmp_path, os.getpid())
+    ready_files.remove_ended(tmp_path)
+
+    assert ready_files.is_marked(tmp_path, os.getpid())
+
+
+def test_the_file_of_an_earlier_process_marks_nobody(tmp_path: Path) -> None:
+    """Its number was given again."""
+    (tmp_path / f"web-ready-{os.getpid()}").write_text(f"{os.getpid()}-1")
+
+    assert not ready_files.is_marked(tmp_path, os.getpid())
+
+
+def test_the_file_goes_with_its_process(tmp_path: Path) -> None:
+    """Also while the process waits to be reaped; afterwards none is made for it."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        ready_files.mark(tmp_path, process.pid)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+        ready_files.remove_ended(tmp_path)
+        ready_files.mark(tmp_path, process.pid)
+
+        assert list(tmp_path.iterdir()) == []
