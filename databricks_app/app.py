@@ -16,6 +16,7 @@ from databricks_app.ingest.routes import Parts, blueprint
 from databricks_app.ingest.wsgi import WebhookFirst
 from databricks_app.runtime import freshness
 from databricks_app.runtime.metrics import Metrics
+from databricks_app.runtime.recurring import RecurringLog
 from databricks_app.settings import Settings, environment, from_environment
 
 INBOX = "ciolake.inbox"
@@ -45,13 +46,14 @@ def create_app(
     """
     settings = settings or from_environment(environment())
     metrics = metrics or Metrics()
-    inbox = inbox or open_inbox(settings)
+    recurring = RecurringLog()
+    inbox = inbox or open_inbox(settings, recurring)
     app = Flask(__name__, static_folder=None)
     app.extensions[INBOX] = inbox
     app.url_map.merge_slashes = False  # a redirect would stall the feed
     parts = Parts(
         settings=settings,
-        receiver=WebhookReceiver(settings, inbox, metrics, now, body_errors),
+        receiver=WebhookReceiver(settings, inbox, metrics, now, body_errors, recurring),
         metrics=metrics,
         pending=_counting(settings, inbox),
         now=now,
@@ -61,25 +63,30 @@ def create_app(
     return app
 
 
-def open_inbox(settings: Settings) -> Appender:
+def open_inbox(settings: Settings, recurring: RecurringLog | None = None) -> Appender:
     """Open this process's part of the inbox.
 
     Local segments are handed over after half a flush interval, so that an event waits for one and
     a half intervals at most.
 
+    Args:
+        settings: Of the receiver.
+        recurring: Logs the inbox's own faults; one of its own if left out.
+
     Raises:
         SettingsError: The workspace's address cannot be used.
     """
     if settings.store == "databricks":
-        return _open_volume(settings)
+        return _open_volume(settings, recurring)
     return LocalInbox(
         settings.inbox_dir,
         max_bytes=settings.inbox_max_bytes,
         close_seconds=settings.flush_interval_seconds * freshness.CLOSE_SHARE,
+        recurring=recurring,
     )
 
 
-def _open_volume(settings: Settings) -> Appender:
+def _open_volume(settings: Settings, recurring: RecurringLog | None) -> Appender:
     from databricks_app.databricks.workspace import connect
     from databricks_app.ingest.inbox.volume import VolumeInbox
 
@@ -88,6 +95,7 @@ def _open_volume(settings: Settings) -> Appender:
         settings.volume_path,
         deadline_seconds=settings.append_deadline_seconds,
         uploads=settings.uploads,
+        recurring=recurring,
     )
 
 

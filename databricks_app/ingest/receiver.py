@@ -17,8 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import structlog
-
 from core.webhooks.signature import Refusal, SignatureCheck, SigningKey, Verification
 from databricks_app.endpoint import (
     LARGEST_FACTOR,
@@ -31,16 +29,15 @@ from databricks_app.errors import InboxClosed, InboxError, InboxFull, InboxTimeo
 from databricks_app.events.record import Record
 from databricks_app.ingest.body import BodyStream, ReceivedBody, read_body
 from databricks_app.ingest.inbox import Appender
-from databricks_app.runtime.logs import raised_at
+from databricks_app.ingest.refusals import note_fault, note_refusal
 from databricks_app.runtime.metrics import Metrics
+from databricks_app.runtime.recurring import RecurringLog
 from databricks_app.settings import Settings
 
 RECEIVER_STATUSES = (200, 401, 408, 413, 503)
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +55,21 @@ class _Refused(Exception):  # noqa: N818  # an answer, not a fault
     Attributes:
         answer: To each of the requests that this is about.
         keys: How many there are, by the fingerprint of the key that matched.
+        facts: What else the log says.
     """
 
     def __init__(
-        self, status: int, reason: str, key: str = "", keys: Mapping[str, int] | None = None
+        self,
+        status: int,
+        reason: str,
+        key: str = "",
+        keys: Mapping[str, int] | None = None,
+        **facts: object,
     ) -> None:
         super().__init__(reason)
         self.answer = Answer(status, reason, key)
         self.keys = keys or {key: 1}
+        self.facts = facts
 
 
 class WebhookReceiver:
@@ -75,6 +79,7 @@ class WebhookReceiver:
         inbox: Where verified bodies go.
         append_deadline_seconds: How long storing one may take.
         max_body_bytes: Of a longer body only the beginning is stored.
+        recurring: Logs refusals; the server calls its `sweep` now and then.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class WebhookReceiver:
         metrics: Metrics,
         now: Callable[[], float] = time.time,
         body_errors: tuple[type[Exception], ...] = (OSError,),
+        recurring: RecurringLog | None = None,
     ) -> None:
         """Join the parts.
 
@@ -93,6 +99,7 @@ class WebhookReceiver:
             metrics: Where every case is counted.
             now: Unix seconds.
             body_errors: What the server raises while a body is read that does not arrive whole.
+            recurring: Logs refusals; one of its own if left out.
         """
         self._settings = settings
         self._keys: tuple[SigningKey, ...] = settings.signing_keys or ()
@@ -102,7 +109,7 @@ class WebhookReceiver:
         self._metrics = metrics
         self._now = now
         self._body_errors = body_errors
-        self._has_warned_of_stale = False
+        self.recurring = recurring or RecurringLog()
 
     @property
     def body_folder(self) -> Path:
@@ -189,28 +196,56 @@ class WebhookReceiver:
         """Append what `examine` returned, wait for it, and `complete` it. Never raises."""
         return self._answered(self._store, record)
 
-    def refuse(self, reason: str) -> None:
-        """Count a request that the server refuses by itself. Never raises."""
-        self._count(reason, {"": 1})
+    def refuse(self, reason: str, status: int, detail: str = "") -> None:
+        """Count and log a request that the server refuses by itself. Never raises.
+
+        Args:
+            reason: A key of `refusals.REASONS`.
+            status: The answer.
+            detail: One of a few words; nothing that a client wrote.
+        """
+        self._count(Answer(status, reason), {"": 1}, {}, detail)
+
+    def fail(self, error: Exception) -> None:
+        """Count and log a request that an unforeseen error ends. Never raises."""
+        note_fault(self.recurring, error)
+        self._count(Answer(503, "exception"), {"": 1}, None)
 
     def _answered(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Answer:
         """Do a part of the work: the one place where refusals and faults become answers."""
         try:
             return work(*args, **kwargs)
         except _Refused as refused:
-            answer, keys = refused.answer, refused.keys
+            self._count(refused.answer, refused.keys, refused.facts)
+            return refused.answer
         except Exception as error:  # noqa: BLE001  # a 500 would stall the feed for an hour
-            log.error("request_failed", error=type(error).__name__, at=raised_at(error))
-            answer, keys = Answer(503, "exception"), {"": 1}
-        self._count(answer.reason or "", keys)
-        return answer
+            self.fail(error)
+            return Answer(503, "exception")
 
-    def _count(self, reason: str, keys: Mapping[str, int]) -> None:
+    def _count(
+        self,
+        answer: Answer,
+        keys: Mapping[str, int],
+        facts: Mapping[str, object] | None,
+        detail: str = "",
+    ) -> None:
+        """Count a refusal, and log it unless `facts` is None."""
+        reason = answer.reason or ""
         try:
+            if facts is not None:
+                matched = {"key": answer.key} if answer.key else {}
+                note_refusal(
+                    self.recurring,
+                    reason,
+                    answer.status,
+                    {**matched, **facts},
+                    detail=detail,
+                    times=sum(keys.values()),
+                )
             for key, number in keys.items():
                 self._metrics.rejected.labels(reason, key).inc(number)
         except Exception as error:  # noqa: BLE001  # the answer matters more than the count
-            log.error("refusal_not_counted", error=type(error).__name__, at=raised_at(error))
+            self.recurring.note_error("refusal_not_counted", error)
 
     def _answer(self, environ: Mapping[str, Any]) -> Answer:
         query = str(environ.get("QUERY_STRING", ""))
@@ -259,9 +294,7 @@ class WebhookReceiver:
             reason = (verdict.refusal or Refusal.WRONG_SIGNATURE).value
             raise _Refused(self._settings.unverified_status, reason)
         if verdict.refusal is not None:
-            self._note_stale(verdict)
-            if self._settings.stale_timestamps != "accept":
-                raise _Refused(401, verdict.refusal.value, verdict.key.fingerprint)
+            self._note_stale(verdict, verdict.key.fingerprint)
         return Record(
             body=kept(),
             received_at=datetime.fromtimestamp(now, UTC),
@@ -287,25 +320,22 @@ class WebhookReceiver:
             self._metrics.append.observe(one)
         keys = Counter(record.key_fingerprint for record in records)
         if error is not None:
-            raise _Refused(503, _inbox_reason(error), records[0].key_fingerprint, keys)
+            first = records[0].key_fingerprint
+            raise _Refused(503, _inbox_reason(error), first, keys, problem=str(error))
         for key, number in keys.items():
             self._metrics.accepted.labels(key).inc(number)
         self._metrics.accepted_bytes.inc(sum(record.body_bytes for record in records))
         return Answer(200)
 
-    def _note_stale(self, verdict: Verification) -> None:
+    def _note_stale(self, verdict: Verification, key: str) -> None:
+        """Count a timestamp outside the window, and refuse it unless the setting accepts it."""
         age = verdict.age_seconds or 0.0
+        reason = Refusal.STALE_TIMESTAMP.value
         self._metrics.stale_age.observe(age)
-        if not self._has_warned_of_stale:
-            self._has_warned_of_stale = True
-            log.warning(
-                "stale_timestamp",
-                age_seconds=round(age),
-                key=verdict.key.fingerprint if verdict.key else "",
-                accepted=self._settings.stale_timestamps == "accept",
-                advice="the clock here is wrong, or Customer.io repeats requests with their first "
-                "timestamp: then set CIO_STALE_TIMESTAMPS=accept",
-            )
+        if self._settings.stale_timestamps != "accept":
+            raise _Refused(401, reason, key, age_seconds=round(age), accepted=False)
+        facts = {"key": key, "age_seconds": round(age), "accepted": True}
+        note_refusal(self.recurring, reason, 200, facts)
 
 
 def _inbox_reason(error: InboxError) -> str:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
@@ -17,13 +16,10 @@ from databricks_app.ingest.readiness import readiness
 from databricks_app.ingest.receiver import WebhookReceiver
 from databricks_app.ingest.wsgi import bare, empty_response
 from databricks_app.runtime import freshness, status
-from databricks_app.runtime.logs import raised_at
 from databricks_app.runtime.metrics import CONTENT_TYPE, Metrics
 from databricks_app.settings import Settings
 
 _OTHER_METHODS = ("GET", "PUT", "PATCH", "DELETE", "OPTIONS")
-
-log = structlog.get_logger(__name__)
 
 _FORBIDDEN = "Only from this machine itself, or with CIO_ADMIN_TOKEN as a bearer token.\n"
 
@@ -63,12 +59,12 @@ def blueprint(parts: Parts) -> Blueprint:
 
     @routes.app_errorhandler(NotFound)
     def no_such_path(_error: NotFound) -> Response:
-        parts.metrics.rejected.labels("not_found", "").inc()
+        parts.receiver.refuse("not_found", 404)
         return empty_response(404)
 
     @routes.app_errorhandler(MethodNotAllowed)
     def no_such_method(error: MethodNotAllowed) -> Response:
-        parts.metrics.rejected.labels("method_not_allowed", "").inc()
+        parts.receiver.refuse("method_not_allowed", 405)
         response = empty_response(405)
         methods = {"POST"} if request.path == WEBHOOK_PATH else set(error.valid_methods or ())
         response.headers["Allow"] = ", ".join(sorted(methods))
@@ -78,13 +74,13 @@ def blueprint(parts: Parts) -> Blueprint:
     def refuse(error: HTTPException) -> Response:
         # Flask's redirects are such errors too, and a redirect would stall the feed.
         code = error.code if error.code is not None and error.code >= 400 else 404
-        parts.metrics.rejected.labels("http_error", "").inc()
-        return empty_response(503 if code == 500 else code)
+        code = 503 if code == 500 else code
+        parts.receiver.refuse("http_error", code)
+        return empty_response(code)
 
     @routes.app_errorhandler(Exception)
     def fail(error: Exception) -> Response:
-        log.error("request_failed", error=type(error).__name__, at=raised_at(error))
-        parts.metrics.rejected.labels("exception", "").inc()
+        parts.receiver.fail(error)
         return empty_response(503)
 
     return routes

@@ -36,6 +36,8 @@ class WebhookFirst:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
+        # A server without a clock of its own notices here that a kind of refusal has ended.
+        self.receiver.recurring.sweep()
         if not is_webhook_path(environ.get("PATH_INFO", "")):
             return self._app(environ, start_response)
         if environ["REQUEST_METHOD"] != "POST":

@@ -32,6 +32,7 @@ from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import frames
 from databricks_app.ingest.inbox.waiting import STOPPING, WaitingQueue, WaitingRecords
 from databricks_app.runtime.file_modes import make_private_folder
+from databricks_app.runtime.recurring import RecurringLog
 
 CLOSE_BYTES = 16 << 20
 CLOSE_EVENTS = 10_000
@@ -42,6 +43,11 @@ _PIECES = 1_000  # a call; the kernel takes 1,024
 _USAGE_SECONDS = 1.0
 HANGING_SECONDS = 3.0
 _PROBE_BYTES = 64 << 10
+_FAULT_SECONDS = 0.1
+_SEGMENT_ADVICE = (
+    "check the disk of CIO_DATA_DIR and the permissions of its folder inbox; nothing is lost, the "
+    "loader takes the segment as one of a dead process"
+)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -63,6 +69,7 @@ class LocalInbox:
         monotonic: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.time,
         sync: Callable[[int], None] = os.fdatasync,
+        recurring: RecurringLog | None = None,
     ) -> None:
         """Open the inbox.
 
@@ -73,6 +80,7 @@ class LocalInbox:
             monotonic: Clock of ages.
             clock: Clock of names, Unix seconds.
             sync: Makes what was written to a descriptor durable.
+            recurring: Logs faults of the disk and of this class; one of its own if left out.
         """
         make_private_folder(folder)
         self._folder = folder
@@ -80,6 +88,7 @@ class LocalInbox:
         self._monotonic = monotonic
         self._clock = clock
         self._sync = sync
+        self._recurring = recurring or RecurringLog()
         self._busy_since: float | None = None
         self._used = folder_bytes(folder)
         self._used_at = monotonic()
@@ -88,6 +97,7 @@ class LocalInbox:
         self._segment: _Segment | None = None
         self._queue = WaitingQueue(monotonic=monotonic)
         self._was_large = False
+        self._is_done = False
         self._trouble: str | None = None
         self._committer = threading.Thread(target=self._run, name="inbox-committer", daemon=True)
         self._committer.start()
@@ -121,16 +131,32 @@ class LocalInbox:
         self._committer.join()
 
     def _run(self) -> None:
-        while True:
-            group = self._next_group()
-            if group:
-                self._commit(group)
-            segment = self._segment
-            if segment is not None and self._is_ripe(segment):
-                self._segment = None
-                self._hand_over(segment)
-            if self._queue.is_closed and not group and self._segment is None:
-                return
+        while not self._is_done:
+            try:
+                self._turn()
+            except Exception as fault:  # noqa: BLE001  # without this thread nothing is ever stored
+                # Nothing more is written into the segment, of which the state is unknown. Its
+                # whole frames count: the loader takes it as one of a dead process.
+                self._recurring.note_error("committer_failed", fault)
+                self._abandon()
+                # Who still waits then was never acknowledged.
+                self._is_done = self._queue.is_closed
+                time.sleep(_FAULT_SECONDS)
+
+    def _turn(self) -> None:
+        group = self._next_group()
+        if group:
+            self._commit(group)
+        segment = self._segment
+        if segment is not None and self._is_ripe(segment):
+            self._segment = None
+            self._hand_over(segment)
+        self._is_done = self._queue.is_closed and not group and self._segment is None
+
+    def _abandon(self) -> None:
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            segment.release()
 
     def _next_group(self) -> list[WaitingRecords]:
         queue = self._queue
@@ -170,7 +196,8 @@ class LocalInbox:
             error = InboxFull(words) if full else InboxError(words)
         except InboxError as fault:
             error = fault
-        except Exception as fault:  # noqa: BLE001  # without this thread nothing is ever stored
+        except Exception as fault:  # noqa: BLE001  # the group is refused, the next one may do
+            self._recurring.note_error("storing_failed", fault)
             error = InboxError(f"storing failed: {type(fault).__name__}")
         self._busy_since = None
         if error is not None:
@@ -198,9 +225,13 @@ class LocalInbox:
     def _hand_over(self, segment: _Segment) -> None:
         # A segment that cannot be closed is left behind: its lock goes with the descriptor, and
         # the loader takes an unlocked segment for a dead one.
-        with contextlib.suppress(OSError):
+        try:
             segment.close()
-        segment.release()
+        except OSError as error:
+            problem = os.strerror(error.errno or errno.EIO)
+            self._recurring.note("segment_not_closed", problem, {"advice": _SEGMENT_ADVICE})
+        finally:
+            segment.release()
 
     def _is_full(self) -> bool:
         now = self._monotonic()

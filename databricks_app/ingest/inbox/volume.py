@@ -25,6 +25,7 @@ from databricks_app.errors import InboxError, InboxFull
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox.volume_reader import INBOX, Names, PendingWatch, pending
 from databricks_app.ingest.inbox.waiting import STOPPING, WaitingQueue, WaitingRecords
+from databricks_app.runtime.recurring import RecurringLog
 
 LINGER_SECONDS = 0.01
 HELD_BYTES = 256 << 20
@@ -61,6 +62,7 @@ class VolumeInbox:
         stop_seconds: float = STOP_SECONDS,
         names: Names | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        recurring: RecurringLog | None = None,
     ) -> None:
         """Open the inbox; the volume is tried in the background.
 
@@ -74,6 +76,7 @@ class VolumeInbox:
             stop_seconds: How long `close` waits for what is under way.
             names: Of the objects.
             monotonic: Clock of deadlines.
+            recurring: Logs faults of this class; one of its own if left out.
         """
         self.groups = uploads
         self._files = files
@@ -83,6 +86,7 @@ class VolumeInbox:
         self._stop_seconds = stop_seconds
         self._names = names or Names()
         self._monotonic = monotonic
+        self._recurring = recurring or RecurringLog()
         self._queue = WaitingQueue(
             most_bytes=held_bytes, full=self._full_words, monotonic=monotonic
         )
@@ -135,6 +139,8 @@ class VolumeInbox:
             try:
                 error = self._store(group)
             except Exception as fault:  # noqa: BLE001  # without this thread nothing is ever stored
+                # The group is refused as a whole; the next one is an object of its own.
+                self._recurring.note_error("storing_failed", fault)
                 error = InboxError(f"storing failed: {type(fault).__name__}")
                 self._note(str(error))
             self._queue.answer(group, error)

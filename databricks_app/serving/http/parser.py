@@ -37,6 +37,8 @@ from httptools import (
     HttpRequestParser,
 )
 
+from databricks_app.runtime.logs import raised_at
+
 TARGET_BYTES = 4096
 FIELD_BYTES = 8190
 FIELDS = 100
@@ -103,6 +105,10 @@ class Head:
 
 
 _CONTINUE = b"100-continue"
+
+
+def _fault(error: BaseException | None) -> str:
+    return "unknown" if error is None else f"{type(error).__name__} at {raised_at(error)}"
 
 
 class Handler(Protocol):
@@ -199,7 +205,7 @@ class RequestParser:
                 return
             if not isinstance(error, HttpParserCallbackError):
                 raise Malformed(400, "syntax") from None
-            raise self._refusal or Malformed(503, type(error.__context__).__name__) from None
+            raise self._refusal or Malformed(503, _fault(error.__context__)) from None
         if self._quiet > HEAD_BYTES:
             raise Malformed(431, "head")
 

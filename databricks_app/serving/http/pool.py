@@ -10,13 +10,14 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
 from databricks_app.endpoint import WEBHOOK_PATH, is_webhook_path
+from databricks_app.ingest.refusals import note_fault, note_refusal
 from databricks_app.ingest.wsgi import WebhookFirst, webhook_of
+from databricks_app.runtime.recurring import RecurringLog
 from databricks_app.serving.http.answers import Answers
 from databricks_app.serving.http.body import Room
 from databricks_app.serving.http.connection import Connection
 from databricks_app.serving.http.deadlines import Deadlines
 from databricks_app.serving.http.exchange import Discarding, Exchange
-from databricks_app.serving.http.malformed import Refusals
 from databricks_app.serving.http.parser import Head
 from databricks_app.serving.http.webhook import Receiving
 from databricks_app.serving.http.wsgi import Target
@@ -96,20 +97,16 @@ class ConnectionPool:
         self.stalled: Deadlines[Connection] = Deadlines(limits.request_seconds)
         self.idle: Deadlines[Connection] = Deadlines(limits.idle_seconds)
         self.lingering: Deadlines[Connection] = Deadlines(limits.linger_seconds)
-        self.refusals = Refusals(time.monotonic)
         self.now = loop.time
         self.soon = loop.call_soon
         self._script_name = os.environ.get("SCRIPT_NAME", "")
         webhook: WebhookFirst | None = webhook_of(app)
         self._receiving: Receiving | None = None
+        self._recurring = RecurringLog()
         if webhook is not None:
+            self._recurring = webhook.receiver.recurring
             self._receiving = Receiving(
-                webhook.receiver,
-                room,
-                loop,
-                threads,
-                limits.longest_wait_seconds,
-                self.refusals.note,
+                webhook.receiver, room, loop, threads, limits.longest_wait_seconds
             )
         headers = _BARE if webhook is None else webhook.headers
         self.answers = Answers(server, headers, time.time)
@@ -119,8 +116,8 @@ class ConnectionPool:
             loop,
             self.answers,
             limits.longest_wait_seconds,
-            self.count,
-            self.refusals.note,
+            self.refuse,
+            self._fail,
         )
         self._most_lingering = max(8, limits.connections // 8)
 
@@ -148,19 +145,26 @@ class ConnectionPool:
             return receiving.exchange(connection, head)
         if is_webhook_path(target.path) or target.path in APP_PATHS:
             return WsgiExchange(connection, head, target, self._caller)
-        self.count("not_found")
+        self.refuse("not_found", 404)
         return Discarding(connection, head, 404)
 
     def refused(self, status: int, kind: str) -> None:
         """Count and log bytes that are no request."""
-        self.refusals.note(status, kind)
         reason = "no_room" if kind == "no_memory" else "exception"
-        self.count("malformed" if status != 503 else reason)
+        self.refuse("malformed" if status != 503 else reason, status, kind)
 
-    def count(self, reason: str) -> None:
-        """Count a refusal, where there are counters."""
+    def refuse(self, reason: str, status: int, detail: str = "") -> None:
+        """Log a refusal, and count it where there are counters; see `WebhookReceiver.refuse`."""
         if self._receiving is not None:
-            self._receiving.receiver.refuse(reason)
+            self._receiving.receiver.refuse(reason, status, detail)
+        else:
+            note_refusal(self._recurring, reason, status, detail=detail)
+
+    def _fail(self, error: Exception) -> None:
+        if self._receiving is not None:
+            self._receiving.receiver.fail(error)
+        else:
+            note_fault(self._recurring, error)
 
     # The worker calls these.
 
@@ -199,7 +203,7 @@ class ConnectionPool:
             self._receiving.sweep()
         self.shed()
         self.make_room()
-        self.refusals.sweep()
+        self._recurring.sweep()
 
     def shed(self) -> None:
         """Keep what unfinished requests hold in memory bounded: the oldest goes first."""
@@ -218,11 +222,11 @@ class ConnectionPool:
         """Answer for what is still under way; there is no time left for it."""
         for connection in list(self.connections):
             connection.refuse(503)
-        self.refusals.sweep(is_end=True)
+        self._recurring.sweep(is_end=True)
 
     def _give_up(self, connection: Connection) -> None:
         if connection.has_begun and not self.is_stopping:
-            self.count("incomplete")
+            self.refuse("incomplete", 408)
             connection.refuse(408)
         else:
             connection.refuse(503)

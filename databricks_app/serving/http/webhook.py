@@ -40,7 +40,6 @@ class Receiving:
         loop: asyncio.AbstractEventLoop,
         threads: Executor,
         longest_wait_seconds: float,
-        note: Callable[[int, str], None],
     ) -> None:
         """Begin without requests.
 
@@ -51,10 +50,8 @@ class Receiving:
             threads: Where records are stored if the inbox cannot serve an event loop.
             longest_wait_seconds: How long a record may wait for a thread; its sender is gone soon
                 after.
-            note: Logs a refusal by status and kind.
         """
         self.receiver = receiver
-        self.note = note
         self.room = room
         self._loop = loop
         self._threads = threads
@@ -110,7 +107,7 @@ class Receiving:
         latest = time.monotonic() - self.receiver.append_deadline_seconds
         while self._waiting and self._waiting[0][0] <= latest:
             post = self._waiting.popleft()[1]
-            self.receiver.refuse("inbox_timeout")
+            self.receiver.refuse("inbox_timeout", 503)
             post.answer(503)
 
     def _store_waiting(self) -> None:
@@ -130,7 +127,7 @@ class Receiving:
 
     def _store_in_thread(self, record: Record, since: float) -> int:
         if time.monotonic() - since > self._patience_seconds:
-            self.receiver.refuse("overloaded")
+            self.receiver.refuse("overloaded", 503)
             return 503
         return self.receiver.store(record).status
 
@@ -216,13 +213,13 @@ class LargePost(Exchange):
         try:
             self._spool.write(piece)
         except (NoRoom, OSError) as error:
-            self._receiving.receiver.refuse("no_room")
-            self._receiving.note(503, "no_room" if isinstance(error, NoRoom) else "disk")
+            detail = "files" if isinstance(error, NoRoom) else "disk"
+            self._receiving.receiver.refuse("no_room", 503, detail)
             self.decide(503)
             return
         self._check.update(piece)
         if self._spool.size > self._most:
-            self._receiving.receiver.refuse("too_large")
+            self._receiving.receiver.refuse("too_large", 413)
             self.decide(413)
 
     def start(self) -> None:

@@ -11,8 +11,6 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
-
 from databricks_app.serving.http.answers import Answers
 from databricks_app.serving.http.body import NoRoom, Room, Spool
 from databricks_app.serving.http.connection import LARGEST_KEPT_ANSWER, Connection
@@ -25,7 +23,8 @@ if TYPE_CHECKING:
 
 LARGEST_BODY_BYTES = 256 << 20
 
-log = structlog.get_logger(__name__)
+# By reason, status and detail.
+Refuse = Callable[[str, int, str], None]
 
 
 class AppCaller:
@@ -38,8 +37,8 @@ class AppCaller:
         loop: asyncio.AbstractEventLoop,
         answers: Answers,
         longest_wait_seconds: float,
-        count: Callable[[str], None],
-        note: Callable[[int, str], None],
+        refuse: Refuse,
+        fail: Callable[[Exception], None],
     ) -> None:
         """Begin without requests.
 
@@ -49,16 +48,16 @@ class AppCaller:
             loop: Where its answers are sent.
             answers: Makes their bytes.
             longest_wait_seconds: How long a request may wait for a thread.
-            count: Counts refusals by reason.
-            note: Logs a refusal by status and kind.
+            refuse: Counts and logs refusals.
+            fail: Counts and logs what the app raises.
         """
-        self.note = note
+        self.refuse = refuse
         self._app = app
         self._threads = threads
         self._loop = loop
         self._answers = answers
         self._patience_seconds = longest_wait_seconds
-        self._count = count
+        self._fail = fail
 
     def submit(self, exchange: WsgiExchange, ends: Ends) -> None:
         """Have a request answered."""
@@ -68,13 +67,12 @@ class AppCaller:
     def _answer(self, exchange: WsgiExchange, ends: Ends, since: float) -> Response | None:
         """Call the app; runs in a thread. None stands for 503."""
         if time.monotonic() - since > self._patience_seconds:
-            self._count("overloaded")
+            self.refuse("overloaded", 503, "")
             return None
         try:
             return call(self._app, exchange.environ(ends))
         except Exception as error:  # noqa: BLE001  # a 500 would stall the feed for an hour
-            log.error("request_failed", error=type(error).__name__)
-            self._count("exception")
+            self._fail(error)
             return None
 
     def _answered(self, exchange: WsgiExchange, answered: Future[Response | None]) -> None:
@@ -135,7 +133,7 @@ class WsgiExchange(Exchange):
         try:
             self._spool.write(piece)
         except (NoRoom, OSError) as error:
-            self._caller.note(503, "no_room" if isinstance(error, NoRoom) else "disk")
+            self._caller.refuse("no_room", 503, "files" if isinstance(error, NoRoom) else "disk")
             self.decide(503)
         if self._spool.is_cut:
             self.decide(413)

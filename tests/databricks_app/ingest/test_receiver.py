@@ -575,7 +575,7 @@ def test_an_answer_is_given_where_counting_fails(room: Room) -> None:
         answer = room.post(BODY, {})
 
     assert answer == Answer(401, "missing_header")
-    assert [line["event"] for line in lines] == ["refusal_not_counted"]
+    assert [line["event"] for line in lines] == ["request_refused", "refusal_not_counted"]
 
 
 def test_a_body_is_examined_from_its_head_on(room: Room, sign: Sign) -> None:

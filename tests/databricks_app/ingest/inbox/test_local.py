@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import re
@@ -17,6 +18,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from structlog.testing import capture_logs
 
 from databricks_app.errors import InboxClosed, InboxError, InboxFull, InboxTimeout
 from databricks_app.events.record import Record
@@ -551,3 +553,78 @@ def test_trouble_tells_of_a_disk_that_hangs(tmp_path: Path) -> None:
     inbox.close()
 
     assert said == "the disk of the inbox has not answered for 4 s"
+
+
+def test_a_programming_error_refuses_its_group_and_is_logged(tmp_path: Path) -> None:
+    """Type and place are in the log, no text; the next group is stored in another segment."""
+    faults = [ValueError("secret text")]
+
+    def sync(_descriptor: int) -> None:
+        if faults:
+            raise faults.pop()
+
+    with capture_logs() as lines:
+        inbox = LocalInbox(tmp_path, sync=sync)
+        with pytest.raises(InboxError, match="ValueError"):
+            inbox.append(record(b"refused"), 5)
+        inbox.append(record(b"stored"), 5)
+        inbox.close()
+
+    (line,) = lines
+    assert (line["event"], line["error"]) == ("storing_failed", "ValueError")
+    assert re.fullmatch(r"test_local\.py:\d+", line["at"])
+    assert "secret" not in str(lines)
+    assert stored(tmp_path) == [b"stored"]
+
+
+def test_the_committer_outlives_a_programming_error(tmp_path: Path) -> None:
+    """What it had acknowledged is kept, and it goes on with a new segment."""
+    faults: list[Exception] = []
+
+    def sync(_descriptor: int) -> None:
+        faults.append(KeyError("secret text"))
+
+    def monotonic() -> float:
+        if faults:
+            raise faults.pop()
+        return 0.0
+
+    with capture_logs() as lines:
+        inbox = LocalInbox(tmp_path, sync=sync, monotonic=monotonic)
+        futures = []
+        for body in (b"one", b"two"):
+            done: Future[InboxError | None] = Future()
+            inbox.submit([record(body)], done.set_result)
+            futures.append(done.result(5))
+            eventually(lambda: inbox._segment is None)
+        inbox.close()
+
+    assert futures == [None, None]
+    assert {line["event"] for line in lines} == {"committer_failed"}
+    assert "secret" not in str(lines)
+    assert sorted(stored(tmp_path)) == [b"one", b"two"]
+
+
+def test_a_segment_that_cannot_be_closed_is_logged_once(tmp_path: Path) -> None:
+    """One line, not one a group; the groups are refused."""
+
+    def sync(_descriptor: int) -> None:
+        next(tmp_path.glob("*.open")).unlink()
+        raise OSError(errno.EIO, "secret text")
+
+    with capture_logs() as lines:
+        inbox = LocalInbox(tmp_path, sync=sync)
+        for _ in range(3):
+            with pytest.raises(InboxError):
+                inbox.append(record(b"refused"), 5)
+        inbox.close()
+
+    assert [(line["event"], line["reason"]) for line in lines] == [
+        ("segment_not_closed", "No such file or directory")
+    ]
+
+
+def stored(folder: Path) -> list[bytes]:
+    """The bodies that the loader finds."""
+    batches = SegmentReader(folder).batches(10**9, 10**12)
+    return [one.body for batch in batches for one in batch.records]

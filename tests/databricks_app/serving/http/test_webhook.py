@@ -442,16 +442,15 @@ def test_the_app_answers_its_routes_beside_the_webhook(tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_request_are_counted_and_logged_once(tmp_path: Path) -> None:
     """A flood of them is one line now and one with their number at the end."""
-    with capture_logs() as lines:
-        with working(tmp_path) as worker:
-            for _ in range(20):
-                assert worker.post(b"secret\r\n\r\n")[0].status == 400
-            assert metric(worker, "malformed") == 20
-        told = [line for line in lines if line["event"].startswith("request")]
+    with capture_logs() as lines, working(tmp_path) as worker:
+        for _ in range(20):
+            assert worker.post(b"secret\r\n\r\n")[0].status == 400
+        assert metric(worker, "malformed") == 20
+    told = [line for line in lines if line["event"].startswith("request")]
 
-    assert [line["event"] for line in told] == [
-        "request_refused_by_server",
-        "requests_refused_by_server",
+    assert [(line["event"], line["reason"]) for line in told] == [
+        ("request_refused", "malformed: syntax"),
+        ("request_refused_ended", "malformed: syntax"),
     ]
-    assert told[1]["requests"] == 19
+    assert told[1]["times"] == 20
     assert "secret" not in repr(lines)
