@@ -53,6 +53,11 @@ class InboxClosed(InboxError):  # noqa: N818  # a state of the inbox
 class LakeError(ReceiverError):
     """The tables cannot be written or read."""
 
+    @property
+    def log_text(self) -> str:
+        """Its text for the log: all of it is ours, nothing is quoted from another program."""
+        return str(self)
+
 
 class QueryError(ReceiverError):
     """A query cannot be answered."""

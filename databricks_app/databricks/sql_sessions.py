@@ -60,6 +60,14 @@ class Unclear(LakeError):  # noqa: N818  # a verdict, caught by the loader
         super().__init__(words)
         self.name = name
 
+    @property
+    def log_text(self) -> str:
+        """Its text for the log, without the sentence of the server."""
+        return (
+            f"the warehouse refuses a statement ({self.name}). The query history of the warehouse "
+            "shows it."
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class StatementResult:

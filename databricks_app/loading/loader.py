@@ -28,10 +28,10 @@ import structlog
 
 from core.webhooks import specification
 from databricks_app.databricks.call_timeout import CallTimeout
-from databricks_app.errors import ReceiverError
+from databricks_app.errors import LakeError, ReceiverError
 from databricks_app.events.decoding import Reading
 from databricks_app.events.record import Record
-from databricks_app.ingest.inbox import Batch, Reader
+from databricks_app.ingest.inbox import Batch, Pending, Reader
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake import Lake, LoadReport, Standby
 from databricks_app.loading.crash_isolation import Care, LoadAttempts, Part, readings
@@ -90,6 +90,8 @@ class Loader:
     _failures: int = 0
     _failing_since: float = 0.0
     _failing: tuple[str, ...] = ()
+    _logged_problem: str = ""
+    _pending: Pending | None = None
     _damaged: int = 0
     _isolated: int = 0
     _status: status.LoaderStatus | None = None
@@ -130,7 +132,8 @@ class Loader:
             LakeError: The tables cannot be written now; nothing was deleted.
             OSError: The inbox cannot be read or its segments not removed.
         """
-        factor = BEHIND_FACTOR if self.reader.pending().events > self.batch_rows else 1
+        self._pending = self.reader.pending()
+        factor = BEHIND_FACTOR if self._pending.events > self.batch_rows else 1
         rows, size = self.batch_rows * factor, self.batch_bytes * factor
         for batch in chain(self._unfinished(), self.reader.batches(rows, size)):
             self._load(batch)
@@ -159,8 +162,16 @@ class Loader:
         crash_points.reach("loader.before_delete")
         self.reader.delete(batch)
         crash_points.reach("loader.after_delete")
+        self._count_down(len(batch.records))
         self._attempts.end()
         self._note_damage(batch)
+
+    def _count_down(self, loaded: int) -> None:
+        """Leave out of what is pending what was loaded; the oldest of the rest is not known."""
+        if self._pending is not None:
+            left = max(0, self._pending.events - loaded)
+            oldest_at = self._pending.oldest_at if left else None
+            self._pending = replace(self._pending, events=left, oldest_at=oldest_at)
 
     def _load_part(self, records: Sequence[Record], part: Part) -> None:
         started = self.now()
@@ -217,7 +228,10 @@ class Loader:
 
     def _succeed(self) -> None:
         """Report that nothing fails."""
-        self._failures, self._failing = 0, ()
+        if self._failures:
+            seconds = round(self.now() - self._failing_since, 1)
+            log.info("load_failed_ended", times=self._failures, seconds=seconds)
+        self._failures, self._failing, self._logged_problem = 0, (), ""
         self._report(())
 
     def _rest(self, seconds: float) -> None:
@@ -235,7 +249,16 @@ class Loader:
         self._failures += 1
         self._attempts.pause()
         self.metrics.load_failures.inc()
-        log.error("load_failed", error=type(error).__name__, failures=self._failures)
+        problem = _log_text(error)
+        if problem != self._logged_problem:
+            self._logged_problem = problem
+            log.error(
+                "load_failed",
+                error=type(error).__name__,
+                problem=problem,
+                failures=self._failures,
+                advice="nothing is lost, the load is repeated: do what `problem` says",
+            )
         words = str(error) if isinstance(error, ReceiverError) else f"the disk: {_words(error)}"
         often = ""
         if self._failures > 1:
@@ -259,8 +282,14 @@ class Loader:
         if self.reader.unreadable:
             names = len(self.reader.unreadable)
             problems += (f"{names} segments of the inbox cannot be read from the disk",)
+        pending = self._pending
+        oldest_at = None if pending is None else pending.oldest_at
         self._status = status.LoaderStatus(
-            self.now(), self._last_load_at, self._start_problems + problems
+            self.now(),
+            self._last_load_at,
+            self._start_problems + problems,
+            None if pending is None else pending.events,
+            None if oldest_at is None else oldest_at.isoformat(),
         )
         self.write_status(self._status)
 
@@ -341,6 +370,15 @@ def _uncollected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def _log_text(error: Exception) -> str:
+    """Return an error's sentence if it is ours, else its kind: others' texts may show a row."""
+    if isinstance(error, LakeError):
+        return error.log_text
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"the disk: {os.strerror(error.errno)}"
+    return type(error).__name__
 
 
 def _words(error: Exception) -> str:

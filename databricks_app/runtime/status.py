@@ -34,11 +34,15 @@ class LoaderStatus:
         at: When it was written, Unix seconds.
         last_load_at: When rows were last made durable, ISO 8601 UTC; None if not since its start.
         problems: In words an admin understands.
+        pending_events: What was stored and not loaded when it was last counted; None before that.
+        oldest_pending_at: When the oldest of them was received, ISO 8601 UTC; None without one.
     """
 
     at: float
     last_load_at: str | None = None
     problems: tuple[str, ...] = field(default=())
+    pending_events: int | None = None
+    oldest_pending_at: str | None = None
 
 
 def run_dir() -> Path | None:
@@ -82,7 +86,11 @@ def read(folder: Path | None) -> LoaderStatus | None:
     try:
         content = json.loads((folder / _LOADER).read_text())
         return LoaderStatus(
-            float(content["at"]), content["last_load_at"], tuple(content["problems"])
+            float(content["at"]),
+            content["last_load_at"],
+            tuple(content["problems"]),
+            content.get("pending_events"),  # absent where a loader of an earlier version runs
+            content.get("oldest_pending_at"),
         )
     except _UNREADABLE:
         return None

@@ -207,6 +207,17 @@ def test_an_unknown_error_says_its_name() -> None:
     assert caught.value.name == "ODD_THING"
 
 
+def test_an_unknown_error_is_logged_without_the_servers_sentence() -> None:
+    """An admin sees it on the page of `/readyz`; a log line quotes no other program."""
+    text = "[PARSE_SYNTAX_ERROR] near ada@example.com. SQLSTATE: 42601"
+
+    with pytest.raises(Unclear, match=r"ada@example\.com") as caught:
+        statements(Server(ServerOperationError(text))).run("MERGE")
+
+    assert "PARSE_SYNTAX_ERROR" in caught.value.log_text
+    assert "ada@example.com" not in caught.value.log_text
+
+
 def test_a_hung_statement_is_cancelled_and_ends() -> None:
     """Its session is never used again."""
     release = threading.Event()

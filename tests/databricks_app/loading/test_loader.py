@@ -10,8 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from databricks_app.errors import LakeError
+from databricks_app.errors import LakeError, QueryError
 from databricks_app.lake.local.fsync import fsync
 from databricks_app.lake.local.store import LocalLake
 from tests.support.loading import RECEIVED, LoaderUnderTest, record, stopping_when
@@ -144,6 +145,42 @@ def test_run_waits_for_a_lake_that_another_loader_holds(tmp_path: Path) -> None:
     assert "nothing is lost" in under_test.statuses[-1].problems[0]
     assert under_test.loader.reader.pending().events == 1
     assert under_test.sample("load_failures_total") == 1
+
+
+def test_a_load_that_fails_is_one_line_when_it_begins_and_one_when_it_ends(
+    under_test: LoaderUnderTest,
+) -> None:
+    """With the sentence that says what to do, however often it is tried meanwhile."""
+    loader = under_test.loader
+    error = LakeError("the tables are locked: stop the other loader")
+
+    with capture_logs() as lines:
+        for _ in range(3):
+            loader._after_failure(error)
+        loader._after_failure(OSError(28, "secret text"))
+        loader._after_failure(QueryError("secret text"))
+        loader._succeed()
+
+    told = [line for line in lines if line["event"].startswith("load_failed")]
+    assert [(line["event"], line.get("problem")) for line in told] == [
+        ("load_failed", "the tables are locked: stop the other loader"),
+        ("load_failed", "the disk: No space left on device"),
+        ("load_failed", "QueryError"),
+        ("load_failed_ended", None),
+    ]
+    assert told[-1]["times"] == 5
+
+
+def test_status_says_what_waits(under_test: LoaderUnderTest) -> None:
+    """As counted before a pass, less what it loaded."""
+    under_test.store(record("A"), record("B"))
+    under_test.loader._pending = under_test.loader.reader.pending()
+    under_test.loader._report(())
+
+    under_test.drain()
+
+    said = [(one.pending_events, one.oldest_pending_at is None) for one in under_test.statuses]
+    assert said == [(2, False), (0, True)]
 
 
 def test_run_loads_after_the_other_loader_ended(tmp_path: Path) -> None:
