@@ -17,6 +17,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from databricks_app.app import INBOX, create_app
+from databricks_app.ingest.refusals import REASONS
 from databricks_app.runtime import process
 from databricks_app.runtime.status import RUN_DIR
 from databricks_app.serving import ready_files
@@ -84,9 +85,19 @@ def main() -> int:
     """Run until told to stop; the descriptor is the only argument."""
     process.begin()
     settings = process.configured("web")
+    log_active_keys(settings)
     sys.argv = sys.argv[:1] + sys.argv[1:2]
     Web(settings, int(sys.argv[1])).run()
     return 0
+
+
+def log_active_keys(settings: Settings) -> None:
+    """Log which keys are active: this runs at each start and at each reload."""
+    fingerprints = [key.fingerprint for key in settings.signing_keys or ()]
+    if fingerprints:
+        log.info("keys_active", fingerprints=fingerprints)
+    else:
+        log.error("keys_missing", advice=REASONS["no_key"].advice)
 
 
 def _ignore_interrupt() -> None:
