@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 
 import click
 
 from core.webhooks.signature import SigningKey
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import SettingsError
+from databricks_app.ingest.inbox import Pending, local_reader
 from databricks_app.ingest.inbox.filesystem import refuse_network_folder
-from databricks_app.runtime import data_dir, file_modes, logs, run_dir
+from databricks_app.runtime import data_dir, file_modes, logs, run_dir, status
 from databricks_app.serving import supervisor
 from databricks_app.settings import (
     ENV_FILE,
@@ -56,6 +61,7 @@ def serve(*, demo: bool) -> None:
             folder,
             with_alerting=bool(settings.alert_url),
             with_demo=demo,
+            pending=_pending(settings, folder),
         )
     )
 
@@ -65,6 +71,21 @@ def _refuse_demo_where_it_harms(settings: Settings, *, demo: bool) -> None:
         raise SettingsError("--demo is for a loopback address: it fills the tables with samples")
     if demo and find_spec("databricks_app.cli.demo_traffic") is None:
         raise SettingsError("--demo needs the simulator, which is not uploaded to Databricks")
+
+
+def _pending(settings: Settings, run_folder: Path) -> Callable[[], Pending | None]:
+    """Return what counts the events that are not loaded: of a volume the loader does."""
+    if settings.store == "local":
+        return partial(local_reader.pending, settings.inbox_dir)
+
+    def as_the_loader_said() -> Pending | None:
+        newest = status.read(run_folder)
+        if newest is None or newest.pending_events is None:
+            return None
+        at = newest.oldest_pending_at
+        return Pending(newest.pending_events, 0, None if at is None else datetime.fromisoformat(at))
+
+    return as_the_loader_said
 
 
 def with_keys(settings: Settings) -> Settings:

@@ -56,7 +56,7 @@ class RecurringLog:
         times: int = 1,
         level: Level = "warning",
     ) -> None:
-        """Count a case; log it if it is the first of its kind.
+        """Count cases; log them if they are the first of their kind.
 
         Args:
             event: Name of the line; that of the end has `_ended` behind it.

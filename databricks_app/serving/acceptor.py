@@ -40,8 +40,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import structlog
-
+from databricks_app.ingest.refusals import note_refusal
+from databricks_app.runtime.recurring import RecurringLog
 from databricks_app.serving.kernel import is_answered, share_of_files
 
 # Its name of earlier versions: after an upgrade in place, a reload starts workers of the new
@@ -58,8 +58,6 @@ _END_SECONDS = 1.0
 _DRAIN_SECONDS = 0.5
 _RELEASE_SECONDS = 1.0
 _BURST = 64
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +192,7 @@ class Acceptor:
         self._linger_seconds = linger_seconds
         self._public = public
         self._public.setblocking(False)
-        self._is_open = False
-        self._is_stopping = False
-        self._is_refusing = False
+        self._is_open = self._is_stopping = self._is_refusing = False
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(run_dir / SOCKET_NAME))
         self._listener.listen()
@@ -207,6 +203,7 @@ class Acceptor:
         self._numbers = itertools.count(1)
         self._most = share_of_files(1)
         self._dying: deque[tuple[float, socket.socket]] = deque()
+        self._recurring = RecurringLog()
         self._thread = threading.Thread(target=self._run, name="acceptor", daemon=True)
 
     def start(self) -> None:
@@ -230,6 +227,7 @@ class Acceptor:
             worker.end()
         for _, connection in self._dying:
             connection.close()
+        self._recurring.sweep(is_end=True)
         self._selector.close()
         self._listener.close()
 
@@ -263,7 +261,7 @@ class Acceptor:
         try:
             self._turn()
         except Exception as error:  # noqa: BLE001  # without this thread nobody is served
-            log.error("acceptor_failed", error=type(error).__name__)
+            self._recurring.note_error("acceptor_failed", error)
 
     def _turn(self) -> None:
         self._open_or_shut()
@@ -271,6 +269,7 @@ class Acceptor:
             key.data(key.fileobj)
         self._let_go()
         self._end_lingering()
+        self._recurring.sweep()
 
     def _open_or_shut(self) -> None:
         """Leave new connections with the kernel as long as nobody can serve them."""
@@ -306,6 +305,7 @@ class Acceptor:
                 socket.send_fds(worker.channel, [_PASS + b"%d" % number], [connection.fileno()])
                 worker.connections[number] = connection
                 return
+        note_refusal(self._recurring, "overloaded", 503, detail="no worker takes the connection")
         self._refuse(connection)
 
     def _welcome(self, listener: Any) -> None:
@@ -364,7 +364,7 @@ class Acceptor:
             if is_answered(worker.connections[number]):
                 worker.connections.pop(number).close()
         if worker.connections:
-            log.warning("answered_for_dead_worker", connections=len(worker.connections))
+            self._recurring.note("answered_for_dead_worker", times=len(worker.connections))
         for connection in worker.connections.values():
             self._refuse(connection)
 

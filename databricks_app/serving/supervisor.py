@@ -25,6 +25,7 @@ from pathlib import Path
 import structlog
 
 from databricks_app.errors import SettingsError
+from databricks_app.ingest.inbox import Pending
 from databricks_app.runtime import status
 from databricks_app.runtime.metric_files import fold_ended
 from databricks_app.runtime.process import PARENT
@@ -32,6 +33,7 @@ from databricks_app.runtime.process_identity import is_running
 from databricks_app.runtime.status import RUN_DIR
 from databricks_app.serving import ready_files
 from databricks_app.serving.acceptor import Acceptor
+from databricks_app.serving.traffic import TrafficSummary
 
 STOP_SECONDS = 9.0
 _BACKLOG = 2048
@@ -295,6 +297,7 @@ class Supervisor:
                 process.kill()
                 process.wait()
                 late = 1
+        self.tidy()
         return late
 
 
@@ -304,6 +307,7 @@ def serve(
     *,
     with_alerting: bool = False,
     with_demo: bool = False,
+    pending: Callable[[], Pending | None] = lambda: None,
 ) -> int:
     """Run web server and loader on this socket until stopped; remove the run folder.
 
@@ -312,6 +316,7 @@ def serve(
         run_dir: See `databricks_app.runtime.run_dir`.
         with_alerting: Post alerts.
         with_demo: Send signed traffic of every kind once.
+        pending: Counts what is stored and not loaded; None where only the loader can.
     """
     descriptor = listener.fileno()
     python = [sys.executable, "-m"]
@@ -332,12 +337,15 @@ def serve(
     def write_problems(problems: tuple[str, ...]) -> None:
         status.write_problems(run_dir, problems)
 
+    summary = TrafficSummary(run_dir / "metrics", pending)
+
     def tidy() -> None:
         try:
             ready_files.remove_ended(run_dir)
             fold_ended(run_dir / "metrics", is_running)
         except OSError as error:
             log.warning("run_folder_not_tidied", error=type(error).__name__)
+        summary.write()
 
     _allow_many_files()
     # Before any thread begins: one that does not block a signal would be killed by it, and all.
