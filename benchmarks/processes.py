@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.client import Report
 from benchmarks.harness.process_table import command, processes, resident_bytes, session
+from benchmarks.harness.wire import ADMIN_TOKEN
 from benchmarks.shapes import KEY, Shape, events, request
 from databricks_app.ingest.inbox.local_reader import pending
 
@@ -64,6 +65,7 @@ def environment(**variables: object) -> dict[str, str]:
     return kept | {
         "PYTHONPATH": str(ROOT),
         "CIO_WEBHOOK_SIGNING_KEYS": KEY,
+        "CIO_ADMIN_TOKEN": ADMIN_TOKEN,
         # Requests are signed before a run; a long one takes more than the usual window.
         "CIO_TIMESTAMP_TOLERANCE_SECONDS": "86400",
         "CIO_LOG_LEVEL": "warning",

@@ -31,7 +31,8 @@ class Settings:
     """What the receiver was told; see `SETTINGS` for the meaning and unit of each field.
 
     `signing_keys` is None where the variable is unset and empty where it is set but blank: the
-    second always means that nothing is accepted. `inbox_max_bytes` None means 80 % of the disk.
+    second always means that nothing is accepted. So is `admin_token`: empty always means that
+    nobody has it. `inbox_max_bytes` None means 80 % of the disk.
     """
 
     signing_keys: tuple[SigningKey, ...] | None
@@ -54,7 +55,7 @@ class Settings:
     port: int
     web_workers: int
     web_threads: int
-    admin_token: str = field(repr=False)
+    admin_token: str | None = field(repr=False)
     alert_url: str = field(repr=False)
     alert_look_seconds: float
     log_level: str
@@ -256,8 +257,10 @@ SETTINGS: tuple[Setting, ...] = (
         "admin_token",
         "",
         str.strip,
-        "Bearer token for `/metrics` and the detail of `/readyz` where the address is not "
-        "loopback; without it they are off there.",
+        "Token that shows `/metrics` and the detail of `/readyz`, sent as `Authorization: "
+        "Bearer <token>`. Unset on a loopback address: a token is made and kept in `.env`. "
+        "Unset elsewhere, or empty: both pages are off. A Databricks App shows them to "
+        "signed-in users instead.",
     ),
     Setting(
         "CIO_ALERT_URL",
@@ -328,6 +331,8 @@ def from_environment(variables: Mapping[str, str]) -> Settings:
         raise SettingsError("CIO_CATALOG is needed where CIO_STORE is databricks")
     if "CIO_WEBHOOK_SIGNING_KEYS" not in variables:
         values["signing_keys"] = None
+    if "CIO_ADMIN_TOKEN" not in variables:
+        values["admin_token"] = None
     values["is_databricks_app"] = "DATABRICKS_APP_NAME" in variables
     if values["is_databricks_app"] and "CIO_HOST" not in variables:
         values["host"] = "0.0.0.0"  # noqa: S104  # the platform's proxy is the only way in
@@ -351,12 +356,27 @@ def _reason(error: ValueError) -> str:
 def make_development_key(env_file: Path = ENV_FILE) -> str:
     """Add a random signing key to the `.env` file, readable by its owner alone, and return it."""
     key = "dev_" + secrets.token_hex(16)
+    _add(
+        env_file,
+        "# Made for development on this machine. Put Customer.io's key here instead.\n"
+        f"CIO_WEBHOOK_SIGNING_KEYS={key}\n",
+    )
+    return key
+
+
+def make_admin_token(env_file: Path = ENV_FILE) -> str:
+    """Add a random admin token to the `.env` file in the same way, and return it."""
+    token = secrets.token_hex(16)
+    _add(
+        env_file,
+        "# Made on this machine: shows /metrics and the detail of /readyz.\n"
+        f"CIO_ADMIN_TOKEN={token}\n",
+    )
+    return token
+
+
+def _add(env_file: Path, lines: str) -> None:
     descriptor = os.open(env_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "a") as file:
         os.fchmod(file.fileno(), 0o600)
-        start = "\n" if file.tell() else ""
-        file.write(
-            f"{start}# Made for development on this machine. Put Customer.io's key here instead.\n"
-            f"CIO_WEBHOOK_SIGNING_KEYS={key}\n"
-        )
-    return key
+        file.write(("\n" if file.tell() else "") + lines)

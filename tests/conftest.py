@@ -25,10 +25,11 @@ hypothesis.settings.load_profile("ciolake")
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings of a loopback receiver with one signing key and its data under `tmp_path`."""
+    """Settings of a loopback receiver with one key, an admin token, and data under `tmp_path`."""
     return from_environment(
         {
             "CIO_WEBHOOK_SIGNING_KEYS": "test_signing_key",
+            "CIO_ADMIN_TOKEN": "right_token",
             "CIO_DATA_DIR": str(tmp_path / "data"),
         }
     )

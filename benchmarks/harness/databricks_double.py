@@ -10,7 +10,6 @@ import json
 import re
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from benchmarks.harness.exactly_once import Found
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import Receiver, serving
 from databricks_app.databricks import workspace
-from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox.volume_reader import pending, put_replay
 from databricks_app.lake import sql_dialect
@@ -140,13 +138,7 @@ def app(double: DatabricksDouble, folder: Path, **variables: str) -> Iterator[Re
 
 def readiness(receiver: Receiver) -> dict[str, Any]:
     """Return what `/readyz` says."""
-    url = receiver.url.replace(WEBHOOK_PATH, "/readyz")
-    try:
-        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310  # loopback
-            return dict(json.load(answer))
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            return dict(json.load(refusal))
+    return dict(json.loads(receiver.page("/readyz").body))
 
 
 def await_words(receiver: Receiver, words: str, seconds: float = 90.0) -> None:

@@ -25,7 +25,7 @@ from benchmarks.harness.process_table import (
     session,
     wait_until,
 )
-from benchmarks.harness.wire import ANSWER_SECONDS, KEY, Answer, Wire, connect
+from benchmarks.harness.wire import ADMIN_TOKEN, ANSWER_SECONDS, KEY, Answer, Wire, connect, page
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 
@@ -65,6 +65,10 @@ class Receiver:
         """Send raw bytes on a connection of their own and wait for the answer."""
         with self.connect() as wire:
             return wire.send(data).answer()
+
+    def page(self, path: str) -> Answer:
+        """Ask for a page with the admin token."""
+        return self.post(page(path))
 
     def web(self) -> list[int]:
         """Return the process ids of gunicorn's masters that the supervisor started."""
@@ -113,12 +117,13 @@ def serving(folder: Path, *, prefix: Sequence[str] = (), **variables: str) -> It
     Args:
         folder: Working folder: `.env`, data and logs.
         prefix: A command that runs it in its own place, as `strace -D`.
-        variables: Environment; KEY is the signing key unless one is given here or in `.env`.
+        variables: Environment; KEY is the signing key unless one is given here or in `.env`,
+            ADMIN_TOKEN the admin token unless one is given here or there is a `.env`.
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CIO_")}
     environ |= {"PORT": "0", "CIO_FLUSH_INTERVAL_SECONDS": "0.5"}
     if not (folder / ".env").exists():
-        environ["CIO_WEBHOOK_SIGNING_KEYS"] = KEY
+        environ |= {"CIO_WEBHOOK_SIGNING_KEYS": KEY, "CIO_ADMIN_TOKEN": ADMIN_TOKEN}
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("ab") as err:
         process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "databricks_app", "serve"],

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from databricks_app.endpoint import WEBHOOK_PATH
 
 KEY = "a key of the tests"
+ADMIN_TOKEN = "a token of the tests"  # noqa: S105  # of no other receiver
 ANSWER_SECONDS = 20.0
 
 
@@ -29,6 +30,12 @@ def request(body: bytes, headers: dict[str, str] | None = None, *, key: str = KE
         *(f"{n}: {v}" for n, v in (given | (headers or {})).items()),
     ]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def page(path: str, token: str = ADMIN_TOKEN) -> bytes:
+    """Return a request for a page that is shown for the admin token, as it goes over the wire."""
+    head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+    return f"{head}Authorization: Bearer {token}\r\n\r\n".encode()
 
 
 @dataclass

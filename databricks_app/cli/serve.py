@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import click
+import structlog
 
 from core.webhooks.signature import SigningKey
 from databricks_app.endpoint import WEBHOOK_PATH
@@ -27,8 +28,11 @@ from databricks_app.settings import (
     Settings,
     environment,
     from_environment,
+    make_admin_token,
     make_development_key,
 )
+
+log = structlog.get_logger(__name__)
 
 
 @click.command()
@@ -50,7 +54,7 @@ def serve(*, demo: bool) -> None:
         undo.callback(shutil.rmtree, folder, ignore_errors=True)
         made = data_dir.prepare(settings.data_dir, settings.inbox_dir)
         undo.callback(data_dir.remove, made)
-        settings = with_keys(settings)
+        settings = with_admin_token(with_keys(settings))
         undo.pop_all()
     file_modes.correct(settings.data_dir, None if settings.is_databricks_app else ENV_FILE)
     os.environ["CIO_HOST"] = settings.host
@@ -105,6 +109,26 @@ def with_keys(settings: Settings) -> Settings:
     return replace(settings, signing_keys=(SigningKey.from_text(key),))
 
 
+def with_admin_token(settings: Settings) -> Settings:
+    """Make an admin token where none is set and only this machine can reach the socket.
+
+    Where the file cannot be written the receiver starts all the same, and the pages that need the
+    token are off: a receiver that does not start stalls the feed.
+    """
+    if settings.admin_token is not None or settings.is_databricks_app or not settings.is_loopback:
+        return settings
+    try:
+        return replace(settings, admin_token=make_admin_token())
+    except OSError as error:
+        log.warning(
+            "admin_token_not_made",
+            error=type(error).__name__,
+            advice=f"{ENV_FILE} cannot be written: set CIO_ADMIN_TOKEN, or /metrics and the detail "
+            "of /readyz stay off",
+        )
+        return settings
+
+
 def _announce(settings: Settings, port: int) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     lines = [
@@ -116,6 +140,8 @@ def _announce(settings: Settings, port: int) -> None:
         lines.append(f"Signing keys  {fingerprints} (fingerprints)")
     else:
         lines.append("No signing key: every request is answered 503. Set CIO_WEBHOOK_SIGNING_KEYS.")
+    if not settings.admin_token and not settings.is_databricks_app:
+        lines.append("No CIO_ADMIN_TOKEN: /metrics and the detail of /readyz are off.")
     lines.append("Try           .venv/bin/ciolake send --sample email/opened")
     lines.append('Then          .venv/bin/ciolake query "SELECT * FROM webhook_email_events"')
     click.echo("\n".join(lines))

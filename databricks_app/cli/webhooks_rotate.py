@@ -67,7 +67,7 @@ def rotate_(
     the old one go. Keys are named by their fingerprints and never printed.
 
     Run it again after any failure or Ctrl-C: while two keys are kept, it goes on waiting.
-    CIO_ADMIN_TOKEN is sent to read /metrics where that is needed.
+    CIO_ADMIN_TOKEN, of the environment or .env, is sent to read /metrics.
 
     \b
     Exit codes: 0 the old key is gone, 1 not: both stay active, 2 wrong usage.

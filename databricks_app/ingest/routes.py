@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,9 +20,13 @@ from databricks_app.runtime import freshness, status
 from databricks_app.runtime.metrics import CONTENT_TYPE, Metrics
 from databricks_app.settings import Settings
 
+_ONE_SLASH = re.compile("/(?!/)")
 _OTHER_METHODS = ("GET", "PUT", "PATCH", "DELETE", "OPTIONS")
 
-_FORBIDDEN = "Only from this machine itself, or with CIO_ADMIN_TOKEN as a bearer token.\n"
+_FORBIDDEN = (
+    "This page needs the header `Authorization: Bearer <CIO_ADMIN_TOKEN>`; on a Databricks App, a "
+    "user who is signed in.\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,13 @@ class Parts:
 def blueprint(parts: Parts) -> Blueprint:
     """Make the routes."""
     routes = Blueprint("receiver", __name__)
+
+    @routes.before_app_request
+    def take_paths_as_received() -> None:
+        # The URL map adds a slash that is missing and drops those that are doubled, so that a rule
+        # of a proxy for `/metrics` would not meet `//metrics`.
+        if not _ONE_SLASH.match(request.environ.get("PATH_INFO", "")):
+            raise NotFound
 
     @routes.route(WEBHOOK_PATH, methods=_OTHER_METHODS, provide_automatic_options=False)
     def only_posts() -> Response:

@@ -10,14 +10,16 @@ import pytest
 from dotenv import dotenv_values
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
-from databricks_app.cli.serve import with_keys
+from databricks_app.cli.serve import with_admin_token, with_keys
 from databricks_app.errors import SettingsError
 from databricks_app.settings import (
     SETTINGS,
     Settings,
     environment,
     from_environment,
+    make_admin_token,
     make_development_key,
 )
 
@@ -87,7 +89,7 @@ def test_defaults_are_those_of_the_design() -> None:
         port=8000,
         web_workers=2,
         web_threads=16,
-        admin_token="",
+        admin_token=None,
         alert_url="",
         alert_look_seconds=10.0,
         log_level="info",
@@ -366,6 +368,66 @@ def test_serve_says_so_where_the_key_cannot_be_kept(
 
     with pytest.raises(SettingsError, match=r"CIO_WEBHOOK_SIGNING_KEYS is not set and \.env"):
         with_keys(from_environment({}))
+
+
+def test_an_admin_token_is_kept_beside_the_development_key(tmp_path: Path) -> None:
+    """It is random, and the file that holds both has mode 600."""
+    file = tmp_path / ".env"
+    key = make_development_key(file)
+
+    token = make_admin_token(file)
+
+    assert dotenv_values(file) == {"CIO_WEBHOOK_SIGNING_KEYS": key, "CIO_ADMIN_TOKEN": token}
+    assert mode(file) == 0o600
+    assert len(token) == 32
+    assert make_admin_token(tmp_path / "other.env") != token
+
+
+def test_serve_makes_an_admin_token_only_where_none_is_set_on_loopback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unset on loopback makes a token, which the next start finds in `.env`."""
+    monkeypatch.chdir(tmp_path)
+
+    made = with_admin_token(from_environment({}))
+    again = from_environment(environment({}))
+
+    assert made.admin_token
+    assert made.admin_token == again.admin_token
+    assert with_admin_token(again) is again
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"CIO_ADMIN_TOKEN": ""},
+        {"CIO_HOST": EVERYWHERE},
+        {"DATABRICKS_APP_NAME": "ciolake", "CIO_HOST": "127.0.0.1"},
+    ],
+    ids=["empty", "open-address", "databricks-app-on-loopback"],
+)
+def test_serve_makes_no_admin_token_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    """Set but empty, or reachable from elsewhere: no token, so that nobody has it."""
+    monkeypatch.chdir(tmp_path)
+
+    assert not with_admin_token(from_environment(variables)).admin_token
+    assert not (tmp_path / ".env").exists()
+
+
+def test_serve_starts_where_the_admin_token_cannot_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that is off delays nothing; a receiver that does not start stalls the feed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").mkdir()
+
+    with capture_logs() as lines:
+        settings = with_admin_token(from_environment({}))
+
+    assert settings.admin_token is None
+    assert [line["event"] for line in lines] == ["admin_token_not_made"]
 
 
 def test_the_databricks_store_needs_a_catalog() -> None:

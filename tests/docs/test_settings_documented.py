@@ -71,7 +71,11 @@ def test_a_copy_of_the_example_changes_nothing() -> None:
     assert from_environment(environment({}, EXAMPLE)) == from_environment({})
 
 
-@pytest.mark.parametrize("name", [name for name, _, _ in TABLE if "KEYS" not in name])
+# Unset and empty differ in these: where they are unset `ciolake serve` makes them.
+MADE = ("CIO_WEBHOOK_SIGNING_KEYS", "CIO_ADMIN_TOKEN")
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in TABLE if name not in MADE])
 def test_a_line_of_the_example_gives_the_default(name: str, tmp_path: Path) -> None:
     """A line whose mark is taken away sets what was in force before."""
     text = EXAMPLE.read_text(encoding="utf-8").replace(f"#{name}=", f"{name}=")

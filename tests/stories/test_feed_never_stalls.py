@@ -126,8 +126,7 @@ def full(inbox: Path) -> Iterator[None]:
 
 def readiness(receiver: Receiver) -> dict[str, object]:
     """What `/readyz` says."""
-    said = receiver.post(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-    answer: dict[str, object] = json.loads(said.body)
+    answer: dict[str, object] = json.loads(receiver.page("/readyz").body)
     return answer
 
 

@@ -94,7 +94,9 @@ def ready(context: DoctorContext) -> CheckResult:
     except (ValueError, KeyError, TypeError):
         return skipped(f"{url} tells nothing ({answer.status_code}); a relay has none")
     problems = "; ".join(str(one) for one in said.get("problems", ()))
-    fix = "see the problems named, and the log" if problems else "ask /readyz on that machine"
+    fix = "see the problems named, and the log"
+    if not problems:
+        fix = "set CIO_ADMIN_TOKEN here to what the receiver has: /readyz then names the problems"
     if status == "ok":
         return ok(f"{url} says ok")
     judged = failure if status == "refusing" else warning

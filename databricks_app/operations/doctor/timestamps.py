@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from databricks_app.operations.doctor.context import DoctorContext
 
 _METRIC = "ciolake_stale_timestamp_age_seconds"
-_ACCESS = "run this on the receiver's machine, or set CIO_ADMIN_TOKEN there and here"
+_ACCESS = "set CIO_ADMIN_TOKEN here to what the receiver has, or run this in its folder"
 _REFUSED_FIX = (
     "see the check clock; if the clocks are right, Customer.io repeats requests with their first "
     "timestamp: set CIO_STALE_TIMESTAMPS=accept, or they are refused until they are given up"

@@ -90,7 +90,7 @@ def read_metrics(url: str, token: str = "") -> dict[str, float]:
 
     Args:
         url: Of its `/metrics`.
-        token: CIO_ADMIN_TOKEN; empty if it is asked on its own machine.
+        token: CIO_ADMIN_TOKEN; empty if there is none.
 
     Raises:
         RotationError: It does not say; the text does not hold the token.

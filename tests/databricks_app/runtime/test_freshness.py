@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from benchmarks.harness.process_table import wait_until
-from benchmarks.harness.wire import KEY
+from benchmarks.harness.wire import ADMIN_TOKEN, KEY
 from databricks_app.app import INBOX, create_app
 from databricks_app.runtime import status
 from databricks_app.runtime.freshness import expected_by, longest_wait_seconds, stall_seconds
@@ -45,6 +45,7 @@ def variables(double: Databricks, tmp_path: Path) -> dict[str, str]:
         "CIO_VOLUME": "events",
         "CIO_DATA_DIR": str(tmp_path),
         "CIO_WEBHOOK_SIGNING_KEYS": KEY,
+        "CIO_ADMIN_TOKEN": ADMIN_TOKEN,
     }
 
 
@@ -92,7 +93,8 @@ def test_readyz_tells_a_stall_and_no_interval(
     client = app.test_client()
 
     def said() -> dict[str, Any]:
-        return dict(client.get("/readyz").get_json())
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        return dict(client.get("/readyz", headers=headers).get_json())
 
     wait_until(lambda: said()["inbox_pending_events"] == 1 and said()["status"] != "refusing")
     shown = said()

@@ -105,3 +105,16 @@ def test_our_worker_says_why_it_cannot_be_used(tmp_path: Path) -> None:
     with gunicorn(tmp_path, "-k", OURS, "--max-requests=10") as server:
         assert server.process.wait(10) != 0
         assert "max_requests cannot be used with ReceiverWorker" in server.log.read_text()
+
+
+@pytest.mark.parametrize("arguments", [(), ("-k", OURS)], ids=["sync", "ours"])
+def test_gunicorn_alone_takes_other_paths_as_received(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """A doubled slash is not taken away: a proxy's rule for `/healthz` would not meet it."""
+    with gunicorn(tmp_path, *arguments) as server:
+        paths = ("/healthz", "//healthz", "/healthz/", "/HEALTHZ")
+        lines = [f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" for path in paths]
+        seen = [server.post(line.encode()).status for line in lines]
+
+    assert seen == [200, 404, 404, 404]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
@@ -23,7 +24,7 @@ from benchmarks.harness.kills import kill_loader, kill_master, kill_worker, relo
 from benchmarks.harness.posting import Tally, posting
 from benchmarks.harness.process_table import resident_bytes, wait_until
 from benchmarks.harness.receiver import Receiver, serving
-from benchmarks.harness.wire import KEY, request
+from benchmarks.harness.wire import KEY, page, request
 from databricks_app.endpoint import WEBHOOK_PATH
 from tests.support.spellings import OTHERS, SPELLINGS, spellings
 
@@ -440,15 +441,18 @@ def test_serve_answers_503_where_others_can_reach_it_without_a_key(tmp_path: Pat
 
 
 def test_serve_makes_a_key_for_development(tmp_path: Path) -> None:
-    """On loopback a key is made, kept for its owner alone, and works."""
+    """On loopback a key and an admin token are made, kept for their owner alone, and work."""
     (tmp_path / ".env").touch()
     with serving(tmp_path) as receiver:
-        name, _, key = (tmp_path / ".env").read_text().splitlines()[-1].partition("=")
-        status = receiver.post(request(event("e"), key=key)).status
+        made = dotenv_values(tmp_path / ".env")
+        key, token = made["CIO_WEBHOOK_SIGNING_KEYS"] or "", made["CIO_ADMIN_TOKEN"] or ""
+        stored = receiver.post(request(event("e"), key=key)).status
+        shown = receiver.post(page("/metrics", token)).status
 
-    assert (name, status) == ("CIO_WEBHOOK_SIGNING_KEYS", 200)
+    assert (stored, shown) == (200, 200)
     assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
-    assert key not in receiver.log + receiver.announced
+    for secret in (key, token):
+        assert secret not in receiver.log + receiver.announced
 
 
 def test_serve_says_that_the_port_is_taken(tmp_path: Path) -> None:

@@ -104,9 +104,7 @@ def test_a_full_inbox_disk_refuses_and_takes_again_when_there_is_room(tmp_path: 
 
 def readiness(receiver: Receiver) -> bytes:
     """Return what `/readyz` says."""
-    return receiver.post(
-        b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
-    ).body
+    return receiver.page("/readyz").body
 
 
 def test_full_tables_delay_and_lose_nothing(tmp_path: Path) -> None:

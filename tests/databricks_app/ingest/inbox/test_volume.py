@@ -350,6 +350,7 @@ def test_the_app_opens_it_where_the_settings_say_so(
             "CIO_SCHEMA": "cio",
             "CIO_VOLUME": "landing",
             "CIO_WEBHOOK_SIGNING_KEYS": "key",
+            "CIO_ADMIN_TOKEN": "token",
         }
     )
     app = create_app(settings)
@@ -358,9 +359,10 @@ def test_the_app_opens_it_where_the_settings_say_so(
     eventually(lambda: inbox.trouble() is None)
 
     pending = 0
+    admin = {"Authorization": "Bearer token"}
     deadline = time.monotonic() + 10
     while not pending and time.monotonic() < deadline:
-        pending = app.test_client().get("/readyz").json["inbox_pending_events"]
+        pending = app.test_client().get("/readyz", headers=admin).json["inbox_pending_events"]
 
     inbox.close()
     assert pending == 1

@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks.harness.events import event
 from benchmarks.harness.receiver import Receiver, serving
-from benchmarks.harness.wire import KEY, request, signed
+from benchmarks.harness.wire import ADMIN_TOKEN, KEY, request, signed
 from core.webhooks import specification
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import LakeError
@@ -98,6 +98,7 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
 def context_of(data: Path, url: str | None = None, **variables: str) -> DoctorContext:
     """The context of a data folder; nothing is waited for long."""
     given = {"CIO_WEBHOOK_SIGNING_KEYS": KEY, "CIO_DATA_DIR": str(data), "PORT": "0"}
+    given["CIO_ADMIN_TOKEN"] = ADMIN_TOKEN
     return open_context(given | variables, url, limits=WaitLimits(canary=0.3))
 
 
