@@ -111,12 +111,15 @@ class Receiver:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *, prefix: Sequence[str] = (), **variables: str) -> Iterator[Receiver]:
+def serving(
+    folder: Path, *, prefix: Sequence[str] = (), descriptors: Sequence[int] = (), **variables: str
+) -> Iterator[Receiver]:
     """Run `ciolake serve` in a folder on a free port; nothing of it is left afterwards.
 
     Args:
         folder: Working folder: `.env`, data and logs.
         prefix: A command that runs it in its own place, as `strace -D`.
+        descriptors: Open files that it inherits.
         variables: Environment; KEY is the signing key unless one is given here or in `.env`,
             ADMIN_TOKEN the admin token unless one is given here or there is a `.env`.
     """
@@ -133,6 +136,7 @@ def serving(folder: Path, *, prefix: Sequence[str] = (), **variables: str) -> It
             stdout=out,
             stderr=err,
             start_new_session=True,
+            pass_fds=descriptors,
         )
     receiver = Receiver(process, folder)
     try:

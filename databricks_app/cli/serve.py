@@ -22,7 +22,7 @@ from databricks_app.errors import SettingsError
 from databricks_app.ingest.inbox import Pending, local_reader
 from databricks_app.ingest.inbox.filesystem import refuse_network_folder
 from databricks_app.runtime import data_dir, file_modes, logs, run_dir, status
-from databricks_app.serving import supervisor
+from databricks_app.serving import activation, supervisor
 from databricks_app.settings import (
     ENV_FILE,
     Settings,
@@ -42,12 +42,18 @@ def serve(*, demo: bool) -> None:
 
     Settings come from environment variables and, outside Databricks, from a file `.env` in this
     folder; the README lists them. SIGHUP reads them again without closing the socket; SIGTERM and
-    Ctrl-C finish what is in hand and stop.
+    Ctrl-C finish what is in hand and stop. A socket that systemd hands over (LISTEN_FDS) is used in
+    place of CIO_HOST and PORT.
     """
     settings = from_environment(environment())
     logs.configure(settings.log_level, "supervisor")
     with ExitStack() as undo:
-        listener = supervisor.bind(settings.host, settings.port)
+        listener = activation.inherited_listener()
+        if listener is None:
+            listener = supervisor.bind(settings.host, settings.port)
+        else:
+            host, port = listener.getsockname()[:2]
+            settings = replace(settings, host=host, port=port)
         _refuse_demo_where_it_harms(settings, demo=demo)
         refuse_network_folder(settings.data_dir)
         folder = run_dir.make()

@@ -1,0 +1,151 @@
+"""A socket that systemd hands over: used, kept open, and refused if it cannot be used."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.harness.events import event
+from benchmarks.harness.posting import posting
+from benchmarks.harness.process_table import environment
+from benchmarks.harness.receiver import Receiver, serving
+from benchmarks.harness.wire import KEY, connect, request
+from databricks_app.serving.activation import inherited_listener
+
+# What systemd does before it runs a service: descriptor 3, and who is meant.
+HAND_OVER = (
+    "import os, sys\n"
+    "os.dup2(int(sys.argv[1]), 3)\n"
+    "os.environ |= {'LISTEN_FDS': sys.argv[2], 'LISTEN_PID': str(os.getpid())}\n"
+    "os.execvp(sys.argv[3], sys.argv[3:])\n"
+)
+SERVE = [sys.executable, "-m", "databricks_app", "serve"]
+
+
+def activator(listener: socket.socket) -> list[str]:
+    """Return the prefix that gives systemd's tool a socket that this process keeps.
+
+    The tool waits for a connection, then becomes the command after it.
+    """
+    found = shutil.which("systemd-socket-activate")
+    if found is None:
+        pytest.skip("systemd-socket-activate (Debian: systemd) is missing")
+    given = ("CIO_WEBHOOK_SIGNING_KEYS", "CIO_FLUSH_INTERVAL_SECONDS", "PORT", "PATH")
+    variables = [f"--setenv={name}" for name in given]
+    return [sys.executable, "-c", HAND_OVER, str(listener.fileno()), "1", found, *variables]
+
+
+def test_nothing_is_taken_that_is_meant_for_another_process() -> None:
+    """The variables go all the same: a child must not take them for its own."""
+    environ = {"LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "web", "PORT": "1"}
+
+    assert inherited_listener(environ) is None
+    assert environ == {"PORT": "1"}
+    assert inherited_listener(environ) is None
+
+
+def error_of(folder: Path, descriptor: int, count: str) -> str:
+    """Hand a descriptor to a receiver that refuses it; return its sentence."""
+    done = subprocess.run(
+        [sys.executable, "-c", HAND_OVER, str(descriptor), count, *SERVE],
+        cwd=folder,
+        env=os.environ | {"CIO_WEBHOOK_SIGNING_KEYS": KEY},
+        pass_fds=(descriptor,),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert list(folder.iterdir()) == []
+    return done.stderr
+
+
+@pytest.mark.parametrize("count", ["0", "2", "many", ""])
+def test_there_is_exactly_one_socket(tmp_path: Path, count: str) -> None:
+    """Of several, nobody knows which is meant."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        said = error_of(tmp_path, listener.fileno(), count)
+
+    assert said.startswith("ciolake: LISTEN_FDS says ")
+    assert "exactly one socket" in said
+
+
+@pytest.mark.parametrize("kind", ["connected", "datagram", "unix"])
+def test_the_socket_listens_and_is_tcp(tmp_path: Path, kind: str) -> None:
+    """A connection, as with Accept=yes, or a socket of another kind is refused in a sentence."""
+    with contextlib.ExitStack() as stack:
+        if kind == "connected":
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            given = stack.enter_context(socket.create_connection(listener.getsockname()))
+        elif kind == "datagram":
+            given = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        else:
+            given = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            given.bind("")  # a name of the kernel's choice, outside of all folders
+            given.listen()
+        said = error_of(tmp_path, given.fileno(), "1")
+
+    assert "is no TCP socket that listens" in said
+    assert "Accept=no" in said
+
+
+def test_what_is_no_socket_is_refused(tmp_path: Path) -> None:
+    """A file, as an error of the one who starts the receiver."""
+    with Path(os.devnull).open() as file:
+        said = error_of(tmp_path, file.fileno(), "1")
+
+    assert "is no socket (" in said
+
+
+def test_systemd_starts_the_receiver_at_the_first_connection(tmp_path: Path) -> None:
+    """The client that came first is answered, the address is announced, no child is told of it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        with (
+            connect(address) as first,
+            serving(
+                tmp_path, prefix=activator(listener), descriptors=(listener.fileno(),)
+            ) as receiver,
+        ):
+            assert first.send(request(event("first"))).answer().status == 200
+            assert receiver.address == address
+            for pid in receiver.all() - {receiver.process.pid}:
+                assert "LISTEN_FDS" not in environment(pid)
+            assert receiver.stop() == 0
+
+
+def test_no_client_is_refused_while_the_receiver_is_replaced(tmp_path: Path) -> None:
+    """Under load: the supervisor ends and another one starts on the same socket, twice."""
+    acknowledged: set[str] = set()
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=2048) as listener,
+        contextlib.ExitStack() as at_end,
+    ):
+
+        def start() -> Receiver:
+            one = serving(tmp_path, prefix=activator(listener), descriptors=(listener.fileno(),))
+            return at_end.enter_context(one)
+
+        at_end.enter_context(connect(listener.getsockname()))
+        receiver = start()
+        for keep_alive in (True, False):
+            with posting(receiver, keep_alive=keep_alive, clients=4) as clients:
+                clients.wait_for(100)
+                assert receiver.stop() == 0
+                receiver = start()
+                clients.wait_for(100)
+                tally = clients.stop()
+
+            assert tally.kinds <= {"200", "503"}, tally.outcomes
+            acknowledged |= set(tally.acknowledged)
+        receiver.stop()
+
+        assert acknowledged <= receiver.stored()
