@@ -51,6 +51,20 @@ def test_benchmark_with_wrk_runs_at_its_smallest_size(name: str) -> None:
     assert f"Command: `python -m benchmarks {name}`" in report
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(
+    shutil.which("wrk") is None or shutil.which("nginx") is None, reason="needs wrk and nginx"
+)
+def test_the_web_worker_is_compared_with_another_checkout() -> None:
+    """Every shape of request runs on both; here the other checkout is this one."""
+    command = [sys.executable, "-m", "benchmarks.web_worker", str(ROOT), "--rounds=1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(" to ") > 40
+
+
 def test_benchmarks_refuse_an_unknown_name() -> None:
     """A name that is none ends with 2 and is repeated."""
     command = [sys.executable, "-m", "benchmarks", "no_such"]

@@ -1,0 +1,22 @@
+"""The parser against h11 and gunicorn's own: what we accept means the same to them."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.http_fuzz import run
+
+
+@pytest.mark.parametrize(
+    ("count", "seed"),
+    [
+        (3_000, 11),
+        pytest.param(200_000, 12, marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
+    ],
+)
+def test_requests_mean_the_same_to_three_parsers(count: int, seed: int) -> None:
+    """Each difference has a leniency with a name and a reason that explains it."""
+    seen, unexplained = run(count, seed)
+
+    assert unexplained == []
+    assert min(seen["h11: the same"], seen["gunicorn: the same"]) > count / 3
