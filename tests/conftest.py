@@ -16,6 +16,8 @@ from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.settings import Settings, from_environment
 from tests.support.still_time import FixedClock
 
+pytest_plugins = ["tests.no_skips"]
+
 # A machine that is busy with other things must not fail a property.
 hypothesis.settings.register_profile(
     "ciolake", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
