@@ -45,7 +45,7 @@ def information_schema(workspace: Workspace, catalog: str, name: str) -> pa.Tabl
                     each.name,
                     place,
                     "YES" if each.nullable else "NO",
-                    each.type.lower(),
+                    each.type.lower().replace(", ", ",").replace(": ", ":"),
                     each.type.partition("<")[0],
                     each.comment or None,
                 )
