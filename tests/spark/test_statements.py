@@ -1,0 +1,178 @@
+"""Every statement that is sent to a warehouse: Spark runs it, and the doubles answer as it does."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.doubles import Databricks
+
+from . import judged, staged
+from .engine import SparkEngine, comparable, ordered
+from .judged import Judgement
+from .substitutions import NOT_RUN, SUBSTITUTIONS
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_VOLUME = "/Volumes/main/cio/events/"
+
+
+def _cases(pattern: str) -> list[Any]:
+    """Statements, of each shape one in every run and the others marked slow."""
+    return [
+        pytest.param(
+            one,
+            id=re.sub(r"[^\w.]+", " ", one)[:60],
+            marks=() if judged.is_in_every_run(one) else pytest.mark.slow,
+        )
+        for one in judged.runnable()
+        if re.fullmatch(pattern, one, re.DOTALL)
+    ]
+
+
+@pytest.fixture(scope="module")
+def judgement(
+    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Judgement:
+    """What each chosen statement gave on Spark and on the doubles, over the same files."""
+    folder = tmp_path_factory.mktemp("judgement")
+    with pytest.MonkeyPatch.context() as patch, Databricks(folder / "double") as double:
+        # Its modules name each other as pytest finds them there.
+        patch.syspath_prepend(str(judged.sent_statements.ROOT / "tests" / "databricks_app"))
+        from duck_warehouse import DuckWarehouse
+        from volume_files import FolderFiles
+
+        double.workspace.catalog.seed("main.cio.events")
+        duck = DuckWarehouse(FolderFiles(folder / "duck"))
+        engine = SparkEngine(spark, judged.SCHEMA, folder / "volume")
+
+        def put(path: str, content: bytes) -> None:
+            local = folder / "volume" / path.removeprefix(_VOLUME)
+            for place in (local, double.workspace.catalog.local_path(path)):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content)
+            duck.files.put(path, content, overwrite=True)
+
+        good = staged.events()
+        for statement in judged.listed():
+            if found := re.search(r"read_files\('([^']+)'", statement):
+                name = re.search(r"webhook_\w+_events", found[1])
+                put(found[1], staged.content(good[name[0] if name else "webhook_email_events"]))
+        troubles = []
+        for name, rows in staged.trouble(good).items():
+            put(f"{_VOLUME}trouble/{name}.parquet", staged.content(rows))
+            troubles.append(staged.insert(name, f"{_VOLUME}trouble/{name}.parquet"))
+        judgement = Judgement(
+            engine.run, judged.through_double(double.workspace.engine), judged.through_duck(duck)
+        )
+        judgement.run_all(troubles, _wanted(request.session.items))
+        duck.close()
+    return judgement
+
+
+def _wanted(items: list[pytest.Item]) -> set[str]:
+    """Names of the results that the chosen tests of this module look at."""
+    chosen = [
+        one.callspec.params
+        for one in items
+        if isinstance(one, pytest.Function) and hasattr(one, "callspec")
+    ]
+    names = {one["statement"] for one in chosen if "statement" in one}
+    return names | {judged.again(one["repeated"]) for one in chosen if "repeated" in one}
+
+
+@pytest.mark.parametrize("statement", _cases(r"SELECT .*|ALTER .*"))
+def test_doubles_give_the_names_and_rows_that_spark_gives(
+    statement: str, judgement: Judgement
+) -> None:
+    """Where the statement asks for an order, in that order."""
+    given = judgement.given(statement)
+
+    arrange = list if "ORDER BY" in statement else ordered
+    if not statement.startswith("SELECT count(*) FROM"):  # a column without a name of ours
+        assert given.warehouse.names == given.spark.names
+    assert arrange(comparable(given.warehouse.rows)) == arrange(comparable(given.spark.rows))
+    if given.duck is not None:
+        assert arrange(comparable(given.duck.rows)) == arrange(comparable(given.spark.rows))
+
+
+@pytest.mark.parametrize("statement", _cases(r"SELECT event_id, count\(\*\) OVER .*"))
+def test_verify_finds_the_trouble_that_was_made(statement: str, judgement: Judgement) -> None:
+    """Equal answers would say little if all were empty."""
+    assert judgement.given(statement).spark.rows
+
+
+@pytest.mark.parametrize("statement", _cases("MERGE .*"))
+def test_merge_inserts_and_counts_the_same_rows(statement: str, judgement: Judgement) -> None:
+    """Each staged row, in a table that is empty."""
+    given = judgement.given(statement)
+
+    (counts,) = judged.by_name(given.spark)
+    assert counts["num_inserted_rows"] == counts["num_affected_rows"] > 0
+    assert [counts] == judged.by_name(given.warehouse)
+    if given.duck is not None:
+        assert judged.by_name(given.duck)[0].items() <= counts.items()
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        pytest.param(
+            one.values[0],
+            id=one.id,
+            marks=() if "raw_events" in str(one.id) else pytest.mark.slow,
+        )
+        for one in _cases("MERGE .*")
+    ],
+)
+def test_merge_that_is_repeated_inserts_nothing(repeated: str, judgement: Judgement) -> None:
+    """Neither on Spark nor on the doubles."""
+    given = judgement.given(judged.again(repeated))
+
+    assert judged.by_name(given.spark)[0]["num_inserted_rows"] == 0
+    assert judged.by_name(given.spark) == judged.by_name(given.warehouse)
+
+
+@pytest.mark.parametrize("statement", _cases("SHOW .*"))
+def test_properties_of_a_table_are_among_those_that_spark_shows(
+    statement: str, judgement: Judgement
+) -> None:
+    """Delta Lake adds versions and features of its own."""
+    given = judgement.given(statement)
+
+    assert given.warehouse.names == given.spark.names
+    assert given.warehouse.rows
+    assert set(given.warehouse.rows) <= set(given.spark.rows)
+
+
+@pytest.mark.parametrize("statement", _cases("DROP .*"))
+def test_drop_gives_no_rows(statement: str, judgement: Judgement) -> None:
+    """Spark and the double run it."""
+    given = judgement.given(statement)
+
+    assert given.spark.rows == []
+    assert given.warehouse.rows == []
+
+
+def test_tables_views_and_trouble_are_made_everywhere(judgement: Judgement) -> None:
+    """What the statements need: CREATE TABLE, CREATE VIEW, INSERT."""
+    made = [name for name in judgement.results if name not in judged.runnable()]
+
+    assert [judgement.given(name) for name in made]
+
+
+def test_every_statement_is_judged_or_listed_with_its_reason() -> None:
+    """None is left out, and each substitution and each reason is used."""
+    kinds = ("SELECT .*|ALTER .*", "MERGE .*", "SHOW .*", "DROP .*")
+    judged_ones = [
+        one for kind in kinds for one in judged.runnable() if re.fullmatch(kind, one, re.DOTALL)
+    ]
+
+    assert sorted(judged_ones) == sorted(judged.runnable())
+    for one in NOT_RUN:
+        assert any(one.pattern.fullmatch(text) for text in judged.listed())
+    for other in SUBSTITUTIONS:
+        assert any(other.pattern.search(text) for text in judged.runnable())

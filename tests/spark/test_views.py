@@ -1,0 +1,68 @@
+"""Each view and table: DuckDB and Spark give the same rows of the same Delta tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from databricks_app import sql_dialect
+from databricks_app.lake.query import LocalQuery
+
+from . import lake_data
+from .engine import Answer, comparable, ordered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from databricks_app.lake.query import Result
+
+    from .engine import SparkEngine
+
+VIEWS = [view.name for view in sql_dialect.views()]
+TABLES = [table.name for table in sql_dialect.tables()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with rows in all tables."""
+    folder = tmp_path_factory.mktemp("lake")
+    lake_data.fill(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path, engine_in: Callable[..., SparkEngine]) -> SparkEngine:
+    """Spark over the Delta tables of that folder, with the views of `sql/`."""
+    engine = engine_in()
+    engine.register(folder)
+    return engine
+
+
+def asked(query: LocalQuery, engine: SparkEngine, name: str) -> tuple[Result, Answer]:
+    """All rows of a table or view, from both."""
+    sql = f"SELECT * FROM {name}"
+    return query.run(sql), engine.run(sql)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_view_gives_the_same_names_types_and_rows(
+    name: str, folder: Path, engine: SparkEngine
+) -> None:
+    """To the last digit of each rate."""
+    local, spark = asked(LocalQuery(folder), engine, name)
+
+    assert len(spark.rows) > 1
+    assert local.names == spark.names
+    assert local.types == spark.types
+    assert ordered(comparable(local.rows)) == ordered(comparable(spark.rows))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_local_table_is_read_by_spark(name: str, folder: Path, engine: SparkEngine) -> None:
+    """What delta-rs writes are Delta tables for everyone: nested values, times, NULL."""
+    local, spark = asked(LocalQuery(folder), engine, name)
+
+    assert local.names == spark.names
+    assert ordered(comparable(local.rows)) == ordered(comparable(spark.rows))
