@@ -61,10 +61,10 @@ def judgement(
             if found := re.search(r"read_files\('([^']+)'", statement):
                 name = re.search(r"webhook_\w+_events", found[1])
                 put(found[1], staged.content(good[name[0] if name else "webhook_email_events"]))
-        troubles = []
+        troubles = {}
         for name, rows in staged.trouble(good).items():
             put(f"{_VOLUME}trouble/{name}.parquet", staged.content(rows))
-            troubles.append(staged.insert(name, f"{_VOLUME}trouble/{name}.parquet"))
+            troubles[name] = staged.insert(name, f"{_VOLUME}trouble/{name}.parquet")
         judgement = Judgement(
             engine.run, judged.through_double(double.workspace.engine), judged.through_duck(duck)
         )
