@@ -51,6 +51,11 @@ class CallTimeout:
     monotonic: Callable[[], float] = time.monotonic
     _stopped_at: float | None = None
 
+    @property
+    def statement_seconds(self) -> int:
+        """When the warehouse ends a statement that was abandoned here."""
+        return int(self.call_seconds) + 1
+
     def run(
         self,
         call: Callable[[], T],

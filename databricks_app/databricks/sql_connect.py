@@ -96,7 +96,7 @@ def _connect(login: _Login, settings: Settings, timeout: CallTimeout) -> Callabl
         "session_configuration": {
             "TIMEZONE": "UTC",
             # What is abandoned here must end there too.
-            "STATEMENT_TIMEOUT": str(int(timeout.call_seconds) + 1),
+            "STATEMENT_TIMEOUT": str(timeout.statement_seconds),
         },
         "user_agent_entry": "ciolake",
         "enable_telemetry": False,

@@ -33,7 +33,13 @@ def open_lake(
         timeout: Limits of its calls.
         owner: Name of this instance; see `Lease`.
     """
-    lease = Lease(workspace, _lease_folder(settings), owner=owner, timeout=timeout)
+    lease = Lease(
+        workspace,
+        _lease_folder(settings),
+        owner=owner,
+        timeout=timeout,
+        statement_seconds=timeout.statement_seconds,
+    )
     place = Place(settings.schema.lower(), settings.volume_path)
     run = statements(workspace, settings, timeout)
     keeps = settings.flush_interval_seconds <= _SESSION_SECONDS

@@ -6,10 +6,11 @@ try, the store lets one succeed. Whoever created the newest object owns the leas
 one does not, whatever it believes.
 
 No clock is compared with another. The owner counts renewals in its object; another instance takes
-over once the count has stood still for `silence_seconds` of its own clock. An owner that was paused
-for so long may wake up and go on until its next `confirm`, which asks for the newest object. What
-it writes meanwhile does no harm: its rows are inserted by key, and it deletes only what it has
-loaded (docs/databricks-store.md). If the store let two create the same object,
+over once the count has stood still, on its own clock, for `silence_seconds` and for as long as a
+statement may run: so what an owner that died had sent is over before the next one loads. An owner
+that was paused for so long may wake up and go on until its next `confirm`, which asks for the
+newest object. What it writes meanwhile does no harm: its rows are inserted by key, and it deletes
+only what it has loaded (docs/databricks-store.md). If the store let two create the same object,
 both would load for a while, with the same outcome.
 """
 
@@ -51,12 +52,14 @@ class LeaseState:
         owner: Name of the instance that took it.
         renewals: How often it was renewed.
         is_released: Whether its owner gave it back.
+        statement_seconds: Time-out of its owner's statements; None if the object does not say it.
     """
 
     epoch: int = 0
     owner: str = ""
     renewals: int = 0
     is_released: bool = True
+    statement_seconds: float | None = None
 
 
 class Lease:
@@ -75,6 +78,7 @@ class Lease:
         *,
         owner: str | None = None,
         timeout: CallTimeout | None = None,
+        statement_seconds: float = 0.0,
         silence_seconds: float = SILENCE_SECONDS,
         renew_seconds: float = RENEW_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
@@ -87,7 +91,9 @@ class Lease:
             owner: Name of this instance, the same after a restart of this process alone, so that
                 it need not wait for itself; made by chance if left out.
             timeout: Limits of a look at the volume.
-            silence_seconds: How long the count of an owner may stand still.
+            statement_seconds: Time-out of this instance's statements, which others wait out if it
+                falls silent; and of an owner's whose object does not say it.
+            silence_seconds: How long the count of an owner may stand still while it runs.
             renew_seconds: Pause between renewals; 0 leaves them to the caller.
             monotonic: This instance's clock.
         """
@@ -96,6 +102,7 @@ class Lease:
         self.epoch = 0
         self._files = files
         self._timeout = timeout or CallTimeout()
+        self._statement_seconds = statement_seconds
         self._silence_seconds = silence_seconds
         self._renew_seconds = renew_seconds
         self._monotonic = monotonic
@@ -175,17 +182,26 @@ class Lease:
             return LeaseState()
         try:
             content = json.loads(self._files.get(self._path(epoch)))
-            return LeaseState(epoch, content["holder"], content["renewals"], content["is_released"])
+            return LeaseState(
+                epoch,
+                content["holder"],
+                content["renewals"],
+                content["is_released"],
+                content.get("statement_seconds"),
+            )
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             # Taken over and removed meanwhile, or damaged: an owner that does not count.
             return LeaseState(epoch, is_released=False)
 
     def _stands_still(self, newest: LeaseState) -> bool:
-        """Whether an owner has not counted for too long."""
+        """Whether an owner has not counted for so long that its last statement is over too."""
         now = self._monotonic()
         if self._seen is None or self._seen[0] != newest:
             self._seen = (newest, now)
-        return now - self._seen[1] >= self._silence_seconds
+        statement_seconds = newest.statement_seconds
+        if statement_seconds is None:
+            statement_seconds = self._statement_seconds
+        return now - self._seen[1] >= self._silence_seconds + statement_seconds
 
     def _newest_epoch(self) -> int:
         found = map(_NAME.fullmatch, self._files.names(self.folder))
@@ -220,5 +236,10 @@ class Lease:
     def _content(self, *, is_released: bool = False) -> bytes:
         # The key of earlier versions: instances of both may share a volume during an upgrade.
         return json.dumps(
-            {"holder": self.owner, "renewals": self._renewals, "is_released": is_released}
+            {
+                "holder": self.owner,
+                "renewals": self._renewals,
+                "is_released": is_released,
+                "statement_seconds": self._statement_seconds,
+            }
         ).encode()

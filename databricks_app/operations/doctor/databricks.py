@@ -11,7 +11,7 @@ import httpx2
 
 from databricks_app.databricks.workspace import WorkspaceError
 from databricks_app.errors import LakeError, QueryError, TokenError
-from databricks_app.lake.warehouse.lease import Lease, LeaseState
+from databricks_app.lake.warehouse.lease import SILENCE_SECONDS, Lease, LeaseState
 from databricks_app.operations.doctor.context import DoctorContext
 from databricks_app.operations.doctor.result import CheckResult, failure, ok, warning
 
@@ -125,9 +125,11 @@ def loader(
             sleep(_LOOK_SECONDS)
     except LakeError as error:
         return failure(f"the lease cannot be read: {error}", _VOLUME_FIX)
+    seconds = SILENCE_SECONDS + (first.statement_seconds or 0)
     return failure(
         f"the owner of lease {first.epoch} gave no sign of life in {context.limits.lease:g} s",
-        f"another instance takes over after 45 s; if none runs, {_START}",
+        f"another instance takes over after {seconds:g} s, when its last statement must be over; "
+        f"if none runs, {_START}",
     )
 
 

@@ -28,9 +28,19 @@ class Clock:
         return self.seconds
 
 
-def lease_in(files: MemoryFiles, clock: Clock, owner: str | None = None) -> Lease:
+def lease_in(
+    files: MemoryFiles, clock: Clock, owner: str | None = None, statement_seconds: float = 0
+) -> Lease:
     """A lease that is renewed by hand."""
-    return Lease(files, FOLDER, owner=owner, silence_seconds=30, renew_seconds=0, monotonic=clock)
+    return Lease(
+        files,
+        FOLDER,
+        owner=owner,
+        statement_seconds=statement_seconds,
+        silence_seconds=30,
+        renew_seconds=0,
+        monotonic=clock,
+    )
 
 
 def is_taken(lease: Lease) -> bool:
@@ -65,6 +75,45 @@ def test_a_silent_owner_is_followed_after_the_patience_of_the_other() -> None:
     assert is_taken(second)
     with pytest.raises(Standby):
         first.confirm()
+
+
+@pytest.mark.parametrize("own_seconds", [0, 1000])
+def test_the_last_statement_of_a_silent_owner_is_waited_out(own_seconds: float) -> None:
+    """Its object says how long that may run; what the challenger's may is no matter."""
+    files, clock = MemoryFiles(), Clock()
+    first = lease_in(files, clock, statement_seconds=301)
+    second = lease_in(files, clock, statement_seconds=own_seconds)
+    first.take()
+    assert not is_taken(second)
+    clock.seconds = 330.9
+    assert not is_taken(second)
+    clock.seconds = 331
+
+    assert is_taken(second)
+
+
+def test_an_owner_of_an_older_version_is_waited_for_as_one_of_this() -> None:
+    """Its object does not say how long its statements may run."""
+    files, clock = MemoryFiles(), Clock()
+    old = {"holder": "old", "renewals": 3, "is_released": False}
+    files.put(f"{FOLDER}/00000004.json", json.dumps(old).encode(), overwrite=True)
+    lease = lease_in(files, clock, statement_seconds=301)
+    assert not is_taken(lease)
+    clock.seconds = 330.9
+    assert not is_taken(lease)
+    clock.seconds = 331
+
+    assert is_taken(lease)
+
+
+def test_no_statement_is_waited_for_once_the_lease_was_given_back() -> None:
+    """Its owner sends no more, and ended what it had sent."""
+    files, clock = MemoryFiles(), Clock()
+    first = lease_in(files, clock, statement_seconds=301)
+    first.take()
+    first.release()
+
+    assert is_taken(lease_in(files, clock))
 
 
 def test_an_owner_that_counts_keeps_it() -> None:

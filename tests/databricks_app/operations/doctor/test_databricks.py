@@ -295,7 +295,7 @@ def test_the_lease_tells_whether_somebody_loads(
     """Never taken, silent, alive, given back, and not to be read."""
     never = look("loader")
     with closing(context_of(variables)) as context:
-        lease = Lease(context.remote, f"{VOLUME}/lease", renew_seconds=0)
+        lease = Lease(context.remote, f"{VOLUME}/lease", statement_seconds=301, renew_seconds=0)
         lease.take()
         silent = look("loader")
         counting = Lease(context.remote, f"{VOLUME}/lease", owner=lease.owner, renew_seconds=0.02)
@@ -313,7 +313,7 @@ def test_the_lease_tells_whether_somebody_loads(
         "warning",
         "failure",
     ]
-    assert "takes over after 45 s" in silent.fix
+    assert "takes over after 346 s" in silent.fix
     assert "READ VOLUME" in denied.says
 
 
