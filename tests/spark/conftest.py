@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from . import jvm
-from .engine import SparkEngine
+from tests.spark import jvm
+from tests.spark.engine import SparkEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

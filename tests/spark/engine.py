@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from databricks_app import sql_dialect
-
-from .substitutions import Place, substituted
+from databricks_app.lake import sql_dialect
+from tests.spark.substitutions import Place, substituted
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

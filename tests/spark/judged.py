@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from databricks_app import sql_dialect
-from tests.databricks_app.databricks import sent_statements
+from databricks_app.lake import sql_dialect
 from tests.doubles.warehouse.queries import Parameter, Session
-
-from .engine import Answer
-from .substitutions import reason_not_to_run
+from tests.spark.engine import Answer
+from tests.spark.substitutions import reason_not_to_run
+from tests.support import sent_statements
 
 if TYPE_CHECKING:
     from tests.doubles.warehouse.statements import Engine
@@ -54,7 +53,7 @@ class Judged:
     Attributes:
         spark: On Spark.
         warehouse: On `tests/doubles/warehouse`.
-        duck: On `tests/databricks_app/duck_warehouse.py`; None where that does not know it.
+        duck: On `tests/support/duck_warehouse.py`; None where that does not know it.
     """
 
     spark: Answer

@@ -11,14 +11,14 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from databricks_app import sql_dialect
-from databricks_app.facts import events
-from tests.sql.lake_rows import Lake
+from core.webhooks.specification import events
+from databricks_app.lake import sql_dialect
+from tests.support.lake_rows import LocalTables
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from databricks_app.sql_dialect import Column
+    from databricks_app.lake.sql_dialect import ColumnDefinition
 
 _START = datetime(2026, 11, 20, 22, tzinfo=UTC)
 _ROWS = 120
@@ -39,7 +39,7 @@ _MADE_UP = frozenset({"event_id", "event_date", "loaded_at", "received_at", "eve
 
 def fill(folder: Path) -> None:
     """Write local tables into a data folder."""
-    lake = Lake(folder)
+    lake = LocalTables(folder)
     chance = random.Random(7)
     for place, table in enumerate(sql_dialect.tables()):
         offset = timedelta(minutes=place)
@@ -63,7 +63,7 @@ def _event(
     return event
 
 
-def _value(table: str, column: Column, number: int, chance: random.Random) -> object:
+def _value(table: str, column: ColumnDefinition, number: int, chance: random.Random) -> object:
     if column.name == "metric":
         return chance.choice(_metrics(table))
     if column.name == "failure_message":

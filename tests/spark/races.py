@@ -17,11 +17,10 @@ from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING
 
-from databricks_app import sql_dialect
-from databricks_app.lake import statements
-
-from . import jvm, staged
-from .engine import SparkEngine
+from databricks_app.lake import sql_dialect
+from databricks_app.lake.warehouse import statements
+from tests.spark import jvm, staged
+from tests.spark.engine import SparkEngine
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

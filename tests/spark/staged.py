@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from databricks_app import sql_dialect
-from databricks_app.lake.load import prepare
-from databricks_app.lake.schema import arrow_schema
-from databricks_app.reading import RAW_TABLE, read
-from databricks_app.record import Record
+from databricks_app.events.decoding import read
+from databricks_app.events.record import Record
+from databricks_app.lake import RAW_TABLE, sql_dialect
+from databricks_app.lake.arrow_schema import arrow_schema
+from databricks_app.lake.batch import prepare
+from tests.support.paths import WEBHOOK_FIXTURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "webhooks"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 _UNKNOWN = {"event_id": "unknown", "object_type": "fax", "metric": "sent", "data": {}}
 _SCHEMAS = {table.name: arrow_schema(table) for table in sql_dialect.tables()}
@@ -92,7 +91,7 @@ def content(rows: pa.Table) -> bytes:
 
 
 def _bodies() -> Iterator[bytes]:
-    for file in sorted(FIXTURES.glob("*.json")):
+    for file in sorted(WEBHOOK_FIXTURES.glob("*.json")):
         payload = json.loads(file.read_text(encoding="utf-8"))
         kind = f"{payload.get('object_type')}/{payload['metric']}"
         for days_ago in (0, 1):

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from databricks_app import sql_dialect
-from databricks_app.sql_dialect import Table, View
-
-from .substitutions import SUBSTITUTIONS
+from databricks_app.lake import sql_dialect
+from databricks_app.lake.sql_dialect import Table, View
+from tests.spark.substitutions import SUBSTITUTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .engine import SparkEngine
+    from tests.spark.engine import SparkEngine
 
 each_table = pytest.mark.parametrize("table", sql_dialect.tables(), ids=lambda table: table.name)
 each_view = pytest.mark.parametrize("view", sql_dialect.views(), ids=lambda view: view.name)

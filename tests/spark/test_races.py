@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .races import KEYS, race
+from tests.spark.races import KEYS, race
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.doubles import Databricks
-
-from . import judged, staged
-from .engine import SparkEngine, comparable, ordered
-from .judged import Judgement
-from .substitutions import NOT_RUN, SUBSTITUTIONS
+from tests.spark import judged, staged
+from tests.spark.engine import SparkEngine, comparable, ordered
+from tests.spark.judged import Judgement
+from tests.spark.substitutions import NOT_RUN, SUBSTITUTIONS
+from tests.support.duck_warehouse import DuckWarehouse
+from tests.support.volume_files import FolderFiles
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -39,12 +40,7 @@ def judgement(
 ) -> Judgement:
     """What each chosen statement gave on Spark and on the doubles, over the same files."""
     folder = tmp_path_factory.mktemp("judgement")
-    with pytest.MonkeyPatch.context() as patch, Databricks(folder / "double") as double:
-        # Its modules name each other as pytest finds them there.
-        patch.syspath_prepend(str(judged.sent_statements.ROOT / "tests" / "databricks_app"))
-        from duck_warehouse import DuckWarehouse
-        from volume_files import FolderFiles
-
+    with Databricks(folder / "double") as double:
         double.workspace.catalog.seed("main.cio.events")
         duck = DuckWarehouse(FolderFiles(folder / "duck"))
         engine = SparkEngine(spark, judged.SCHEMA, folder / "volume")

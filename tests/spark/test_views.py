@@ -6,19 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from databricks_app import sql_dialect
-from databricks_app.lake.query import LocalQuery
-
-from . import lake_data
-from .engine import Answer, comparable, ordered
+from databricks_app.lake import sql_dialect
+from databricks_app.lake.local.query import LocalQuery
+from tests.spark import lake_data
+from tests.spark.engine import Answer, comparable, ordered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from databricks_app.lake.query import Result
-
-    from .engine import SparkEngine
+    from databricks_app.lake.local.query import Result
+    from tests.spark.engine import SparkEngine
 
 VIEWS = [view.name for view in sql_dialect.views()]
 TABLES = [table.name for table in sql_dialect.tables()]
