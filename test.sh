@@ -18,12 +18,29 @@ fi
 $bin/ruff format --check .
 $bin/ruff check .
 $bin/mypy
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+# Its exit status is pytest's.
+tests() {
+  local log=$logs/$1
+  shift
+  $bin/pytest "$@" 2>&1 | tee "$log"
+}
+closing_line() { grep -E '^=+ .* in [0-9.]+s.* =+$' "$logs/$1" | tail -n 1 || true; }
 others=0 spark=0 none_selected=5
-$bin/pytest -n 2 --cov --cov-report=term -m "not spark$and_fast" "$@" || others=$?
+tests others -n 2 --cov --cov-report=term -m "not spark$and_fast" "$@" || others=$?
 # Spark's tests share one JVM that uses both cores: in one process, when the others are done.
 [ $# -gt 0 ] || set -- tests/spark
-$bin/pytest -m "spark$and_fast" "$@" || spark=$?
-if [ $others -eq $none_selected ] || { [ $others -eq 0 ] && [ $spark -ne $none_selected ]; }; then
+tests spark -m "spark$and_fast" "$@" || spark=$?
+# One part may have no test of a choice, not both.
+[ $spark -eq $none_selected ] && [ $others -ne $none_selected ] && spark=0
+[ $others -eq $none_selected ] && [ $spark -ne $none_selected ] && others=0
+# The last line is that of a part that failed, else of the larger part.
+if [ $others -eq 0 ] && [ $spark -ne 0 ]; then
+  closing_line others
+  closing_line spark
   exit $spark
 fi
+closing_line spark
+closing_line others
 exit $others
