@@ -3,7 +3,8 @@
 -- A person is the first of cio_id, id, customer_id, email that an event carries, blank ones skipped;
 -- events that carry different ids of one person make two rows. Events without any id are left out.
 -- Counts are distinct deliveries; human opens as in campaign_performance. Events without a readable
--- time count, but move no time here.
+-- time count, but move no time here. Of several latest events of one time, that with the greatest
+-- event_id counts.
 CREATE OR REPLACE VIEW customer_engagement_summary (
   person COMMENT 'Best id of the person: cio_id, else id, else customer_id, else email',
   person_kind COMMENT 'Which of them it is: cio_id, id, customer_id, email',
@@ -37,6 +38,7 @@ AS
 WITH events AS (
   SELECT
     'email' AS channel,
+    event_id,
     delivery_id,
     metric,
     event_timestamp,
@@ -53,6 +55,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'customer' AS channel,
+    event_id,
     delivery_id,
     metric,
     event_timestamp,
@@ -69,6 +72,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'sms' AS channel,
+    event_id,
     delivery_id,
     metric,
     event_timestamp,
@@ -85,6 +89,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'push' AS channel,
+    event_id,
     delivery_id,
     metric,
     event_timestamp,
@@ -101,6 +106,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'in_app' AS channel,
+    event_id,
     delivery_id,
     metric,
     event_timestamp,
@@ -117,6 +123,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'slack' AS channel,
+    event_id,
     delivery_id,
     metric,
     event_timestamp,
@@ -133,6 +140,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'webhook' AS channel,
+    event_id,
     delivery_id,
     metric,
     event_timestamp,
@@ -149,6 +157,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'whatsapp' AS channel,
+    event_id,
     delivery_id,
     metric,
     event_timestamp,
@@ -182,10 +191,11 @@ people AS (
   SELECT
     person,
     person_kind,
-    max_by(customer_id, received_at) FILTER (WHERE customer_id IS NOT NULL) AS customer_id,
-    max_by(identifiers_id, received_at)
+    max_by(customer_id, struct(received_at, event_id))
+      FILTER (WHERE customer_id IS NOT NULL) AS customer_id,
+    max_by(identifiers_id, struct(received_at, event_id))
       FILTER (WHERE identifiers_id IS NOT NULL) AS identifiers_id,
-    max_by(email, received_at) FILTER (WHERE email IS NOT NULL) AS email,
+    max_by(email, struct(received_at, event_id)) FILTER (WHERE email IS NOT NULL) AS email,
     COUNT(*) AS events,
     MIN(event_timestamp) AS first_event_at,
     MAX(event_timestamp) AS last_event_at,
@@ -198,7 +208,7 @@ people AS (
         THEN event_timestamp
       END
     ) AS last_human_engagement_at,
-    max_by(metric, event_timestamp)
+    max_by(metric, struct(event_timestamp, event_id))
       FILTER (WHERE channel = 'customer' AND event_timestamp IS NOT NULL)
       AS last_subscription_metric,
     MAX(CASE WHEN channel = 'customer' THEN event_timestamp END) AS last_subscription_at

@@ -1,8 +1,8 @@
 """Rows of all tables, the same in every run, in which each view finds something to count.
 
 Not a test module. Values are drawn with a fixed seed: shared deliveries, people and journeys,
-repeated events, absent values in every column that may be NULL. Times differ from row to row over
-all tables, so that "the newest" is one row.
+repeated events, absent values in every column that may be NULL. Six rows of each table, and so of
+all tables, have one time: "the newest" is a tie.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _START = datetime(2026, 11, 20, 22, tzinfo=UTC)
 _ROWS = 120
+_TIED = 6
 _FAILURES = (
     "550 5.1.1 user unknown",
     "452 4.2.2 Mailbox full",
@@ -41,20 +42,17 @@ def fill(folder: Path) -> None:
     """Write local tables into a data folder."""
     lake = LocalTables(folder)
     chance = random.Random(7)
-    for place, table in enumerate(sql_dialect.tables()):
-        offset = timedelta(minutes=place)
+    for table in sql_dialect.tables():
         short_name = table.name.removeprefix("webhook_").removesuffix("_events")
-        lake.add(short_name, *(_event(table, number, offset, chance) for number in range(_ROWS)))
+        lake.add(short_name, *(_event(table, number, chance) for number in range(_ROWS)))
 
 
-def _event(
-    table: sql_dialect.Table, number: int, offset: timedelta, chance: random.Random
-) -> dict[str, object]:
-    moment = _START + timedelta(minutes=25 * number, seconds=number) + offset
+def _event(table: sql_dialect.Table, number: int, chance: random.Random) -> dict[str, object]:
+    moment = _START + timedelta(minutes=150, seconds=6) * (number // _TIED)
     event: dict[str, object] = {
         "event_id": f"{table.name}-{number}",
         "event_timestamp": None if chance.random() < 0.05 else moment,
-        "received_at": moment + timedelta(seconds=1, microseconds=number),
+        "received_at": moment + timedelta(seconds=1),
     }
     for column in table.columns:
         likely = 0.2 if column.name in _RARE else 0.8

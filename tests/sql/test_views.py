@@ -369,6 +369,22 @@ def test_customer_engagement_summary_shows_the_latest_email(lake: LocalTables) -
     assert record["email"] == "new@example.com"
 
 
+def test_customer_engagement_summary_breaks_ties_by_event_id(lake: LocalTables) -> None:
+    """Of the latest events of one time the greatest id counts, in whatever order they lie."""
+    person = {"identifiers_id": "7", "received_at": when(2), "event_timestamp": when(1)}
+    lake.add(
+        "customer",
+        {**person, "event_id": "b", "email_address": "b@example.com", "metric": "unsubscribed"},
+        {**person, "event_id": "c", "email_address": "c@example.com", "metric": "subscribed"},
+        {**person, "event_id": "a", "email_address": "a@example.com", "metric": "unsubscribed"},
+    )
+    lake.add("email", {**person, "event_id": "d", "recipient": "d@example.com", "metric": "sent"})
+
+    record = lake.record("SELECT email, last_subscription_metric FROM customer_engagement_summary")
+
+    assert record == {"email": "d@example.com", "last_subscription_metric": "subscribed"}
+
+
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
