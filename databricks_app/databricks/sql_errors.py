@@ -29,7 +29,7 @@ _PERMISSION = re.compile(r"PERMISSION|PRIVILEGE|not authorized|\bforbidden\b", r
 _MISSING = re.compile(r"TABLE_OR_VIEW_NOT_FOUND|SCHEMA_NOT_FOUND|NO_SUCH_CATALOG|CATALOG_NOT_FOUND")
 _SESSION = re.compile(r"session|invalid.?handle", re.IGNORECASE)
 _ENDED = re.compile(r"closed|expired|invalid|not found|does not exist", re.IGNORECASE)
-_TOKEN = re.compile(r"unauthori[sz]ed|invalid (access )?token|token.*expired", re.IGNORECASE)
+_TOKEN = re.compile(r"unauthori[sz]ed|invalid (access )?token|token.*expir", re.IGNORECASE)
 _STARTING = re.compile(
     r"TEMPORARILY_UNAVAILABLE|(warehouse|endpoint|cluster).*(start|stop)", re.IGNORECASE
 )
@@ -145,6 +145,8 @@ def meaning(
         return ErrorMeaning(ErrorKind.ADMIN, name, _grant(**lacks.groupdict()))
     if name.startswith(_VALUE_CLASSES) or (state or "").startswith(_VALUE_STATES):
         return ErrorMeaning(ErrorKind.VALUE, name, f"a value is refused ({name})")
+    if http_status == HTTPStatus.FORBIDDEN and _TOKEN.search(text):
+        http_status = HTTPStatus.UNAUTHORIZED  # a refused token is not always 401
     found = _of_a_status(http_status, name) or _of_the_workspace(text, name)
     return found or _other(text, name, is_answer=is_answer)
 

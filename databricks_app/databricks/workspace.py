@@ -11,6 +11,7 @@ https://docs.databricks.com/aws/en/dev-tools/auth/oauth-m2m
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _CONNECT_SECONDS = 5.0
 _SDK_LOOK_SECONDS = 60.0
 _FILES = "/api/2.0/fs/files"
 _FOLDERS = "/api/2.0/fs/directories"
+# A refused token is not always 401: seen in databricks-sdk-py 362 and databricks-vscode 583.
+_INVALID_TOKEN = re.compile(rb"invalid access token|token is expir", re.IGNORECASE)
 
 WorkspaceErrorKind = Literal["token", "denied", "missing", "full", "busy", "unreachable", "refused"]
 
@@ -195,7 +198,7 @@ class Workspace:
                 )
             except httpx2.HTTPError as error:
                 raise WorkspaceError("unreachable", unreachable(self.host, error)) from error
-            if answer.status_code != HTTPStatus.UNAUTHORIZED:
+            if not _is_about_the_token(answer):
                 break
             if not self.tokens.refuse(token) or is_last:
                 raise _refusal(answer, path)
@@ -277,10 +280,17 @@ def _from_sdk(host: str) -> Callable[[], Token]:
     return ask
 
 
+def _is_about_the_token(answer: httpx2.Response) -> bool:
+    return answer.status_code == HTTPStatus.UNAUTHORIZED or (
+        answer.status_code == HTTPStatus.FORBIDDEN
+        and _INVALID_TOKEN.search(answer.content) is not None
+    )
+
+
 def _refusal(answer: httpx2.Response, path: str) -> WorkspaceError:
     status = answer.status_code
     volume = ".".join(path.split("/")[2:5])
-    if status == HTTPStatus.UNAUTHORIZED:
+    if _is_about_the_token(answer):
         return WorkspaceError(
             "token",
             "the workspace refuses our token: check the credentials of the service principal "

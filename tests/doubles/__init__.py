@@ -1,7 +1,8 @@
 """Doubles of a Databricks workspace and SQL warehouse that speak the real protocols.
 
 `Databricks` serves REST and Thrift on one loopback port; `python -m tests.doubles --dir D` does so
-in a process of its own. Each module says what it does not imitate.
+in a process of its own. Each module says what it does not imitate,
+README.md where it is stricter than the platform may be, and where more lenient.
 """
 
 from tests.doubles.databricks import (
@@ -13,6 +14,7 @@ from tests.doubles.databricks import (
     Databricks,
 )
 from tests.doubles.faults import Fault, FaultSwitches
+from tests.doubles.workspace.limits import Limits, relaxed
 
 __all__ = [
     "CLIENT_ID",
@@ -23,4 +25,6 @@ __all__ = [
     "Databricks",
     "Fault",
     "FaultSwitches",
+    "Limits",
+    "relaxed",
 ]

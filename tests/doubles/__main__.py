@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 from tests.doubles.databricks import TOKEN, WAREHOUSE_ID, Databricks
+from tests.doubles.workspace.limits import Limits, relaxed
 
 
 def main() -> None:
@@ -18,11 +19,14 @@ def main() -> None:
     parser.add_argument("--volume", help="catalog.schema.volume that is there from the beginning")
     parser.add_argument("--port", type=int, default=0, help="a free one by default")
     parser.add_argument("--token-seconds", type=float, default=3600, help="life of OAuth tokens")
+    parser.add_argument("--relaxed", metavar="WHY", help="take as many calls as come, because ...")
     options = parser.parse_args()
+    limits = relaxed(options.relaxed) if options.relaxed else Limits()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    with Databricks(options.dir, volume=options.volume, port=options.port) as double:
+    given = {"volume": options.volume, "port": options.port, "limits": limits}
+    with Databricks(options.dir, **given) as double:
         double.workspace.tokens.seconds = options.token_seconds
         said = {
             "port": double.port,

@@ -20,6 +20,7 @@ from tests.doubles.workspace import (
     tree,
     warehouses,
 )
+from tests.doubles.workspace.limits import Limits
 from tests.doubles.workspace.state import Workspace
 
 WAREHOUSE_ID = "double"
@@ -40,15 +41,23 @@ class Databricks:
         port: Where it listens, on 127.0.0.1.
     """
 
-    def __init__(self, folder: Path, *, volume: str | None = None, port: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        volume: str | None = None,
+        port: int = 0,
+        limits: Limits | None = None,
+    ) -> None:
         """Make it; nothing listens yet.
 
         Args:
             folder: Volumes, tables and workspace files are kept in it.
             volume: A volume `catalog.schema.volume` that is to be there, with what it is in.
             port: Where to listen; 0 takes a free one.
+            limits: How many calls it takes; the platform's if left out.
         """
-        self.workspace = Workspace(folder)
+        self.workspace = Workspace(folder, limits=limits or Limits())
         self.faults: FaultSwitches = self.workspace.switches
         self.port = port
         self._server: Server | None = None

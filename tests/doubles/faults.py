@@ -30,6 +30,7 @@ Action = Literal[
     "unavailable",  # 503 with Retry-After
     "error",  # 500
     "expired",  # 401: the token is no longer valid
+    "invalid_token",  # 403: the same, as the platform words it at times; `text` as for denied
     "denied",  # 403: a permission is missing; `text` replaces the message
     "missing",  # 404: what is asked for is not there any more
     "full",  # 507: the volume takes no more
@@ -230,6 +231,8 @@ def _refusal(fault: Fault) -> Refused:
             return Refused(503, "TEMPORARILY_UNAVAILABLE", text, headers=headers)
         case "expired":
             return Refused(401, "UNAUTHENTICATED", fault.text or "Access token expired.")
+        case "invalid_token":
+            return Refused(403, "PERMISSION_DENIED", fault.text or "Invalid access token.")
         case "denied":
             text = fault.text or (
                 "PERMISSION_DENIED: User does not have WRITE VOLUME on Volume 'main.cio.events'."

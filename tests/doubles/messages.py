@@ -41,7 +41,10 @@ class Refused(Exception):  # noqa: N818  # an answer, not a fault of the double
             kind = "type.googleapis.com/google.rpc.ErrorInfo"
             domain = "filesystem.databricks.com"
             body["details"] = [{"@type": kind, "reason": self.reason, "domain": domain}]
-        return Answer(self.status, json.dumps(body).encode(), headers=dict(self.headers))
+        # The SQL connector reads the text from here.
+        headers = {"X-Databricks-Reason-Phrase": str(self).encode("ascii", "replace").decode()}
+        headers = {name: " ".join(value.split()) for name, value in headers.items()}
+        return Answer(self.status, json.dumps(body).encode(), headers=headers | self.headers)
 
 
 class Dropped(Exception):  # noqa: N818  # an outcome, not an error

@@ -1,7 +1,6 @@
 """The doubles' HTTP server: one loopback port, a thread a connection, HTTP/1.1 kept alive.
 
-Does not imitate: TLS, HTTP/2, compression of answers, the rate limits of a real workspace (only
-those that a fault sets), IP access lists, audit logs.
+Does not imitate: TLS, HTTP/2, compression of answers, IP access lists, audit logs.
 """
 
 from __future__ import annotations
@@ -88,11 +87,12 @@ class _Handler(BaseHTTPRequestHandler):
         if workspace.describe is not None:
             workspace.describe(request)
         workspace.switches.count(request.operation)
-        workspace.switches.before(request)
-        if not route.is_open:
-            request.principal = workspace.tokens.principal(request.headers.get("authorization"))
-        answer = answered(route.service(workspace, request))
-        workspace.switches.after(request)
+        with workspace.limits.call(request.operation):
+            workspace.switches.before(request)
+            if not route.is_open:
+                request.principal = workspace.tokens.principal(request.headers.get("authorization"))
+            answer = answered(route.service(workspace, request))
+            workspace.switches.after(request)
         return answer
 
     def _control(self, request: Request) -> Answer | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
@@ -14,10 +15,10 @@ from databricks.sdk.errors import (
     BadRequest,
     DatabricksError,
     NotFound,
-    Unauthenticated,
+    PermissionDenied,
 )
 
-from tests.doubles import CLIENT_ID, TOKEN, USER, Databricks, Fault
+from tests.doubles import CLIENT_ID, TOKEN, USER, Databricks, Fault, relaxed
 
 VOLUME = "/Volumes/main/cio/events"
 
@@ -65,19 +66,26 @@ def test_one_of_many_puts_without_overwrite_wins(double: Databricks) -> None:
     url = f"{double.url}/api/2.0/fs/files{VOLUME}/lease?overwrite=false"
     headers = {"Authorization": f"Bearer {TOKEN}"}
 
-    with ThreadPoolExecutor(16) as pool:
+    with ThreadPoolExecutor(8) as pool:
         answers = list(
             pool.map(
                 lambda name: requests.put(url, data=str(name), headers=headers, timeout=5),
-                range(16),
+                range(8),
             )
         )
 
-    assert sorted(one.status_code for one in answers) == [204] + [409] * 15
+    assert sorted(one.status_code for one in answers) == [204] + [409] * 7
 
 
-def test_256_puts_at_once_are_borne(double: Databricks) -> None:
+def test_256_puts_at_once_are_borne(tmp_path: Path) -> None:
     """256 connections put at the same time under latency, all answered well under a second each."""
+    why = "the double's own server is looked at, not the platform's limits"
+    with Databricks(tmp_path, volume="main.cio.events", limits=relaxed(why)) as double:
+        put_256(double)
+
+
+def put_256(double: Databricks) -> None:
+    """Put so many files at once."""
     double.faults.set(Fault("latency", operation="files.put", seconds=0.15, times=None))
     headers = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -145,11 +153,11 @@ def test_a_large_upload_falls_back_to_one_put(client: WorkspaceClient, double: D
 def test_a_token_that_is_no_longer_valid_is_refused(
     client: WorkspaceClient, double: Databricks
 ) -> None:
-    """Revoked tokens get 401."""
+    """Revoked tokens get 403, as has been seen of the platform."""
     assert client.current_user.me().user_name == CLIENT_ID
     double.workspace.tokens.revoke_all()
 
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(PermissionDenied, match="Invalid access token"):
         client.current_user.me()
 
 
@@ -159,12 +167,33 @@ def test_a_token_expires(double: Databricks) -> None:
     token = double.workspace.tokens.issue(CLIENT_ID)
     url, headers = f"{double.url}/api/2.0/preview/scim/v2/Me", {"Authorization": f"Bearer {token}"}
 
-    first = requests.get(url, headers=headers, timeout=5).status_code
+    seen: list[int] = []
     deadline = time.monotonic() + 5
-    while requests.get(url, headers=headers, timeout=5).status_code == 200:
+    while not seen or seen[-1] != 401:
+        seen.append(requests.get(url, headers=headers, timeout=5).status_code)
         assert time.monotonic() < deadline
 
-    assert first == 200
+    assert seen[0] == 200
+    assert set(seen) <= {200, 403, 401}
+
+
+def test_a_token_that_is_about_to_end_is_refused(double: Databricks) -> None:
+    """Within 30 s of its end, though it has not ended."""
+    double.workspace.tokens.seconds = 3600
+    good = double.workspace.tokens.issue(CLIENT_ID)
+    double.workspace.tokens.seconds = 120
+    double.workspace.tokens.clock = lambda: time.monotonic() - 91
+    late = double.workspace.tokens.issue(CLIENT_ID)
+    double.workspace.tokens.clock = time.monotonic
+    url = f"{double.url}/api/2.0/preview/scim/v2/Me"
+
+    answers = [
+        requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=5)
+        for token in (good, late)
+    ]
+
+    assert [one.status_code for one in answers] == [200, 403]
+    assert "expiring within 30 seconds" in answers[1].text
 
 
 def test_a_personal_token_is_its_user(double: Databricks) -> None:

@@ -109,6 +109,22 @@ def test_a_revoked_token_is_replaced_within_the_call(double: Databricks, files: 
     assert double.workspace.tokens.issued == 2
 
 
+@pytest.mark.parametrize("text", ["Invalid access token", "Token is expiring within 30 seconds"])
+def test_a_token_that_is_refused_with_403_is_replaced(
+    double: Databricks, files: Workspace, text: str
+) -> None:
+    """The platform does not always say 401; another 403 is a missing permission."""
+    files.put(f"{VOLUME}/one", b"1", overwrite=True)
+    double.faults.set(Fault("invalid_token", "files.get", text=text), Fault("denied", "files.put"))
+
+    assert files.get(f"{VOLUME}/one") == b"1"
+    with pytest.raises(WorkspaceError) as caught:
+        files.put(f"{VOLUME}/one", b"2", overwrite=True)
+
+    assert double.workspace.tokens.issued == 2
+    assert caught.value.kind == "denied"
+
+
 def test_a_personal_token_is_used_as_it_is(double: Databricks) -> None:
     """And where it is refused, that is said."""
     good = connect({"DATABRICKS_HOST": double.url, "DATABRICKS_TOKEN": TOKEN})

@@ -3,8 +3,8 @@
 A failed statement is HTTP 200 with the state FAILED. `wait_timeout` 0s answers at once; else the
 call waits, and then goes on or cancels as `on_wait_timeout` says.
 
-Does not imitate: external links, Arrow streams, results in chunks (one chunk holds all), the
-limits of 16 MiB of text and 25 MiB of inline result, results that are forgotten after an hour.
+Does not imitate: external links, Arrow streams, results in chunks (one chunk holds all), the limit
+of 25 MiB of inline result, results that are forgotten after an hour.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ def execute(workspace: Workspace, request: Request) -> Json:
         str(said.get("schema") or "default").lower(),
         request.principal,
     )
-    execution = Execution(str(request.field("statement")))
+    text = str(request.field("statement"))
+    if len(text.encode()) > workspace.limits.statement_bytes:
+        raise Refused(400, "INVALID_PARAMETER_VALUE", "The statement is longer than 16 MiB.")
+    execution = Execution(text)
     with workspace.sessions.lock:
         workspace.sessions.operations[execution.id.bytes] = execution
     warehouse.start()

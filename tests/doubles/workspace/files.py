@@ -4,8 +4,8 @@ A put appears whole or not at all, and without `overwrite=true` only one of seve
 on the way are made, as the platform does for volumes.
 
 Does not imitate: multipart and resumable uploads (it says that presigned URLs for uploads are not
-enabled, whereupon the SDK puts in one piece), the limit of 5 GiB, object stores' own errors. A
-presigned URL for a download is served by the double itself.
+enabled, whereupon the SDK puts in one piece), object stores' own errors. A presigned URL for a
+download is served by the double itself.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ _LARGEST_PAGE = 1000
 def put(workspace: Workspace, request: Request) -> Json:
     """Store a file."""
     target = _local(workspace, request)
+    if len(request.body) > workspace.limits.file_bytes:
+        raise Refused(413, "RESOURCE_EXHAUSTED", "The file is larger than a file may be.")
     if target.is_dir():
         raise _conflict("A directory exists at the path.", "FILES_API_DIRECTORY_ALREADY_EXISTS")
     # A sibling's name would show in listings of the folder; this one never does.

@@ -14,6 +14,7 @@ from tests.doubles.messages import Request
 from tests.doubles.warehouse.sessions import Sessions
 from tests.doubles.workspace.apps import Apps
 from tests.doubles.workspace.identity import Identities
+from tests.doubles.workspace.limits import Limits
 from tests.doubles.workspace.metastore import Metastore
 from tests.doubles.workspace.secret_scopes import Scope
 from tests.doubles.workspace.tokens import Tokens
@@ -37,6 +38,7 @@ class Workspace:
         scopes: Secret scopes by name.
         permissions: Access control lists by `kind/id`.
         switches: Faults and counters.
+        limits: How many calls it takes, and how large.
         page_size: Most entries of a page of a folder.
         workspace_id: As in the platform's headers.
         presigned: The part of a presigned URL that nobody else knows.
@@ -47,6 +49,7 @@ class Workspace:
 
     folder: Path
     switches: FaultSwitches = field(default_factory=FaultSwitches)
+    limits: Limits = field(default_factory=Limits)
     tokens: Tokens = field(default_factory=Tokens)
     identities: Identities = field(default_factory=Identities)
     warehouses: Warehouses = field(default_factory=Warehouses)

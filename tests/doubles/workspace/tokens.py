@@ -1,8 +1,11 @@
 """OAuth of a workspace: discovery, client credentials, and tokens that expire or are revoked.
 
 Does not imitate: user log-in, federation, scopes, account-level hosts, JWTs (tokens are opaque).
-A personal access token never expires. What an invalid bearer gets is HTTP 401 here in every case;
-a real workspace answers some forms of it with 403.
+A personal access token never expires. A bearer that is no longer valid gets what has been seen of
+the platform (n8n 34147, databricks-sdk-py 362, databricks-vscode 583): 401 once its time is over,
+403 "Invalid access token" if it was never valid or is revoked, 403 "Token is expiring within 30
+seconds" shortly before its end. A token that lasts less than two minutes, as only tests have, is
+refused so in the last quarter of its life.
 """
 
 from __future__ import annotations
@@ -12,12 +15,15 @@ import binascii
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from tests.doubles.messages import Json, Refused, Request
 from tests.doubles.routing import Routes
+
+_EXPIRING_SECONDS = 30.0
 
 if TYPE_CHECKING:
     from tests.doubles.workspace.state import Workspace
@@ -34,13 +40,15 @@ class Tokens:
         personal: User name by personal access token.
         seconds: How long new tokens are valid.
         issued: How many were given out.
+        clock: Seconds.
     """
 
     clients: dict[str, str] = field(default_factory=dict)
     personal: dict[str, str] = field(default_factory=dict)
     seconds: float = 3600.0
     issued: int = 0
-    _valid: dict[str, tuple[str, float]] = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic
+    _valid: dict[str, tuple[str, float, float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def issue(self, client_id: str) -> str:
@@ -48,7 +56,7 @@ class Tokens:
         token = f"double-{secrets.token_hex(16)}"
         with self._lock:
             self.issued += 1
-            self._valid[token] = (client_id, time.monotonic() + self.seconds)
+            self._valid[token] = (client_id, self.clock() + self.seconds, self.seconds)
         return token
 
     def revoke_all(self) -> None:
@@ -68,9 +76,15 @@ class Tokens:
         if token in self.personal:
             return self.personal[token]
         with self._lock:
-            client_id, until = self._valid.get(token, ("", 0.0))
-        if time.monotonic() >= until:
-            raise Refused(401, "UNAUTHENTICATED", "Access token expired or invalid.")
+            found = self._valid.get(token)
+        if found is None:
+            raise Refused(403, "PERMISSION_DENIED", "Invalid access token.")
+        client_id, until, seconds = found
+        left = until - self.clock()
+        if left <= 0:
+            raise Refused(401, "UNAUTHENTICATED", "Access token expired.")
+        if left < min(_EXPIRING_SECONDS, seconds / 4):
+            raise Refused(403, "PERMISSION_DENIED", "Token is expiring within 30 seconds.")
         return client_id
 
 

@@ -161,6 +161,7 @@ FAULTS = [
     Fault("unavailable", "sql.*", statement="MERGE"),
     Fault("throttled", "sql.*", statement="MERGE"),
     Fault("expired", "sql.*", statement="MERGE"),
+    Fault("invalid_token", "sql.*", statement="MERGE"),
     Fault(
         "statement_fails",
         statement="MERGE",
@@ -197,7 +198,11 @@ def test_events_stand_once_whatever_fails_once(
 
 WORDS = [
     (Fault("expired", "sql.*", times=None), "refuses the token"),
-    (Fault("denied", "sql.*", times=None), "CAN USE on the warehouse"),
+    (Fault("invalid_token", "sql.*", times=None), "the workspace refuses the token"),
+    (
+        Fault("denied", "sql.*", times=None, text="You may not use this SQL warehouse."),
+        "CAN USE on the warehouse",
+    ),
     (Fault("missing", "sql.*", times=None), "there is no such warehouse"),
     (Fault("error", "sql.Execute*", times=None), "is RUNNING"),
     (
