@@ -14,6 +14,7 @@ import click
 
 from databricks_app.cli.rows import format_option, write
 from databricks_app.errors import ReceiverError
+from databricks_app.runtime import logs
 from databricks_app.settings import data_folder, environment, from_environment
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def open_tables(data_dir: Path | None) -> LocalQuery | WarehouseQuery:
     from databricks_app.databricks import workspace
     from databricks_app.lake.warehouse.connect import open_query
 
+    logs.configure("error", "command")  # standard output is for rows alone
     try:
         variables = environment()
         return open_query(workspace.connect(variables), from_environment(variables))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from databricks_app.errors import ReceiverError
-from databricks_app.runtime import freshness
+from databricks_app.runtime import freshness, logs
 from databricks_app.settings import environment, from_environment
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def _remotely(
     from databricks_app.lake.warehouse.connect import open_query
     from databricks_app.loading.replay import count, replay_through
 
+    logs.configure("error", "command")
     try:
         joined = workspace.connect(variables)
         query = open_query(joined, settings)

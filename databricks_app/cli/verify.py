@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from databricks_app.errors import ReceiverError
+from databricks_app.runtime import logs
 
 if TYPE_CHECKING:
     from databricks_app.lake.local.verify import Difference, Verdict
@@ -78,6 +79,7 @@ def _verdict(data_dir: Path | None) -> Verdict:
         from databricks_app.databricks import workspace
         from databricks_app.lake.warehouse import connect
 
+        logs.configure("error", "command")
         where = workspace.connect(variables), from_environment(variables)
         query, is_loading = connect.open_query(*where), connect.is_loading(*where)
         return warehouse_verify.check(query, typed, is_loading=is_loading)
