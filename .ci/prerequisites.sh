@@ -25,6 +25,10 @@ _ensure_programs() {
     "strace:strace" \
     "wrk:wrk" \
     "chromium chromium-browser google-chrome:chromium" \
+    "nginx:nginx-light" \
+    "caddy:caddy" \
+    "systemd-socket-activate:systemd" \
+    "unshare:util-linux" \
     "cc:gcc libc6-dev"; do
     names=${row%%:*} packages=${row#*:}
     # shellcheck disable=SC2086  # several names
@@ -42,8 +46,9 @@ _ensure_programs() {
   fi
 }
 
+# RUNLEVEL=1: the packages of servers must not start them.
 _apt() {
-  _as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" </dev/null
+  _as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq -o DPkg::Lock::Timeout=300 "$@" </dev/null
 }
 
 # A forge's runner is not root but may become it; nobody else is asked to.
