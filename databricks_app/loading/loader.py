@@ -37,6 +37,7 @@ from databricks_app.lake import Lake, LoadReport, Standby
 from databricks_app.loading.crash_isolation import Care, LoadAttempts, Part, readings
 from databricks_app.runtime import crash_points, file_modes, process, status
 from databricks_app.runtime.metrics import Metrics
+from databricks_app.runtime.recurring import RecurringLog
 from databricks_app.settings import Settings, environment
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Loader:
     standby_seconds: float = STANDBY_SECONDS
     status_seconds: float = STATUS_SECONDS
     _attempts: LoadAttempts = field(init=False)
+    _recurring: RecurringLog = field(default_factory=RecurringLog)
     _last_load_at: str | None = None
     _start_problems: tuple[str, ...] = ()
     _failures: int = 0
@@ -117,8 +119,10 @@ class Loader:
                 pause = self.standby_seconds
             except (ReceiverError, OSError) as error:
                 pause = self._after_failure(error)
+            self._recurring.sweep()
             self._rest(pause)
         self.lake.close()
+        self._recurring.sweep(is_end=True)
 
     def report_progress(self, message: str) -> None:
         """Put a progress message of a call that takes long into the status."""
@@ -281,6 +285,7 @@ class Loader:
             )
         if self.reader.unreadable:
             names = len(self.reader.unreadable)
+            self._recurring.note("segments_unreadable", facts={"segments": names})
             problems += (f"{names} segments of the inbox cannot be read from the disk",)
         pending = self._pending
         oldest_at = None if pending is None else pending.oldest_at

@@ -17,8 +17,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain, repeat
 
-import structlog
-
 from databricks_app.databricks.volume_files import Files
 from databricks_app.databricks.workspace import WorkspaceError
 from databricks_app.errors import InboxError, InboxFull
@@ -38,8 +36,6 @@ _LONGEST_PAUSE_SECONDS = 60.0
 _LASTING = frozenset({"denied", "missing", "full", "refused"})
 _PROBE_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
-
-log = structlog.get_logger(__name__)
 
 
 class VolumeInbox:
@@ -194,8 +190,8 @@ class VolumeInbox:
         return f"{waiting_bytes} bytes of events wait for the volume: {reason}"
 
     def _note(self, trouble: str | None) -> None:
-        if trouble is not None and trouble != self._trouble:
-            log.warning("volume_refuses", reason=trouble)
+        if trouble is not None:
+            self._recurring.note("volume_refuses", trouble)
         if self._trouble is None:
             self._troubled_since = self._monotonic()
         self._trouble = trouble

@@ -323,6 +323,7 @@ class Connection(asyncio.Protocol):
             self._enter(None)
             return
         if self._is_held_back:  # what comes next would not be what the client sent next
+            self._pool.refused(503, "no_memory")
             self.refuse(503)
             return
         if self._is_eof:

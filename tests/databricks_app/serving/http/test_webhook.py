@@ -273,11 +273,12 @@ def test_a_stopping_worker_answers_what_the_disk_has(tmp_path: Path) -> None:
 
 def test_a_request_that_waits_too_long_for_a_thread_is_503(tmp_path: Path) -> None:
     """Its sender is about to go: to serve it would only delay the others."""
-    with working(tmp_path, longest_wait_seconds=-1.0) as worker:
+    with capture_logs() as lines, working(tmp_path, longest_wait_seconds=-1.0) as worker:
         answer = worker.post(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")[0]
 
         assert (answer.status, answer.headers["retry-after"]) == (503, "5")
         assert b'reason="overloaded"} 1.0' in generate_latest(worker.app.metrics.registry)
+        assert [line["reason"] for line in lines if "advice" in line] == ["overloaded"]
         assert worker.post(request(event("plain")))[0].status == 200
 
 
