@@ -83,7 +83,7 @@ def _unavailable(context: DoctorContext) -> CheckResult:
 
 
 def ready(context: DoctorContext) -> CheckResult:
-    """What /readyz says; stale timestamps and a silent writer are among its problems."""
+    """What /readyz says; stale timestamps and a silent loader are among its problems."""
     url = f"{base_url(known(context))}/readyz"
     try:
         answer = ask(context, "/readyz")

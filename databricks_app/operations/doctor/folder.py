@@ -74,8 +74,8 @@ def loader(context: DoctorContext) -> CheckResult:
     except OSError as error:
         return failure(f"the lock cannot be read ({error.strerror})", "see the check folder")
     if is_loading:
-        return ok("a writer holds the lock of the tables")
-    return warning("no writer is running: events stay in the inbox", "start `ciolake serve`")
+        return ok("a loader has the lock of the tables")
+    return warning("no loader is running: events stay in the inbox", "start `ciolake serve`")
 
 
 def commits(context: DoctorContext) -> CheckResult:
@@ -155,7 +155,7 @@ def properties(context: DoctorContext) -> CheckResult:
         other += [f"{log.parent.name} lacks {', '.join(names)}"] if names else []
     if other:
         return warning("; ".join(other), "restart `ciolake serve`: it sets them")
-    return ok("the tables have their properties; one writer at a time needs no isolation level")
+    return ok("the tables have their properties; one loader at a time needs no isolation level")
 
 
 def _spelled(field: Field) -> str:
