@@ -70,6 +70,17 @@ def test_what_is_signed_passes_unchanged(tmp_path: Path, name: str) -> None:
         assert receiver.stored() == {"small", "large", "other"}
 
 
+def test_a_body_that_comes_slowly_passes(tmp_path: Path, name: str) -> None:
+    """The time-outs of the proxy are for the receiver's answer, not for the sender's body."""
+    data = request(event("slow", padding=5000))
+    with behind(name, tmp_path) as (_, address), connect(address) as wire:
+        for start in range(0, len(data), 1200):
+            wire.send(data[start : start + 1200])
+            time.sleep(1)
+
+        assert wire.answer().status == 200
+
+
 def test_details_are_not_shown_to_who_comes_through_a_proxy(tmp_path: Path, name: str) -> None:
     """The receiver sees that the request is not from this machine itself."""
     with behind(name, tmp_path) as (_, address):
