@@ -11,8 +11,9 @@ from flask import Flask
 from databricks_app.ingest.inbox import Appender, Pending
 from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.ingest.inbox.local_reader import pending
+from databricks_app.ingest.pages import Pages
 from databricks_app.ingest.receiver import WebhookReceiver
-from databricks_app.ingest.routes import Parts, blueprint
+from databricks_app.ingest.routes import blueprint
 from databricks_app.ingest.wsgi import WebhookFirst
 from databricks_app.runtime import freshness
 from databricks_app.runtime.metrics import Metrics
@@ -51,15 +52,10 @@ def create_app(
     app = Flask(__name__, static_folder=None)
     app.extensions[INBOX] = inbox
     app.url_map.merge_slashes = False  # a redirect would stall the feed
-    parts = Parts(
-        settings=settings,
-        receiver=WebhookReceiver(settings, inbox, metrics, now, body_errors, recurring),
-        metrics=metrics,
-        pending=_counting(settings, inbox),
-        now=now,
-    )
-    app.register_blueprint(blueprint(parts))
-    app.wsgi_app = WebhookFirst(app.wsgi_app, parts.receiver)  # type: ignore[method-assign]
+    receiver = WebhookReceiver(settings, inbox, metrics, now, body_errors, recurring)
+    pages = Pages(settings, receiver, metrics, _counting(settings, inbox), now)
+    app.register_blueprint(blueprint(settings, receiver, pages))
+    app.wsgi_app = WebhookFirst(app.wsgi_app, receiver)  # type: ignore[method-assign]
     return app
 
 
@@ -99,11 +95,11 @@ def _open_volume(settings: Settings, recurring: RecurringLog | None) -> Appender
     )
 
 
-def _counting(settings: Settings, inbox: Appender) -> Callable[[], Pending]:
-    """Return what counts the events that are stored and not yet loaded."""
+def _counting(settings: Settings, inbox: Appender) -> Callable[[], Pending | None]:
+    """Return what tells how much is stored and not yet loaded; see `Pages`."""
     if settings.store == "databricks":
         from databricks_app.ingest.inbox.volume import VolumeInbox
 
         if isinstance(inbox, VolumeInbox):
-            return inbox.pending
+            return inbox.count_pending
     return partial(pending, settings.inbox_dir)

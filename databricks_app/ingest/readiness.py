@@ -26,9 +26,10 @@ def _backlog_words(events: int, oldest: float, stall_seconds: float) -> str:
 def readiness(
     *,
     trouble: str | None,
-    pending: Pending,
+    pending: Pending | None,
     loader: LoaderStatus | None,
     processes: tuple[str, ...],
+    unknown: tuple[str, ...],
     stale_requests: float,
     takes_stale: bool,
     stall_seconds: float,
@@ -38,11 +39,13 @@ def readiness(
 
     `status` is `refusing` where the receiver would answer 503 now, `degraded` where something else
     needs a look, `ok` otherwise. Events that wait are a problem beyond `stall_seconds`; see
-    `freshness`.
+    `freshness`. `pending` is None if that is not known; `unknown` says what could not be read.
     """
-    oldest = None if pending.oldest_at is None else max(0.0, now - pending.oldest_at.timestamp())
-    problems = [*processes, *_loader_problems(loader, now)]
-    if oldest is not None and oldest > stall_seconds:
+    oldest = None
+    if pending is not None and pending.oldest_at is not None:
+        oldest = max(0.0, now - pending.oldest_at.timestamp())
+    problems = [*unknown, *processes, *_loader_problems(loader, now)]
+    if pending is not None and oldest is not None and oldest > stall_seconds:
         problems.append(_backlog_words(pending.events, oldest, stall_seconds))
     if stale_requests:
         problems.append(_stale_words(stale_requests, takes_stale=takes_stale))
@@ -51,8 +54,8 @@ def readiness(
         status, problems = "refusing", [trouble, *problems]
     return {
         "status": status,
-        "inbox_pending_events": pending.events,
-        "inbox_pending_bytes": pending.bytes,
+        "inbox_pending_events": None if pending is None else pending.events,
+        "inbox_pending_bytes": None if pending is None else pending.bytes,
         "oldest_pending_seconds": None if oldest is None else round(oldest, 3),
         "last_load_at": loader.last_load_at if loader else None,
         "problems": problems,

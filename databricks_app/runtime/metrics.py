@@ -7,7 +7,9 @@ closed lists or fingerprints: nothing that a sender wrote becomes a label.
 
 from __future__ import annotations
 
+import errno
 import os
+import struct
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -35,6 +37,9 @@ _FILE_BYTES = 128 << 10
 _PARTS = 1 << 20
 _AGES = (-3600, -600, -300, 0, 300, 600, 1800, 3600, 7200, 14400, 86400, 259200, 604800)
 
+# What the library raises for a file that is none of its own.
+_DAMAGED = (ValueError, RuntimeError, LookupError, struct.error)
+
 log = structlog.get_logger(__name__)
 
 
@@ -43,16 +48,24 @@ class _Sums(MultiProcessCollector):
 
     def __init__(self, registry: CollectorRegistry, folder: Path) -> None:
         self._folder = folder
+        # The library takes a folder that it may not list for an empty one.
+        next(folder.iterdir(), None)
         super().__init__(registry, str(folder))  # type: ignore[no-untyped-call]
 
     def collect(self) -> Iterable[Metric]:
-        with metric_files.reading(self._folder):
-            found = list(super().collect())  # type: ignore[no-untyped-call]
+        found = self._collect()
         for metric in found:
             if any(float(sample.labels.get("le", 0)) < 0 for sample in metric.samples):
                 # Its sum falls with each value below zero, and no counter may.
                 metric.samples = [one for one in metric.samples if not one.name.endswith("_sum")]
         return found
+
+    def _collect(self) -> list[Metric]:
+        try:
+            with metric_files.reading(self._folder):
+                return list(super().collect())  # type: ignore[no-untyped-call]
+        except _DAMAGED as error:
+            raise OSError(errno.EIO, "a file of the metrics is damaged") from error
 
 
 class _Histogram(Histogram):
@@ -122,18 +135,31 @@ class Metrics:
         return _Histogram(f"ciolake_{name}", meaning, buckets=buckets, registry=self.registry)
 
     def totals(self) -> CollectorRegistry:
-        """Return a registry with the sums over all processes, or this one's if it is alone."""
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        """Return a registry with the sums over all processes, or this one's if it is alone.
+
+        Raises:
+            OSError: Their files cannot be read; also when the registry is collected.
+        """
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        if folder is None:
             return self.registry
         return sums(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
 
     def stale_total(self) -> float:
-        """Return how many rightly signed requests came with a timestamp outside the window."""
+        """Return how many rightly signed requests came with a timestamp outside the window.
+
+        Raises:
+            OSError: The files of all processes cannot be read.
+        """
         value = self.totals().get_sample_value("ciolake_stale_timestamp_age_seconds_count")
         return value or 0.0
 
     def exposition(self) -> bytes:
-        """Return all sums in Prometheus' text format."""
+        """Return all sums in Prometheus' text format.
+
+        Raises:
+            OSError: The files of all processes cannot be read.
+        """
         return generate_latest(self.totals())
 
 

@@ -96,6 +96,20 @@ def read(folder: Path | None) -> LoaderStatus | None:
         return None
 
 
+def unreadable(folder: Path | None) -> str | None:
+    """Say why the run folder cannot be read; None if it can, or there is none."""
+    if folder is None:
+        return None
+    try:
+        next(folder.iterdir(), None)
+    except OSError as error:
+        return (
+            f"the run folder {folder} cannot be read ({error.strerror}): nothing is known of the "
+            "loader and the other processes; restart `ciolake serve`"
+        )
+    return None
+
+
 def read_problems(folder: Path | None) -> tuple[str, ...]:
     """Return the newest problems of the supervisor's children; none if there is no file."""
     if folder is None:

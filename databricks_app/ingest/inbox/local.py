@@ -116,11 +116,18 @@ class LocalInbox:
         """Say why an append would fail now; tries the disk again where the last one failed."""
         if self._queue.is_closed:
             return STOPPING
-        if self._is_full():
-            return _full_text(self._max_bytes)
         since = self._busy_since
         if since is not None and self._monotonic() - since > HANGING_SECONDS:
             return f"the disk of the inbox has not answered for {self._monotonic() - since:.0f} s"
+        try:
+            self._used, self._used_at = folder_bytes(self._folder), self._monotonic()
+        except OSError as error:
+            return (
+                f"the inbox folder {self._folder} cannot be read ({error.strerror}): make it "
+                "again, or mount its disk, for the receiver's user"
+            )
+        if self._used >= self._max_bytes:
+            return _full_text(self._max_bytes)
         if self._trouble is not None and self._probe():
             self._trouble = None
         return self._trouble

@@ -21,6 +21,7 @@ from databricks_app.databricks.volume_files import Files
 from databricks_app.databricks.workspace import WorkspaceError
 from databricks_app.errors import InboxError, InboxFull
 from databricks_app.events.record import Record
+from databricks_app.ingest.inbox import Pending
 from databricks_app.ingest.inbox.volume_reader import INBOX, Names, PendingWatch, pending
 from databricks_app.ingest.inbox.waiting import STOPPING, WaitingQueue, WaitingRecords
 from databricks_app.runtime.recurring import RecurringLog
@@ -120,6 +121,17 @@ class VolumeInbox:
         if (trouble := self._trouble) is None:
             return None
         return f"{trouble} (for {self._monotonic() - self._troubled_since:.0f} s)"
+
+    def count_pending(self) -> Pending | None:
+        """Return what was pending when it was last counted, None before; does no I/O.
+
+        Raises:
+            InboxError: It could not be counted, and why.
+        """
+        counted = self.pending()
+        if (trouble := self.pending.trouble()) is not None:
+            raise InboxError(trouble)
+        return counted if self.pending.has_counted else None
 
     def close(self) -> None:
         """Refuse further records and finish those under way, in `stop_seconds` at most."""

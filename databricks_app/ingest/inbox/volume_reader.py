@@ -35,6 +35,7 @@ _NAME = re.compile(
 )
 _TRANSFERS = 8
 _EMPTY_SECONDS = 600.0
+_SILENT_SECONDS = 10.0
 # What may be wrong with one object alone, and must then hold up nothing behind it.
 _OF_ONE_OBJECT = frozenset({"refused", "busy"})
 
@@ -215,6 +216,9 @@ class PendingWatch:
     """What is pending, as last counted; asking for it does no I/O.
 
     A count is a listing of the volume, too slow and too frail for a health check to wait for.
+
+    Attributes:
+        has_counted: Whether a count has ended; before that nothing is known.
     """
 
     def __init__(
@@ -230,6 +234,9 @@ class PendingWatch:
         self._last = Pending(0, 0, None)
         self._due_at = monotonic()
         self._counting = threading.Lock()
+        self._began_at: float | None = None
+        self._trouble: str | None = None
+        self.has_counted = False
 
     def __call__(self) -> Pending:
         """Return the last count, and begin another one if that is old."""
@@ -237,12 +244,22 @@ class PendingWatch:
             threading.Thread(target=self._look, name="inbox-pending", daemon=True).start()
         return self._last
 
+    def trouble(self) -> str | None:
+        """Say why the last count is no longer good; None if it is."""
+        began = self._began_at
+        if began is not None and self._monotonic() - began > _SILENT_SECONDS:
+            return f"the volume has not answered for {self._monotonic() - began:.0f} s"
+        return self._trouble
+
     def _look(self) -> None:
+        self._began_at = self._monotonic()
         try:
             self._last = self._count()
-        except WorkspaceError:
-            pass  # the inbox itself reports what is wrong
+            self._trouble, self.has_counted = None, True
+        except WorkspaceError as error:
+            self._trouble = str(error)
         finally:
+            self._began_at = None
             self._due_at = self._monotonic() + self._seconds
             self._counting.release()
 

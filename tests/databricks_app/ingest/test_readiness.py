@@ -16,6 +16,7 @@ from databricks_app.runtime.status import (
     read,
     read_problems,
     run_dir,
+    unreadable,
     write,
     write_problems,
 )
@@ -32,6 +33,7 @@ def said(**changes: Any) -> dict[str, object]:
         "pending": EMPTY,
         "loader": WRITER,
         "processes": (),
+        "unknown": (),
         "stale_requests": 0.0,
         "takes_stale": False,
         "stall_seconds": 600.0,
@@ -84,6 +86,15 @@ def test_what_the_supervisor_did_not_write_is_not_read(tmp_path: Path, text: str
     assert read_problems(tmp_path) == ()
 
 
+def test_a_run_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """With the reason; one that can be read, or none at all, is no problem."""
+    (tmp_path / "file").touch()
+
+    assert (unreadable(None), unreadable(tmp_path)) == (None, None)
+    assert "No such file or directory" in (unreadable(tmp_path / "missing") or "")
+    assert "Not a directory" in (unreadable(tmp_path / "file") or "")
+
+
 def test_the_run_folder_is_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set by `ciolake serve`; absent or empty elsewhere."""
     monkeypatch.setenv(RUN_DIR, "/run/ciolake")
@@ -118,6 +129,16 @@ def test_pending_events_are_no_problem_by_themselves() -> None:
     assert shown["inbox_pending_bytes"] == 700
     assert shown["oldest_pending_seconds"] == 12.346
     assert said(pending=Pending(3, 700, ahead))["oldest_pending_seconds"] == 0
+
+
+def test_what_could_not_be_read_is_degraded_and_null() -> None:
+    """A number that is not known is no zero, and the reason comes before other problems."""
+    shown = said(pending=None, unknown=("the disk does not tell",), processes=("the loader died",))
+
+    assert shown["status"] == "degraded"
+    assert shown["problems"] == ["the disk does not tell", "the loader died"]
+    assert (shown["inbox_pending_events"], shown["inbox_pending_bytes"]) == (None, None)
+    assert shown["oldest_pending_seconds"] is None
 
 
 def test_a_door_that_would_refuse_is_refusing() -> None:

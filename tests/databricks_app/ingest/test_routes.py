@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,8 +24,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 from werkzeug.test import create_environ, run_wsgi_app
 
+from benchmarks.harness.process_table import wait_until
 from databricks_app.app import INBOX, create_app
 from databricks_app.endpoint import RETRY_AFTER_SECONDS, WEBHOOK_PATH
+from databricks_app.events.record import Record
 from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.runtime import status
@@ -267,20 +271,109 @@ def test_an_unforeseen_fault_of_the_webhook_is_503(client: FlaskClient, sign: Si
 
 
 def test_an_unforeseen_fault_elsewhere_is_503_and_logged(
-    client: FlaskClient, settings: Settings
+    settings: Settings, inbox: LocalInbox
 ) -> None:
     """A fault behind another route is counted and told of by its kind."""
-    settings.inbox_dir.rmdir()
+
+    def fail() -> float:
+        raise RuntimeError("ada@example.com")
+
+    client = create_app(settings, inbox=inbox, now=fail).test_client()
 
     with capture_logs() as lines:
         response = client.get("/readyz")
 
-    settings.inbox_dir.mkdir()
     assert response.status_code == 503
-    assert rejected(client) == {"exception": 1}
     assert [(line["event"], line["error"]) for line in lines] == [
-        ("request_failed", "FileNotFoundError")
+        ("request_failed", "RuntimeError")
     ]
+
+
+def test_a_missing_inbox_folder_is_told(client: FlaskClient, settings: Settings) -> None:
+    """The receiver would refuse now, so it is 503, with the sentence; metrics are shown."""
+    settings.inbox_dir.rmdir()
+
+    ready = client.get("/readyz", headers=ADMIN)
+    counts = client.get("/metrics", headers=ADMIN)
+    others = client.get("/readyz")
+
+    settings.inbox_dir.mkdir()
+    said = ready.json or {}
+    assert (ready.status_code, said["status"]) == (503, "refusing")
+    assert f"the inbox folder {settings.inbox_dir} cannot be read" in said["problems"][0]
+    assert said["inbox_pending_events"] is None
+    assert (others.status_code, others.json) == (503, {"status": "refusing"})
+    assert (counts.status_code, "ciolake_inbox_pending_events NaN" in counts.text) == (200, True)
+
+
+def test_an_inbox_folder_that_is_back_is_taken_note_of(
+    client: FlaskClient, settings: Settings, sign: Sign
+) -> None:
+    """What was refused meanwhile was 503, and nothing has to be started again."""
+    settings.inbox_dir.rmdir()
+    refused = client.post(WEBHOOK_PATH, data=BODY, headers=sign(BODY)).status_code
+    without = client.get("/readyz").status_code
+    settings.inbox_dir.mkdir()
+
+    wait_until(lambda: client.get("/readyz").status_code == 200)
+    stored = client.post(WEBHOOK_PATH, data=BODY, headers=sign(BODY)).status_code
+
+    assert (refused, without, stored) == (503, 503, 200)
+
+
+@pytest.mark.parametrize("how", ["missing", "damaged"])
+def test_a_run_folder_that_cannot_be_read_is_told(
+    client: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The receiver takes events all the same: 200, with the sentence; metrics are shown."""
+    folder = tmp_path / "run"
+    if how == "damaged":
+        (folder / "metrics").mkdir(parents=True)
+        (folder / "metrics/counter_1.db").write_bytes(b"\xff\xff\x00\x00" + b"\x7f" * 60)
+    monkeypatch.setenv(status.RUN_DIR, str(folder))
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder / "metrics"))
+
+    ready = client.get("/readyz", headers=ADMIN)
+    counts = client.get("/metrics", headers=ADMIN)
+
+    said = ready.json or {}
+    words = " ".join(said["problems"])
+    assert (ready.status_code, said["status"]) == (200, "degraded")
+    assert "the counters of all processes cannot be read" in words
+    assert (f"the run folder {folder} cannot be read" in words) == (how == "missing")
+    assert (counts.status_code, "ciolake_counters_readable 0" in counts.text) == (200, True)
+
+
+def test_an_inbox_that_does_not_answer_is_told(
+    settings: Settings, now: Callable[[], float]
+) -> None:
+    """After three seconds the pages say so; later ones wait for nothing."""
+
+    class Silent:
+        def append(self, _record: Record, _deadline_seconds: float) -> None:
+            """Store nothing."""
+
+        def close(self) -> None:
+            """End nothing."""
+
+        def trouble(self) -> str | None:
+            """Wait as a call to a disk does that is gone."""
+            assert may_answer.wait(30)
+            return None
+
+    may_answer = threading.Event()
+    client = create_app(settings, inbox=Silent(), now=now).test_client()
+
+    first = client.get("/readyz", headers=ADMIN)
+    began = time.monotonic()
+    counts = client.get("/metrics", headers=ADMIN)
+    seconds = time.monotonic() - began
+    may_answer.set()
+
+    assert first.status_code == 503
+    assert "the disk of the inbox has not answered for 3 s" in (first.json or {})["problems"]
+    assert (counts.status_code, "ciolake_inbox_pending_events NaN" in counts.text) == (200, True)
+    assert seconds < 2
 
 
 @pytest.mark.parametrize("size", [0, 1, 100_000])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -257,3 +258,46 @@ def test_asking_what_is_pending_waits_for_nobody(clock: Clock) -> None:
 
     assert sorted(set(seen)) in ([0, 3, 4], [0, 4], [3, 4])
     assert seen == sorted(seen)
+
+
+def test_a_count_that_fails_or_hangs_is_said(clock: Clock) -> None:
+    """So that the last one is not taken for what is pending now; a good one ends it."""
+    is_hanging, may_go_on = threading.Event(), threading.Event()
+    answers: list[Pending | WorkspaceError] = [
+        Pending(3, 30, None),
+        WorkspaceError("unreachable", "no answer"),
+    ]
+
+    def count() -> Pending:
+        if not answers:
+            is_hanging.set()
+            assert may_go_on.wait(20)
+            return Pending(4, 40, None)
+        found = answers.pop(0)
+        if isinstance(found, WorkspaceError):
+            raise found
+        return found
+
+    watch = PendingWatch(count, 5.0, clock)
+
+    def look_until(is_so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 10
+        watch()
+        while not is_so():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+            watch()
+
+    before = (watch.has_counted, watch.trouble())
+    look_until(lambda: watch.has_counted)
+    clock.at += 6
+    look_until(lambda: watch.trouble() == "no answer")
+    clock.at += 6
+    look_until(is_hanging.is_set)
+    clock.at += 11
+    look_until(lambda: watch.trouble() == "the volume has not answered for 11 s")
+    may_go_on.set()
+    look_until(lambda: watch.trouble() is None)
+
+    assert before == (False, None)
+    assert watch() == Pending(4, 40, None)

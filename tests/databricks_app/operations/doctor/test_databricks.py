@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import serving
-from benchmarks.harness.wire import KEY
+from benchmarks.harness.wire import ADMIN_TOKEN, KEY
 from databricks_app.cli import ciolake
 from databricks_app.errors import TokenError
 from databricks_app.events.record import Record
@@ -57,6 +57,7 @@ def variables(double: Databricks, tmp_path: Path) -> dict[str, str]:
         "CIO_VOLUME": "events",
         "CIO_DATA_DIR": str(tmp_path / "data"),
         "CIO_WEBHOOK_SIGNING_KEYS": KEY,
+        "CIO_ADMIN_TOKEN": ADMIN_TOKEN,
     }
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.events import event
+from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import Receiver, serving
 from benchmarks.harness.wire import ADMIN_TOKEN, KEY, request, signed
 from core.webhooks import specification
@@ -267,6 +268,7 @@ def test_requests_outside_the_window_are_counted_by_the_receiver(tmp_path: Path)
     with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:
         none = found(context_of(tmp_path, receiver.url), "timestamps")
         answer = receiver.post(request(body, old))
+        wait_until(lambda: b"timestamp_age_seconds_count 1" in receiver.page("/metrics").body)
         refused = found(context_of(tmp_path, receiver.url), "timestamps")
         context = context_of(tmp_path, receiver.url, CIO_STALE_TIMESTAMPS="accept")
         accepted = found(context, "timestamps")

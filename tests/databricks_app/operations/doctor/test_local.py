@@ -18,7 +18,7 @@ from deltalake import DeltaTable, write_deltalake
 from benchmarks.harness.databricks_double import readiness
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import Receiver, serving
-from benchmarks.harness.wire import KEY
+from benchmarks.harness.wire import ADMIN_TOKEN, KEY
 from databricks_app.cli import ciolake
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox.local import LocalInbox
@@ -70,6 +70,7 @@ def test_all_is_well_with_a_running_receiver(receiver: Receiver) -> None:
     wait_until(lambda: readiness(receiver)["status"] == "ok")
     env = {
         "CIO_WEBHOOK_SIGNING_KEYS": KEY,
+        "CIO_ADMIN_TOKEN": ADMIN_TOKEN,
         "CIO_DATA_DIR": str(receiver.folder / "data"),
         "PORT": str(receiver.address[1]),
         "CIO_APP_API_KEY": "",

@@ -1,0 +1,110 @@
+"""Recent: a value is computed at most once a second, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from benchmarks.harness.process_table import wait_until
+from databricks_app.ingest.recent import FRESH_SECONDS, Recent
+from tests.support.still_time import FixedClock
+
+
+class Counter:
+    """Counts its calls; each waits while `may_go_on` is cleared."""
+
+    def __init__(self) -> None:
+        """Begin at 0 and wait for nothing."""
+        self.calls = 0
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+
+    def __call__(self) -> int:
+        """Return the number of this call."""
+        self.calls += 1
+        number = self.calls
+        assert self.may_go_on.wait(20)
+        return number
+
+
+@pytest.fixture
+def counter() -> Iterator[Counter]:
+    """A computation, let go on at the end."""
+    counter = Counter()
+    yield counter
+    counter.may_go_on.set()
+
+
+def becomes(recent: Recent[int], value: int) -> Callable[[], bool]:
+    """Whether the value is that by now: the one before is shown while it is computed."""
+    return lambda: recent.get() == value
+
+
+def test_a_flood_computes_once_a_second(counter: Counter, now: FixedClock) -> None:
+    """However many threads ask; in the next second once more."""
+    recent = Recent(counter, 3.0, now)
+
+    with ThreadPoolExecutor(8) as threads:
+        first = set(threads.map(lambda _: recent.get(), range(200)))
+        now.at += FRESH_SECONDS
+        wait_until(becomes(recent, 2))
+        second = set(threads.map(lambda _: recent.get(), range(200)))
+
+    assert (first, second, counter.calls) == ({1}, {2}, 2)
+
+
+def test_while_it_is_computed_the_value_before_is_shown(counter: Counter, now: FixedClock) -> None:
+    """Nobody waits for a value that is a second newer."""
+    recent = Recent(counter, 3.0, now)
+    recent.get()
+    counter.may_go_on.clear()
+    now.at += FRESH_SECONDS
+
+    assert [recent.get(), recent.get()] == [1, 1]
+    wait_until(lambda: counter.calls == 2)
+
+
+def test_an_old_value_is_not_shown(counter: Counter, now: FixedClock) -> None:
+    """Who asks after a minute gets what is true now."""
+    recent = Recent(counter, 3.0, now)
+    recent.get()
+    now.at += 60
+
+    assert recent.get() == 2
+
+
+def test_a_computation_that_hangs_keeps_nobody_waiting(counter: Counter, now: FixedClock) -> None:
+    """All are told, it is not begun a second time, and its value counts when it comes."""
+    counter.may_go_on.clear()
+    recent = Recent(counter, 0.05, now)
+
+    for seconds in (0, 10, 60):
+        now.at = 1_700_000_000.0 + seconds
+        with pytest.raises(TimeoutError):
+            recent.get()
+    waited = recent.seconds_under_way
+    counter.may_go_on.set()
+    wait_until(lambda: recent.seconds_under_way == 0)
+    now.at += FRESH_SECONDS
+    later = recent.get()
+
+    assert (waited, later, counter.calls) == (60, 2, 2)
+
+
+def test_what_a_computation_raises_is_raised_to_all_for_a_second(now: FixedClock) -> None:
+    """A fault costs no more than a value."""
+    calls = []
+
+    def fail() -> int:
+        calls.append(1)
+        raise KeyError("a fault")
+
+    recent = Recent(fail, 3.0, now)
+
+    for _ in range(3):
+        with pytest.raises(KeyError):
+            recent.get()
+    assert len(calls) == 1
