@@ -171,6 +171,23 @@ def test_a_load_that_fails_is_one_line_when_it_begins_and_one_when_it_ends(
     assert told[-1]["times"] == 5
 
 
+def test_segments_that_the_disk_does_not_give_are_logged_once(
+    under_test: LoaderUnderTest,
+) -> None:
+    """With their number; the others are loaded."""
+    under_test.store(record("A"))
+    (under_test.folder / "inbox" / f"{0:016d}-{0:016x}-1.seg").mkdir()
+
+    with capture_logs() as lines:
+        for _ in range(3):
+            under_test.drain()
+            under_test.loader._succeed()
+
+    told = [line for line in lines if line["event"] == "segments_unreadable"]
+    assert [line["segments"] for line in told] == [1]
+    assert under_test.rows("SELECT event_id FROM webhook_raw_events") == [("A",)]
+
+
 def test_status_says_what_waits(under_test: LoaderUnderTest) -> None:
     """As counted before a pass, less what it loaded."""
     under_test.store(record("A"), record("B"))

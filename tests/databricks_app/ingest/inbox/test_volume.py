@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from databricks_app.app import create_app
 from databricks_app.databricks.workspace import Workspace, connect
@@ -17,6 +18,7 @@ from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import GroupAppender
 from databricks_app.ingest.inbox.volume import VolumeInbox
 from databricks_app.ingest.inbox.volume_reader import ObjectReader
+from databricks_app.runtime.recurring import RecurringLog
 from databricks_app.settings import from_environment
 from tests.doubles.databricks import Databricks
 from tests.doubles.faults import Fault
@@ -240,6 +242,28 @@ def test_what_will_not_pass_is_answered_at_once(
     double.faults.clear()
 
     eventually(lambda: inbox.trouble() is None)
+
+
+def test_a_volume_that_refuses_is_one_line_when_it_begins_and_one_when_it_ends(
+    double: Databricks, opened: Open
+) -> None:
+    """Each of many events is refused, and the sentence is logged once."""
+    recurring = RecurringLog()
+    inbox = opened(recurring=recurring)
+    double.faults.set(Fault("denied", "files.put", times=None))
+
+    with capture_logs() as lines:
+        for _ in range(5):
+            with pytest.raises(InboxError):
+                inbox.append(record(), LONG)
+        double.faults.clear()
+        eventually(lambda: inbox.trouble() is None)
+        recurring.sweep(is_end=True)
+
+    begun, ended = lines
+    assert (begun["event"], ended["event"]) == ("volume_refuses", "volume_refuses_ended")
+    assert "grant READ VOLUME" in begun["reason"]
+    assert ended["times"] >= 5
 
 
 def test_how_long_a_trouble_lasts_is_said(double: Databricks, files: Workspace) -> None:
