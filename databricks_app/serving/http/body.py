@@ -104,6 +104,11 @@ class Spool:
         return self.size > self._limit
 
     @property
+    def is_in_file(self) -> bool:
+        """Whether `kept` reads from the disk."""
+        return self._file is not None
+
+    @property
     def kept_bytes(self) -> int:
         """Length of what `kept` returns."""
         return self._file_size if self._file is not None else self._memory

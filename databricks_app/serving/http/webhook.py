@@ -1,8 +1,8 @@
 """The webhook route in the event loop: requests to the receiver, records to group commit.
 
-No thread waits for a client or for the disk. Where the inbox stores only while a thread waits, a
-pool of threads does that and nothing else. Bodies up to `SMALL_BYTES` are collected and examined
-at once; larger ones are examined from their head on while they arrive, see `body`.
+No thread waits for a client or for a sync. Where the inbox stores only while a thread waits, a
+pool of threads does that. Bodies up to `SMALL_BYTES` are collected and examined at once; larger
+ones are examined from their head on while they arrive, see `body`, and read back by a thread.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from concurrent.futures import Executor, Future
 from contextlib import suppress
 from functools import partial
 
+from core.webhooks.signature import SignatureCheck
 from databricks_app.endpoint import LARGEST_FACTOR
 from databricks_app.events.record import Record
 from databricks_app.ingest.group_commit import GroupCommit
@@ -93,6 +94,23 @@ class Receiving:
             reply(found.status)
         else:
             self.store(found, reply)
+
+    def examine_large(
+        self, check: SignatureCheck, spool: Spool, done: Callable[[Answer | Record | None], None]
+    ) -> None:
+        """Examine a whole body of which the file is read back in a thread.
+
+        Args:
+            check: Fed with all of the body.
+            spool: The body; nothing else may use it until `done` is called.
+            done: Called in the loop with the outcome; None if the threads have ended.
+        """
+        work = partial(self.receiver.examine, check, spool.kept, spool.size, spool.sha256())
+        if not spool.is_in_file:
+            done(work())
+            return
+        examined = self._threads.submit(work)
+        examined.add_done_callback(lambda one: self._defer(partial(done, _result(one))))
 
     def store_large(self, post: LargePost) -> None:
         """Have a large body stored when there is memory for it: the first that came is next."""
@@ -186,13 +204,13 @@ class SmallPost(Exchange):
 class LargePost(Exchange):
     """A webhook request whose body is examined while it arrives."""
 
-    __slots__ = ("_check", "_is_dropped", "_most", "_receiving", "_spool")
+    __slots__ = ("_check", "_is_dropped", "_is_read_back", "_most", "_receiving", "_spool")
 
     def __init__(self, client: Client, head: Head, receiving: Receiving) -> None:
         """Examine the head: where it decides, the body is not read."""
         super().__init__(client, head)
         self._receiving = receiving
-        self._is_dropped = False
+        self._is_dropped = self._is_read_back = False
         receiver = receiving.receiver
         self._most = receiver.max_body_bytes * LARGEST_FACTOR
         self._spool = Spool(receiving.room, head.length, receiver.max_body_bytes)
@@ -234,19 +252,30 @@ class LargePost(Exchange):
         if isinstance(self._check, Answer) or self._is_dropped:
             reply(503)  # to nobody
             return
-        spool, receiver = self._spool, self._receiving.receiver
-        found = receiver.examine(self._check, spool.kept, spool.size, spool.sha256())
-        self._spool.close()
-        if isinstance(found, Answer):
-            reply(found.status)
-        else:
-            self._receiving.store(found, reply)
+        self._is_read_back = True
+        self._receiving.examine_large(self._check, self._spool, partial(self._examined, reply))
 
     def answer(self, status: int) -> None:
         """Answer the client, if it is still there."""
         self.client.reply(self, status)
 
     def drop(self) -> None:
-        """Give back memory and disk."""
+        """Give back memory and disk, though not while a thread reads there."""
         self._is_dropped = True
+        if not self._is_read_back:
+            self._spool.close()
+
+    def _examined(self, reply: Reply, found: Answer | Record | None) -> None:
+        self._is_read_back = False
         self._spool.close()
+        if found is None:
+            reply(503)
+        elif isinstance(found, Answer):
+            reply(found.status)
+        else:
+            self._receiving.store(found, reply)
+
+
+def _result(examined: Future[Answer | Record]) -> Answer | Record | None:
+    """Return an outcome; None where a pool that ends has cancelled it."""
+    return None if examined.cancelled() else examined.result()

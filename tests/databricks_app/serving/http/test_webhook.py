@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,6 +61,16 @@ class _Worker(ReceiverWorker):
 
     def init_signals(self) -> None:
         """Leave those of the tests alone."""
+
+    @property
+    def room_in_files(self) -> int:
+        """Bytes of bodies that may still be kept in files."""
+        return self._pool.room.file_left
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections it has."""
+        return len(self._pool.connections)
 
     def stop(self) -> None:
         """Stop it as SIGTERM does."""
@@ -368,6 +379,40 @@ def test_a_large_request_that_waits_for_our_word_is_refused_without_it(tmp_path:
     head = b"POST /api/webhooks/customerio HTTP/1.1\r\nHost: h\r\nContent-Length: 900000\r\n"
     with working(tmp_path) as worker:
         assert worker.post(head + b"Expect: 100-continue\r\n\r\n")[0].status == 401
+
+
+def test_a_client_that_leaves_while_its_large_body_is_read_back_costs_no_room(
+    tmp_path: Path,
+) -> None:
+    """The file is given back when the thread has read it; what was verified is stored."""
+    going_on = threading.Event()
+    body = event("large", padding=600 << 10)
+
+    def sync(descriptor: int) -> None:
+        going_on.wait(10)
+        os.fdatasync(descriptor)
+
+    # The only thread waits for the sync of a small event, and the large body for the thread.
+    with working(tmp_path, threads_only=True, sync=sync, file_bytes=1 << 20) as worker:
+        with connect(worker.address) as small:
+            small.send(request(event("small")))
+            with connect(worker.address) as leaving:
+                whole = request(body)
+                leaving.send(whole[:-100])
+                wait_until(lambda: worker.room_in_files == (1 << 20) - len(body) + 100)
+                leaving.send(whole[-100:])
+                wait_until(lambda: worker.room_in_files == (1 << 20) - len(body))
+                reset = struct.pack("ii", 1, 0)
+                leaving.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+            wait_until(lambda: worker.open_connections == 1)
+            held = worker.room_in_files
+            going_on.set()
+            small.answer()
+        wait_until(lambda: worker.room_in_files == 1 << 20)
+        again = worker.post(request(event("again", padding=600 << 10)))[0].status
+
+    assert (held, again) == ((1 << 20) - len(body), 200)
+    assert len(stored(tmp_path)) == 3
 
 
 def test_a_body_without_room_is_503(tmp_path: Path) -> None:
