@@ -68,7 +68,8 @@ def doctor(
     Reads the settings that the receiver reads. Changes nothing but for a probe file, which it
     removes, and the canary: one row of webhook_raw_events whose id begins with ciolake-canary-.
 
-    --first-contact asks eight questions more, of a workspace, once: docs/first-contact.md.
+    --first-contact asks nine questions more, of a workspace, once, and names those that it cannot
+    answer: docs/first-contact.md.
 
     Exit codes: 0 all is well, 1 something fails, 2 there are only warnings. Skipped checks do not
     count.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 Row = tuple[Any, ...]
-_VOLUME = "/Volumes/main/cio/events/"
+_VOLUME = re.compile(r"/Volumes/[^/]+/[^/]+/[^/]+/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class SparkEngine:
         Args:
             spark: Where; a session of its own is made.
             schema: Its name.
-            volume: Folder that stands for the volume `main.cio.events`.
+            volume: Folder that stands for the volume of the statements, whatever its name.
         """
         self.spark = spark.newSession()
         self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS `{schema}`")
@@ -79,8 +80,9 @@ class SparkEngine:
 
     def _local(self, path: str) -> Path:
         assert self._volume is not None, f"no volume for {path}"
-        assert path.startswith(_VOLUME), path
-        return self._volume / path.removeprefix(_VOLUME)
+        found = _VOLUME.match(path)
+        assert found, path
+        return self._volume / path[found.end() :]
 
 
 def comparable(rows: Iterable[Iterable[Any]]) -> list[Row]:

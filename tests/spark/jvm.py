@@ -83,7 +83,10 @@ def _settings(folder: Path, logging: Path) -> dict[str, str]:
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.extraJavaOptions": (
-            f"-Dlog4j2.configurationFile={logging} -Duser.timezone=UTC -XX:TieredStopAtLevel=1"
+            f"-Dlog4j2.configurationFile={logging} -Duser.timezone=UTC -XX:TieredStopAtLevel=1 "
+            # The first compiler alone is given 48 MiB, which 160 s of statements fill; then nothing
+            # is compiled any more.
+            "-XX:ReservedCodeCacheSize=240m"
         ),
         "spark.jars": ",".join(map(str, jars())),
         "spark.local.dir": str(folder / "local"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from databricks_app.events.decoding import read
+from databricks_app.events.decoding import Reading, read
 from databricks_app.events.record import Record
 from databricks_app.lake import RAW_TABLE, sql_dialect
 from databricks_app.lake.arrow_schema import arrow_schema
@@ -30,14 +30,18 @@ _EMAIL, _SMS = "webhook_email_events", "webhook_sms_events"
 
 def events() -> dict[str, pa.Table]:
     """Rows by table: every fixture on two days, and an event of an unknown type."""
+    stamps = {"batch_id": "the batch", "loaded_at": NOON + timedelta(minutes=1)}
+    prepared = prepare(readings(), _SCHEMAS, stamps)
+    return {RAW_TABLE: prepared.raw, **prepared.typed}
+
+
+def readings() -> list[Reading]:
+    """The events of `events`, as the loader reads them."""
     bodies = [*_bodies(), json.dumps(_UNKNOWN | {"timestamp": int(NOON.timestamp())}).encode()]
-    readings = [
+    return [
         read(Record(body, NOON + timedelta(microseconds=place), "0", "0a1b2c3d", len(body)))
         for place, body in enumerate(bodies)
     ]
-    stamps = {"batch_id": "the batch", "loaded_at": NOON + timedelta(minutes=1)}
-    prepared = prepare(readings, _SCHEMAS, stamps)
-    return {RAW_TABLE: prepared.raw, **prepared.typed}
 
 
 def trouble(good: dict[str, pa.Table]) -> dict[str, pa.Table]:

@@ -2,7 +2,8 @@
 
 Asked once, by who may make a table in the schema; see `first_tables` for those that need one.
 Probe files are removed again, the tables of `sql/` and the inbox are not touched.
-docs/first-contact.md says why each matters, and lists those that no program can ask.
+docs/first-contact.md says why each matters, and what its answer changes. `UNANSWERED` are those
+that no program can ask.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 import secrets
 import statistics
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -29,6 +31,9 @@ _PUT_SECONDS = 60.0
 _BODY_SECONDS = 60.0
 _TOKEN_SECONDS = 15.0
 _SHORT_TOKEN_SECONDS = 900.0
+# More than the documented 10 at once and 100 a second, in one burst; the connections allow 16.
+_CALLERS = 16
+_CALLS = 160
 _STORE_FIX = "see docs/databricks-store.md, Rights"
 _REPORT = "please report it, with the name of the cloud"
 
@@ -126,6 +131,43 @@ def large_put(context: DoctorContext) -> CheckResult:
     return ok(f"{what} was put and read in {time.perf_counter() - began:.1f} s")
 
 
+def call_limits(context: DoctorContext) -> CheckResult:
+    """How many calls at once, and a second, the Files API takes before it answers 429."""
+    paths = [_probe(context) for _ in range(_CALLERS)]
+
+    def attempt(number: int) -> WorkspaceError | None:
+        try:
+            context.remote.put(paths[number % _CALLERS], b"probe", overwrite=True)
+        except WorkspaceError as error:
+            if error.kind != "busy":
+                raise
+            return error
+        return None
+
+    began = time.perf_counter()
+    try:
+        with ThreadPoolExecutor(_CALLERS) as pool:
+            refused = [one for one in pool.map(attempt, range(_CALLS)) if one is not None]
+        seconds = time.perf_counter() - began
+    except WorkspaceError as error:
+        return failure(str(error), _STORE_FIX)
+    finally:
+        for path in paths:
+            _remove(context, path)
+    says = (
+        f"{_CALLS} puts, {_CALLERS} at once, {_CALLS / seconds:.0f} a second: "
+        f"{len(refused) or 'none'} refused"
+    )
+    if not refused:
+        return ok(says)
+    pauses = {one.retry_after_seconds for one in refused}
+    told = ", ".join(sorted("none" if one is None else f"{one:g} s" for one in pauses))
+    return warning(
+        f"{says} with 429 (Retry-After: {told})",
+        "see docs/first-contact.md; refused puts are repeated, so events are answered later",
+    )
+
+
 def token_life(context: DoctorContext) -> CheckResult:
     """How long a token lasts; it is renewed ten minutes early."""
     left = context.remote.tokens.get(_TOKEN_SECONDS).ends_at - time.monotonic()
@@ -154,6 +196,40 @@ def large_body(context: DoctorContext) -> CheckResult:
         f"a body of 24 MiB is answered {answer.status}",
         "see the limits of what stands in front of the app",
     )
+
+
+def _unanswered(question: str, answered_by: str) -> Callable[[DoctorContext], CheckResult]:
+    """A check that says what it cannot answer, and who can."""
+
+    def look(_context: DoctorContext) -> CheckResult:
+        return skipped(question, answered_by)
+
+    return look
+
+
+UNANSWERED = {
+    "retries": _unanswered(
+        "no program can ask whether Customer.io signs a retry anew",
+        "stop the receiver for ten minutes, then see the check timestamps",
+    ),
+    "concurrency": _unanswered(
+        "no program can ask whether Customer.io sends several events at once",
+        "send a newsletter, then run the query of docs/first-contact.md",
+    ),
+    "auto-stop": _unanswered(
+        "the least auto-stop is found by setting it, and nothing is changed here",
+        "set 1 minute with the command of docs/first-contact.md, then see the check warehouse",
+    ),
+    "headers": _unanswered(
+        "whether headers pass the app's proxy is asked by the last step of the deployment",
+        "run ciolake deploy, without --no-proof",
+    ),
+    "dashboards": _unanswered(
+        "whether the workspace takes a dashboard file is not asked: none is shipped",
+        "import one by hand before you rely on it",
+    ),
+}
+"""By name, checks that are always skipped: each names its question, and who answers it."""
 
 
 def _probe(context: DoctorContext) -> str:

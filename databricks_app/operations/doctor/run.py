@@ -77,12 +77,14 @@ FIRST_CONTACT = (
     Check("visible", first_contact.visible, ("volume",)),
     Check("put-time", first_contact.put_time, ("volume",), _SLOW_SECONDS),
     Check("large-put", first_contact.large_put, ("volume",), _SLOW_SECONDS),
+    Check("call-limits", first_contact.call_limits, ("volume",), _SLOW_SECONDS),
     Check("token-life", first_contact.token_life, ("token",)),
     Check("types", first_tables.types, ("volume", "warehouse"), _SLOW_SECONDS),
     Check("races", first_tables.races, ("volume", "warehouse"), _RACE_SECONDS),
     Check("large-body", first_contact.large_body, ("endpoint",), _SLOW_SECONDS),
+    *(Check(name, look) for name, look in first_contact.UNANSWERED.items()),
 )
-"""What is asked of a workspace once; see docs/first-contact.md."""
+"""What is asked of a workspace once, and what cannot be; see docs/first-contact.md."""
 
 
 def checks(

@@ -254,6 +254,31 @@ def test_a_body_of_24_mib_is_asked_for_without_being_stored(
     assert events == []
 
 
+def test_calls_that_are_refused_are_counted(context: DoctorContext, double: Databricks) -> None:
+    """The double takes 10 at once and 100 a second; one without limits refuses none."""
+    double.faults.set(Fault("latency", "files.put", seconds=0.02, times=None))
+    limited = first_contact.call_limits(context)
+    refused = double.workspace.limits.refused.total()
+    double.workspace.limits.concurrent = double.workspace.limits.per_second = None
+    free = first_contact.call_limits(context)
+    double.workspace.limits.per_second = 0
+    silent = first_contact.call_limits(context)
+
+    assert (limited.state, free.state, silent.state) == ("warning", "ok", "warning")
+    assert f"{refused} refused with 429 (Retry-After: 1 s)" in limited.says
+    assert "none refused" in free.says
+    assert "160 refused" in silent.says
+
+
+def test_a_volume_that_cannot_be_written_is_no_matter_of_limits(
+    context: DoctorContext, double: Databricks
+) -> None:
+    """A missing right is told as one."""
+    double.faults.set(Fault("denied", "files.put", times=None))
+
+    assert first_contact.call_limits(context).state == "failure"
+
+
 def test_the_command_asks_them_after_its_own_checks(double: Databricks, tmp_path: Path) -> None:
     """Each by its name, as the documentation lists them; of local tables nobody asks."""
     variables = double.environment() | {
@@ -270,5 +295,7 @@ def test_the_command_asks_them_after_its_own_checks(double: Databricks, tmp_path
     asked = [check.name for check in FIRST_CONTACT]
     documented = re.findall(r"^\| `([a-z-]+)` \| ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert names[-len(asked) :] == asked == documented
+    unanswered = {one["name"] for one in json.loads(result.output) if one["state"] == "skipped"}
+    assert first_contact.UNANSWERED.keys() <= unanswered
     assert local.exit_code == 2
     assert "CIO_STORE=databricks" in local.output
