@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -11,6 +12,8 @@ from databricks_app.operations.doctor.endpoint import ask, base_url, known
 from databricks_app.operations.doctor.result import CheckResult, ok, skipped, warning
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from databricks_app.operations.doctor.context import DoctorContext
 
 _METRIC = "ciolake_stale_timestamp_age_seconds"
@@ -31,30 +34,40 @@ def timestamps(context: DoctorContext) -> CheckResult:
         return skipped(f"{url} does not answer ({type(error).__name__})", _ACCESS)
     if found is None:
         return skipped(f"{url} does not tell ({answer.status_code}); a relay has none", _ACCESS)
-    return _judged(*found, context)
+    return _judged(found, context)
 
 
-def _counted(text: str) -> tuple[float, float] | None:
-    """How many there were, and the sum of their ages in seconds; None if that is not said."""
+def _counted(text: str) -> dict[float, float] | None:
+    """How many there were up to each age in seconds, infinity last; None if that is not said."""
     try:
-        samples = {
-            one.name: one.value
+        counts = {
+            float(sample.labels["le"]): sample.value
             for family in text_string_to_metric_families(text)
-            for one in family.samples
+            for sample in family.samples
+            if sample.name == f"{_METRIC}_bucket"
         }
-        return samples[f"{_METRIC}_count"], samples[f"{_METRIC}_sum"]
     except (ValueError, KeyError):
         return None
+    return counts if math.inf in counts else None
 
 
-def _judged(number: float, age: float, context: DoctorContext) -> CheckResult:
+def _judged(counts: Mapping[float, float], context: DoctorContext) -> CheckResult:
     window = f"the window of {context.settings.tolerance_seconds} s"
+    number = counts[math.inf]
     if not number:
         return ok(f"no rightly signed request came outside {window}")
-    mean = age / number
+    # The buckets are all that is known of the ages: of which one the median is.
+    median = min(age for age, count in counts.items() if count >= number / 2)
+    half = (
+        f"at least {-median:,.0f} s before"
+        if median <= 0
+        else f"up to {median:,.0f} s after"
+        if median < math.inf
+        else f"more than {max(age for age in counts if age < math.inf):,.0f} s after"
+    )
     word = "accepted" if context.settings.stale_timestamps == "accept" else "refused"
     says = (
-        f"{number:,.0f} rightly signed requests came outside {window} and were {word}, on average "
-        f"{abs(mean):,.0f} s {'after' if mean > 0 else 'before'} their timestamp"
+        f"{number:,.0f} rightly signed requests came outside {window} and were {word}, half of "
+        f"them {half} their timestamp"
     )
     return ok(says) if word == "accepted" else warning(says, _REFUSED_FIX)

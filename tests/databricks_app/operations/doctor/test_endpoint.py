@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -276,7 +275,7 @@ def test_requests_outside_the_window_are_counted_by_the_receiver(tmp_path: Path)
     assert answer.status == 401
     assert (none.state, refused.state, accepted.state) == ("ok", "warning", "ok")
     assert "1 rightly signed requests came outside the window of 300 s and were ref" in refused.says
-    assert re.search(r"on average 4,00\d s after their timestamp", refused.says)
+    assert "half of them up to 7,200 s after their timestamp" in refused.says
     assert "CIO_STALE_TIMESTAMPS=accept" in refused.fix
     assert "were accepted" in accepted.says
 
