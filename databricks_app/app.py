@@ -11,7 +11,7 @@ from flask import Flask
 from databricks_app.ingest.inbox import Appender, Pending
 from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.ingest.inbox.local_reader import pending
-from databricks_app.ingest.pages import Pages
+from databricks_app.ingest.pages import StatusPages
 from databricks_app.ingest.receiver import WebhookReceiver
 from databricks_app.ingest.routes import blueprint
 from databricks_app.ingest.wsgi import WebhookFirst
@@ -53,7 +53,7 @@ def create_app(
     app.extensions[INBOX] = inbox
     app.url_map.merge_slashes = False  # a redirect would stall the feed
     receiver = WebhookReceiver(settings, inbox, metrics, now, body_errors, recurring)
-    pages = Pages(settings, receiver, metrics, _counting(settings, inbox), now)
+    pages = StatusPages(settings, receiver, metrics, _counting(settings, inbox), now)
     app.register_blueprint(blueprint(settings, receiver, pages))
     app.wsgi_app = WebhookFirst(app.wsgi_app, receiver)  # type: ignore[method-assign]
     return app
@@ -96,7 +96,7 @@ def _open_volume(settings: Settings, recurring: RecurringLog | None) -> Appender
 
 
 def _counting(settings: Settings, inbox: Appender) -> Callable[[], Pending | None]:
-    """Return what tells how much is stored and not yet loaded; see `Pages`."""
+    """Return what tells how much is stored and not yet loaded; see `StatusPages`."""
     if settings.store == "databricks":
         from databricks_app.ingest.inbox.volume import VolumeInbox
 

@@ -167,6 +167,17 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert sorted(edges) == []
 
 
+def test_a_class_name_has_one_meaning() -> None:
+    """A reader of a signature knows which class is meant."""
+    homes: dict[str, set[str]] = {}
+    for module in modules():
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, set()).add(module)
+
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}
+
+
 def test_every_room_says_what_it_is_for() -> None:
     """The docstring of its package is the first thing that a newcomer reads."""
     folders = {path.parent for path in modules().values()}

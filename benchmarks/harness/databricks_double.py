@@ -95,7 +95,7 @@ class DatabricksDouble:
         return from_environment(self.variables)
 
     @contextlib.contextmanager
-    def _joined(self) -> Iterator[workspace.Workspace]:
+    def _joined(self) -> Iterator[workspace.DatabricksWorkspace]:
         joined = workspace.connect(self.variables)
         try:
             yield joined

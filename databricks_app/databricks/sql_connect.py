@@ -17,7 +17,7 @@ from databricks_app.databricks.token import Token
 from databricks_app.errors import LakeError, TokenError
 
 if TYPE_CHECKING:
-    from databricks_app.databricks.workspace import Workspace
+    from databricks_app.databricks.workspace import DatabricksWorkspace
     from databricks_app.settings import Settings
 
 _HTTP = "http://"
@@ -38,7 +38,9 @@ _RETRY_PAUSE_SECONDS = 5
 _RETRIES = 2
 
 
-def statements(workspace: Workspace, settings: Settings, timeout: CallTimeout) -> Statements:
+def statements(
+    workspace: DatabricksWorkspace, settings: Settings, timeout: CallTimeout
+) -> Statements:
     """Statements to the warehouse of the settings."""
     login = _Login(workspace)
     return Statements(
@@ -52,7 +54,7 @@ def statements(workspace: Workspace, settings: Settings, timeout: CallTimeout) -
 class _Login:
     """The token in use, as the connector wants it."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: DatabricksWorkspace) -> None:
         self.host = workspace.host
         self._tokens = workspace.tokens
         self._token: Token | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from databricks_app.databricks.call_timeout import CallTimeout, silence
 
 if TYPE_CHECKING:
-    from databricks_app.databricks.workspace import FileEntry, Workspace
+    from databricks_app.databricks.workspace import DatabricksWorkspace, FileEntry
 
 T = TypeVar("T")
 
@@ -17,7 +17,10 @@ _FILE_SECONDS = 60.0
 
 
 class FileListing(Protocol):
-    """What a reader needs of a volume; paths are absolute. `Workspace` says what they raise."""
+    """What a reader needs of a volume; paths are absolute.
+
+    `DatabricksWorkspace` says what the methods raise.
+    """
 
     def get(self, path: str) -> bytes:
         """Read a file; FileNotFoundError if there is none."""
@@ -29,7 +32,7 @@ class FileListing(Protocol):
 
 
 class Files(FileListing, Protocol):
-    """The files of a volume, by their absolute path. `Workspace` says what they raise."""
+    """The files of a volume, by their absolute path. `DatabricksWorkspace` says what they raise."""
 
     def names(self, folder: str) -> list[str]:
         """Names of what lies in a folder; none if there is no such folder."""
@@ -57,38 +60,38 @@ class TimedFiles:
         timeout: The limits.
     """
 
-    workspace: Workspace
+    workspace: DatabricksWorkspace
     timeout: CallTimeout
 
     def put(
         self, path: str, content: bytes, *, overwrite: bool, seconds: float = _FILE_SECONDS
     ) -> None:
-        """See `Workspace.put`."""
+        """See `DatabricksWorkspace.put`."""
         self._run(
             lambda: self.workspace.put(path, content, overwrite=overwrite, seconds=seconds),
             "a put into the volume",
         )
 
     def get(self, path: str) -> bytes:
-        """See `Workspace.get`."""
+        """See `DatabricksWorkspace.get`."""
         return self._run(lambda: self.workspace.get(path), "a read from the volume")
 
     def names(self, folder: str) -> list[str]:
-        """See `Workspace.names`."""
+        """See `DatabricksWorkspace.names`."""
         return self._run(lambda: self.workspace.names(folder), "a look into the volume")
 
     def entries(self, folder: str) -> Iterator[FileEntry]:
-        """See `Workspace.entries`."""
+        """See `DatabricksWorkspace.entries`."""
         return iter(
             self._run(lambda: list(self.workspace.entries(folder)), "a look into the volume")
         )
 
     def delete(self, path: str) -> None:
-        """See `Workspace.delete`."""
+        """See `DatabricksWorkspace.delete`."""
         self._run(lambda: self.workspace.delete(path), "a removal from the volume")
 
     def delete_folder(self, path: str) -> None:
-        """See `Workspace.delete_folder`."""
+        """See `DatabricksWorkspace.delete_folder`."""
         self._run(lambda: self.workspace.delete_folder(path), "a removal from the volume")
 
     def _run(self, call: Callable[[], T], what: str) -> T:

@@ -61,7 +61,7 @@ class FileEntry:
     is_folder: bool
 
 
-class Workspace:
+class DatabricksWorkspace:
     """The files of one workspace, by absolute path; threads share one.
 
     Make it after the process has forked: it has connections and a thread.
@@ -212,7 +212,7 @@ class Workspace:
 
 def connect(
     variables: Mapping[str, str], connections: int = 16, client: httpx2.Client | None = None
-) -> Workspace:
+) -> DatabricksWorkspace:
     """Join the workspace that the environment names; nothing is waited for.
 
     Args:
@@ -234,7 +234,7 @@ def connect(
         tokens = Tokens(lambda: Token(text), is_renewable=False)
     else:
         tokens = Tokens(_from_sdk(host))
-    return Workspace(host, tokens, client)
+    return DatabricksWorkspace(host, tokens, client)
 
 
 def host_url(text: str) -> str:

@@ -16,7 +16,7 @@ from databricks_app.ingest.inbox import Pending
 from databricks_app.ingest.inbox.local import HANGING_SECONDS
 from databricks_app.ingest.readiness import readiness
 from databricks_app.ingest.receiver import WebhookReceiver
-from databricks_app.ingest.recent import Recent
+from databricks_app.ingest.recent import RecentValue
 from databricks_app.runtime import freshness, status
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.settings import Settings
@@ -55,7 +55,7 @@ class _InboxState:
     unknown: str | None = None
 
 
-class Pages:
+class StatusPages:
     """Makes the pages of one web process. Threads share one."""
 
     def __init__(
@@ -81,9 +81,9 @@ class Pages:
         self._metrics = metrics
         self._pending = pending
         self._now = now
-        self._inbox = Recent(self._look_at_inbox, HANGING_SECONDS)
-        self._readyz = Recent(self._make_readyz, _PAGE_SECONDS)
-        self._exposition = Recent(self._make_exposition, _PAGE_SECONDS)
+        self._inbox = RecentValue(self._look_at_inbox, HANGING_SECONDS)
+        self._readyz = RecentValue(self._make_readyz, _PAGE_SECONDS)
+        self._exposition = RecentValue(self._make_exposition, _PAGE_SECONDS)
 
     def readyz(self) -> ReadyPage:
         """Return the readiness of at most two seconds ago."""

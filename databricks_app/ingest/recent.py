@@ -25,7 +25,7 @@ class _Computation(Generic[T]):
     began: float
 
 
-class Recent(Generic[T]):
+class RecentValue(Generic[T]):
     """A value that is computed when it is asked for, at most once a second. Threads share one.
 
     It is computed in a thread of its own: where that waits for a disk that does not answer, those

@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.ingest.access import may_see_details
-from databricks_app.ingest.pages import Pages
+from databricks_app.ingest.pages import StatusPages
 from databricks_app.ingest.receiver import WebhookReceiver
 from databricks_app.ingest.wsgi import bare, empty_response
 from databricks_app.runtime.metrics import CONTENT_TYPE
@@ -24,7 +24,7 @@ _FORBIDDEN = (
 )
 
 
-def blueprint(settings: Settings, receiver: WebhookReceiver, pages: Pages) -> Blueprint:
+def blueprint(settings: Settings, receiver: WebhookReceiver, pages: StatusPages) -> Blueprint:
     """Make the routes.
 
     Args:

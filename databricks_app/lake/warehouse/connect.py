@@ -15,7 +15,7 @@ from databricks_app.lake.warehouse.query import WarehouseQuery
 from databricks_app.lake.warehouse.store import Place, WarehouseLake
 
 if TYPE_CHECKING:
-    from databricks_app.databricks.workspace import Workspace
+    from databricks_app.databricks.workspace import DatabricksWorkspace
     from databricks_app.settings import Settings
 
 # A longer pause between loads is there to let the warehouse stop (the least auto-stop is a minute).
@@ -23,7 +23,10 @@ _SESSION_SECONDS = 60.0
 
 
 def open_lake(
-    workspace: Workspace, settings: Settings, timeout: CallTimeout, owner: str | None = None
+    workspace: DatabricksWorkspace,
+    settings: Settings,
+    timeout: CallTimeout,
+    owner: str | None = None,
 ) -> WarehouseLake:
     """Make a lake of this workspace, not started.
 
@@ -47,12 +50,12 @@ def open_lake(
     return WarehouseLake(run, files, lease, place, keeps_sessions=keeps)
 
 
-def open_query(workspace: Workspace, settings: Settings) -> WarehouseQuery:
+def open_query(workspace: DatabricksWorkspace, settings: Settings) -> WarehouseQuery:
     """Make a reader of the tables."""
     return WarehouseQuery(statements(workspace, settings, CallTimeout()))
 
 
-def is_loading(workspace: Workspace, settings: Settings) -> bool:
+def is_loading(workspace: DatabricksWorkspace, settings: Settings) -> bool:
     """Whether an instance holds the lease; one that has died holds it until it is followed.
 
     Raises:

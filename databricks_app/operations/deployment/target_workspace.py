@@ -55,7 +55,7 @@ class TargetWorkspace:
 
     @property
     def folder(self) -> str:
-        """Workspace folder of this app: the source, and notes of what was done."""
+        """DatabricksWorkspace folder of this app: the source, and notes of what was done."""
         return f"/Workspace/Users/{self.user.user_name}/ciolake/{self.target.app}"
 
     def app(self) -> App | None:

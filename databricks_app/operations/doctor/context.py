@@ -14,7 +14,7 @@ from databricks_app.operations.webhooks.destination import local, parse
 from databricks_app.settings import Settings, from_environment
 
 if TYPE_CHECKING:
-    from databricks_app.databricks.workspace import Workspace
+    from databricks_app.databricks.workspace import DatabricksWorkspace
     from databricks_app.lake.local.query import LocalQuery
     from databricks_app.lake.warehouse.query import WarehouseQuery
 
@@ -62,14 +62,14 @@ class DoctorContext:
     settings: Settings
     destination: Destination | None
     is_public: bool
-    workspace: Workspace | None
+    workspace: DatabricksWorkspace | None
     limits: WaitLimits = WaitLimits()
     app_api: AppApi = AppApi()
     now: Callable[[], float] = time.time
     _queries: list[WarehouseQuery] = field(default_factory=list)
 
     @property
-    def remote(self) -> Workspace:
+    def remote(self) -> DatabricksWorkspace:
         """The workspace, for checks of the store `databricks`."""
         assert self.workspace is not None  # noqa: S101  # such checks are of no other store
         return self.workspace

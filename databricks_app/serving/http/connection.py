@@ -21,7 +21,7 @@ from typing import Protocol, cast
 from databricks_app.serving.http.answers import CONTINUE, Answers, bare_answer
 from databricks_app.serving.http.body import Room
 from databricks_app.serving.http.deadlines import Deadlines
-from databricks_app.serving.http.exchange import Exchange, Refusal
+from databricks_app.serving.http.exchange import Exchange, RefusalExchange
 from databricks_app.serving.http.parser import Head, Malformed, RequestParser
 from databricks_app.serving.http.wsgi import Ends
 
@@ -200,7 +200,7 @@ class Connection(asyncio.Protocol):
         room = self._pool.room
         if room.memory_left < 0:
             self._pool.refused(503, "no_memory")
-            exchange: Exchange = Refusal(self, 503)
+            exchange: Exchange = RefusalExchange(self, 503)
         else:
             exchange = self._pool.exchange(self, head)
         room.take_memory(_EXCHANGE_BYTES)
@@ -287,7 +287,7 @@ class Connection(asyncio.Protocol):
             if self._queue and not self._queue[-1].is_complete:
                 self._drop(self._queue.pop())
             self._pool.room.take_memory(_EXCHANGE_BYTES)
-            self._queue.append(Refusal(self, malformed.status))
+            self._queue.append(RefusalExchange(self, malformed.status))
             return
         if ahead:
             self._keep_ahead(ahead)

@@ -114,7 +114,7 @@ class Discarding(Exchange):
 _NO_HEAD = Head("", b"", "1.1", {}, closes=True)
 
 
-class Refusal(Exchange):
+class RefusalExchange(Exchange):
     """The last answer of a connection, to bytes that are no request."""
 
     __slots__ = ()

@@ -1,7 +1,7 @@
 """HTTP/1.x requests from bytes: httptools finds the parts, this module sets the limits.
 
-Pure: no socket, no clock. The parser calls a `Handler` as parts arrive, so that a body never has to
-be in memory as a whole.
+Pure: no socket, no clock. The parser calls `ParserCallbacks` as parts arrive, so that a
+body never has to be in memory as a whole.
 
 What httptools (llhttp) leaves to its user and this module does: limits of the request target, of
 one field, of the head and of the number of fields, also while they are incomplete; a bound for
@@ -111,7 +111,7 @@ def _fault(error: BaseException | None) -> str:
     return "unknown" if error is None else f"{type(error).__name__} at {raised_at(error)}"
 
 
-class Handler(Protocol):
+class ParserCallbacks(Protocol):
     """What a parser calls, in the order of the requests."""
 
     def on_head(self, head: Head) -> None:
@@ -147,7 +147,7 @@ class RequestParser:
         "is_within",
     )
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: ParserCallbacks) -> None:
         """Begin before the first request.
 
         Args:

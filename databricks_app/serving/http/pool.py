@@ -20,7 +20,7 @@ from databricks_app.serving.http.deadlines import Deadlines
 from databricks_app.serving.http.exchange import Discarding, Exchange
 from databricks_app.serving.http.parser import Head
 from databricks_app.serving.http.webhook import Receiving
-from databricks_app.serving.http.wsgi import Target
+from databricks_app.serving.http.wsgi import RequestTarget
 from databricks_app.serving.http.wsgi_exchange import AppCaller, WsgiExchange
 
 if TYPE_CHECKING:
@@ -136,11 +136,11 @@ class ConnectionPool:
         """Begin a request."""
         receiving = self._receiving
         if receiving is None:
-            target = Target.of(head.target, self._script_name)
+            target = RequestTarget.of(head.target, self._script_name)
             return WsgiExchange(connection, head, target, self._caller, room=self.room)
         if head.target == _WEBHOOK_TARGET and not self._script_name and head.method == "POST":
             return receiving.exchange(connection, head)
-        target = Target.of(head.target, self._script_name)
+        target = RequestTarget.of(head.target, self._script_name)
         if is_webhook_path(target.path) and head.method == "POST":
             return receiving.exchange(connection, head)
         if is_webhook_path(target.path) or target.path in APP_PATHS:

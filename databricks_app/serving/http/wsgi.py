@@ -36,7 +36,7 @@ _LINE_END = re.compile(r"[\r\n\0]")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RequestTarget:
     """A request target as WSGI wants it.
 
     Attributes:
@@ -50,7 +50,7 @@ class Target:
     query: str
 
     @classmethod
-    def of(cls, target: bytes, script_name: str = "") -> Target:
+    def of(cls, target: bytes, script_name: str = "") -> RequestTarget:
         """Take apart a target of any form: `/path?query`, `http://host/path?query`, `*`.
 
         Args:
@@ -71,7 +71,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class WsgiResponse:
     """What an app said: code and reason, headers, and the whole body."""
 
     status_line: str
@@ -96,7 +96,9 @@ class Ends:
         return cls(str(host), str(port), str(own), str(own_port))
 
 
-def environ(head: Head, target: Target, ends: Ends, body: IO[bytes], size: int) -> WSGIEnvironment:
+def environ(
+    head: Head, target: RequestTarget, ends: Ends, body: IO[bytes], size: int
+) -> WSGIEnvironment:
     """Return WSGI's view of a request.
 
     Args:
@@ -137,7 +139,7 @@ def environ(head: Head, target: Target, ends: Ends, body: IO[bytes], size: int) 
     return made
 
 
-def call(app: WSGIApplication, given: WSGIEnvironment) -> Response:
+def call(app: WSGIApplication, given: WSGIEnvironment) -> WsgiResponse:
     """Have an app answer; runs in a thread.
 
     Raises:
@@ -171,4 +173,4 @@ def call(app: WSGIApplication, given: WSGIEnvironment) -> Response:
         kept.append(("Content-Length", str(len(body))))
     if is_bodiless or given["REQUEST_METHOD"] == "HEAD":
         body = b""
-    return Response(status_line, kept, body)
+    return WsgiResponse(status_line, kept, body)

@@ -16,7 +16,7 @@ from databricks_app.serving.http.body import NoRoom, Room, Spool
 from databricks_app.serving.http.connection import LARGEST_KEPT_ANSWER, Connection
 from databricks_app.serving.http.exchange import DISCARD_BYTES, Exchange
 from databricks_app.serving.http.parser import Head
-from databricks_app.serving.http.wsgi import Ends, Response, Target, call, environ
+from databricks_app.serving.http.wsgi import Ends, RequestTarget, WsgiResponse, call, environ
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -64,7 +64,7 @@ class AppCaller:
         answered = self._threads.submit(self._answer, exchange, ends, time.monotonic())
         answered.add_done_callback(partial(self._answered, exchange))
 
-    def _answer(self, exchange: WsgiExchange, ends: Ends, since: float) -> Response | None:
+    def _answer(self, exchange: WsgiExchange, ends: Ends, since: float) -> WsgiResponse | None:
         """Call the app; runs in a thread. None stands for 503."""
         if time.monotonic() - since > self._patience_seconds:
             self.refuse("overloaded", 503, "")
@@ -75,7 +75,7 @@ class AppCaller:
             self._fail(error)
             return None
 
-    def _answered(self, exchange: WsgiExchange, answered: Future[Response | None]) -> None:
+    def _answered(self, exchange: WsgiExchange, answered: Future[WsgiResponse | None]) -> None:
         # A pool that ends cancels what waits.
         response = None if answered.cancelled() else answered.result()
         with suppress(RuntimeError):  # the loop has ended, and all who waited with it
@@ -91,7 +91,7 @@ class WsgiExchange(Exchange):
         self,
         connection: Connection,
         head: Head,
-        target: Target,
+        target: RequestTarget,
         caller: AppCaller,
         room: Room | None = None,
     ) -> None:
@@ -151,7 +151,7 @@ class WsgiExchange(Exchange):
             return environ(self.head, self._target, ends, io.BytesIO(), 0)
         return environ(self.head, self._target, ends, self._spool.stream(), self._spool.size)
 
-    def answer(self, response: Response | None, answers: Answers) -> None:
+    def answer(self, response: WsgiResponse | None, answers: Answers) -> None:
         """Send what the app said; None is 503."""
         if response is None:
             self._connection.reply(self, 503)

@@ -12,8 +12,8 @@ import pytest
 
 from databricks_app.databricks.token import Token, Tokens
 from databricks_app.databricks.workspace import (
+    DatabricksWorkspace,
     FileEntry,
-    Workspace,
     WorkspaceError,
     connect,
     host_url,
@@ -33,23 +33,25 @@ def double(tmp_path: Path) -> Iterator[Databricks]:
 
 
 @pytest.fixture
-def files(double: Databricks) -> Iterator[Workspace]:
+def files(double: Databricks) -> Iterator[DatabricksWorkspace]:
     """Its files, as its service principal."""
     files = connect(double.environment())
     yield files
     files.close()
 
 
-def answering(status: int, content: bytes = b"{}", **headers: str) -> Workspace:
+def answering(status: int, content: bytes = b"{}", **headers: str) -> DatabricksWorkspace:
     """A workspace that always answers so."""
     transport = httpx2.MockTransport(
         lambda _request: httpx2.Response(status, content=content, headers=headers)
     )
     client = httpx2.Client(transport=transport)
-    return Workspace("https://example.com", Tokens(lambda: Token("t"), is_renewable=False), client)
+    return DatabricksWorkspace(
+        "https://example.com", Tokens(lambda: Token("t"), is_renewable=False), client
+    )
 
 
-def test_what_is_put_is_read(files: Workspace) -> None:
+def test_what_is_put_is_read(files: DatabricksWorkspace) -> None:
     """Byte for byte, under a name with odd characters; folders on the way are made."""
     path = f"{VOLUME}/a b/c%20ü?.bin"
 
@@ -58,7 +60,7 @@ def test_what_is_put_is_read(files: Workspace) -> None:
     assert files.get(path) == b"\x00\xff"
 
 
-def test_a_put_without_overwriting_finds_what_is_there(files: Workspace) -> None:
+def test_a_put_without_overwriting_finds_what_is_there(files: DatabricksWorkspace) -> None:
     """The first one wins; with overwriting the last one does."""
     path = f"{VOLUME}/lease"
     files.put(path, b"one", overwrite=False)
@@ -70,7 +72,7 @@ def test_a_put_without_overwriting_finds_what_is_there(files: Workspace) -> None
     assert files.get(path) == b"three"
 
 
-def test_a_folder_is_listed_page_by_page(double: Databricks, files: Workspace) -> None:
+def test_a_folder_is_listed_page_by_page(double: Databricks, files: DatabricksWorkspace) -> None:
     """Everything in it, however many pages that takes."""
     double.workspace.page_size = 2
     for name in "abcde":
@@ -85,7 +87,7 @@ def test_a_folder_is_listed_page_by_page(double: Databricks, files: Workspace) -
     assert files.names(f"{VOLUME}/empty") == []
 
 
-def test_what_is_gone_can_be_removed(files: Workspace) -> None:
+def test_what_is_gone_can_be_removed(files: DatabricksWorkspace) -> None:
     """A file and a folder; a folder with something in it stays."""
     files.put(f"{VOLUME}/folder/one", b"", overwrite=True)
 
@@ -99,7 +101,9 @@ def test_what_is_gone_can_be_removed(files: Workspace) -> None:
         files.get(f"{VOLUME}/folder/one")
 
 
-def test_a_revoked_token_is_replaced_within_the_call(double: Databricks, files: Workspace) -> None:
+def test_a_revoked_token_is_replaced_within_the_call(
+    double: Databricks, files: DatabricksWorkspace
+) -> None:
     """The caller does not notice."""
     files.put(f"{VOLUME}/one", b"1", overwrite=True)
 
@@ -111,7 +115,7 @@ def test_a_revoked_token_is_replaced_within_the_call(double: Databricks, files: 
 
 @pytest.mark.parametrize("text", ["Invalid access token", "Token is expiring within 30 seconds"])
 def test_a_token_that_is_refused_with_403_is_replaced(
-    double: Databricks, files: Workspace, text: str
+    double: Databricks, files: DatabricksWorkspace, text: str
 ) -> None:
     """The platform does not always say 401; another 403 is a missing permission."""
     files.put(f"{VOLUME}/one", b"1", overwrite=True)
@@ -198,7 +202,7 @@ def test_a_wrong_secret_is_said_and_not_shown(double: Databricks) -> None:
     ids=lambda value: value.action if isinstance(value, Fault) else "",
 )
 def test_what_is_wrong_is_said_in_words(
-    double: Databricks, files: Workspace, fault: Fault, kind: str, words: str
+    double: Databricks, files: DatabricksWorkspace, fault: Fault, kind: str, words: str
 ) -> None:
     """So that an admin knows what to do."""
     fault.operation = "files.put"
@@ -211,7 +215,7 @@ def test_what_is_wrong_is_said_in_words(
 
 
 def test_a_right_to_read_that_is_missing_is_told_from_one_to_write(
-    double: Databricks, files: Workspace
+    double: Databricks, files: DatabricksWorkspace
 ) -> None:
     """The admin sees what was tried."""
     double.faults.set(Fault("denied", "files.get"))
@@ -222,7 +226,9 @@ def test_a_right_to_read_that_is_missing_is_told_from_one_to_write(
         files.get(f"{VOLUME}/one")
 
 
-def test_a_pause_that_the_workspace_asks_for_is_told(double: Databricks, files: Workspace) -> None:
+def test_a_pause_that_the_workspace_asks_for_is_told(
+    double: Databricks, files: DatabricksWorkspace
+) -> None:
     """In seconds."""
     double.faults.set(Fault("throttled", "files.get", retry_after=7))
 
@@ -232,7 +238,7 @@ def test_a_pause_that_the_workspace_asks_for_is_told(double: Databricks, files: 
     assert caught.value.retry_after_seconds == 7
 
 
-def test_a_volume_that_is_not_there_is_said(files: Workspace) -> None:
+def test_a_volume_that_is_not_there_is_said(files: DatabricksWorkspace) -> None:
     """With the settings that name it."""
     with pytest.raises(WorkspaceError, match=r"main\.cio\.other does not exist: CREATE VOLUME"):
         files.put("/Volumes/main/cio/other/one", b"", overwrite=True)

@@ -1,4 +1,4 @@
-"""Recent: a value is computed at most once a second, and nobody waits for ever."""
+"""RecentValue: a value is computed at most once a second, and nobody waits for ever."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from benchmarks.harness.process_table import wait_until
-from databricks_app.ingest.recent import FRESH_SECONDS, Recent
+from databricks_app.ingest.recent import FRESH_SECONDS, RecentValue
 from tests.support.still_time import FixedClock
 
 
@@ -38,14 +38,14 @@ def counter() -> Iterator[Counter]:
     counter.may_go_on.set()
 
 
-def becomes(recent: Recent[int], value: int) -> Callable[[], bool]:
+def becomes(recent: RecentValue[int], value: int) -> Callable[[], bool]:
     """Whether the value is that by now: the one before is shown while it is computed."""
     return lambda: recent.get() == value
 
 
 def test_a_flood_computes_once_a_second(counter: Counter, now: FixedClock) -> None:
     """However many threads ask; in the next second once more."""
-    recent = Recent(counter, 3.0, now)
+    recent = RecentValue(counter, 3.0, now)
 
     with ThreadPoolExecutor(8) as threads:
         first = set(threads.map(lambda _: recent.get(), range(200)))
@@ -58,7 +58,7 @@ def test_a_flood_computes_once_a_second(counter: Counter, now: FixedClock) -> No
 
 def test_while_it_is_computed_the_value_before_is_shown(counter: Counter, now: FixedClock) -> None:
     """Nobody waits for a value that is a second newer."""
-    recent = Recent(counter, 3.0, now)
+    recent = RecentValue(counter, 3.0, now)
     recent.get()
     counter.may_go_on.clear()
     now.at += FRESH_SECONDS
@@ -69,7 +69,7 @@ def test_while_it_is_computed_the_value_before_is_shown(counter: Counter, now: F
 
 def test_an_old_value_is_not_shown(counter: Counter, now: FixedClock) -> None:
     """Who asks after a minute gets what is true now."""
-    recent = Recent(counter, 3.0, now)
+    recent = RecentValue(counter, 3.0, now)
     recent.get()
     now.at += 60
 
@@ -79,7 +79,7 @@ def test_an_old_value_is_not_shown(counter: Counter, now: FixedClock) -> None:
 def test_a_computation_that_hangs_keeps_nobody_waiting(counter: Counter, now: FixedClock) -> None:
     """All are told, it is not begun a second time, and its value counts when it comes."""
     counter.may_go_on.clear()
-    recent = Recent(counter, 0.05, now)
+    recent = RecentValue(counter, 0.05, now)
 
     for seconds in (0, 10, 60):
         now.at = 1_700_000_000.0 + seconds
@@ -102,7 +102,7 @@ def test_what_a_computation_raises_is_raised_to_all_for_a_second(now: FixedClock
         calls.append(1)
         raise KeyError("a fault")
 
-    recent = Recent(fail, 3.0, now)
+    recent = RecentValue(fail, 3.0, now)
 
     for _ in range(3):
         with pytest.raises(KeyError):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from databricks_app.databricks.workspace import Workspace, connect
+from databricks_app.databricks.workspace import DatabricksWorkspace, connect
 from databricks_app.errors import InboxClosed, InboxError, InboxTimeout
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import Appender, Batch, GroupAppender, Reader
@@ -100,7 +100,7 @@ class LocalStore:
 class VolumeStore:
     """Objects in a volume of the double."""
 
-    def __init__(self, folder: Path, double: Databricks, files: Workspace) -> None:
+    def __init__(self, folder: Path, double: Databricks, files: DatabricksWorkspace) -> None:
         self.folder = folder
         self.double = double
         self.files = files

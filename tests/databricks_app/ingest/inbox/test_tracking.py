@@ -24,7 +24,7 @@ def double(tmp_path: Path) -> Iterator[Databricks]:
 
 
 @pytest.fixture
-def files(double: Databricks) -> Iterator[workspace.Workspace]:
+def files(double: Databricks) -> Iterator[workspace.DatabricksWorkspace]:
     """Its files."""
     joined = workspace.connect(double.environment())
     yield joined
@@ -36,7 +36,9 @@ def unasked() -> bool:
     raise AssertionError("the tables were asked")
 
 
-def test_a_stored_event_is_in_the_inbox(double: Databricks, files: workspace.Workspace) -> None:
+def test_a_stored_event_is_in_the_inbox(
+    double: Databricks, files: workspace.DatabricksWorkspace
+) -> None:
     """Among others, by its bytes; the tables are not asked."""
     store(double, VOLUME, BODY)
     store(double, VOLUME, b'{"event_id": "other"}')
@@ -46,7 +48,7 @@ def test_a_stored_event_is_in_the_inbox(double: Databricks, files: workspace.Wor
 
 @pytest.mark.parametrize(("is_row", "place"), [(True, "row"), (False, None)])
 def test_an_event_that_no_object_holds_is_a_row_or_lost(
-    double: Databricks, files: workspace.Workspace, is_row: bool, place: str | None
+    double: Databricks, files: workspace.DatabricksWorkspace, is_row: bool, place: str | None
 ) -> None:
     """The tables are asked once."""
     store(double, VOLUME, b'{"event_id": "other"}')
@@ -60,7 +62,9 @@ def test_an_event_that_no_object_holds_is_a_row_or_lost(
     assert len(asked) == 1
 
 
-def test_a_row_is_waited_for_by_its_object(double: Databricks, files: workspace.Workspace) -> None:
+def test_a_row_is_waited_for_by_its_object(
+    double: Databricks, files: workspace.DatabricksWorkspace
+) -> None:
     """The tables are asked when the object is gone, and only then."""
     held = store(double, VOLUME, BODY)
     slept: list[float] = []
@@ -75,7 +79,9 @@ def test_a_row_is_waited_for_by_its_object(double: Databricks, files: workspace.
     assert slept == [2.0, 2.0, 2.0]
 
 
-def test_an_object_that_stays_ends_the_wait(double: Databricks, files: workspace.Workspace) -> None:
+def test_an_object_that_stays_ends_the_wait(
+    double: Databricks, files: workspace.DatabricksWorkspace
+) -> None:
     """After the time that is given; the tables are not asked."""
     store(double, VOLUME, BODY)
     clock = iter(range(0, 100, 5))

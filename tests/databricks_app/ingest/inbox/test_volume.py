@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from databricks_app.app import create_app
-from databricks_app.databricks.workspace import Workspace, connect
+from databricks_app.databricks.workspace import DatabricksWorkspace, connect
 from databricks_app.errors import InboxClosed, InboxError, InboxFull, InboxTimeout
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import GroupAppender
@@ -57,7 +57,7 @@ def double(tmp_path: Path) -> Iterator[Databricks]:
 
 
 @pytest.fixture
-def files(double: Databricks) -> Iterator[Workspace]:
+def files(double: Databricks) -> Iterator[DatabricksWorkspace]:
     """Its files."""
     files = connect(double.environment())
     yield files
@@ -65,7 +65,7 @@ def files(double: Databricks) -> Iterator[Workspace]:
 
 
 @pytest.fixture
-def opened(files: Workspace, double: Databricks) -> Iterator[Open]:
+def opened(files: DatabricksWorkspace, double: Databricks) -> Iterator[Open]:
     """Opens inboxes whose first look at the volume is over; all are closed at the end."""
     made: list[VolumeInbox] = []
 
@@ -82,7 +82,7 @@ def opened(files: Workspace, double: Databricks) -> Iterator[Open]:
 
 
 @pytest.fixture
-def reader(files: Workspace, tmp_path: Path) -> ObjectReader:
+def reader(files: DatabricksWorkspace, tmp_path: Path) -> ObjectReader:
     """The loader's side."""
     return ObjectReader(files, VOLUME, tmp_path / "note")
 
@@ -266,7 +266,7 @@ def test_a_volume_that_refuses_is_one_line_when_it_begins_and_one_when_it_ends(
     assert ended["times"] >= 5
 
 
-def test_how_long_a_trouble_lasts_is_said(double: Databricks, files: Workspace) -> None:
+def test_how_long_a_trouble_lasts_is_said(double: Databricks, files: DatabricksWorkspace) -> None:
     """From its beginning, whatever its words become; the next one begins anew."""
     now = [100.0]
     inbox = VolumeInbox(files, VOLUME, linger_seconds=0.0, monotonic=lambda: now[0])
@@ -305,7 +305,9 @@ def test_a_volume_that_cannot_be_used_is_known_before_the_first_event(
     eventually(lambda: "grant READ VOLUME" in (inbox.trouble() or ""))
 
 
-def test_a_record_before_the_first_token_waits(double: Databricks, files: Workspace) -> None:
+def test_a_record_before_the_first_token_waits(
+    double: Databricks, files: DatabricksWorkspace
+) -> None:
     """A request at the start is answered 200, not refused."""
     double.faults.set(Fault("latency", "auth.token", seconds=0.3))
     fresh = connect(double.environment())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from databricks_app.databricks.workspace import Workspace, WorkspaceError, connect
+from databricks_app.databricks.workspace import DatabricksWorkspace, WorkspaceError, connect
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import Pending
 from databricks_app.ingest.inbox.volume_reader import Names, ObjectReader, PendingWatch
@@ -46,7 +46,7 @@ def double(tmp_path: Path) -> Iterator[Databricks]:
 
 
 @pytest.fixture
-def files(double: Databricks) -> Iterator[Workspace]:
+def files(double: Databricks) -> Iterator[DatabricksWorkspace]:
     """Its files."""
     files = connect(double.environment())
     yield files
@@ -60,13 +60,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def reader(files: Workspace, clock: Clock, tmp_path: Path) -> ObjectReader:
+def reader(files: DatabricksWorkspace, clock: Clock, tmp_path: Path) -> ObjectReader:
     """A reader with that clock."""
     return ObjectReader(files, VOLUME, tmp_path / "note", clock)
 
 
 @pytest.fixture
-def put(files: Workspace) -> Put:
+def put(files: DatabricksWorkspace) -> Put:
     """Puts an object of these bodies at this time and returns its name."""
 
     def put(*bodies: bytes, at: float = 1.0) -> str:
@@ -114,7 +114,7 @@ def test_a_listing_of_many_pages_is_read_to_its_end(
 
 
 def test_what_another_loader_took_is_no_error(
-    reader: ObjectReader, files: Workspace, put: Put
+    reader: ObjectReader, files: DatabricksWorkspace, put: Put
 ) -> None:
     """An object may go between the listing and the reading."""
     name = put(b"gone", at=1.0)
@@ -154,7 +154,7 @@ def test_a_workspace_that_cannot_be_used_ends_the_pass(
 
 
 def test_an_object_that_lost_its_end_is_damaged(
-    double: Databricks, reader: ObjectReader, files: Workspace, put: Put
+    double: Databricks, reader: ObjectReader, files: DatabricksWorkspace, put: Put
 ) -> None:
     """What is left of it is read; its bad bytes are kept in the folder quarantine."""
     name = put(b"whole", b"torn")
@@ -180,7 +180,9 @@ def test_a_record_that_is_missing_is_damage(
     assert (batch.records, batch.damaged) == ((), 1)
 
 
-def test_what_is_not_ours_is_left_alone(reader: ObjectReader, files: Workspace, put: Put) -> None:
+def test_what_is_not_ours_is_left_alone(
+    reader: ObjectReader, files: DatabricksWorkspace, put: Put
+) -> None:
     """A file that somebody put there by hand."""
     instance = put(b"ours").partition("/")[0]
     for path in ("notes.txt", f"{instance}/notes.txt"):
@@ -204,7 +206,7 @@ def test_a_batch_is_read_again_as_it_was(reader: ObjectReader, put: Put) -> None
 
 
 def test_the_folder_of_a_process_that_ended_is_removed(
-    reader: ObjectReader, files: Workspace, clock: Clock, put: Put
+    reader: ObjectReader, files: DatabricksWorkspace, clock: Clock, put: Put
 ) -> None:
     """Not while it may still put something."""
     put(b"last words")
@@ -219,7 +221,7 @@ def test_the_folder_of_a_process_that_ended_is_removed(
 
 
 def test_a_folder_that_is_used_again_stays(
-    double: Databricks, reader: ObjectReader, files: Workspace, clock: Clock, put: Put
+    double: Databricks, reader: ObjectReader, files: DatabricksWorkspace, clock: Clock, put: Put
 ) -> None:
     """Its process may have been silent for long; a removal that comes too late is refused."""
     name = put(b"first")

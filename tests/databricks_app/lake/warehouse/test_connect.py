@@ -69,7 +69,7 @@ def settings(variables: dict[str, str]) -> Settings:
 
 
 @pytest.fixture
-def joined(variables: dict[str, str]) -> Iterator[workspace.Workspace]:
+def joined(variables: dict[str, str]) -> Iterator[workspace.DatabricksWorkspace]:
     """Its workspace."""
     joined = workspace.connect(variables)
     yield joined
@@ -84,7 +84,7 @@ def few(lake: WarehouseLake) -> WarehouseLake:
 
 
 @pytest.fixture
-def lake(joined: workspace.Workspace, settings: Settings) -> Iterator[WarehouseLake]:
+def lake(joined: workspace.DatabricksWorkspace, settings: Settings) -> Iterator[WarehouseLake]:
     """A started lake."""
     lake = few(open_lake(joined, settings, CallTimeout(call_seconds=20, grace_seconds=0.5)))
     lake.start()
@@ -97,13 +97,15 @@ def load(lake: WarehouseLake, *readings: Reading) -> LoadReport:
     return lake.load(readings, batch_id=uuid.uuid4().hex, loaded_at=NOON)
 
 
-def ask(joined: workspace.Workspace, settings: Settings, sql: str) -> list[tuple[Any, ...]]:
+def ask(
+    joined: workspace.DatabricksWorkspace, settings: Settings, sql: str
+) -> list[tuple[Any, ...]]:
     """Rows of a query through the warehouse."""
     return open_query(joined, settings).run(sql).rows
 
 
 def test_a_load_arrives_through_the_real_protocols(
-    lake: WarehouseLake, joined: workspace.Workspace, settings: Settings
+    lake: WarehouseLake, joined: workspace.DatabricksWorkspace, settings: Settings
 ) -> None:
     """Nested values, NULLs, times and counts included; a second load changes nothing."""
     batch = [event("a", "email/sent", headers={"X-A": ["1", "2"]}), event("b", "sms/sent")]
@@ -122,7 +124,7 @@ def test_a_load_arrives_through_the_real_protocols(
 @pytest.mark.parametrize(("interval", "is_kept"), [("2", True), ("900", False)])
 def test_sessions_end_with_the_load_where_the_warehouse_may_stop(
     double: Databricks,
-    joined: workspace.Workspace,
+    joined: workspace.DatabricksWorkspace,
     variables: dict[str, str],
     interval: str,
     is_kept: bool,
@@ -144,7 +146,7 @@ def test_sessions_end_with_the_load_where_the_warehouse_may_stop(
 
 
 def test_a_raw_row_of_before_decides(
-    lake: WarehouseLake, joined: workspace.Workspace, settings: Settings
+    lake: WarehouseLake, joined: workspace.DatabricksWorkspace, settings: Settings
 ) -> None:
     """Its body comes back through the connector and makes the typed row."""
     first = event("a", subject="first")
@@ -176,7 +178,7 @@ FAULTS = [
 def test_events_stand_once_whatever_fails_once(
     double: Databricks,
     lake: WarehouseLake,
-    joined: workspace.Workspace,
+    joined: workspace.DatabricksWorkspace,
     settings: Settings,
     fault: Fault,
 ) -> None:
@@ -246,7 +248,7 @@ def test_a_hung_statement_ends_with_a_stop(double: Databricks, lake: WarehouseLa
 
 
 def test_a_second_instance_stands_by_and_follows(
-    lake: WarehouseLake, joined: workspace.Workspace, settings: Settings
+    lake: WarehouseLake, joined: workspace.DatabricksWorkspace, settings: Settings
 ) -> None:
     """At once, where the first says good-bye."""
     other = few(open_lake(joined, settings, CallTimeout()))
@@ -259,7 +261,7 @@ def test_a_second_instance_stands_by_and_follows(
 
 
 def test_start_adds_a_column(
-    lake: WarehouseLake, joined: workspace.Workspace, settings: Settings
+    lake: WarehouseLake, joined: workspace.DatabricksWorkspace, settings: Settings
 ) -> None:
     """To a table of an older release."""
     lake.close()
@@ -294,7 +296,7 @@ def run_loader(variables: dict[str, str], is_enough: Any) -> list[Any]:
 def test_the_loader_carries_objects_into_tables(
     monkeypatch: pytest.MonkeyPatch,
     variables: dict[str, str],
-    joined: workspace.Workspace,
+    joined: workspace.DatabricksWorkspace,
     settings: Settings,
 ) -> None:
     """All tables and views are made, the objects are gone, and the commands see the rows."""
@@ -325,7 +327,7 @@ def test_the_loader_carries_objects_into_tables(
 
 
 def test_a_forgotten_session_asks_nobody(
-    double: Databricks, joined: workspace.Workspace, settings: Settings
+    double: Databricks, joined: workspace.DatabricksWorkspace, settings: Settings
 ) -> None:
     """The connector would, for a minute, wherever garbage is collected."""
     ask(joined, settings, "SELECT 1")
@@ -337,7 +339,7 @@ def test_a_forgotten_session_asks_nobody(
 
 
 def test_the_state_of_the_warehouse_is_asked_for(
-    double: Databricks, joined: workspace.Workspace, settings: Settings
+    double: Databricks, joined: workspace.DatabricksWorkspace, settings: Settings
 ) -> None:
     """None where the workspace does not tell."""
     asking = statements(joined, settings, CallTimeout())
@@ -348,7 +350,7 @@ def test_the_state_of_the_warehouse_is_asked_for(
 
 
 def test_files_of_the_loader_are_those_of_the_workspace(
-    joined: workspace.Workspace, settings: Settings
+    joined: workspace.DatabricksWorkspace, settings: Settings
 ) -> None:
     """Each call within the limits."""
     files, folder = TimedFiles(joined, CallTimeout()), f"{settings.volume_path}/odd"
@@ -385,7 +387,10 @@ def test_a_query_without_a_warehouse_says_what_is_missing(
 
 
 def test_a_writer_process_ends_in_time_while_the_warehouse_hangs(
-    double: Databricks, variables: dict[str, str], joined: workspace.Workspace, settings: Settings
+    double: Databricks,
+    variables: dict[str, str],
+    joined: workspace.DatabricksWorkspace,
+    settings: Settings,
 ) -> None:
     """The statement in hand is abandoned; its events stay in the inbox."""
     content = body("a")

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from benchmarks.harness.receiver import serving
 from benchmarks.harness.wire import KEY
 from databricks_app.cli import ciolake
-from databricks_app.databricks.workspace import FileEntry, Workspace
+from databricks_app.databricks.workspace import DatabricksWorkspace, FileEntry
 from databricks_app.operations.doctor import first_contact, first_tables
 from databricks_app.operations.doctor.context import DoctorContext, open_context
 from databricks_app.operations.doctor.result import CheckResult
@@ -29,7 +29,7 @@ PAGE = DOCS / "first-contact.md"
 Ask = Callable[..., CheckResult]
 
 
-class Careless(Workspace):
+class Careless(DatabricksWorkspace):
     """A workspace whose volume keeps none of its promises about names and contents."""
 
     def put(self, path: str, content: bytes, *, overwrite: bool, seconds: float = 60) -> None:

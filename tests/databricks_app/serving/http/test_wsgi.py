@@ -10,7 +10,7 @@ from wsgiref.validate import validator
 import pytest
 
 from databricks_app.serving.http.parser import Head
-from databricks_app.serving.http.wsgi import Ends, Response, Target, call, environ
+from databricks_app.serving.http.wsgi import Ends, RequestTarget, WsgiResponse, call, environ
 
 ENDS = Ends("192.0.2.1", "4321", "192.0.2.2", "80")
 
@@ -23,7 +23,7 @@ def asked(
 ) -> dict[str, Any]:
     """What an app is given for a request."""
     head = Head(method, target, "1.1", fields or {}, closes=False)
-    return environ(head, Target.of(target), ENDS, io.BytesIO(body), len(body))
+    return environ(head, RequestTarget.of(target), ENDS, io.BytesIO(body), len(body))
 
 
 def app(
@@ -52,15 +52,15 @@ def app(
 )
 def test_a_target_is_a_decoded_path_and_a_raw_query(target: bytes, path: str, query: str) -> None:
     """In each of the forms of HTTP."""
-    found = Target.of(target)
+    found = RequestTarget.of(target)
 
     assert (found.path, found.query) == (path, query)
 
 
 def test_a_target_below_another_path_is_none_of_the_app() -> None:
     """Where the app is mounted decides what its paths are."""
-    assert Target.of(b"/m/a", "/m").path == "/a"
-    assert Target.of(b"/a", "/m").path == ""
+    assert RequestTarget.of(b"/m/a", "/m").path == "/a"
+    assert RequestTarget.of(b"/a", "/m").path == ""
 
 
 def test_an_app_is_given_what_pep_3333_asks_for() -> None:
@@ -99,7 +99,7 @@ def test_an_answer_to_head_has_no_body() -> None:
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
 def test_some_answers_have_neither_body_nor_length(status: str) -> None:
     """By HTTP."""
-    assert call(app(status, [("A", "b")]), asked()) == Response(status, [("A", "b")], b"")
+    assert call(app(status, [("A", "b")]), asked()) == WsgiResponse(status, [("A", "b")], b"")
 
 
 @pytest.mark.parametrize("header", [("A", "b\r\nC: d"), ("A\n", "b"), ("A", "\0")])
