@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from benchmarks.harness.events import event
 from benchmarks.harness.process_table import wait_until
-from benchmarks.harness.wire import KEY, Answer, connect, request, signed
+from benchmarks.harness.wire import ADMIN_TOKEN, KEY, Answer, connect, page, request, signed
 from databricks_app.app import create_app
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import Appender
@@ -106,6 +106,7 @@ def working(
     settings = from_environment(
         {
             "CIO_WEBHOOK_SIGNING_KEYS": KEY,
+            "CIO_ADMIN_TOKEN": ADMIN_TOKEN,
             "CIO_DATA_DIR": str(folder),
             "CIO_APPEND_DEADLINE_SECONDS": "1",
             "CIO_SIGNATURE_IN_QUERY": "on",
@@ -470,13 +471,13 @@ def test_the_app_answers_its_routes_beside_the_webhook(tmp_path: Path) -> None:
     """Health and metrics; another method of the webhook route is 405."""
     with working(tmp_path) as worker:
         seen = [
-            worker.post(b"%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % start)[0]
-            for start in (
-                b"GET /healthz",
-                b"GET /readyz",
-                b"GET /metrics",
-                b"GET /api/webhooks/customerio",
-                b"DELETE /healthz",
+            worker.post(data)[0]
+            for data in (
+                b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                page("/readyz"),
+                page("/metrics"),
+                b"GET /api/webhooks/customerio HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                b"DELETE /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
             )
         ]
 
