@@ -332,7 +332,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ciolake-benchmark-") as folder:
         made = run(chosen.before.resolve(), Path(folder), chosen.rounds, chosen.seconds)
         text = made.text(Path(folder))
-    text = text.replace("benchmarks web_worker", "benchmarks.web_worker BEFORE")
+    text = text.replace("benchmarks web_worker", "benchmarks.web_worker CHECKOUT")
     print(text)
     if chosen.write:
         outcome.write(text)
