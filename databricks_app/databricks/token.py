@@ -9,6 +9,7 @@ https://docs.databricks.com/aws/en/dev-tools/auth/oauth-m2m
 from __future__ import annotations
 
 import math
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,8 @@ _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _LEAST_PAUSE_SECONDS = 1.0
 # A token that is refused so soon after another one is not at fault.
 _REFUSED_SECONDS = 5.0
+# Seen in databricks-sdk-py 362 and databricks-vscode 583.
+_INVALID = re.compile(r"invalid access token|token is expir", re.IGNORECASE)
 
 log = structlog.get_logger(__name__)
 
@@ -165,6 +168,11 @@ class Tokens:
         if token is None or token.refresh_at == math.inf:
             return None
         return max(0.0, token.refresh_at - self._clock())
+
+
+def is_refused(text: str) -> bool:
+    """Whether an answer 403 with this text refuses the token, not a right of its owner."""
+    return _INVALID.search(text) is not None
 
 
 def machine_token(

@@ -11,7 +11,6 @@ https://docs.databricks.com/aws/en/dev-tools/auth/oauth-m2m
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx2
 
-from databricks_app.databricks.token import Token, Tokens, machine_token, unreachable
+from databricks_app.databricks.token import Token, Tokens, is_refused, machine_token, unreachable
 from databricks_app.errors import LakeError, SettingsError, TokenError
 
 CALL_SECONDS = 60.0
@@ -29,8 +28,6 @@ _CONNECT_SECONDS = 5.0
 _SDK_LOOK_SECONDS = 60.0
 _FILES = "/api/2.0/fs/files"
 _FOLDERS = "/api/2.0/fs/directories"
-# A refused token is not always 401: seen in databricks-sdk-py 362 and databricks-vscode 583.
-_INVALID_TOKEN = re.compile(rb"invalid access token|token is expir", re.IGNORECASE)
 
 WorkspaceErrorKind = Literal["token", "denied", "missing", "full", "busy", "unreachable", "refused"]
 
@@ -281,9 +278,9 @@ def _from_sdk(host: str) -> Callable[[], Token]:
 
 
 def _is_about_the_token(answer: httpx2.Response) -> bool:
+    """A refused token is not always 401."""
     return answer.status_code == HTTPStatus.UNAUTHORIZED or (
-        answer.status_code == HTTPStatus.FORBIDDEN
-        and _INVALID_TOKEN.search(answer.content) is not None
+        answer.status_code == HTTPStatus.FORBIDDEN and is_refused(answer.text)
     )
 
 

@@ -17,6 +17,7 @@ from databricks.sdk.errors import (
 )
 from databricks.sdk.errors.base import DatabricksError
 
+from databricks_app.databricks.token import is_refused
 from databricks_app.errors import DeploymentError
 
 T = TypeVar("T")
@@ -101,15 +102,16 @@ def _do(change: PlannedChange) -> object:
 def _asked(step: Step, ask: Callable[[], T]) -> T:
     try:
         return ask()
-    except PermissionDenied as error:
+    except (PermissionDenied, Unauthenticated) as error:
+        # A refused token is not always 401.
+        if isinstance(error, Unauthenticated) or is_refused(str(error)):
+            raise DeploymentError(
+                f"{step.title}: the workspace refuses the login. Set DATABRICKS_HOST with "
+                "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET, or log in with `databricks "
+                "auth login`."
+            ) from error
         raise DeploymentError(
             f"{step.title}: a permission is missing. Needed: {step.needs}. ({error})"
-        ) from error
-    except Unauthenticated as error:
-        raise DeploymentError(
-            f"{step.title}: the workspace refuses the login. Set DATABRICKS_HOST with "
-            "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET, or log in with `databricks auth "
-            "login`."
         ) from error
     except DatabricksError as error:
         raise DeploymentError(
