@@ -91,6 +91,7 @@ def working(
     *,
     threads_only: bool = False,
     most_body_bytes: str = "33554432",
+    append_seconds: str = "1",
     sync: Callable[[int], None] = os.fdatasync,
     **limits: object,
 ) -> Iterator[_Worker]:
@@ -100,6 +101,7 @@ def working(
         folder: Of the inbox's data.
         threads_only: Whether the inbox cannot serve an event loop.
         most_body_bytes: Of a longer body only the beginning is stored.
+        append_seconds: How long storing may take.
         sync: The inbox's.
         limits: The worker's, where they differ.
     """
@@ -108,7 +110,7 @@ def working(
             "CIO_WEBHOOK_SIGNING_KEYS": KEY,
             "CIO_ADMIN_TOKEN": ADMIN_TOKEN,
             "CIO_DATA_DIR": str(folder),
-            "CIO_APPEND_DEADLINE_SECONDS": "1",
+            "CIO_APPEND_DEADLINE_SECONDS": append_seconds,
             "CIO_SIGNATURE_IN_QUERY": "on",
             "CIO_MAX_BODY_BYTES": most_body_bytes,
         }
@@ -394,7 +396,9 @@ def test_a_client_that_leaves_while_its_large_body_is_read_back_costs_no_room(
         os.fdatasync(descriptor)
 
     # The only thread waits for the sync of a small event, and the large body for the thread.
-    with working(tmp_path, threads_only=True, sync=sync, file_bytes=1 << 20) as worker:
+    with working(
+        tmp_path, threads_only=True, sync=sync, append_seconds="3", file_bytes=1 << 20
+    ) as worker:
         with connect(worker.address) as small:
             small.send(request(event("small")))
             with connect(worker.address) as leaving:
