@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from databricks.sdk import WorkspaceClient
 
@@ -491,6 +492,21 @@ def test_only_what_the_app_needs_is_uploaded(sources: Path) -> None:
         "sql",
     }
     assert not [path for path in files if path.endswith(".pyc") or "/." in path]
+
+
+def test_the_bundle_uploads_the_same_files() -> None:
+    """The Databricks CLI leaves out what we leave out, but for the commands that need it."""
+    given = yaml.safe_load((source.ROOT / "databricks.yml").read_text())["sync"]["include"]
+    uploaded = {
+        path.relative_to(source.ROOT).as_posix()
+        for pattern in given
+        for path in source.ROOT.glob(f"{pattern}/*" if pattern.endswith("**") else pattern)
+        if path.suffix == ".py" and path.is_file()
+    }
+    ours = {path for path in source_files(source.ROOT) if path.endswith(".py")}
+
+    assert {path.rpartition("/")[0] for path in uploaded - ours} == {"databricks_app/cli"}
+    assert ours <= uploaded
 
 
 @pytest.mark.parametrize(
