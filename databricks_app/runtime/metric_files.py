@@ -71,8 +71,11 @@ def _fold(folder: Path, kind: str, is_running: Callable[[str], bool]) -> int:
     total = folder / f"{kind}_{_ENDED}.db"
     made = folder / f".{kind}.new"
     made.unlink(missing_ok=True)
+    added = [*ended, *([total] if total.exists() else [])]
+    # All that the sums can need: a full file system must not end the supervisor by a SIGBUS.
+    allocate(made, sum(path.stat().st_size for path in added))
     sums = MmapedDict(str(made))  # type: ignore[no-untyped-call]
-    for path in [*ended, *([total] if total.exists() else [])]:
+    for path in added:
         for key, value, at, _ in MmapedDict.read_all_values_from_file(str(path)):  # type: ignore[no-untyped-call]
             before, _ = sums.read_value(key)  # type: ignore[no-untyped-call]
             sums.write_value(key, before + value, at)  # type: ignore[no-untyped-call]
@@ -86,3 +89,21 @@ def _fold(folder: Path, kind: str, is_running: Callable[[str], bool]) -> int:
 def _has_ended(path: Path, is_running: Callable[[str], bool]) -> bool:
     named = _NAME.fullmatch(path.name)
     return named is not None and not is_running(named[1])
+
+
+def allocate(path: Path, size: int) -> None:
+    """Make a file of the shared counts, of zeros, with room for all its bytes.
+
+    The files are mapped: on a full file system the first write to a page without room is a SIGBUS.
+
+    Raises:
+        OSError: There is no room; then there is no file.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError:
+        path.unlink()
+        raise
+    finally:
+        os.close(descriptor)

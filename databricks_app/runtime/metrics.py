@@ -190,18 +190,7 @@ def _reserve() -> None:
     try:
         values.ValueClass = _values_by_identity()
         for kind in ("counter", "histogram"):
-            _allocate(Path(folder) / f"{kind}_{process_identity.own()}.db")
+            metric_files.allocate(Path(folder) / f"{kind}_{process_identity.own()}.db", _FILE_BYTES)
     except OSError as error:
         log.error("metrics_not_shared", error=type(error).__name__)
         values.ValueClass = values.MutexValue
-
-
-def _allocate(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        os.posix_fallocate(descriptor, 0, _FILE_BYTES)
-    except OSError:
-        path.unlink()
-        raise
-    finally:
-        os.close(descriptor)

@@ -1,7 +1,7 @@
 """Which web process serves: a file in the run folder for each, made by the first of its workers.
 
-It is named by the process id of gunicorn's master and holds the identity of that process, so that
-the file of a dead one is not taken for that of a later one with the same number.
+Its name has the identity of gunicorn's master, so that the file of a dead one is not taken for that
+of a later one with the same process id. It is empty: it needs no room on a full file system.
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ def mark(run_dir: Path, master: int) -> None:
     """Say that this web process serves; nothing happens if it has ended.
 
     Raises:
-        OSError: There is no room for the file.
+        OSError: The file cannot be made.
     """
     known = process_identity.identity(master)
     if known is not None:
-        (run_dir / f"{_PREFIX}{master}").write_text(known)
+        (run_dir / f"{_PREFIX}{known}").touch()
 
 
 def is_marked(run_dir: Path, master: int) -> bool:
     """Whether this web process serves, as far as can be told now."""
     try:
-        said = (run_dir / f"{_PREFIX}{master}").read_text()
-        return said == process_identity.identity(master)
+        return (run_dir / f"{_PREFIX}{process_identity.identity(master)}").exists()
     except OSError:
         return False
 
@@ -40,5 +39,5 @@ def remove_ended(run_dir: Path) -> None:
         OSError: It cannot be told who runs.
     """
     for path in run_dir.glob(f"{_PREFIX}*"):
-        if process_identity.identity(int(path.name.removeprefix(_PREFIX))) is None:
+        if not process_identity.is_running(path.name.removeprefix(_PREFIX)):
             path.unlink(missing_ok=True)

@@ -64,7 +64,7 @@ class ReceiverWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         self._channel: AcceptorChannel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepting: list[socket.socket] = []
-        self._is_stopping = False
+        self._is_serving = self._is_stopping = False
 
     @classmethod
     def check_config(cls, cfg: Any, _log: Any) -> None:
@@ -116,6 +116,9 @@ class ReceiverWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         """Stop in order: take what was sent to us, answer what is under way."""
         if self._is_stopping:
             return
+        if not self._is_serving:  # told to stop at the start: in the same order, a moment later
+            self._loop.call_soon(self.handle_exit, None, None)
+            return
         self._is_stopping = True
         self.alive = False
         self._take_rest()
@@ -134,6 +137,7 @@ class ReceiverWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
     async def _serve(self) -> None:
         threads = ThreadPoolExecutor(self.cfg.threads, thread_name_prefix="request")
         self._pool = self._make_pool(threads)
+        self._is_serving = True
         self._accept_from_now()
         self._sweep()
         await self._ended.wait()

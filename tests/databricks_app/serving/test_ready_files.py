@@ -22,7 +22,7 @@ def test_a_marked_process_serves(tmp_path: Path) -> None:
 
 def test_the_file_of_an_earlier_process_marks_nobody(tmp_path: Path) -> None:
     """Its number was given again."""
-    (tmp_path / f"web-ready-{os.getpid()}").write_text(f"{os.getpid()}-1")
+    (tmp_path / f"web-ready-{os.getpid()}-1").touch()
 
     assert not ready_files.is_marked(tmp_path, os.getpid())
 
