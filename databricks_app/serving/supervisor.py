@@ -345,7 +345,8 @@ def serve(
             fold_ended(run_dir / "metrics", is_running)
         except OSError as error:
             log.warning("run_folder_not_tidied", error=type(error).__name__)
-        summary.write()
+        # The death of a child tidies too, and is no reason for another line.
+        summary.write_if_due()
 
     _allow_many_files()
     # Before any thread begins: one that does not block a signal would be killed by it, and all.
@@ -354,7 +355,9 @@ def serve(
     acceptor.start()
     try:
         environ = child_environment(run_dir)
-        return Supervisor(children, environ, is_ready, write_problems, acceptor.refuse, tidy).run()
+        code = Supervisor(children, environ, is_ready, write_problems, acceptor.refuse, tidy).run()
+        summary.write()
+        return code
     finally:
         acceptor.stop()
         shutil.rmtree(run_dir, ignore_errors=True)

@@ -19,6 +19,7 @@ from databricks_app.runtime.logs import raised_at
 from databricks_app.runtime.metrics import sums
 
 # A disk that hangs must not hold up the supervisor for longer.
+PERIOD_SECONDS = 59.0  # the supervisor looks every 60
 _PENDING_SECONDS = 2.0
 _RAW_TABLE = "webhook_raw_events"
 
@@ -45,7 +46,14 @@ class TrafficSummary:
         self._pending = pending
         self._now = now
         self._written = _Counts()
+        self._due = time.monotonic() + PERIOD_SECONDS
         self._counting: threading.Thread | None = None
+
+    def write_if_due(self) -> None:
+        """Write the line if a minute has passed since the last one. Never raises."""
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + PERIOD_SECONDS
+            self.write()
 
     def write(self) -> None:
         """Write the line, if anything was accepted, refused or loaded. Never raises."""

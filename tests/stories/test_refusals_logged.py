@@ -181,9 +181,10 @@ def test_the_last_line_of_traffic_has_what_no_minute_had(tmp_path: Path) -> None
         (line,) = receiver.logged("traffic")
         assert line["process"] == "supervisor"
         assert (line["accepted"], line["refused"]) == (10, {"wrong_signature": 1})
-        assert line["pending"] == 10
+        # The loader may take them on its way out, when the web processes were faster.
+        assert line["pending"] == 10 or line["loaded"]
         assert 0 < float(str(line["p50_ms"])) <= float(str(line["p99_ms"]))
-        assert 0 < float(str(line["load_lag_seconds"])) < 60
+        assert 0 <= float(str(line["load_lag_seconds"])) < 60
 
 
 def test_a_receiver_without_traffic_says_nothing_about_it(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ EMAIL = "webhook_email_events"
 @pytest.fixture(scope="module")
 def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
     """A running `ciolake serve`."""
-    with serving(tmp_path_factory.mktemp("receiver")) as receiver:
+    # One worker: each has a /readyz of its own, up to two seconds old.
+    with serving(tmp_path_factory.mktemp("receiver"), CIO_WEB_WORKERS="1") as receiver:
         yield receiver
 
 
