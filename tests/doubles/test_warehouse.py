@@ -371,3 +371,21 @@ def test_a_closed_session_is_an_invalid_handle(cursor: Any, double: Databricks) 
 
     with pytest.raises(Exception, match="Invalid SessionHandle"):
         cursor.execute("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("sql", "error"),
+    [
+        ("SELECT count(t) FROM t", "UNRESOLVED_COLUMN"),
+        ("SELECT * FROM t, (SELECT t.a AS c) AS x", "UNRESOLVED_COLUMN"),
+        ("SELECT b FROM t JOIN t AS u USING (u.a)", "PARSE_SYNTAX_ERROR"),
+    ],
+)
+def test_a_name_of_a_column_that_spark_refuses_is_refused(
+    cursor: Any, sql: str, error: str
+) -> None:
+    """DuckDB alone would take all three; tests/spark/test_names.py asks Spark."""
+    cursor.execute(TABLE)
+
+    with pytest.raises(ServerOperationError, match=error):
+        cursor.execute(sql)

@@ -1,12 +1,12 @@
 """A Databricks query over the double's tables, answered by DuckDB.
 
 Each query gets an in-memory DuckDB that sees snapshots of the tables it names as views, under their
-catalog and schema: DuckDB alone decides what the name of a column means. Functions mean what
-`databricks_app.lake.sql_dialect` makes of them; others fail with DuckDB's own error.
+catalog and schema. `names` decides whether Spark would find a column, DuckDB which one it is.
+Functions mean what `databricks_app.lake.sql_dialect` makes of them; others fail with DuckDB's own
+error.
 
 Does not imitate: read_files of anything but Parquet, schema inference, time travel, identifiers
-given as parameters, `schema.table.*`. It accepts what Spark refuses: the name of a table in the
-place of a column, and a column of another table in FROM without LATERAL.
+given as parameters, `schema.table.*`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from databricks_app.errors import QueryError
 from databricks_app.lake.sql_dialect import duckdb_type
 from databricks_app.lake.sql_dialect.rewrites import rewrite
 from tests.doubles.messages import Refused
-from tests.doubles.warehouse import listings
+from tests.doubles.warehouse import listings, names
 from tests.doubles.warehouse.delta import Snapshot, quoted, relation
 from tests.doubles.warehouse.failures import SqlFailure, missing_table, of_engine
 
@@ -71,6 +71,7 @@ def parse(sql: str) -> exp.Expr:
     Raises:
         SqlFailure: It cannot be read.
     """
+    names.require_plain_using(sql)
     try:
         return sqlglot.parse_one(sql, dialect="databricks")
     except SqlglotError as error:
@@ -144,7 +145,9 @@ class Query:
         Raises:
             SqlFailure: It fails.
         """
-        text = self.text(tree)
+        named = self._named(tree)
+        names.resolve(named, self.connection)
+        text = _duckdb_text(named)
         try:
             found = self.connection.sql(text)
             kinds = [str(kind) for kind in found.types]
@@ -157,8 +160,8 @@ class Query:
                 rows = rows.set_column(place, rows.field(place).name, whole)
         return rows
 
-    def text(self, tree: exp.Expr) -> str:
-        """DuckDB text of a query; what it reads becomes views of the connection."""
+    def _named(self, tree: exp.Expr) -> exp.Expr:
+        """A query over views of the connection, which are made of what it reads."""
         local = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
         for table in list(tree.find_all(exp.Table)):
             if isinstance(table.this, exp.Func):
@@ -173,11 +176,7 @@ class Query:
                 column.set("catalog", exp.to_identifier(_catalog(column.catalog)))
         for user in list(tree.find_all(exp.CurrentUser, exp.SessionUser)):
             user.replace(exp.Literal.string(self.session.principal))
-        try:
-            rewrite(tree)
-        except QueryError as error:
-            raise SqlFailure("DOUBLE_UNSUPPORTED", str(error), "0A000") from error
-        return tree.sql("duckdb", comments=False)
+        return tree
 
     def _alias(self, table: exp.Table, view: str) -> None:
         """Read a view in the place of files or a listing, under the statement's name of it."""
@@ -218,19 +217,19 @@ class Query:
             Session(held.name[0], held.name[1], self.session.principal),
         )
         try:
-            return self.text(parse(held.query))
+            return _duckdb_text(self._named(parse(held.query)))
         finally:
             self.session = home
 
     def _define(self, name: Name, text: str) -> None:
         held = self.engine.workspace.catalog.get("table", name)
-        names = ", ".join(f'"{column.name}"' for column in held.columns)
+        columns = ", ".join(f'"{column.name}"' for column in held.columns)
         catalog, schema, view = (f'"{part}"' for part in _engine_name(name))
         self._views.add(name)
         try:
             self.connection.execute(f"ATTACH IF NOT EXISTS ':memory:' AS {catalog}")
             self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {catalog}.{schema}")
-            self.connection.execute(f"CREATE VIEW {catalog}.{schema}.{view} ({names}) AS {text}")
+            self.connection.execute(f"CREATE VIEW {catalog}.{schema}.{view} ({columns}) AS {text}")
         except duckdb.Error as error:
             raise of_engine(error) from error
 
@@ -271,6 +270,14 @@ class Query:
         if not found:
             raise SqlFailure("PATH_NOT_FOUND", f"Path does not exist: {path}.", "42K03")
         return [str(one) for one in found]
+
+
+def _duckdb_text(tree: exp.Expr) -> str:
+    try:
+        rewrite(tree)
+    except QueryError as error:
+        raise SqlFailure("DOUBLE_UNSUPPORTED", str(error), "0A000") from error
+    return tree.sql("duckdb", comments=False)
 
 
 def _engine_name(name: Name) -> Name:

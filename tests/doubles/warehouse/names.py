@@ -1,0 +1,67 @@
+"""Names of columns, resolved by Spark's rules before DuckDB, which is more lenient, sees them.
+
+DuckDB takes the name of a table for its row, and lets a subquery in FROM read the table beside it
+without LATERAL. Spark refuses both, and so does sqlglot's own resolver, which knows the columns of
+each table. A qualified column in USING is refused by its text: the parser drops the qualifier.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from sqlglot.errors import OptimizeError
+from sqlglot.optimizer.qualify import qualify
+
+from tests.doubles.warehouse.failures import SqlFailure
+
+if TYPE_CHECKING:
+    import duckdb
+    from sqlglot import exp
+
+_COLUMNS = "SELECT database_name, schema_name, table_name, column_name FROM duckdb_columns()"
+# Where DuckDB keeps a view that was made without a catalog.
+_HOME = ("temp", "main")
+
+
+_QUALIFIED_USING = re.compile(r"\bUSING\s*\(\s*[^()\s']+\.[^()']*\)", re.IGNORECASE)
+
+
+def require_plain_using(sql: str) -> None:
+    """Refuse `USING (table.column)`.
+
+    Raises:
+        SqlFailure: There is one.
+    """
+    if _QUALIFIED_USING.search(sql):
+        raise SqlFailure("PARSE_SYNTAX_ERROR", "USING takes no qualified column.", "42601")
+
+
+def resolve(tree: exp.Expr, connection: duckdb.DuckDBPyConnection) -> None:
+    """Check that every column of a query is one of a table in its FROM.
+
+    Args:
+        tree: The query; its tables are those of the connection. It is not changed.
+        connection: Knows their columns.
+
+    Raises:
+        SqlFailure: Spark would not find a column.
+    """
+    known: dict[str, dict[str, dict[str, dict[str, str]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(dict))
+    )
+    for catalog, schema, table, column in connection.sql(_COLUMNS).fetchall():
+        known[catalog][schema][table][column] = "unknown"
+    catalog, schema = _HOME
+    try:
+        qualify(
+            tree.copy(),
+            dialect="databricks",
+            catalog=catalog,
+            db=schema,
+            schema=dict(known),
+        )
+    except OptimizeError as error:
+        text = str(error).splitlines()[0]
+        raise SqlFailure("UNRESOLVED_COLUMN.WITH_SUGGESTION", text, "42703") from error
