@@ -7,7 +7,7 @@ may be a secret.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from core.webhooks.signature import SigningKey
@@ -92,6 +92,21 @@ def status(text: str) -> int:
 def optional_bytes(text: str) -> int | None:
     """Read a number of bytes of at least 1 MiB, or nothing."""
     return whole(1 << 20, 1 << 62)(text) if text else None
+
+
+def workspaces(text: str) -> Mapping[str, str]:
+    """Read `name:fingerprint`, comma-separated, as name by fingerprint."""
+    names: dict[str, str] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        found = re.fullmatch(r"([a-z0-9][a-z0-9_-]{0,63}):([0-9a-f]{8})", part)
+        if not found:
+            raise ValueError(
+                "must be name:fingerprint, comma-separated: a name of lower-case letters, digits, "
+                "hyphens and underscores, and the 8 hex digits that `ciolake webhooks keys` shows"
+            )
+        if names.setdefault(found[2], found[1]) != found[1]:
+            raise ValueError("must name each fingerprint once")
+    return names
 
 
 def keys(text: str) -> tuple[SigningKey, ...]:

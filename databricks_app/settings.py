@@ -36,6 +36,7 @@ class Settings:
     """
 
     signing_keys: tuple[SigningKey, ...] | None
+    workspaces: Mapping[str, str]
     tolerance_seconds: int
     stale_timestamps: StalePolicy
     unverified_status: int
@@ -120,6 +121,14 @@ SETTINGS: tuple[Setting, ...] = (
         read.keys,
         "Webhook signing keys, comma-separated; each is active. Unset on a loopback address: "
         "a development key is made and kept in `.env`. Empty: every request is answered 503.",
+    ),
+    Setting(
+        "CIO_WORKSPACES",
+        "workspaces",
+        "",
+        read.workspaces,
+        "Names of workspaces, `name:fingerprint` of a signing key, comma-separated; keep those of "
+        "retired keys. Events of a key that is not named belong to the workspace `default`.",
     ),
     Setting(
         "CIO_TIMESTAMP_TOLERANCE_SECONDS",

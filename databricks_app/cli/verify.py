@@ -114,6 +114,12 @@ def _lines(verdict: Verdict) -> list[str]:
             f"{verdict.unrouted:,} raw events have no table; the view webhook_unrouted_events "
             "says why"
         )
+    if verdict.conflicts:
+        ids = ", ".join(verdict.conflict_ids)
+        lines.append(
+            f"{verdict.conflicts:,} of them have the id and day of another event (key_conflict): "
+            f"{ids}"
+        )
     if verdict.replayed:
         lines.append(f"{verdict.replayed:,} raw events found their table in a later load")
     if verdict.is_loading:

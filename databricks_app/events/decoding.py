@@ -16,6 +16,7 @@ from databricks_app.events.envelope import EventEnvelope, UnroutedReason, digest
 from databricks_app.events.handlers import HANDLERS_BY_TABLE
 from databricks_app.events.handlers.base import Column, TypedRow
 from databricks_app.events.routing import envelope
+from databricks_app.events.workspaces import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,12 +32,14 @@ RAW_COLUMNS = (
     Column("event_timestamp", "TIMESTAMP"),
     Column("event_date", "DATE", nullable=False),
     Column("received_at", "TIMESTAMP", nullable=False),
+    Column("workspace", "STRING"),
     Column("target_table", "STRING"),
     Column("unrouted_reason", "STRING"),
     Column("key_fingerprint", "STRING"),
     Column("body", "STRING"),
     Column("body_encoding", "STRING"),
     Column("body_bytes", "BIGINT"),
+    Column("body_sha256", "STRING"),
 )
 """The raw table's columns but `loaded_at` and `batch_id`, in order."""
 
@@ -71,21 +74,29 @@ class Reading:
     unknown_fields: tuple[str, ...]
 
 
-def read(record: Record) -> Reading:
-    """Read a record; never raises."""
+def read(record: Record, workspace: str = DEFAULT) -> Reading:
+    """Read a record; never raises.
+
+    Args:
+        record: A verified request.
+        workspace: Name of the workspace that its key belongs to.
+    """
     if record.is_cut:
-        digest = record.body_sha256 or hashlib.sha256(record.body).hexdigest()
+        digest = record.body_sha256 or _sha256(record.body)
         opened = EventEnvelope(digest_id(digest), unrouted_reason=UnroutedReason.TOO_LARGE)
-        raw = _raw(opened, record.body, record.received_at, None, opened.unrouted_reason)
-        raw["body_bytes"] = record.body_bytes
+        reason = opened.unrouted_reason
+        raw = _raw(opened, record.body, record.received_at, workspace, None, reason)
+        raw |= {"body_bytes": record.body_bytes, "body_sha256": digest}
         reading = Reading(opened.event_id, opened.event_date, raw, None, None, ())
     else:
-        reading = _read(record.body, record.received_at, None)
+        reading = reread(record.body, record.received_at, None, workspace)
     reading.raw["key_fingerprint"] = record.key_fingerprint
     return reading
 
 
-def reread(body: bytes, received_at: datetime, table: str | None) -> Reading:
+def reread(
+    body: bytes, received_at: datetime, table: str | None, workspace: str = DEFAULT
+) -> Reading:
     """Read a stored body again; never raises.
 
     Args:
@@ -93,11 +104,8 @@ def reread(body: bytes, received_at: datetime, table: str | None) -> Reading:
         received_at: When it was first received, UTC.
         table: The table that took it then, and keeps it whatever the routing says now; None: route
             it now. A name that is no table of ours gives a raw row with `unknown_table`.
+        workspace: Name of the workspace that sent it.
     """
-    return _read(body, received_at, table)
-
-
-def _read(body: bytes, received_at: datetime, table: str | None) -> Reading:
     opened: EventEnvelope | None = None
     row: TypedRow | None = None
     reason: str | None
@@ -105,11 +113,11 @@ def _read(body: bytes, received_at: datetime, table: str | None) -> Reading:
         opened = envelope(body)
         table, reason = _taker(opened, table)
         if table is not None:
-            row = HANDLERS_BY_TABLE[table].row(opened, received_at)
+            row = HANDLERS_BY_TABLE[table].row(opened, received_at, workspace)
     except Exception as error:  # noqa: BLE001  # a fault of ours must not stop the feed
         opened = opened or unreadable(body, UnroutedReason.INTERNAL_ERROR)
         table, reason = None, f"{UnroutedReason.INTERNAL_ERROR}: {type(error).__name__}"
-    raw = _raw(opened, body, received_at, table, reason)
+    raw = _raw(opened, body, received_at, workspace, table, reason)
     typed, unknown = (None, []) if row is None else row
     return Reading(
         opened.event_id, opened.event_date, raw, table, typed, _safe(unknown) if unknown else ()
@@ -125,7 +133,12 @@ def _taker(opened: EventEnvelope, kept: str | None) -> tuple[str | None, str | N
 
 
 def _raw(
-    opened: EventEnvelope, body: bytes, received_at: datetime, table: str | None, reason: str | None
+    opened: EventEnvelope,
+    body: bytes,
+    received_at: datetime,
+    workspace: str,
+    table: str | None,
+    reason: str | None,
 ) -> dict[str, object]:
     text = _text(body) if opened.text is None else opened.text
     return {
@@ -135,13 +148,19 @@ def _raw(
         "event_timestamp": opened.event_timestamp,
         "event_date": opened.event_date,
         "received_at": received_at,
+        "workspace": workspace,
         "target_table": table,
         "unrouted_reason": None if reason is None else str(reason),
         "key_fingerprint": None,
         "body": base64.b64encode(body).decode() if text is None else text,
         "body_encoding": "base64" if text is None else "utf-8",
         "body_bytes": len(body),
+        "body_sha256": _sha256(body),
     }
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _text(body: bytes) -> str | None:

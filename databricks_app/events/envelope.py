@@ -25,6 +25,7 @@ class UnroutedReason(StrEnum):
     UNKNOWN_METRIC = "unknown_metric"
     UNKNOWN_TABLE = "unknown_table"
     TOO_LARGE = "too_large"
+    KEY_CONFLICT = "key_conflict"
     INTERNAL_ERROR = "internal_error"
 
 

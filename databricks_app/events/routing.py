@@ -19,10 +19,9 @@ Routing, metric first (https://docs.customer.io/integrations/api/webhooks):
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from databricks_app.events.envelope import (
     MAX_ID_LENGTH,
@@ -33,15 +32,12 @@ from databricks_app.events.envelope import (
     unreadable,
 )
 from databricks_app.events.handlers import HANDLERS
-from databricks_app.events.handlers.conversions import NumberText, Unfit, bigint
+from databricks_app.events.handlers.conversions import Unfit, bigint
+from databricks_app.events.parsing import is_too_deep, parse
 
 if TYPE_CHECKING:
     from databricks_app.events.handlers.base import Handler
 
-
-# Deeper bodies are unreadable by rule, not by the depth of the stack at hand: otherwise the same
-# body could be read once and not the next time, under two different keys.
-MAX_DEPTH = 200
 
 _FIRST_SECOND = int(datetime(2012, 1, 1, tzinfo=UTC).timestamp())
 _END_SECOND = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
@@ -51,9 +47,6 @@ _END_SECOND = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufffe\uffff]"
 )
-
-# int() refuses more than 4,300 digits by default; such literals are kept as text.
-_MAX_INTEGER_DIGITS = 400
 
 _ALWAYS_CUSTOMER = frozenset({"subscribed", "cio_subscription_preferences_changed"})
 
@@ -65,14 +58,14 @@ def envelope(body: bytes) -> EventEnvelope:
     except UnicodeDecodeError:
         return unreadable(body, UnroutedReason.NOT_UTF8)
     try:
-        payload, notes = _parse(text.removeprefix("\ufeff"))
+        payload, notes = parse(text.removeprefix("\ufeff"))
     except RecursionError:
         return unreadable(body, UnroutedReason.TOO_DEEP, text)
     except ValueError:
         return unreadable(body, UnroutedReason.NOT_JSON, text)
     if type(payload) is not dict:
         return unreadable(body, UnroutedReason.NOT_OBJECT, text)
-    if _is_too_deep(text, payload):
+    if is_too_deep(text, payload):
         return unreadable(body, UnroutedReason.TOO_DEEP, text)
     return _addressed(body, text, payload, notes)
 
@@ -152,72 +145,3 @@ def _timestamp(value: object, notes: list[str]) -> datetime | None:
         notes.append("event_date: 1970-01-01, timestamp is not of 2012 to 2099")
         return None
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _parse(text: str) -> tuple[object, list[str]]:
-    """Parse JSON; also with duplicate keys, and with integers of any length.
-
-    Raises:
-        ValueError: Not JSON; NaN and Infinity are not.
-        RecursionError: Nested deeper than the stack allows.
-    """
-    try:
-        return _DECODER.decode(text), []
-    except json.JSONDecodeError:
-        raise
-    except ValueError:  # from our own hooks, or from int() for thousands of digits
-        return _parse_oddity(text)
-
-
-def _parse_oddity(text: str) -> tuple[object, list[str]]:
-    notes: list[str] = []
-
-    def last_wins(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        result = dict(pairs)
-        if len(result) != len(pairs):
-            notes[:] = ["duplicate keys"]
-        return result
-
-    decoder = json.JSONDecoder(
-        object_pairs_hook=last_wins,
-        parse_float=NumberText,
-        parse_int=_integer,
-        parse_constant=_refuse_constant,
-    )
-    return decoder.decode(text), notes
-
-
-def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError
-    return result
-
-
-def _integer(literal: str) -> int | NumberText:
-    return int(literal) if len(literal) <= _MAX_INTEGER_DIGITS else NumberText(literal)
-
-
-def _refuse_constant(_: str) -> NoReturn:
-    raise ValueError
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_distinct, parse_float=NumberText, parse_constant=_refuse_constant
-)
-
-
-def _is_too_deep(text: str, payload: dict[str, object]) -> bool:
-    if text.count("{") + text.count("[") <= MAX_DEPTH:
-        return False
-    level: list[dict[str, object] | list[object]] = [payload]
-    for _ in range(MAX_DEPTH):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return False
-    return True

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from databricks_app.errors import LakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, Sequence, Set
     from datetime import datetime
 
     from databricks_app.events.decoding import Reading
@@ -85,12 +85,25 @@ class Lake(Protocol):
         Args:
             readings: In the order of their receipt.
             batch_id: Another one for each load, also of the same readings.
-            loaded_at: When, UTC.
+            loaded_at: When it begins, UTC. Each commit takes this or, if a table holds rows of
+                that time or later, a microsecond more than the newest of them.
 
         Raises:
             Standby: Another instance has taken over.
             LakeError: The storage fails for now (disk full, unreadable, changed by somebody
                 else). Nothing is lost; the same batch may be loaded again.
+        """
+        ...
+
+    def newest_loaded_at(self) -> datetime | None:
+        """The newest `loaded_at` of all tables, from the start on; None without rows."""
+        ...
+
+    def unrenamed(self, fingerprints: Set[str]) -> frozenset[str]:
+        """Which of these keys have raw rows of the workspace `default`; at least one is asked.
+
+        Raises:
+            LakeError: The raw table cannot be read.
         """
         ...
 

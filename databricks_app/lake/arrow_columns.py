@@ -67,6 +67,13 @@ def build(rows: Sequence[Row], schema: ArrowSchema, stamps: Row) -> Built:
     return Built(pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema), {})
 
 
+def constant(rows: ArrowTable, name: str, value: object) -> ArrowTable:
+    """The same rows with one value in a column."""
+    place = rows.schema.get_field_index(name)
+    field = rows.schema.field(place)
+    return rows.set_column(place, field, pa.repeat(pa.scalar(value, field.type), rows.num_rows))
+
+
 def _transposed(
     rows: Sequence[Row], names: Iterable[str], shapes: Set[tuple[str, ...]]
 ) -> dict[str, list[object]]:

@@ -10,11 +10,14 @@ import hashlib
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from databricks_app.errors import ValueRefused
+from databricks_app.events.envelope import UnroutedReason, digest_id
+from databricks_app.events.identity import is_same_event
+from databricks_app.events.workspaces import DEFAULT
 from databricks_app.lake import RAW_TABLE, LoadReport
 from databricks_app.lake.arrow_columns import ArrowSchema, ArrowTable, Row, build
 
@@ -98,15 +101,52 @@ def key(reading: Reading) -> Key:
 
 
 def distinct(readings: Iterable[Reading], counts: LoadCounts) -> list[Reading]:
-    """The first reading of each key; the others are counted as duplicates of its tables."""
-    first: dict[Key, Reading] = {}
+    """The readings without repetitions, which are counted as duplicates of their tables.
+
+    Different events with one key are all among them; see `conflicting`.
+    """
+    by_key: dict[Key, list[Reading]] = {}
     for reading in readings:
-        kept = first.setdefault(key(reading), reading)
-        if kept is not reading:
-            counts.duplicates[RAW_TABLE] += 1
-            if kept.table is not None:
-                counts.duplicates[kept.table] += 1
-    return list(first.values())
+        events = by_key.setdefault(key(reading), [])
+        first = next((one for one in events if _is_repeated(reading, one)), None)
+        if first is None:
+            events.append(reading)
+            continue
+        counts.duplicates[RAW_TABLE] += 1
+        if first.table is not None:
+            counts.duplicates[first.table] += 1
+    return [one for events in by_key.values() for one in events]
+
+
+def is_repeated(reading: Reading, sha256: object, body: Callable[[], bytes]) -> bool:
+    """Whether a reading is the same event as another one with its key.
+
+    Args:
+        reading: What came later.
+        sha256: Digest of the other one's whole body; None if it is not known.
+        body: Gives the other one's body.
+    """
+    own = reading.raw.get("body_sha256")
+    # An id that is the digest of the body is the id of nothing else.
+    if own is not None and (own == sha256 or digest_id(str(own)) == reading.event_id):
+        return True
+    return is_same_event(raw_body(reading.raw), body())
+
+
+def _is_repeated(reading: Reading, earlier: Reading) -> bool:
+    return is_repeated(reading, earlier.raw.get("body_sha256"), lambda: raw_body(earlier.raw))
+
+
+def conflicting(reading: Reading) -> Reading:
+    """The raw row of an event whose key another event has; its id is the digest of its body."""
+    digest = reading.raw.get("body_sha256") or hashlib.sha256(raw_body(reading.raw)).hexdigest()
+    event_id = digest_id(str(digest))
+    raw = reading.raw | {
+        "event_id": event_id,
+        "target_table": None,
+        "unrouted_reason": str(UnroutedReason.KEY_CONFLICT),
+    }
+    return replace(reading, event_id=event_id, raw=raw, table=None, typed=None)
 
 
 def date_groups(readings: Iterable[Reading], dates_at_most: int) -> Iterator[list[Reading]]:
@@ -183,14 +223,20 @@ def minimal_row(
     raw = reading.raw
     received_at = raw.get("received_at")
     is_time = isinstance(received_at, datetime) and received_at.utcoffset() is not None
-    body = _body(raw)
+    workspace = raw.get("workspace")
+    body = raw_body(raw)
+    digest = raw.get("body_sha256")
+    if not isinstance(digest, str):
+        digest = hashlib.sha256(body).hexdigest()
     return unrouted_row(dict.fromkeys(columns), error) | {
         "event_id": _event_id(reading.event_id, body),
         "event_date": reading.event_date,
         "received_at": received_at if is_time else stamps["loaded_at"],
+        "workspace": workspace if isinstance(workspace, str) else DEFAULT,
         "body": base64.b64encode(body).decode(),
         "body_encoding": "base64",
         "body_bytes": len(body),
+        "body_sha256": digest,
     }
 
 
@@ -198,11 +244,12 @@ def _event_id(event_id: str, body: bytes) -> str:
     try:
         event_id.encode()
     except UnicodeEncodeError:
-        return f"sha256:{hashlib.sha256(body).hexdigest()}"
+        return digest_id(hashlib.sha256(body).hexdigest())
     return event_id
 
 
-def _body(raw: Row) -> bytes:
+def raw_body(raw: Row) -> bytes:
+    """The bytes of a raw row's body; none if it holds no text."""
     text = raw.get("body")
     if not isinstance(text, str):
         return text if isinstance(text, bytes) else b""

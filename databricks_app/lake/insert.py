@@ -18,14 +18,18 @@ import pyarrow as pa
 
 from databricks_app.errors import LakeError
 from databricks_app.events.envelope import UnroutedReason
+from databricks_app.events.workspaces import DEFAULT
 from databricks_app.lake import RAW_TABLE
 from databricks_app.lake.arrow_columns import ArrowSchema, ArrowTable, Row, build
 from databricks_app.lake.batch import (
     CRASH,
     Key,
     LoadCounts,
+    conflicting,
+    distinct,
     failed,
     is_condemned,
+    is_repeated,
     key,
     minimal_row,
     prepare,
@@ -38,7 +42,7 @@ from databricks_app.lake.batch import (
 if TYPE_CHECKING:
     from databricks_app.events.decoding import Reading
 
-Reread = Callable[[bytes, datetime, str | None], "Reading"]
+Reread = Callable[[bytes, datetime, str | None, str], "Reading"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class StoredRow:
         unrouted_reason: Why it went nowhere.
         body: The column, see `body_encoding`.
         body_encoding: `utf-8` or `base64`.
+        workspace: Name of the workspace that sent it; None in a row of an earlier release.
+        body_sha256: Digest of the whole body; None in a row of an earlier release.
     """
 
     received_at: datetime
@@ -58,6 +64,8 @@ class StoredRow:
     unrouted_reason: str | None
     body: str | None
     body_encoding: str | None
+    workspace: str | None
+    body_sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,8 @@ class Store(Protocol):
 
     def write(self, table: str, rows: ArrowTable, dates: Set[date]) -> Written:
         """Insert what is new and can be taken; durable when it returns.
+
+        Each commit gives its rows a `loaded_at` of its own, later than all in the table.
 
         Args:
             table: Its name.
@@ -111,7 +121,7 @@ class Insertion:
         schemas: Arrow schemas of the tables.
         pool: Where typed tables are written beside each other.
         reread: Reads a stored body again.
-        stamps: `loaded_at` and `batch_id`.
+        stamps: `batch_id`, and the `loaded_at` that no commit of this load goes below.
         counts: Where rows are counted.
     """
 
@@ -122,29 +132,48 @@ class Insertion:
     stamps: Row
     counts: LoadCounts
 
-    def run(self, group: Sequence[Reading]) -> None:
-        """Insert distinct readings of few dates; durable when it returns.
+    def run(self, readings: Sequence[Reading]) -> None:
+        """Insert readings of few dates, each event once; durable when it returns.
 
         Raises:
             LakeError: The storage fails for now; a repetition completes what is missing.
         """
+        by_key: dict[Key, Reading] = {}
+        for reading in readings:
+            by_key.setdefault(key(reading), reading)
+        group = list(by_key.values())
         prepared = prepare(group, self.schemas, self.stamps)
         dates = {reading.event_date for reading in group}
         written = self._write_raw(group, prepared.raw, dates)
         known = self.store.held(written, dates) if written.held else {}
+        conflicts = [one for one in readings if _is_another(one, known, by_key)]
+        others = set(map(id, conflicts))
+        offered = {key(one) for one in readings if id(one) not in others}
         lost = {key(group[position]): error for position, error in written.refused.items()}
         unrouted = {**prepared.unrouted, **{one: failed(error) for one, error in lost.items()}}
-        self.counts.add(RAW_TABLE, len(group), written.metrics)
+        self.counts.add(RAW_TABLE, len(offered), written.metrics)
         self.counts.unrouted.update(unrouted[one] for one in unrouted.keys() - known.keys())
         condemned = {key(reading): CRASH for reading in group if is_condemned(reading)}
         rejected = {**prepared.rejected, **lost, **condemned}
         typed = dict(prepared.typed)
         if known or lost:
             typed = {name: without(rows, {*known, *lost}) for name, rows in typed.items()}
-            again = {one: row for one, row in known.items() if one not in condemned}
+            again = {one: known[one] for one in known.keys() & offered - condemned.keys()}
             rejected |= self._add_known(typed, again)
         self.counts.reject(rejected.values())
+        self._insert_conflicts(conflicts, dates)
         self._write_typed(typed, dates)
+
+    def _insert_conflicts(self, conflicts: Sequence[Reading], dates: Set[date]) -> None:
+        """Keep events whose key another event has as raw rows of their own."""
+        if not conflicts:
+            return
+        readings = distinct(map(conflicting, conflicts), self.counts)
+        prepared = prepare(readings, self.schemas, self.stamps)
+        written = self._write_raw(readings, prepared.raw, dates)
+        self.counts.reject([*prepared.rejected.values(), *written.refused.values()])
+        self.counts.add(RAW_TABLE, len(readings), written.metrics)
+        self.counts.unrouted[UnroutedReason.KEY_CONFLICT] += written.metrics.total()
 
     def _write_raw(self, group: Sequence[Reading], rows: ArrowTable, dates: Set[date]) -> Written:
         """Write the raw rows; those that are refused again with less and less in them."""
@@ -191,7 +220,8 @@ class Insertion:
         if row.body is None or row.unrouted_reason == UnroutedReason.TOO_LARGE:
             return None
         body = stored_body(row.body, row.body_encoding)
-        reading = self.reread(body, row.received_at, row.target_table)
+        workspace = row.workspace or DEFAULT
+        reading = self.reread(body, row.received_at, row.target_table, workspace)
         return reading if key(reading) == one else None
 
     def _write_typed(self, typed: Mapping[str, ArrowTable], dates: Set[date]) -> None:
@@ -205,3 +235,20 @@ class Insertion:
             written = future.result()
             self.counts.add(name, typed[name].num_rows, written.metrics, len(written.refused))
             self.counts.reject(written.refused.values())
+
+
+def _is_another(
+    reading: Reading, known: Mapping[Key, StoredRow], first: Mapping[Key, Reading]
+) -> bool:
+    """Whether a reading is another event than the one that has its key.
+
+    That is the one in the raw table, else the first in the batch.
+    """
+    stored = known.get(key(reading))
+    if stored is None:
+        return first[key(reading)] is not reading
+    # A body that was cut or erased tells nothing; a digest is the key of nothing else.
+    if stored.body is None or stored.unrouted_reason == UnroutedReason.TOO_LARGE:
+        return False
+    text, encoding = stored.body, stored.body_encoding
+    return not is_repeated(reading, stored.body_sha256, lambda: stored_body(text, encoding))

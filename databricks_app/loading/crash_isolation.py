@@ -28,6 +28,7 @@ from databricks_app.runtime.file_modes import create_private_file
 
 if TYPE_CHECKING:
     from databricks_app.events.record import Record
+    from databricks_app.events.workspaces import Workspaces
 
 TOLERATED_DEATHS = 3
 _NOTE = ".attempt.json"
@@ -172,12 +173,12 @@ class LoadAttempts:
             made.replace(self.folder / _NOTE)
 
 
-def readings(records: Sequence[Record], part: Part) -> list[Reading]:
+def readings(records: Sequence[Record], part: Part, workspaces: Workspaces) -> list[Reading]:
     """Read the records of a part, with the care it asks for."""
     chosen = records[part.start : part.stop]
     if part.care is Care.BYTES_ALONE:
-        return [bytes_alone(record) for record in chosen]
-    found = [read(record) for record in chosen]
+        return [bytes_alone(record, workspaces.of(record.key_fingerprint)) for record in chosen]
+    found = [read(record, workspaces.of(record.key_fingerprint)) for record in chosen]
     return [raw_alone(one) for one in found] if part.care is Care.RAW_ALONE else found
 
 
@@ -186,18 +187,21 @@ def raw_alone(reading: Reading) -> Reading:
     return replace(reading, raw=unrouted_row(reading.raw, CRASH), table=None, typed=None)
 
 
-def bytes_alone(record: Record) -> Reading:
+def bytes_alone(record: Record, workspace: str) -> Reading:
     """A raw row of a record of which nothing is read; its id is the digest of its bytes."""
-    event_id = digest_id(record.body_sha256 or hashlib.sha256(record.body).hexdigest())
+    digest = record.body_sha256 or hashlib.sha256(record.body).hexdigest()
+    event_id = digest_id(digest)
     raw: dict[str, object] = dict.fromkeys(column.name for column in RAW_COLUMNS)
     raw |= {
         "event_id": event_id,
         "event_date": UNDATED,
         "received_at": record.received_at,
+        "workspace": workspace,
         "unrouted_reason": failed(CRASH),
         "key_fingerprint": record.key_fingerprint,
         "body": base64.b64encode(record.body).decode(),
         "body_encoding": "base64",
         "body_bytes": record.body_bytes,
+        "body_sha256": digest,
     }
     return Reading(event_id, UNDATED, raw, None, None, ())

@@ -30,11 +30,14 @@ from core.webhooks import specification
 from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.errors import LakeError, ReceiverError
 from databricks_app.events.decoding import Reading
+from databricks_app.events.envelope import UnroutedReason
 from databricks_app.events.record import Record
+from databricks_app.events.workspaces import Workspaces
 from databricks_app.ingest.inbox import Batch, Pending, Reader
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake import Lake, LoadReport, Standby
 from databricks_app.loading.crash_isolation import Care, LoadAttempts, Part, readings
+from databricks_app.loading.findings import Findings
 from databricks_app.runtime import crash_points, file_modes, process, status
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.runtime.recurring import RecurringLog
@@ -67,6 +70,7 @@ class Loader:
         flush_interval_seconds: Pause between loads while there is no backlog.
         write_status: Called with the status after each pass.
         stopping: Set to end after the current batch.
+        workspaces: Names of workspaces by key; which of them may be used is asked at each start.
         now: Unix seconds.
         batch_rows: Most rows of a load while there is no backlog.
         batch_bytes: Most bytes of one.
@@ -80,6 +84,7 @@ class Loader:
     flush_interval_seconds: float
     write_status: Callable[[status.LoaderStatus], None]
     stopping: threading.Event = field(default_factory=threading.Event)
+    workspaces: Workspaces = field(default_factory=Workspaces)
     now: Callable[[], float] = time.time
     batch_rows: int = BATCH_ROWS
     batch_bytes: int = BATCH_BYTES
@@ -96,6 +101,7 @@ class Loader:
     _pending: Pending | None = None
     _damaged: int = 0
     _isolated: int = 0
+    _conflicts: int = 0
     _status: status.LoaderStatus | None = None
 
     def __post_init__(self) -> None:
@@ -109,6 +115,7 @@ class Loader:
             try:
                 if not is_started:
                     self._start_problems = self.lake.start().problems
+                    self._ask_workspaces()
                     self._attempts.begin()  # under the lake's lock: one process keeps the note
                     is_started = True
                 self.drain()
@@ -123,6 +130,11 @@ class Loader:
             self._rest(pause)
         self.lake.close()
         self._recurring.sweep(is_end=True)
+
+    def _ask_workspaces(self) -> None:
+        """Find the keys with a name whose rows are not renamed yet; see `Workspaces`."""
+        if names := self.workspaces.names:
+            self.workspaces = Workspaces(names, self.lake.unrenamed(names.keys()))
 
     def report_progress(self, message: str) -> None:
         """Put a progress message of a call that takes long into the status."""
@@ -179,7 +191,7 @@ class Loader:
 
     def _load_part(self, records: Sequence[Record], part: Part) -> None:
         started = self.now()
-        found = readings(records, part)
+        found = readings(records, part, self.workspaces)
         crash_points.reach("loader.before_load")
         if crash_points.is_armed():
             for reading in found:
@@ -203,6 +215,7 @@ class Loader:
             metrics.loaded.labels(table, _metric_label(metric)).inc(rows)
         for table, duplicates in report.duplicates.items():
             metrics.duplicates.labels(table).inc(duplicates)
+        self._conflicts += report.unrouted.get(UnroutedReason.KEY_CONFLICT, 0)
         for reason, rows in report.unrouted.items():
             metrics.unrouted.labels(reason.partition(":")[0]).inc(rows)
         unknown = Counter(one.table or "" for one in readings for _ in one.unknown_fields)
@@ -273,20 +286,17 @@ class Loader:
         return pause
 
     def _report(self, problems: tuple[str, ...]) -> None:
-        if self._damaged:
-            problems += (
-                f"{self._damaged} damaged stretches of the inbox were kept in its folder "
-                "quarantine: the disk or its file system is not to be trusted",
-            )
-        if self._isolated:
-            problems += (
-                f"{self._isolated} events end the loader whenever they are loaded and were kept "
-                "in webhook_raw_events alone: report this, then `ciolake replay --unrouted`",
-            )
+        problems += Findings(
+            damaged=self._damaged,
+            isolated=self._isolated,
+            conflicts=self._conflicts,
+            unreadable=len(self.reader.unreadable),
+            clock_seconds_ahead=self._clock_seconds_ahead(),
+            workspaces=self.workspaces,
+        ).problems()
         if self.reader.unreadable:
             names = len(self.reader.unreadable)
             self._recurring.note("segments_unreadable", facts={"segments": names})
-            problems += (f"{names} segments of the inbox cannot be read from the disk",)
         pending = self._pending
         oldest_at = None if pending is None else pending.oldest_at
         self._status = status.LoaderStatus(
@@ -297,6 +307,10 @@ class Loader:
             None if oldest_at is None else oldest_at.isoformat(),
         )
         self.write_status(self._status)
+
+    def _clock_seconds_ahead(self) -> float:
+        newest = self.lake.newest_loaded_at()
+        return 0.0 if newest is None else newest.timestamp() - self.now()
 
 
 def open_loader(settings: Settings, metrics: Metrics, run_dir: Path | None) -> Loader:
@@ -315,6 +329,7 @@ def open_loader(settings: Settings, metrics: Metrics, run_dir: Path | None) -> L
         metrics=metrics,
         flush_interval_seconds=settings.flush_interval_seconds,
         write_status=write_status,
+        workspaces=Workspaces(settings.workspaces),
         stopping=timeout.stopping,
     )
     timeout.progress = loader.report_progress

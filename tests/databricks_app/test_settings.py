@@ -24,6 +24,7 @@ from databricks_app.settings import (
 )
 
 BAD_VALUES = [
+    ("CIO_WORKSPACES", ["shop", "Shop:0a1b2c3d", "shop:0a1b2c3", "a:0a1b2c3d,b:0a1b2c3d"]),
     ("CIO_TIMESTAMP_TOLERANCE_SECONDS", ["", "0", "-1", "3e2", "2592001", "five", "9" * 5000]),
     ("CIO_STALE_TIMESTAMPS", ["", "Reject", "yes"]),
     ("CIO_UNVERIFIED_STATUS", ["", "200", "404", "401 "]),
@@ -70,6 +71,7 @@ def test_defaults_are_those_of_the_design() -> None:
 
     assert settings == Settings(
         signing_keys=None,
+        workspaces={},
         tolerance_seconds=300,
         stale_timestamps="reject",
         unverified_status=401,

@@ -9,9 +9,9 @@ from databricks_app.lake.sql_dialect import Table, statements, tables
 
 CONTRACT = """
     event_id object_type metric event_timestamp event_date received_at loaded_at batch_id
-    customer_id identifiers_id identifiers_email identifiers_cio_id delivery_id campaign_id
-    broadcast_id newsletter_id transactional_message_id action_id parent_action_id content_id
-    journey_id trigger_id trigger_event_id
+    workspace customer_id identifiers_id identifiers_email identifiers_cio_id delivery_id
+    campaign_id broadcast_id newsletter_id transactional_message_id action_id parent_action_id
+    content_id journey_id trigger_id trigger_event_id
 """
 COMMON = CONTRACT.split()
 OWN = {
@@ -74,7 +74,8 @@ def test_raw_table_has_the_columns_of_a_replay() -> None:
 
     assert list(tables()[0].column_names[:8]) == COMMON[:8]
     assert " ".join(own) == (
-        "target_table unrouted_reason key_fingerprint body body_encoding body_bytes"
+        "workspace target_table unrouted_reason key_fingerprint body body_encoding body_bytes"
+        " body_sha256"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from databricks_app.databricks.sql_sessions import Statements
 from databricks_app.lake import Lake, sql_dialect
 from databricks_app.lake.arrow_schema import arrow_schema
 from databricks_app.lake.local import verify as local_verify
+from databricks_app.lake.local.fsync import fsync
 from databricks_app.lake.local.store import LocalLake
 from databricks_app.lake.local.table_handle import Definition
 from databricks_app.lake.local.verify import Verdict
@@ -30,7 +31,13 @@ TABLES = (RAW, EMAIL, SMS)
 
 
 class LakeBackend(Protocol):
-    """A lake with its surroundings."""
+    """A lake with its surroundings.
+
+    Attributes:
+        after_commit: Called after each commit of a load, before the next.
+    """
+
+    after_commit: Callable[[], None]
 
     def lake(self, without: Sequence[str] = ()) -> Lake:
         """Make a lake of few tables, not started, whose typed tables lack these columns."""
@@ -80,13 +87,19 @@ class LocalBackend:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.after_commit: Callable[[], None] = lambda: None
 
     def lake(self, without: Sequence[str] = ()) -> LocalLake:
         """See `LakeBackend.lake`."""
         definitions = [
             Definition(one.name, arrow_schema(one), one.comment) for one in tables(without)
         ]
-        return LocalLake(self.folder, tables=definitions)
+        return LocalLake(self.folder, tables=definitions, sync=self._sync)
+
+    def _sync(self, path: Path) -> None:
+        """A commit is there for readers before it is synced."""
+        fsync(path)
+        self.after_commit()
 
     def rows(self, table: str, columns: str) -> list[tuple[Any, ...]]:
         """See `LakeBackend.rows`."""
@@ -115,6 +128,8 @@ class WarehouseBackend:
     def __init__(self, folder: Path) -> None:
         self.files = FolderFiles(folder)
         self.warehouse = DuckWarehouse(self.files)
+        self.after_commit: Callable[[], None] = lambda: None
+        self.warehouse.after = self._ran
 
     def lake(self, without: Sequence[str] = (), owner: str = "here") -> WarehouseLake:
         """See `LakeBackend.lake`; `owner` is the instance."""
@@ -126,6 +141,10 @@ class WarehouseBackend:
             tables=tables(without),
             views=(),
         )
+
+    def _ran(self, sql: str) -> None:
+        if sql.startswith("MERGE"):
+            self.after_commit()
 
     def statements(self) -> Statements:
         """Statements that are repeated at once."""

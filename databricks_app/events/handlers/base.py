@@ -77,6 +77,7 @@ _BEFORE = (
     Column("event_timestamp", "TIMESTAMP"),
     Column("event_date", "DATE", nullable=False),
     Column("received_at", "TIMESTAMP", nullable=False),
+    Column("workspace", "STRING"),
     *data_columns("STRING", "customer_id"),
     Column("identifiers_id", "STRING", "data.identifiers.id"),
     Column("identifiers_email", "STRING", "data.identifiers.email"),
@@ -110,12 +111,13 @@ class Handler:
     _steps: _Steps = field(repr=False)
     _blank: dict[str, object] = field(repr=False)
 
-    def row(self, opened: EventEnvelope, received_at: datetime) -> TypedRow:
+    def row(self, opened: EventEnvelope, received_at: datetime, workspace: str) -> TypedRow:
         """Read a payload into a row; what does not fit is NULL and noted.
 
         Args:
             opened: An envelope whose payload was read; its own routing is not looked at.
             received_at: UTC.
+            workspace: Name of the workspace that sent it.
         """
         findings = Findings(opened.notes)
         values = self._blank.copy()
@@ -126,6 +128,7 @@ class Handler:
         values["event_timestamp"] = opened.event_timestamp
         values["event_date"] = opened.event_date
         values["received_at"] = received_at
+        values["workspace"] = workspace
         if findings.notes:
             values["reading_notes"] = _joined(findings.notes)
         return TypedRow(values, findings.unknown)

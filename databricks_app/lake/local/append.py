@@ -18,6 +18,7 @@ from databricks_app.errors import LakeError, ValueRefused
 from databricks_app.lake import RAW_TABLE
 from databricks_app.lake.arrow_columns import ArrowTable
 from databricks_app.lake.batch import Key, bisect, keys
+from databricks_app.lake.commit_times import CommitTimes
 from databricks_app.lake.insert import StoredRow, Written
 from databricks_app.lake.local.key_lookup import KEY_COLUMNS, Lookup
 from databricks_app.lake.local.table_handle import TableHandle
@@ -31,14 +32,16 @@ class Appending:
     Attributes:
         handles: Every table, open.
         lookup: Reads their files.
+        times: Gives each commit its `loaded_at`.
     """
 
     handles: Mapping[str, TableHandle]
     lookup: Lookup
+    times: CommitTimes
 
     def write(self, table: str, rows: ArrowTable, dates: Set[date]) -> Written:
         """See `Store.write`."""
-        return write(self.handles[table], self.lookup, rows, dates)
+        return write(self.handles[table], self.lookup, self.times, rows, dates)
 
     def held(self, written: Written, dates: Set[date]) -> Mapping[Key, StoredRow]:
         """See `Store.held`."""
@@ -63,13 +66,18 @@ def readable(table: str, dates: Collection[date]) -> Iterator[None]:
 
 
 def write(
-    handle: TableHandle, lookup: Lookup, rows: ArrowTable, dates: Collection[date]
+    handle: TableHandle,
+    lookup: Lookup,
+    times: CommitTimes,
+    rows: ArrowTable,
+    dates: Collection[date],
 ) -> Written:
     """Insert what is new and can be taken; durable when it returns.
 
     Args:
         handle: The table.
         lookup: Reads its files.
+        times: Gives each commit its `loaded_at`.
         rows: Distinct by key, with the table's columns.
         dates: Every `event_date` in `rows`; few.
 
@@ -87,7 +95,7 @@ def write(
 
     def attempt(start: int, stop: int) -> None:
         crash_points.reach(f"lake.before_{kind}_append")
-        handle.append(new.slice(start, stop - start))
+        handle.append(times.stamped(new.slice(start, stop - start)))
         crash_points.reach(f"lake.after_{kind}_append")
         # Before the next commit is begun: only the newest one can break in a power cut.
         handle.sync()

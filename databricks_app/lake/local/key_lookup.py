@@ -24,8 +24,17 @@ FROM read_parquet($files, hive_partitioning = true, hive_types = {'event_date': 
 SEMI JOIN asked ON stored.event_id = asked.event_id AND stored.event_date = asked.event_date
 """
 _KEYS = f"SELECT event_id, event_date {_FROM}"
-_ROWS = f"""
-SELECT event_id, event_date, received_at, target_table, unrouted_reason, body, body_encoding {_FROM}
+# Files of releases before a column was added lack it: by name, absent ones are NULL.
+_ROWS = """
+SELECT event_id, event_date, received_at, target_table, unrouted_reason, body, body_encoding,
+  workspace, body_sha256
+FROM (
+  SELECT NULL::VARCHAR AS workspace, NULL::VARCHAR AS body_sha256 WHERE FALSE
+  UNION ALL BY NAME
+  SELECT * FROM read_parquet($files, union_by_name = true, hive_partitioning = true,
+    hive_types = {'event_date': DATE})
+) AS stored
+SEMI JOIN asked ON stored.event_id = asked.event_id AND stored.event_date = asked.event_date
 """
 _KEY = pa.schema([("event_id", pa.string()), ("event_date", pa.date32())])
 KEY_COLUMNS = tuple(_KEY.names)

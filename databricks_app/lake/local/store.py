@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,7 @@ from databricks_app.lake import LoadReport, StartReport, sql_dialect
 from databricks_app.lake.arrow_columns import ArrowSchema
 from databricks_app.lake.arrow_schema import arrow_schema
 from databricks_app.lake.batch import LoadCounts, date_groups, distinct
+from databricks_app.lake.commit_times import CommitTimes
 from databricks_app.lake.insert import Insertion, Reread
 from databricks_app.lake.local.append import Appending
 from databricks_app.lake.local.fsync import Sync, fsync
@@ -26,7 +27,9 @@ from databricks_app.lake.local.key_lookup import Lookup
 from databricks_app.lake.local.lock import FolderLock
 from databricks_app.lake.local.maintenance import Policy, Upkeep
 from databricks_app.lake.local.open import open_table
+from databricks_app.lake.local.query import LocalQuery
 from databricks_app.lake.local.table_handle import Definition, TableHandle
+from databricks_app.lake.warehouse import statements
 from databricks_app.runtime.file_modes import TABLES, correct_tables, make_tables_folder
 
 if TYPE_CHECKING:
@@ -89,6 +92,7 @@ class LocalLake:
         self._schemas: dict[str, ArrowSchema] = {}
         self._handles: dict[str, TableHandle] = {}
         self._upkeep: list[Upkeep] = []
+        self._times = CommitTimes()
         self._running: _LocalResources | None = None
         self._is_stale = False
 
@@ -133,6 +137,7 @@ class LocalLake:
             self._upkeep.append(Upkeep(opened.handle, self._policy, version, self._sync))
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="lake")
         self._running = _LocalResources(pool, Lookup())
+        self._read_times()
         self._is_stale = False
         return StartReport(tuple(created), added, tuple(problems))
 
@@ -144,7 +149,7 @@ class LocalLake:
         counts = LoadCounts()
         running = self._ready()
         insertion = Insertion(
-            store=Appending(self._handles, running.lookup),
+            store=Appending(self._handles, running.lookup, self._times),
             schemas=self._schemas,
             pool=running.pool,
             reread=self._reread,
@@ -167,8 +172,22 @@ class LocalLake:
             for handle in self._handles.values():
                 handle.reopen()
                 handle.sync()
+            self._read_times()
             self._is_stale = False
         return self._running
+
+    def _read_times(self) -> None:
+        newest = (handle.newest_loaded_at() for handle in self._handles.values())
+        self._times.newest = max((one for one in newest if one is not None), default=None)
+
+    def newest_loaded_at(self) -> datetime | None:
+        """See `Lake.newest_loaded_at`."""
+        return self._times.newest
+
+    def unrenamed(self, fingerprints: Set[str]) -> frozenset[str]:
+        """See `Lake.unrenamed`."""
+        found = LocalQuery(self.data_dir).run(statements.unrenamed(fingerprints))
+        return frozenset(str(row[0]) for row in found.rows)
 
     def _keep_up(self) -> None:
         """Do what upkeep is due. The rows are safe by now, so its failure fails no load."""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -42,6 +43,8 @@ PARTITION = "event_date"
 
 # Checkpoints and clean-up are done by `lake.upkeep`, each after a sync.
 NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+
+_STATISTICS = timedelta(milliseconds=1)
 
 _OS_ERROR = re.compile(r"os error (\d+)")
 _MISSING = re.compile("Object at location .* not found")
@@ -237,6 +240,18 @@ class TableHandle:
             sync_commits(self.path, commits, self._sync)
         self.synced_version = versions[-1]
         return {file.path for commit in commits for file in commit.added}
+
+    def newest_loaded_at(self) -> datetime | None:
+        """A time that no row's `loaded_at` is above, and at most a millisecond late; None: no row.
+
+        By the log's statistics, which cut microseconds.
+        """
+        with explained(self.name):
+            actions = pa.table(self._delta.get_add_actions(flatten=True))
+        if "max.loaded_at" not in actions.column_names:
+            return None
+        stamps = [one for one in actions.column("max.loaded_at").to_pylist() if one is not None]
+        return max(stamps).astimezone(UTC) + _STATISTICS if stamps else None
 
     def files(self, keys: ArrowTable) -> list[Path]:
         """Data files that may hold one of these keys.

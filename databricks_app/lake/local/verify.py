@@ -42,6 +42,7 @@ _SEVERAL_TABLES = """SELECT event_id FROM typed
     SEMI JOIN (FROM {raw} WHERE target_table IS NULL) USING (event_id, event_date)
     GROUP BY event_id, event_date HAVING count(DISTINCT home) > 1"""
 _TWO_DATES = "SELECT event_id FROM {raw} GROUP BY event_id HAVING count(DISTINCT event_date) > 1"
+_CONFLICTS = "SELECT event_id FROM {raw} WHERE unrouted_reason = 'key_conflict'"
 _UNROUTED = """SELECT event_id FROM {raw} ANTI JOIN typed USING (event_id, event_date)
     WHERE target_table IS NULL"""
 _REPLAYED = """SELECT event_id FROM {raw} SEMI JOIN typed USING (event_id, event_date)
@@ -77,6 +78,8 @@ class Verdict:
         differences: What is wrong; empty if all is well.
         unrouted: Raw rows that no typed table holds and that name none.
         replayed: Raw rows that name no table and that a later load put into one.
+        conflicts: How many of `unrouted` have the id and day of another event.
+        conflict_ids: A few of them.
         two_dates: Ids that the sender used under more than one date: two events by our key.
         two_dates_ids: A few of them.
         is_loading: Whether a loader was at work, so that its newest batch was left out.
@@ -86,6 +89,8 @@ class Verdict:
     differences: tuple[Difference, ...]
     unrouted: int
     replayed: int
+    conflicts: int
+    conflict_ids: tuple[str, ...]
     two_dates: int
     two_dates_ids: tuple[str, ...]
     is_loading: bool
@@ -164,11 +169,14 @@ class _LocalVerification:
         self._differ("missing", RAW_TABLE, _UNKNOWN_TABLE, {"known": typed})
         self._differ("several_tables", RAW_TABLE, _SEVERAL_TABLES)
         two_dates, two_dates_ids = self._find(_TWO_DATES)
+        conflicts, conflict_ids = self._find(_CONFLICTS)
         return Verdict(
             rows={name: self._find(f"FROM {name}")[0] for name in self.files},
             differences=tuple(self.differences),
             unrouted=self._find(_UNROUTED)[0],
             replayed=self._find(_REPLAYED)[0],
+            conflicts=conflicts,
+            conflict_ids=conflict_ids,
             two_dates=two_dates,
             two_dates_ids=two_dates_ids,
             is_loading=self.is_loading,
@@ -176,13 +184,17 @@ class _LocalVerification:
 
     def _bind(self, typed: Sequence[str]) -> None:
         """Copy the keys, so that each file is read once, and join the typed ones."""
-        self.connection.execute(_rows(RAW_TABLE, self.files[RAW_TABLE], ", target_table"))
+        self.connection.execute(
+            _rows(RAW_TABLE, self.files[RAW_TABLE], ", target_table, unrouted_reason, batch_id")
+        )
         for name in typed:
             self.connection.execute(_rows(name, self.files[name]))
         homes = [f"SELECT event_id, event_date, '{name}' AS home FROM {name}" for name in typed]  # noqa: S608  # our tables' names
         self.connection.execute(f"CREATE VIEW typed AS {' UNION ALL '.join(homes)}")
         self.connection.execute(
-            f"CREATE TABLE newest AS SELECT max(loaded_at) AS newest_at FROM {RAW_TABLE}"  # noqa: S608
+            "CREATE TABLE newest AS SELECT min(loaded_at) AS newest_at "  # noqa: S608
+            f"FROM {RAW_TABLE} WHERE batch_id = ("
+            f"SELECT arg_max(batch_id, loaded_at) FROM {RAW_TABLE})"
         )
         settled = "WHERE loaded_at < (SELECT newest_at FROM newest)" if self.is_loading else ""
         for name in self.files:
@@ -213,7 +225,8 @@ def _rows(table: str, files: Sequence[str], more: str = "") -> str:
     if not files:
         return (
             f"CREATE TABLE {table} AS SELECT NULL::VARCHAR AS event_id, NULL::DATE AS event_date, "
-            "NULL::TIMESTAMPTZ AS loaded_at, NULL::VARCHAR AS target_table WHERE false"
+            "NULL::TIMESTAMPTZ AS loaded_at, NULL::VARCHAR AS target_table, "
+            "NULL::VARCHAR AS unrouted_reason, NULL::VARCHAR AS batch_id WHERE false"
         )
     quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
     return (

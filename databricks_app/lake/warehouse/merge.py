@@ -18,6 +18,7 @@ from databricks_app.databricks.sql_sessions import Statements, Unclear
 from databricks_app.errors import LakeError, ValueRefused
 from databricks_app.lake import RAW_TABLE
 from databricks_app.lake.batch import Key, bisect, keys
+from databricks_app.lake.commit_times import CommitTimes
 from databricks_app.lake.insert import StoredRow, Written
 from databricks_app.lake.warehouse import statements
 from databricks_app.runtime import crash_points
@@ -41,6 +42,7 @@ class Merging:
         tables: Every table.
         statements: Runs SQL.
         staging: Where the rows are put for it.
+        times: Gives each commit its `loaded_at`.
         batch_id: What the rows are stamped with; no other load has it.
         doubts_rows: Whether an error that no rule knows is taken for a matter of single rows: it
             has come again and again.
@@ -49,6 +51,7 @@ class Merging:
     tables: Mapping[str, Table]
     statements: Statements
     staging: Staging
+    times: CommitTimes
     batch_id: str
     doubts_rows: bool
     _numbers: Iterator[int] = field(default_factory=count, init=False)
@@ -85,7 +88,8 @@ class Merging:
     def _merge(self, table: str, rows: ArrowTable, dates: Set[date]) -> dict[Key, StoredRow | None]:
         """Merge rows in one statement; the keys that other loads had written."""
         kind = "raw" if table == RAW_TABLE else "typed"
-        path = self.staging.put(f"{self.batch_id}.{table}.{next(self._numbers)}", rows)
+        stamped = self.times.stamped(rows)
+        path = self.staging.put(f"{self.batch_id}.{table}.{next(self._numbers)}", stamped)
         crash_points.reach("lake.after_stage")
         crash_points.reach(f"lake.before_{kind}_merge")
         inserted = self._run(statements.merge(self.tables[table], path, dates))
@@ -110,8 +114,9 @@ class Merging:
 
 def _held(row: tuple[Any, ...]) -> StoredRow:
     _, _, received_at, *others = row
-    return StoredRow(_utc(received_at), *others)
+    return StoredRow(utc(received_at), *others)
 
 
-def _utc(moment: datetime) -> datetime:
+def utc(moment: datetime) -> datetime:
+    """A time of the warehouse; without a zone it is UTC, the session's."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from databricks_app.events.workspaces import DEFAULT
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
@@ -16,7 +18,16 @@ if TYPE_CHECKING:
     from databricks_app.lake.sql_dialect import ColumnDefinition, Table
 
 KEY = ("event_id", "event_date")
-HELD_COLUMNS = (*KEY, "received_at", "target_table", "unrouted_reason", "body", "body_encoding")
+HELD_COLUMNS = (
+    *KEY,
+    "received_at",
+    "target_table",
+    "unrouted_reason",
+    "body",
+    "body_encoding",
+    "workspace",
+    "body_sha256",
+)
 """Columns of the raw table that decide about the typed row of an event it held before."""
 
 COLUMNS_THERE = """SELECT table_name, column_name
@@ -54,6 +65,24 @@ def held(table: Table, path: str, dates: Iterable[date], columns: Sequence[str])
         f"ON {_same_key(dates)}\n"
         "WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id"
     )
+
+
+def unrenamed(fingerprints: Iterable[str]) -> str:
+    """Which of these keys (8 hex digits each) have rows of the workspace `default`."""
+    listed = ", ".join(_text(one) for one in sorted(fingerprints))
+    return (
+        "SELECT DISTINCT key_fingerprint FROM webhook_raw_events\n"  # noqa: S608  # hex digits
+        f"WHERE key_fingerprint IN ({listed}) AND coalesce(workspace, '{DEFAULT}') = '{DEFAULT}'"
+    )
+
+
+def newest_loaded_at(tables: Iterable[Table]) -> str:
+    """The newest `loaded_at` of all tables; NULL if none has a row."""
+    each = "\n  UNION ALL\n".join(
+        f"  SELECT max(`loaded_at`) AS newest_at FROM {_quoted(table.name)}"  # noqa: S608  # names of sql/
+        for table in tables
+    )
+    return f"SELECT max(newest_at) AS newest_at FROM (\n{each}\n) AS newest"  # noqa: S608  # as above
 
 
 def add_columns(table: Table, missing: Iterable[str]) -> str:

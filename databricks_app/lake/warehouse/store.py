@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,10 +23,11 @@ from databricks_app.events import decoding
 from databricks_app.lake import LoadReport, StartReport, sql_dialect
 from databricks_app.lake.arrow_schema import arrow_schema
 from databricks_app.lake.batch import LoadCounts, date_groups, distinct
+from databricks_app.lake.commit_times import CommitTimes
 from databricks_app.lake.insert import Insertion
 from databricks_app.lake.warehouse import statements
 from databricks_app.lake.warehouse.lease import Lease
-from databricks_app.lake.warehouse.merge import Merging
+from databricks_app.lake.warehouse.merge import Merging, utc
 from databricks_app.lake.warehouse.staging import Staging
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class WarehouseLake:
         self._given_tables, self._given_views = tables, views
         self._keeps_sessions = keeps_sessions
         self._running: _WarehouseResources | None = None
+        self._times = CommitTimes()
         self._is_stale = False
         self._unclear = 0
 
@@ -160,6 +162,7 @@ class WarehouseLake:
             tables=tables,
             statements=self._statements,
             staging=running.staging,
+            times=self._times,
             batch_id=str(stamps["batch_id"]),
             doubts_rows=self._unclear >= _TOLERATED_UNCLEAR,
         )
@@ -173,6 +176,15 @@ class WarehouseLake:
         )
         for group in date_groups(distinct(readings, counts), _MAX_DATES):
             insertion.run(group)
+
+    def newest_loaded_at(self) -> datetime | None:
+        """See `Lake.newest_loaded_at`."""
+        return self._times.newest
+
+    def unrenamed(self, fingerprints: Set[str]) -> frozenset[str]:
+        """See `Lake.unrenamed`."""
+        sql = statements.unrenamed(fingerprints)
+        return frozenset(str(row[0]) for row in self._statements.run(sql).rows)
 
     def close(self) -> None:
         """See `Lake.close`."""
@@ -207,6 +219,9 @@ class WarehouseLake:
             elif missing := set(table.column_names) - there[table.name]:
                 self._statements.run(statements.add_columns(table, missing))
                 added[table.name] = tuple(name for name in table.column_names if name in missing)
+        answer = self._statements.run(statements.newest_loaded_at(self._tables()))
+        newest = answer.value("newest_at")
+        self._times.newest = None if newest is None else utc(newest)
         return StartReport(tuple(created), added, tuple(self._make_views(there)))
 
     def _columns_there(self) -> dict[str, set[str]]:

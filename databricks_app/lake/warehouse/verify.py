@@ -32,11 +32,13 @@ _SEVERAL_TABLES = """SELECT one.event_id FROM ({typed}) AS one
     WHERE EXISTS (SELECT 1 FROM {raw} AS other WHERE {same} AND other.target_table IS NULL)
     GROUP BY one.event_id, one.event_date HAVING count(DISTINCT one.home) > 1"""
 _TWO_DATES = "SELECT event_id FROM {raw} GROUP BY event_id HAVING count(DISTINCT event_date) > 1"
+_CONFLICTS = "SELECT event_id FROM {raw} WHERE unrouted_reason = 'key_conflict'"
 _UNROUTED = """SELECT one.event_id FROM {raw} AS one WHERE one.target_table IS NULL
     AND NOT EXISTS (SELECT 1 FROM ({typed}) AS other WHERE {same})"""
 _REPLAYED = """SELECT one.event_id FROM {raw} AS one WHERE one.target_table IS NULL
     AND EXISTS (SELECT 1 FROM ({typed}) AS other WHERE {same})"""
-_SETTLED = "AND one.loaded_at < (SELECT max(loaded_at) FROM {raw})"
+_SETTLED = """AND one.loaded_at < (SELECT min(loaded_at) FROM {raw}
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM {raw}))"""
 
 
 def check(query: WarehouseQuery, typed_tables: Sequence[str], *, is_loading: bool) -> Verdict:
@@ -65,11 +67,14 @@ class _WarehouseVerification:
     def run(self) -> Verdict:
         differences = tuple(self._differences())
         two_dates, two_dates_ids = self._find(_TWO_DATES)
+        conflicts, conflict_ids = self._find(_CONFLICTS)
         return Verdict(
             rows={name: self._count(name) for name in (RAW_TABLE, *self.typed)},
             differences=differences,
             unrouted=self._find(_UNROUTED)[0],
             replayed=self._find(_REPLAYED)[0],
+            conflicts=conflicts,
+            conflict_ids=conflict_ids,
             two_dates=two_dates,
             two_dates_ids=two_dates_ids,
             is_loading=self.is_loading,

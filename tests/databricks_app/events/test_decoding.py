@@ -59,12 +59,14 @@ def test_read_of_a_good_event() -> None:
         "event_timestamp": datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC),
         "event_date": date(2023, 11, 14),
         "received_at": RECEIVED_AT,
+        "workspace": "default",
         "target_table": "webhook_email_events",
         "unrouted_reason": None,
         "key_fingerprint": "0123abcd",
         "body": GOOD.decode(),
         "body_encoding": "utf-8",
         "body_bytes": len(GOOD),
+        "body_sha256": hashlib.sha256(GOOD).hexdigest(),
     }
     assert list(result.raw) == [column.name for column in RAW_COLUMNS]
     assert result.typed is not None
@@ -128,7 +130,7 @@ def test_cut_body_is_raw_under_the_digest_of_the_whole(beginning: bytes, encodin
     assert result.event_date == date(1970, 1, 1)
     assert result.table is None
     assert result.raw["unrouted_reason"] == "too_large"
-    assert result.raw["body_bytes"] == 40_000_000
+    assert (result.raw["body_bytes"], result.raw["body_sha256"]) == (40_000_000, digest)
     assert result.raw["body_encoding"] == encoding
     assert bytes_of(result.raw) == beginning
     assert result.raw["key_fingerprint"] == "0123abcd"

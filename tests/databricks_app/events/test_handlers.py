@@ -114,6 +114,7 @@ def test_every_field_reaches_its_column(
         "event_timestamp",
         "event_date",
         "received_at",
+        "workspace",
         column,
     }
     assert reading.unknown_fields == ()
@@ -145,6 +146,7 @@ def test_row_of_a_clicked_email() -> None:
         "event_timestamp": datetime(2026, 1, 1, 8, 0, 56, tzinfo=UTC),
         "event_date": datetime(2026, 1, 1, tzinfo=UTC).date(),
         "received_at": RECEIVED_AT,
+        "workspace": "default",
         "customer_id": "0200000002",
         "identifiers_id": "user-2",
         "identifiers_email": "person2@example.com",

@@ -10,7 +10,8 @@ import pytest
 
 from databricks_app.events.envelope import UNDATED, EventEnvelope, UnroutedReason
 from databricks_app.events.handlers.conversions import NumberText
-from databricks_app.events.routing import MAX_DEPTH, envelope
+from databricks_app.events.parsing import MAX_DEPTH
+from databricks_app.events.routing import envelope
 
 EVENT_ID = "01E4C4CT6YDC7Y5M7FE1GWWPQJ"
 SECONDS = 1_700_000_000

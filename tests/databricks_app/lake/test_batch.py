@@ -32,7 +32,7 @@ DAY = date(2026, 11, 22)
 def test_distinct_keeps_the_first_and_counts_the_others() -> None:
     """In both tables, and in raw alone where there is no other."""
     counts = LoadCounts()
-    readings = [event("a"), event("b"), event("a", "sms/sent"), reading_of(b"{"), reading_of(b"{")]
+    readings = [event("a"), event("b"), event("a"), reading_of(b"{"), reading_of(b"{")]
 
     kept = distinct(readings, counts)
 
@@ -110,6 +110,8 @@ def test_minimal_row_keeps_whatever_there_is_of_the_body(
         "body": base64.b64encode(content).decode(),
         "body_encoding": "base64",
         "body_bytes": len(content),
+        "body_sha256": hashlib.sha256(content).hexdigest(),
+        "workspace": "default",
         "metric": None,
         "target_table": None,
         "unrouted_reason": "load_failed:TypeError",

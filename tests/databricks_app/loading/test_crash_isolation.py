@@ -17,6 +17,7 @@ from benchmarks.harness.crashes import in_child, loader_that_ends, run_loader
 from benchmarks.harness.events import record, store
 from benchmarks.harness.exactly_once import is_empty, raw_ids, verdict
 from databricks_app.events.decoding import read
+from databricks_app.events.workspaces import Workspaces
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake.local.query import LocalQuery
 from databricks_app.loading.crash_isolation import (
@@ -192,7 +193,7 @@ def test_bytes_alone_are_the_body_and_its_digest() -> None:
     """Nothing of the content is read, and nothing of it is lost."""
     kept = record(b'{"event_id": "x"}')
 
-    reading = bytes_alone(kept)
+    reading = bytes_alone(kept, "shop")
 
     assert reading.raw.keys() == read(kept).raw.keys()
     assert reading.raw["body"] == "eyJldmVudF9pZCI6ICJ4In0="
@@ -204,7 +205,7 @@ def test_bytes_alone_can_be_loaded(tmp_path: Path) -> None:
     """They fit the raw table."""
     lake = lake_in(tmp_path)
     lake.start()
-    report = load(lake, bytes_alone(record(b"\xff")))
+    report = load(lake, bytes_alone(record(b"\xff"), "shop"))
     lake.close()
 
     assert report.unrouted == {"load_failed:crash": 1}
@@ -220,9 +221,12 @@ def test_readings_take_as_much_as_the_care_allows(
     """A part is its records and no others."""
     records = [record(body("a")), record(body("b"))]
 
-    (reading,) = readings(records, Part(1, 2, care))
+    (reading,) = readings(
+        records, Part(1, 2, care), Workspaces({records[1].key_fingerprint: "shop"})
+    )
 
     assert reading.table == table
+    assert reading.raw["workspace"] == "shop"
     assert (reading.event_id == "b") is has_event_id
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from databricks_app.errors import InboxError, LakeError
@@ -32,6 +33,9 @@ class Contested:
         if not self.closed:
             raise Standby("Another instance has taken over.")
         return self.wrapped.load(*args, **more)  # type: ignore[attr-defined]
+
+    def newest_loaded_at(self) -> None:
+        """Nothing is known of the tables."""
 
     def close(self) -> None:
         """Count it."""
@@ -128,6 +132,9 @@ def test_how_often_and_for_how_long_loading_fails_is_told(tmp_path: Path) -> Non
                 raise LakeError("The warehouse sleeps.")
             under_test.loader.report_progress("SELECT has taken 12 s so far")
             return lake.start()
+
+        def newest_loaded_at(self) -> datetime | None:
+            return lake.newest_loaded_at()
 
         def close(self) -> None:
             lake.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -85,7 +86,9 @@ def test_rows_are_those_of_the_keys_only(lookup: Lookup, tmp_path: Path) -> None
     )
 
     assert set(found) == {("a", DAY), (hostile, DAY)}
-    expected = StoredRow(NOON, SMS, None, body(hostile, "sms/sent").decode(), "utf-8")
+    content = body(hostile, "sms/sent")
+    digest = hashlib.sha256(content).hexdigest()
+    expected = StoredRow(NOON, SMS, None, content.decode(), "utf-8", "default", digest)
     assert found[hostile, DAY] == expected
 
 

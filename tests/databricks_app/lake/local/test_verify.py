@@ -67,6 +67,8 @@ def test_check_of_tables_that_agree_finds_nothing(folder: Path) -> None:
         differences=(),
         unrouted=1,
         replayed=0,
+        conflicts=0,
+        conflict_ids=(),
         two_dates=0,
         two_dates_ids=(),
         is_loading=False,

@@ -20,7 +20,7 @@ from databricks_app.lake import Standby, sql_dialect
 from databricks_app.lake.warehouse.lease import Lease
 from databricks_app.lake.warehouse.store import Place, WarehouseLake
 from tests.support.duck_warehouse import VOLUME, ServerOperationError
-from tests.support.lake_backends import WarehouseBackend, ids
+from tests.support.lake_backends import WarehouseBackend, ids, tables
 from tests.support.lake_events import EMAIL, RAW, SMS, event
 from tests.support.warehouse_loads import load, once
 
@@ -69,13 +69,13 @@ def test_a_load_after_a_lost_one_completes_it(
     """The raw row of the first stays, the typed row is added."""
     backend.warehouse.before = lambda sql: fail_all(sql, EMAIL)
     with pytest.raises(LakeError, match="cannot be reached"):
-        load(lake, event("a", subject="first"))
+        load(lake, event("a"))
     backend.warehouse.before = lambda _sql: None
 
-    report = load(lake, event("a", subject="second"))
+    report = load(lake, event("a"))
 
     assert report.inserted == {EMAIL: 1}
-    assert backend.rows(EMAIL, "subject") == [("first",)]
+    assert ids(backend, RAW) == ids(backend, EMAIL) == ["a"]
 
 
 def fail_all(sql: str, table: str) -> None:
@@ -201,7 +201,9 @@ def test_start_makes_missing_views_and_leaves_others_alone(backend: WarehouseBac
     backend.warehouse.execute("CREATE VIEW there AS SELECT 1 AS n", None)
     lease = Lease(backend.files, f"{VOLUME}/lease")
     place = Place("cio", VOLUME)
-    lake = WarehouseLake(backend.statements(), backend.files, lease, place, tables=(), views=views)
+    lake = WarehouseLake(
+        backend.statements(), backend.files, lease, place, tables=tables(), views=views
+    )
 
     report = lake.start()
     lake.close()
@@ -241,8 +243,9 @@ def take_over(backend: WarehouseBackend) -> WarehouseLake:
     """Another instance that has taken the lease while the owner was paused."""
     lease = Lease(backend.files, f"{VOLUME}/lease", silence_seconds=0, renew_seconds=0)
     place = Place("cio", VOLUME)
-    tables = backend.lake()._tables()
-    lake = WarehouseLake(backend.statements(), backend.files, lease, place, tables=tables, views=())
+    lake = WarehouseLake(
+        backend.statements(), backend.files, lease, place, tables=tables(), views=()
+    )
     lake.start()
     return lake
 
@@ -275,7 +278,7 @@ def test_an_owner_paused_in_a_load_doubles_nothing_and_may_not_delete(
     def pause(what: str) -> None:
         if what.startswith(step) and not others:
             others.append(take_over(backend))
-            load(others[0], event("a", subject="other"), event("b"))
+            load(others[0], event("a"), event("b"))
 
     if step == "put":
         backend.files.before = lambda operation, path: (
@@ -288,11 +291,11 @@ def test_an_owner_paused_in_a_load_doubles_nothing_and_may_not_delete(
 
     # The other has swept what was staged, or has taken over: either way it deletes nothing.
     with pytest.raises(LakeError):
-        load(lake, event("a", subject="mine"), event("c"))
+        load(lake, event("a"), event("c"))
 
     assert len(others) == 1
     backend.files.before = lambda _operation, _path: None
-    load(others[0], event("a", subject="mine"), event("c"))
+    load(others[0], event("a"), event("c"))
     assert ids(backend, RAW) == ids(backend, EMAIL) == ["a", "b", "c"]
     assert backend.verdict().differences == ()
     others[0].close()
@@ -318,14 +321,13 @@ def test_two_that_both_believe_to_hold_the_lease_write_each_event_once(
     """The worst case: the store let both create the object, and their loads overlap freely."""
     backend = WarehouseBackend(tmp_path_factory.mktemp("warehouse"))
     place = Place("cio", VOLUME)
-    tables = backend.lake()._tables()
     lakes = [
         WarehouseLake(
             backend.statements(),
             backend.files,
             Lease(backend.files, f"{VOLUME}/lease{number}"),
             place,
-            tables=tables,
+            tables=tables(),
             views=(),
         )
         for number in range(2)
@@ -345,8 +347,11 @@ def test_two_that_both_believe_to_hold_the_lease_write_each_event_once(
     for lake in lakes:
         lake.close()
 
-    offered = {(one.event_id, one.event_date) for batch in loads for one in batch}
-    assert backend.rows(RAW, "event_id, event_date") == sorted(offered)
+    offered = [one for batch in loads for one in batch]
+    own = [row[0] for row in backend.rows(RAW, "event_id") if ":" not in row[0]]
+    assert own == sorted({one.event_id for one in offered})
+    digests = {str(one.raw["body_sha256"]) for one in offered}
+    assert [row[0] for row in backend.rows(RAW, "body_sha256")] == sorted(digests)
     assert backend.verdict().differences == ()
     backend.close()
 
@@ -363,9 +368,8 @@ def test_a_volume_that_hangs_ends_a_load(backend: WarehouseBackend) -> None:
     timeout = CallTimeout(call_seconds=2)
     files = TimedFiles(backend.files, timeout)  # type: ignore[arg-type]  # it has what is asked
     lease = Lease(files, f"{VOLUME}/lease", renew_seconds=0)
-    tables = backend.lake()._tables()
     lake = WarehouseLake(
-        backend.statements(), files, lease, Place("cio", VOLUME), tables=tables, views=()
+        backend.statements(), files, lease, Place("cio", VOLUME), tables=tables(), views=()
     )
     lake.start()
     armed.set()
