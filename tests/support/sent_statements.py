@@ -19,6 +19,7 @@ from benchmarks.harness.events import event, record
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import serving
 from benchmarks.harness.wire import KEY
+from core.webhooks.signature import SigningKey
 from databricks_app.databricks.workspace import connect
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox.volume_reader import pending, put_replay
@@ -85,6 +86,16 @@ PURPOSES = (
         r"SELECT table_name, column_name\nFROM information_schema\.columns.*",
     ),
     Purpose(
+        "The loader, at the same times: `loaded_at` of new rows goes on from the newest",
+        "SELECT on the tables",
+        r"SELECT max\(newest_at\) AS newest_at .*",
+    ),
+    Purpose(
+        "The loader at its start, where CIO_WORKSPACES names keys: which are not renamed yet?",
+        "SELECT on webhook_raw_events",
+        r"SELECT DISTINCT key_fingerprint FROM webhook_raw_events\n.*",
+    ),
+    Purpose(
         "The loader and `ciolake deploy`, for a table that lacks a column of sql/",
         "MANAGE on, or ownership of, the table",
         r"ALTER TABLE `\w+` ADD COLUMNS .*",
@@ -148,6 +159,7 @@ def sent(folder: Path) -> list[str]:
         deployer = {"DATABRICKS_HOST": double.url, "DATABRICKS_TOKEN": TOKEN} | _SCHEMA
         receiver = double.environment() | _SCHEMA | {"CIO_STORE": "databricks"}
         receiver["CIO_FLUSH_INTERVAL_SECONDS"] = "0.5"
+        receiver["CIO_WORKSPACES"] = f"shop:{SigningKey.from_text(KEY).fingerprint}"
         deploy = ["deploy", "--warehouse", WAREHOUSE_ID, "--timeout", "1"]
         _command(deployer, *deploy)
         _command(deployer, *deploy, "--wait")  # its proof looks before it sends
@@ -232,7 +244,8 @@ def _load(variables: dict[str, str], records: list[Record]) -> None:
     workspace = connect(variables)
     try:
         put_replay(workspace, settings.volume_path, records)
-        wait_until(lambda: not pending(workspace, settings.volume_path).events, _SECONDS)
+        # Each look is some calls, and the workspace takes a limited number a second.
+        wait_until(lambda: not pending(workspace, settings.volume_path).events, _SECONDS, 1.0)
     finally:
         workspace.close()
 
