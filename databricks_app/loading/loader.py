@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,18 +25,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from core.webhooks import specification
 from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.errors import LakeError, ReceiverError
-from databricks_app.events.decoding import Reading
 from databricks_app.events.envelope import UnroutedReason
 from databricks_app.events.record import Record
 from databricks_app.events.workspaces import Workspaces
 from databricks_app.ingest.inbox import Batch, Pending, Reader
 from databricks_app.ingest.inbox.local_reader import SegmentReader
-from databricks_app.lake import Lake, LoadReport, Standby
+from databricks_app.lake import Lake, Standby
 from databricks_app.loading.crash_isolation import Care, LoadAttempts, Part, readings
-from databricks_app.loading.findings import Findings
+from databricks_app.loading.problems import LoaderProblems
 from databricks_app.runtime import crash_points, file_modes, process, status
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.runtime.recurring import RecurringLog
@@ -201,35 +198,12 @@ class Loader:
             return
         loaded_at = datetime.fromtimestamp(started, UTC)
         report = self.lake.load(found, batch_id=uuid.uuid4().hex, loaded_at=loaded_at)
-        self._count(records[part.start : part.stop], found, report)
+        self._conflicts += report.unrouted.get(UnroutedReason.KEY_CONFLICT, 0)
+        count_load(self.metrics, records[part.start : part.stop], found, report, self.now())
         self._last_load_at = datetime.fromtimestamp(self.now(), UTC).isoformat()
         if part.care is not Care.WHOLE:
             self._isolated += 1
             log.error("event_isolated", care=part.care.name.lower())
-
-    def _count(
-        self, records: Sequence[Record], readings: list[Reading], report: LoadReport
-    ) -> None:
-        metrics = self.metrics
-        for (table, metric), rows in report.by_metric.items():
-            metrics.loaded.labels(table, _metric_label(metric)).inc(rows)
-        for table, duplicates in report.duplicates.items():
-            metrics.duplicates.labels(table).inc(duplicates)
-        self._conflicts += report.unrouted.get(UnroutedReason.KEY_CONFLICT, 0)
-        for reason, rows in report.unrouted.items():
-            metrics.unrouted.labels(reason.partition(":")[0]).inc(rows)
-        unknown = Counter(one.table or "" for one in readings for _ in one.unknown_fields)
-        for table, fields in unknown.items():
-            metrics.unknown_fields.labels(table).inc(fields)
-        metrics.loads.observe(report.seconds)
-        oldest = min(record.received_at for record in records).timestamp()
-        metrics.lag.observe(max(0.0, self.now() - oldest))
-        log.info(
-            "batch_loaded",
-            events=len(records),
-            inserted=sum(report.inserted.values()),
-            seconds=round(report.seconds, 3),
-        )
 
     def _note_damage(self, batch: Batch) -> None:
         for kind, number in (("damaged", batch.damaged), ("torn", batch.torn)):
@@ -286,14 +260,14 @@ class Loader:
         return pause
 
     def _report(self, problems: tuple[str, ...]) -> None:
-        problems += Findings(
+        problems += LoaderProblems(
             damaged=self._damaged,
             isolated=self._isolated,
             conflicts=self._conflicts,
             unreadable=len(self.reader.unreadable),
             clock_seconds_ahead=self._clock_seconds_ahead(),
             workspaces=self.workspaces,
-        ).problems()
+        ).sentences()
         if self.reader.unreadable:
             names = len(self.reader.unreadable)
             self._recurring.note("segments_unreadable", facts={"segments": names})
@@ -370,11 +344,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: loader.stopping.set())
     loader.run()
     return 0
-
-
-def _metric_label(metric: str | None) -> str:
-    """Return a metric of the specification as it is: no sender may make up a label."""
-    return metric if metric in specification.metrics() else "other"
 
 
 @contextmanager

@@ -10,11 +10,11 @@ import pytest
 
 from benchmarks.harness.events import record
 from databricks_app.events.workspaces import Workspaces
-from databricks_app.loading.findings import Findings
+from databricks_app.loading.problems import LoaderProblems
 from tests.support.lake_events import body, event, reading_of
 from tests.support.loading import LoaderUnderTest, stopping_when
 
-NOTHING = Findings(0, 0, 0, 0, -1.0, Workspaces())
+NOTHING = LoaderProblems(0, 0, 0, 0, -1.0, Workspaces())
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,10 @@ def test_each_finding_is_a_sentence_with_what_to_do(
     found: dict[str, object], words: list[str]
 ) -> None:
     """One each, and none where nothing was found."""
-    (problem,) = replace(NOTHING, **found).problems()  # type: ignore[arg-type]  # by name
+    (problem,) = replace(NOTHING, **found).sentences()  # type: ignore[arg-type]  # by name
 
     assert all(word in problem for word in words)
-    assert NOTHING.problems() == ()
+    assert NOTHING.sentences() == ()
 
 
 def run_once(under_test: LoaderUnderTest) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ CLOCK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class LoaderProblems:
     """Counts since the start, and what stands now.
 
     Attributes:
@@ -31,11 +31,11 @@ class Findings:
     clock_seconds_ahead: float
     workspaces: Workspaces
 
-    def problems(self) -> tuple[str, ...]:
+    def sentences(self) -> tuple[str, ...]:
         """A sentence for each thing, with what to do."""
-        return tuple(self._problems())
+        return tuple(self._sentences())
 
-    def _problems(self) -> Iterator[str]:
+    def _sentences(self) -> Iterator[str]:
         if self.damaged:
             yield (
                 f"{self.damaged} damaged stretches of the inbox were kept in its folder "
