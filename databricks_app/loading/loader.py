@@ -33,6 +33,7 @@ from databricks_app.events.workspaces import Workspaces
 from databricks_app.ingest.inbox import Batch, Pending, Reader
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake import Lake, Standby
+from databricks_app.loading.counting import count_load
 from databricks_app.loading.crash_isolation import Care, LoadAttempts, Part, readings
 from databricks_app.loading.problems import LoaderProblems
 from databricks_app.runtime import crash_points, file_modes, process, status
