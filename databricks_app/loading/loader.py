@@ -7,7 +7,6 @@ now is kept and tried again.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
@@ -17,7 +16,6 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -34,6 +32,7 @@ from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import Batch, Pending, Reader
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake import Lake, LoadReport, Standby
+from databricks_app.loading import memory
 from databricks_app.loading.crash_isolation import Care, LoadAttempts, Part, readings
 from databricks_app.runtime import crash_points, file_modes, process, status
 from databricks_app.runtime.metrics import Metrics
@@ -45,7 +44,8 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 10_000
 BATCH_BYTES = 32 << 20
-# Each load costs the same for the engine however many rows it has; who is behind takes more.
+# Each load costs the same for the engine however many rows it has; who is behind takes more rows.
+# Bytes stay: a load needs up to 20 times the memory of its bodies.
 BEHIND_FACTOR = 4
 STANDBY_SECONDS = 10.0
 STATUS_SECONDS = 20.0
@@ -137,10 +137,11 @@ class Loader:
             OSError: The inbox cannot be read or its segments not removed.
         """
         self._pending = self.reader.pending()
-        factor = BEHIND_FACTOR if self._pending.events > self.batch_rows else 1
-        rows, size = self.batch_rows * factor, self.batch_bytes * factor
-        for batch in chain(self._unfinished(), self.reader.batches(rows, size)):
+        is_behind = self._pending.events > self.batch_rows
+        rows = self.batch_rows * (BEHIND_FACTOR if is_behind else 1)
+        for batch in chain(self._unfinished(), self.reader.batches(rows, self.batch_bytes)):
             self._load(batch)
+            del batch  # the reader makes the next one before it would be replaced here
             self._succeed()
             if self.stopping.is_set():
                 return
@@ -160,8 +161,9 @@ class Loader:
             if is_begun and self.stopping.is_set():
                 self._attempts.pause()
                 return
-            with _uncollected():
-                self._load_part(batch.records, part)
+            for portion in memory.portions(batch.records, part):
+                with memory.spared():
+                    self._load_part(batch.records, portion)
             is_begun = True
         crash_points.reach("loader.before_delete")
         self.reader.delete(batch)
@@ -346,6 +348,7 @@ def _remote(
 def main() -> int:
     """Run as a process of its own until stopped."""
     process.begin()
+    memory.prepare()
     os.nice(NICENESS)  # before the engine begins its threads, which inherit it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = process.configured("loader")
@@ -360,21 +363,6 @@ def main() -> int:
 def _metric_label(metric: str | None) -> str:
     """Return a metric of the specification as it is: no sender may make up a label."""
     return metric if metric in specification.metrics() else "other"
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the search for reference cycles out of a load.
-
-    Rows hold none, and every search walks those made so far: a fifth of the CPU of a load.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _log_text(error: Exception) -> str:

@@ -74,12 +74,10 @@ class SegmentReader:
                 yield gathered.batch()
                 gathered = _BatchBuilder()
             try:
-                contents = self._read(name, events)
+                gathered.add(name, length, self._read(name, events))
             except OSError:
                 # It stays where it is, is reported, and holds up nothing behind it.
                 self.unreadable += (name,)
-                continue
-            gathered.add(name, length, contents)
         if gathered.names:
             yield gathered.batch()
 
