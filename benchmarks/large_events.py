@@ -41,7 +41,8 @@ def run(plan: Plan) -> Section:
         f"every row durable in the raw and a typed table; a backlog of {backlog / 1e6:,.0f} MB of "
         f"each kind, in segments of {CLOSE_BYTES >> 20} MiB as the receiver writes them. Bodies of "
         f"{_SMALLEST // 1000:,} kB to {_LARGEST // 1000:,} kB (as many of each order of size), of "
-        "random characters; once. More than 10,000 events, so that the loader takes all it may at once. Peak: `VmHWM` of the process. Goal: 700 MB.",
+        "random characters; once. They are more than 10,000, so that the loader takes as many rows "
+        "as it may. Peak: `VmHWM` of the process. Goal: 700 MB.",
         "",
         *table(("text", "events", "MB/s", "peak memory, MB"), rows),
     ]
