@@ -124,6 +124,28 @@ def _broken(table: Path) -> list[str]:
     return broken
 
 
+def files(context: DoctorContext) -> CheckResult:
+    """Every data file that the tables name lies in the folder and has its size, old ones too."""
+    from databricks_app.lake.local.data_files import data_files
+
+    found = sorted((context.settings.data_dir / "tables").glob("*/_delta_log"))
+    named = [(log.parent.name, data_files(log.parent)) for log in found]
+    bad = [(name, [one for one in all_ if one.fault]) for name, all_ in named]
+    says = [
+        f"{name}: {len(some)} data files are missing or cut ({sum(one.rows for one in some):,} "
+        f"events), the first is {min(one.path for one in some)}"
+        for name, some in bad
+        if some
+    ]
+    if says:
+        return failure(
+            "; ".join(says),
+            "restore them from a backup; `ciolake verify` names each of them and compares the rest",
+        )
+    number = sum(len(all_) for _, all_ in named)
+    return ok(f"{number:,} data files of {len(named)} tables are there, each with its size")
+
+
 def tables(context: DoctorContext) -> CheckResult:
     """The tables have the columns, types and settings that the receiver gives them."""
     from deltalake import DeltaTable, Schema

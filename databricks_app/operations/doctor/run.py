@@ -58,6 +58,7 @@ _LOCAL = (
     Check("inbox", backlog.inbox),
     Check("quarantine", quarantine.quarantine),
     Check("commits", folder.commits),
+    Check("files", folder.files),
     Check("tables", folder.tables),
     Check("properties", folder.properties),
 )

@@ -294,6 +294,26 @@ def test_a_lost_data_file_and_a_cut_log_entry_are_told(tables: Path) -> None:
     assert "restart" in result.fix
 
 
+def test_a_deleted_older_data_file_is_told(tmp_path: Path) -> None:
+    """However many commits ago it came: which table, how many events, and where it should lie."""
+    lake = LocalLake(tmp_path)
+    lake.start()
+    for number in range(15):
+        load(lake, event(f"e{number}", days_ago=15 - number))
+    lake.close()
+    file = min((tmp_path / "tables" / EMAIL).glob("event_date=*/*.parquet"))
+    file.unlink()
+    context = context_of(tmp_path)
+
+    result = found(context, "files")
+
+    assert found(context, "commits").state == "ok"  # which looks at the newest ones alone
+    assert result.state == "failure"
+    assert f"{EMAIL}: 1 data files are missing or cut (1 events)" in result.says
+    assert str(file) in result.says
+    assert "backup" in result.fix
+
+
 def test_tables_of_another_shape_are_told(tables: Path) -> None:
     """A missing table, a missing column, another type; whole tables are ok."""
     whole = found(context_of(tables), "tables")
