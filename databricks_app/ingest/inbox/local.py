@@ -32,6 +32,7 @@ from databricks_app.ingest.inbox import frames
 from databricks_app.ingest.inbox.room import InboxRoom
 from databricks_app.ingest.inbox.waiting import STOPPING, WaitingQueue, WaitingRecords
 from databricks_app.runtime.file_modes import make_private_folder
+from databricks_app.runtime.folder_sync import sync_folder
 from databricks_app.runtime.recurring import RecurringLog
 
 CLOSE_BYTES = 16 << 20
@@ -323,15 +324,6 @@ class _Segment:
     def release(self) -> None:
         """Give up the file and its lock."""
         os.close(self._descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_large(waiting: WaitingRecords) -> bool:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import Batch, Pending, frames
-from databricks_app.ingest.inbox.local import sync_folder
 from databricks_app.runtime.file_modes import create_private_file, make_private_folder
+from databricks_app.runtime.folder_sync import sync_folder
 
 QUARANTINE = "quarantine"
 _NAME = re.compile(r"(?P<time>\d{16})-(?P<token>[0-9a-f]{16})(?:-(?P<events>\d+)\.seg|\.open)")
