@@ -7,7 +7,6 @@ now is kept and tried again.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
@@ -16,7 +15,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -33,6 +31,7 @@ from databricks_app.events.workspaces import Workspaces
 from databricks_app.ingest.inbox import Batch, Pending, Reader
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake import Lake, Standby
+from databricks_app.loading import memory
 from databricks_app.loading.counting import count_load
 from databricks_app.loading.crash_isolation import Care, LoadAttempts, Part, readings
 from databricks_app.loading.problems import LoaderProblems
@@ -46,7 +45,8 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 10_000
 BATCH_BYTES = 32 << 20
-# Each load costs the same for the engine however many rows it has; who is behind takes more.
+# Each load costs the same for the engine however many rows it has; who is behind takes more rows.
+# Bytes stay: a load needs up to 20 times the memory of its bodies.
 BEHIND_FACTOR = 4
 STANDBY_SECONDS = 10.0
 STATUS_SECONDS = 20.0
@@ -147,10 +147,11 @@ class Loader:
             OSError: The inbox cannot be read or its segments not removed.
         """
         self._pending = self.reader.pending()
-        factor = BEHIND_FACTOR if self._pending.events > self.batch_rows else 1
-        rows, size = self.batch_rows * factor, self.batch_bytes * factor
-        for batch in chain(self._unfinished(), self.reader.batches(rows, size)):
+        is_behind = self._pending.events > self.batch_rows
+        rows = self.batch_rows * (BEHIND_FACTOR if is_behind else 1)
+        for batch in chain(self._unfinished(), self.reader.batches(rows, self.batch_bytes)):
             self._load(batch)
+            del batch  # the reader makes the next one before it would be replaced here
             self._succeed()
             if self.stopping.is_set():
                 return
@@ -170,8 +171,9 @@ class Loader:
             if is_begun and self.stopping.is_set():
                 self._attempts.pause()
                 return
-            with _uncollected():
-                self._load_part(batch.records, part)
+            for portion in memory.portions(batch.records, part):
+                with memory.spared():
+                    self._load_part(batch.records, portion)
             is_begun = True
         crash_points.reach("loader.before_delete")
         self.reader.delete(batch)
@@ -336,6 +338,7 @@ def _remote(
 def main() -> int:
     """Run as a process of its own until stopped."""
     process.begin()
+    memory.prepare()
     os.nice(NICENESS)  # before the engine begins its threads, which inherit it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = process.configured("loader")
@@ -345,21 +348,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: loader.stopping.set())
     loader.run()
     return 0
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the search for reference cycles out of a load.
-
-    Rows hold none, and every search walks those made so far: a fifth of the CPU of a load.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _log_text(error: Exception) -> str:
