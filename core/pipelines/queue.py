@@ -44,7 +44,7 @@ RETRIES = RetryPolicy(
     attempts=10,
     base_seconds=0.5,
     cap_seconds=30.0,
-    patience_seconds=300.0,
+    max_wait_seconds=300.0,
     total_seconds=600.0,
 )
 

@@ -195,8 +195,8 @@ def test_window_reserves_nothing_beyond_patience_and_is_held_on_demand() -> None
     window = RateWindow(Rate(1, 10.0))
     window.reserve(0.0)
 
-    assert window.reserve(1.0, patience_seconds=5.0) == (False, 9.0)
-    assert window.reserve(10.0, patience_seconds=5.0) == (True, 0.0)
+    assert window.reserve(1.0, max_wait_seconds=5.0) == (False, 9.0)
+    assert window.reserve(10.0, max_wait_seconds=5.0) == (True, 0.0)
     window.hold(30.0)
     assert window.reserve(20.0) == (True, 10.0)
 

@@ -133,7 +133,7 @@ def test_close_does_not_wait_out_a_retry(make_queue: Make, vendor: VendorServer)
     """A batch that waits an hour for its next attempt is handed back when time is up."""
     lost: Lost = []
     vendor.script = lambda _: Reply(503, headers={"Retry-After": "3600"})
-    patient = RetryPolicy(attempts=9, patience_seconds=9999, total_seconds=9999)
+    patient = RetryPolicy(attempts=9, max_wait_seconds=9999, total_seconds=9999)
     queue = make_queue(retries=patient, on_error=lambda *failure: lost.append(failure))
     put(queue, "a")
     queue.flush(0)
