@@ -1,4 +1,4 @@
-"""Data index: what the attributes and events of the workspace mean.
+"""Data index: descriptions of the attributes and events of the workspace.
 
 Source: https://docs.customer.io/integrations/api/app/
 """
@@ -19,7 +19,7 @@ class DataIndex(Noun):
     """Descriptions of attributes and events."""
 
     def attributes(self, body: AttributeDescriptions) -> None:
-        """Describe up to 100 attributes; doing it twice does no harm.
+        """Set the descriptions of up to 100 attributes; a second call does no harm.
 
         Operation: updateAttributeMetadata
         Page: https://docs.customer.io/integrations/api/app/tag/data-index/updateAttributeMetadata/
@@ -27,7 +27,7 @@ class DataIndex(Noun):
         self._done(_ATTRIBUTES, body=body)
 
     def events(self, body: EventDescriptions) -> None:
-        """Describe up to 100 events; doing it twice does no harm.
+        """Set the descriptions of up to 100 events; a second call does no harm.
 
         Operation: updateEventMetadata
         Page: https://docs.customer.io/integrations/api/app/tag/data-index/updateEventMetadata/
