@@ -1,10 +1,10 @@
 """Errors of the Customer.io clients.
 
 CustomerIOError
-+-- ConfigurationError           a key, region or address cannot be used (also a ValueError)
++-- ConfigurationError           a key, region or URL cannot be used (also a ValueError)
 |   +-- WebhookConfigError       a file does not describe reporting webhooks (webhooks.config)
 +-- ValidationError              an argument cannot be sent; names the field (also a ValueError)
-|   +-- SizeError                it is over the vendor's limit
+|   +-- SizeError                an item is larger than the vendor's limit
 +-- ClientClosedError            the client was closed before this call
 +-- QueueError                   an item of the background queue was not sent
 |   +-- QueueFullError           the queue has no room (see `when_full`)

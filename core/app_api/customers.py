@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from core.app_api.types.people import IdType
 
 _BY_EMAIL = declare("getPeopleEmail", "GET", "/v1/customers")
+# These two only read. They are POST because their arguments are in the body.
 _SEARCH = declare("getPeopleFilter", "POST", "/v1/customers", is_repeatable=True)
 _SEARCH_PAGING = Paging("start", "identifiers", max_limit=1_000)
 _GET_MANY = declare("getPeopleById", "POST", "/v1/customers/attributes", is_repeatable=True)

@@ -9,6 +9,7 @@ from core.app_api.declarations import declare
 from core.app_api.noun import Noun
 from core.app_api.types.data_index import AttributeDescriptions, EventDescriptions
 
+# Both set descriptions: a second call sets the same ones.
 _ATTRIBUTES = declare(
     "updateAttributeMetadata", "POST", "/v1/data_index/attributes", is_repeatable=True
 )

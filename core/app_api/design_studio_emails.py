@@ -47,6 +47,7 @@ _UNPUBLISHED_CHANGES = declare(
 _RENDER = declare(
     "renderEmail", "GET", "/v1/design_studio/emails/{id}/render", rate="design_studio"
 )
+# It only renders. It is POST because the sample data is in the body.
 _PREVIEW = declare(
     "previewEmail",
     "POST",

@@ -31,6 +31,7 @@ _DOMAIN = declare(
     "/v1/esp/domains/{domain_name}/suppression/{suppression_type}",
 )
 _DOMAIN_PAGING = Paging("start", "suppressions", max_limit=1_000)
+# A suppressed address stays suppressed, so a second call does no harm.
 _CREATE = declare(
     "postSuppression",
     "POST",

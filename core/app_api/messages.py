@@ -22,7 +22,7 @@ _ARCHIVED_MESSAGE = declare(
     "getArchivedMessage",
     "GET",
     "/v1/messages/{message_id}/archived_message",
-    rate="archived_message",
+    rate="archived_message",  # 100 calls a day
 )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from core.app_api.types.objects import ObjectIdType
 
 _TYPES = declare("getObjectTypes", "GET", "/v1/object_types")
+# It only reads. It is POST because its filter is in the body.
 _SEARCH = declare("getObjectsFilter", "POST", "/v1/objects", is_repeatable=True)
 _SEARCH_PAGING = Paging("start", "identifiers")
 _ATTRIBUTES = declare(

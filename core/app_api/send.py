@@ -20,6 +20,7 @@ from core.app_api.types.send import (
     WhatsAppMessage,
 )
 
+# None of these may be repeated: the vendor has no idempotency key.
 _EMAIL = declare("sendEmail", "POST", "/v1/send/email", rate="transactional")
 _PUSH = declare("sendPush", "POST", "/v1/send/push", rate="transactional")
 _SMS = declare("sendSMS", "POST", "/v1/send/sms", rate="transactional")

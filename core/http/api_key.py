@@ -64,6 +64,7 @@ class ApiKey:
 
     def scrub(self, text: str) -> str:
         """Replace the key in a text that a server sent back."""
+        # Both forms in which the key is sent.
         return text.replace(self._text, "[key]").replace(self._basic(), "[key]")
 
     def _basic(self) -> str:

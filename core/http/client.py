@@ -37,12 +37,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _HEADERS = {"accept": "application/json", "accept-encoding": "gzip, deflate"}
+# After these exceptions no byte of the request has been sent.
 _NOT_CONNECTED = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
     httpx2.PoolTimeout,
     httpx2.ProxyError,
 )
+# A retry would raise these exceptions again.
 _CANNOT_BE_SENT = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError, httpx2.InvalidURL)
 
 
@@ -297,6 +299,7 @@ class HttpClient:
             try:
                 step = steps.send(reply)
             except StopIteration as done:
+                # A generator returns its value in this exception.
                 answer: Response = done.value
                 return answer
             if isinstance(step, Wait):
@@ -362,6 +365,7 @@ class HttpClient:
 
     def _observe(self, attempt: Attempt) -> None:
         _log(attempt)
+        # In a wrong region every call is redirected. One warning is enough.
         if attempt.is_redirected and not self._has_warned:
             self._has_warned = True
             logger.warning("%s was redirected to another host: set the region", attempt.operation)
@@ -392,6 +396,7 @@ def read_json(operation: Operation, response: Response) -> Json:
 
 
 def _log(attempt: Attempt) -> None:
+    # The last attempt is not a warning: its error reaches the caller.
     level = logging.DEBUG if attempt.retry_in_seconds is None else logging.WARNING
     if not logger.isEnabledFor(level):
         return

@@ -58,6 +58,7 @@ class Sink:
             ResponseError: The server sent another range than requested. Nothing was written.
         """
         start = self._offset if status == 206 else 0
+        # Checked before writing: a wrong range would leave a gap in the file.
         found = _FIRST_BYTE.match(headers.get("content-range", ""))
         if status == 206 and (found is None or int(found[1]) != start):
             raise ResponseError(

@@ -168,6 +168,7 @@ def exchange(
         sent_at = rules.monotonic()
         reply, url = yield from _send_following_redirects(request)
         done_at = rules.monotonic()
+        # Before `observe`, because an attempt includes the wait that follows it.
         wait = _wait_before_retry(operation, rules, reply, number, done_at - started_at)
         rules.observe(_attempt(operation, request, reply, number, done_at - sent_at, wait, url))
         if isinstance(reply, Response) and reply.is_success:
@@ -225,6 +226,7 @@ def _redirect_target(request: OutgoingRequest, url: str, reply: Response | Failu
         target = urljoin(url, reply.headers.get("location", ""))
     except ValueError:
         return None
+    # With a key only to Customer.io, without a key (downloads) to any https host.
     may_follow = may_see_key(target) if request.has_key else target.startswith("https://")
     return target if target != url and may_follow else None
 

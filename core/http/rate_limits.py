@@ -23,8 +23,7 @@ class Rate:
 class RateWindow:
     """A sliding window over the latest calls. Times are seconds of one monotonic clock."""
 
-    # A sliding window is exact. A token bucket would let nearly twice `limit` calls pass in the
-    # first period.
+    # Not a token bucket: that would let nearly twice `limit` calls pass in the first period.
 
     __slots__ = ("_not_before", "_rate", "_started")
 
@@ -46,6 +45,7 @@ class RateWindow:
         # Threads read the clock before they take the lock, so `at` can lie before the latest
         # reserved time. The times must stay in order.
         moment = max(at, self._not_before, self._started[-1] if self._started else at)
+        # The oldest call must be at least one period before this one.
         if len(self._started) == self._rate.limit:
             moment = max(moment, self._started[0] + self._rate.per_seconds)
         if moment - at > max_wait_seconds:

@@ -63,6 +63,7 @@ def may_see_key(url: str) -> bool:
         port = parts.port
     except ValueError:
         return False
+    # The dot in the suffix is essential: `evilcustomer.io` is another domain.
     host = (parts.hostname or "").lower()
     is_vendor = host == "customer.io" or host.endswith(".customer.io")
     return is_vendor and parts.scheme == "https" and port in (None, 443) and "@" not in parts.netloc

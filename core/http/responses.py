@@ -1,7 +1,4 @@
-"""The answer of a server, and how to read the error message in it. Pure.
-
-Source: https://docs.customer.io/integrations/api/app/
-"""
+"""The answer of a server, and how to read its error message and `Retry-After`. Pure."""
 
 from __future__ import annotations
 
@@ -83,6 +80,7 @@ def _texts(value: Json) -> Iterator[str]:
         for entry in value:
             yield from _texts(entry)
     elif isinstance(value, dict):
+        # The first of these that is text; `detail` is the most specific one.
         found = (value.get(name) for name in ("detail", "message", "title", "code"))
         yield from [text for text in found if isinstance(text, str)][:1]
 

@@ -84,6 +84,7 @@ def wait_seconds(
     """
     if attempt >= policy.attempts:
         return None
+    # The exponent is limited because a large one overflows a float.
     ceiling = min(policy.cap_seconds, policy.base_seconds * 2.0 ** min(attempt - 1, 60))
     wait = random * ceiling
     if retry_after_seconds is not None:

@@ -50,7 +50,7 @@ def from_response(
         response: The answer.
         operation: The vendor's name of the call.
         attempts: How often the call was sent.
-        now: UTC-aware; needed if `Retry-After` is a date.
+        now: The current time with a time zone; used if `Retry-After` is a date.
         scrub: Removes the key from a text.
     """
     status = response.status

@@ -23,6 +23,7 @@ def address(base_url: str, template: str, path: Mapping[str, str | int], query: 
     """
     filled = template
     for name in re.findall(r"\{(\w+)\}", template):
+        # A blank id would call another operation, and servers resolve `.` and `..` in a path.
         value = str(path.get(name, ""))
         if not value.strip() or value in (".", ".."):
             raise ValidationError("must be a non-blank id", field=name)
@@ -32,7 +33,7 @@ def address(base_url: str, template: str, path: Mapping[str, str | int], query: 
         if values is None:
             continue
         for one in [values] if isinstance(values, str | int | float) else values:
-            text = str(one).lower() if isinstance(one, bool) else str(one)
+            text = str(one).lower() if isinstance(one, bool) else str(one)  # true, not True
             pairs.append(f"{quote(name, safe='')}={_quoted(text, name)}")
     return base_url + filled + (f"?{'&'.join(pairs)}" if pairs else "")
 

@@ -78,6 +78,7 @@ class Buffer:
     @property
     def has_full_batch(self) -> bool:
         """Whether the next batch cannot become larger."""
+        # One byte for the comma of each item.
         limits = self._limits
         return (
             len(self.waiting) >= limits.batch_items

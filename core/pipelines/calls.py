@@ -19,8 +19,8 @@ class Calls(ABC):
     """The six calls.
 
     Every call takes `context` and `integrations` as the vendor describes them. `timestamp` is the
-    time of the event; it must be UTC-aware, and is the current time if absent. `message_id` is a
-    random UUID if absent; a repeated call has the same one. Each method returns the message id.
+    time of the event; it must have a time zone, and is the current time if absent. `message_id` is
+    a random UUID if absent; a repeated call has the same one. Each method returns the message id.
     It raises `ValidationError`, which names the argument, or `SizeError` before anything is sent.
     """
 

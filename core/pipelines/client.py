@@ -162,6 +162,7 @@ class PipelinesClient(Surface):
             try:
                 self.send_encoded(bodies[start : start + count], ends)
             except CustomerIOError as error:
+                # Items of the failed request may have been accepted, later items were not sent.
                 error.unconfirmed = decoded(bodies[start:])
                 raise
             start += count

@@ -26,6 +26,7 @@ MAX_ITEM_BYTES = 32_000
 MAX_BATCH_BYTES = 500_000
 _HEAD = b'{"batch":['
 _MAX_DEPTH = 100
+# RFC 9562: the first digit of the fourth group of a UUID is 8, 9, a or b.
 _VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
@@ -183,7 +184,7 @@ def _scalar_fault(value: object) -> str | None:
     if isinstance(value, float):
         return None if math.isfinite(value) else "is not a finite number"
     if isinstance(value, int):
-        # Python converts integers of at most 4,300 digits to text.
+        # Python converts integers of at most 4,300 digits to text (about 14,000 bits).
         return "is too large a number" if value.bit_length() > 10_000 else None
     if value is None or isinstance(value, uuid.UUID):
         return None

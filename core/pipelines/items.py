@@ -105,8 +105,8 @@ class Common(TypedDict, total=False):
 class Options(TypedDict, total=False):
     """The optional arguments of every method.
 
-    `timestamp` is the time of the event; it must be UTC-aware, and is the current time if absent.
-    `message_id` is a random UUID if absent.
+    `timestamp` is the time of the event; it must have a time zone. If absent, it is the current
+    time. `message_id` is a random UUID if absent.
     """
 
     context: Context | Fields | None

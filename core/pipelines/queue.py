@@ -204,10 +204,13 @@ class PipelinesQueue(Surface):
         deadline = time.monotonic() + timeout
         with self._lock:
             self._is_closing = True
+            # After `sys.exit` in on_error there may be no thread.
             if self._buffer.waiting:
                 self._start_threads()
             self._work.notify_all()
+            # Callers that wait in `put` for room get QueueClosedError.
             self._progress.notify_all()
+            # Called from on_error, this thread cannot join itself.
             threads = self._threads - {threading.current_thread()}
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -236,6 +239,8 @@ class PipelinesQueue(Surface):
             if len(self._threads) < self._thread_count:
                 self._start_threads()
             buffer = self._buffer
+            # The first item of a batch starts its interval, so a thread has to compute its wait
+            # again.
             if not buffer.waiting:
                 self._batch_started_at = time.monotonic()
                 self._work.notify()
@@ -270,6 +275,8 @@ class PipelinesQueue(Surface):
             self._progress.wait(remaining)
 
     def _start_threads(self) -> None:
+        # The threads are daemons, so the exit of the interpreter does not wait for them: `_exit`
+        # does. Registered with the first item, because an unused queue has nothing to send.
         if not self._is_registered:
             atexit.register(self._exit)
             self._is_registered = True
@@ -349,6 +356,7 @@ class PipelinesQueue(Surface):
     def _give_up(self) -> bool:
         with self._lock:
             unknown, unsent = self._buffer.give_up()
+            # Wakes threads that wait for a retry, see `_pause`.
             self._given_up.set()
             self._progress.notify_all()
         if unknown:
@@ -385,6 +393,7 @@ def _check_options(
     threads: int,
     when_full: str,
 ) -> None:
+    # A batch must have room for the largest item.
     smallest = MAX_BATCH_BYTES - room(envelope(None, None)) + MAX_ITEM_BYTES
     ranges = {
         "max_items": max_items >= 1,

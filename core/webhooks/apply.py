@@ -64,6 +64,7 @@ class PartlyAppliedError(CustomerIOError):
         error: CallError,
     ) -> None:
         self.done, self.failed, self.left = tuple(done), failed, tuple(left)
+        # A ResponseError means that the write was accepted, but its answer cannot be read.
         self.is_outcome_unknown = error.is_outcome_unknown or isinstance(error, ResponseError)
         self._error = error
         outcome = "may have been done" if self.is_outcome_unknown else "was not done"

@@ -157,6 +157,7 @@ def plan(wanted: Sequence[Wanted], held: Sequence[Live]) -> Plan:
     changes, named = [], set()
     for one in wanted:
         found = _found(one, held, problems)
+        # Otherwise the second entry would overwrite the changes of the first one.
         if found is not None and found.id in named:
             problems.append(Problem(0, f"two entries match the webhook {found.id}"))
         named |= {found.id} if found else set()
@@ -239,6 +240,7 @@ def _found(one: Wanted, held: Sequence[Live], problems: list[Problem]) -> Live |
 
 
 def _warnings(changes: Sequence[WebhookChange], others: Sequence[Live]) -> Iterator[str]:
+    # Each webhook sends its own copy of an event, and the receiver cannot recognize the second one.
     for change in changes:
         for other in others:
             if change.after is not None and other.webhook.endpoint == change.after.endpoint:

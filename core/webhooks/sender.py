@@ -84,6 +84,7 @@ class PostResponse:
         return 200 <= self.status < 300
 
 
+# The first match counts: ConnectionRefusedError is also a ConnectionError.
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ConnectionRefusedError, "refused"),
     (TimeoutError, "timed_out"),
@@ -168,6 +169,8 @@ class Sender:
             try:
                 status, text = self._exchange(body, headers)
             except (RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+                # A server may close a kept connection at any time. On a new connection it is a
+                # failure.
                 if not is_reused:
                     raise
                 self.close()

@@ -47,6 +47,7 @@ def read(text: str, known_events: Sequence[str]) -> tuple[Wanted, ...]:
         WebhookConfigError: The file has mistakes; lists all of them.
     """
     try:
+        # Nodes instead of values, because only nodes have line numbers.
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -134,6 +135,7 @@ class _YamlReader:
         if node is None:
             return None
         text = _scalar(node)
+        # The text, not the YAML value: YAML 1.1 reads `1:30` as 90 and `010` as 8.
         if text.isascii() and text.isdecimal() and len(text) < 19:
             return int(text)
         self._report(node, "id must be the number of the webhook")

@@ -65,8 +65,8 @@ def between(start: datetime, end: datetime, res: Resolution, *, tz: str = "UTC")
     """Return the arguments for a time range of version 2, both ends included.
 
     Args:
-        start: UTC-aware.
-        end: UTC-aware, at most 12 months after `start`.
+        start: With a time zone.
+        end: With a time zone, at most 12 months after `start`.
         res: The length of a step.
         tz: The IANA name of the time zone in which days and weeks begin.
 
