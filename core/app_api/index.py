@@ -93,7 +93,7 @@ def text() -> str:
                 f"| `{method.noun}.{method.name}` | {entry['method']} | `{entry['path']}` |"
                 f" {entry['id']}{star} | {entry.get('rate', 'default')} |\n"
             )
-    left_out = "".join(f"- `{one['id']}`: {one['why']}.\n" for one in inventory.left_out())
+    left_out = "".join(f"- `{entry['id']}`: {entry['why']}.\n" for entry in inventory.left_out())
     return f"{_HEAD}{rows}\nOperations without a method:\n\n{left_out}"
 
 

@@ -29,7 +29,7 @@ def watch(watched: Forked) -> None:
 @cache
 def _register_hook() -> None:
     def reset_all() -> None:
-        for one in list(_watched):
-            one.after_fork()
+        for watched in list(_watched):
+            watched.after_fork()
 
     os.register_at_fork(after_in_child=reset_all)

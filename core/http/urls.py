@@ -32,8 +32,8 @@ def address(base_url: str, template: str, path: Mapping[str, str | int], query: 
     for name, values in query.items():
         if values is None:
             continue
-        for one in [values] if isinstance(values, str | int | float) else values:
-            text = str(one).lower() if isinstance(one, bool) else str(one)  # true, not True
+        for item in [values] if isinstance(values, str | int | float) else values:
+            text = str(item).lower() if isinstance(item, bool) else str(item)  # true, not True
             pairs.append(f"{quote(name, safe='')}={_quoted(text, name)}")
     return base_url + filled + (f"?{'&'.join(pairs)}" if pairs else "")
 

@@ -77,7 +77,7 @@ def traits_of(traits: Fields | None, object_type_id: int) -> dict[str, object]:
         raise ValidationError(
             "must be absent: use the argument object_type_id", field="traits.object_type_id"
         )
-    # As text here, but as a number in the event `Object Deleted`: so says the vendor.
+    # The vendor expects text here, but a number in the event `Object Deleted`.
     return {**given, "object_type_id": str(object_type_id)}
 
 

@@ -68,7 +68,7 @@ class PartlyAppliedError(CustomerIOError):
         self.is_outcome_unknown = error.is_outcome_unknown or isinstance(error, ResponseError)
         self._error = error
         outcome = "may have been done" if self.is_outcome_unknown else "was not done"
-        succeeded = "; ".join(_described(one.change) for one in self.done) or "nothing"
+        succeeded = "; ".join(_described(write.change) for write in self.done) or "nothing"
         not_tried = "; ".join(map(_described, self.left)) or "nothing"
         super().__init__(
             f"{_described(failed)} {outcome}: {error} Done before: {succeeded}."
@@ -110,7 +110,7 @@ def apply(
     # Deletions last: if a write fails, no webhook has been lost.
     due = sorted(planned.due, key=lambda change: change.action == "delete")
     current = held(webhooks, known_events) if due else ()
-    names = {one.webhook.name for one in current}
+    names = {webhook.webhook.name for webhook in current}
     changed = [
         change.name
         for change in due

@@ -155,13 +155,13 @@ def plan(wanted: Sequence[Wanted], held: Sequence[Live]) -> Plan:
     """
     problems: list[Problem] = []
     changes, named = [], set()
-    for one in wanted:
-        found = _found(one, held, problems)
-        # Otherwise the second entry would overwrite the changes of the first one.
+    for entry in wanted:
+        found = _matching(entry, held, problems)
+        # Otherwise the second entry would overwrite the changes of the first entry.
         if found is not None and found.id in named:
             problems.append(Problem(0, f"two entries match the webhook {found.id}"))
         named |= {found.id} if found else set()
-        after = one.webhook
+        after = entry.webhook
         if found is not None and after is not None:
             action: Action = "keep" if found.webhook == after else "update"
             changes.append(WebhookChange(action, found, after))
@@ -171,7 +171,7 @@ def plan(wanted: Sequence[Wanted], held: Sequence[Live]) -> Plan:
             changes.append(WebhookChange("delete", found, None))
     if problems:
         raise WebhookConfigError(problems)
-    others = tuple(one for one in held if one.id not in named)
+    others = tuple(webhook for webhook in held if webhook.id not in named)
     return Plan(tuple(changes), others, tuple(_warnings(changes, others)))
 
 
@@ -224,17 +224,17 @@ def _live(webhook: Mapping[str, Any], known_events: Sequence[str]) -> Live:
     )
 
 
-def _found(one: Wanted, held: Sequence[Live], problems: list[Problem]) -> Live | None:
-    if one.id is not None:
-        found = [webhook for webhook in held if webhook.id == one.id]
-        if not found and one.webhook is not None:
-            problems.append(Problem(0, f"{one.name!r}: the workspace has no webhook {one.id}"))
+def _matching(entry: Wanted, held: Sequence[Live], problems: list[Problem]) -> Live | None:
+    if entry.id is not None:
+        found = [webhook for webhook in held if webhook.id == entry.id]
+        if not found and entry.webhook is not None:
+            problems.append(Problem(0, f"{entry.name!r}: the workspace has no webhook {entry.id}"))
     else:
-        found = [webhook for webhook in held if webhook.webhook.name == one.name]
+        found = [webhook for webhook in held if webhook.webhook.name == entry.name]
     if len(found) > 1:
         ids = ", ".join(str(webhook.id) for webhook in found)
         problems.append(
-            Problem(0, f"{one.name!r} is the name of the webhooks {ids}: give the entry an id")
+            Problem(0, f"{entry.name!r} is the name of the webhooks {ids}: give the entry an id")
         )
     return found[0] if found else None
 

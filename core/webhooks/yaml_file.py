@@ -100,13 +100,13 @@ class _YamlReader:
         for node, wanted in read:
             if wanted is None:
                 continue
-            marks = [("name", wanted.name)]
+            fields = [("name", wanted.name)]
             if wanted.webhook is not None:
-                marks.append(("endpoint", wanted.webhook.endpoint))
-            for mark in marks:
-                if mark in seen:
-                    self._report(node, f"the {mark[0]} {mark[1]!r} is already used above")
-                seen.add(mark)
+                fields.append(("endpoint", wanted.webhook.endpoint))
+            for field in fields:
+                if field in seen:
+                    self._report(node, f"the {field[0]} {field[1]!r} is already used above")
+                seen.add(field)
 
     def _pairs(
         self, node: yaml.Node | None, known: Sequence[str]

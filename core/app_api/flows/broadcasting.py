@@ -61,7 +61,7 @@ def send(
     number = client.broadcasts.trigger(broadcast_id, body)["id"]
     trigger = wait(
         lambda: client.broadcasts.trigger_status(broadcast_id, number),
-        lambda seen: bool(seen.get("processed_at")),
+        lambda state: bool(state.get("processed_at")),
         polling,
     )
     return SentBroadcast(trigger, client.broadcasts.trigger_errors(broadcast_id, number))

@@ -49,8 +49,8 @@ def attachments(*given: Path | tuple[str, bytes]) -> dict[str, str]:
     """
     encoded: dict[str, str] = {}
     size = 0
-    for one in given:
-        name, content = (one.name, one.read_bytes()) if isinstance(one, Path) else one
+    for file in given:
+        name, content = (file.name, file.read_bytes()) if isinstance(file, Path) else file
         if not Path(name).suffix or "/" in name:
             raise ValidationError("must be a file name with its extension", field="attachments")
         if name in encoded:
@@ -118,7 +118,7 @@ def _check_sizes(fields: Mapping[str, object]) -> None:
     if isinstance(files, dict):
         # The size before base64, which makes 4 characters of 3 bytes. Padding adds up to 2 bytes a
         # file.
-        size = sum(len(one) * 3 // 4 for one in files.values())
+        size = sum(len(content) * 3 // 4 for content in files.values())
         _require_size(size, ATTACHMENTS_BYTES + 2 * len(files), "attachments")
     rest = {name: value for name, value in fields.items() if name != "attachments"}
     _require_size(len(json.dumps(rest).encode()), PAYLOAD_BYTES, "body")

@@ -47,7 +47,7 @@ def exported(
     """
     export = wait(
         lambda: client.exports.get(export_id)["export"],
-        lambda seen: bool(seen.get("failed")) or seen.get("status") in ("done", "failed"),
+        lambda state: bool(state.get("failed")) or state.get("status") in ("done", "failed"),
         polling or Polling(),
         on_progress,
     )

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from core.errors import WaitTimeoutError
 
-Seen = TypeVar("Seen")
-Progress = Callable[[Seen], object]
+State = TypeVar("State")
+Progress = Callable[[State], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Polling:
 
 
 def wait(
-    look: Callable[[], Seen],
-    is_over: Callable[[Seen], bool],
+    look: Callable[[], State],
+    is_over: Callable[[State], bool],
     polling: Polling,
-    on_progress: Progress[Seen] | None = None,
-) -> Seen:
+    on_progress: Progress[State] | None = None,
+) -> State:
     """Poll until the job is finished; return its last state.
 
     Args:
@@ -52,11 +52,11 @@ def wait(
     until = polling.monotonic() + polling.timeout_seconds
     pause = polling.first_seconds
     while True:
-        seen = look()
+        state = look()
         if on_progress is not None:
-            on_progress(seen)
-        if is_over(seen):
-            return seen
+            on_progress(state)
+        if is_over(state):
+            return state
         left = until - polling.monotonic()
         if left <= 0:
             raise WaitTimeoutError(
