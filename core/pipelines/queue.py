@@ -343,7 +343,7 @@ class PipelinesQueue(Surface):
             self._client.send_encoded(items, retries=self._retries, pause=self._pause)
         except CustomerIOError as error:
             return error
-        except Exception as error:  # noqa: BLE001  # passed to on_error; the thread goes on
+        except Exception as error:  # noqa: BLE001  # on_error gets it; the thread must continue
             failure = QueueError(f"a batch could not be sent: {type(error).__name__}")
             failure.__cause__ = error
             return failure

@@ -54,9 +54,9 @@ def read(text: str, known_events: Sequence[str]) -> tuple[Wanted, ...]:
         reason = getattr(error, "problem", None) or getattr(error, "reason", "")
         line = mark.line + 1 if mark else 0
         # Not `from error`: the text of that error may quote the file.
-        raise WebhookConfigError([Problem(line, f"is not valid YAML ({reason})")]) from None
+        raise WebhookConfigError([Problem(line, f"not valid YAML ({reason})")]) from None
     except RecursionError:
-        raise WebhookConfigError([Problem(0, "is nested too deeply")]) from None
+        raise WebhookConfigError([Problem(0, "the file is nested too deeply")]) from None
     return _YamlReader(tuple(known_events)).read(root)
 
 

@@ -197,7 +197,7 @@ def test_window_waits_no_longer_than_necessary() -> None:
 
 
 def test_window_reserves_nothing_after_the_maximum_wait_and_can_be_held() -> None:
-    """A call that would wait too long takes no place; a hold delays all calls."""
+    """A call that would wait too long reserves nothing; a hold delays all calls."""
     window = RateWindow(Rate(1, 10.0))
     window.reserve(0.0)
 
@@ -208,7 +208,7 @@ def test_window_reserves_nothing_after_the_maximum_wait_and_can_be_held() -> Non
 
 
 def test_core_imports_nothing_of_the_receiver() -> None:
-    """`core` stands alone: no receiver, no Flask, nothing of Databricks."""
+    """`core` needs no receiver, no Flask and no Databricks library."""
     foreign = {"databricks_app", "flask", "databricks", "pyarrow", "deltalake", "duckdb"}
     found = set()
     for path in Path(core.__path__[0]).rglob("*.py"):

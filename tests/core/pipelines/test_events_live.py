@@ -149,7 +149,7 @@ def test_live_tests_are_skipped_without_credentials(run: Run, vendor: VendorServ
 def test_live_tests_run_only_if_selected(
     run: Run, vendor: VendorServer, marks: tuple[str, ...]
 ) -> None:
-    """Keys in the environment alone do not start them."""
+    """Keys in the environment do not start them."""
     report = live(run, *marks)
 
     assert "deselected" in report

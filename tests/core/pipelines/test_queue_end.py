@@ -259,7 +259,7 @@ def test_fork_while_a_thread_holds_the_lock_does_not_block_the_child(
     assert people(vendor.items()) == ["child"]
 
 
-# The buffer alone
+# The buffer
 
 
 @given(
