@@ -1,25 +1,25 @@
 """Errors of the Customer.io clients.
 
 CustomerIOError
-+-- ConfigurationError           a key, region or address cannot be used (also a ValueError)
++-- ConfigurationError           a key, region or URL cannot be used (also a ValueError)
 |   +-- WebhookConfigError       a file does not describe reporting webhooks (webhooks.config)
 +-- ValidationError              an argument cannot be sent; names the field (also a ValueError)
-|   +-- SizeError                it is over the vendor's limit
+|   +-- SizeError                an item is larger than the vendor's limit
 +-- ClientClosedError            the client was closed before this call
 +-- QueueError                   an item of the background queue was not sent
-|   +-- QueueFullError           no room, by the policy that was chosen
+|   +-- QueueFullError           the queue has no room (see `when_full`)
 |   +-- QueueClosedError         closed before the item could be sent
-+-- WaitTimeoutError             work at Customer.io took longer than its timeout
++-- WaitTimeoutError             a job at Customer.io took longer than the timeout
 +-- JobFailedError               an export or import failed at Customer.io
-+-- NoAnswer                     nothing came back from a signed post (webhooks.sender)
-+-- ChangedMeanwhileError        the workspace is not what a plan was made for (webhooks.apply)
-+-- PartlyAppliedError           a write of a plan did not succeed (webhooks.apply)
-+-- CallError                    a call was tried and did not succeed
-    +-- ThrottledError           our own rate limit would make it wait too long; not sent (again)
-    +-- ConnectionFailedError    no answer: refused, reset, timed out
-    +-- ResponseError            accepted, but the answer cannot be read
-    +-- ApiError                 the answer is a failure; one class a status:
-        +-- RedirectError        3xx that is not followed
++-- NoAnswer                     a signed POST got no answer (webhooks.sender)
++-- ChangedMeanwhileError        the workspace changed after the plan was made (webhooks.apply)
++-- PartlyAppliedError           one write of a plan failed (webhooks.apply)
++-- CallError                    a call failed
+    +-- ThrottledError           the rate limit of this client would make the call wait too long
+    +-- ConnectionFailedError    no answer: connection refused, reset or timed out
+    +-- ResponseError            the call was accepted, but its answer cannot be read
+    +-- ApiError                 the answer is a failure; one class for each status:
+        +-- RedirectError        a 3xx that is not followed
         +-- BadRequestError      400
         +-- AuthenticationError  401
         +-- ForbiddenError       403
@@ -30,44 +30,39 @@ CustomerIOError
         +-- RateLimitError       429
         +-- ServerError          5xx
 
-Those with a module behind them are declared there, the others here.
+An error with a module in brackets is declared in that module, the others are declared here.
 
-The text of an error holds no key, no request body and no e-mail address. The vendor's own words
-are attributes of `ApiError`; they may hold personal data. Every error can be pickled.
+The text of an error contains no key, no request body and no e-mail address. The vendor's message
+is an attribute of `ApiError` and may contain personal data. Every error can be pickled.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from core.http.responses import Json
 from core.redaction import redacted
 
-if TYPE_CHECKING:
-    pass
-
 
 class CustomerIOError(Exception):
-    """Anything these clients raise on purpose; its text says what to do next.
+    """The base of all errors of these clients. The text says what to do next.
 
     Attributes:
-        unconfirmed: After a call that sends many items: those not known to be accepted, in order,
-            with the message ids under which they may be sent again. They may hold personal data.
+        unconfirmed: After a call with many items: the items that may not have been accepted, in
+            order. Send them again with the same message ids. They may contain personal data.
     """
 
     unconfirmed: tuple[Json, ...] = ()
 
 
 class ConfigurationError(CustomerIOError, ValueError):
-    """A key, region or address cannot be used."""
+    """A key, a region or a URL cannot be used."""
 
 
 class ValidationError(CustomerIOError, ValueError):
-    """An argument cannot be sent, and nothing was.
+    """An argument cannot be sent. Nothing was sent.
 
     Attributes:
-        field: Which one, as the caller spelled it: `user_id`, `items[3].traits.age`. May hold
-            personal data if keys of the caller's dictionaries do.
+        field: The argument, as the caller spelled it: `user_id`, `items[3].traits.age`. It
+            contains personal data if keys of the caller's dictionaries do.
     """
 
     def __init__(self, message: str, *, field: str = "") -> None:
@@ -76,11 +71,11 @@ class ValidationError(CustomerIOError, ValueError):
 
 
 class SizeError(ValidationError):
-    """An item is over the vendor's limit; it would be dropped.
+    """An item is larger than the vendor's limit. The vendor would drop it.
 
     Attributes:
-        size_bytes: Length of its encoded form.
-        limit_bytes: What the vendor takes.
+        size_bytes: Length of the encoded item.
+        limit_bytes: The vendor's limit.
     """
 
     def __init__(
@@ -100,7 +95,7 @@ class QueueError(CustomerIOError):
 
 
 class QueueFullError(QueueError):
-    """The queue has no room; send slower, or give it more capacity."""
+    """The queue is full. Send slower, or give the queue more capacity."""
 
 
 class QueueClosedError(QueueError):
@@ -108,7 +103,7 @@ class QueueClosedError(QueueError):
 
 
 class WaitTimeoutError(CustomerIOError):
-    """Work at Customer.io took longer than its timeout, and goes on there."""
+    """A job at Customer.io took longer than the timeout. Customer.io continues it."""
 
 
 class JobFailedError(CustomerIOError):
@@ -116,13 +111,13 @@ class JobFailedError(CustomerIOError):
 
 
 class CallError(CustomerIOError):
-    """A call was tried and did not succeed.
+    """A call failed.
 
     Attributes:
-        operation: Which call, by the name the vendor's specification gives it.
-        attempts: How often it was sent.
-        is_outcome_unknown: Whether the vendor may have done it all the same.
-        retry_after_seconds: When to try again, where that is known.
+        operation: The name of the call in the vendor's specification.
+        attempts: How often the call was sent.
+        is_outcome_unknown: Whether the vendor may have executed the call in spite of the error.
+        retry_after_seconds: When to try again; None if unknown.
     """
 
     is_outcome_unknown = False
@@ -142,15 +137,18 @@ class CallError(CustomerIOError):
 
 
 class ThrottledError(CallError):
-    """Our own rate limit would make the call wait too long; it was not sent (again)."""
+    """The rate limit of this client would make the call wait too long.
+
+    The call was not sent, or not sent again: `attempts` says which.
+    """
 
 
 class ConnectionFailedError(CallError):
-    """No answer came: the connection was refused, reset, or timed out.
+    """No answer arrived: the connection was refused, was reset or timed out.
 
     Attributes:
         reason: The kind of failure, such as `ReadTimeout`.
-        is_outcome_unknown: False only if no connection was ever established.
+        is_outcome_unknown: False only if no attempt established a connection.
     """
 
     def __init__(
@@ -168,17 +166,21 @@ class ConnectionFailedError(CallError):
 
 
 class ResponseError(CallError):
-    """The call was accepted, but its answer cannot be read. Do not repeat it blindly."""
+    """The call was accepted, but its answer cannot be read.
+
+    Do not repeat the call before you have checked what it did.
+    """
 
 
 class ApiError(CallError):
     """The answer is a failure.
 
     Attributes:
-        status: The status code.
-        vendor_message: The vendor's words; may hold personal data. None if it sent none.
-        body: The whole answer as text, at most 65,536 characters; may hold personal data.
-        request_id: What the vendor's support asks for.
+        status: The HTTP status code.
+        vendor_message: The vendor's error message, None if it sent none. It may contain personal
+            data.
+        body: The answer as text, at most 65,536 characters. It may contain personal data.
+        request_id: The id that the vendor's support asks for.
     """
 
     advice = "Customer.io refused the call."
@@ -210,11 +212,14 @@ class ApiError(CallError):
 class RedirectError(ApiError):
     """A redirect that is not followed: it leaves customer.io, or changes the method."""
 
-    advice = "The redirect is not followed: the key stays on *.customer.io. Check the address."
+    advice = (
+        "The redirect was not followed, because the key is sent to *.customer.io only."
+        " Check the URL."
+    )
 
 
 class BadRequestError(ApiError):
-    """400: the vendor cannot read the call, or refuses its content (strict mode)."""
+    """400: the vendor cannot read the call, or rejects its content (strict mode)."""
 
     advice = "Correct the content; the same call will fail again."
 
@@ -232,37 +237,37 @@ class ForbiddenError(ApiError):
 
 
 class NotFoundError(ApiError):
-    """404: no such thing; a wrong `id_type` looks the same."""
+    """404: the id does not exist. A wrong `id_type` gives the same status."""
 
     advice = "Check the id, its type, and the region."
 
 
 class ConflictError(ApiError):
-    """409: the thing is in a state that does not allow the call."""
+    """409: the current state of the resource does not allow the call."""
 
     advice = "Read the current state and decide again."
 
 
 class ContentTooLargeError(ApiError):
-    """413: the content is over the vendor's limit."""
+    """413: the content is larger than the vendor's limit."""
 
     advice = "Send less in one call."
 
 
 class UnprocessableError(ApiError):
-    """422: well formed, but not possible."""
+    """422: the call is well formed, but cannot be executed."""
 
     advice = "Correct the content; the same call will fail again."
 
 
 class RateLimitError(ApiError):
-    """429: over the rate limit; certainly not processed."""
+    """429: over the rate limit. The vendor did not process the call."""
 
     advice = "Send slower; try again after retry_after_seconds."
 
 
 class ServerError(ApiError):
-    """5xx: Customer.io failed; whether the call was done is unknown."""
+    """5xx: Customer.io failed. It is unknown whether it executed the call."""
 
-    advice = "Customer.io failed. Try again later, if doing it twice does no harm."
+    advice = "Customer.io failed. Try again later if executing the call twice does no harm."
     is_outcome_unknown = True

@@ -1,14 +1,10 @@
-"""Take e-mail addresses out of a text before it goes into an error or a log line. Pure."""
+"""Remove e-mail addresses from a text before it goes into an error or a log line. Pure."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
-
-_AT = r"(?:@|%40)"
+_AT = r"(?:@|%40)"  # in a URL the sign is percent-encoded
 
 _ADDRESS = re.compile(
     rf"""(?:"[^"\n]{{1,64}}"|[^\s"'<>(),;:\[\]{{}}=]+){_AT}[^\s"'<>(),;\[\]{{}}]+""", re.IGNORECASE
@@ -16,6 +12,6 @@ _ADDRESS = re.compile(
 
 
 def redacted(text: str) -> str:
-    """Return the text without e-mail addresses, on one line, cut at 500 characters."""
-    # Cut first as well: on a long text without blanks the search takes the square of its length.
+    """Return the text on one line without e-mail addresses, at most 500 characters."""
+    # Cut before the search: on a text without spaces its time grows with the square of the length.
     return " ".join(_ADDRESS.sub("[address]", text[:2000]).split())[:500]

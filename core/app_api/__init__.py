@@ -1,4 +1,4 @@
-"""The App API: every operation as a method of a noun, `client.segments.get(7)`."""
+"""The App API: each operation is a method of a noun, such as `client.segments.get(7)`."""
 
 from core.app_api.client import AppClient
 

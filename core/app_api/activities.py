@@ -1,4 +1,4 @@
-"""Activities: what happened to people, across the workspace.
+"""Activities: the activity log of the workspace.
 
 Source: https://docs.customer.io/integrations/api/app/
 """
@@ -20,12 +20,12 @@ _LIST_PAGING = Paging("start", "activities", max_limit=100)
 
 
 class Activities(Noun):
-    """Activities of the workspace; those of one person are at `customers.activities` too."""
+    """The activity log of the workspace; `customers.activities` is the log of one person."""
 
     def list(self, **query: Unpack[ActivityQuery]) -> Pages[Activity]:
-        """Walk the activities of the last 30 days; a page holds 10 of them, at most 100.
+        """Iterate over the activities of the last 30 days. A page has 10 by default, at most 100.
 
-        The vendor may have older ones, and promises none.
+        There may be older activities, but the vendor does not guarantee them.
 
         Operation: listActivities
         Page: https://docs.customer.io/integrations/api/app/tag/activities/listActivities/

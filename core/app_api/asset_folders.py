@@ -29,9 +29,9 @@ class AssetFolders(Noun):
     """Folders of uploaded files."""
 
     def list(self, **query: Unpack[AssetQuery]) -> Pages[dict[str, Json]]:
-        """Walk the folders; a page holds 1,000 of them, at most 10,000.
+        """Iterate over the folders. A page has 1,000 by default, at most 10,000.
 
-        `direct_descendants_only` leaves out folders in folders of the folder.
+        `direct_descendants_only` leaves out the contents of subfolders.
 
         Operation: listAssetFolders
         Page: https://docs.customer.io/integrations/api/app/tag/assets/
@@ -47,7 +47,7 @@ class AssetFolders(Noun):
         return self._call(_GET, AssetFolderAnswer, path={"id": id})
 
     def create(self, body: NewAssetFolder) -> AssetFolderAnswer:
-        """Create a folder, at the top unless `parent_folder_id` is given.
+        """Create a folder, at the top level unless `parent_folder_id` is given.
 
         Operation: createAssetFolder
         Page: https://docs.customer.io/integrations/api/app/tag/assets/
@@ -55,7 +55,7 @@ class AssetFolders(Noun):
         return self._call(_CREATE, AssetFolderAnswer, body=body)
 
     def update(self, id: int, body: AssetChange) -> None:
-        """Rename a folder, or move it.
+        """Rename or move a folder.
 
         Operation: updateAssetFolder
         Page: https://docs.customer.io/integrations/api/app/tag/assets/

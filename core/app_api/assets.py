@@ -1,4 +1,4 @@
-"""Assets: images and PDF files that messages show.
+"""Assets: images and PDF files for messages.
 
 Source: https://docs.customer.io/integrations/api/app/tag/assets/
 """
@@ -27,9 +27,9 @@ class Assets(Noun):
     """Uploaded files."""
 
     def list(self, **query: Unpack[AssetQuery]) -> Pages[Asset]:
-        """Walk the files; a page holds 1,000 of them, at most 10,000.
+        """Iterate over the files. A page has 1,000 by default, at most 10,000.
 
-        `direct_descendants_only` leaves out what lies in folders of the folder.
+        `direct_descendants_only` leaves out the contents of subfolders.
 
         Operation: listAssets
         Page: https://docs.customer.io/integrations/api/app/tag/assets/
@@ -37,7 +37,7 @@ class Assets(Noun):
         return self._pages(_LIST, Asset, _LIST_PAGING, query=query)
 
     def get(self, id: int) -> AssetAnswer:
-        """Get what is known of one file.
+        """Get one file, without its content.
 
         Operation: getAsset
         Page: https://docs.customer.io/integrations/api/app/tag/assets/
@@ -51,7 +51,7 @@ class Assets(Noun):
         name: str | None = None,
         parent_folder_id: int | None = None,
     ) -> AssetAnswer:
-        """Upload a bmp, jpg, png, gif or pdf of at most 2 MB; no side over 4,096 pixels.
+        """Upload a bmp, jpg, png, gif or pdf: at most 2 MB and 4,096 pixels a side.
 
         Operation: createAsset
         Page: https://docs.customer.io/integrations/api/app/tag/assets/
@@ -64,7 +64,7 @@ class Assets(Noun):
         )
 
     def update(self, id: int, body: AssetChange) -> None:
-        """Rename a file, or move it; its content cannot change.
+        """Rename or move a file; its content cannot be changed.
 
         Operation: updateAsset
         Page: https://docs.customer.io/integrations/api/app/tag/assets/

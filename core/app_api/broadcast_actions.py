@@ -1,4 +1,4 @@
-"""Broadcast actions: the messages that a broadcast sends, their languages and their numbers.
+"""Broadcast actions: the messages of a broadcast, their languages and metrics.
 
 Source: https://docs.customer.io/integrations/api/app/
 """
@@ -60,7 +60,7 @@ class BroadcastActions(Noun):
         )
 
     def update(self, broadcast_id: int, action_id: int, body: ActionFields) -> ActionAnswer:
-        """Change what a message says, or whether it is sent.
+        """Change the content of a message, or whether it is sent.
 
         Operation: updateBroadcastAction
         Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/updateBroadcastAction/
@@ -108,10 +108,10 @@ class BroadcastActions(Noun):
         steps: int | None = None,
         type: Channel | None = None,
     ) -> MetricAnswer:
-        """Count what became of one message, by `period` (days if absent).
+        """Get the metrics of one message by `period` (days if absent).
 
-        `steps` is how many periods back, from 2 to 24 hours, 45 days, 12 weeks or 120 months; 0 is
-        the most, absent too, but for 12 months.
+        `steps` is the number of periods, at least 2, at most 24 hours, 45 days, 12 weeks or 120
+        months. 0 is the maximum. If absent, it is 12 for months, otherwise the maximum.
 
         Operation: broadcastActionMetrics
         Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastActionMetrics/
@@ -132,7 +132,7 @@ class BroadcastActions(Noun):
         steps: int | None = None,
         type: Channel | None = None,
     ) -> LinksAnswer:
-        """Count the clicks of each link; `period` and `steps` are those of `metrics`.
+        """Count the clicks of each link; `period` and `steps` are as in `metrics`.
 
         Operation: broadcastActionLinks
         Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastActionLinks/

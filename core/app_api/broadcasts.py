@@ -1,4 +1,4 @@
-"""Broadcasts: messages to many, which an API call triggers.
+"""Broadcasts: messages to many people, triggered by an API call.
 
 Source: https://docs.customer.io/integrations/api/app/
 """
@@ -33,7 +33,7 @@ _LINK_METRICS = declare("broadcastLinks", "GET", "/v1/broadcasts/{broadcast_id}/
 _MESSAGES = declare("broadcastMessages", "GET", "/v1/broadcasts/{broadcast_id}/messages")
 _MESSAGES_PAGING = Paging("start", "messages")
 _TRIGGERS = declare("listBroadcastTriggers", "GET", "/v1/broadcasts/{broadcast_id}/triggers")
-# The vendor's paths say `campaigns` from here on; the id is a broadcast's.
+# From here on the vendor's paths contain `campaigns`, but the id is a broadcast's.
 _TRIGGER = declare(
     "triggerBroadcast", "POST", "/v1/campaigns/{broadcast_id}/triggers", rate="broadcast_trigger"
 )
@@ -73,10 +73,10 @@ class Broadcasts(Noun):
         steps: int | None = None,
         type: Channel | None = None,
     ) -> MetricAnswer:
-        """Count what became of a broadcast's messages, by `period` (days if absent).
+        """Get the metrics of a broadcast's messages by `period` (days if absent).
 
-        `steps` is how many periods back, from 2 to 24 hours, 45 days, 12 weeks or 120 months; 0 is
-        the most, absent too, but for 12 months.
+        `steps` is the number of periods, at least 2, at most 24 hours, 45 days, 12 weeks or 120
+        months. 0 is the maximum. If absent, it is 12 for months, otherwise the maximum.
 
         Operation: broadcastMetrics
         Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastMetrics/
@@ -96,9 +96,9 @@ class Broadcasts(Noun):
         steps: int | None = None,
         unique: bool | None = None,
     ) -> LinksAnswer:
-        """Count the clicks of each link, or with `unique` the people who clicked.
+        """Count the clicks of each link; with `unique`, the people who clicked it.
 
-        `period` and `steps` are those of `metrics`.
+        `period` and `steps` are as in `metrics`.
 
         Operation: broadcastLinks
         Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastLinks/
@@ -113,9 +113,10 @@ class Broadcasts(Noun):
     def messages(
         self, broadcast_id: int, **query: Unpack[BroadcastDeliveryQuery]
     ) -> Pages[Message]:
-        """Walk the deliveries of a broadcast.
+        """Iterate over the deliveries of a broadcast.
 
-        Without `start_ts` and `end_ts` (seconds since 1970) the last 6 months; at most 12.
+        The time range is `start_ts` to `end_ts` in Unix seconds: by default the last 6 months, at
+        most 12 months.
 
         Operation: broadcastMessages
         Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastMessages/
@@ -133,15 +134,15 @@ class Broadcasts(Noun):
         return self._call(_TRIGGERS, TriggersAnswer, path={"broadcast_id": broadcast_id})
 
     def trigger(self, broadcast_id: int, body: NewTrigger) -> TriggeredAnswer:
-        """Send a broadcast; an empty body sends it to the audience set in Customer.io.
+        """Send a broadcast; an empty body sends it to the audience defined in Customer.io.
 
-        The vendor allows one trigger in 10 seconds, which the client waits for, and 5 that are
-        not yet processed. A call holds at most 25 MB, of which `data` 50,000 bytes.
+        The vendor allows one trigger every 10 seconds (the client waits for it), and 5 triggers
+        that are not processed. The body has at most 25 MB, `data` at most 50,000 bytes.
 
         Raises:
-            UnprocessableError: The trigger was refused; the vendor's words give its id, with
-                which `trigger_errors` says more.
-            ThrottledError: The wait would be too long; nothing was sent.
+            UnprocessableError: The trigger was refused. The vendor's message contains its id:
+                read `trigger_errors` with it.
+            ThrottledError: The wait would be too long. Nothing was sent.
 
         Operation: triggerBroadcast
         Page: https://docs.customer.io/integrations/api/app/tag/send-messages/triggerBroadcast/
@@ -150,7 +151,7 @@ class Broadcasts(Noun):
         return self._call(_TRIGGER, TriggeredAnswer, path={"broadcast_id": broadcast_id}, body=body)
 
     def trigger_status(self, broadcast_id: int, trigger_id: int) -> Trigger:
-        """Get how far one trigger is; `processed_at` is there when it is done.
+        """Get the state of one trigger; it has `processed_at` when it is processed.
 
         Operation: broadcastStatus
         Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastStatus/
@@ -167,9 +168,9 @@ class Broadcasts(Noun):
         start: str | None = None,
         limit: int | None = None,
     ) -> Pages[str]:
-        """Walk what went wrong with single people of a trigger, in the vendor's words.
+        """Iterate over the vendor's error messages for single people of a trigger.
 
-        They may hold ids and e-mail addresses.
+        They may contain ids and e-mail addresses.
 
         Operation: broadcastErrors
         Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastErrors/

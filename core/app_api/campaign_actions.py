@@ -1,4 +1,4 @@
-"""Campaign actions: the messages and webhooks of a campaign, their languages and their numbers.
+"""Campaign actions: the messages and webhooks of a campaign, their languages and metrics.
 
 Source: https://docs.customer.io/integrations/api/app/
 """
@@ -43,7 +43,7 @@ class CampaignActions(Noun):
     """Messages and webhooks of a campaign."""
 
     def list(self, campaign_id: int, *, start: str | None = None) -> Pages[Action]:
-        """Walk the actions of a campaign; a page holds 10 of them, always.
+        """Iterate over the actions of a campaign. A page always has 10.
 
         Operation: listCampaignActions
         Page: https://docs.customer.io/integrations/api/app/tag/campaigns/listCampaignActions/
@@ -63,7 +63,7 @@ class CampaignActions(Noun):
         )
 
     def update(self, campaign_id: int, action_id: int, body: ActionFields) -> ActionAnswer:
-        """Change what an action says, or whether it is sent.
+        """Change the content of an action, or whether it is sent.
 
         Operation: updateCampaignAction
         Page: https://docs.customer.io/integrations/api/app/tag/campaigns/updateCampaignAction/
@@ -105,11 +105,13 @@ class CampaignActions(Noun):
     def metrics(
         self, campaign_id: int, action_id: int, **query: Unpack[VersionedQuery]
     ) -> MetricAnswer:
-        """Count what became of one action.
+        """Get the metrics of one action.
 
-        With `version="2"` from `start` to `end` by `res`. With `version="1"`, deprecated, by
-        `period` (days if absent); `steps` is how many back, from 2 to 24 hours, 45 days, 12 weeks
-        or 120 months; 0 is the most, absent too, but for 12 months.
+        Version "2" takes a time range (`start`, `end`) and a resolution (`res`).
+
+        Version "1" is deprecated. It takes `period` (days if absent) and `steps`, the number of
+        periods: at least 2, at most 24 hours, 45 days, 12 weeks or 120 months. 0 is the maximum.
+        If absent, `steps` is 12 for months, otherwise the maximum.
 
         Operation: campaignActionMetrics
         Page: https://docs.customer.io/integrations/api/app/tag/campaigns/campaignActionMetrics/
@@ -130,7 +132,7 @@ class CampaignActions(Noun):
         steps: int | None = None,
         type: Channel | None = None,
     ) -> LinksAnswer:
-        """Count the clicks of each link; `period` and `steps` are those of `metrics`, version 1.
+        """Count the clicks of each link; `period` and `steps` are as in version 1 of `metrics`.
 
         Operation: campaignActionLinks
         Page: https://docs.customer.io/integrations/api/app/tag/campaigns/campaignActionLinks/

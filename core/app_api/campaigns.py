@@ -1,6 +1,6 @@
-"""Campaigns: what they are and what came of them. The vendor's newer pages call them automations.
+"""Campaigns and their metrics. The vendor's newer pages call them automations.
 
-Broadcasts are triggered in `core.app_api.broadcasts`, though the vendor's path says campaigns.
+Broadcasts are triggered in `core.app_api.broadcasts`, although the vendor's path says campaigns.
 Source: https://docs.customer.io/integrations/api/app/
 """
 
@@ -55,11 +55,13 @@ class Campaigns(Noun):
         return self._call(_GET, CampaignAnswer, path={"campaign_id": campaign_id})
 
     def metrics(self, campaign_id: int, **query: Unpack[VersionedQuery]) -> MetricAnswer:
-        """Count what became of a campaign's messages.
+        """Get the metrics of a campaign's messages.
 
-        With `version="2"` from `start` to `end` by `res`. With `version="1"`, deprecated, by
-        `period` (days if absent); `steps` is how many back, from 2 to 24 hours, 45 days, 12 weeks
-        or 120 months; 0 is the most, absent too, but for 12 months.
+        Version "2" takes a time range (`start`, `end`) and a resolution (`res`).
+
+        Version "1" is deprecated. It takes `period` (days if absent) and `steps`, the number of
+        periods: at least 2, at most 24 hours, 45 days, 12 weeks or 120 months. 0 is the maximum.
+        If absent, `steps` is 12 for months, otherwise the maximum.
 
         Operation: campaignMetrics
         Page: https://docs.customer.io/integrations/api/app/tag/campaigns/campaignMetrics/
@@ -74,9 +76,9 @@ class Campaigns(Noun):
         steps: int | None = None,
         unique: bool | None = None,
     ) -> LinksAnswer:
-        """Count the clicks of each link, or with `unique` the people who clicked.
+        """Count the clicks of each link; with `unique`, the people who clicked it.
 
-        `period` and `steps` are those of `metrics`, version 1.
+        `period` and `steps` are as in version 1 of `metrics`.
 
         Operation: campaignLinkMetrics
         Page: https://docs.customer.io/integrations/api/app/tag/campaigns/campaignLinkMetrics/
@@ -91,7 +93,7 @@ class Campaigns(Noun):
     def journey_metrics(
         self, campaign_id: int, *, start: int, end: int, res: Resolution
     ) -> JourneyMetricAnswer:
-        """Count the journeys by how far they came, from `start` to `end` in seconds since 1970.
+        """Count journeys by their progress, from `start` to `end` in Unix seconds.
 
         Operation: campaignJourneyMetrics
         Page: https://docs.customer.io/integrations/api/app/tag/campaigns/campaignJourneyMetrics/
@@ -104,9 +106,10 @@ class Campaigns(Noun):
         )
 
     def messages(self, campaign_id: int, **query: Unpack[CampaignDeliveryQuery]) -> Pages[Message]:
-        """Walk the deliveries of a campaign; a page holds 50 of them, at most 1,000.
+        """Iterate over the deliveries of a campaign. A page has 50 by default, at most 1,000.
 
-        Without `start_ts` and `end_ts` (seconds since 1970) the last 6 months; at most 12.
+        The time range is `start_ts` to `end_ts` in Unix seconds: by default the last 6 months, at
+        most 12 months.
 
         Operation: getCampaignMessages
         Page: https://docs.customer.io/integrations/api/app/tag/campaigns/getCampaignMessages/

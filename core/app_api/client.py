@@ -1,7 +1,8 @@
-"""The client of the App API: its nouns are attributes, their methods the vendor's operations.
+"""The client of the App API. Nouns are its attributes, operations are methods of the nouns.
 
-Reads, PUT and DELETE are repeated after passing failures. Sends, triggers and what creates
-something are not repeated once they may have been done; `CallError.is_outcome_unknown` says so.
+Reads, PUT and DELETE are repeated after temporary failures. Operations that send, trigger or create
+something are not repeated if the vendor may have executed them: see
+`CallError.is_outcome_unknown`.
 Source: https://docs.customer.io/integrations/api/app/
 """
 
@@ -38,7 +39,7 @@ _DOWNLOAD = Operation("download", "GET", "(signed address)", is_repeatable=True,
 
 
 class AppClient(Nouns):
-    """Reads and changes a workspace, and sends messages. Safe to share between threads."""
+    """Reads and changes a workspace, and sends messages. Threads may share it."""
 
     def __init__(
         self,
@@ -58,33 +59,34 @@ class AppClient(Nouns):
         on_attempt: Callable[[Attempt], object] | None = None,
         user_agent: str = "ciolake",
     ) -> None:
-        """Prepare a client; nothing is sent, connections are made when they are needed.
+        """Create a client. Nothing is sent, connections are opened when they are needed.
 
         Args:
-            api_key: An App API key, or a key that begins with `sk_`; blanks are trimmed.
-            region: `us` or `eu`; a key that carries its region goes before.
-            base_url: Another host, without `/v1`; goes before both.
-            workspace_id: Only with the token of a service account (`sa_live_`), for sends.
-            retries: How often and how long to try.
-            timeouts: For one attempt.
-            transport: Replaces the sockets; the caller's to close.
-            sleep: Lets that many seconds pass.
-            now: The date, UTC-aware.
-            monotonic: Seconds, for durations and rates.
-            random: Evenly distributed in [0, 1), for the waits between attempts.
+            api_key: An App API key, or a key that begins with `sk_`. White space around it is
+                removed.
+            region: `us` or `eu`. The region in the key, if any, overrides it.
+            base_url: Another host, without `/v1`. It overrides both regions.
+            workspace_id: Only to send with the token of a service account (`sa_live_`).
+            retries: How often and how long to retry.
+            timeouts: Of one attempt.
+            transport: Replaces the sockets. The caller closes it.
+            sleep: Waits for a number of seconds.
+            now: The current time, UTC-aware.
+            monotonic: Seconds, for durations and rate limits.
+            random: Uniformly distributed in [0, 1), for the waits between attempts.
             gates: Rate gates by class, shared with other clients of the workspace. The classes
-                are those of `declarations.RATES`; `transactional` is the one that the vendor
-                shares with the Data Pipelines API.
-            on_attempt: Is told of each attempt, for logs and metrics; holds no payload.
-            user_agent: The header's value.
+                are those of `declarations.RATES`. The Data Pipelines API has the same limit as
+                the class `transactional`, and both count together.
+            on_attempt: Called after each attempt, for logs and metrics; contains no payload.
+            user_agent: The header `User-Agent`.
 
         Raises:
-            ConfigurationError: Key, region or address cannot be used.
+            ConfigurationError: The key, the region or the URL cannot be used.
         """
         key = ApiKey(api_key)
         regional = base_url_of("app", key.region or region)
         if key.region is not None and key.region != region:
-            logger.debug("the key's own region is used: %s", key.region)
+            logger.debug("the region of the key is used: %s", key.region)
         workspace = {} if workspace_id is None else {"x-workspace-id": str(workspace_id)}
         self._http = HttpClient(
             Access(
@@ -112,7 +114,7 @@ class AppClient(Nouns):
         self.close()
 
     def close(self) -> None:
-        """Close the connections; a second time does nothing."""
+        """Close the connections. Calling it again does nothing."""
         self._http.close()
 
     def download(
@@ -125,25 +127,25 @@ class AppClient(Nouns):
         on_answer: Callable[[Mapping[str, str]], object] | None = None,
         total_seconds: float = 3600.0,
     ) -> Response:
-        """Write what a signed address holds into a file, in bounded memory and without the key.
+        """Download a signed URL to a file in bounded memory. The key is not sent.
 
         Args:
-            url: As `exports` gave it; it expires.
-            file: Open for writing, seekable; the caller's to sync and to close.
-            offset: How many bytes it holds already, to continue after them.
-            if_range: The `etag` of the answer that those bytes came with.
-            on_answer: Is told the headers of each answer before any of it is written, so that
-                the `etag` is known of what a broken download leaves.
-            total_seconds: How long one attempt may take.
+            url: As `exports.download` returned it; it expires.
+            file: Open for writing and seekable. The caller syncs and closes it.
+            offset: How many bytes the file has already; the download continues after them.
+            if_range: The `etag` of the answer that these bytes came from.
+            on_answer: Called with the headers of each answer, before its body is written. Store
+                their `etag` to continue after a failure.
+            total_seconds: The timeout of one attempt.
 
         Returns:
-            The answer without its body. Status 206 if it was continued, 200 if written anew;
-            `streamed_bytes` were written.
+            The answer without its body. Status 206: the download was continued; 200: the file was
+            written from its start. `streamed_bytes` were written.
 
         Raises:
-            ValidationError: The address is not https. Nothing was sent.
-            ForbiddenError: The address has expired, as S3 says it; ask for another.
-            CallError: One of its other kinds.
+            ValidationError: The URL is not https. Nothing was sent.
+            ForbiddenError: The URL has expired: get a new one.
+            CallError: The download failed; the subclass says how.
         """
         sink = Sink(file, offset=offset, if_range=if_range, on_answer=on_answer)
         return self._http.download(_DOWNLOAD, url, sink, total_seconds=total_seconds)

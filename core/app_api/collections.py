@@ -1,6 +1,6 @@
-"""Collections: tables that messages look words up in.
+"""Collections: tables whose values messages can use.
 
-A collection is at most 10 MB, a row at most 10 KB.
+A collection has at most 10 MB, a row at most 10 KB.
 Source: https://docs.customer.io/integrations/api/app/
 """
 
@@ -45,7 +45,7 @@ class Collections(Noun):
         return self._call(_LIST, CollectionsAnswer)
 
     def get(self, collection_id: int) -> CollectionAnswer:
-        """Get what is known of one collection; its rows are its `content`.
+        """Get one collection without its rows; for these, see `content`.
 
         Operation: getCollection
         Page: https://docs.customer.io/integrations/api/app/tag/collections/getCollection/
@@ -53,7 +53,7 @@ class Collections(Noun):
         return self._call(_GET, CollectionAnswer, path={"collection_id": collection_id})
 
     def create(self, body: NewCollection) -> CollectionAnswer:
-        """Create a collection of rows given in `data`, or fetched by the vendor from `url`.
+        """Create a collection from the rows in `data`, or from rows at `url`.
 
         Operation: addCollection
         Page: https://docs.customer.io/integrations/api/app/tag/collections/addCollection/
@@ -61,7 +61,7 @@ class Collections(Noun):
         return self._call(_CREATE, CollectionAnswer, body=body)
 
     def update(self, collection_id: int, body: CollectionChange) -> CollectionAnswer:
-        """Rename a collection, or replace all its rows by `data` or by what `url` holds.
+        """Rename a collection, or replace all its rows with `data` or the rows at `url`.
 
         Operation: updateCollection
         Page: https://docs.customer.io/integrations/api/app/tag/collections/updateCollection/
@@ -79,7 +79,7 @@ class Collections(Noun):
         self._done(_DELETE, path={"collection_id": collection_id})
 
     def content(self, collection_id: int) -> dict[str, Json]:
-        """Get the rows of a collection; the vendor names no field of the answer.
+        """Get the rows of a collection; the vendor does not document the fields of the answer.
 
         Operation: getCollectionContents
         Page: https://docs.customer.io/integrations/api/app/tag/collections/getCollectionContents/
@@ -87,7 +87,7 @@ class Collections(Noun):
         return self._call(_CONTENT, dict[str, "Json"], path={"collection_id": collection_id})
 
     def update_content(self, collection_id: int, body: Mapping[str, Json]) -> CollectionAnswer:
-        """Replace all rows of a collection; the vendor names no field of the body.
+        """Replace all rows of a collection; the vendor does not document the fields of the body.
 
         Operation: updateCollectionContents
         Page: https://docs.customer.io/integrations/api/app/tag/collections/updateCollectionContents/

@@ -1,8 +1,8 @@
 """Customers: the people of the workspace, read only.
 
-People are changed through the Data Pipelines API, not here. A `customer_id` is what `id_type`
-says, or the person's `id` if it is absent; `phone` is E.164, and only where the workspace
-identifies people by it.
+People are changed through the Data Pipelines API, not here. `id_type` is the kind of the
+`customer_id`; by default it is the `id` of the person. `phone` is in E.164 format, and works only
+if the workspace identifies people by it.
 Source: https://docs.customer.io/integrations/api/app/
 """
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from core.app_api.types.people import IdType
 
 _BY_EMAIL = declare("getPeopleEmail", "GET", "/v1/customers")
+# These two only read. They are POST because their arguments are in the body.
 _SEARCH = declare("getPeopleFilter", "POST", "/v1/customers", is_repeatable=True)
 _SEARCH_PAGING = Paging("start", "identifiers", max_limit=1_000)
 _GET_MANY = declare("getPeopleById", "POST", "/v1/customers/attributes", is_repeatable=True)
@@ -58,7 +59,7 @@ class Customers(Noun):
     """People of the workspace."""
 
     def by_email(self, *, email: str) -> PeopleAnswer:
-        """Find the people with exactly this email address; there can be several, or none.
+        """Find the people with exactly this email address: several, one or none.
 
         Operation: getPeopleEmail
         Page: https://docs.customer.io/integrations/api/app/tag/customers/getPeopleEmail/
@@ -72,9 +73,11 @@ class Customers(Noun):
         start: str | None = None,
         limit: int | None = None,
     ) -> Pages[Identifiers]:
-        """Walk the people that a filter of segments and attributes finds; 1,000 a page at most.
+        """Iterate over the people who match a filter. A page has at most 1,000.
 
-        The plain `ids` stand beside the identifiers in the `body` of each page.
+        The filter has conditions on segments and attributes.
+
+        The `body` of each page also has `ids`, a list of the plain ids.
 
         Operation: getPeopleFilter
         Page: https://docs.customer.io/integrations/api/app/tag/customers/getPeopleFilter/
@@ -84,7 +87,7 @@ class Customers(Noun):
         )
 
     def get_many(self, body: PeopleIds) -> PeopleAttributesAnswer:
-        """Get the attributes and devices of 1 to 100 people by their `id`.
+        """Get the attributes and devices of 1 to 100 people, by `id`.
 
         Operation: getPeopleById
         Page: https://docs.customer.io/integrations/api/app/tag/customers/getPeopleById/
@@ -112,7 +115,7 @@ class Customers(Noun):
         limit: int | None = None,
         id_type: IdType | None = None,
     ) -> Pages[Relationship]:
-        """Walk the objects that a person is related to.
+        """Iterate over the objects that a person is related to.
 
         Operation: getPersonRelationships
         Page: https://docs.customer.io/integrations/api/app/tag/customers/getPersonRelationships/
@@ -141,10 +144,10 @@ class Customers(Noun):
     def messages(
         self, customer_id: str, **query: Unpack[PersonMessagesQuery]
     ) -> Pages[PersonMessage]:
-        """Walk the deliveries to a person; a page holds 50 of them, at most 1,000.
+        """Iterate over the deliveries to a person. A page has 50 by default, at most 1,000.
 
-        Without `start_ts` and `end_ts` (seconds since 1970) the last six months, which is also
-        the longest window.
+        The time range is `start_ts` to `end_ts` in Unix seconds: by default the last six months,
+        which is also the maximum.
 
         Operation: getPersonMessages
         Page: https://docs.customer.io/integrations/api/app/tag/customers/getPersonMessages/
@@ -160,10 +163,10 @@ class Customers(Noun):
     def activities(
         self, customer_id: str, **query: Unpack[PersonActivitiesQuery]
     ) -> Pages[Activity]:
-        """Walk the activity log of a person; a page holds 100 entries at most.
+        """Iterate over the activity log of a person. A page has at most 100.
 
-        The vendor promises 30 days of it. `type` is no closed list: `_o:1:create` is about objects
-        of type 1.
+        The vendor guarantees 30 days. `type` is an open list; `_o:1:create`, for example, is about
+        objects of type 1.
 
         Operation: getPersonActivities
         Page: https://docs.customer.io/integrations/api/app/tag/customers/getPersonActivities/
@@ -183,7 +186,7 @@ class Customers(Noun):
         id_type: IdType | None = None,
         language: str | None = None,
     ) -> PreferencesAnswer:
-        """Get the topics a person is subscribed to, named in `language` where it is translated.
+        """Get the topics that a person is subscribed to, in `language` if translated.
 
         Operation: getPersonSubscriptionPreferences
         Page: https://docs.customer.io/integrations/api/app/tag/customers/getPersonSubscriptionPreferences/

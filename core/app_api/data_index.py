@@ -1,4 +1,4 @@
-"""Data index: what the attributes and events of the workspace mean.
+"""Data index: descriptions of the attributes and events of the workspace.
 
 Source: https://docs.customer.io/integrations/api/app/
 """
@@ -9,6 +9,7 @@ from core.app_api.declarations import declare
 from core.app_api.noun import Noun
 from core.app_api.types.data_index import AttributeDescriptions, EventDescriptions
 
+# Both set descriptions: a second call sets the same ones.
 _ATTRIBUTES = declare(
     "updateAttributeMetadata", "POST", "/v1/data_index/attributes", is_repeatable=True
 )
@@ -19,7 +20,7 @@ class DataIndex(Noun):
     """Descriptions of attributes and events."""
 
     def attributes(self, body: AttributeDescriptions) -> None:
-        """Describe up to 100 attributes; doing it twice does no harm.
+        """Set the descriptions of up to 100 attributes; a second call does no harm.
 
         Operation: updateAttributeMetadata
         Page: https://docs.customer.io/integrations/api/app/tag/data-index/updateAttributeMetadata/
@@ -27,7 +28,7 @@ class DataIndex(Noun):
         self._done(_ATTRIBUTES, body=body)
 
     def events(self, body: EventDescriptions) -> None:
-        """Describe up to 100 events; doing it twice does no harm.
+        """Set the descriptions of up to 100 events; a second call does no harm.
 
         Operation: updateEventMetadata
         Page: https://docs.customer.io/integrations/api/app/tag/data-index/updateEventMetadata/

@@ -1,7 +1,4 @@
-"""How operations are declared: the rule of what may be repeated, and the rate classes.
-
-Pure.
-"""
+"""Declare operations: which may be repeated, and which rate limit they have. Pure."""
 
 from __future__ import annotations
 
@@ -28,16 +25,16 @@ def declare(
     rate: str = "default",
     is_repeatable: bool | None = None,
 ) -> Operation:
-    """Declare an operation once, beside the method that calls it.
+    """Declare an operation.
 
     Args:
         name: The vendor's `operationId`.
         method: In upper case.
-        path: With its ids in braces, as the specification spells them.
+        path: With ids in braces, as the specification spells them.
         rate: One of `RATES`.
-        is_repeatable: Whether doing it twice does no harm. If absent, only a POST does: the
-            vendor knows no idempotency key, so a second POST sends or creates a second time.
-            A POST that only searches says True.
+        is_repeatable: Whether executing it twice does no harm. By default True except for POST;
+            a POST that only searches sets True.
     """
+    # The vendor has no idempotency key, so a second POST sends or creates a second time.
     repeatable = method != "POST" if is_repeatable is None else is_repeatable
     return Operation(name, method, path, is_repeatable=repeatable, rate=rate)

@@ -1,4 +1,4 @@
-"""Components of Design Studio: blocks that emails share.
+"""Components of Design Studio: content blocks that emails share.
 
 Source: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
 """
@@ -30,10 +30,10 @@ _DELETE = declare("deleteDesignStudioComponent", "DELETE", "/v1/design_studio/co
 
 
 class DesignStudioComponents(Noun):
-    """Blocks that emails share."""
+    """Content blocks that emails share."""
 
     def list(self, **query: Unpack[ComponentQuery]) -> Pages[dict[str, Json]]:
-        """Walk the components; a page holds 1,000 of them, at most 10,000.
+        """Iterate over the components. A page has 1,000 by default, at most 10,000.
 
         Operation: listDesignStudioComponents
         Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
@@ -62,7 +62,7 @@ class DesignStudioComponents(Noun):
         return self._call(_CREATE, ComponentAnswer, body=body)
 
     def update(self, id: str, body: ComponentChange) -> None:
-        """Change a component; what is not named stays.
+        """Change a component; fields that are absent stay unchanged.
 
         Uncertain: the exact status of success.
 

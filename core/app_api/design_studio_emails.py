@@ -1,6 +1,6 @@
-"""Emails of Design Studio: drafts until they are linked to a message and published.
+"""Emails of Design Studio, which are drafts until they are linked to a message and published.
 
-Render, preview, review, link and publish share 5 calls a second with the whole workspace.
+The workspace has 5 calls a second for render, preview, review, link and publish together.
 Source: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
 """
 
@@ -47,6 +47,7 @@ _UNPUBLISHED_CHANGES = declare(
 _RENDER = declare(
     "renderEmail", "GET", "/v1/design_studio/emails/{id}/render", rate="design_studio"
 )
+# It only renders. It is POST because the sample data is in the body.
 _PREVIEW = declare(
     "previewEmail",
     "POST",
@@ -63,7 +64,7 @@ class DesignStudioEmails(Noun):
     """Emails of Design Studio."""
 
     def list(self, **query: Unpack[EmailQuery]) -> Pages[dict[str, Json]]:
-        """Walk the emails; a page holds 1,000 of them, at most 10,000.
+        """Iterate over the emails. A page has 1,000 by default, at most 10,000.
 
         Operation: listDesignStudioEmails
         Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
@@ -79,7 +80,7 @@ class DesignStudioEmails(Noun):
         return self._call(_GET, EmailAnswer, path={"id": id})
 
     def create(self, body: NewEmail) -> EmailAnswer:
-        """Create an email, bound to no message yet.
+        """Create an email that is not linked to a message.
 
         Uncertain: the exact status of success.
 
@@ -89,7 +90,7 @@ class DesignStudioEmails(Noun):
         return self._call(_CREATE, EmailAnswer, body=body)
 
     def update(self, id: str, body: EmailChange) -> None:
-        """Change an email; what is live changes when it is published.
+        """Change the draft of an email; `publish` makes the change live.
 
         Uncertain: the exact status of success.
 
@@ -109,10 +110,10 @@ class DesignStudioEmails(Noun):
         self._done(_DELETE, path={"id": id})
 
     def link(self, id: str, body: EmailLink) -> EmailLinkAnswer:
-        """Bind an email to one step of a workflow or to one message.
+        """Link an email to one step of a workflow or to one message.
 
         Raises:
-            CallError: One of them is bound already (409), and `force` does not say to replace it.
+            CallError: One of them is already linked (409), and `force` is not set.
 
         Operation: linkEmail
         Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/linkEmail/
@@ -123,7 +124,7 @@ class DesignStudioEmails(Noun):
     def publish(self, id: str) -> PublishAnswer:
         """Make a linked email live.
 
-        The answer `pending` is not the end: ask `publish_status` with its `publish_id`.
+        If the answer is `pending`, poll `publish_status` with its `publish_id`.
 
         Uncertain: which errors there are.
 
@@ -134,7 +135,7 @@ class DesignStudioEmails(Noun):
         return self._call(_PUBLISH, PublishAnswer, path={"id": id})
 
     def publish_status(self, id: str, *, publish_id: str | None = None) -> PublishStatusAnswer:
-        """Get how far a publish is.
+        """Get the state of a publish.
 
         Uncertain: the name of `publish_id`.
 
@@ -146,7 +147,7 @@ class DesignStudioEmails(Noun):
         )
 
     def unpublished_changes(self, id: str) -> UnpublishedChangesAnswer:
-        """Tell whether a linked email differs from what is live.
+        """Get whether the draft of a linked email differs from the live version.
 
         Operation: checkUnpublishedChanges
         Page: https://docs.customer.io/integrations/api/app/tag/design-studio/checkUnpublishedChanges/
@@ -155,7 +156,7 @@ class DesignStudioEmails(Noun):
         return self._call(_UNPUBLISHED_CHANGES, UnpublishedChangesAnswer, path={"id": id})
 
     def render(self, id: str) -> RenderAnswer:
-        """Get the compiled HTML, AMP and text, with Liquid left in place.
+        """Get the compiled HTML, AMP and text; Liquid is not evaluated.
 
         Uncertain: the operation's name.
 
@@ -165,7 +166,7 @@ class DesignStudioEmails(Noun):
         return self._call(_RENDER, RenderAnswer, path={"id": id})
 
     def preview(self, id: str, body: SampleData) -> PreviewAnswer:
-        """Render an email with Liquid evaluated for sample data; nothing is sent or kept.
+        """Render an email with sample data for Liquid; nothing is sent or stored.
 
         Uncertain: the last keys of the body.
 
@@ -176,7 +177,7 @@ class DesignStudioEmails(Noun):
         return self._call(_PREVIEW, PreviewAnswer, path={"id": id}, body=body)
 
     def review(self, id: str) -> dict[str, Json]:
-        """Check an email's links, compliance and Liquid; each finding has a severity and a state.
+        """Check links, compliance and Liquid of an email; each finding has a severity and a state.
 
         Uncertain: the operation's name, and how the findings are wrapped.
 

@@ -33,7 +33,7 @@ class DesignStudioFolders(Noun):
     """Folders of emails and components."""
 
     def list(self, **query: Unpack[NodeQuery]) -> Pages[dict[str, Json]]:
-        """Walk the folders; a page holds 1,000 of them, at most 10,000.
+        """Iterate over the folders. A page has 1,000 by default, at most 10,000.
 
         Operation: listDesignStudioFolders
         Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
@@ -49,7 +49,7 @@ class DesignStudioFolders(Noun):
         return self._call(_GET, DesignStudioFolderAnswer, path={"id": id})
 
     def create(self, body: NewDesignStudioFolder) -> DesignStudioFolderAnswer:
-        """Create a folder, at the top unless `parent_folder_id` is given.
+        """Create a folder, at the top level unless `parent_folder_id` is given.
 
         Uncertain: the exact status of success.
 
@@ -59,7 +59,7 @@ class DesignStudioFolders(Noun):
         return self._call(_CREATE, DesignStudioFolderAnswer, body=body)
 
     def update(self, id: str, body: DesignStudioFolderChange) -> None:
-        """Rename a folder, or move it.
+        """Rename or move a folder.
 
         Uncertain: the exact status of success.
 

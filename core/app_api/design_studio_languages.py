@@ -59,7 +59,7 @@ class DesignStudioLanguages(Noun):
         return self._call(_CREATE, TranslationAnswer, path={"id": id}, body=body)
 
     def update(self, id: str, language: str, body: TranslationChange) -> None:
-        """Change one language version; what is not named stays.
+        """Change one language version; fields that are absent stay unchanged.
 
         Uncertain: the operation's name, and the exact status of success.
 

@@ -24,7 +24,7 @@ class DesignStudioSms(Noun):
     def create(self, body: NewSms) -> dict[str, Json]:
         """Create an SMS message.
 
-        Uncertain: the shape of the answer; empty if there is none.
+        Uncertain: the fields of the answer; it is empty if there is no body.
 
         Operation: createSms
         Page: https://docs.customer.io/integrations/api/design-studio/tag/sms/createSms/
@@ -34,7 +34,7 @@ class DesignStudioSms(Noun):
     def publish(self, id: str) -> SmsPublishAnswer:
         """Make a linked SMS message live.
 
-        Uncertain: whether it shares the rate of publishing emails.
+        Uncertain: whether it shares the rate limit for publishing emails.
 
         Operation: publishSms
         Page: https://docs.customer.io/integrations/api/design-studio/tag/sms-link-and-publish/publishsms/

@@ -1,4 +1,4 @@
-"""Versions of a Design Studio email: named states to go back to.
+"""Versions of a Design Studio email: saved states that can be restored.
 
 Source: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
 """
@@ -48,7 +48,7 @@ class DesignStudioVersions(Noun):
         return self._call(_GET, VersionAnswer, path={"id": id, "version_id": version_id})
 
     def create(self, id: str, body: NewVersion) -> SavedVersionAnswer:
-        """Save the email as a version; if nothing changed, get the latest with `created` False.
+        """Save a version; if nothing has changed, get the latest one with `created` False.
 
         Operation: saveVersion
         Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/saveversion/
@@ -67,7 +67,7 @@ class DesignStudioVersions(Noun):
         self._done(_DELETE, path={"id": id, "version_id": version_id})
 
     def restore(self, id: str, version_id: str) -> RestoreAnswer:
-        """Put the draft back to a saved version; what is live stays until it is published.
+        """Restore the draft from a saved version; the live version changes with `publish`.
 
         Operation: restoreVersion
         Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/restoreVersion/

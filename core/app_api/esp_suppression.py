@@ -1,7 +1,6 @@
-"""ESP suppression: addresses that the mail service refuses to send to.
+"""ESP suppression: addresses that the email service provider does not send to.
 
-It is not the suppression of a person in the workspace, which is an event of the Data Pipelines
-API.
+Not the suppression of a person in the workspace: that is an event of the Data Pipelines API.
 Source: https://docs.customer.io/integrations/api/app/
 """
 
@@ -32,6 +31,7 @@ _DOMAIN = declare(
     "/v1/esp/domains/{domain_name}/suppression/{suppression_type}",
 )
 _DOMAIN_PAGING = Paging("start", "suppressions", max_limit=1_000)
+# A suppressed address stays suppressed, so a second call does no harm.
 _CREATE = declare(
     "postSuppression",
     "POST",
@@ -44,7 +44,7 @@ _DELETE = declare(
 
 
 class EspSuppression(Noun):
-    """Addresses that the mail service refuses to send to."""
+    """Addresses that the email service provider does not send to."""
 
     def search(self, email_address: str) -> SuppressionsAnswer:
         """Look up whether an address is suppressed, and why.
@@ -57,10 +57,10 @@ class EspSuppression(Noun):
     def list(
         self, suppression_type: Reason, **query: Unpack[SuppressionQuery]
     ) -> Pages[Suppression]:
-        """Walk the addresses suppressed for one reason; a page holds 100 of them, at most 1,000.
+        """Iterate over addresses suppressed for a reason. A page has 100 by default, at most 1,000.
 
-        The vendor counts an `offset` here: what is suppressed or freed during a walk shifts it, so
-        an address can come twice or not at all. `domain` walks by marks.
+        The vendor pages by `offset` here. If the list changes during the iteration, an address can
+        appear twice or be missing. `domain` has no such problem, because it pages by tokens.
 
         Operation: getSuppressionByType
         Page: https://docs.customer.io/integrations/api/app/tag/esp-suppression/getSuppressionByType/
@@ -82,10 +82,10 @@ class EspSuppression(Noun):
         email: str | None = None,
         start: str | None = None,
     ) -> Pages[Suppression]:
-        """Walk the addresses suppressed for one sending domain; a page holds 1,000 at most.
+        """Iterate over the addresses suppressed for one sending domain. A page has at most 1,000.
 
-        The vendor lists no words for `suppression_type` here; the answer's `category` is `bounces`
-        or `spam`.
+        The vendor does not list the values of `suppression_type` here. The `category` in the answer
+        is `bounces` or `spam`.
 
         Operation: getDomainSuppressionsByType
         Page: https://docs.customer.io/integrations/api/app/tag/esp-suppression/getDomainSuppressionsByType/
@@ -99,7 +99,7 @@ class EspSuppression(Noun):
         )
 
     def create(self, suppression_type: Reason, email_address: str) -> dict[str, Json]:
-        """Suppress an address; doing it twice does no harm.
+        """Suppress an address; a second call does no harm.
 
         Operation: postSuppression
         Page: https://docs.customer.io/integrations/api/app/tag/esp-suppression/postSuppression/
@@ -111,7 +111,7 @@ class EspSuppression(Noun):
         )
 
     def delete(self, suppression_type: Reason, email_address: str) -> None:
-        """Free an address that is suppressed.
+        """Remove an address from the suppression list.
 
         Operation: deleteSuppression
         Page: https://docs.customer.io/integrations/api/app/tag/esp-suppression/deleteSuppression/

@@ -1,6 +1,7 @@
-"""Exports: people or deliveries as a file, which the vendor writes in its own time.
+"""Exports: files with people or deliveries, which the vendor creates in the background.
 
-Start one, ask `get` until its status is `done`, then fetch the address that `download` gives.
+Start an export, poll `get` until its status is `done`, then download the URL of `download`.
+`core.app_api.flows.jobs.save` waits and downloads.
 Source: https://docs.customer.io/integrations/api/app/
 """
 
@@ -35,7 +36,7 @@ class Exports(Noun):
         return self._call(_LIST, ExportsAnswer)
 
     def get(self, export_id: int) -> ExportAnswer:
-        """Get how far one export is.
+        """Get the state of one export.
 
         Operation: getExport
         Page: https://docs.customer.io/integrations/api/app/tag/exports/getExport/
@@ -43,12 +44,12 @@ class Exports(Noun):
         return self._call(_GET, ExportAnswer, path={"export_id": export_id})
 
     def download(self, export_id: int) -> DownloadAnswer:
-        """Get a signed address of a finished export; it expires after 15 minutes.
+        """Get a signed URL of a finished export; it expires after 15 minutes.
 
-        `AppClient.download` writes what it holds into a file.
+        `AppClient.download` downloads it to a file.
 
         Raises:
-            NotFoundError: The vendor has no file of it.
+            NotFoundError: The export has no file.
 
         Operation: downloadExport
         Page: https://docs.customer.io/integrations/api/app/tag/exports/downloadExport/
@@ -56,7 +57,7 @@ class Exports(Noun):
         return self._call(_DOWNLOAD, DownloadAnswer, path={"export_id": export_id})
 
     def customers(self, body: CustomersExport) -> ExportAnswer:
-        """Start an export of the people whom a filter finds.
+        """Start an export of the people who match a filter.
 
         Operation: exportPeopleData
         Page: https://docs.customer.io/integrations/api/app/tag/exports/exportPeopleData/
@@ -66,7 +67,7 @@ class Exports(Noun):
     def deliveries(self, body: DeliveriesExport) -> ExportAnswer:
         """Start an export of the deliveries of one newsletter, campaign, action or template.
 
-        Without `start` and `end` the last 6 months; at most 12.
+        The time range is `start` to `end`: by default the last 6 months, at most 12 months.
 
         Operation: exportDeliveriesData
         Page: https://docs.customer.io/integrations/api/app/tag/exports/exportDeliveriesData/

@@ -17,7 +17,7 @@ class Imports(Noun):
     """Imports of the workspace."""
 
     def create(self, body: NewImport) -> ImportAnswer:
-        """Start an import; its file's address should stay readable for about two hours.
+        """Start an import; the URL of its file must stay readable for about two hours.
 
         Operation: import
         Page: https://docs.customer.io/integrations/api/app/tag/imports/import/
@@ -25,7 +25,7 @@ class Imports(Noun):
         return self._call(_CREATE, ImportAnswer, body=body)
 
     def get(self, import_id: int) -> ImportAnswer:
-        """Get how far an import is, and the addresses of the rows it could not take.
+        """Get the state of an import, and the URLs of the rows that failed.
 
         Operation: getImport
         Page: https://docs.customer.io/integrations/api/app/tag/imports/getImport/

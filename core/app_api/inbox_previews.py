@@ -39,9 +39,9 @@ class InboxPreviews(Noun):
     """Screenshots of emails in real mail clients; `id` is the email's."""
 
     def create(self, id: str, body: PreviewOrder) -> PreviewOrderAnswer:
-        """Order screenshots, which costs credits.
+        """Order screenshots; an order costs credits.
 
-        The same order on the same UTC day is answered with `replayed` True and costs nothing.
+        A second identical order on the same UTC day is free: its answer has `replayed` True.
 
         Operation: submitInboxPreview
         Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/submitinboxpreview/
@@ -50,7 +50,7 @@ class InboxPreviews(Noun):
         return self._call(_CREATE, PreviewOrderAnswer, path={"id": id}, body=body)
 
     def get(self, id: str, run_id: int) -> PreviewJob:
-        """Get the state of an order; ask again until `is_processed`.
+        """Get the state of an order; poll until `is_processed`.
 
         Operation: getInboxPreviewJob
         Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/getinboxpreviewjob/
@@ -78,7 +78,7 @@ class InboxPreviews(Noun):
         return self._call(_CLIENTS, ClientsAnswer)
 
     def credits(self) -> CreditsAnswer:
-        """List the credits that are left, with when they end.
+        """List the remaining credits with their expiry.
 
         Operation: getInboxPreviewCredits
         Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/getInboxPreviewCredits/
@@ -92,7 +92,9 @@ class InboxPreviews(Noun):
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Pages[dict[str, Json]]:
-        """Walk the latest orders, of one email with `node_id`; a page holds 50, at most 200.
+        """Iterate over the latest orders. A page has 50 by default, at most 200.
+
+        `node_id` selects the orders of one email.
 
         Operation: listInboxPreviewJobs
         Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/listinboxpreviewjobs/

@@ -1,4 +1,4 @@
-"""Info: what the vendor says of itself.
+"""Info: information about Customer.io.
 
 Source: https://docs.customer.io/integrations/api/app/
 """
@@ -13,10 +13,10 @@ _IP_ADDRESSES = declare("getCioAllowlist", "GET", "/v1/info/ip_addresses")
 
 
 class Info(Noun):
-    """What the vendor says of itself."""
+    """Information about Customer.io."""
 
     def ip_addresses(self) -> IpAddressesAnswer:
-        """List the addresses that Customer.io calls from, for a firewall to let through.
+        """List the IP addresses that Customer.io calls from, for firewall rules.
 
         Operation: getCioAllowlist
         Page: https://docs.customer.io/integrations/api/app/tag/info/getCioAllowlist/

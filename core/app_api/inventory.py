@@ -1,7 +1,7 @@
-"""The project's inventory of the App API: what the vendor documents, one entry an operation.
+"""The inventory of the App API: one entry for each operation that the vendor documents.
 
-The client does not read it: its methods are checked against it by the tests, and the index beside
-this file is made from both.
+The client does not read it. Tests compare its methods with the inventory, and the index (README.md
+beside this file) is generated from both.
 Source: https://docs.customer.io/integrations/api/app/
 """
 
@@ -15,7 +15,7 @@ PATH = Path(__file__).with_name("operations.json")
 
 
 class Parameter(TypedDict, total=False):
-    """A query parameter; `allowed` are the words that the vendor takes."""
+    """A query parameter; `allowed` are its allowed values."""
 
     type: Required[Literal["string", "integer", "boolean"]]
     required: bool
@@ -32,14 +32,14 @@ class Fields(TypedDict, total=False):
 
 
 class RequestBody(Fields, total=False):
-    """A body, or one of several `variants`; `required` absent means that nothing is."""
+    """A body, or one of several `variants`. Without `required`, no field is required."""
 
     content_type: Required[str]
     variants: list[Fields]
 
 
 class PagingStyle(TypedDict, total=False):
-    """How it pages; see `core.app_api.paging.Paging`."""
+    """How an operation is paged; see `core.app_api.paging.Paging`."""
 
     style: Required[Literal["start", "offset", "page", "cursor"]]
     items: Required[str]
@@ -47,12 +47,15 @@ class PagingStyle(TypedDict, total=False):
 
 
 class OperationEntry(TypedDict, total=False):
-    """An operation.
+    """An operation as the vendor documents it.
 
-    Attributes are as the vendor documents them, but for `noun` (the module that has it), `rate`
-    (a class of `declarations.RATES`, `default` if absent) and `repeatable` (a POST that may be
-    repeated). `uncertain` says what of it no stored copy of the documentation proves; `answer`
-    are the keys of its answer, and `answer_type` what it answers with if that is no JSON.
+    Attributes that are not the vendor's:
+        noun: The module with its method.
+        rate: A class of `declarations.RATES`; absent: `default`.
+        repeatable: A POST that may be repeated.
+        uncertain: What the documentation does not prove.
+        answer: The keys of the answer and their types.
+        answer_type: The media type of an answer that is not JSON.
     """
 
     id: Required[str]
@@ -75,19 +78,19 @@ class OperationEntry(TypedDict, total=False):
 
 
 class LeftOut(TypedDict):
-    """An operation that has no method, and why."""
+    """An operation without a method, and why it has none."""
 
     id: str
     why: str
 
 
 def entries() -> dict[str, OperationEntry]:
-    """Return every operation that has, or is to have, a method; by its id."""
+    """Return every operation that must have a method, by its id."""
     found: list[OperationEntry] = json.loads(PATH.read_bytes())["operations"]
     return {entry["id"]: entry for entry in found}
 
 
 def left_out() -> list[LeftOut]:
-    """Return the operations that are known and have no method."""
+    """Return the known operations without a method."""
     found: list[LeftOut] = json.loads(PATH.read_bytes())["left_out"]
     return found

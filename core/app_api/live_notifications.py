@@ -1,4 +1,4 @@
-"""Live notifications: Live Activities of iOS, live updates of Android.
+"""Live notifications: Live Activities (iOS) and live updates (Android).
 
 Source: https://docs.customer.io/integrations/api/app/
 """
@@ -27,7 +27,8 @@ class LiveNotifications(Noun):
     def start(self, body: LiveNotificationStart) -> InstanceAnswer:
         """Start a live notification on the devices of a person.
 
-        The answer means accepted, not shown: `get` can say 404 for a moment after it.
+        The answer means that it is accepted, not that it is shown. `get` can answer 404 for a short
+        time after it.
 
         Operation: startLiveNotification
         Page: https://docs.customer.io/integrations/api/app/tag/live-notifications/startLiveNotification/
@@ -35,7 +36,7 @@ class LiveNotifications(Noun):
         return self._call(_START, InstanceAnswer, body=body)
 
     def update(self, body: LiveNotificationUpdate) -> InstanceAnswer:
-        """Replace what a running live notification shows.
+        """Replace the content of an active live notification.
 
         Operation: updateLiveNotification
         Page: https://docs.customer.io/integrations/api/app/tag/live-notifications/updateLiveNotification/
@@ -43,7 +44,7 @@ class LiveNotifications(Noun):
         return self._call(_UPDATE, InstanceAnswer, body=body)
 
     def end(self, body: LiveNotificationEnd) -> InstanceAnswer:
-        """End a live notification, with what it shows last.
+        """End a live notification, with its last content.
 
         Uncertain: whether `content_state` is required.
 
@@ -53,7 +54,7 @@ class LiveNotifications(Noun):
         return self._call(_END, InstanceAnswer, body=body)
 
     def get(self, instance_id: str) -> LiveNotification:
-        """Get the state of a live notification, and what became of the last push for it.
+        """Get the state of a live notification, and the result of its last push.
 
         Operation: getLiveNotification
         Page: https://docs.customer.io/integrations/api/app/tag/live-notifications/getLiveNotification/

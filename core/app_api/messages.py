@@ -22,7 +22,7 @@ _ARCHIVED_MESSAGE = declare(
     "getArchivedMessage",
     "GET",
     "/v1/messages/{message_id}/archived_message",
-    rate="archived_message",
+    rate="archived_message",  # 100 calls a day
 )
 
 
@@ -30,10 +30,10 @@ class Messages(Noun):
     """Deliveries of the workspace."""
 
     def list(self, **query: Unpack[MessageQuery]) -> Pages[Message]:
-        """Walk the deliveries; a page holds 50 of them, at most 1,000.
+        """Iterate over the deliveries. A page has 50 by default, at most 1,000.
 
-        Without `start_ts` and `end_ts` (seconds since 1970) the last six months, which is also
-        the longest window. `trigger_id` needs `campaign_id`.
+        The time range is `start_ts` to `end_ts` in Unix seconds: by default the last six months,
+        which is also the maximum. `trigger_id` needs `campaign_id`.
 
         Operation: listMessages
         Page: https://docs.customer.io/integrations/api/app/tag/messages/listMessages/
@@ -52,9 +52,9 @@ class Messages(Noun):
 
         Args:
             message_id: The `delivery_id` of webhooks.
-            archived_message: Whether what was sent comes along.
-            associations: Whether what it belongs to comes along.
-            get_tracked_responses: Whether tracked responses come along.
+            archived_message: Whether to include the content that was sent.
+            associations: Whether to include the campaign or other source of the delivery.
+            get_tracked_responses: Whether to include tracked responses.
 
         Operation: getMessage
         Page: https://docs.customer.io/integrations/api/app/tag/messages/getMessage/
@@ -71,7 +71,7 @@ class Messages(Noun):
         )
 
     def archived_message(self, message_id: str) -> ArchivedMessageAnswer:
-        """Get what was sent, as it was rendered; the vendor allows 100 calls a day.
+        """Get the rendered content of a delivery; the vendor allows 100 calls a day.
 
         Raises:
             ThrottledError: This client has made 100 calls within the last 24 hours.

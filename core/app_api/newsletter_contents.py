@@ -1,4 +1,4 @@
-"""Newsletter contents: what a newsletter says, one entry a language and test group.
+"""Newsletter contents: one content for each language and test group.
 
 Source: https://docs.customer.io/integrations/api/app/
 """
@@ -38,7 +38,7 @@ class NewsletterContents(Noun):
     """Contents of a newsletter."""
 
     def list(self, newsletter_id: int) -> NewsletterContentsAnswer:
-        """List all that a newsletter says, in one answer.
+        """List all contents of a newsletter, in one answer.
 
         Operation: listNewsletterVariants
         Page: https://docs.customer.io/integrations/api/app/tag/newsletters/listNewsletterVariants/
@@ -81,10 +81,10 @@ class NewsletterContents(Noun):
         steps: int | None = None,
         type: Channel | None = None,
     ) -> MetricAnswer:
-        """Count what became of the messages with one content, by `period` (days if absent).
+        """Get the metrics of the messages with one content by `period` (days if absent).
 
-        `steps` is how many periods back, from 2 to 24 hours, 45 days, 12 weeks or 120 months; 0 is
-        the most, absent too, but for 12 months.
+        `steps` is the number of periods, at least 2, at most 24 hours, 45 days, 12 weeks or 120
+        months. 0 is the maximum. If absent, it is 12 for months, otherwise the maximum.
 
         Operation: getVariantMetrics
         Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getVariantMetrics/
@@ -105,7 +105,7 @@ class NewsletterContents(Noun):
         steps: int | None = None,
         type: Channel | None = None,
     ) -> LinksAnswer:
-        """Count the clicks of each link; `period` and `steps` are those of `metrics`.
+        """Count the clicks of each link; `period` and `steps` are as in `metrics`.
 
         Operation: getVariantLinks
         Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getVariantLinks/

@@ -1,6 +1,6 @@
-"""Newsletter languages: the versions of a newsletter that has no test groups.
+"""Newsletter languages: the language versions of a newsletter without test groups.
 
-Those of a test group are in `core.app_api.newsletter_test_groups`.
+The languages of a test group are in `core.app_api.newsletter_test_groups`.
 Source: https://docs.customer.io/integrations/api/app/
 """
 
@@ -35,7 +35,7 @@ class NewsletterLanguages(Noun):
     """Language versions of a newsletter."""
 
     def get(self, newsletter_id: int, language: str) -> NewsletterContentAnswer:
-        """Get what a newsletter says in one language, such as `de-AT`.
+        """Get the content of a newsletter in one language, such as `de-AT`.
 
         Operation: getNewsletterVariantTranslation
         Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getNewsletterVariantTranslation/
@@ -47,7 +47,7 @@ class NewsletterLanguages(Noun):
         )
 
     def create(self, newsletter_id: int, body: NewNewsletterLanguage) -> NewsletterAnswer:
-        """Add a language to a newsletter; not to one made in Design Studio or by drag and drop.
+        """Add a language to a newsletter, except one made in Design Studio or by drag and drop.
 
         Uncertain: the documentation gives only an outline of the body.
 
@@ -61,7 +61,7 @@ class NewsletterLanguages(Noun):
     def update(
         self, newsletter_id: int, language: str, body: NewsletterContentFields
     ) -> NewsletterContentAnswer:
-        """Change what a newsletter says in one language.
+        """Change the content of a newsletter in one language.
 
         Operation: updateNewsletterVariantTranslation
         Page: https://docs.customer.io/integrations/api/app/tag/newsletters/updateNewsletterVariantTranslation/
@@ -74,7 +74,7 @@ class NewsletterLanguages(Noun):
         )
 
     def delete(self, newsletter_id: int, language: str) -> None:
-        """Take a language from a newsletter.
+        """Remove a language from a newsletter.
 
         Uncertain: no documentation gives the operation's name or its status codes.
 

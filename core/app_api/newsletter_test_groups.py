@@ -1,6 +1,6 @@
-"""Newsletter test groups: the arms of an A/B test, and what each says in each language.
+"""Newsletter test groups: the groups of an A/B test, and their contents in each language.
 
-The specification has a test group's id as a number in some places, and as text in others.
+In the specification, the id of a test group is a number in some places and text in others.
 Source: https://docs.customer.io/integrations/api/app/
 """
 
@@ -20,7 +20,7 @@ _LIST = declare("getNewsletterTestGroups", "GET", "/v1/newsletters/{newsletter_i
 _CREATE = declare(
     "createNewsletterTestGroup", "POST", "/v1/newsletters/{newsletter_id}/test_groups"
 )
-# The vendor's paths say `test_group` from here on.
+# From here on the vendor's paths contain `test_group`.
 _GET_LANGUAGE = declare(
     "getNewsletterVariantTranslationTest",
     "GET",
@@ -55,7 +55,7 @@ class NewsletterTestGroups(Noun):
         return self._call(_LIST, NewsletterTestGroupsAnswer, path={"newsletter_id": newsletter_id})
 
     def create(self, newsletter_id: int) -> NewsletterAnswer:
-        """Add a test group that says nothing yet.
+        """Add a test group without content.
 
         Uncertain: no documentation gives the operation's name.
 
@@ -67,7 +67,7 @@ class NewsletterTestGroups(Noun):
     def get_language(
         self, newsletter_id: int, test_group_id: int | str, language: str
     ) -> NewsletterContentAnswer:
-        """Get what a test group says in one language, such as `de-AT`.
+        """Get the content of a test group in one language, such as `de-AT`.
 
         Operation: getNewsletterVariantTranslationTest
         Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getNewsletterVariantTranslationTest/
@@ -81,7 +81,7 @@ class NewsletterTestGroups(Noun):
     def create_language(
         self, newsletter_id: int, test_group_id: int | str, body: NewNewsletterLanguage
     ) -> NewsletterAnswer:
-        """Add a language to a test group; not to one made in Design Studio or by drag and drop.
+        """Add a language to a test group, except one made in Design Studio or by drag and drop.
 
         Uncertain: the documentation gives only an outline of the body.
 
@@ -102,7 +102,7 @@ class NewsletterTestGroups(Noun):
         language: str,
         body: NewsletterContentFields,
     ) -> NewsletterContentAnswer:
-        """Change what a test group says in one language.
+        """Change the content of a test group in one language.
 
         Operation: updateNewsletterTestTranslation
         Page: https://docs.customer.io/integrations/api/app/tag/newsletters/updateNewsletterTestTranslation/
@@ -115,7 +115,7 @@ class NewsletterTestGroups(Noun):
         )
 
     def delete_language(self, newsletter_id: int, test_group_id: int | str, language: str) -> None:
-        """Take a language from a test group.
+        """Remove a language from a test group.
 
         Uncertain: no documentation gives the operation's name or its status codes.
 

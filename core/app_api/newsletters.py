@@ -1,4 +1,6 @@
-"""Newsletters: messages sent once, to many. The vendor's newer pages call them one-time sends.
+"""Newsletters: messages sent once to many people.
+
+The vendor's newer pages call them one-time sends.
 
 Source: https://docs.customer.io/integrations/api/app/
 """
@@ -50,7 +52,7 @@ class Newsletters(Noun):
         sort: Literal["asc", "desc"] | None = None,
         start: str | None = None,
     ) -> Pages[Newsletter]:
-        """Walk the newsletters.
+        """Iterate over the newsletters.
 
         Operation: listNewsletters
         Page: https://docs.customer.io/integrations/api/app/tag/newsletters/listNewsletters/
@@ -68,7 +70,7 @@ class Newsletters(Noun):
         return self._call(_GET, NewsletterAnswer, path={"newsletter_id": newsletter_id})
 
     def create(self, body: NewNewsletter) -> NewsletterAnswer:
-        """Create a newsletter for one of six channels; with `send_now` it is sent, too.
+        """Create a newsletter for one of six channels; `send_now` also sends it.
 
         Operation: createNewsletter
         Page: https://docs.customer.io/integrations/api/app/tag/newsletters/createNewsletter/
@@ -84,9 +86,9 @@ class Newsletters(Noun):
         self._done(_DELETE, path={"newsletter_id": newsletter_id})
 
     def send(self, newsletter_id: int, body: NewsletterRate) -> NewsletterAnswer:
-        """Send a newsletter now; an empty body sends it as fast as the vendor can.
+        """Send a newsletter now; with an empty body, at the maximum speed.
 
-        Not repeated once it may have been done: `CallError.is_outcome_unknown` says so.
+        The client does not repeat it if it may have been sent: see `CallError.is_outcome_unknown`.
 
         Operation: sendNewsletter
         Page: https://docs.customer.io/integrations/api/app/tag/newsletters/sendNewsletter/
@@ -94,7 +96,7 @@ class Newsletters(Noun):
         return self._call(_SEND, NewsletterAnswer, path={"newsletter_id": newsletter_id}, body=body)
 
     def schedule(self, newsletter_id: int, body: NewsletterSchedule) -> NewsletterAnswer:
-        """Set when a newsletter is sent; `scheduled_at` 0 takes that back.
+        """Schedule a newsletter; `scheduled_at` 0 cancels the schedule.
 
         Operation: scheduleNewsletter
         Page: https://docs.customer.io/integrations/api/app/tag/newsletters/scheduleNewsletter/
@@ -111,10 +113,10 @@ class Newsletters(Noun):
         steps: int | None = None,
         type: Channel | None = None,
     ) -> MetricAnswer:
-        """Count what became of a newsletter's messages, by `period` (days if absent).
+        """Get the metrics of a newsletter's messages by `period` (days if absent).
 
-        `steps` is how many periods back, from 2 to 24 hours, 45 days, 12 weeks or 120 months; 0 is
-        the most, absent too, but for 12 months.
+        `steps` is the number of periods, at least 2, at most 24 hours, 45 days, 12 weeks or 120
+        months. 0 is the maximum. If absent, it is 12 for months, otherwise the maximum.
 
         Operation: getNewsletterMetrics
         Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getNewsletterMetrics/
@@ -134,9 +136,9 @@ class Newsletters(Noun):
         steps: int | None = None,
         unique: bool | None = None,
     ) -> LinksAnswer:
-        """Count the clicks of each link, or with `unique` the people who clicked.
+        """Count the clicks of each link; with `unique`, the people who clicked it.
 
-        `period` and `steps` are those of `metrics`.
+        `period` and `steps` are as in `metrics`.
 
         Operation: getNewsletterLinks
         Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getNewsletterLinks/
@@ -151,9 +153,10 @@ class Newsletters(Noun):
     def messages(
         self, newsletter_id: int, **query: Unpack[NewsletterDeliveryQuery]
     ) -> Pages[Message]:
-        """Walk the deliveries of a newsletter.
+        """Iterate over the deliveries of a newsletter.
 
-        Without `start_ts` and `end_ts` (seconds since 1970) the last 6 months; at most 12.
+        The time range is `start_ts` to `end_ts` in Unix seconds: by default the last 6 months, at
+        most 12 months.
 
         Operation: getNewsletterMsgMeta
         Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getNewsletterMsgMeta/

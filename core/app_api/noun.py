@@ -1,4 +1,4 @@
-"""What a noun's methods are made of: one expression each, over the shared HTTP client."""
+"""The base class of the nouns: it calls operations through the HTTP client."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class File:
     """A file to upload.
 
     Attributes:
-        name: With its extension, by which the vendor knows what it is.
-        content: All of it; the vendor's limit is 2 MB.
-        content_type: Its media type.
+        name: The file name. The vendor reads the file type from its extension.
+        content: The bytes of the file; the vendor's limit is 2 MB.
+        content_type: The media type.
     """
 
     name: str
@@ -41,7 +41,7 @@ class File:
 
 
 class Noun:
-    """The base of all nouns; keeps the client's connections, and nothing else."""
+    """The base class of all nouns. It stores only the HTTP client."""
 
     __slots__ = ("_http",)
 
@@ -51,28 +51,28 @@ class Noun:
     def _call(
         self,
         operation: Operation,
-        answer: type[Answer],  # noqa: ARG002  # names the type that the caller gets
+        answer: type[Answer],  # noqa: ARG002  # the type of the result
         *,
         path: Mapping[str, str | int] | None = None,
         query: Mapping[str, object] | None = None,
         body: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Call an operation that answers with an object.
+        """Call an operation that answers with a JSON object.
 
         Args:
-            operation: What to call.
-            answer: The type of its answer, which is not checked: unknown fields are kept, and
-                any may be absent. An answer without a body is an empty object.
-            path: Its ids.
-            query: Its query; None is left out.
-            body: What to send as JSON; None sends nothing.
-            headers: Beside those of every call.
+            operation: The operation.
+            answer: The type of the answer. It is not checked: unknown fields are kept, and any
+                field may be absent. An answer without a body is an empty dictionary.
+            path: The ids in the path.
+            query: The query parameters; None is left out.
+            body: Sent as JSON; None sends no body.
+            headers: Added to the headers of every call.
 
         Raises:
-            ValidationError: An id is blank, or the body is no JSON. Nothing was sent.
-            ResponseError: Accepted, but the answer is no JSON object.
-            CallError: One of its other kinds.
+            ValidationError: An id is blank, or the body cannot be encoded. Nothing was sent.
+            ResponseError: The call was accepted, but the answer is not a JSON object.
+            CallError: The call failed; the subclass says how.
         """
         response = self._send(operation, path, query, body, headers)
         return cast("Answer", read_object(operation, response))
@@ -85,7 +85,7 @@ class Noun:
         query: Mapping[str, object] | None = None,
         body: Mapping[str, object] | None = None,
     ) -> None:
-        """Call an operation that answers with nothing worth reading; see `_call`."""
+        """Call an operation and ignore the body of its answer; see `_call`."""
         self._send(operation, path, query, body)
 
     def _read(self, operation: Operation, *, path: Mapping[str, str | int]) -> bytes:
@@ -95,46 +95,47 @@ class Noun:
     def _pages(
         self,
         operation: Operation,
-        item: type[Item],  # noqa: ARG002  # names the type that the caller gets
+        item: type[Item],  # noqa: ARG002  # the type of the result
         paging: Paging,
         *,
         path: Mapping[str, str | int] | None = None,
         query: Mapping[str, object],
         body: Mapping[str, object] | None = None,
     ) -> Pages[Item]:
-        """Prepare a walk through an operation that pages; see `_call`.
+        """Return the pages of an operation; see `_call`. Nothing is sent yet.
 
         Raises:
-            ValidationError: The limit is below 1, or over what the vendor gives.
+            ValidationError: The limit is less than 1, or larger than the vendor's maximum.
         """
         check_limit(query.get("limit"), paging.max_limit)
         start = query.get(paging.style)
 
         def fetch(at: str | None) -> dict[str, Json]:
-            there = dict(query) | {paging.style: at}
-            return self._call(operation, dict[str, "Json"], path=path, query=there, body=body)
+            page_query = {**query, paging.style: at}
+            return self._call(operation, dict[str, "Json"], path=path, query=page_query, body=body)
 
         return Pages(operation.name, paging, fetch, None if start is None else str(start))
 
     def _upload(
         self,
         operation: Operation,
-        answer: type[Answer],  # noqa: ARG002  # names the type that the caller gets
+        answer: type[Answer],  # noqa: ARG002  # the type of the result
         *,
         file: File,
         fields: Mapping[str, Scalar | None],
     ) -> Answer:
-        """Call an operation that takes a file as `multipart/form-data`; see `_call`.
+        """Upload a file as `multipart/form-data`; see `_call`.
 
         Args:
-            operation: What to call.
-            answer: The type of its answer.
+            operation: The operation.
+            answer: The type of the answer.
             file: Sent as the part `file`.
             fields: The other parts; None is left out.
         """
         parts = {name: str(value) for name, value in fields.items() if value is not None}
-        named = (file.name, file.content, file.content_type)
-        form = httpx2.Request("POST", "http://form", data=parts, files={"file": named})
+        file_part = (file.name, file.content, file.content_type)
+        # This request is not sent: httpx2 encodes the form, and `call` sends its content.
+        form = httpx2.Request("POST", "http://form", data=parts, files={"file": file_part})
         response = self._http.call(
             operation,
             content=form.read(),
@@ -150,14 +151,15 @@ class Noun:
         body: Mapping[str, object] | None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        kind = {} if body is None else {"content-type": "application/json"}
+        content_type = {} if body is None else {"content-type": "application/json"}
         return self._http.call(
             operation,
             path=path,
-            # Each method's signature says what may be in it; mypy takes no TypedDict for a Query.
+            # The signature of each method declares the query. mypy does not accept a TypedDict as
+            # `Query`.
             query=cast("Query | None", query),
             content=b"" if body is None else encoded(body),
-            headers=kind | dict(headers or {}),
+            headers=content_type | dict(headers or {}),
         )
 
 
@@ -165,21 +167,22 @@ def encoded(body: Mapping[str, object]) -> bytes:
     """Encode a body as JSON.
 
     Raises:
-        ValidationError: It holds what JSON cannot say; the text does not hold the value.
+        ValidationError: The body contains a value that JSON does not allow. The text of the error
+            does not show the value.
     """
     try:
         return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        # The cause is left out: its text may quote the value.
+        # Not `from error`: the text of that error may quote the value.
         kind = type(error).__name__
-        raise ValidationError(f"holds what JSON cannot say ({kind})", field="body") from None
+        raise ValidationError(f"cannot be encoded as JSON ({kind})", field="body") from None
 
 
 def read_object(operation: Operation, response: Response) -> dict[str, Json]:
-    """Read an answer that is an object; an absent body is an empty one.
+    """Decode an answer that is a JSON object; without a body it is an empty dictionary.
 
     Raises:
-        ResponseError: It is no JSON, or no object.
+        ResponseError: The answer is not a JSON object.
     """
     body = read_json(operation, response)
     if body is None:
@@ -187,8 +190,8 @@ def read_object(operation: Operation, response: Response) -> dict[str, Json]:
     if isinstance(body, dict):
         return body
     raise ResponseError(
-        f"{operation.name}: accepted with status {response.status}, but the answer is no JSON"
-        " object. Do not repeat it blindly.",
+        f"{operation.name}: accepted with status {response.status}, but the answer is not a JSON"
+        " object. Check what the call did before you repeat it.",
         operation=operation.name,
         attempts=1,
     )

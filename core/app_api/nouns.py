@@ -1,4 +1,4 @@
-"""The nouns of the App API as attributes; each is imported when it is first used."""
+"""The nouns of the App API as attributes. A noun is imported at its first use."""
 
 from __future__ import annotations
 
@@ -46,14 +46,15 @@ if TYPE_CHECKING:
 
 
 class Nouns:
-    """One property a noun, in alphabetical order."""
+    """One property for each noun, in alphabetical order."""
 
     _http: HttpClient
 
-    # Made anew each time: kept, they would hold the client in a reference cycle.
+    # A noun is created at each access. Stored in the client, it would form a reference cycle: a
+    # client that is no longer used would keep its connections open until garbage collection.
     @property
     def activities(self) -> Activities:
-        """What happened to people, across the workspace."""
+        """The activity log of the workspace."""
         from core.app_api.activities import Activities
 
         return Activities(self._http)
@@ -67,21 +68,21 @@ class Nouns:
 
     @property
     def assets(self) -> Assets:
-        """Images and PDF files that messages show."""
+        """Images and PDF files for messages."""
         from core.app_api.assets import Assets
 
         return Assets(self._http)
 
     @property
     def broadcast_actions(self) -> BroadcastActions:
-        """The messages that a broadcast sends."""
+        """The messages of a broadcast."""
         from core.app_api.broadcast_actions import BroadcastActions
 
         return BroadcastActions(self._http)
 
     @property
     def broadcasts(self) -> Broadcasts:
-        """Broadcasts that an API call triggers."""
+        """Broadcasts, which an API call triggers."""
         from core.app_api.broadcasts import Broadcasts
 
         return Broadcasts(self._http)
@@ -95,14 +96,14 @@ class Nouns:
 
     @property
     def campaigns(self) -> Campaigns:
-        """Campaigns: what they are and what came of them."""
+        """Campaigns and their metrics."""
         from core.app_api.campaigns import Campaigns
 
         return Campaigns(self._http)
 
     @property
     def collections(self) -> Collections:
-        """Tables that messages look words up in."""
+        """Tables whose values messages can use."""
         from core.app_api.collections import Collections
 
         return Collections(self._http)
@@ -116,21 +117,21 @@ class Nouns:
 
     @property
     def data_index(self) -> DataIndex:
-        """What attributes and events mean."""
+        """Descriptions of attributes and events."""
         from core.app_api.data_index import DataIndex
 
         return DataIndex(self._http)
 
     @property
     def design_studio_components(self) -> DesignStudioComponents:
-        """Blocks that the emails of Design Studio share."""
+        """Shared content blocks of Design Studio emails."""
         from core.app_api.design_studio_components import DesignStudioComponents
 
         return DesignStudioComponents(self._http)
 
     @property
     def design_studio_emails(self) -> DesignStudioEmails:
-        """Emails of Design Studio: drafts until they are published."""
+        """Emails of Design Studio, which are drafts until they are published."""
         from core.app_api.design_studio_emails import DesignStudioEmails
 
         return DesignStudioEmails(self._http)
@@ -165,14 +166,14 @@ class Nouns:
 
     @property
     def esp_suppression(self) -> EspSuppression:
-        """Addresses that the mail service refuses to send to."""
+        """Addresses that the email service provider (ESP) suppresses."""
         from core.app_api.esp_suppression import EspSuppression
 
         return EspSuppression(self._http)
 
     @property
     def exports(self) -> Exports:
-        """Exports of people and of deliveries, as files."""
+        """Exports of people and deliveries to files."""
         from core.app_api.exports import Exports
 
         return Exports(self._http)
@@ -193,28 +194,28 @@ class Nouns:
 
     @property
     def info(self) -> Info:
-        """What the vendor says of itself, such as the addresses it calls from."""
+        """Information about Customer.io, such as its IP addresses."""
         from core.app_api.info import Info
 
         return Info(self._http)
 
     @property
     def live_notifications(self) -> LiveNotifications:
-        """Live Activities of iOS, live updates of Android."""
+        """Live Activities (iOS) and live updates (Android)."""
         from core.app_api.live_notifications import LiveNotifications
 
         return LiveNotifications(self._http)
 
     @property
     def messages(self) -> Messages:
-        """Deliveries of every campaign, newsletter and channel."""
+        """Deliveries of all campaigns, newsletters and channels."""
         from core.app_api.messages import Messages
 
         return Messages(self._http)
 
     @property
     def newsletter_contents(self) -> NewsletterContents:
-        """What a newsletter says, by language and by test group."""
+        """The contents of a newsletter, by language and test group."""
         from core.app_api.newsletter_contents import NewsletterContents
 
         return NewsletterContents(self._http)
@@ -235,70 +236,70 @@ class Nouns:
 
     @property
     def newsletters(self) -> Newsletters:
-        """Newsletters: messages sent once, to many."""
+        """Newsletters: messages sent once to many people."""
         from core.app_api.newsletters import Newsletters
 
         return Newsletters(self._http)
 
     @property
     def objects(self) -> Objects:
-        """Objects such as companies or accounts, and who belongs to them."""
+        """Objects such as companies or accounts, and their relationships."""
         from core.app_api.objects import Objects
 
         return Objects(self._http)
 
     @property
     def optouts(self) -> Optouts:
-        """Who wants nothing more from a sender of SMS or WhatsApp messages."""
+        """Opt-outs from senders of SMS and WhatsApp messages."""
         from core.app_api.optouts import Optouts
 
         return Optouts(self._http)
 
     @property
     def reporting_webhooks(self) -> ReportingWebhooks:
-        """Where Customer.io reports what becomes of its messages."""
+        """Reporting webhooks, which Customer.io posts message events to."""
         from core.app_api.reporting_webhooks import ReportingWebhooks
 
         return ReportingWebhooks(self._http)
 
     @property
     def segments(self) -> Segments:
-        """Groups of people, kept by rules or by hand."""
+        """Segments: groups of people, defined by rules or maintained manually."""
         from core.app_api.segments import Segments
 
         return Segments(self._http)
 
     @property
     def send(self) -> Send:
-        """Transactional messages to one person each."""
+        """Sending of transactional messages to one person each."""
         from core.app_api.send import Send
 
         return Send(self._http)
 
     @property
     def sender_identities(self) -> SenderIdentities:
-        """The names and addresses that e-mails come from."""
+        """Names and addresses of senders of e-mails."""
         from core.app_api.sender_identities import SenderIdentities
 
         return SenderIdentities(self._http)
 
     @property
     def snippets(self) -> Snippets:
-        """Pieces of content that messages share."""
+        """Content that several messages share."""
         from core.app_api.snippets import Snippets
 
         return Snippets(self._http)
 
     @property
     def subscription_center(self) -> SubscriptionCenter:
-        """What people can subscribe to, and where they choose."""
+        """Topics and channels that people can subscribe to."""
         from core.app_api.subscription_center import SubscriptionCenter
 
         return SubscriptionCenter(self._http)
 
     @property
     def transactional(self) -> Transactional:
-        """Transactional messages: their contents and what came of them."""
+        """Transactional messages: templates, contents and metrics."""
         from core.app_api.transactional import Transactional
 
         return Transactional(self._http)

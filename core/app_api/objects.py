@@ -1,6 +1,6 @@
-"""Objects: what people belong to, such as companies or accounts, and who belongs to them.
+"""Objects such as companies or accounts, and their relationships to people.
 
-Objects are made and changed through the Data Pipelines API, not here.
+Objects are created and changed through the Data Pipelines API, not here.
 Source: https://docs.customer.io/integrations/api/app/
 """
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from core.app_api.types.objects import ObjectIdType
 
 _TYPES = declare("getObjectTypes", "GET", "/v1/object_types")
+# It only reads. It is POST because its filter is in the body.
 _SEARCH = declare("getObjectsFilter", "POST", "/v1/objects", is_repeatable=True)
 _SEARCH_PAGING = Paging("start", "identifiers")
 _ATTRIBUTES = declare(
@@ -49,9 +50,9 @@ class Objects(Noun):
     def search(
         self, body: ObjectSearch, *, start: str | None = None, limit: int | None = None
     ) -> Pages[ObjectIdentifiers]:
-        """Walk the objects of one type that a filter finds.
+        """Iterate over the objects of one type that match a filter.
 
-        The plain `ids` stand beside the identifiers in the `body` of each page.
+        The `body` of each page also has `ids`, a list of the plain ids.
 
         Operation: getObjectsFilter
         Page: https://docs.customer.io/integrations/api/app/tag/objects/getObjectsFilter/
@@ -67,7 +68,7 @@ class Objects(Noun):
     def attributes(
         self, object_type_id: int, object_id: str, *, id_type: ObjectIdType | None = None
     ) -> ObjectAnswer:
-        """Get the attributes of one object; `id_type` says what `object_id` is.
+        """Get the attributes of one object; `id_type` is the kind of the `object_id`.
 
         Operation: getObjectAttributes
         Page: https://docs.customer.io/integrations/api/app/tag/objects/getObjectAttributes/
@@ -88,7 +89,7 @@ class Objects(Noun):
         limit: int | None = None,
         id_type: ObjectIdType | None = None,
     ) -> Pages[ObjectRelationship]:
-        """Walk who belongs to one object; `id_type` says what `object_id` is.
+        """Iterate over the people of one object; `id_type` is the kind of the `object_id`.
 
         Operation: getObjectRelationships
         Page: https://docs.customer.io/integrations/api/app/tag/objects/getObjectRelationships/

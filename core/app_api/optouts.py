@@ -1,4 +1,4 @@
-"""Opt-outs: who wants nothing more from a sender of SMS or WhatsApp messages.
+"""Opt-outs from senders of SMS and WhatsApp messages.
 
 Source: https://docs.customer.io/integrations/api/app/
 """
@@ -32,7 +32,7 @@ class Optouts(Noun):
         start: str | None = None,
         limit: int | None = None,
     ) -> Pages[PersonOptouts]:
-        """Walk the people who opted out of any sender, or of the one in `from_`.
+        """Iterate over the people who opted out of any sender, or of the sender `from_`.
 
         Operation: getOptouts
         Page: https://docs.customer.io/integrations/api/app/tag/opt-outs/getOptouts/

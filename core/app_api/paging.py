@@ -1,7 +1,7 @@
-"""Lists that come in pages, in the five ways the App API knows.
+"""Lists in pages, in the four paging styles of the App API.
 
-A list is lazy: nothing is called until it is walked, each walk begins anew, and a page is asked
-for when the one before is used up. Pure but for the function that fetches.
+A list is lazy: a page is fetched when the items of the page before it are used up. Each iteration
+starts again with the first page. Pure except for the function that fetches a page.
 Source: https://docs.customer.io/integrations/api/app/
 """
 
@@ -23,13 +23,13 @@ Style: TypeAlias = Literal["start", "offset", "page", "cursor"]
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """How an operation pages.
+    """How an operation is paged.
 
     Attributes:
-        style: The query argument that says where a page begins. `start` and `cursor` are the
-            vendor's marks, `offset` counts items from 0, `page` pages from 1.
-        items: The key of the answer that holds the items.
-        max_limit: The most items a page can hold, where the vendor says it.
+        style: The query parameter for the position of a page. `start` and `cursor` are tokens of
+            the vendor, `offset` counts items from 0, `page` counts pages from 1.
+        items: The key of the items in the answer.
+        max_limit: The most items in a page; None if the vendor does not document it.
     """
 
     style: Style
@@ -43,9 +43,9 @@ class Page(Generic[Item]):
 
     Attributes:
         items: In the vendor's order; may be empty.
-        next: Where the next page begins, as text: `start`, `cursor`, `offset` or `page` of a new
-            call. None on the last page.
-        body: The whole answer.
+        next: The position of the next page as text: `start`, `cursor`, `offset` or `page` of a new
+            call. None for the last page.
+        body: The complete answer.
     """
 
     items: list[Item] = field(repr=False)
@@ -54,7 +54,7 @@ class Page(Generic[Item]):
 
 
 class Pages(Generic[Item]):
-    """A list in pages: walk it for its items, or its `pages()` for the pages."""
+    """A list in pages. Iterate over it for the items, or over `pages()` for the pages."""
 
     def __init__(
         self,
@@ -63,13 +63,13 @@ class Pages(Generic[Item]):
         fetch: Callable[[str | None], dict[str, Json]],
         start: str | None,
     ) -> None:
-        """Prepare a walk; nothing is fetched.
+        """Create a list. Nothing is fetched yet.
 
         Args:
             operation: The vendor's name of the call.
-            paging: How it pages.
-            fetch: Fetches the page that begins there; None is the first.
-            start: Where to begin.
+            paging: How the operation is paged.
+            fetch: Fetches the page at a position; None is the first page.
+            start: The position to start at.
         """
         self._operation = operation
         self._paging = paging
@@ -80,80 +80,82 @@ class Pages(Generic[Item]):
         return f"Pages({self._operation!r})"
 
     def __iter__(self) -> Iterator[Item]:
-        """Walk every item of every page.
+        """Iterate over the items of all pages.
 
         Raises:
-            CallError: A page failed; the items before it were handed out.
+            CallError: A page could not be fetched; the items before it were returned.
         """
         for page in self.pages():
             yield from page.items
 
     def pages(self) -> Iterator[Page[Item]]:
-        """Walk the pages; one that failed is begun again at the `next` of the one before.
+        """Iterate over the pages.
+
+        After a failure, continue with a new call that starts at `next` of the last page.
 
         Raises:
-            CallError: A page failed.
-            ResponseError: It holds no list, or the vendor sends the same place or page again, so
-                that the list would never end.
+            CallError: A page could not be fetched.
+            ResponseError: A page has no list of items, or the vendor sent a position or a page
+                twice, so that the list would never end.
         """
-        at = self._start
-        seen = set() if at is None else {at}
+        position = self._start
+        seen = set() if position is None else {position}
+        is_counted = self._paging.style in ("offset", "page")
         before: list[Item] | None = None
         while True:
-            page = self._page(at)
-            if page.next in seen or self._is_repeated(page, before):
-                raise self._error("the same page comes again, the list would never end")
+            page = self._page(position)
+            # Counted positions always differ, so there the items show that the vendor ignores them.
+            is_repeated = is_counted and bool(before) and page.items == before
+            if page.next in seen or is_repeated:
+                raise self._error("the vendor sent the same page twice, the list would not end")
             yield page
             if page.next is None:
                 return
-            at = page.next
-            seen.add(at)
+            position = page.next
+            seen.add(position)
             before = page.items
 
-    def _is_repeated(self, page: Page[Item], before: list[Item] | None) -> bool:
-        """Whether the vendor does not count; a mark that differs is proof that it does."""
-        return self._paging.style in ("offset", "page") and bool(before) and page.items == before
-
-    def _page(self, at: str | None) -> Page[Item]:
-        body = self._fetch(at)
+    def _page(self, position: str | None) -> Page[Item]:
+        body = self._fetch(position)
         items = body.get(self._paging.items)
-        if items is None:  # how some lists say that they are empty
+        if items is None:  # some lists have null if they are empty
             items = []
         if not isinstance(items, list):
-            raise self._error(f"{self._paging.items} is no list")
-        return Page(items, self._next(at, body, len(items)), body)
+            raise self._error(f"{self._paging.items} is not a list")
+        return Page(items, self._next(position, body, len(items)), body)
 
-    def _next(self, at: str | None, body: dict[str, Json], count: int) -> str | None:
+    def _next(self, position: str | None, body: dict[str, Json], count: int) -> str | None:
         style = self._paging.style
         if style in ("offset", "page"):
-            # The end is a page without items. A short page is not the end: the vendor cuts a
-            # limit it finds too high, and says nothing.
+            # The end is a page without items. A short page is not the end: the vendor reduces a
+            # limit that is too high without an error.
             step, first = (count, 0) if style == "offset" else (1, 1)
-            return str(int(at or first) + step) if count else None
-        found = body.get("next") if style == "start" else _cursor(body)
-        return str(found) if found else None
+            return str(int(position or first) + step) if count else None
+        if style == "start":
+            token = body.get("next")
+        else:
+            meta = body.get("meta")
+            pagination = meta.get("pagination") if isinstance(meta, dict) else None
+            token = pagination.get("next_cursor") if isinstance(pagination, dict) else None
+        return str(token) if token else None
 
-    def _error(self, words: str) -> ResponseError:
-        return ResponseError(f"{self._operation}: {words}.", operation=self._operation, attempts=1)
-
-
-def _cursor(body: dict[str, Json]) -> Json:
-    meta = body.get("meta")
-    pagination = meta.get("pagination") if isinstance(meta, dict) else None
-    return pagination.get("next_cursor") if isinstance(pagination, dict) else None
+    def _error(self, problem: str) -> ResponseError:
+        return ResponseError(
+            f"{self._operation}: {problem}.", operation=self._operation, attempts=1
+        )
 
 
 def check_limit(limit: Json, max_limit: int | None) -> None:
-    """Refuse a limit that the vendor would silently cut, or that asks for nothing.
+    """Check the limit of a page: the vendor reduces a limit that is too high without an error.
 
     Raises:
-        ValidationError: Names `limit`.
+        ValidationError: The limit is less than 1, or larger than `max_limit`.
     """
     if limit is None:
         return
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise ValidationError("must be a whole number from 1", field="limit")
+        raise ValidationError("must be a whole number of at least 1", field="limit")
     if max_limit is not None and limit > max_limit:
         raise ValidationError(
-            f"must be at most {max_limit}; walk the pages for more", field="limit"
+            f"must be at most {max_limit}; iterate over the pages for more", field="limit"
         )

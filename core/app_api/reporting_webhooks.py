@@ -1,4 +1,4 @@
-"""Reporting webhooks: where Customer.io reports what becomes of its messages.
+"""Reporting webhooks: URLs that Customer.io posts message events to.
 
 Source: https://docs.customer.io/integrations/api/app/
 """
@@ -40,7 +40,7 @@ class ReportingWebhooks(Noun):
         return self._call(_GET, ReportingWebhook, path={"webhook_id": webhook_id})
 
     def create(self, body: ReportingWebhookFields) -> ReportingWebhook:
-        """Register a reporting webhook; the answer does not hold the key that signs its calls.
+        """Create a reporting webhook; the answer does not contain its signing key.
 
         Operation: createWebhook
         Page: https://docs.customer.io/integrations/api/app/tag/reporting-webhooks/createWebhook/

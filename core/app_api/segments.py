@@ -1,6 +1,6 @@
-"""Segments: groups of people, kept by rules or by hand.
+"""Segments: groups of people, defined by rules or maintained manually.
 
-Who is in a manual segment is changed through the Data Pipelines API, not here.
+The people of a manual segment are changed through the Data Pipelines API, not here.
 Source: https://docs.customer.io/integrations/api/app/
 """
 
@@ -53,7 +53,7 @@ class Segments(Noun):
         return self._call(_GET, SegmentAnswer, path={"segment_id": segment_id})
 
     def create(self, body: NewSegment) -> SegmentAnswer:
-        """Create a manual segment, with nobody in it.
+        """Create an empty manual segment.
 
         Operation: createManSegment
         Page: https://docs.customer.io/integrations/api/app/tag/segments/createManSegment/
@@ -69,7 +69,7 @@ class Segments(Noun):
         self._done(_DELETE, path={"segment_id": segment_id})
 
     def used_by(self, segment_id: int) -> UsedByAnswer:
-        """Name the campaigns and newsletters that use a segment, by their ids.
+        """List the ids of the campaigns and newsletters that use a segment.
 
         Operation: getSegmentDependencies
         Page: https://docs.customer.io/integrations/api/app/tag/segments/getSegmentDependencies/
@@ -87,9 +87,9 @@ class Segments(Noun):
     def membership(
         self, segment_id: int, *, start: str | None = None, limit: int | None = None
     ) -> Pages[Identifiers]:
-        """Walk the people in a segment; a page holds 1,000 of them, at most 30,000.
+        """Iterate over the people in a segment. A page has 1,000 by default, at most 30,000.
 
-        The plain `ids` stand beside the identifiers in the `body` of each page.
+        The `body` of each page also has `ids`, a list of the plain ids.
 
         Operation: getSegmentMembership
         Page: https://docs.customer.io/integrations/api/app/tag/segments/getSegmentMembership/

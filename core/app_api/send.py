@@ -1,8 +1,8 @@
-"""Transactional messages: sent to one person each, from a template or as they are written here.
+"""Send transactional messages to one person each, from a template or with their content.
 
-Accepted means queued, not delivered. The vendor knows no idempotency key, so a send is not
-repeated once it may have been done: `CallError.is_outcome_unknown` says so. All of them share one
-rate with the Data Pipelines API.
+A success means that the message is queued, not delivered. The vendor has no idempotency key, so the
+client does not repeat a send that may have been executed: see `CallError.is_outcome_unknown`. All
+sends share one rate limit with the Data Pipelines API.
 Source: https://docs.customer.io/integrations/api/app/
 """
 
@@ -20,6 +20,7 @@ from core.app_api.types.send import (
     WhatsAppMessage,
 )
 
+# None of these may be repeated: the vendor has no idempotency key.
 _EMAIL = declare("sendEmail", "POST", "/v1/send/email", rate="transactional")
 _PUSH = declare("sendPush", "POST", "/v1/send/push", rate="transactional")
 _SMS = declare("sendSMS", "POST", "/v1/send/sms", rate="transactional")
@@ -38,9 +39,9 @@ class Send(Noun):
         `bcc` together.
 
         Raises:
-            BadRequestError: Something is missing, or an attachment is not base64.
+            BadRequestError: A field is missing, or an attachment is not base64.
             ForbiddenError: The workspace may not send e-mails.
-            ContentTooLargeError: The attachments are over the limit.
+            ContentTooLargeError: The attachments are larger than the limit.
 
         Operation: sendEmail
         Page: https://docs.customer.io/integrations/api/app/tag/send-messages/sendEmail/
@@ -48,10 +49,10 @@ class Send(Noun):
         return self._call(_EMAIL, SendAnswer, body=body)
 
     def push(self, body: Push) -> SendAnswer:
-        """Send a push notification, to all devices of a person or to one of them.
+        """Send a push notification to all devices of a person, or to one of them.
 
         Raises:
-            BadRequestError: Something is missing, or is not what the vendor takes.
+            BadRequestError: A field is missing or not valid.
 
         Operation: sendPush
         Page: https://docs.customer.io/integrations/api/app/tag/send-messages/sendPush/
@@ -70,7 +71,7 @@ class Send(Noun):
         return self._call(_SMS, SendAnswer, body=body)
 
     def whatsapp(self, body: WhatsAppMessage) -> SendAnswer:
-        """Send a WhatsApp message, from a template that WhatsApp has approved.
+        """Send a WhatsApp message from a template that WhatsApp has approved.
 
         Raises:
             ForbiddenError: The workspace may not send WhatsApp messages.
@@ -93,7 +94,7 @@ class Send(Noun):
         return self._call(_IN_APP, SendAnswer, body=body)
 
     def inbox_message(self, body: InboxMessage) -> SendAnswer:
-        """Send an inbox message, which the vendor's JavaScript SDK reads as JSON.
+        """Send an inbox message: JSON for the vendor's JavaScript SDK.
 
         Raises:
             ForbiddenError: The workspace may not send inbox messages.

@@ -1,4 +1,4 @@
-"""Sender identities: the names and addresses that e-mails come from.
+"""Sender identities: names and addresses of senders of e-mails.
 
 Source: https://docs.customer.io/integrations/api/app/
 """
@@ -30,7 +30,7 @@ class SenderIdentities(Noun):
     """Sender identities of the workspace."""
 
     def list(self, **query: Unpack[SenderIdentityQuery]) -> Pages[SenderIdentity]:
-        """Walk the sender identities.
+        """Iterate over the sender identities.
 
         Operation: listSenders
         Page: https://docs.customer.io/integrations/api/app/tag/sender-identities/listSenders/
@@ -46,7 +46,7 @@ class SenderIdentities(Noun):
         return self._call(_GET, SenderIdentityAnswer, path={"sender_id": sender_id})
 
     def used_by(self, sender_id: int) -> SenderUsage:
-        """Name the campaigns and newsletters that use a sender identity, by their ids.
+        """List the ids of the campaigns and newsletters that use a sender identity.
 
         Operation: getSenderUsage
         Page: https://docs.customer.io/integrations/api/app/tag/sender-identities/getSenderUsage/

@@ -1,4 +1,4 @@
-"""Snippets: pieces of content that messages share, by their name.
+"""Snippets: named content that several messages share.
 
 Source: https://docs.customer.io/integrations/api/app/
 """
@@ -27,7 +27,7 @@ class Snippets(Noun):
         return self._call(_LIST, SnippetsAnswer)
 
     def create(self, body: SnippetFields) -> SnippetAnswer:
-        """Create a snippet; its name must be new.
+        """Create a snippet with a new name.
 
         Operation: createSnippet
         Page: https://docs.customer.io/integrations/api/app/tag/snippets/createSnippet/
@@ -35,7 +35,7 @@ class Snippets(Noun):
         return self._call(_CREATE, SnippetAnswer, body=body)
 
     def update(self, body: SnippetFields) -> SnippetAnswer:
-        """Set a snippet's value, or create it if there is none of its name.
+        """Change the value of a snippet, or create the snippet if it does not exist.
 
         Operation: updateSnippets
         Page: https://docs.customer.io/integrations/api/app/tag/snippets/updateSnippets/

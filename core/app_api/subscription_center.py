@@ -1,4 +1,4 @@
-"""Subscription center: what people can subscribe to, and where they choose.
+"""Subscription center: topics and channels, and the page where people choose them.
 
 Source: https://docs.customer.io/integrations/api/app/
 """
@@ -26,7 +26,7 @@ class SubscriptionCenter(Noun):
         return self._call(_TOPICS, TopicsAnswer)
 
     def channels(self) -> ChannelsAnswer:
-        """List all channels that can be subscribed to, in one answer.
+        """List all channels that people can subscribe to, in one answer.
 
         Uncertain: the operation's name.
 
@@ -36,9 +36,9 @@ class SubscriptionCenter(Noun):
         return self._call(_CHANNELS, ChannelsAnswer)
 
     def token(self, customer_id: str) -> TokenAnswer:
-        """Get a signed token, and the address of a person's page with it; both hold for 24 hours.
+        """Get a signed token and the URL of a person's page; both are valid for 24 hours.
 
-        Whoever has the address can change the person's choices: keep it out of logs.
+        Anyone with the URL can change the subscriptions of the person: keep it out of logs.
 
         Operation: getSubscriptionCenterToken
         Page: https://docs.customer.io/integrations/api/app/tag/subscription-center/getSubscriptionCenterToken/

@@ -1,6 +1,6 @@
-"""Transactional messages: the templates, their contents and languages, and what came of them.
+"""Transactional messages: their templates, contents, languages and metrics.
 
-They are sent with `core.app_api.send`.
+`core.app_api.send` sends them.
 Source: https://docs.customer.io/integrations/api/app/
 """
 
@@ -35,7 +35,7 @@ _CONTENTS = declare(
 _GET_CONTENT = declare(
     "getTransactionalContent", "GET", "/v1/transactional/{transactional_id}/contents/{content_id}"
 )
-# The vendor's path says `content` here, and `contents` where it is read.
+# The vendor's path has `content` here, but `contents` in the operation that reads it.
 _UPDATE_CONTENT = declare(
     "updateTransactional", "PUT", "/v1/transactional/{transactional_id}/content/{content_id}"
 )
@@ -74,7 +74,7 @@ class Transactional(Noun):
         return self._call(_GET, TransactionalMessageAnswer, path=path)
 
     def contents(self, transactional_id: int) -> ContentsAnswer:
-        """List what a template says, one entry a language.
+        """List the contents of a template, one for each language.
 
         Operation: listTransactionalVariants
         Page: https://docs.customer.io/integrations/api/app/tag/transactional/listTransactionalVariants/
@@ -82,7 +82,7 @@ class Transactional(Noun):
         return self._call(_CONTENTS, ContentsAnswer, path={"transactional_id": transactional_id})
 
     def get_content(self, transactional_id: int, content_id: int) -> ContentAnswer:
-        """Get what a template says in one language, by the content's id.
+        """Get the content of a template in one language, by the id of the content.
 
         Uncertain: no documentation gives the operation's name or the fields of its answer.
 
@@ -98,7 +98,7 @@ class Transactional(Noun):
     def update_content(
         self, transactional_id: int, content_id: int, body: ContentFields
     ) -> ContentListAnswer:
-        """Change what a template says in one language, by the content's id.
+        """Change the content of a template in one language, by the id of the content.
 
         Operation: updateTransactional
         Page: https://docs.customer.io/integrations/api/app/tag/transactional/updateTransactional/
@@ -111,7 +111,7 @@ class Transactional(Noun):
         )
 
     def get_language(self, transactional_id: int, language: str) -> ContentListAnswer:
-        """Get what a template says in one language, such as `de-AT`.
+        """Get the content of a template in one language, such as `de-AT`.
 
         Operation: getTransactionalVariant
         Page: https://docs.customer.io/integrations/api/app/tag/transactional/getTransactionalVariant/
@@ -125,7 +125,7 @@ class Transactional(Noun):
     def update_language(
         self, transactional_id: int, language: str, body: ContentFields
     ) -> ContentListAnswer:
-        """Change what a template says in one language; the language must be there already.
+        """Change the content of a template in one language, which must exist.
 
         Operation: updateTransactionalVariant
         Page: https://docs.customer.io/integrations/api/app/tag/transactional/updateTransactionalVariant/
@@ -140,10 +140,10 @@ class Transactional(Noun):
     def metrics(
         self, transactional_id: int, *, period: Period | None = None, steps: int | None = None
     ) -> MetricAnswer:
-        """Count what became of a template's messages, by `period` (days if absent).
+        """Get the metrics of a template's messages by `period` (days if absent).
 
-        `steps` is how many periods back, from 2 to 24 hours, 45 days, 12 weeks or 120 months; 0 is
-        the most, absent too, but for 12 months.
+        `steps` is the number of periods, at least 2, at most 24 hours, 45 days, 12 weeks or 120
+        months. 0 is the maximum. If absent, it is 12 for months, otherwise the maximum.
 
         Operation: transactionalMetrics
         Page: https://docs.customer.io/integrations/api/app/tag/transactional/transactionalMetrics/
@@ -163,9 +163,9 @@ class Transactional(Noun):
         steps: int | None = None,
         unique: bool | None = None,
     ) -> LinksAnswer:
-        """Count the clicks of each link, or with `unique` the people who clicked.
+        """Count the clicks of each link; with `unique`, the people who clicked it.
 
-        `period` and `steps` are those of `metrics`.
+        `period` and `steps` are as in `metrics`.
 
         Operation: transactionalLinks
         Page: https://docs.customer.io/integrations/api/app/tag/transactional/transactionalLinks/
@@ -180,9 +180,10 @@ class Transactional(Noun):
     def messages(
         self, transactional_id: int, **query: Unpack[TransactionalDeliveryQuery]
     ) -> Pages[Message]:
-        """Walk the deliveries of a template.
+        """Iterate over the deliveries of a template.
 
-        Without `start_ts` and `end_ts` (seconds since 1970) the last 6 months; at most 12.
+        The time range is `start_ts` to `end_ts` in Unix seconds: by default the last 6 months, at
+        most 12 months.
 
         Operation: transactionalMessages
         Page: https://docs.customer.io/integrations/api/app/tag/transactional/transactionalMessages/

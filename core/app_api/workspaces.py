@@ -16,7 +16,7 @@ class Workspaces(Noun):
     """Workspaces of the account."""
 
     def list(self) -> WorkspacesAnswer:
-        """List all workspaces of the account with what they use, in one answer.
+        """List all workspaces of the account with their usage, in one answer.
 
         Operation: listWorkspaces
         Page: https://docs.customer.io/integrations/api/app/tag/workspaces/listWorkspaces/

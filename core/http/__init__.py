@@ -1,1 +1,1 @@
-"""One HTTP client for both APIs: keys, retries, rate limits, errors by status, downloads."""
+"""The HTTP client of both APIs: keys, retries, rate limits, errors by status, downloads."""

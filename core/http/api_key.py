@@ -1,8 +1,12 @@
-"""API keys: how they are sent, and how they stay out of every text.
+"""API keys: how they are sent, and how they are kept out of every text.
 
-Pure. Two kinds are known. A classic key has no shape of its own: the App API takes it as a Bearer
-token, the Data Pipelines API as the user of HTTP Basic with an empty password. A key that begins
-with `sk_us_`, `sk_eu_`, `pk_us_` or `pk_eu_` is always a Bearer token and carries its region.
+Pure. There are two kinds of keys:
+
+- A classic key has no prefix. The App API takes it as a Bearer token, the Data Pipelines API as the
+  user of HTTP Basic with an empty password.
+- A key that begins with `sk_us_`, `sk_eu_`, `pk_us_` or `pk_eu_` is always a Bearer token, and
+  names its region.
+
 Source: https://docs.customer.io/release-notes/2026-10-30-public-private-api-keys/
 """
 
@@ -22,22 +26,23 @@ _SENDABLE = re.compile(r"[!-~]+", re.ASCII)
 
 
 class ApiKey:
-    """A key, trimmed; its text is in no `repr`."""
+    """An API key without surrounding white space. Its `repr` does not show the key."""
 
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
-        """Take the key as it was read, blanks and line ends around it included.
+        """Take the key as it was read; white space around it is removed.
 
         Raises:
-            ConfigurationError: It is blank, or holds what no header can carry.
+            ConfigurationError: The key is blank, or contains characters that a header cannot have.
         """
-        # A newline from a mounted secret file makes HTTP libraries print the whole key.
+        # A secret mounted as a file often ends in a newline. HTTP libraries refuse such a header
+        # with an error that shows the whole key.
         trimmed = text.strip()
         if not trimmed:
             raise ConfigurationError("api_key: is blank")
         if not _SENDABLE.fullmatch(trimmed):
-            raise ConfigurationError("api_key: holds blanks or characters outside ASCII")
+            raise ConfigurationError("api_key: contains white space or characters outside ASCII")
         self._text = trimmed
 
     def __repr__(self) -> str:
@@ -45,20 +50,21 @@ class ApiKey:
 
     @property
     def region(self) -> Region | None:
-        """The region that the key carries; None for a classic key."""
+        """The region that the key names; None for a classic key."""
         found = _REGIONAL.match(self._text)
         return cast("Region", found[1]) if found else None
 
     def bearer(self) -> str:
-        """Return the value of `Authorization` as the App API takes it."""
+        """Return the header `Authorization` for the App API."""
         return f"Bearer {self._text}"
 
     def basic_or_bearer(self) -> str:
-        """Return the value of `Authorization` as the Data Pipelines API takes it."""
+        """Return the header `Authorization` for the Data Pipelines API."""
         return f"Basic {self._basic()}" if self.region is None else self.bearer()
 
     def scrub(self, text: str) -> str:
-        """Take the key out of a text that came back from a server."""
+        """Replace the key in a text that a server sent back."""
+        # Both forms in which the key is sent.
         return text.replace(self._text, "[key]").replace(self._basic(), "[key]")
 
     def _basic(self) -> str:

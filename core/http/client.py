@@ -1,8 +1,7 @@
-"""The HTTP client under the App API and the Data Pipelines API.
+"""The HTTP client of the App API and the Data Pipelines API.
 
-Connections are kept and shared by threads; every wait has a limit. `core.http.exchange`
-decides what to do; this module does it. It uses httpx2's transports directly: the client class of
-httpx2 logs every address, and addresses of the App API hold e-mail addresses.
+Threads share its connections. Every wait has a limit. `core.http.exchange` decides the steps of a
+call; this module executes them.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
+# Only its transports: `httpx2.Client` logs every URL, and URLs of the App API contain e-mail
+# addresses.
 import httpx2
 
 from core.errors import ClientClosedError, ResponseError
@@ -36,25 +37,27 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _HEADERS = {"accept": "application/json", "accept-encoding": "gzip, deflate"}
+# After these exceptions no byte of the request has been sent.
 _NOT_CONNECTED = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
     httpx2.PoolTimeout,
     httpx2.ProxyError,
 )
-_UNREADABLE = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError, httpx2.InvalidURL)
+# A retry would raise these exceptions again.
+_CANNOT_BE_SENT = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError, httpx2.InvalidURL)
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long one attempt may take, in seconds.
+    """The timeouts of one attempt, in seconds.
 
     Attributes:
-        connect: Until the connection stands, TLS included.
-        read: Between two pieces of the answer.
-        write: Between two pieces of the request.
-        pool: Until a connection of the pool is free.
-        total: Until the last piece of the answer.
+        connect: For establishing a connection, TLS included.
+        read: Between two parts of the answer.
+        write: Between two parts of the request.
+        pool: For waiting for a free connection of the pool.
+        total: From sending to the last part of the answer.
     """
 
     connect: float = 5.0
@@ -66,12 +69,12 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where calls go, and with what; the `repr` shows no key.
+    """The host, the key and the headers of a client. The `repr` shows no key.
 
     Attributes:
-        base_url: The host, without `/v1`.
-        authorization: Makes the header's value; a function, so that no `repr` shows it.
-        scrub: Takes the key out of the server's words.
+        base_url: Without `/v1`.
+        authorization: Returns the header `Authorization`. A function, so that no `repr` shows it.
+        scrub: Removes the key from a text.
         headers: Sent with every call.
     """
 
@@ -82,19 +85,19 @@ class Access:
 
 
 def utc_now() -> datetime:
-    """Return the time of day, UTC-aware."""
+    """Return the current time, UTC-aware."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Time and chance, as arguments.
+    """Clock and random numbers, so that tests can replace them.
 
     Attributes:
-        sleep: Lets that many seconds pass.
-        now: The date, UTC-aware.
-        monotonic: Seconds, for durations and rates.
-        random: Evenly distributed in [0, 1).
+        sleep: Waits for a number of seconds.
+        now: The current time, UTC-aware.
+        monotonic: Seconds, for durations and rate limits.
+        random: Uniformly distributed in [0, 1).
     """
 
     sleep: Callable[[float], object] = time.sleep
@@ -104,7 +107,7 @@ class Timing:
 
 
 class HttpClient:
-    """Calls operations of one host. Safe to share between threads, and usable after a fork."""
+    """Calls operations of one host. Threads may share it, and it can be used after a fork."""
 
     def __init__(
         self,
@@ -118,19 +121,18 @@ class HttpClient:
         gates: Mapping[str, Gate] | None = None,
         on_attempt: Callable[[Attempt], object] | None = None,
     ) -> None:
-        """Prepare a client; connections are made when they are needed.
+        """Create a client. Connections are opened when they are needed.
 
         Args:
-            access: Where calls go, and with what.
+            access: The host, the key and the headers.
             rates: The rate classes by name; each operation names one.
-            retries: How often and how long to try.
-            timeouts: For one attempt.
-            transport: Replaces the sockets. It is the caller's to close, and in a forked child
-                the caller's to replace. Without one, connections go through the proxy that the
-                environment names, if it does.
-            clock: Replaces time and chance.
+            retries: How often and how long to retry.
+            timeouts: Of one attempt.
+            transport: Replaces the sockets. The caller closes it, and replaces it in a forked
+                child. By default, connections use the proxy that the environment names, if any.
+            clock: Replaces clock and random numbers.
             gates: Rate gates shared with other clients of the same workspace.
-            on_attempt: Is told of each attempt; must be quick. Its own failures are logged.
+            on_attempt: Called after each attempt; must be fast. Exceptions in it are logged.
         """
         self._access = access
         self._retries = retries or RetryPolicy()
@@ -138,8 +140,8 @@ class HttpClient:
         self._clock = clock or Timing()
         self._gates = {name: Gate(rate) for name, rate in rates.items()} | dict(gates or {})
         self._on_attempt = on_attempt
-        self._given = transport
-        self._made: httpx2.BaseTransport | None = None
+        self._callers_transport = transport
+        self._own_transport: httpx2.BaseTransport | None = None
         self._abandoned: list[httpx2.BaseTransport] = []
         self._lock = threading.Lock()
         self._is_closed = False
@@ -156,18 +158,19 @@ class HttpClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections; a second time does nothing."""
+        """Close the connections. Calling it again does nothing."""
         self._is_closed = True
-        if self._made is not None:
-            self._made.close()
+        if self._own_transport is not None:
+            self._own_transport.close()
 
     def after_fork(self) -> None:
-        """Leave the parent's connections to the parent."""
+        """Use new connections in a forked child."""
         self._lock = threading.Lock()
-        if self._made is not None:
-            # Kept, since collecting it would warn of sockets that are not ours to close.
-            self._abandoned.append(self._made)
-            self._made = None
+        if self._own_transport is not None:
+            # The sockets belong to the parent, so they are not closed here. The reference stays,
+            # because garbage collection would warn about open sockets.
+            self._abandoned.append(self._own_transport)
+            self._own_transport = None
 
     def call(
         self,
@@ -180,23 +183,23 @@ class HttpClient:
         retries: RetryPolicy | None = None,
         pause: Callable[[float], object] | None = None,
     ) -> Response:
-        """Call an operation, repeated as far as that is safe.
+        """Call an operation, and repeat the call where that is safe.
 
         Args:
-            operation: What to call.
-            path: The ids in its path; percent-encoded here.
-            query: Percent-encoded here; None is left out, a list is repeated.
+            operation: The operation.
+            path: The ids in its path; they are percent-encoded here.
+            query: Percent-encoded here. None is left out, a list is repeated.
             content: The encoded body.
-            headers: Beside those of every call; they win.
-            retries: Instead of the client's.
-            pause: Instead of the clock's `sleep`; what it raises ends the call.
+            headers: Added to the headers of every call; they replace headers of the same name.
+            retries: Replaces the retry policy of the client.
+            pause: Replaces `sleep` of the clock. An exception in it ends the call.
 
         Returns:
-            The answer, which is a success.
+            A successful answer.
 
         Raises:
             ValidationError: An id of the path is missing, blank, `.` or `..`.
-            CallError: One of its kinds.
+            CallError: The call failed; the subclass says how.
         """
         self._check_open(operation)
         request = OutgoingRequest(
@@ -221,29 +224,30 @@ class HttpClient:
         *,
         total_seconds: float = 3600.0,
     ) -> Response:
-        """Fetch a foreign address without the key, straight into a file, piece by piece.
+        """Download a URL of another host to a file in bounded memory. The key is not sent.
 
-        Repeated like a call; each attempt begins where the sink began.
+        The download is repeated like a call. Each attempt starts again at the offset of the sink.
 
         Args:
-            operation: Names it for errors, attempts and its rate class; its path is not used.
-            url: Absolute; what is signed in it is in no log and no error.
-            sink: Where it goes.
-            total_seconds: How long one attempt may take, instead of `Timeouts.total`.
+            operation: For errors, attempts and the rate class; its path is not used.
+            url: Absolute. It appears in no log and no error, because it may be signed.
+            sink: The file to write to.
+            total_seconds: The timeout of one attempt, instead of `Timeouts.total`.
 
         Returns:
-            The answer, a success, without its body; `streamed_bytes` were written.
+            A successful answer without its body. `streamed_bytes` were written.
 
         Raises:
-            ValidationError: The address is not https (http only if this client's own is http).
-            CallError: One of its kinds.
+            ValidationError: The URL is not https (or http, if this client uses http).
+            CallError: The download failed; the subclass says how.
         """
         self._check_open(operation)
         request = OutgoingRequest(
             method=operation.method,
             url=checked_download(url, self._access.base_url),
             headers={
-                "accept-encoding": "identity",  # what is counted and continued are file bytes
+                # Offsets count bytes of the file, so the server must not compress it.
+                "accept-encoding": "identity",
                 "user-agent": self._access.headers.get("user-agent", ""),
                 **sink.headers(),
             },
@@ -252,9 +256,10 @@ class HttpClient:
         )
         rules = self._rules(operation, self._retries)
         steps = exchange(operation, request, rules)
-        if self._given is not None:
-            return self._perform(steps, self._clock.sleep, self._given, total_seconds)
-        # The proxy and the certificates that suit this address need not suit our own host.
+        if self._callers_transport is not None:
+            return self._perform(steps, self._clock.sleep, self._callers_transport, total_seconds)
+        # This host may need another proxy, or certificates that the transport for `base_url` (plain
+        # http) does not have.
         with default_transport(request.url) as transport:
             return self._perform(steps, self._clock.sleep, transport, total_seconds)
 
@@ -263,12 +268,13 @@ class HttpClient:
             raise ClientClosedError(f"{operation.name}: the client is closed")
 
     def _transport(self) -> httpx2.BaseTransport:
-        if self._given is not None:
-            return self._given
-        with self._lock:  # made late: reading the certificates takes tens of milliseconds
-            if self._made is None:
-                self._made = default_transport(self._access.base_url)
-            return self._made
+        if self._callers_transport is not None:
+            return self._callers_transport
+        # Created at the first call: reading the certificates takes tens of milliseconds.
+        with self._lock:
+            if self._own_transport is None:
+                self._own_transport = default_transport(self._access.base_url)
+            return self._own_transport
 
     def _rules(self, operation: Operation, policy: RetryPolicy) -> ExchangeRules:
         return ExchangeRules(
@@ -293,6 +299,7 @@ class HttpClient:
             try:
                 step = steps.send(reply)
             except StopIteration as done:
+                # A generator returns its value in this exception.
                 answer: Response = done.value
                 return answer
             if isinstance(step, Wait):
@@ -309,43 +316,56 @@ class HttpClient:
     ) -> Response | Failure:
         deadline = self._clock.monotonic() + (total_seconds or self._timeouts.total)
         try:
-            answer = (transport or self._transport()).handle_request(self._prepared(request))
+            timeouts = self._timeouts
+            answer = (transport or self._transport()).handle_request(
+                httpx2.Request(
+                    request.method,
+                    request.url,
+                    headers=dict(request.headers),
+                    content=request.content,
+                    extensions={
+                        "timeout": {
+                            "connect": timeouts.connect,
+                            "read": timeouts.read,
+                            "write": timeouts.write,
+                            "pool": timeouts.pool,
+                        }
+                    },
+                )
+            )
             try:
                 return self._read(answer, request.sink, deadline)
             finally:
                 answer.close()
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
-            return _failure(error)
+            reason = type(error).__name__
+            if isinstance(error, _NOT_CONNECTED):
+                return Failure("not_connected", reason)
+            if isinstance(error, _CANNOT_BE_SENT):
+                return Failure("unreadable_call", reason)
+            return Failure("no_answer", reason)
 
     def _read(self, answer: httpx2.Response, sink: Sink | None, deadline: float) -> Response:
         status, headers = answer.status_code, dict(answer.headers)
-        pieces = self._pieces(answer, deadline)
+        parts = self._parts_until(deadline, answer)
         if sink is None:
-            return Response(status, headers, b"".join(pieces))
+            return Response(status, headers, b"".join(parts))
         if answer.is_success:
-            return Response(status, headers, b"", sink.take(status, headers, pieces))
-        return Response(status, headers, next(pieces, b""))  # a refusal's first piece says why
+            return Response(status, headers, b"", sink.take(status, headers, parts))
+        # The body of a failure is read for its error message only: the first part is enough.
+        return Response(status, headers, next(parts, b""))
 
-    def _pieces(self, answer: httpx2.Response, deadline: float) -> Iterator[bytes]:
-        for piece in answer.iter_bytes():
-            # The read timeout begins anew with each piece; a trickle would never end.
+    def _parts_until(self, deadline: float, answer: httpx2.Response) -> Iterator[bytes]:
+        for part in answer.iter_bytes():
+            # The read timeout starts again with each part, so a server that sends one byte at a
+            # time would never reach it.
             if self._clock.monotonic() > deadline:
                 raise httpx2.ReadTimeout("the answer took too long")
-            yield piece
-
-    def _prepared(self, request: OutgoingRequest) -> httpx2.Request:
-        limits = self._timeouts
-        timeout = {name: getattr(limits, name) for name in ("connect", "read", "write", "pool")}
-        return httpx2.Request(
-            request.method,
-            request.url,
-            headers=dict(request.headers),
-            content=request.content,
-            extensions={"timeout": timeout},
-        )
+            yield part
 
     def _observe(self, attempt: Attempt) -> None:
         _log(attempt)
+        # In a wrong region every call is redirected. One warning is enough.
         if attempt.is_redirected and not self._has_warned:
             self._has_warned = True
             logger.warning("%s was redirected to another host: set the region", attempt.operation)
@@ -353,35 +373,30 @@ class HttpClient:
             return
         try:
             self._on_attempt(attempt)
-        except Exception as error:  # noqa: BLE001  # a failing metric must not fail a call
+        except Exception as error:  # noqa: BLE001  # a failure in the metrics must not fail a call
             logger.warning("on_attempt failed: %s", type(error).__name__)
 
 
 def read_json(operation: Operation, response: Response) -> Json:
-    """Read the body of a success; None if it is empty.
+    """Decode the body of a successful answer; None if it is empty.
 
     Raises:
-        ResponseError: It is not JSON.
+        ResponseError: The body is not JSON.
     """
     try:
         return response.json()
     except ValueError as error:
         raise ResponseError(
             f"{operation.name}: accepted with status {response.status}, but the answer"
-            f" ({len(response.body)} bytes) is not JSON. Do not repeat it blindly.",
+            f" ({len(response.body)} bytes) is not JSON. Check what the call did before you repeat"
+            " it.",
             operation=operation.name,
             attempts=1,
         ) from error
 
 
-def _failure(error: httpx2.RequestError | httpx2.InvalidURL) -> Failure:
-    reason = type(error).__name__
-    if isinstance(error, _NOT_CONNECTED):
-        return Failure("not_connected", reason)
-    return Failure("unreadable_call" if isinstance(error, _UNREADABLE) else "no_answer", reason)
-
-
 def _log(attempt: Attempt) -> None:
+    # The last attempt is not a warning: its error reaches the caller.
     level = logging.DEBUG if attempt.retry_in_seconds is None else logging.WARNING
     if not logger.isEnabledFor(level):
         return
@@ -392,5 +407,7 @@ def _log(attempt: Attempt) -> None:
         attempt.number,
         attempt.status or attempt.failure,
         attempt.elapsed_seconds,
-        "" if attempt.retry_in_seconds is None else f", again in {attempt.retry_in_seconds:.2f} s",
+        ""
+        if attempt.retry_in_seconds is None
+        else f", next attempt in {attempt.retry_in_seconds:.2f} s",
     )

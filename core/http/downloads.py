@@ -1,6 +1,6 @@
-"""Where a download goes: a file that is written piece by piece, from the start or continued.
+"""The file that a download is written to, from its start or continued.
 
-Does no network I/O; the file is the caller's.
+Does no network I/O. The caller opens and closes the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _FIRST_BYTE = re.compile(r"bytes (\d+)-", re.ASCII)
 
 
 class Sink:
-    """A file that takes one download, again from `offset` with each attempt."""
+    """Writes one download to a file. Each attempt starts again at `offset`."""
 
     def __init__(
         self,
@@ -30,11 +30,11 @@ class Sink:
         """Prepare a file.
 
         Args:
-            file: Open for writing, seekable; the caller's to close and to sync.
-            offset: How many bytes it holds already; the rest is asked for. A server that sends
-                all the same is believed: the file is written from its start.
-            if_range: The `ETag` of those bytes; if it has changed, all is sent anew.
-            on_answer: Is told the headers of each answer before any of it is written.
+            file: Open for writing and seekable. The caller syncs and closes it.
+            offset: How many bytes the file has already; only the rest is requested. If the server
+                sends the whole file anyway, the file is written from its start.
+            if_range: The `ETag` of those bytes. If it has changed, the server sends the whole file.
+            on_answer: Called with the headers of each answer, before its body is written.
         """
         self._file = file
         self._offset = offset
@@ -42,25 +42,28 @@ class Sink:
         self._on_answer = on_answer
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that ask for the rest; none if all is wanted."""
+        """Return the headers that request the rest; none if `offset` is 0."""
         if not self._offset:
             return {}
         condition = {"if-range": self._if_range} if self._if_range else {}
         return {"range": f"bytes={self._offset}-"} | condition
 
     def take(self, status: int, headers: Mapping[str, str], pieces: Iterable[bytes]) -> int:
-        """Write an answer; what an earlier attempt wrote is cut off.
+        """Write an answer to the file; what an earlier attempt wrote is removed.
 
         Returns:
             How many bytes were written.
 
         Raises:
-            ResponseError: The server continues somewhere else than asked; nothing was written.
+            ResponseError: The server sent another range than requested. Nothing was written.
         """
         start = self._offset if status == 206 else 0
+        # Checked before writing: a wrong range would leave a gap in the file.
         found = _FIRST_BYTE.match(headers.get("content-range", ""))
         if status == 206 and (found is None or int(found[1]) != start):
-            raise ResponseError("download: the server continued elsewhere; begin at the start.")
+            raise ResponseError(
+                "download: the server sent another range than requested. Start again at offset 0."
+            )
         if self._on_answer is not None:
             self._on_answer(headers)
         self._file.seek(start)

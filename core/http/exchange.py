@@ -1,11 +1,10 @@
-"""One call from its first attempt to its answer, without doing any of it.
+"""The protocol of one call without I/O: retries, rate limits, redirects and errors.
 
-`exchange` is a generator: it yields what to do next (`SendRequest` or `Wait`) and is sent what
-came of it. Retries, rate limits, redirects and error mapping are decided here once;
-`core.http.client` performs the steps with blocking sockets, and an asynchronous client would
-perform the same steps.
+`exchange` is a generator. It yields the next step (`SendRequest` or `Wait`), and the caller sends
+back the result of the step. `core.http.client` executes the steps with blocking sockets; an
+asynchronous client can execute the same steps.
 
-Pure but for the rate gate, which counts; clock and random numbers are arguments.
+Pure except for the rate gate, which counts calls. Clock and random numbers are arguments.
 """
 
 from __future__ import annotations
@@ -28,20 +27,22 @@ if TYPE_CHECKING:
     from core.http.rate_limits import Gate
 
 _MAX_REDIRECTS = 5
-_MAX_HOLD_SECONDS = 300.0  # an absurd Retry-After must not stop a client for ever
-_REDIRECTS = frozenset({301, 302, 307, 308})  # 303 would turn the call into a GET
+# A very long Retry-After must not block all other calls of the client.
+_MAX_HOLD_SECONDS = 300.0
+# Not 303: it would turn the call into a GET.
+_REDIRECTS = frozenset({301, 302, 307, 308})
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call of an API, as its specification has it.
+    """One operation of an API, as in the vendor's specification.
 
     Attributes:
-        name: The vendor's name for it: `track`, `getSegment`.
+        name: The vendor's name: `track`, `getSegment`.
         method: In upper case.
-        path: With its ids in braces: `/v1/segments/{segment_id}`.
-        is_repeatable: Whether doing it twice does no harm, so that it may be sent again after an
-            unknown outcome.
+        path: With ids in braces: `/v1/segments/{segment_id}`.
+        is_repeatable: Whether executing it twice does no harm. Then it may be sent again when the
+            outcome of an attempt is unknown.
         rate: The name of its rate class.
     """
 
@@ -54,9 +55,9 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingRequest:
-    """What is put on the wire; its `repr` shows neither address, key nor content.
+    """A request to send. Its `repr` shows no URL, no key and no content.
 
-    The body of a success goes into the `sink`, if there is one.
+    If there is a `sink`, the body of a successful answer is written to it.
     """
 
     method: str
@@ -67,41 +68,41 @@ class OutgoingRequest:
 
     @property
     def has_key(self) -> bool:
-        """Whether a key is sent along, which only Customer.io may see."""
+        """Whether the request contains the API key, which only Customer.io may see."""
         return "authorization" in self.headers
 
 
 @dataclass(frozen=True, slots=True)
 class SendRequest:
-    """Do this: send the request, and send back what came of it."""
+    """A step: send the request, and send its answer or failure to the generator."""
 
     request: OutgoingRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Do this: let the time pass."""
+    """A step: wait."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What is known of one attempt; fit for logs and metrics, as it holds no payload and no id.
+    """One attempt, for logs and metrics. It contains no payload and no id.
 
     Attributes:
         operation: The vendor's name of the call.
         method: In upper case.
-        path: The template, without the ids in it.
-        number: The first is 1.
-        status: None if no answer came.
-        failure: The transport's name for what went wrong; None if an answer came.
+        path: The template, without ids.
+        number: The first attempt is 1.
+        status: The HTTP status; None if no answer arrived.
+        failure: The name of the transport's exception; None if an answer arrived.
         elapsed_seconds: From sending to the end of the answer.
         request_bytes: Length of the content sent.
-        response_bytes: Length of the decoded answer.
-        request_id: What the vendor's support asks for.
-        retry_in_seconds: The wait before the next attempt; None if there is none.
-        is_redirected: Whether another host than the first was asked in the end, with the key.
+        response_bytes: Length of the answer after decompression.
+        request_id: The id that the vendor's support asks for.
+        retry_in_seconds: The wait before the next attempt; None if there is no next attempt.
+        is_redirected: Whether a redirect was followed with the key.
     """
 
     operation: str
@@ -120,16 +121,16 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeRules:
-    """What an exchange decides by.
+    """The settings of one exchange.
 
     Attributes:
-        policy: How often and how long to try.
-        gate: The rate class of the call.
-        now: The date, UTC-aware.
-        monotonic: Seconds, for durations and rates.
-        random: Evenly distributed in [0, 1).
-        scrub: Takes the key out of the server's words.
-        observe: Is told of each attempt.
+        policy: How often and how long to retry.
+        gate: The rate limit of the call.
+        now: The current time, UTC-aware.
+        monotonic: Seconds, for durations and rate limits.
+        random: Uniformly distributed in [0, 1).
+        scrub: Removes the key from a text.
+        observe: Called after each attempt.
     """
 
     policy: RetryPolicy
@@ -148,24 +149,27 @@ Reply: TypeAlias = Response | Failure | None
 def exchange(
     operation: Operation, request: OutgoingRequest, rules: ExchangeRules
 ) -> Generator[Step, Reply, Response]:
-    """Take a call through its attempts.
+    """Send a request, and repeat it as the rules allow.
 
     Returns:
-        The answer, which is a success.
+        A successful answer.
 
     Raises:
-        CallError: One of its kinds, after the last attempt.
+        CallError: The last attempt failed; the subclass says how.
     """
-    began = rules.monotonic()
+    started_at = rules.monotonic()
     number = 0
-    is_unknown = False  # of any attempt: a clear refusal of the last says nothing of the first
+    # True once the outcome of any attempt is unknown: if the last attempt gets a clear refusal, an
+    # earlier attempt may still have been executed.
+    is_unknown = False
     while True:
         number += 1
-        yield from _gate(operation, rules, number, is_unknown)
+        yield from _wait_for_rate_limit(operation, rules, number, is_unknown)
         sent_at = rules.monotonic()
-        reply, url = yield from _send(request)
+        reply, url = yield from _send_following_redirects(request)
         done_at = rules.monotonic()
-        wait = _wait(operation, rules, reply, number, done_at - began)
+        # Before `observe`, because an attempt includes the wait that follows it.
+        wait = _wait_before_retry(operation, rules, reply, number, done_at - started_at)
         rules.observe(_attempt(operation, request, reply, number, done_at - sent_at, wait, url))
         if isinstance(reply, Response) and reply.is_success:
             return reply
@@ -176,14 +180,15 @@ def exchange(
         yield Wait(wait)
 
 
-def _gate(
+def _wait_for_rate_limit(
     operation: Operation, rules: ExchangeRules, number: int, is_unknown: bool
 ) -> Generator[Step, Reply, None]:
-    reserved, seconds = rules.gate.reserve(rules.monotonic(), rules.policy.patience_seconds)
+    reserved, seconds = rules.gate.reserve(rules.monotonic(), rules.policy.max_wait_seconds)
     if not reserved:
         error = ThrottledError(
-            f"{operation.name}: its rate limit is used up for {seconds:.0f} s; not sent (again)."
-            " Try again after retry_after_seconds.",
+            f"{operation.name}: the rate limit allows the next call in {seconds:.0f} s, which is"
+            " longer than the client waits. The call was not sent (again). Try again after"
+            " retry_after_seconds.",
             operation=operation.name,
             attempts=number - 1,
             retry_after_seconds=seconds,
@@ -194,45 +199,53 @@ def _gate(
         yield Wait(seconds)
 
 
-def _send(request: OutgoingRequest) -> Generator[Step, Reply, tuple[Response | Failure, str]]:
-    """Send, and follow redirects with method and content kept, as far as the key may go."""
+def _send_following_redirects(
+    request: OutgoingRequest,
+) -> Generator[Step, Reply, tuple[Response | Failure, str]]:
+    """Send a request and follow redirects with the same method and content.
+
+    Returns:
+        The last reply and its URL.
+    """
     url = request.url
-    hops = 0
+    redirects = 0
     while True:
         reply = yield SendRequest(replace(request, url=url))
-        assert reply is not None  # noqa: S101  # the one who performs the step answers it
-        target = _target(request, url, reply) if hops < _MAX_REDIRECTS else None
+        assert reply is not None  # noqa: S101  # only a `Wait` is answered with None
+        target = _redirect_target(request, url, reply) if redirects < _MAX_REDIRECTS else None
         if target is None:
             return reply, url
         url = target
-        hops += 1
+        redirects += 1
 
 
-def _target(request: OutgoingRequest, url: str, reply: Response | Failure) -> str | None:
+def _redirect_target(request: OutgoingRequest, url: str, reply: Response | Failure) -> str | None:
     if not isinstance(reply, Response) or reply.status not in _REDIRECTS:
         return None
     try:
         target = urljoin(url, reply.headers.get("location", ""))
     except ValueError:
         return None
+    # With a key only to Customer.io, without a key (downloads) to any https host.
     may_follow = may_see_key(target) if request.has_key else target.startswith("https://")
     return target if target != url and may_follow else None
 
 
-def _wait(
+def _wait_before_retry(
     operation: Operation,
     rules: ExchangeRules,
     reply: Response | Failure,
     number: int,
     elapsed: float,
 ) -> float | None:
-    asked: float | None = None
+    requested: float | None = None
     failed: int | Failure
     if isinstance(reply, Response):
         failed = reply.status
-        asked = retry_after_seconds(reply, rules.now())
-        if failed == 429 and asked is not None:
-            rules.gate.hold(rules.monotonic() + min(asked, _MAX_HOLD_SECONDS))
+        requested = retry_after_seconds(reply, rules.now())
+        if failed == 429 and requested is not None:
+            # The limit is the workspace's, so all other calls of this rate class wait too.
+            rules.gate.hold(rules.monotonic() + min(requested, _MAX_HOLD_SECONDS))
     else:
         failed = reply
     if not may_repeat(failed, is_repeatable=operation.is_repeatable):
@@ -241,7 +254,7 @@ def _wait(
         rules.policy,
         attempt=number,
         elapsed_seconds=elapsed,
-        retry_after_seconds=asked,
+        retry_after_seconds=requested,
         random=rules.random(),
     )
 
@@ -255,18 +268,18 @@ def _attempt(
     wait: float | None,
     url: str,
 ) -> Attempt:
-    answered = reply if isinstance(reply, Response) else None
+    answer = reply if isinstance(reply, Response) else None
     return Attempt(
         operation=operation.name,
         method=operation.method,
         path=operation.path,
         number=number,
-        status=answered.status if answered else None,
+        status=answer.status if answer else None,
         failure=reply.reason if isinstance(reply, Failure) else None,
         elapsed_seconds=elapsed,
         request_bytes=len(request.content),
-        response_bytes=len(answered.body) + answered.streamed_bytes if answered else 0,
-        request_id=answered.request_id if answered else None,
+        response_bytes=len(answer.body) + answer.streamed_bytes if answer else 0,
+        request_id=answer.request_id if answer else None,
         retry_in_seconds=wait,
         is_redirected=request.has_key and url != request.url,
     )
@@ -279,13 +292,13 @@ def _error(
         return from_response(
             reply, operation=operation.name, attempts=number, now=rules.now(), scrub=rules.scrub
         )
-    unknown = reply.kind == "no_answer"
-    outcome = "whether it was done is unknown" if unknown else "it was not sent"
+    is_unknown = reply.kind == "no_answer"
+    outcome = "Customer.io may have executed the call" if is_unknown else "The call was not sent"
     return ConnectionFailedError(
-        f"{operation.name}: no answer ({reply.reason}) in {number} attempts; {outcome}."
+        f"{operation.name}: no answer ({reply.reason}) in {number} attempts. {outcome}."
         " Check the network, the region and the timeouts.",
         operation=operation.name,
         attempts=number,
         reason=reply.reason,
-        is_outcome_unknown=unknown,
+        is_outcome_unknown=is_unknown,
     )

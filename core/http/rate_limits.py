@@ -1,8 +1,6 @@
-"""Rate limits kept on our side, so that the vendor need not enforce them.
+"""Rate limits on the client's side, so that the vendor does not have to answer 429.
 
-`RateWindow` is the rule and pure; `Gate` puts a lock around it for threads. Exact: in no stretch of
-`per_seconds` do more than `limit` calls begin, whereas a token bucket would let nearly twice as
-many pass in the first stretch.
+`RateWindow` is the rule and pure. `Gate` adds a lock for threads.
 """
 
 from __future__ import annotations
@@ -16,48 +14,52 @@ from core.http import forks
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `limit` calls begin in any stretch of `per_seconds`."""
+    """At most `limit` calls start in any period of `per_seconds`."""
 
     limit: int
     per_seconds: float
 
 
 class RateWindow:
-    """The calls of the last stretch; times are of one monotonic clock, in seconds."""
+    """A sliding window over the latest calls. Times are seconds of one monotonic clock."""
 
-    __slots__ = ("_begun", "_not_before", "_rate")
+    # Not a token bucket: that would let nearly twice `limit` calls pass in the first period.
+
+    __slots__ = ("_not_before", "_rate", "_started")
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
-        self._begun: deque[float] = deque(maxlen=rate.limit)
+        self._started: deque[float] = deque(maxlen=rate.limit)
         self._not_before = float("-inf")
 
-    def reserve(self, at: float, patience_seconds: float = float("inf")) -> tuple[bool, float]:
-        """Reserve the next free moment for a call.
+    def reserve(self, at: float, max_wait_seconds: float = float("inf")) -> tuple[bool, float]:
+        """Reserve the earliest time at which a call may start.
 
         Args:
             at: Now.
-            patience_seconds: Nothing is reserved if the moment is further away than this.
+            max_wait_seconds: Nothing is reserved if the call would have to wait longer than this.
 
         Returns:
-            Whether it was reserved, and the seconds from now until that moment.
+            Whether a time was reserved, and the seconds from now until that time.
         """
-        # Threads read the clock before they get here: never before the call reserved last.
-        moment = max(at, self._not_before, self._begun[-1] if self._begun else at)
-        if len(self._begun) == self._rate.limit:
-            moment = max(moment, self._begun[0] + self._rate.per_seconds)
-        if moment - at > patience_seconds:
+        # Threads read the clock before they take the lock, so `at` can lie before the latest
+        # reserved time. The times must stay in order.
+        moment = max(at, self._not_before, self._started[-1] if self._started else at)
+        # The oldest call must be at least one period before this one.
+        if len(self._started) == self._rate.limit:
+            moment = max(moment, self._started[0] + self._rate.per_seconds)
+        if moment - at > max_wait_seconds:
             return False, moment - at
-        self._begun.append(moment)
+        self._started.append(moment)
         return True, moment - at
 
     def hold(self, until: float) -> None:
-        """Let no call begin before this moment: the vendor asked for it."""
+        """Start no call before this time, because the vendor asked for it."""
         self._not_before = max(self._not_before, until)
 
 
 class Gate:
-    """A window that threads share; a forked child begins with an empty one."""
+    """A window shared by threads. A forked child starts with an empty window."""
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
@@ -65,14 +67,15 @@ class Gate:
         forks.watch(self)
 
     def after_fork(self) -> None:
-        """Begin anew: the lock may be held by a thread that the child does not have."""
+        """Start with a new lock and an empty window."""
+        # The old lock may be held by a thread that does not exist in the child.
         self._lock = threading.Lock()
         self._window = RateWindow(self._rate)
 
-    def reserve(self, at: float, patience_seconds: float) -> tuple[bool, float]:
+    def reserve(self, at: float, max_wait_seconds: float) -> tuple[bool, float]:
         """See `RateWindow.reserve`."""
         with self._lock:
-            return self._window.reserve(at, patience_seconds)
+            return self._window.reserve(at, max_wait_seconds)
 
     def hold(self, until: float) -> None:
         """See `RateWindow.hold`."""

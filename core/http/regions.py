@@ -1,6 +1,6 @@
-"""Customer.io's hosts, and which of them may see a key.
+"""The hosts of Customer.io, and the rule to which hosts a key may be sent.
 
-The only place where hosts are written. Pure.
+The only module that contains host names. Pure.
 Source: https://docs.customer.io/integrations/api/app/ and https://docs.customer.io/integrations/api/cdp/
 """
 
@@ -22,10 +22,10 @@ HOSTS: dict[Service, dict[Region, str]] = {
 
 
 def base_url(service: Service, region: str) -> str:
-    """Name the host of a service, without `/v1`.
+    """Return the base URL of a service, without `/v1`.
 
     Raises:
-        ConfigurationError: There is no such region.
+        ConfigurationError: The region does not exist.
     """
     for known in get_args(Region):
         if region == known:
@@ -34,35 +34,36 @@ def base_url(service: Service, region: str) -> str:
 
 
 def checked_base_url(url: str) -> str:
-    """Return a host given by the caller, without a slash at its end.
+    """Return a base URL given by the caller, without a trailing slash.
 
     Raises:
-        ConfigurationError: It is no plain http or https address, or ends in `/v1`.
+        ConfigurationError: It is not a plain http or https URL, or ends in `/v1`.
     """
     try:
         parts = urlsplit(url.strip())
-        _ = parts.port
+        _ = parts.port  # raises ValueError if it is not a number
     except ValueError as error:
-        raise ConfigurationError("base_url: is no address") from error
+        raise ConfigurationError("base_url: is not a valid URL") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigurationError("base_url: must begin with https:// or http:// and name a host")
     if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ConfigurationError("base_url: must hold no user, query or fragment")
+        raise ConfigurationError("base_url: must not contain a user name, a query or a fragment")
     if re.search(r"/v1/*$", parts.path):
-        raise ConfigurationError("base_url: must end before /v1")
+        raise ConfigurationError("base_url: must not include /v1")
     return url.strip().rstrip("/")
 
 
 def may_see_key(url: str) -> bool:
-    """Whether a redirect to this address may be followed with the key.
+    """Whether a redirect to this URL may be followed with the key.
 
-    Only https on the usual port of `customer.io` and the hosts under it.
+    Only https on port 443 of `customer.io` and its subdomains.
     """
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return False
+    # The dot in the suffix is essential: `evilcustomer.io` is another domain.
     host = (parts.hostname or "").lower()
     is_vendor = host == "customer.io" or host.endswith(".customer.io")
     return is_vendor and parts.scheme == "https" and port in (None, 443) and "@" not in parts.netloc

@@ -1,9 +1,4 @@
-"""What a server answered, and how its words are read.
-
-Pure. Customer.io words a failure in several shapes: `errors[].detail`, `meta.error`,
-`meta.errors[]`, nothing at all, or a page of a proxy that is not JSON.
-Source: https://docs.customer.io/integrations/api/app/
-"""
+"""The answer of a server, and how to read its error message and `Retry-After`. Pure."""
 
 from __future__ import annotations
 
@@ -17,20 +12,20 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-Json: TypeAlias = Any  # what the vendor leaves open
+Json: TypeAlias = Any  # a value whose shape the vendor does not specify
 
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer, read to its end.
+    """A complete answer.
 
     Attributes:
-        status: The status code.
-        headers: Names in lower case; several with the same name are joined by commas.
-        body: The decoded bytes; may hold personal data.
-        streamed_bytes: How many bytes went into a file instead.
+        status: The HTTP status code.
+        headers: Names in lower case. Headers with the same name are joined by commas.
+        body: The body after decompression. It may contain personal data.
+        streamed_bytes: How many bytes were written to a file instead of `body`.
     """
 
     status: int
@@ -45,39 +40,37 @@ class Response:
 
     @property
     def request_id(self) -> str | None:
-        """What Customer.io's support asks for, where it was sent."""
+        """The id that Customer.io's support asks for; None if it was not sent."""
         return self.headers.get("x-request-id")
 
     def json(self) -> Json:
-        """Read the body; None if it is empty.
+        """Decode the body as JSON; None if it is empty.
 
         Raises:
-            ValueError: It is not JSON.
+            ValueError: The body is not JSON.
         """
         if not self.body.strip():
             return None
         try:
             return json.loads(self.body)
         except RecursionError as error:
-            raise ValueError("nested too deep") from error
+            raise ValueError("nested too deeply") from error
 
 
 def vendor_messages(response: Response) -> tuple[str, ...]:
-    """Find the vendor's words about a failure, whichever shape they come in; may be none."""
+    """Return the vendor's error messages; empty if it sent none."""
     try:
         body = response.json()
     except ValueError:
-        return ()
-    return tuple(text for text in _messages(body) if text.strip())
-
-
-def _messages(body: Json) -> Iterator[str]:
+        return ()  # for example the HTML page of a proxy
     if not isinstance(body, dict):
-        return
+        return ()
+    # Customer.io has several formats: `errors[].detail`, `meta.error`, `meta.errors[]`.
+    # https://docs.customer.io/integrations/api/app/
     meta = body.get("meta")
-    for holder in (body, meta if isinstance(meta, dict) else {}):
-        for name in ("errors", "error", "message"):
-            yield from _texts(holder.get(name))
+    parents = (body, meta if isinstance(meta, dict) else {})
+    values = [parent.get(name) for parent in parents for name in ("errors", "error", "message")]
+    return tuple(text for value in values for text in _texts(value) if text.strip())
 
 
 def _texts(value: Json) -> Iterator[str]:
@@ -87,15 +80,16 @@ def _texts(value: Json) -> Iterator[str]:
         for entry in value:
             yield from _texts(entry)
     elif isinstance(value, dict):
+        # The first of these that is text; `detail` is the most specific one.
         found = (value.get(name) for name in ("detail", "message", "title", "code"))
         yield from [text for text in found if isinstance(text, str)][:1]
 
 
 def retry_after_seconds(response: Response, now: datetime) -> float | None:
-    """Read `Retry-After`, which is seconds or a date.
+    """Read the header `Retry-After`, which contains seconds or a date.
 
     Returns:
-        Seconds from `now`, zero for a date gone by; None if absent or unreadable.
+        Seconds from `now`, 0 for a date in the past. None if absent or unreadable.
     """
     value = response.headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(value):
@@ -104,6 +98,6 @@ def retry_after_seconds(response: Response, now: datetime) -> float | None:
         date = parsedate_to_datetime(value)
     except ValueError:
         return None
-    if date.tzinfo is None:  # the zone "-0000" is UTC by RFC 5322
+    if date.tzinfo is None:  # RFC 5322: the zone "-0000" means UTC
         date = date.replace(tzinfo=UTC)
     return max(0.0, (date - now).total_seconds())

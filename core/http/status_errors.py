@@ -1,4 +1,4 @@
-"""From an answer that is a failure to the error of its status."""
+"""Turn an answer with a failure status into the error class of that status. Pure."""
 
 from __future__ import annotations
 
@@ -36,14 +36,6 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 }
 
 
-def _class_of(status: int) -> type[ApiError]:
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    if 300 <= status < 400:
-        return RedirectError
-    return ServerError if status >= 500 else ApiError
-
-
 def from_response(
     response: Response,
     *,
@@ -52,30 +44,34 @@ def from_response(
     now: datetime,
     scrub: Callable[[str], str] = str,
 ) -> ApiError:
-    """Make the error of an answer that is a failure.
+    """Create the error for a failed answer.
 
     Args:
         response: The answer.
         operation: The vendor's name of the call.
-        attempts: How often it was sent.
-        now: For `Retry-After` with a date; aware.
-        scrub: Takes the key out of the server's words.
+        attempts: How often the call was sent.
+        now: The current time with a time zone; used if `Retry-After` is a date.
+        scrub: Removes the key from a text.
     """
-    kind = _class_of(response.status)
-    words = [scrub(text) for text in vendor_messages(response)]
-    message = "; ".join(words) or None
-    said = f' "{redacted(message)}"' if message else " (no message)"
+    status = response.status
+    if 300 <= status < 400:
+        kind: type[ApiError] = RedirectError
+    else:
+        kind = _BY_STATUS.get(status, ServerError if status >= 500 else ApiError)
+    message = "; ".join(scrub(text) for text in vendor_messages(response)) or None
+    quoted = f'"{redacted(message)}"' if message else "(no message)"
     id_ = scrub(response.request_id) if response.request_id else None
-    tail = f" Request id: {redacted(id_)}." if id_ else ""
+    id_text = f" Request id: {redacted(id_)}." if id_ else ""
     error = kind(
-        f"{operation}: status {response.status}{said}. {kind.advice}{tail}",
+        f"{operation}: status {status} {quoted}. {kind.advice}{id_text}",
         operation=operation,
         attempts=attempts,
         retry_after_seconds=retry_after_seconds(response, now),
-        status=response.status,
+        status=status,
         vendor_message=message,
         body=scrub(response.body.decode(errors="replace"))[:65_536],
         request_id=id_,
     )
-    error.is_outcome_unknown = error.is_outcome_unknown or response.status == 408
+    # 408: the server stopped waiting for the request. It may have executed it.
+    error.is_outcome_unknown = error.is_outcome_unknown or status == 408
     return error

@@ -1,12 +1,10 @@
-"""Addresses: a path filled with ids, a query appended, and what may be downloaded.
-
-Pure.
-"""
+"""URLs: fill ids into a path, append a query, check the URL of a download. Pure."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
 from core.errors import ValidationError
 
@@ -18,55 +16,46 @@ Query: TypeAlias = "Mapping[str, Scalar | Sequence[Scalar] | None]"
 
 
 def address(base_url: str, template: str, path: Mapping[str, str | int], query: Query) -> str:
-    """Fill a path and append a query; everything is percent-encoded.
+    """Fill ids into a path and append a query; everything is percent-encoded.
 
     Raises:
-        ValidationError: An id is missing, blank, or would change the path.
+        ValidationError: An id is missing or blank, or would change the path.
     """
     filled = template
-    for name in _names(template):
+    for name in re.findall(r"\{(\w+)\}", template):
+        # A blank id would call another operation, and servers resolve `.` and `..` in a path.
         value = str(path.get(name, ""))
         if not value.strip() or value in (".", ".."):
             raise ValidationError("must be a non-blank id", field=name)
         filled = filled.replace(f"{{{name}}}", _quoted(value, name))
-    pairs = [(name, _word(one, name)) for name, value in query.items() for one in _list(value)]
-    return base_url + filled + (f"?{urlencode(pairs, quote_via=quote, safe='')}" if pairs else "")
-
-
-def _names(template: str) -> list[str]:
-    return [part.partition("}")[0] for part in template.split("{")[1:]]
+    pairs = []
+    for name, values in query.items():
+        if values is None:
+            continue
+        for item in [values] if isinstance(values, str | int | float) else values:
+            text = str(item).lower() if isinstance(item, bool) else str(item)  # true, not True
+            pairs.append(f"{quote(name, safe='')}={_quoted(text, name)}")
+    return base_url + filled + (f"?{'&'.join(pairs)}" if pairs else "")
 
 
 def _quoted(value: str, field: str) -> str:
     try:
         return quote(value, safe="")
     except UnicodeEncodeError as error:
-        raise ValidationError("holds a lone surrogate", field=field) from error
-
-
-def _list(value: Scalar | Sequence[Scalar] | None) -> Sequence[Scalar]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str | int | float) else value
-
-
-def _word(value: Scalar, field: str) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    _quoted(text, field)
-    return text
+        raise ValidationError("contains a lone surrogate", field=field) from error
 
 
 def checked_download(url: str, base_url: str) -> str:
-    """Return an address that may be downloaded: https, or http if the client's own host is.
+    """Return the URL if it may be downloaded: https, or http if `base_url` is http.
 
     Raises:
-        ValidationError: It is not; the text does not hold it, as it may be signed.
+        ValidationError: It may not. The text does not contain the URL, which may be signed.
     """
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        _ = parts.port  # raises ValueError if it is not a number
     except ValueError as error:
-        raise ValidationError("is no address", field="url") from error
+        raise ValidationError("is not a valid URL", field="url") from error
     schemes = {"https", urlsplit(base_url).scheme}
     if parts.scheme not in schemes or not parts.hostname or "@" in parts.netloc:
         raise ValidationError("must begin with https:// and name a host", field="url")

@@ -1,4 +1,4 @@
-"""The Data Pipelines API: a client that sends at once, and a queue that sends in the background."""
+"""The Data Pipelines API: a client that sends immediately, a queue that sends in the background."""
 
 from core.pipelines.client import PipelinesClient
 from core.pipelines.queue import PipelinesQueue

@@ -1,8 +1,4 @@
-"""Divide items into requests: in order, none lost, the fewest possible.
-
-Pure. Filling each request as far as it goes is optimal where the order is kept: no division can
-have sent more items after the same number of requests.
-"""
+"""Split items into as few requests as possible, in order. Pure."""
 
 from __future__ import annotations
 
@@ -13,18 +9,20 @@ if TYPE_CHECKING:
 
 
 def split(sizes: Iterable[int], room_bytes: int, max_items: int | None = None) -> Iterator[int]:
-    """Count how many items go into each request.
+    """Yield the number of items of each request.
 
-    Lazy: to know the first request of a long queue, ask for the first count only.
+    It is lazy: to know only the first request of a long queue, take only the first number.
 
     Args:
         sizes: Encoded length of each item in bytes; none is larger than `room_bytes`.
-        room_bytes: What a request holds: its items and one comma between each two.
-        max_items: At most so many in a request; None for no limit.
+        room_bytes: The size of a request: its items and the commas between them.
+        max_items: The most items in a request; None for no limit.
 
     Yields:
-        One count a request, each at least 1; together they are all items.
+        The number of items of one request, at least 1. The sum is the number of items.
     """
+    # Filling each request completely is optimal when the order is kept: no other split can have
+    # sent more items after the same number of requests.
     count = used = 0
     for size in sizes:
         if count and (used + 1 + size > room_bytes or count == max_items):

@@ -1,7 +1,7 @@
-"""What the queue holds: items that wait, and batches on their way.
+"""The state of the queue: items that wait, and batches that are being sent.
 
-Knows neither threads nor time: the queue calls it under its lock. Items are numbered in the order
-they came; a batch is known by the number of its first item.
+Knows no threads and no clock: the queue calls it while it holds its lock. Items are numbered in
+the order in which they were put. A batch is identified by the number of its first item.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from core.pipelines.batches import split
 
 @dataclass(frozen=True, slots=True)
 class BufferLimits:
-    """Sizes of a batch and of the whole queue.
+    """The maximum sizes of a batch and of the queue.
 
     Attributes:
-        batch_items: Items in a batch at most.
-        batch_bytes: Encoded items of a batch and the commas between them at most.
-        capacity_items: Items that wait at most.
-        capacity_bytes: Encoded items that wait at most.
+        batch_items: Number of items in a batch.
+        batch_bytes: Size of the encoded items of a batch with the commas between them.
+        capacity_items: Number of items that wait.
+        capacity_bytes: Size of the encoded items that wait.
     """
 
     batch_items: int
@@ -31,11 +31,11 @@ class BufferLimits:
 
 @dataclass(frozen=True, slots=True)
 class QueuedBatch:
-    """Items on their way.
+    """A batch that is being sent.
 
     Attributes:
-        first: The number of the first item.
-        items: Encoded.
+        first: The number of its first item.
+        items: The encoded items.
     """
 
     first: int
@@ -43,41 +43,42 @@ class QueuedBatch:
 
 
 class Buffer:
-    """Counts and keeps every accepted item until it is settled.
+    """Stores every accepted item until it is settled: delivered, or passed to `on_error`.
 
     Attributes:
-        accepted: How many items were ever appended.
-        waiting: Encoded items, oldest first.
+        accepted: How many items were appended since the start.
+        waiting: The encoded items that wait, oldest first.
     """
 
-    __slots__ = ("_claimed", "_limits", "_on_their_way", "_waiting_bytes", "accepted", "waiting")
+    __slots__ = ("_claimed", "_limits", "_sending", "_waiting_bytes", "accepted", "waiting")
 
     def __init__(self, limits: BufferLimits) -> None:
         self._limits = limits
         self._waiting_bytes = 0
-        self._on_their_way: dict[int, QueuedBatch] = {}
+        self._sending: dict[int, QueuedBatch] = {}
         self._claimed: set[int] = set()
         self.accepted = 0
         self.waiting: deque[bytes] = deque()
 
     @property
     def next_number(self) -> int:
-        """The number of the oldest item that waits; `accepted` if none does."""
+        """The number of the oldest waiting item; `accepted` if none waits."""
         return self.accepted - len(self.waiting)
 
     @property
     def settled_below(self) -> int:
-        """All items with smaller numbers are settled."""
-        return min((self.next_number, *self._on_their_way))
+        """The number below which all items are settled."""
+        return min((self.next_number, *self._sending))
 
     @property
     def in_flight(self) -> int:
-        """How many items are on their way."""
-        return sum(len(batch.items) for batch in self._on_their_way.values())
+        """How many items are being sent."""
+        return sum(len(batch.items) for batch in self._sending.values())
 
     @property
     def has_full_batch(self) -> bool:
-        """Whether waiting longer would not make the next batch larger."""
+        """Whether the next batch cannot become larger."""
+        # One byte for the comma of each item.
         limits = self._limits
         return (
             len(self.waiting) >= limits.batch_items
@@ -85,7 +86,7 @@ class Buffer:
         )
 
     def has_room(self, size: int) -> bool:
-        """Whether an item of so many bytes may be appended."""
+        """Whether an item of `size` bytes may be appended."""
         limits = self._limits
         return (
             len(self.waiting) < limits.capacity_items
@@ -93,48 +94,48 @@ class Buffer:
         )
 
     def append(self, item: bytes) -> None:
-        """Accept an item; there must be room."""
+        """Add an item; there must be room for it."""
         self.waiting.append(item)
         self._waiting_bytes += len(item)
         self.accepted += 1
 
     def drop_oldest(self, size: int) -> list[bytes]:
-        """Make room for so many bytes; return the items that had to go."""
+        """Drop the oldest items until `size` bytes fit; return the dropped items."""
         dropped: list[bytes] = []
         while not self.has_room(size):
             dropped.append(self._pop())
         return dropped
 
     def take(self) -> QueuedBatch:
-        """Put the next batch on its way; at least one item must wait."""
+        """Move the next batch from waiting to sending; at least one item must wait."""
         first = self.next_number
         sizes = map(len, self.waiting)
         count = next(split(sizes, self._limits.batch_bytes, self._limits.batch_items))
         batch = QueuedBatch(first, [self._pop() for _ in range(count)])
-        self._on_their_way[first] = batch
+        self._sending[first] = batch
         return batch
 
     def claim(self, batch: QueuedBatch) -> bool:
-        """Take the right to report a batch; False if it was given up meanwhile."""
-        if batch.first not in self._on_their_way:
+        """Claim the right to settle a batch; False if `give_up` has already taken it."""
+        if batch.first not in self._sending:
             return False
         self._claimed.add(batch.first)
         return True
 
     def settle(self, batch: QueuedBatch) -> None:
-        """Forget a batch that was claimed."""
-        self._on_their_way.pop(batch.first, None)
+        """Remove a batch that is delivered or passed to `on_error`."""
+        self._sending.pop(batch.first, None)
         self._claimed.discard(batch.first)
 
     def give_up(self) -> tuple[list[bytes], list[bytes]]:
-        """Forget everything that nobody claimed.
+        """Remove all items except batches that were claimed.
 
         Returns:
-            The items whose fate is unknown, and the items that were never sent.
+            The items that were being sent, whose outcome is unknown; and the items never sent.
         """
-        lost = [batch for first, batch in self._on_their_way.items() if first not in self._claimed]
+        lost = [batch for first, batch in self._sending.items() if first not in self._claimed]
         for batch in lost:
-            del self._on_their_way[batch.first]
+            del self._sending[batch.first]
         unsent = list(self.waiting)
         self.waiting.clear()
         self._waiting_bytes = 0

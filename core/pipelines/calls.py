@@ -1,4 +1,4 @@
-"""The six calls as methods: the client sends their items, the queue keeps them.
+"""The six calls as methods. The client sends their items, the queue stores them.
 
 Operation names: https://docs.customer.io/integrations/api/cdp/
 """
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 
 
 class Calls(ABC):
-    """The six calls. `context` and `integrations` go with each as the vendor describes them.
+    """The six calls.
 
-    A `timestamp` is when it happened; it must be aware, and is now if absent. A `message_id` is
-    made if absent; every repeat carries the same one. Each method returns the message id, and
-    raises `ValidationError` (naming the argument) or `SizeError` before anything is sent.
+    Every call takes `context` and `integrations` as the vendor describes them. `timestamp` is the
+    time of the event; it must have a time zone, and is the current time if absent. `message_id` is
+    a random UUID if absent; a repeated call has the same one. Each method returns the message id.
+    It raises `ValidationError`, which names the argument, or `SizeError` before anything is sent.
     """
 
     @abstractmethod
     def _take(self, item: Mapping[str, object]) -> str:
-        """Take an item in the vendor's shape, unchecked; return its message id."""
+        """Take an unchecked item as the vendor specifies it; return its message id."""
 
     def identify(
         self,
@@ -38,7 +39,7 @@ class Calls(ABC):
         timestamp: datetime | None = None,
         message_id: str | None = None,
     ) -> str:
-        """Create or update a person, known by one of the two ids.
+        """Create or update the person with one of the two ids.
 
         Operation: identify
         """
@@ -99,7 +100,7 @@ class Calls(ABC):
         timestamp: datetime | None = None,
         message_id: str | None = None,
     ) -> str:
-        """Record a page view; `url`, `title`, `referrer` and such are properties.
+        """Record a page view; `url`, `title` and `referrer` are properties.
 
         Operation: page
         """
@@ -129,7 +130,7 @@ class Calls(ABC):
         timestamp: datetime | None = None,
         message_id: str | None = None,
     ) -> str:
-        """Record a screen view in an app.
+        """Record a screen view of an app.
 
         Operation: screen
         """
@@ -161,8 +162,8 @@ class Calls(ABC):
     ) -> str:
         """Create or update an object, and relate a person to it.
 
-        A person is demanded, as the vendor's own Node client does: without one the relationship
-        is silently not made. `traits["object_type_id"]` chooses the type of object.
+        A person is required: without one the vendor creates no relationship and reports no error.
+        `traits["object_type_id"]` is the type of the object.
 
         Operation: group
         """
@@ -190,7 +191,7 @@ class Calls(ABC):
         timestamp: datetime | None = None,
         message_id: str | None = None,
     ) -> str:
-        """Join the person known as `previous_id`, often an anonymous id, to `user_id`.
+        """Merge the person with the id `previous_id`, often an anonymous id, into `user_id`.
 
         Operation: alias
         """
@@ -208,7 +209,7 @@ class Calls(ABC):
 
 
 def _item(type_: str, **fields: object) -> dict[str, object]:
-    """Leave out what was not given; keys are the vendor's."""
+    """Build an item from the vendor's keys, without those that are None."""
     item: dict[str, object] = {"type": type_}
     for name, value in fields.items():
         if value is not None:

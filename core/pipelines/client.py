@@ -1,8 +1,6 @@
-"""The client of the Data Pipelines API: each call is one request, or a batch the fewest possible.
+"""The client of the Data Pipelines API.
 
-All seven calls are repeated after an unknown outcome: identify, group and alias state what holds,
-and every item carries a message id by which a second arrival can be told. The vendor does not
-promise to drop it, but an event lost is worse than an event counted twice.
+A call is one request. A batch is sent in as few requests as possible.
 Source: https://docs.customer.io/integrations/api/cdp/
 """
 
@@ -37,7 +35,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# https://docs.customer.io/integrations/api/cdp/
 RATES = {"pipelines": Rate(limit=3000, per_seconds=3.0)}
+# All calls are repeated after an unknown outcome. Executing identify, group or alias twice changes
+# nothing. A repeated event has the same message id. The vendor does not promise to drop the second
+# one, but a lost event is worse than an event that is counted twice.
 OPERATIONS = {
     name: Operation(name, "POST", f"/v1/{name}", is_repeatable=True, rate="pipelines")
     for name in ("identify", "track", "page", "screen", "group", "alias", "batch")
@@ -45,9 +47,9 @@ OPERATIONS = {
 
 
 class PipelinesClient(Surface):
-    """Sends people, events and objects to Customer.io. Safe to share between threads.
+    """Sends people, events and objects to Customer.io. Threads may share it.
 
-    Strict mode is on: without it the vendor answers 200 to data that it drops.
+    Strict mode is on by default: without it the vendor answers 200 to data that it drops.
     """
 
     def __init__(
@@ -68,31 +70,32 @@ class PipelinesClient(Surface):
         on_attempt: Callable[[Attempt], object] | None = None,
         user_agent: str = "ciolake",
     ) -> None:
-        """Prepare a client; nothing is sent, connections are made when they are needed.
+        """Create a client. Nothing is sent, connections are opened when they are needed.
 
         Args:
-            api_key: A write key, or a key that begins with `sk_` or `pk_`; blanks are trimmed.
-            region: `us` or `eu`; a key that carries its region goes before.
-            base_url: Another host, without `/v1`; goes before both.
-            strict: Whether invalid data is an error (`BadRequestError`) or dropped.
-            retries: How often and how long to try.
-            timeouts: For one attempt.
-            transport: Replaces the sockets; the caller's to close.
-            sleep: Lets that many seconds pass.
-            now: The date, UTC-aware.
-            monotonic: Seconds, for durations and rates.
-            random: Evenly distributed in [0, 1), for the waits between attempts.
+            api_key: A write key, or a key that begins with `sk_` or `pk_`. White space around it
+                is removed.
+            region: `us` or `eu`. The region in the key, if any, overrides it.
+            base_url: Another host, without `/v1`. It overrides both regions.
+            strict: Whether invalid data is an error (`BadRequestError`) or is dropped.
+            retries: How often and how long to retry.
+            timeouts: Of one attempt.
+            transport: Replaces the sockets. The caller closes it.
+            sleep: Waits for a number of seconds.
+            now: The current time, UTC-aware.
+            monotonic: Seconds, for durations and rate limits.
+            random: Uniformly distributed in [0, 1), for the waits between attempts.
             gates: `{"pipelines": gate}`, shared with other clients of the workspace.
-            on_attempt: Is told of each attempt, for logs and metrics; holds no payload.
-            user_agent: The header's value.
+            on_attempt: Called after each attempt, for logs and metrics; contains no payload.
+            user_agent: The header `User-Agent`.
 
         Raises:
-            ConfigurationError: Key, region or address cannot be used.
+            ConfigurationError: The key, the region or the URL cannot be used.
         """
         key = ApiKey(api_key)
         regional = base_url_of("pipelines", key.region or region)
         if key.region is not None and key.region != region:
-            logger.debug("the key's own region is used: %s", key.region)
+            logger.debug("the region of the key is used: %s", key.region)
         headers = {"content-type": "application/json", "user-agent": user_agent}
         self._clock = Timing(sleep, now, monotonic, random)
         self._http = HttpClient(
@@ -121,7 +124,7 @@ class PipelinesClient(Surface):
         self.close()
 
     def close(self) -> None:
-        """Close the connections; a second time does nothing."""
+        """Close the connections. Calling it again does nothing."""
         self._http.close()
 
     def batch(
@@ -131,12 +134,12 @@ class PipelinesClient(Surface):
         context: Context | Fields | None = None,
         integrations: Fields | None = None,
     ) -> list[str]:
-        """Send many items, in order and in the fewest requests; an empty batch sends none.
+        """Send many items in order, in as few requests as possible.
 
-        All items are checked before the first request.
+        All items are checked before the first request. An empty batch sends no request.
 
         Args:
-            items: In the vendor's shape; they are not changed.
+            items: Items as the vendor specifies them; they are not changed.
             context: For all items.
             integrations: For all items.
 
@@ -145,8 +148,8 @@ class PipelinesClient(Surface):
 
         Raises:
             ValidationError: Names the item and the field: `items[3].userId`. Nothing was sent.
-            SizeError: One item is over 32,000 bytes. Nothing was sent.
-            CallError: A request failed. `unconfirmed` holds the items not known to be accepted.
+            SizeError: An item is larger than 32,000 bytes. Nothing was sent.
+            CallError: A request failed. `unconfirmed` are the items that may not be accepted.
 
         Operation: batch
         """
@@ -159,13 +162,14 @@ class PipelinesClient(Surface):
             try:
                 self.send_encoded(bodies[start : start + count], ends)
             except CustomerIOError as error:
+                # Items of the failed request may have been accepted, later items were not sent.
                 error.unconfirmed = decoded(bodies[start:])
                 raise
             start += count
         return [message_id for message_id, _ in pairs]
 
     def encoded(self, item: Mapping[str, object], prefix: str | None = None) -> tuple[str, bytes]:
-        """Check, complete and encode an item by this client's clock; see `encoding.encoded`."""
+        """Check, complete and encode an item with this client's clock; see `encoding.encoded`."""
         return encoded(item, self._clock.now, prefix)
 
     def send_encoded(
@@ -176,16 +180,16 @@ class PipelinesClient(Surface):
         retries: RetryPolicy | None = None,
         pause: Callable[[float], object] | None = None,
     ) -> None:
-        """Send items that are encoded already as one batch; they must fit into it.
+        """Send encoded items as one batch. They must fit into one batch.
 
         Args:
             items: As `encoded` returned them.
             ends: As `encoding.envelope` returned them.
-            retries: Instead of the client's.
-            pause: Instead of the clock's `sleep`; what it raises ends the call.
+            retries: Replaces the retry policy of the client.
+            pause: Replaces `sleep` of the clock. An exception in it ends the call.
 
         Raises:
-            CallError: One of its kinds.
+            CallError: The request failed; the subclass says how.
         """
         body = batch_body(items, ends or envelope(None, None))
         self._http.call(OPERATIONS["batch"], content=body, retries=retries, pause=pause)
@@ -197,5 +201,5 @@ class PipelinesClient(Surface):
 
 
 def decoded(items: Iterable[bytes]) -> tuple[Json, ...]:
-    """Return encoded items as dictionaries in the vendor's shape."""
+    """Decode encoded items to dictionaries."""
     return tuple(json.loads(data) for data in items)

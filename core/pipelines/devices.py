@@ -18,10 +18,7 @@ Platform: TypeAlias = Literal["ios", "android"]
 
 
 class Devices:
-    """Devices, sent through whatever takes calls.
-
-    The vendor reads the device from the context, not from the properties.
-    """
+    """Devices of people. `calls` is a client or a queue."""
 
     __slots__ = ("_calls",)
 
@@ -40,11 +37,11 @@ class Devices:
         """Add a device to a person, or update it.
 
         Args:
-            user_id: Whose.
-            token: What the push service knows it by.
-            type: The vendor's word for the platform.
-            attributes: More that is known of the device.
-            options: As with every call; `context["device"]` is made here.
+            user_id: The person who has the device.
+            token: The id of the device at the push service.
+            type: The platform.
+            attributes: Other properties of the device.
+            options: As for every call; `context["device"]` is added here.
 
         Event: Device Created or Updated
         """
@@ -58,7 +55,7 @@ class Devices:
         type: Platform | None = None,
         **options: Unpack[Options],
     ) -> str:
-        """Take a device from a person.
+        """Remove a device from a person.
 
         Event: Device Deleted
         """
@@ -73,13 +70,17 @@ class Devices:
         attributes: Fields | None,
         options: Options,
     ) -> str:
+        # The vendor reads the device from the context, not from the properties.
         check_text(user_id, "user_id")
         device = _device(token, type_, {} if attributes is None else attributes)
         given = options.get("context")
         context = {} if given is None else given
         check_fields(context, "context")
         if "device" in context:
-            raise ValidationError("is made of token, type and attributes", field="context.device")
+            raise ValidationError(
+                "must be absent: use the arguments token, type and attributes",
+                field="context.device",
+            )
         whole: Options = {**options, "context": {**context, "device": device}}
         return self._calls.track(user_id, event=event, **whole)
 
@@ -91,7 +92,9 @@ def _device(token: str, type_: Platform | None, attributes: Fields) -> dict[str,
     check_fields(attributes, "attributes")
     for name in ("token", "type"):
         if name in attributes:
-            raise ValidationError("is an argument of its own", field=f"attributes.{name}")
+            raise ValidationError(
+                f"must be absent: use the argument {name}", field=f"attributes.{name}"
+            )
     device: dict[str, object] = {"token": token}
     if type_ is not None:
         device["type"] = type_

@@ -1,6 +1,6 @@
-"""The vendor's items: what the six calls send, alone or in a batch.
+"""The items of the six calls, as the vendor specifies them.
 
-Keys are the vendor's. Unknown keys are kept. Pure.
+Unknown keys are kept. Pure.
 Source: https://docs.customer.io/integrations/api/cdp/
 """
 
@@ -15,7 +15,7 @@ Time: TypeAlias = datetime | str
 
 
 class CampaignContext(TypedDict, total=False):
-    """The marketing campaign that brought the person."""
+    """The marketing campaign that the person came from."""
 
     name: str
     source: str
@@ -25,7 +25,7 @@ class CampaignContext(TypedDict, total=False):
 
 
 class PageContext(TypedDict, total=False):
-    """The page the person was on."""
+    """The page that the person viewed."""
 
     name: str
     path: str
@@ -37,7 +37,7 @@ class PageContext(TypedDict, total=False):
 
 
 class AppContext(TypedDict, total=False):
-    """The app the person used."""
+    """The app that the person used."""
 
     name: str
     version: str
@@ -59,7 +59,7 @@ class DeviceContext(TypedDict, total=False):
 
 
 class NetworkContext(TypedDict, total=False):
-    """How the device was connected."""
+    """The network connection of the device."""
 
     bluetooth: bool
     carrier: str
@@ -75,7 +75,7 @@ class SystemContext(TypedDict, total=False):
 
 
 class Context(TypedDict, total=False):
-    """What surrounded the call."""
+    """The context of a call."""
 
     active: bool
     ip: str
@@ -92,7 +92,7 @@ class Context(TypedDict, total=False):
 
 
 class Common(TypedDict, total=False):
-    """What every item may carry; `messageId` and `timestamp` are filled in where absent."""
+    """The fields of every item; `messageId` and `timestamp` are added if absent."""
 
     messageId: str
     timestamp: Time
@@ -103,10 +103,10 @@ class Common(TypedDict, total=False):
 
 
 class Options(TypedDict, total=False):
-    """What every method may be given beside its own arguments.
+    """The optional arguments of every method.
 
-    A `timestamp` is when it happened; it must be aware, and is now if absent. A `message_id` is
-    made if absent.
+    `timestamp` is the time of the event; it must have a time zone. If absent, it is the current
+    time. `message_id` is a random UUID if absent.
     """
 
     context: Context | Fields | None
@@ -156,7 +156,7 @@ class ScreenItem(Common, total=False):
 
 
 class GroupItem(Common, total=False):
-    """An object, and a person's relationship to it; needs `userId` or `anonymousId`."""
+    """An object, and a relationship of a person to it; needs `userId` or `anonymousId`."""
 
     type: Required[Literal["group"]]
     groupId: Required[str]
@@ -166,7 +166,7 @@ class GroupItem(Common, total=False):
 
 
 class AliasItem(Common, total=False):
-    """Join a person's earlier id to the present one."""
+    """Merge the person with an earlier id into the person with the current id."""
 
     type: Required[Literal["alias"]]
     previousId: Required[str]

@@ -1,7 +1,6 @@
-"""Objects: what people belong to, such as companies, accounts and courses.
+"""Objects that people belong to, such as companies, accounts and courses.
 
-The vendor calls them groups here and objects elsewhere, and writes the number of their type as
-text in one call and as a number in the other; both are settled here.
+The Data Pipelines API calls them groups, the rest of the vendor's documentation objects.
 Source: https://docs.customer.io/integrations/data-in/semantic-events/cio-journeys/
 """
 
@@ -18,9 +17,10 @@ if TYPE_CHECKING:
 
 
 class ObjectCalls:
-    """Objects, sent through whatever takes calls.
+    """Objects. `calls` is a client or a queue.
 
-    An object is known by its id within its type; the types are made in the workspace's settings.
+    The id of an object is unique within its type. Types are created in the settings of the
+    workspace.
     """
 
     __slots__ = ("_calls",)
@@ -36,21 +36,21 @@ class ObjectCalls:
         object_type_id: int = 1,
         **options: Unpack[Options],
     ) -> str:
-        """Create an object or update it, and relate no person to it.
+        """Create or update an object without relating a person to it.
 
-        A group call needs an identity; the object's own id stands in as an anonymous one. To
-        relate a person at the same time, see `relationships.create`.
+        To relate a person at the same time, see `relationships.create`.
         """
         check_text(object_id, "object_id")
         whole = traits_of(traits, object_type_id)
+        # A group call requires the id of a person. The object's id is sent as an anonymous id.
         return self._calls.group(
             group_id=object_id, traits=whole, anonymous_id=object_id, **options
         )
 
-    update = create  # the vendor knows no difference, a reader looks for either
+    update = create  # one call of the vendor does both
 
     def delete(self, object_id: str, *, object_type_id: int = 1, **options: Unpack[Options]) -> str:
-        """Delete an object, and with it all relationships to it.
+        """Delete an object and all relationships to it.
 
         Event: Object Deleted
         """
@@ -58,14 +58,14 @@ class ObjectCalls:
         check_type_id(object_type_id)
         return self._calls.track(
             event="Object Deleted",
-            anonymous_id=object_id,  # must be there, its value is ignored
+            anonymous_id=object_id,  # required by the vendor, its value is ignored
             properties={"objectId": object_id, "objectTypeId": object_type_id},
             **options,
         )
 
 
 def traits_of(traits: Fields | None, object_type_id: int) -> dict[str, object]:
-    """Return the traits of a group call, the type's number among them as text.
+    """Return the traits of a group call, with the object type.
 
     Raises:
         ValidationError: Names the argument that cannot be sent.
@@ -74,15 +74,18 @@ def traits_of(traits: Fields | None, object_type_id: int) -> dict[str, object]:
     given = {} if traits is None else traits
     check_fields(given, "traits")
     if "object_type_id" in given:
-        raise ValidationError("is an argument of its own", field="traits.object_type_id")
+        raise ValidationError(
+            "must be absent: use the argument object_type_id", field="traits.object_type_id"
+        )
+    # The vendor expects text here, but a number in the event `Object Deleted`.
     return {**given, "object_type_id": str(object_type_id)}
 
 
 def check_type_id(value: object) -> None:
-    """Check the number of an object type.
+    """Check the id of an object type.
 
     Raises:
-        ValidationError: It is no whole number above zero.
+        ValidationError: It is not a whole number of at least 1.
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValidationError(

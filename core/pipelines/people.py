@@ -1,4 +1,4 @@
-"""People: create, update, subscribe, and what the GDPR asks for.
+"""People: create, update, unsubscribe, delete and suppress (GDPR).
 
 Source: https://docs.customer.io/integrations/data-in/semantic-events/cio-journeys/
 """
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class People:
-    """People, sent through whatever takes calls.
+    """People. `calls` is a client or a queue.
 
-    A `user_id` is the person's id or, where the workspace allows it, an e-mail address. Each
-    method returns the message id, and raises `ValidationError` before anything is sent.
+    `user_id` is the id of the person, or an e-mail address if the workspace allows it. Each method
+    returns the message id, and raises `ValidationError` before anything is sent.
     """
 
     __slots__ = ("_calls",)
@@ -27,21 +27,21 @@ class People:
         self._calls = calls
 
     def create(self, user_id: str, traits: Fields | None = None, **options: Unpack[Options]) -> str:
-        """Create a person, or update the one that has this id; traits not named stay.
+        """Create or update a person; other traits stay as they are.
 
-        For a person not yet known, `identify` takes an `anonymous_id`.
+        For a person without an id, use `identify` with `anonymous_id`.
         """
         check_text(user_id, "user_id")
         return self._calls.identify(user_id, traits, **options)
 
-    update = create  # the vendor knows no difference, a reader looks for either
+    update = create  # one call of the vendor does both
 
     def unsubscribe(self, user_id: str, **options: Unpack[Options]) -> str:
-        """Send the person no more messages that respect subscriptions; the profile stays."""
+        """Stop messages that require a subscription; the profile stays."""
         return self.create(user_id, {"unsubscribed": True}, **options)
 
     def resubscribe(self, user_id: str, **options: Unpack[Options]) -> str:
-        """Undo `unsubscribe`."""
+        """Reverse `unsubscribe`."""
         return self.create(user_id, {"unsubscribed": False}, **options)
 
     def delete(self, user_id: str, **options: Unpack[Options]) -> str:
@@ -52,14 +52,14 @@ class People:
         return self._send("User Deleted", user_id, options)
 
     def suppress(self, user_id: str, **options: Unpack[Options]) -> str:
-        """Delete a person, and ignore whatever is sent under this id from now on.
+        """Delete a person, and ignore all later data with this id.
 
         Event: User Suppressed
         """
         return self._send("User Suppressed", user_id, options)
 
     def unsuppress(self, user_id: str, **options: Unpack[Options]) -> str:
-        """Take this id in again; the deleted profile does not come back.
+        """Accept data with this id again; the deleted profile is not restored.
 
         Event: User Unsuppressed
         """

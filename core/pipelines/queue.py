@@ -1,8 +1,7 @@
 """A queue that sends items in the background, in batches.
 
-Every accepted item ends in one of two ways: the vendor accepted it, or `on_error` got it. Items
-are encoded when they are put, so that a later change to them cannot be sent by mistake, and every
-repeat carries the same bytes and message ids. One thread keeps the order; several do not.
+Every item that the queue accepts is either accepted by the vendor or passed to `on_error`. With one
+thread the items arrive in the order in which they were put; with several threads they may not.
 """
 
 from __future__ import annotations
@@ -39,25 +38,25 @@ logger = logging.getLogger(__name__)
 WhenFull = Literal["block", "drop_oldest", "raise"]
 OnError: TypeAlias = "Callable[[CustomerIOError, list[Json]], object]"
 
-# Patient: an outage of minutes is waited for, since the items wait too.
+# Items in the queue can wait, so an outage of up to ten minutes is waited for.
 RETRIES = RetryPolicy(
     attempts=10,
     base_seconds=0.5,
     cap_seconds=30.0,
-    patience_seconds=300.0,
+    max_wait_seconds=300.0,
     total_seconds=600.0,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Counts since the queue was made, in this process.
+    """Numbers of items since the queue was created, in this process.
 
     Attributes:
-        accepted: Put.
+        accepted: Accepted by the queue.
         delivered: Accepted by the vendor.
-        failed: Handed to `on_error`, dropped ones included.
-        waiting: Not yet sent.
+        failed: Passed to `on_error`, dropped items included.
+        waiting: Not sent yet.
         in_flight: Being sent.
     """
 
@@ -69,10 +68,10 @@ class Stats:
 
 
 class PipelinesQueue(Surface):
-    """Takes items from any thread and sends them in the background.
+    """Accepts items from any thread and sends them in the background.
 
-    In a forked child it begins empty: what the parent put, the parent sends. A child that ends
-    with `os._exit`, as those of `multiprocessing` do, must call `close` itself.
+    In a forked child the queue is empty, because the parent sends the items that it put. A child
+    that ends with `os._exit`, as a child of `multiprocessing` does, must call `close` itself.
     """
 
     def __init__(
@@ -91,27 +90,27 @@ class PipelinesQueue(Surface):
         on_error: OnError | None = None,
         exit_seconds: float = 10.0,
     ) -> None:
-        """Prepare a queue; its threads start with the first item.
+        """Create a queue. Its threads start with the first item.
 
         Args:
-            client: Sends the batches; it stays the caller's to close, after the queue.
-            max_items: Items in a batch at most.
-            max_bytes: Bytes of a batch's body at most.
-            interval_seconds: A batch that is not full is sent this long after it was begun.
-            capacity: Items that wait at most; those being sent are not counted.
-            capacity_bytes: Encoded items that wait at most.
-            when_full: `block` waits for room, `drop_oldest` hands the oldest to `on_error`,
+            client: Sends the batches. The caller closes it, after the queue.
+            max_items: The most items in a batch.
+            max_bytes: The maximum size of the body of a batch.
+            interval_seconds: How long after its first item a batch that is not full is sent.
+            capacity: The most items that may wait, without those that are being sent.
+            capacity_bytes: The maximum size of the encoded items that wait.
+            when_full: `block` waits for room, `drop_oldest` passes the oldest items to `on_error`,
                 `raise` refuses the new item with `QueueFullError`.
-            block_seconds: How long to wait for room before `QueueFullError`; None for ever.
-            threads: How many send; with one, items arrive in the order they were put.
-            retries: How often and how long a batch is tried.
-            on_error: Gets the error and the items of a batch that was given up, with their
-                message ids. Called by a sending thread, or by the one that dropped or closed.
-                Without it, the number of lost items is logged as an error.
-            exit_seconds: How long the interpreter's exit waits for what is left.
+            block_seconds: How long `block` waits before `QueueFullError`; None: without limit.
+            threads: The number of sending threads. Only one thread keeps the order of the items.
+            retries: How often and how long a batch is repeated.
+            on_error: Called with the error and the items of a failed batch, message ids included.
+                It runs in a sending thread, or in the thread that dropped the items or closed the
+                queue. Without it, the number of lost items is logged as an error.
+            exit_seconds: How long the exit of the interpreter waits for the remaining items.
 
         Raises:
-            ConfigurationError: A limit cannot be used.
+            ConfigurationError: A limit is out of its range.
         """
         _check_options(max_items, max_bytes, capacity, capacity_bytes, threads, when_full)
         self._client = client
@@ -137,8 +136,8 @@ class PipelinesQueue(Surface):
         self.close()
 
     def after_fork(self) -> None:
-        """Begin empty: items, threads and locks are the parent's."""
-        # Re-entrant, as a signal handler may put an item while its thread is in here.
+        """Start empty in a forked child: items, threads and locks belong to the parent."""
+        # Re-entrant, because a signal handler may put an item while its thread holds the lock.
         self._lock = threading.RLock()
         self._work = threading.Condition(self._lock)
         self._progress = threading.Condition(self._lock)
@@ -146,37 +145,41 @@ class PipelinesQueue(Surface):
         self._buffer = Buffer(self._limits)
         self._threads: set[threading.Thread] = set()
         self._flush_below = 0
-        self._batch_began = 0.0
+        self._batch_started_at = 0.0
         self._delivered = self._failed = 0
 
     def put(self, item: Item) -> str:
-        """Take an item in the vendor's shape; return its message id.
+        """Add an item as the vendor specifies it; return its message id.
 
         Raises:
             ValidationError: Names the field.
-            SizeError: It is over 32,000 bytes.
-            QueueFullError: No room, with `when_full` `raise` or after `block_seconds`.
+            SizeError: The item is larger than 32,000 bytes.
+            QueueFullError: The queue is full (`when_full="raise"`, or after `block_seconds`).
             QueueClosedError: The queue is closed.
         """
+        # Encoded now: later changes of the item have no effect, and every repeated call sends the
+        # same bytes with the same message ids.
         message_id, data = self._client.encoded(item, "item")
         self._add(data)
         return message_id
 
     def flush(self, timeout: float | None = 30.0) -> bool:
-        """Send what was put before this call, and wait until all of it is settled.
+        """Send all items that were put before this call, and wait for the results.
 
         Args:
-            timeout: Seconds; None waits without limit.
+            timeout: Seconds; None: without limit.
 
         Returns:
-            Whether every item put before was accepted or handed to `on_error` in time.
+            Whether all these items were delivered or passed to `on_error` within the timeout.
 
         Raises:
-            QueueError: Called from `on_error`: it would wait for itself.
+            QueueError: Called from `on_error`, where it would wait for itself.
         """
         with self._lock:
             if threading.current_thread() in self._threads:
-                raise QueueError("flush: called from on_error, it would wait for itself")
+                raise QueueError(
+                    "flush: must not be called from on_error, it would wait for itself"
+                )
             target = self._buffer.accepted
             self._flush_below = max(self._flush_below, target)
             if self._buffer.waiting:
@@ -187,24 +190,27 @@ class PipelinesQueue(Surface):
             )
 
     def close(self, timeout: float = 30.0) -> bool:
-        """Take no more items, send what is left, and end the threads.
+        """Accept no more items, send the remaining items, and end the threads.
 
-        What cannot be settled in time goes to `on_error` with `QueueClosedError`. A second call
-        returns at once.
+        Items without a result after the timeout are passed to `on_error` with `QueueClosedError`.
+        A second call returns immediately.
 
         Args:
             timeout: Seconds.
 
         Returns:
-            Whether everything was settled in time.
+            Whether all items had a result within the timeout.
         """
         deadline = time.monotonic() + timeout
         with self._lock:
             self._is_closing = True
+            # After `sys.exit` in on_error there may be no thread.
             if self._buffer.waiting:
                 self._start_threads()
             self._work.notify_all()
+            # Callers that wait in `put` for room get QueueClosedError.
             self._progress.notify_all()
+            # Called from on_error, this thread cannot join itself.
             threads = self._threads - {threading.current_thread()}
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -212,7 +218,7 @@ class PipelinesQueue(Surface):
         return self._give_up()
 
     def stats(self) -> Stats:
-        """Count what happened so far."""
+        """Return the current numbers of items."""
         with self._lock:
             return Stats(
                 accepted=self._buffer.accepted,
@@ -233,40 +239,44 @@ class PipelinesQueue(Surface):
             if len(self._threads) < self._thread_count:
                 self._start_threads()
             buffer = self._buffer
+            # The first item of a batch starts its interval, so a thread has to compute its wait
+            # again.
             if not buffer.waiting:
-                self._batch_began = time.monotonic()
+                self._batch_started_at = time.monotonic()
                 self._work.notify()
             buffer.append(data)
             if buffer.has_full_batch:
                 self._work.notify()
         if dropped:
-            words = "the queue is full: the oldest items were dropped"
-            self._report(QueueFullError(words), dropped)
+            text = "the queue is full: the oldest items were dropped"
+            self._report(QueueFullError(text), dropped)
 
     def _make_room(self, size: int) -> list[bytes]:
-        """Wait for room or make it; return what was dropped for it."""
+        """Wait for room, or drop items; return the dropped items."""
         deadline = None
         while True:
             if self._is_closing:
-                raise QueueClosedError("the queue is closed; the item was not taken")
+                raise QueueClosedError("the queue is closed: the item was not accepted")
             if self._buffer.has_room(size):
                 return []
             if self._when_full == "drop_oldest":
                 return self._buffer.drop_oldest(size)
-            # A sending thread (in on_error) would wait for room that it has to make itself.
+            # A sending thread (in on_error) must not wait: it is the one that makes room.
             if self._when_full == "raise" or threading.current_thread() in self._threads:
-                raise QueueFullError("the queue is full; the item was not taken")
+                raise QueueFullError("the queue is full: the item was not accepted")
+            remaining = None
             if self._block_seconds is not None:
                 deadline = deadline or time.monotonic() + self._block_seconds
-            self._wait_for_room(deadline)
-
-    def _wait_for_room(self, deadline: float | None) -> None:
-        remaining = None if deadline is None else deadline - time.monotonic()
-        if remaining is not None and remaining <= 0:
-            raise QueueFullError("the queue was full for block_seconds; the item was not taken")
-        self._progress.wait(remaining)
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise QueueFullError(
+                        "the queue was full for block_seconds: the item was not accepted"
+                    )
+            self._progress.wait(remaining)
 
     def _start_threads(self) -> None:
+        # The threads are daemons, so the exit of the interpreter does not wait for them: `_exit`
+        # does. Registered with the first item, because an unused queue has nothing to send.
         if not self._is_registered:
             atexit.register(self._exit)
             self._is_registered = True
@@ -283,21 +293,25 @@ class PipelinesQueue(Surface):
             while (batch := self._next()) is not None:
                 self._deliver(batch)
         finally:
-            # on_error may have ended this thread (sys.exit): the next item starts another.
+            # If on_error ended this thread (sys.exit), the next item starts another one.
             with self._lock:
                 self._threads.discard(threading.current_thread())
 
     def _next(self) -> QueuedBatch | None:
-        """Wait for a batch that is due; None if there will be none."""
+        """Wait for a batch that is due; None if the queue is closed and empty."""
         with self._lock:
             while not self._is_due():
-                if self._is_closing and not self._buffer.waiting:
-                    return None
-                self._work.wait(self._idle_seconds())
+                if not self._buffer.waiting:
+                    if self._is_closing:
+                        return None
+                    self._work.wait()
+                else:
+                    due_at = self._batch_started_at + self._interval_seconds
+                    self._work.wait(max(0.0, due_at - time.monotonic()))
             batch = self._buffer.take()
             if self._buffer.waiting:
-                self._batch_began = time.monotonic()
-                self._work.notify()  # another thread may take the rest
+                self._batch_started_at = time.monotonic()
+                self._work.notify()  # another thread may send the rest
             self._progress.notify_all()
             return batch
 
@@ -307,21 +321,17 @@ class PipelinesQueue(Surface):
             return False
         if self._is_closing or buffer.next_number < self._flush_below or buffer.has_full_batch:
             return True
-        return time.monotonic() >= self._batch_began + self._interval_seconds
-
-    def _idle_seconds(self) -> float | None:
-        if not self._buffer.waiting:
-            return None
-        return max(0.0, self._batch_began + self._interval_seconds - time.monotonic())
+        return time.monotonic() >= self._batch_started_at + self._interval_seconds
 
     def _deliver(self, batch: QueuedBatch) -> None:
         error = self._send(batch.items)
         with self._lock:
-            is_ours = self._buffer.claim(batch)
-            if is_ours and error is None:
+            # False if `close` has already reported the batch, because its timeout was over.
+            is_claimed = self._buffer.claim(batch)
+            if is_claimed and error is None:
                 self._delivered += len(batch.items)
         try:
-            if is_ours and error is not None:
+            if is_claimed and error is not None:
                 self._report(error, batch.items)
         finally:
             with self._lock:
@@ -333,7 +343,7 @@ class PipelinesQueue(Surface):
             self._client.send_encoded(items, retries=self._retries, pause=self._pause)
         except CustomerIOError as error:
             return error
-        except Exception as error:  # noqa: BLE001  # the items go to on_error, the thread lives on
+        except Exception as error:  # noqa: BLE001  # on_error gets it; the thread must continue
             failure = QueueError(f"a batch could not be sent: {type(error).__name__}")
             failure.__cause__ = error
             return failure
@@ -346,13 +356,16 @@ class PipelinesQueue(Surface):
     def _give_up(self) -> bool:
         with self._lock:
             unknown, unsent = self._buffer.give_up()
+            # Wakes threads that wait for a retry, see `_pause`.
             self._given_up.set()
             self._progress.notify_all()
         if unknown:
-            words = "the queue was closed while these items were sent; their fate is unknown"
-            self._report(QueueClosedError(words), unknown)
+            text = "the queue was closed while these items were sent: the outcome is unknown"
+            self._report(QueueClosedError(text), unknown)
         if unsent:
-            self._report(QueueClosedError("the queue was closed before these were sent"), unsent)
+            self._report(
+                QueueClosedError("the queue was closed before these items were sent"), unsent
+            )
         return not unknown and not unsent
 
     def _report(self, error: CustomerIOError, items: Sequence[bytes]) -> None:
@@ -365,8 +378,9 @@ class PipelinesQueue(Surface):
         error.unconfirmed = failed
         try:
             self._on_error(error, list(failed))
-        except Exception as fault:  # noqa: BLE001  # the batches behind it must still be sent
-            logger.error(  # without the traceback: it may show items
+        except Exception as fault:  # noqa: BLE001  # later batches must still be sent
+            # Without the traceback, which may show items.
+            logger.error(
                 "on_error failed with %s; %d items are lost", type(fault).__name__, len(items)
             )
 
@@ -379,6 +393,7 @@ def _check_options(
     threads: int,
     when_full: str,
 ) -> None:
+    # A batch must have room for the largest item.
     smallest = MAX_BATCH_BYTES - room(envelope(None, None)) + MAX_ITEM_BYTES
     ranges = {
         "max_items": max_items >= 1,
@@ -388,6 +403,6 @@ def _check_options(
         "threads": threads >= 1,
         "when_full": when_full in get_args(WhenFull),
     }
-    for name, is_good in ranges.items():
-        if not is_good:
+    for name, is_valid in ranges.items():
+        if not is_valid:
             raise ConfigurationError(f"{name}: is out of its range")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Relationships:
-    """Relationships, sent through whatever takes calls."""
+    """Relationships. `calls` is a client or a queue."""
 
     __slots__ = ("_calls",)
 
@@ -32,7 +32,10 @@ class Relationships:
         object_type_id: int = 1,
         **options: Unpack[Options],
     ) -> str:
-        """Relate a person to an object; `traits` are the object's, which is created if absent."""
+        """Relate a person to an object, which is created if absent.
+
+        `traits` are the traits of the object.
+        """
         check_text(user_id, "user_id")
         check_text(object_id, "object_id")
         whole = traits_of(traits, object_type_id)
@@ -46,7 +49,7 @@ class Relationships:
         object_type_id: int = 1,
         **options: Unpack[Options],
     ) -> str:
-        """End a relationship; person and object stay.
+        """Delete a relationship; the person and the object stay.
 
         Event: Relationship Deleted
         """

@@ -1,4 +1,4 @@
-"""The calls, and what is made of them by family: `client.people`, `queue.ecommerce`."""
+"""The calls and the families of methods that use them: `client.people`, `queue.ecommerce`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from core.pipelines.relationships import Relationships
 
 
 class Surface(Calls):
-    """The six calls and the eleven families of people, objects and events."""
+    """The six calls, and eleven families of methods for people, objects and events."""
 
-    # Created at each access: a kept one would hold the client in a reference cycle.
+    # A family is created at each access. Stored in the client, it would form a reference cycle: a
+    # client that is no longer used would keep its connections open until garbage collection.
     @property
     def people(self) -> People:
-        """People: create, update, unsubscribe, and the GDPR events."""
+        """People: create, update, unsubscribe, delete and suppress (GDPR)."""
         return People(self)
 
     @property
@@ -52,7 +53,7 @@ class Surface(Calls):
 
     @property
     def email(self) -> Email:
-        """E-mail events of other systems."""
+        """Events of e-mails that another system sent."""
         return Email(self)
 
     @property
@@ -62,7 +63,7 @@ class Surface(Calls):
 
     @property
     def mobile(self) -> Mobile:
-        """Events of a mobile app's life."""
+        """Life cycle events of a mobile app."""
         return Mobile(self)
 
     @property

@@ -1,6 +1,6 @@
-"""What the vendor would refuse, or drop behind a 200, found before anything is sent.
+"""Check items before they are sent: the vendor would reject them, or answer 200 and drop them.
 
-Pure. An error names the field as the caller spelled it and shows types, never values.
+Pure. An error names the field as the caller spelled it. It shows types, never values.
 Source: https://docs.customer.io/integrations/api/cdp/
 """
 
@@ -16,28 +16,29 @@ from core.errors import ValidationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Who may be meant, by the type of the item.
+# The ids that may identify the person or the group, by the type of the item.
 _IDENTITIES: dict[str, tuple[str, ...]] = {
     "identify": ("userId", "anonymousId"),
     "track": ("userId", "anonymousId", "groupId"),
     "page": ("userId", "anonymousId"),
     "screen": ("userId", "anonymousId"),
+    # As in the vendor's Node client: without a person the relationship is silently not created.
     "group": ("userId", "anonymousId"),
     "alias": ("userId",),
 }
 _REQUIRED = {"track": "event", "group": "groupId", "alias": "previousId"}
-# They report on a delivery, not on a person: their schemas name no identity.
+# These events are about a delivery, not about a person: their schemas have no id of a person.
 _WITHOUT_IDENTITY = frozenset({"Report Delivery Event", "Report Content Event"})
 _CAPITAL = re.compile(r"[A-Z]")
 
 
 def check(item: Mapping[str, object], prefix: str | None = None) -> None:
-    """Check an item in the vendor's shape.
+    """Check an item.
 
     Args:
-        item: With all its fields but `messageId` and `timestamp`, which may be absent.
-        prefix: How the caller names the item, as `items[3]`; None if its fields were arguments,
-            which are named in snake case then.
+        item: As the vendor specifies it; `messageId` and `timestamp` may be absent.
+        prefix: The name of the item in errors, such as `items[3]`. None if its fields were
+            arguments: then errors name them in snake case.
 
     Raises:
         ValidationError: Names the first field that cannot be sent.
@@ -46,8 +47,8 @@ def check(item: Mapping[str, object], prefix: str | None = None) -> None:
         raise ValidationError(f"must be a dictionary, is {kind(item)}", field=prefix or "item")
     for name, value in item.items():
         fault = _FAULTS.get(name)
-        if fault is not None and (words := fault(value)):
-            raise ValidationError(words, field=_field(name, prefix))
+        if fault is not None and (problem := fault(value)):
+            raise ValidationError(problem, field=_field(name, prefix))
     _check_type(item, prefix)
 
 
@@ -57,22 +58,25 @@ def check_fields(value: object, field: str) -> None:
     Raises:
         ValidationError: It is not.
     """
-    if words := _object_fault(value):
-        raise ValidationError(words, field=field)
+    if problem := _object_fault(value):
+        raise ValidationError(problem, field=field)
 
 
 def check_text(value: object, field: str) -> None:
-    """Check that an argument is text with something in it.
+    """Check that an argument is text and not blank.
 
     Raises:
         ValidationError: It is not.
     """
-    if words := text_fault(value):
-        raise ValidationError("is required" if value is None else words, field=field)
+    if problem := text_fault(value):
+        raise ValidationError("is required" if value is None else problem, field=field)
 
 
 def kind(value: object) -> str:
-    """Name a value's type; the value itself may be personal."""
+    """Return the name of the type of a value.
+
+    For errors, which must not show the value: it may be personal data.
+    """
     return type(value).__name__
 
 
@@ -91,8 +95,8 @@ def _check_type(item: Mapping[str, object], prefix: str | None) -> None:
             return
     if type_ == "track" and item["event"] in _WITHOUT_IDENTITY:
         return
-    words = " or ".join(_field(name, prefix) for name in identities)
-    raise ValidationError("is required", field=words)
+    any_of = " or ".join(_field(name, prefix) for name in identities)
+    raise ValidationError("is required", field=any_of)
 
 
 def _field(name: str, prefix: str | None) -> str:
@@ -102,14 +106,10 @@ def _field(name: str, prefix: str | None) -> str:
 
 
 def text_fault(value: object) -> str | None:
-    """Say what is wrong with a text that must not be blank; None if nothing is."""
+    """Return what is wrong with a text that must not be blank; None if it is valid."""
     if not isinstance(value, str):
         return f"must be text (str), is {kind(value)}"
     return None if value and not value.isspace() else "is blank"
-
-
-def _name_fault(value: object) -> str | None:
-    return None if isinstance(value, str) else f"must be text (str), is {kind(value)}"
 
 
 def _object_fault(value: object) -> str | None:
@@ -117,7 +117,7 @@ def _object_fault(value: object) -> str | None:
 
 
 def time_fault(value: object) -> str | None:
-    """Say what is wrong with a time; None if nothing is."""
+    """Return what is wrong with a time; None if it is valid."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
@@ -135,7 +135,10 @@ _FAULTS: dict[str, Callable[[object], str | None]] = {
     "previousId": text_fault,
     "messageId": text_fault,
     "event": text_fault,
-    "name": _name_fault,
+    # The name of a page or a screen may be blank.
+    "name": lambda value: (
+        None if isinstance(value, str) else f"must be text (str), is {kind(value)}"
+    ),
     "traits": _object_fault,
     "properties": _object_fault,
     "context": _object_fault,

@@ -1,7 +1,7 @@
-"""Make a plan for reporting webhooks so: look again, write, and say exactly what was done.
+"""Apply a plan for reporting webhooks: check the workspace again, write, report what was written.
 
-`core.webhooks.config` decides what to do. The App API knows no transaction, so a plan is applied
-change by change; deletions come last.
+`core.webhooks.config` makes the plan. The App API has no transactions, so the changes are written
+one after the other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from core.errors import CallError, CustomerIOError, ResponseError
 from core.webhooks.config import Live, Plan, WebhookChange, WebhookSettings, live
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from core.app_api.reporting_webhooks import ReportingWebhooks
     from core.app_api.types.reporting_webhooks import ReportingWebhookFields
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A change that Customer.io has accepted; `id` is the webhook's."""
+    """A change that Customer.io accepted; `id` is the id of the webhook."""
 
     change: WebhookChange
     id: int
 
 
 class ChangedMeanwhileError(CustomerIOError):
-    """The workspace is not what the plan was made for; nothing was written.
+    """The workspace changed after the plan was made. Nothing was written.
 
     Attributes:
-        names: Of the webhooks that somebody else changed.
+        names: The names of the webhooks that somebody else changed.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
         listed = ", ".join(map(repr, self.names))
         super().__init__(
-            f"changed by somebody else since the plan was made: {listed}. Nothing was written;"
-            " plan again."
+            f"changed by somebody else since the plan was made: {listed}. Nothing was written."
+            " Make a new plan."
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -47,13 +47,13 @@ class ChangedMeanwhileError(CustomerIOError):
 
 
 class PartlyAppliedError(CustomerIOError):
-    """A write did not succeed; those before it did, those behind it were not tried.
+    """One write failed. The writes before it succeeded, the writes after it were not tried.
 
     Attributes:
-        done: What Customer.io has accepted.
-        failed: The change whose write failed.
-        left: What was not tried.
-        is_outcome_unknown: Whether the failed one may have been done all the same.
+        done: The changes that Customer.io accepted.
+        failed: The change that failed.
+        left: The changes that were not tried.
+        is_outcome_unknown: Whether the failed change may have been made in spite of the error.
     """
 
     def __init__(
@@ -64,26 +64,27 @@ class PartlyAppliedError(CustomerIOError):
         error: CallError,
     ) -> None:
         self.done, self.failed, self.left = tuple(done), failed, tuple(left)
+        # A ResponseError means that the write was accepted, but its answer cannot be read.
         self.is_outcome_unknown = error.is_outcome_unknown or isinstance(error, ResponseError)
         self._error = error
-        super().__init__(" ".join((*self._parts(), "Plan again to see what is left.")))
+        outcome = "may have been done" if self.is_outcome_unknown else "was not done"
+        succeeded = "; ".join(_described(write.change) for write in self.done) or "nothing"
+        not_tried = "; ".join(map(_described, self.left)) or "nothing"
+        super().__init__(
+            f"{_described(failed)} {outcome}: {error} Done before: {succeeded}."
+            f" Not tried: {not_tried}. Make a new plan to see the remaining changes."
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.done, self.failed, self.left, self._error)
-
-    def _parts(self) -> Iterator[str]:
-        told = "may or may not be done" if self.is_outcome_unknown else "was not done"
-        yield f"{_words(self.failed)} {told}: {self._error}"
-        yield f"Done before: {'; '.join(_words(one.change) for one in self.done) or 'nothing'}."
-        yield f"Not tried: {'; '.join(map(_words, self.left)) or 'nothing'}."
 
 
 def held(webhooks: ReportingWebhooks, known_events: Sequence[str]) -> tuple[Live, ...]:
     """Read the reporting webhooks of a workspace.
 
     Raises:
-        CallError: One of its kinds.
-        WebhookConfigError: The answer is not what the API documents.
+        CallError: The call failed; the subclass says how.
+        WebhookConfigError: The answer is not as the API documents it.
     """
     return live(webhooks.list().get("reporting_webhooks") or (), known_events)
 
@@ -91,26 +92,32 @@ def held(webhooks: ReportingWebhooks, known_events: Sequence[str]) -> tuple[Live
 def apply(
     webhooks: ReportingWebhooks, planned: Plan, known_events: Sequence[str]
 ) -> tuple[Done, ...]:
-    """Write the changes of a plan, if the workspace is still what it was made for.
+    """Write the changes of a plan, if the workspace has not changed since the plan was made.
 
     Args:
-        webhooks: Of the workspace.
-        planned: What to do.
-        known_events: As for `webhook_config.live`.
+        webhooks: The noun of a client of the workspace.
+        planned: The plan.
+        known_events: As for `config.live`.
 
     Returns:
-        What was written, in that order.
+        The changes that were written, in order.
 
     Raises:
         ChangedMeanwhileError: Somebody else changed a webhook of the plan. Nothing was written.
-        PartlyAppliedError: A write failed; says what was done and what was not.
+        PartlyAppliedError: A write failed. The error says what was written and what was not.
         CallError: The workspace cannot be read. Nothing was written.
     """
+    # Deletions last: if a write fails, no webhook has been lost.
     due = sorted(planned.due, key=lambda change: change.action == "delete")
-    now = held(webhooks, known_events) if due else ()
-    moved = [change.name for change in due if not _is_still(change, now)]
-    if moved:
-        raise ChangedMeanwhileError(moved)
+    current = held(webhooks, known_events) if due else ()
+    names = {webhook.webhook.name for webhook in current}
+    changed = [
+        change.name
+        for change in due
+        if (change.name in names if change.before is None else change.before not in current)
+    ]
+    if changed:
+        raise ChangedMeanwhileError(changed)
     done: list[Done] = []
     for number, change in enumerate(due, start=1):
         try:
@@ -121,7 +128,10 @@ def apply(
 
 
 def body(webhook: WebhookSettings) -> ReportingWebhookFields:
-    """The body of a create or update: always whole, as an update replaces."""
+    """Return the body to create or update a webhook.
+
+    It always has all fields, because an update replaces the webhook.
+    """
     return {
         "name": webhook.name,
         "endpoint": webhook.endpoint,
@@ -132,12 +142,6 @@ def body(webhook: WebhookSettings) -> ReportingWebhookFields:
     }
 
 
-def _is_still(change: WebhookChange, now: Sequence[Live]) -> bool:
-    if change.before is None:
-        return all(one.webhook.name != change.name for one in now)
-    return change.before in now
-
-
 def _write(webhooks: ReportingWebhooks, change: WebhookChange) -> int:
     before, after = change.before, change.after
     if before is not None and after is not None:
@@ -146,12 +150,12 @@ def _write(webhooks: ReportingWebhooks, change: WebhookChange) -> int:
     if before is not None:
         webhooks.delete(before.id)
         return before.id
-    made = webhooks.create(body(cast("WebhookSettings", after))).get("id")
-    if not isinstance(made, int):
-        raise ResponseError("createWebhook: the answer holds no id.", operation="createWebhook")
-    return made
+    id_ = webhooks.create(body(cast("WebhookSettings", after))).get("id")
+    if not isinstance(id_, int):
+        raise ResponseError("createWebhook: the answer has no id.", operation="createWebhook")
+    return id_
 
 
-def _words(change: WebhookChange) -> str:
-    number = f" (id {change.before.id})" if change.before is not None else ""
-    return f"{change.action} {change.name!r}{number}"
+def _described(change: WebhookChange) -> str:
+    id_text = f" (id {change.before.id})" if change.before is not None else ""
+    return f"{change.action} {change.name!r}{id_text}"

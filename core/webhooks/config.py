@@ -1,10 +1,10 @@
-"""Reporting webhooks of a workspace as configuration: what is wanted, what is held, what to do.
+"""Reporting webhooks as configuration: compare a file with a workspace and plan the changes.
 
-Pure: `plan` compares what a file describes (`core.webhooks.yaml_file`) with what the workspace
-holds and says what to change; `core.webhooks.apply` makes it so.
+Pure: `plan` compares the webhooks of a file (`core.webhooks.yaml_file`) with the webhooks of the
+workspace. `core.webhooks.apply` applies the plan.
 
-A plan touches only webhooks that the file names. It finds them by `id` where the file gives one,
-else by name.
+A plan changes only webhooks that the file names. It finds a webhook by `id` if the file gives one,
+otherwise by name.
 
 Source: https://docs.customer.io/integrations/data-out/connections/webhooks/
 """
@@ -27,15 +27,15 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 @dataclass(frozen=True, slots=True)
 class WebhookSettings:
-    """A reporting webhook as its owner describes it.
+    """The settings of a reporting webhook.
 
     Attributes:
-        name: Shown in Customer.io, and how the file and the workspace find each other.
-        endpoint: Where events are posted.
-        events: Names of the events it is subscribed to, each once, in the vendor's order.
-        full_resolution: Every open and click is sent, not only the first of each delivery.
-        with_content: `sent` events carry the body of the message.
-        enabled: Events are sent at all.
+        name: Shown in Customer.io. It connects an entry of the file with a webhook.
+        endpoint: The URL that events are posted to.
+        events: The names of the subscribed events, without duplicates, in the vendor's order.
+        full_resolution: Whether every open and click is sent, not only the first of a delivery.
+        with_content: Whether `sent` events contain the body of the message.
+        enabled: Whether events are sent.
     """
 
     name: str
@@ -51,9 +51,9 @@ class Wanted:
     """One entry of the file.
 
     Attributes:
-        name: Of the webhook.
-        webhook: What it should be; None: it should not exist.
-        id: Of the webhook in the workspace, where the file says so.
+        name: The name of the webhook.
+        webhook: Its settings; None if it should not exist.
+        id: The id of the webhook in the workspace; None if the file gives none.
     """
 
     name: str
@@ -71,12 +71,12 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class WebhookChange:
-    """What is to be done with one webhook.
+    """The change of one webhook.
 
     Attributes:
         action: `keep` changes nothing.
-        before: What the workspace holds; None to create.
-        after: What it will hold; None to delete.
+        before: The webhook in the workspace now; None if it is created.
+        after: Its settings after the change; None if it is deleted.
     """
 
     action: Action
@@ -85,19 +85,19 @@ class WebhookChange:
 
     @property
     def name(self) -> str:
-        """The webhook's name, the new one where it changes."""
+        """The name of the webhook; the new name if it changes."""
         webhook = self.after or (self.before.webhook if self.before else None)
         return webhook.name if webhook else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do, in the order of the file.
+    """The changes, in the order of the file.
 
     Attributes:
         changes: One for each webhook that the file names.
-        others: Webhooks of the workspace that the file does not name; they are left alone.
-        warnings: What is probably not meant, in words.
+        others: The webhooks of the workspace that the file does not name; they are not changed.
+        warnings: Sentences about probable mistakes.
     """
 
     changes: tuple[WebhookChange, ...]
@@ -106,13 +106,13 @@ class Plan:
 
     @property
     def due(self) -> tuple[WebhookChange, ...]:
-        """The changes that change something."""
+        """The changes without action `keep`."""
         return tuple(change for change in self.changes if change.action != "keep")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something in a file that cannot be used; `line` counts from 1, 0 where there is none."""
+    """A mistake in a file; `line` counts from 1, 0 means no line."""
 
     line: int
     text: str
@@ -122,10 +122,10 @@ class Problem:
 
 
 class WebhookConfigError(ConfigurationError):
-    """A file does not describe reporting webhooks, or not those of this workspace.
+    """A file with reporting webhooks has mistakes, or does not match the workspace.
 
     Attributes:
-        problems: All of them.
+        problems: All mistakes.
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -137,10 +137,10 @@ class WebhookConfigError(ConfigurationError):
 
 
 def live(webhooks: Iterable[Mapping[str, Any]], known_events: Sequence[str]) -> tuple[Live, ...]:
-    """Read what the App API says of a workspace's webhooks; those written in JavaScript left out.
+    """Convert webhooks of the App API; webhooks written in JavaScript are left out.
 
     Raises:
-        WebhookConfigError: It is not what the API documents.
+        WebhookConfigError: A webhook is not as the API documents it.
     """
     return tuple(
         _live(webhook, known_events) for webhook in webhooks if webhook.get("type") != "js"
@@ -151,25 +151,32 @@ def plan(wanted: Sequence[Wanted], held: Sequence[Live]) -> Plan:
     """Compare a file with a workspace.
 
     Raises:
-        WebhookConfigError: An entry fits no webhook, or more than one.
+        WebhookConfigError: An entry matches no webhook, or more than one.
     """
     problems: list[Problem] = []
     changes, named = [], set()
-    for one in wanted:
-        found = _found(one, held, problems)
+    for entry in wanted:
+        found = _matching(entry, held, problems)
+        # Otherwise the second entry would overwrite the changes of the first entry.
         if found is not None and found.id in named:
-            problems.append(Problem(0, f"two entries mean the webhook {found.id}"))
+            problems.append(Problem(0, f"two entries match the webhook {found.id}"))
         named |= {found.id} if found else set()
-        if found is not None or one.webhook is not None:
-            changes.append(_change(one.webhook, found))
+        after = entry.webhook
+        if found is not None and after is not None:
+            action: Action = "keep" if found.webhook == after else "update"
+            changes.append(WebhookChange(action, found, after))
+        elif after is not None:
+            changes.append(WebhookChange("create", None, after))
+        elif found is not None:
+            changes.append(WebhookChange("delete", found, None))
     if problems:
         raise WebhookConfigError(problems)
-    others = tuple(one for one in held if one.id not in named)
+    others = tuple(webhook for webhook in held if webhook.id not in named)
     return Plan(tuple(changes), others, tuple(_warnings(changes, others)))
 
 
 def differences(change: WebhookChange) -> Iterator[tuple[str, object, object]]:
-    """Each field that an update changes: its name, what it was and what it will be."""
+    """Yield each field that an update changes: name, value before, value after."""
     if change.before is None or change.after is None:
         return
     for field in fields(WebhookSettings):
@@ -180,16 +187,17 @@ def differences(change: WebhookChange) -> Iterator[tuple[str, object, object]]:
 
 
 def endpoint_problem(endpoint: str) -> str:
-    """Why an endpoint cannot be used, to be read after its name; empty where it can."""
+    """Return why an endpoint cannot be used, to follow its name in a sentence; empty if it can."""
     try:
         parts = urlsplit(endpoint)
         host, is_port = parts.hostname or "", parts.port != 0
     except ValueError:
-        return "is no address"
+        return "is not a valid URL"
     if not host or not is_port or not endpoint.isascii() or any(map(str.isspace, endpoint)):
-        return "is no address"
+        return "is not a valid URL"
     if parts.username is not None or parts.password is not None:
-        return "must not hold a user name or a password"
+        # They would be shown in every plan.
+        return "must not contain a user name or a password"
     if parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK):
         return ""
     return "must begin with https:// (http:// only on this machine)"
@@ -198,8 +206,10 @@ def endpoint_problem(endpoint: str) -> str:
 def _live(webhook: Mapping[str, Any], known_events: Sequence[str]) -> Live:
     number, subscribed = webhook.get("id"), webhook.get("events")
     if not isinstance(number, int) or not isinstance(subscribed, list):
-        raise WebhookConfigError([Problem(0, "the API describes a webhook without id or events")])
-    # An event that is newer than this code is kept, behind those that are known.
+        raise WebhookConfigError(
+            [Problem(0, "the App API returned a webhook without id or events")]
+        )
+    # Events that this code does not know are kept, after the known ones.
     order = [*known_events, *(name for name in subscribed if name not in known_events)]
     return Live(
         number,
@@ -214,28 +224,23 @@ def _live(webhook: Mapping[str, Any], known_events: Sequence[str]) -> Live:
     )
 
 
-def _found(one: Wanted, held: Sequence[Live], problems: list[Problem]) -> Live | None:
-    if one.id is not None:
-        found = [webhook for webhook in held if webhook.id == one.id]
-        if not found and one.webhook is not None:
-            problems.append(Problem(0, f"{one.name!r}: the workspace has no webhook {one.id}"))
+def _matching(entry: Wanted, held: Sequence[Live], problems: list[Problem]) -> Live | None:
+    if entry.id is not None:
+        found = [webhook for webhook in held if webhook.id == entry.id]
+        if not found and entry.webhook is not None:
+            problems.append(Problem(0, f"{entry.name!r}: the workspace has no webhook {entry.id}"))
     else:
-        found = [webhook for webhook in held if webhook.webhook.name == one.name]
+        found = [webhook for webhook in held if webhook.webhook.name == entry.name]
     if len(found) > 1:
         ids = ", ".join(str(webhook.id) for webhook in found)
-        problems.append(Problem(0, f"{one.name!r} is the name of {ids}: give the entry an id"))
+        problems.append(
+            Problem(0, f"{entry.name!r} is the name of the webhooks {ids}: give the entry an id")
+        )
     return found[0] if found else None
 
 
-def _change(after: WebhookSettings | None, before: Live | None) -> WebhookChange:
-    if after is None:
-        return WebhookChange("delete", before, None)
-    if before is None:
-        return WebhookChange("create", None, after)
-    return WebhookChange("keep" if before.webhook == after else "update", before, after)
-
-
 def _warnings(changes: Sequence[WebhookChange], others: Sequence[Live]) -> Iterator[str]:
+    # Each webhook sends its own copy of an event, and the receiver cannot recognize the second one.
     for change in changes:
         for other in others:
             if change.after is not None and other.webhook.endpoint == change.after.endpoint:

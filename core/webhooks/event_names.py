@@ -1,6 +1,6 @@
-"""Names of the events that a reporting webhook can subscribe to: how to choose, what they mean.
+"""Names of the events that a reporting webhook can subscribe to, with their meanings.
 
-Pure. Which names there are is an argument: the vendor adds some without notice.
+Pure. The list of known names is an argument, because the vendor adds names without notice.
 
 Source: https://docs.customer.io/integrations/api/webhooks
 """
@@ -15,39 +15,39 @@ if TYPE_CHECKING:
 CHANNELS = ("customer", "email", "in_app", "push", "slack", "sms", "webhook", "whatsapp")
 
 _MEANINGS = {
-    "attempted": "sending did not succeed for the moment and is tried again",
+    "attempted": "sending failed for the moment and is tried again",
     "bounced": "the provider could not deliver it",
     "clicked": "a tracked link in it was clicked",
-    "converted": "the person did what the campaign aims at",
-    "deferred": "the receiving mail server asks to try later",
+    "converted": "the person reached the goal of the campaign",
+    "deferred": "the receiving mail server asked to try again later",
     "delivered": "the provider reports that it arrived",
-    "drafted": "it waits as a draft to be sent by hand",
-    "dropped": "it was not sent, as the address or device is suppressed",
-    "failed": "it could not be made or handed to the provider",
+    "drafted": "it is a draft that must be sent manually",
+    "dropped": "it was not sent, because the address or device is suppressed",
+    "failed": "it could not be created or handed to the provider",
     "opened": "it was opened, by a person or a machine",
     "replied": "the person answered it",
     "sent": "it was handed to the provider",
     "spammed": "the person marked it as spam",
     "subscribed": "the person subscribed again",
     "subscription_preferences_changed": "the person's topics or channels changed",
-    "undeliverable": "it was not sent, by a rule such as a message limit",
+    "undeliverable": "it was not sent, because of a rule such as a message limit",
     "unsubscribed": "the person unsubscribed",
 }
 
 
 def channel_of(name: str) -> str:
-    """The channel of an event; empty where it is none that this code knows."""
-    # No channel's name and underscore begin those of another.
+    """Return the channel of an event; empty if it is unknown."""
+    # At most one channel matches: no "name_" of a channel is the start of another one.
     return next((channel for channel in CHANNELS if name.startswith(f"{channel}_")), "")
 
 
 def meaning_of(name: str) -> str:
-    """What an event says, in our words; empty where this code does not know it."""
+    """Return what an event means, in one sentence; empty if it is unknown."""
     return _MEANINGS.get(name.removeprefix(f"{channel_of(name)}_"), "")
 
 
 def events_named(word: str, known_events: Sequence[str]) -> tuple[str, ...]:
-    """The events that a word stands for: `all`, a channel, or one event; none if it is unknown."""
+    """Return the events for a word: `all`, a channel, or one event; none if it is unknown."""
     if word == "all":
         return tuple(known_events)
     if word in CHANNELS:

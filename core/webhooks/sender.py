@@ -1,6 +1,6 @@
-"""Post a body with a signature over one connection that is kept open, as Customer.io does.
+"""Post signed bodies over one connection that is kept open, as Customer.io does.
 
-Standard library only. Logs nothing; bodies, keys and signatures appear in no error.
+Standard library only. Logs nothing. Bodies, keys and signatures appear in no error.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Destination:
 
     @property
     def url(self) -> str:
-        """The whole URL again."""
+        """The complete URL."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.is_tls else 'http'}://{host}:{self.port}{self.path}"
 
 
 def destination(url: str) -> Destination:
-    """Take a URL apart; without a path it means the root.
+    """Parse a URL; the default path is `/`.
 
     Raises:
         ConfigurationError: It is not an absolute http or https URL.
@@ -50,13 +50,11 @@ def destination(url: str) -> Destination:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ConfigurationError("the URL cannot be read") from error
+        raise ConfigurationError("the URL is not valid") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ConfigurationError("the URL must begin with http:// or https:// and name a host")
     if parts.username is not None or not f"{parts.path}{parts.query}".isascii():
-        raise ConfigurationError(
-            "the URL must hold neither a user name nor characters beyond ASCII"
-        )
+        raise ConfigurationError("the URL must not contain a user name or characters outside ASCII")
     is_tls = parts.scheme == "https"
     query = f"?{parts.query}" if parts.query else ""
     path = (parts.path or "/") + query
@@ -65,12 +63,12 @@ def destination(url: str) -> Destination:
 
 @dataclass(frozen=True, slots=True)
 class PostResponse:
-    """What the receiver said.
+    """The answer of the receiver.
 
     Attributes:
         status: HTTP status; redirects are not followed.
-        text: The beginning of the answer's body, printable characters only.
-        seconds: From the first byte sent to the last byte read, connecting included.
+        text: The start of the body, printable characters only.
+        seconds: From the start of the connection to the last byte read.
     """
 
     status: int
@@ -82,10 +80,11 @@ class PostResponse:
 
     @property
     def is_acknowledged(self) -> bool:
-        """Whether the sender would forget the event now."""
+        """Whether Customer.io would count the event as delivered."""
         return 200 <= self.status < 300
 
 
+# The first match counts: ConnectionRefusedError is also a ConnectionError.
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (ConnectionRefusedError, "refused"),
     (TimeoutError, "timed_out"),
@@ -96,8 +95,8 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-class NoAnswer(CustomerIOError):  # noqa: N818  # an outcome, not a fault of ours
-    """Nothing came back.
+class NoAnswer(CustomerIOError):  # noqa: N818  # a result of sending, not an error of the client
+    """No answer arrived.
 
     Attributes:
         reason: `refused`, `reset`, `timed_out`, `unknown_host`, `tls` or `unreachable`.
@@ -112,17 +111,17 @@ class NoAnswer(CustomerIOError):  # noqa: N818  # an outcome, not a fault of our
 
     @classmethod
     def because_of(cls, error: Exception) -> NoAnswer:
-        """Name the failure of a connection."""
+        """Create the error for an exception of a connection."""
         reasons = (reason for kind, reason in _REASONS if isinstance(error, kind))
         return cls(next(reasons, "unreachable"))
 
 
 class Sender:
-    """One connection; not for several threads at once.
+    """One connection, for one thread at a time.
 
     Attributes:
-        reopened: How often the receiver had closed the connection between two requests. That is
-            its right and no failure: the request is sent again on a new connection at once.
+        reopened: How often the receiver closed the connection between two requests. This is no
+            failure: the request is sent again on a new connection.
     """
 
     def __init__(
@@ -161,7 +160,7 @@ class Sender:
             timestamp: Unix seconds; signed and put into the header.
 
         Raises:
-            NoAnswer: Refused, reset, silent beyond the timeout.
+            NoAnswer: The connection was refused or reset, or no answer arrived in time.
         """
         headers = signed_headers(self._key, timestamp, body)
         start = time.perf_counter()
@@ -170,6 +169,8 @@ class Sender:
             try:
                 status, text = self._exchange(body, headers)
             except (RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+                # A server may close a kept connection at any time. On a new connection it is a
+                # failure.
                 if not is_reused:
                     raise
                 self.close()
@@ -183,22 +184,19 @@ class Sender:
     def _exchange(self, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
         self._connection.request("POST", self._destination.path, body, headers)
         response = self._connection.getresponse()
-        text = response.read(_MAX_TEXT_BYTES)
+        text = response.read(_MAX_TEXT_BYTES).decode("utf-8", "replace")
         if not response.isclosed() and response.read(1):
-            self.close()  # a long page of somebody else: not worth reading to its end
-        return response.status, _printable(text)
+            # A long page, for example of a proxy. A new connection is cheaper than reading it.
+            self.close()
+        one_line = " ".join(text.split())
+        return response.status, "".join(filter(str.isprintable, one_line))
 
 
 def signed_headers(key: SigningKey, timestamp: int, body: bytes) -> dict[str, str]:
-    """The headers that Customer.io sends with a body."""
+    """Return the headers that Customer.io sends with a body."""
     return {
         "Content-Type": "application/json",
         "User-Agent": "ciolake",
         "X-CIO-Timestamp": str(timestamp),
         "X-CIO-Signature": sign(key, timestamp, body),
     }
-
-
-def _printable(text: bytes) -> str:
-    words = " ".join(text.decode("utf-8", "replace").split())
-    return "".join(character for character in words if character.isprintable())

@@ -4,8 +4,8 @@ The signature is the hex HMAC-SHA256, keyed with the webhook signing key, of the
 `v0:` + header `X-CIO-Timestamp` as received + `:` + raw body. A leading `v0=` is accepted.
 Source: https://docs.customer.io/integrations/api/webhooks
 
-Pure: the clock is an argument, nothing is read or written. Works on bytes throughout, so that no
-header or body can make it raise.
+Pure: the clock is an argument. Works on bytes only, so that no header and no body can raise an
+exception.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-# Where the relay writes both a second time, should a platform drop the headers.
+# The relay repeats both headers as query parameters, because a platform may remove the headers.
 SIGNATURE_PARAMETER = "cio_signature"
 TIMESTAMP_PARAMETER = "cio_timestamp"
 
@@ -25,7 +25,7 @@ _TIMESTAMP = re.compile(rb"[0-9]{1,12}", re.ASCII)
 
 
 class Refusal(StrEnum):
-    """Why a request is not taken for Customer.io's."""
+    """Why a request is refused."""
 
     MISSING_HEADER = "missing_header"
     MALFORMED_HEADER = "malformed_header"
@@ -35,11 +35,11 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A webhook signing key; its text appears in no `repr`.
+    """A webhook signing key. Its `repr` does not show the secret.
 
     Attributes:
-        secret: The key as the UTF-8 bytes of the text that Customer.io shows.
-        fingerprint: First 8 hex digits of the secret's SHA-256, fit for logs and metrics.
+        secret: The UTF-8 bytes of the text that Customer.io shows.
+        fingerprint: The first 8 hex digits of the SHA-256 of the secret, for logs and metrics.
     """
 
     secret: bytes = field(repr=False)
@@ -47,25 +47,26 @@ class SigningKey:
 
     @classmethod
     def from_text(cls, text: str) -> SigningKey:
-        """Make a key from the text that Customer.io shows.
+        """Create a key from the text that Customer.io shows.
 
         Raises:
             ValueError: The text is blank.
         """
         secret = text.strip().encode()
         if not secret:
-            raise ValueError("a signing key is blank")
+            raise ValueError("the signing key is blank")
         return cls(secret, hashlib.sha256(secret).hexdigest()[:8])
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
-        key: The key that matched; None when none did.
-        refusal: Why the request is refused; None when it is accepted.
-        age_seconds: `now` minus the header's timestamp, where a key matched; negative: the future.
+        key: The key that matched; None if none matched.
+        refusal: Why the request is refused; None if it is accepted.
+        age_seconds: `now` minus the timestamp of the header, negative if that is in the future.
+            None if no key matched.
     """
 
     key: SigningKey | None
@@ -74,12 +75,10 @@ class Verification:
 
 
 class SignatureCheck:
-    """A check of one request, fed with its body piece by piece.
-
-    Bodies larger than memory allows are verified too: only the digests are kept.
+    """Checks one request while its body is read, in bounded memory.
 
     Attributes:
-        refusal: Set from the start where the headers alone decide; the body need not be read then.
+        refusal: Set at once if the headers alone decide. Then the body need not be read.
         timestamp: The header as received.
     """
 
@@ -88,10 +87,10 @@ class SignatureCheck:
     def __init__(
         self, keys: tuple[SigningKey, ...], signature: bytes | None, timestamp: bytes | None
     ) -> None:
-        """Begin a check.
+        """Start a check.
 
         Args:
-            keys: The active keys; each is tried.
+            keys: The active keys. Each is tried.
             signature: Header `X-CIO-Signature` as received.
             timestamp: Header `X-CIO-Timestamp` as received.
         """
@@ -112,25 +111,28 @@ class SignatureCheck:
         self._digests = [hmac.new(key.secret, start, hashlib.sha256) for key in keys]
 
     def update(self, piece: bytes) -> None:
-        """Feed the next bytes of the body."""
+        """Add the next bytes of the body."""
         for digest in self._digests:
             digest.update(piece)
 
     def verdict(self, now: float, tolerance_seconds: float) -> Verification:
-        """Decide, once the whole body was fed.
+        """Return the result after the whole body was added.
 
         Args:
             now: Unix seconds.
-            tolerance_seconds: How far the timestamp may lie from `now`, either way, inclusive.
+            tolerance_seconds: The largest difference between timestamp and `now` in either
+                direction, inclusive.
         """
         if self.refusal is not None:
             return Verification(None, self.refusal)
         matched: SigningKey | None = None
         for key, digest in zip(self._keys, self._digests, strict=True):
+            # No early exit and a constant-time comparison: the time must not reveal a match.
             if hmac.compare_digest(digest.hexdigest().encode(), self._claimed):
                 matched = key
         if matched is None:
             return Verification(None, Refusal.WRONG_SIGNATURE)
+        # After the signature: a sender without a key learns nothing about our clock.
         age = now - int(self.timestamp)
         if abs(age) > tolerance_seconds:
             return Verification(matched, Refusal.STALE_TIMESTAMP, age)
@@ -138,7 +140,7 @@ class SignatureCheck:
 
 
 def sign(key: SigningKey, timestamp: int | str, body: bytes) -> str:
-    """Sign a body as Customer.io does: 64 lower-case hex digits."""
+    """Return the signature of a body as Customer.io creates it: 64 lower-case hex digits."""
     message = f"v0:{timestamp}:".encode() + body
     return hmac.new(key.secret, message, hashlib.sha256).hexdigest()
 
@@ -152,7 +154,7 @@ def verify(
     now: float,
     tolerance_seconds: float = 300,
 ) -> Verification:
-    """Check a whole request at once; see `SignatureCheck`."""
+    """Check a complete request; see `SignatureCheck`."""
     check = SignatureCheck(keys, signature, timestamp)
     check.update(body)
     return check.verdict(now, tolerance_seconds)

@@ -1,8 +1,8 @@
-"""What Customer.io publishes about its reporting webhooks, as package data.
+"""The vendor's specification of the events of reporting webhooks.
 
-The facts themselves are in `reporting_webhooks.json` beside this module. The simulator, the command
-line and the tests read them; receiving does not. Imports the standard library only and reads the
-file at the first call.
+The data is in `reporting_webhooks.json` beside this module; it is read at the first call. The
+simulator, the command line and the tests use it. Receiving does not. Imports the standard library
+only.
 
 Source: https://docs.customer.io/integrations/api/webhooks
 """
@@ -44,16 +44,16 @@ class _Facts(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of an event, as the vendor's specification describes it.
+    """One field of an event, as specified.
 
     Attributes:
-        path: Dot path under the event; `[]` stands for each item (`data.recipients[].device_id`).
+        path: Dot path in the event; `[]` is each item (`data.recipients[].device_id`).
         type: `string`, `integer`, `boolean`, `object`, `array` or `unspecified`.
-        presence: `required`, `optional`, or `required:` and the origins that require it, joined by
-            `|`. What is specified, not what arrives: any field may be missing.
-        nullable: Whether null is specified as a value.
-        origins: What may have caused a message that carries the field; `("*",)` is anything.
-        meaning: One sentence in our words.
+        presence: `required`, `optional`, or `required:` with the origins that require the field,
+            joined by `|`. In practice any field may be missing.
+        nullable: Whether the specification allows null.
+        origins: The origins of events that have the field; `("*",)` is any origin.
+        meaning: One sentence.
     """
 
     path: str
@@ -64,11 +64,11 @@ class Field:
     meaning: str
 
     def occurs(self, origin: Origin | None) -> bool:
-        """Whether events of that origin carry it; None: no message caused the event."""
+        """Whether events of an origin have the field. None: no message caused the event."""
         return "*" in self.origins or origin in self.origins
 
     def is_required(self, origin: Origin | None) -> bool:
-        """Whether the specification requires it of events of that origin."""
+        """Whether the specification requires the field for events of an origin."""
         presence, _, origins = self.presence.partition(":")
         return presence == "required" and (not origins or origin in origins.split("|"))
 
@@ -78,12 +78,13 @@ class EventKind:
     """One kind of event: a pair of object type and metric.
 
     Attributes:
-        object_type: The vendor's name of what the event is about.
-        metric: The vendor's name of what happened.
-        subscribe: Its name in `events` of a reporting webhook; None: cannot be subscribed to.
-        fields: What the payload holds beside the envelope, parents before children.
-        has_schema: Whether the payload is published; otherwise `fields` are inferred from siblings.
-        note: A peculiarity, in our words.
+        object_type: The vendor's name of the kind of object.
+        metric: The vendor's name of the event.
+        subscribe: Its name in `events` of a reporting webhook; None if it has none.
+        fields: The fields of the payload without the envelope, parents before children.
+        has_schema: Whether the vendor publishes the payload. If not, `fields` are inferred from
+            similar events.
+        note: A special case, in one sentence.
     """
 
     object_type: str
@@ -94,19 +95,19 @@ class EventKind:
     note: str | None
 
     def fields_of(self, origin: Origin | None) -> tuple[Field, ...]:
-        """Fields of an event of that origin; None: no message caused the event."""
+        """Return the fields of an event of an origin. None: no message caused the event."""
         return tuple(field for field in self.fields if field.occurs(origin))
 
 
 @cache
 def events() -> tuple[EventKind, ...]:
-    """All known kinds of events: those with a published payload first within each object type."""
+    """Return all known kinds of events; within an object type, those with a schema first."""
     return tuple(_events(_facts()))
 
 
 @cache
 def metrics() -> frozenset[str]:
-    """The metrics of all kinds of events."""
+    """Return the metrics of all kinds of events."""
     return frozenset(event.metric for event in events())
 
 
@@ -116,23 +117,23 @@ def _by_name() -> Mapping[tuple[str, str], EventKind]:
 
 
 def event(object_type: str, metric: str) -> EventKind:
-    """One kind of event.
+    """Return one kind of event.
 
     Raises:
-        KeyError: The pair is not known.
+        KeyError: The pair is unknown.
     """
     return _by_name()[object_type, metric]
 
 
 @cache
 def subscription_names() -> tuple[str, ...]:
-    """Every name that `events` of a reporting webhook may hold, in the vendor's order."""
+    """Return all names that `events` of a reporting webhook may contain, in the vendor's order."""
     return tuple(_facts()["subscription_names"])
 
 
 @cache
 def envelope_fields() -> tuple[Field, ...]:
-    """The fields around every payload."""
+    """Return the fields of the envelope, which every event has."""
     facts = _facts()
     return tuple(_field(row, "*", facts["meanings"]) for row in facts["envelope"])
 

@@ -1,6 +1,6 @@
 """The YAML file that describes the reporting webhooks of a workspace.
 
-Pure: takes the text, names everything that is wrong with it, by line.
+Pure: takes the text of the file. An error lists all mistakes with their lines.
 
     webhooks:
       - name: Data team
@@ -41,35 +41,40 @@ def read(text: str, known_events: Sequence[str]) -> tuple[Wanted, ...]:
 
     Args:
         text: The file; a list under `webhooks`.
-        known_events: Every name that a webhook can subscribe to, in the vendor's order.
+        known_events: All events that a webhook can subscribe to, in the vendor's order.
 
     Raises:
-        WebhookConfigError: It cannot be used; names everything that is wrong.
+        WebhookConfigError: The file has mistakes; lists all of them.
     """
     try:
+        # Nodes instead of values, because only nodes have line numbers.
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        raise WebhookConfigError([_syntax_problem(error)]) from None  # it may quote the file
+        mark = getattr(error, "problem_mark", None)
+        reason = getattr(error, "problem", None) or getattr(error, "reason", "")
+        line = mark.line + 1 if mark else 0
+        # Not `from error`: the text of that error may quote the file.
+        raise WebhookConfigError([Problem(line, f"not valid YAML ({reason})")]) from None
     except RecursionError:
-        raise WebhookConfigError([Problem(0, "is nested too deeply")]) from None
+        raise WebhookConfigError([Problem(0, "the file is nested too deeply")]) from None
     return _YamlReader(tuple(known_events)).read(root)
 
 
 class _YamlReader:
-    """Reads the nodes of a YAML file and collects what is wrong with them."""
+    """Reads the nodes of a YAML file and collects all mistakes."""
 
     def __init__(self, known_events: tuple[str, ...]) -> None:
         self._known = known_events
         self._problems: list[Problem] = []
 
     def read(self, root: yaml.Node | None) -> tuple[Wanted, ...]:
-        """Read the whole file."""
+        """Read the file."""
         entries = dict(self._pairs(root, ("webhooks",))).get("webhooks") if root else None
         if not isinstance(entries, yaml.SequenceNode) or not entries.value:
-            self._say(entries or root, "a list under `webhooks` is missing")
+            self._report(entries or root, "a list under `webhooks` is missing")
             raise WebhookConfigError(self._problems)
         read = [(node, self._entry(node)) for node in entries.value]
-        self._refuse_doubles(read)
+        self._check_duplicates(read)
         if self._problems:
             raise WebhookConfigError(sorted(self._problems, key=lambda problem: problem.line))
         return tuple(wanted for _, wanted in read if wanted is not None)
@@ -78,42 +83,44 @@ class _YamlReader:
         given = dict(self._pairs(node, _KEYS))
         before = len(self._problems)
         name = self._text(given.get("name"), node, "name")
-        number = self._whole(given.get("id"))
+        number = self._id(given.get("id"))
         flags = {flag: self._flag(given[flag], flag) for flag in _FLAGS if flag in given}
         if flags.pop("absent", False):
             return Wanted(name, None, number)
-        endpoint = self._endpoint(given.get("endpoint"), node)
+        endpoint = self._text(given.get("endpoint"), node, "endpoint")
+        if endpoint and (problem := endpoint_problem(endpoint)):
+            self._report(given["endpoint"], f"endpoint {problem}")
         events = self._events(given.get("events"), node)
         if len(self._problems) > before:
             return None
         return Wanted(name, WebhookSettings(name, endpoint, events, **flags), number)
 
-    def _refuse_doubles(self, read: Sequence[tuple[yaml.Node, Wanted | None]]) -> None:
+    def _check_duplicates(self, read: Sequence[tuple[yaml.Node, Wanted | None]]) -> None:
         seen: set[tuple[str, str]] = set()
         for node, wanted in read:
             if wanted is None:
                 continue
-            marks = [("name", wanted.name)]
+            fields = [("name", wanted.name)]
             if wanted.webhook is not None:
-                marks.append(("endpoint", wanted.webhook.endpoint))
-            for mark in marks:
-                if mark in seen:
-                    self._say(node, f"the {mark[0]} {mark[1]!r} is already used above")
-                seen.add(mark)
+                fields.append(("endpoint", wanted.webhook.endpoint))
+            for field in fields:
+                if field in seen:
+                    self._report(node, f"the {field[0]} {field[1]!r} is already used above")
+                seen.add(field)
 
     def _pairs(
         self, node: yaml.Node | None, known: Sequence[str]
     ) -> Iterator[tuple[str, yaml.Node]]:
         if not isinstance(node, yaml.MappingNode):
-            self._say(node, f"must have the keys {', '.join(known)}")
+            self._report(node, f"must have the keys {', '.join(known)}")
             return
         seen = set()
         for key, value in node.value:
             name = _scalar(key)
             if name not in known:
-                self._say(key, f"{name!r} is no key here{_nearest(name, known)}")
+                self._report(key, f"the key {name!r} is unknown{_suggestion(name, known)}")
             elif name in seen:
-                self._say(key, f"{name} is given twice")
+                self._report(key, f"{name} is given twice")
             else:
                 seen.add(name)
                 yield name, value
@@ -121,35 +128,29 @@ class _YamlReader:
     def _text(self, node: yaml.Node | None, parent: yaml.Node, key: str) -> str:
         text = _scalar(node)
         if not text:
-            self._say(node or parent, f"{key} is missing or is no text")
+            self._report(node or parent, f"{key} is missing or is not text")
         return text
 
-    def _whole(self, node: yaml.Node | None) -> int | None:
+    def _id(self, node: yaml.Node | None) -> int | None:
         if node is None:
             return None
         text = _scalar(node)
+        # The text, not the YAML value: YAML 1.1 reads `1:30` as 90 and `010` as 8.
         if text.isascii() and text.isdecimal() and len(text) < 19:
             return int(text)
-        self._say(node, "id must be the webhook's number")
+        self._report(node, "id must be the number of the webhook")
         return None
 
     def _flag(self, node: yaml.Node, key: str) -> bool:
         value = yaml.SafeLoader.bool_values.get(_scalar(node).lower())
         if value is not None and node.tag.endswith(":bool"):
             return bool(value)
-        self._say(node, f"{key} must be true or false")
+        self._report(node, f"{key} must be true or false")
         return False
-
-    def _endpoint(self, node: yaml.Node | None, parent: yaml.Node) -> str:
-        endpoint = self._text(node, parent, "endpoint")
-        problem = endpoint_problem(endpoint) if endpoint else ""
-        if problem:
-            self._say(node, f"endpoint {problem}")
-        return endpoint
 
     def _events(self, node: yaml.Node | None, parent: yaml.Node) -> tuple[str, ...]:
         if node is None:
-            self._say(parent, "events are missing: `all`, a channel, or a list")
+            self._report(parent, "events are missing: `all`, a channel, or a list")
             return ()
         chosen: set[str] = set()
         for word in _words(node):
@@ -157,18 +158,18 @@ class _YamlReader:
             found = events_named(text, self._known)
             chosen.update(found)
             if not found:
-                near = _nearest(text, ("all", *CHANNELS, *self._known))
-                self._say(word, f"{text!r} is no event{near}")
+                near = _suggestion(text, ("all", *CHANNELS, *self._known))
+                self._report(word, f"{text!r} is no event{near}")
         if not _words(node):
-            self._say(node, "events must name at least one")
+            self._report(node, "events must contain at least one event")
         return tuple(name for name in self._known if name in chosen)
 
-    def _say(self, node: yaml.Node | None, text: str) -> None:
+    def _report(self, node: yaml.Node | None, text: str) -> None:
         self._problems.append(Problem(node.start_mark.line + 1 if node else 0, text))
 
 
 def _scalar(node: yaml.Node | None) -> str:
-    """The text of a scalar; empty of all else, and of null."""
+    """Return the text of a scalar; empty for null and for other nodes."""
     if not isinstance(node, yaml.ScalarNode) or node.tag.endswith(":null"):
         return ""
     return str(node.value).strip()
@@ -178,12 +179,6 @@ def _words(node: yaml.Node) -> Sequence[yaml.Node]:
     return node.value if isinstance(node, yaml.SequenceNode) else (node,)
 
 
-def _nearest(word: str, known: Sequence[str]) -> str:
+def _suggestion(word: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _syntax_problem(error: yaml.YAMLError) -> Problem:
-    mark = getattr(error, "problem_mark", None)
-    reason = getattr(error, "problem", None) or getattr(error, "reason", "")
-    return Problem(mark.line + 1 if mark else 0, f"is no YAML ({reason})")

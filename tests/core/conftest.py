@@ -1,4 +1,4 @@
-"""What the tests of the clients share: a vendor on loopback, and time that does not pass."""
+"""Fixtures of the clients' tests: a vendor server on loopback, and a clock that tests control."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from core.errors import ValidationError
 from core.http.retries import RetryPolicy
 from core.pipelines import PipelinesClient, PipelinesQueue
 from tests.support.still_time import StillTime
@@ -15,7 +16,7 @@ from tests.support.vendor_server import VendorServer, vendor  # noqa: F401
 
 @pytest.fixture
 def time() -> StillTime:
-    """Time that passes only by sleeping."""
+    """A clock that moves only when somebody sleeps."""
     return StillTime()
 
 
@@ -24,7 +25,7 @@ def connect(
     vendor: VendorServer,  # noqa: F811  # the fixture, by its name
     time: StillTime,
 ) -> Iterator[Callable[..., PipelinesClient]]:
-    """Make clients of `vendor` in `time`, closed at the end: `connect(**options)`."""
+    """Create clients of `vendor` with the clock `time`: `connect(**options)`."""
     clients: list[PipelinesClient] = []
 
     def client(api_key: str = "write_key", **options: Any) -> PipelinesClient:
@@ -42,7 +43,7 @@ def connect(
 
 @pytest.fixture
 def make_queue(connect: Callable[..., PipelinesClient]) -> Iterator[Callable[..., PipelinesQueue]]:
-    """Make queues to `vendor`, closed at the end: `make_queue(**options)`; they wait to be full."""
+    """Create queues to `vendor`: `make_queue(**options)`. They send full batches only."""
     queues: list[PipelinesQueue] = []
 
     def queue(**options: Any) -> PipelinesQueue:
@@ -57,3 +58,18 @@ def make_queue(connect: Callable[..., PipelinesClient]) -> Iterator[Callable[...
     yield queue
     for made in queues:
         made.close(timeout=5)
+
+
+@pytest.fixture
+def refused_field() -> Callable[[Callable[[], object]], str]:
+    """Run a call; return the field that its `ValidationError` names, `not refused` if none."""
+
+    def run(call: Callable[[], object]) -> str:
+        try:
+            call()
+        except ValidationError as error:
+            is_named = str(error).startswith(f"{error.field}: ")
+            return error.field if is_named else f"not named: {error}"
+        return "not refused"
+
+    return run

@@ -1,4 +1,4 @@
-"""What a failure tells: the vendor's words in every shape, and nothing personal in its text."""
+"""Errors: the vendor's message in every format, and no personal data in the text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pickle
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,45 +23,45 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 
 
 def answer(status: int, body: object = None, **headers: str) -> Response:
-    """Make an answer; a body that is no bytes is encoded, `_` in header names is `-`."""
+    """Create an answer; the body is encoded unless it is bytes, `_` in header names becomes `-`."""
     data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     return Response(status, {name.replace("_", "-"): text for name, text in headers.items()}, data)
 
 
 def error_of(response: Response) -> ApiError:
-    """Make the error of an answer to the second attempt of `track`."""
+    """Create the error for an answer to the second attempt of `track`."""
     return from_response(response, operation="track", attempts=2, now=NOW)
 
 
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (303, errors.RedirectError),
-        (400, errors.BadRequestError),
-        (401, errors.AuthenticationError),
-        (403, errors.ForbiddenError),
-        (404, errors.NotFoundError),
-        (409, errors.ConflictError),
-        (413, errors.ContentTooLargeError),
-        (418, errors.ApiError),
-        (422, errors.UnprocessableError),
-        (429, errors.RateLimitError),
-        (500, errors.ServerError),
-        (524, errors.ServerError),
-    ],
-)
-def test_from_response_has_one_class_a_status(status: int, kind: type[ApiError]) -> None:
-    """The class of an error is its status, and it carries the facts."""
-    error = error_of(answer(status, {}, x_request_id="req-1", retry_after="7"))
+def test_each_status_has_its_error_class() -> None:
+    """The error has the facts of the answer as attributes."""
+    classes = {
+        303: errors.RedirectError,
+        400: errors.BadRequestError,
+        401: errors.AuthenticationError,
+        403: errors.ForbiddenError,
+        404: errors.NotFoundError,
+        409: errors.ConflictError,
+        413: errors.ContentTooLargeError,
+        418: errors.ApiError,
+        422: errors.UnprocessableError,
+        429: errors.RateLimitError,
+        500: errors.ServerError,
+        524: errors.ServerError,
+    }
 
-    assert type(error) is kind
-    assert (error.status, error.operation, error.attempts) == (status, "track", 2)
-    assert (error.request_id, error.retry_after_seconds) == ("req-1", 7.0)
+    made = [
+        error_of(answer(status, {}, x_request_id="req-1", retry_after="7")) for status in classes
+    ]
+
+    assert {error.status: type(error) for error in made} == classes
+    assert {(error.operation, error.attempts) for error in made} == {("track", 2)}
+    assert {(error.request_id, error.retry_after_seconds) for error in made} == {("req-1", 7.0)}
 
 
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
+def test_vendor_messages_reads_every_format() -> None:
+    """An answer without a message is no error."""
+    bodies: list[tuple[object, tuple[str, ...]]] = [
         ({"errors": [{"status": "422", "detail": "no such id"}]}, ("no such id",)),
         ({"errors": [{"detail": "a"}, {"detail": "b", "code": "c"}]}, ("a", "b")),
         ({"errors": [{"code": "only_code"}, 7, None]}, ("only_code",)),
@@ -78,15 +77,19 @@ def test_from_response_has_one_class_a_status(status: int, kind: type[ApiError])
         (b"<html>Bad Gateway</html>", ()),
         (b"\xff\xfe", ()),
         (b"[" * 100_000, ()),
-    ],
-)
-def test_vendor_messages_reads_every_shape(body: object, expected: tuple[str, ...]) -> None:
-    """The vendor's words are found whichever shape they come in, and absent words are no fault."""
-    assert vendor_messages(answer(400, body)) == expected
+    ]
+
+    wrong = [
+        (body, found)
+        for body, expected in bodies
+        if (found := vendor_messages(answer(400, body))) != expected
+    ]
+
+    assert wrong == []
 
 
-def test_error_keeps_the_vendors_words_out_of_its_text_where_they_are_personal() -> None:
-    """The attribute holds the words as sent; `str` and `repr` show no e-mail address."""
+def test_text_of_an_error_has_no_e_mail_address() -> None:
+    """The attribute has the vendor's message unchanged; `str` and `repr` show no address."""
     words = "person ada.l+x@example.com (ada%40example.com) unknown"
 
     error = error_of(answer(404, {"errors": [{"detail": words}]}))
@@ -96,8 +99,8 @@ def test_error_keeps_the_vendors_words_out_of_its_text_where_they_are_personal()
     assert "example.com" not in str(error) + repr(error)
 
 
-def test_error_shows_nothing_of_an_answer_that_is_not_json() -> None:
-    """A proxy's page may echo the request: it is an attribute, never the text."""
+def test_text_of_an_error_shows_no_answer_that_is_not_json() -> None:
+    """The page of a proxy may contain the request. It is an attribute only."""
     error = error_of(answer(502, b"<html>you sent secret-body</html>"))
 
     assert "secret-body" in error.body
@@ -105,8 +108,8 @@ def test_error_shows_nothing_of_an_answer_that_is_not_json() -> None:
     assert error.vendor_message is None
 
 
-def test_error_holds_no_key_that_the_server_echoes() -> None:
-    """The key is taken out of the server's words before anyone can see them."""
+def test_error_has_no_key_that_the_server_sends_back() -> None:
+    """The key is removed from all texts of the answer."""
     response = answer(401, {"meta": {"error": "key k3y is bad"}}, x_request_id="r-k3y")
 
     error = from_response(
@@ -124,7 +127,7 @@ def test_error_holds_no_key_that_the_server_echoes() -> None:
     st.text(max_size=30), st.from_regex(r"[a-z0-9._+-]{1,20}@[a-z0-9-]{1,10}\.com", fullmatch=True)
 )
 def test_redacted_leaves_no_address(before: str, address: str) -> None:
-    """Whatever stands before it, an address does not survive."""
+    """An address is removed, whatever text is before it."""
     text = redacted(f"{before} {address} after")
 
     assert address not in text
@@ -132,32 +135,32 @@ def test_redacted_leaves_no_address(before: str, address: str) -> None:
 
 
 def test_redacted_is_bounded() -> None:
-    """A megabyte without a blank neither takes long nor fills the log."""
+    """A megabyte without spaces is fast, and the result is short."""
     assert len(redacted("a" * 1_000_000)) == 500
 
 
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("0", 0.0),
-        ("12", 12.0),
-        ("1.5", 1.5),
-        ("Sun, 22 Nov 2026 12:01:30 GMT", 90.0),
-        ("Sun, 22 Nov 2026 12:01:30 -0000", 90.0),
-        ("Sun, 22 Nov 2026 11:00:00 GMT", 0.0),
-        ("-3", None),
-        ("soon", None),
-        ("9" * 400, None),
-        ("", None),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
-    """Both forms are read; a date gone by is now; anything else is absent."""
-    assert retry_after_seconds(answer(429, retry_after=value), NOW) == seconds
+def test_retry_after_is_seconds_or_a_date() -> None:
+    """A date in the past is 0 seconds; any other text is None."""
+    expected = {
+        "0": 0.0,
+        "12": 12.0,
+        "1.5": 1.5,
+        "Sun, 22 Nov 2026 12:01:30 GMT": 90.0,
+        "Sun, 22 Nov 2026 12:01:30 -0000": 90.0,
+        "Sun, 22 Nov 2026 11:00:00 GMT": 0.0,
+        "-3": None,
+        "soon": None,
+        "9" * 400: None,
+        "": None,
+    }
+
+    found = {text: retry_after_seconds(answer(429, retry_after=text), NOW) for text in expected}
+
+    assert found == expected
 
 
 def test_outcome_is_unknown_after_a_server_error_or_a_408() -> None:
-    """What the vendor refused was not done; of the rest nobody knows."""
+    """After other failures the vendor did not execute the call."""
     unknown = [
         s for s in (400, 404, 408, 422, 429, 500, 503) if error_of(answer(s)).is_outcome_unknown
     ]
@@ -166,36 +169,38 @@ def test_outcome_is_unknown_after_a_server_error_or_a_408() -> None:
 
 
 def all_classes(kind: type[CustomerIOError]) -> list[type[CustomerIOError]]:
-    """List a class and all below it."""
+    """Return a class and all its subclasses in `core.errors`."""
     subs = [sub for sub in kind.__subclasses__() if sub.__module__ == errors.__name__]
     return [kind, *(found for sub in subs for found in all_classes(sub))]
 
 
-@pytest.mark.parametrize("kind", all_classes(CustomerIOError))
-def test_every_error_can_be_pickled(kind: type[CustomerIOError]) -> None:
-    """Errors cross processes with their facts."""
-    error = kind("words")
-    error.unconfirmed = ({"type": "track"},)
+def test_every_error_can_be_pickled() -> None:
+    """An error keeps its attributes when another process gets it."""
+    changed = []
+    for kind in all_classes(CustomerIOError):
+        error = kind("words")
+        error.unconfirmed = ({"type": "track"},)
+        copy = pickle.loads(pickle.dumps(error))  # noqa: S301  # our own bytes
+        if (type(copy), str(copy), vars(copy)) != (kind, "words", vars(error)):
+            changed.append(kind)
 
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301  # our own bytes
-
-    assert (type(copy), str(copy), vars(copy)) == (kind, "words", vars(error))
+    assert changed == []
 
 
-def test_an_outcome_of_the_sender_can_be_pickled() -> None:
-    """It is made of its reason, not of its text."""
+def test_no_answer_can_be_pickled() -> None:
+    """Its constructor takes the reason, not the text."""
     copy = pickle.loads(pickle.dumps(NoAnswer("refused")))  # noqa: S301  # our own bytes
 
     assert (str(copy), copy.reason) == ("no answer: refused", "refused")
 
 
-def test_the_drawing_is_the_tree() -> None:
-    """Every error of `core`, wherever it is declared, with its parent and nothing else."""
+def test_docstring_draws_the_tree_of_errors() -> None:
+    """Every error of `core`, in any module, with its parent, and no others."""
     assert drawn(errors.__doc__ or "", "CustomerIOError") == declared(core, CustomerIOError)
 
 
-def test_hosts_stand_in_one_module() -> None:
-    """A host is written in `core/http/regions.py` and nowhere else in `core`."""
+def test_hosts_are_in_one_module() -> None:
+    """Only `core/http/regions.py` contains host names."""
     root = Path(errors.__file__).parent
     sources = {path.name: path.read_text() for path in root.rglob("*.py")}
     with_hosts = {

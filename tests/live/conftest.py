@@ -1,4 +1,4 @@
-"""Live tests: off unless `-m` asks for them, skipped without credentials."""
+"""Live tests: they run only if `-m` selects them, and are skipped without credentials."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from tests.live.workspace import VARIABLES, Settings, Workspace
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests of this folder; leave them out where `-m` does not name them.
-
-    Credentials in the environment must not be enough: a plain run changes no workspace.
-    """
+    """Mark the tests of this folder; deselect them if `-m` does not name them."""
+    # Credentials in the environment must not be enough: a plain run must change no workspace.
     here = [item for item in items if item.path.parent == config.rootpath / "tests" / "live"]
     for item in here:
         item.add_marker("live")
@@ -38,7 +36,7 @@ def workspace() -> Iterator[Workspace]:
 
 @pytest.fixture
 def new_id(workspace: Workspace) -> Iterator[Callable[[], str]]:
-    """Make ids of people of this test's own; all are deleted at the end."""
+    """Create unique ids of people; these people are deleted at the end."""
     made: list[str] = []
 
     def new() -> str:

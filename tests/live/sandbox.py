@@ -1,10 +1,10 @@
-"""The permanent set of the sandbox workspace: made once, never changed by a test.
+"""The permanent set of the sandbox workspace: created once, never changed by a test.
 
-    python tests/live/sandbox.py create    make what is missing; may be repeated
-    python tests/live/sandbox.py check     compare; exit status 1 and one line a difference
+    python tests/live/sandbox.py create    create what is missing; can be repeated
+    python tests/live/sandbox.py check     compare; exit status 1 and one line for each difference
 
-Settings are those of the live tests, see docs/testing.md. No message can reach anyone: addresses
-are of example.com, device tokens are invented, everyone is unsubscribed.
+The settings are those of the live tests, see docs/testing.md. No message can reach anyone:
+addresses are at example.com, device tokens are invented, all people are unsubscribed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.live.workspace import VARIABLES, Settings, Workspace, eventually
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A permanent person, the objects they belong to, and their device if they have one."""
+    """A permanent person with their objects, and their device if they have one."""
 
     id: str
     email: str
@@ -63,7 +63,7 @@ PEOPLE = (
 
 
 def create(workspace: Workspace) -> None:
-    """Make the set, or put it right; repeated, it changes nothing."""
+    """Create or correct the set; a second call changes nothing."""
     send = workspace.send
     for thing in OBJECTS:
         send.objects.create(thing.id, {"name": thing.name})
@@ -77,7 +77,7 @@ def create(workspace: Workspace) -> None:
 
 
 def differences(workspace: Workspace) -> list[str]:
-    """Compare the workspace with the set; a line for each difference."""
+    """Compare the workspace with the set; return a line for each difference."""
     return [
         *(line for thing in OBJECTS for line in _of_object(workspace, thing)),
         *(line for person in PEOPLE for line in _of_person(workspace, person)),
@@ -109,15 +109,15 @@ def _of_person(workspace: Workspace, person: Person) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the command line says; return the exit status."""
+    """Run the command; return the exit status."""
     settings = Settings.from_environment()
     if list(arguments) not in (["create"], ["check"]) or settings is None:
-        sys.stderr.write(f"{__doc__}\nThe environment must hold {' and '.join(VARIABLES)}.\n")
+        sys.stderr.write(f"{__doc__}\nThe environment must have {' and '.join(VARIABLES)}.\n")
         return 2
     with Workspace(settings) as workspace:
         if arguments[0] == "create":
             create(workspace)
-        # What was just made takes a moment to be seen.
+        # Customer.io needs some time until the App API shows new data.
         seconds = 120.0 if arguments[0] == "create" else 0.0
         lines = eventually(lambda: differences(workspace), lambda found: not found, seconds=seconds)
     sys.stdout.writelines(f"{line}\n" for line in lines or ["complete"])

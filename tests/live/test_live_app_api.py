@@ -1,4 +1,4 @@
-"""Live: the App API client reads the sandbox, and sends where it was told what and to whom."""
+"""Live: the App API client reads the sandbox, and sends messages if variables allow it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def app() -> Iterator[AppClient]:
 
 
 def given(*names: str) -> list[str]:
-    """What the tester said; skipped where that is missing."""
+    """Return environment variables; skip the test if one is missing."""
     missing = [name for name in names if not os.environ.get(name)]
     if missing:
         pytest.skip(f"set {' and '.join(missing)}, see docs/testing.md")
@@ -52,13 +52,13 @@ def given(*names: str) -> list[str]:
 
 @pytest.mark.parametrize("name", _READS)
 def test_every_read_call_is_answered(app: AppClient, name: str) -> None:
-    """In the shape that the types take."""
+    """With a JSON object or a list in pages."""
     assert _READS[name](app) is not None
 
 
 @pytest.mark.mutating
 def test_an_email_is_sent_to_an_address(app: AppClient) -> None:
-    """Directly, without a template; the vendor takes it into its queue."""
+    """Without a template; the vendor queues it."""
     to, sender = given("CIO_LIVE_EMAIL_TO", "CIO_LIVE_EMAIL_FROM")
     body = composing.checked(
         {
@@ -76,7 +76,7 @@ def test_an_email_is_sent_to_an_address(app: AppClient) -> None:
 
 @pytest.mark.mutating
 def test_a_push_is_queued(app: AppClient) -> None:
-    """From a template, to the device last used."""
+    """From a template, to the device that was used last."""
     template, person = given("CIO_LIVE_PUSH_TEMPLATE", "CIO_LIVE_PUSH_PERSON")
 
     queued = app.send.push(
@@ -92,7 +92,7 @@ def test_a_push_is_queued(app: AppClient) -> None:
 
 @pytest.mark.mutating
 def test_a_broadcast_is_triggered_and_processed(app: AppClient) -> None:
-    """For one address, known or not; its errors can be read."""
+    """To one address, known or not; its errors can be read."""
     number, to = given("CIO_LIVE_BROADCAST_ID", "CIO_LIVE_EMAIL_TO")
 
     sent = broadcasting.send(app, int(number), {"emails": [to], "email_ignore_missing": True})

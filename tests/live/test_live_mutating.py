@@ -35,7 +35,7 @@ def is_gone(workspace: Workspace, user_id: str) -> bool:
 
 
 def test_people_are_created_and_updated(workspace: Workspace, person: str) -> None:
-    """A trait that is not named stays."""
+    """Other traits stay unchanged."""
     assert trait_of(workspace, person, "plan", "free") == "free"
 
     workspace.send.people.update(person, {"seats": "5"})
@@ -45,7 +45,7 @@ def test_people_are_created_and_updated(workspace: Workspace, person: str) -> No
 
 
 def test_people_are_unsubscribed_and_resubscribed(workspace: Workspace, person: str) -> None:
-    """The trait is the one that the workspace heeds."""
+    """The workspace uses this trait."""
     workspace.send.people.resubscribe(person)
     found = eventually(
         lambda: workspace.person(person), lambda one: one is not None and not one["unsubscribed"]
@@ -62,14 +62,14 @@ def test_people_are_unsubscribed_and_resubscribed(workspace: Workspace, person: 
 
 
 def test_events_arrive_under_their_name(workspace: Workspace, person: str) -> None:
-    """An event of one's own is among the person's activities."""
+    """A custom event is in the activities of the person."""
     workspace.send.track(person, event="ciolake live test", properties={"number": 1})
 
     assert arrives(workspace, person, "ciolake live test")
 
 
 def test_batch_of_several_types_arrives(workspace: Workspace, new_id: NewId) -> None:
-    """In one request: a person, an event of them, and the next person."""
+    """In one request: a person, an event of the person, and another person."""
     first, second = new_id(), new_id()
 
     workspace.send.batch(
@@ -86,7 +86,7 @@ def test_batch_of_several_types_arrives(workspace: Workspace, new_id: NewId) -> 
 
 
 def test_queue_delivers(workspace: Workspace, person: str) -> None:
-    """In the background, with nothing left at the end."""
+    """In the background, without failed items."""
     with PipelinesQueue(workspace.send) as queue:
         queue.people.update(person, {"via": "queue"})
         assert queue.flush(60)
@@ -98,7 +98,7 @@ def test_queue_delivers(workspace: Workspace, person: str) -> None:
 def test_objects_are_created_related_and_deleted(
     workspace: Workspace, person: str, object_id: str
 ) -> None:
-    """Without a person, with one, without one again, and not at all."""
+    """Created, related to a person, unrelated, deleted."""
     workspace.send.objects.create(object_id, {"name": "Initech"})
     found = eventually(lambda: workspace.object_attributes(object_id), bool)
     assert found is not None
@@ -116,7 +116,7 @@ def test_objects_are_created_related_and_deleted(
 
 
 def test_devices_are_registered_and_deleted(workspace: Workspace, person: str) -> None:
-    """The token comes and goes with its events."""
+    """The events add and remove the token."""
     assert trait_of(workspace, person, "plan", "free") == "free"
     token = f"{person}-device"
 
@@ -138,7 +138,7 @@ def test_ecommerce_events_arrive(workspace: Workspace, person: str) -> None:
 
 
 def test_video_events_arrive(workspace: Workspace, person: str) -> None:
-    """Also the one whose name the vendor's page spells in two ways."""
+    """Also the event whose name the vendor's page spells in two ways."""
     workspace.send.video.playback_started(person, {"session_id": "s-1", "total_length": 60})
     workspace.send.video.playback_interrupted(person, {"session_id": "s-1", "method": "call"})
 
@@ -147,7 +147,7 @@ def test_video_events_arrive(workspace: Workspace, person: str) -> None:
 
 
 def test_gdpr_deletion_deletes(workspace: Workspace, person: str) -> None:
-    """The person is gone."""
+    """The person does not exist afterwards."""
     assert trait_of(workspace, person, "plan", "free") == "free"
 
     workspace.send.people.delete(person)
@@ -155,8 +155,8 @@ def test_gdpr_deletion_deletes(workspace: Workspace, person: str) -> None:
     assert is_gone(workspace, person)
 
 
-def test_gdpr_suppression_lasts_until_it_is_lifted(workspace: Workspace, person: str) -> None:
-    """A suppressed id is gone; after it is lifted, it can be created again."""
+def test_gdpr_suppression_ends_with_unsuppress(workspace: Workspace, person: str) -> None:
+    """A suppressed person is deleted; after `unsuppress` the id can be created again."""
     assert trait_of(workspace, person, "plan", "free") == "free"
 
     workspace.send.people.suppress(person)
@@ -166,15 +166,15 @@ def test_gdpr_suppression_lasts_until_it_is_lifted(workspace: Workspace, person:
         workspace.send.people.unsuppress(person)
 
     def again() -> object:
-        # Lifting takes a moment; what is sent before it is done is ignored.
+        # `unsuppress` takes some time. Until then the vendor ignores data with this id.
         workspace.send.people.create(person, {"plan": "again", "unsubscribed": True})
         return (workspace.traits(person) or {}).get("plan")
 
     assert eventually(again, lambda plan: plan == "again") == "again"
 
 
-def test_aliases_join_an_earlier_id(workspace: Workspace, new_id: NewId) -> None:
-    """Traits of the earlier person come to the present one, and the earlier is gone."""
+def test_aliases_merge_an_earlier_id(workspace: Workspace, new_id: NewId) -> None:
+    """The person has the traits of the earlier person, who is deleted."""
     earlier, present = new_id(), new_id()
     workspace.send.people.create(earlier, {"from_earlier": "yes", "unsubscribed": True})
     workspace.send.people.create(present, {"unsubscribed": True})
@@ -187,7 +187,7 @@ def test_aliases_join_an_earlier_id(workspace: Workspace, new_id: NewId) -> None
     assert is_gone(workspace, earlier)
 
 
-def test_strict_mode_refuses_what_cannot_be_read(workspace: Workspace, person: str) -> None:
-    """An item without a type; otherwise the vendor would answer 200 and drop it."""
+def test_strict_mode_rejects_invalid_items(workspace: Workspace, person: str) -> None:
+    """An item without a type. Without strict mode, the vendor answers 200 and drops it."""
     with pytest.raises(BadRequestError):
         workspace.send.send_encoded([b'{"userId":"' + person.encode() + b'"}'])

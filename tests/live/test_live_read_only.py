@@ -1,4 +1,4 @@
-"""Live: the permanent set is there. These tests change nothing."""
+"""Live: the permanent set exists. These tests change nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_permanent_set_is_complete(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize("permanent", PEOPLE, ids=lambda one: one.id)
 def test_people_are_read_by_id(workspace: Workspace, permanent: Person) -> None:
-    """Identify and App API mean the same id; nobody of the set can be sent a message."""
+    """`identify` and the App API use the same id; all people of the set are unsubscribed."""
     found = workspace.person(permanent.id)
 
     assert found is not None
@@ -25,7 +25,7 @@ def test_people_are_read_by_id(workspace: Workspace, permanent: Person) -> None:
 
 @pytest.mark.parametrize("permanent", OBJECTS, ids=lambda one: one.id)
 def test_objects_are_read_by_type_and_id(workspace: Workspace, permanent: Object) -> None:
-    """The type that `objects.create` takes by default is the workspace's first."""
+    """The default type of `objects.create` is the first type of the workspace."""
     found = workspace.object_attributes(permanent.id)
 
     assert found is not None
@@ -33,12 +33,12 @@ def test_objects_are_read_by_type_and_id(workspace: Workspace, permanent: Object
 
 
 def test_devices_are_read_with_their_person(workspace: Workspace) -> None:
-    """A device event puts the token where push looks for it."""
+    """A device event adds the token to the devices of the person."""
     for permanent in PEOPLE:
         tokens = workspace.tokens(permanent.id)
         assert tokens == ([permanent.token] if permanent.token else [])
 
 
-def test_unknown_person_is_told_from_a_known_one(workspace: Workspace) -> None:
-    """What is not there is None, not an error."""
+def test_unknown_person_is_none(workspace: Workspace) -> None:
+    """A missing person is no error."""
     assert workspace.person("ciolake-permanent-nobody") is None

@@ -1,7 +1,7 @@
-"""The sandbox workspace: where it is, how it is written to, and how it is read back.
+"""The sandbox workspace: its settings, a client that writes, and methods that read.
 
-Writing goes through the Data Pipelines API, reading through the App API. Neither answers at once
-with what the other was told, so that reading waits.
+The tests write through the Data Pipelines API and read through the App API. New data appears there
+after some time, so the tests wait for it.
 """
 
 from __future__ import annotations
@@ -30,19 +30,23 @@ Answer = TypeVar("Answer")
 Json = dict[str, Any]
 
 
-def _reading(name: str, path: str) -> Operation:
+def _read_operation(name: str, path: str) -> Operation:
     return Operation(name, "GET", path, is_repeatable=True)
 
 
-PERSON = _reading("getPersonAttributes", "/v1/customers/{customer_id}/attributes")
-RELATIONSHIPS = _reading("getPersonRelationships", "/v1/customers/{customer_id}/relationships")
-ACTIVITIES = _reading("getPersonActivities", "/v1/customers/{customer_id}/activities")
-OBJECT = _reading("getObjectAttributes", "/v1/objects/{object_type_id}/{object_id}/attributes")
+PERSON = _read_operation("getPersonAttributes", "/v1/customers/{customer_id}/attributes")
+RELATIONSHIPS = _read_operation(
+    "getPersonRelationships", "/v1/customers/{customer_id}/relationships"
+)
+ACTIVITIES = _read_operation("getPersonActivities", "/v1/customers/{customer_id}/activities")
+OBJECT = _read_operation(
+    "getObjectAttributes", "/v1/objects/{object_type_id}/{object_id}/attributes"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the sandbox is; the addresses are only for a double of Customer.io."""
+    """Keys and region of the sandbox; the URLs are for a double of Customer.io only."""
 
     pipelines_key: str = field(repr=False)
     app_key: str = field(repr=False)
@@ -65,7 +69,7 @@ class Settings:
 
 
 class Workspace:
-    """The sandbox; `send` is its Pipelines client."""
+    """The sandbox; `send` is its `PipelinesClient`."""
 
     def __init__(self, settings: Settings) -> None:
         key = ApiKey(settings.app_key)
@@ -119,7 +123,7 @@ class Workspace:
         return [one["identifiers"].get("object_id") for one in related]
 
     def has_event(self, user_id: str, name: str) -> bool:
-        """Whether a person's activities hold an event of this name."""
+        """Whether the activities of a person have an event with this name."""
         query = {"type": "event", "name": name, "id_type": "id"}
         answer = self._read(ACTIVITIES, {"customer_id": user_id}, query) or {}
         return bool(answer.get("activities"))
@@ -142,7 +146,7 @@ def eventually(
     seconds: float = WAIT_SECONDS,
     pause_seconds: float = 2.0,
 ) -> Answer:
-    """Read again and again until something is so, or the time is over; return the last answer."""
+    """Read until `is_so` is true or the time is over; return the last answer."""
     deadline = time.monotonic() + seconds
     while True:
         answer = read()

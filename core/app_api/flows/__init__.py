@@ -1,4 +1,4 @@
-"""What takes more than one call: exports and imports, messages, broadcasts, metrics.
+"""Tasks that need more than one call: exports, imports, messages, broadcasts, metrics.
 
-Each module works on an `AppClient` with the nouns' own methods, and on nothing else of it.
+Each module uses an `AppClient` through the methods of its nouns.
 """

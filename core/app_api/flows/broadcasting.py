@@ -1,4 +1,4 @@
-"""Send a broadcast and follow it: within the vendor's limits, to the last of its errors.
+"""Send a broadcast within the vendor's limits, wait for it, and read its errors.
 
     outcome = broadcasting.send(client, 12, {"emails": ["ada@example.com"]})
     for problem in outcome.errors: ...
@@ -34,8 +34,8 @@ class SentBroadcast:
     """A trigger that was processed.
 
     Attributes:
-        trigger: What Customer.io says of it.
-        errors: Who did not get it and why, in the vendor's words; asked for as it is walked.
+        trigger: The state of the trigger.
+        errors: The vendor's error messages for single people; fetched during iteration.
     """
 
     trigger: Trigger
@@ -45,16 +45,15 @@ class SentBroadcast:
 def send(
     client: AppClient, broadcast_id: int, body: NewTrigger, *, polling: Polling | None = None
 ) -> SentBroadcast:
-    """Trigger a broadcast when there is room for it, and wait until it is processed.
+    """Trigger a broadcast when the queue has room, and wait until it is processed.
 
-    The client leaves 10 seconds between triggers. An error after the trigger does not mean that it
-    was not sent: `client.broadcasts.triggers` tells. A trigger whose outcome is unknown is never
-    repeated.
+    The client waits 10 seconds between triggers. After an error the broadcast may have been sent:
+    look at `client.broadcasts.triggers`. A trigger with an unknown outcome is never repeated.
 
     Raises:
-        ValidationError: The body is over a limit or has two audiences; nothing was sent.
-        WaitTimeoutError: Five triggers were queued for too long, or this one was not processed.
-        CallError: A call did not succeed; `is_outcome_unknown` says whether it may have been sent.
+        ValidationError: The body is over a limit or has two audiences. Nothing was sent.
+        WaitTimeoutError: The queue was full, or the trigger was not processed, until the timeout.
+        CallError: A call failed. If `is_outcome_unknown`, the broadcast may have been sent.
     """
     check(body)
     polling = polling or Polling()
@@ -62,33 +61,33 @@ def send(
     number = client.broadcasts.trigger(broadcast_id, body)["id"]
     trigger = wait(
         lambda: client.broadcasts.trigger_status(broadcast_id, number),
-        lambda seen: bool(seen.get("processed_at")),
+        lambda state: bool(state.get("processed_at")),
         polling,
     )
     return SentBroadcast(trigger, client.broadcasts.trigger_errors(broadcast_id, number))
 
 
 def queued(client: AppClient, broadcast_id: int) -> int:
-    """Count the triggers of a broadcast that are not processed yet; Customer.io takes five."""
+    """Count the triggers of a broadcast that are not processed; Customer.io accepts five."""
     triggers = client.broadcasts.triggers(broadcast_id)["triggers"]
     return sum(1 for trigger in triggers if not trigger.get("processed_at"))
 
 
 def check(body: NewTrigger) -> None:
-    """Refuse a trigger that Customer.io would refuse.
+    """Check a trigger against the limits of Customer.io.
 
     Raises:
-        ValidationError: Two audiences, or over 10,000 people in one call.
-        SizeError: `data` is over 50,000 bytes, or the call over 25 MB.
+        ValidationError: It has two audiences, or more than 10,000 people.
+        SizeError: `data` is larger than 50,000 bytes, or the body larger than 25 MB.
     """
     fields: Mapping[str, object] = body
     audiences = [name for name in _AUDIENCES if name in fields]
     if len(audiences) > 1:
-        raise ValidationError(f"cannot stand beside {audiences[0]}", field=audiences[1])
+        raise ValidationError(f"cannot be combined with {audiences[0]}", field=audiences[1])
     for name in ("ids", "emails", "per_user_data"):
         people = fields.get(name)
         if isinstance(people, list) and len(people) > PEOPLE:
-            raise ValidationError(f"holds {len(people)} people, over {PEOPLE}", field=name)
+            raise ValidationError(f"has {len(people)} people, the limit is {PEOPLE}", field=name)
     _require_size(fields.get("data", {}), DATA_BYTES, "data")
     _require_size(fields, CALL_BYTES, "body")
 
@@ -97,7 +96,7 @@ def _require_size(value: object, limit: int, field: str) -> None:
     size = len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     if size > limit:
         raise SizeError(
-            f"is {size} bytes, over the {limit} that Customer.io takes",
+            f"is {size} bytes, the limit of Customer.io is {limit}",
             field=field,
             size_bytes=size,
             limit_bytes=limit,

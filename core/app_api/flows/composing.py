@@ -1,4 +1,4 @@
-"""Transactional messages, checked before they are sent: what the vendor would refuse, or cut.
+"""Check transactional messages against the vendor's limits before they are sent.
 
     body = composing.checked(
         {
@@ -11,8 +11,8 @@
     )
     client.send.email(body)
 
-Pure but for `attachments`, which reads the files it is given. The client never repeats a send whose
-outcome is unknown; `CallError.is_outcome_unknown` says whether it may have been sent.
+Pure except for `attachments`, which reads files. The client never repeats a send with an unknown
+outcome: see `CallError.is_outcome_unknown`.
 Source: https://docs.customer.io/integrations/api/app/
 """
 
@@ -40,54 +40,55 @@ _IDENTIFIERS = ("id", "email", "cio_id")
 
 
 def attachments(*given: Path | tuple[str, bytes]) -> dict[str, str]:
-    """The field `attachments` of files, or of names with content.
+    """Return the field `attachments` for files, given as paths or as names with content.
 
     Raises:
-        ValidationError: A name lacks its extension or comes twice.
-        SizeError: They are over 2 MB together.
+        ValidationError: A name has no extension, or two files have the same name.
+        SizeError: Together they are larger than 2 MB.
         OSError: A file cannot be read.
     """
-    made: dict[str, str] = {}
+    encoded: dict[str, str] = {}
     size = 0
-    for one in given:
-        name, content = (one.name, one.read_bytes()) if isinstance(one, Path) else one
+    for file in given:
+        name, content = (file.name, file.read_bytes()) if isinstance(file, Path) else file
         if not Path(name).suffix or "/" in name:
             raise ValidationError("must be a file name with its extension", field="attachments")
-        if name in made:
-            raise ValidationError("holds a file name twice", field="attachments")
+        if name in encoded:
+            raise ValidationError("has two files with the same name", field="attachments")
         size += len(content)
-        made[name] = base64.b64encode(content).decode("ascii")
+        encoded[name] = base64.b64encode(content).decode("ascii")
     _require_size(size, ATTACHMENTS_BYTES, "attachments")
-    return made
+    return encoded
 
 
 def checked(body: Body, *, now: float) -> Body:
-    """Return the body of a send as it is, if the vendor would take it.
+    """Check the body of a send, and return it unchanged.
 
     Args:
-        body: Of any channel.
+        body: The body for any channel.
         now: Unix seconds.
 
     Raises:
-        ValidationError: It names nobody or more than one, has neither template nor content, has
-            over 15 recipients, or is to be sent over 90 days ahead.
-        SizeError: It is over 1 MB without attachments, or they are over 2 MB.
+        ValidationError: It has not exactly one identifier, has neither template nor content, has
+            more than 15 recipients, or `send_at` is more than 90 days in the future.
+        SizeError: It is larger than 1 MB without attachments, or these are larger than 2 MB.
     """
     fields: Mapping[str, object] = body
-    _check_identifiers(fields.get("identifiers"))
+    given = fields.get("identifiers")
+    identifiers = given if isinstance(given, dict) else {}
+    if len(identifiers) != 1 or not all(
+        name in _IDENTIFIERS and value for name, value in identifiers.items()
+    ):
+        raise ValidationError("must have exactly one of id, email, cio_id", field="identifiers")
     _check_content(fields)
     _check_recipients(fields)
     send_at = fields.get("send_at")
     if isinstance(send_at, int | float) and send_at > now + _AHEAD_SECONDS:
-        raise ValidationError("must be at most 90 days ahead, in Unix seconds", field="send_at")
+        raise ValidationError(
+            "must be at most 90 days in the future, in Unix seconds", field="send_at"
+        )
     _check_sizes(fields)
     return body
-
-
-def _check_identifiers(identifiers: object) -> None:
-    given = identifiers if isinstance(identifiers, dict) else {}
-    if len(given) != 1 or not all(name in _IDENTIFIERS and one for name, one in given.items()):
-        raise ValidationError("must hold exactly one of id, email, cio_id", field="identifiers")
 
 
 def _check_content(fields: Mapping[str, object]) -> None:
@@ -96,7 +97,7 @@ def _check_content(fields: Mapping[str, object]) -> None:
     missing = [name for name in ("body", "subject", "from") if not fields.get(name)]
     if missing:
         raise ValidationError(
-            f"is missing, and so are {', '.join(missing)}: give a template or the content",
+            f"is missing: give a template, or the missing fields {', '.join(missing)}",
             field="transactional_message_id",
         )
 
@@ -109,13 +110,15 @@ def _check_recipients(fields: Mapping[str, object]) -> None:
         if address.strip()
     ]
     if len(addresses) > RECIPIENTS:
-        raise ValidationError(f"and cc and bcc hold over {RECIPIENTS} recipients", field="to")
+        raise ValidationError(f"with cc and bcc has more than {RECIPIENTS} recipients", field="to")
 
 
 def _check_sizes(fields: Mapping[str, object]) -> None:
     files = fields.get("attachments")
     if isinstance(files, dict):
-        size = sum(len(one) * 3 // 4 for one in files.values())
+        # The size before base64, which makes 4 characters of 3 bytes. Padding adds up to 2 bytes a
+        # file.
+        size = sum(len(content) * 3 // 4 for content in files.values())
         _require_size(size, ATTACHMENTS_BYTES + 2 * len(files), "attachments")
     rest = {name: value for name, value in fields.items() if name != "attachments"}
     _require_size(len(json.dumps(rest).encode()), PAYLOAD_BYTES, "body")
@@ -124,7 +127,7 @@ def _check_sizes(fields: Mapping[str, object]) -> None:
 def _require_size(size: int, limit: int, field: str) -> None:
     if size > limit:
         raise SizeError(
-            f"are {size} bytes, over the {limit} that Customer.io takes",
+            f"has {size} bytes, the limit of Customer.io is {limit}",
             field=field,
             size_bytes=size,
             limit_bytes=limit,

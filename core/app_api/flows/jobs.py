@@ -1,4 +1,4 @@
-"""Exports and imports to their end; an export into a file.
+"""Wait for exports and imports, and save an export to a file.
 
     export = client.exports.customers({"filters": {"segment": {"id": 7}}})["export"]
     jobs.save(client, export["id"], Path("people.csv"))
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from core.app_api.types.imports import Import
     from core.http.responses import Response
 
-_STILL = frozenset({"", "pending", "queued", "scheduled", "preprocessing", "processing"})
-_ADDRESSES = 3
+# States of an import that is not finished. The vendor publishes no list of the states.
+_UNFINISHED = frozenset({"", "pending", "queued", "scheduled", "preprocessing", "processing"})
+_MAX_URLS = 3
 
 
 def exported(
@@ -40,18 +41,18 @@ def exported(
     """Wait for an export.
 
     Raises:
-        JobFailedError: It failed at Customer.io.
-        WaitTimeoutError: It took too long.
-        CallError: A look at it did not succeed.
+        JobFailedError: The export failed at Customer.io.
+        WaitTimeoutError: It was not finished within the timeout.
+        CallError: Its state could not be read.
     """
     export = wait(
         lambda: client.exports.get(export_id)["export"],
-        lambda seen: bool(seen.get("failed")) or seen.get("status") in ("done", "failed"),
+        lambda state: bool(state.get("failed")) or state.get("status") in ("done", "failed"),
         polling or Polling(),
         on_progress,
     )
     if export.get("failed") or export.get("status") == "failed":
-        raise JobFailedError(f"export {export_id} failed at Customer.io: start another")
+        raise JobFailedError(f"export {export_id} failed at Customer.io: start a new export")
     return export
 
 
@@ -62,27 +63,31 @@ def imported(
     polling: Polling | None = None,
     on_progress: Progress[Import] | None = None,
 ) -> Import:
-    """Wait for an import; rows that were not taken are at its `error_download_url`.
-
-    The vendor publishes no list of its states. It is over when an error stands there, when as many
-    rows are imported as there are, or when the state is no word of waiting.
+    """Wait for an import. Rows that failed are at its `error_download_url`.
 
     Raises:
-        JobFailedError: It failed as a whole.
-        WaitTimeoutError: It took too long.
-        CallError: A look at it did not succeed.
+        JobFailedError: The whole import failed.
+        WaitTimeoutError: It was not finished within the timeout.
+        CallError: Its state could not be read.
     """
-    seen = wait(
+
+    def is_over(state: Import) -> bool:
+        rows = state.get("rows_to_import")
+        is_complete = bool(rows) and rows == state.get("rows_imported")
+        is_finished = state.get("state", "") not in _UNFINISHED
+        return bool(state.get("error")) or is_complete or is_finished
+
+    final = wait(
         lambda: client.imports.get(import_id)["import"],
-        _is_import_over,
+        is_over,
         polling or Polling(),
         on_progress,
     )
-    if seen.get("error"):
+    if final.get("error"):
         raise JobFailedError(
-            f"import {import_id} failed at Customer.io; `client.imports.get` says why"
+            f"import {import_id} failed at Customer.io: `client.imports.get` shows the error"
         )
-    return seen
+    return final
 
 
 def save(
@@ -93,31 +98,31 @@ def save(
     polling: Polling | None = None,
     on_progress: Progress[Export] | None = None,
 ) -> Path:
-    """Wait for an export and save its file; call it again after any failure.
+    """Wait for an export and save it to a file. Call it again after any failure.
 
-    What has arrived is kept beside the file as `<name>.part` and continued, if the vendor's copy
-    is still the same. The file appears under its name when it is whole and on the disk. A signed
-    address that expires on the way is asked for anew.
+    An incomplete download stays beside the file as `<name>.part`. The next call continues it if the
+    export has not changed. The file gets its name when it is complete and synced to disk.
 
     Raises:
         JobFailedError: The export failed at Customer.io.
-        ResponseError: What arrived is not whole; it is removed.
-        WaitTimeoutError: The export took too long.
-        CallError: A call did not succeed.
+        ResponseError: The download is incomplete or damaged; it was removed.
+        WaitTimeoutError: The export was not finished within the timeout.
+        CallError: A call failed.
         OSError: The file cannot be written.
     """
     exported(client, export_id, polling=polling, on_progress=on_progress)
     part = path.with_name(f"{path.name}.part")
     note = path.with_name(f"{path.name}.part.json")
-    for left in reversed(range(_ADDRESSES)):
+    for attempts_left in reversed(range(_MAX_URLS)):
         try:
             offset, answer = _fetch(client, export_id, part, note)
             break
-        except ForbiddenError:  # the address has expired
-            if not left:
+        except ForbiddenError:
+            # The signed URL has expired: the next attempt gets a new one.
+            if not attempts_left:
                 raise
     try:
-        _require_whole(part, offset, answer)
+        _require_complete(part, offset, answer)
     except ResponseError:
         part.unlink()
         raise
@@ -128,43 +133,34 @@ def save(
 
 
 def _fetch(client: AppClient, export_id: int, part: Path, note: Path) -> tuple[int, Response]:
-    """Fetch what is missing; with which byte it began, and the answer."""
-    offset, etag = _begun(part, note, export_id)
+    """Download the missing part; return the offset of its first byte, and the answer."""
+    offset, etag = 0, ""
+    # A missing or unreadable note means that there is nothing to continue.
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        noted = json.loads(note.read_text())
+        if noted["export"] == export_id and noted["etag"]:
+            offset, etag = part.stat().st_size, str(noted["etag"])
     url = client.exports.download(export_id)["url"]
 
-    def remember(headers: Mapping[str, str]) -> None:
+    def write_note(headers: Mapping[str, str]) -> None:
         note.write_text(json.dumps({"export": export_id, "etag": headers.get("etag", "")}))
 
     with part.open("r+b" if offset else "wb") as file:
-        answer = client.download(url, file, offset=offset, if_range=etag, on_answer=remember)
+        answer = client.download(url, file, offset=offset, if_range=etag, on_answer=write_note)
         file.flush()
         os.fsync(file.fileno())
     return offset, answer
 
 
-def _is_import_over(seen: Import) -> bool:
-    rows, done = seen.get("rows_to_import"), seen.get("rows_imported")
-    is_counted = bool(rows) and rows == done
-    return bool(seen.get("error")) or is_counted or seen.get("state", "") not in _STILL
-
-
-def _begun(part: Path, note: Path, export_id: int) -> tuple[int, str]:
-    """How much of the same export an earlier call left, and the `etag` it came with."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        said = json.loads(note.read_text())
-        if said["export"] == export_id and said["etag"]:
-            return part.stat().st_size, str(said["etag"])
-    return 0, ""
-
-
-def _require_whole(part: Path, offset: int, answer: Response) -> None:
-    size = part.stat().st_size
-    begun = offset if answer.status == 206 else 0
-    told = answer.headers.get("content-length", "")
+def _require_complete(part: Path, offset: int, answer: Response) -> None:
+    start = offset if answer.status == 206 else 0
+    size = part.stat().st_size - start
+    expected = answer.headers.get("content-length", "")
+    # With a content encoding, the header is the size of the compressed bytes.
     is_encoded = "content-encoding" in answer.headers
-    if told.isdigit() and not is_encoded and size - begun != int(told):
+    if expected.isdigit() and not is_encoded and size != int(expected):
         raise ResponseError(
-            f"download: {size - begun} of {told} bytes arrived; call it again",
+            f"download: {size} of {expected} bytes arrived. Call `save` again.",
             operation="download",
             attempts=1,
         )
@@ -172,4 +168,4 @@ def _require_whole(part: Path, offset: int, answer: Response) -> None:
         with zipfile.ZipFile(part) as packed:
             damaged = packed.testzip()
         if damaged is not None:
-            raise ResponseError("download: the archive is damaged; call it again")
+            raise ResponseError("download: the archive is damaged. Call `save` again.")

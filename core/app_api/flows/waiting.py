@@ -1,4 +1,4 @@
-"""Wait for work that goes on at Customer.io: look, pause longer, look again, not for ever."""
+"""Wait for a job at Customer.io: poll with growing pauses until a timeout."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import TypeVar
 
 from core.errors import WaitTimeoutError
 
-Seen = TypeVar("Seen")
-Progress = Callable[[Seen], object]
+State = TypeVar("State")
+Progress = Callable[[State], object]
 
 
 @dataclass(frozen=True, slots=True)
 class Polling:
-    """How long and how often to look; seconds.
+    """How long and how often to poll.
 
     Attributes:
-        timeout_seconds: Until it is given up, counted from the first look.
+        timeout_seconds: The timeout, counted from the first poll.
         first_seconds: The first pause.
-        longest_seconds: Each pause is half as long again as the one before, up to this.
-        sleep: Lets that many seconds pass.
-        monotonic: Clock of the timeout.
+        longest_seconds: The longest pause. Each pause is 1.5 times the one before it.
+        sleep: Waits for a number of seconds.
+        monotonic: The clock of the timeout.
     """
 
     timeout_seconds: float = 3600.0
@@ -33,35 +33,35 @@ class Polling:
 
 
 def wait(
-    look: Callable[[], Seen],
-    is_over: Callable[[Seen], bool],
+    look: Callable[[], State],
+    is_over: Callable[[State], bool],
     polling: Polling,
-    on_progress: Progress[Seen] | None = None,
-) -> Seen:
-    """Look until it is over; the last look is returned.
+    on_progress: Progress[State] | None = None,
+) -> State:
+    """Poll until the job is finished; return its last state.
 
     Args:
-        look: Asks Customer.io; its errors end the waiting.
-        is_over: Whether what was seen is the end.
-        polling: How long and how often.
-        on_progress: Is told of each look.
+        look: Reads the state of the job. An exception in it ends the wait.
+        is_over: Whether a state is final.
+        polling: How long and how often to poll.
+        on_progress: Called with each state.
 
     Raises:
-        WaitTimeoutError: It took too long. The work goes on at Customer.io: wait again.
+        WaitTimeoutError: The timeout is over. Customer.io continues the job: wait again.
     """
     until = polling.monotonic() + polling.timeout_seconds
     pause = polling.first_seconds
     while True:
-        seen = look()
+        state = look()
         if on_progress is not None:
-            on_progress(seen)
-        if is_over(seen):
-            return seen
+            on_progress(state)
+        if is_over(state):
+            return state
         left = until - polling.monotonic()
         if left <= 0:
             raise WaitTimeoutError(
-                f"not finished within {polling.timeout_seconds:g} s; it goes on at Customer.io:"
-                " wait again with the same id"
+                f"not finished within {polling.timeout_seconds:g} s. Customer.io continues the"
+                " job: wait again with the same id"
             )
         polling.sleep(min(pause, left))
         pause = min(pause * 1.5, polling.longest_seconds)

@@ -1,1 +1,1 @@
-"""Bodies and answers of the App API, one module a noun; fields not named here are kept."""
+"""Types of bodies and answers of the App API, one module for each noun. Unknown fields are kept."""

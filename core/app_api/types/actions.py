@@ -6,8 +6,8 @@ from typing import Literal, TypedDict
 
 from core.http.responses import Json
 
-# A class cannot have a field `from`. Times in seconds since 1970. Messages of any channel, and
-# webhooks; each has some of these.
+# A message of any channel, or a webhook; each has some of these fields. Times are Unix seconds.
+# `from` is a keyword of Python, so the class syntax cannot declare it.
 Action = TypedDict(
     "Action",
     {
@@ -57,11 +57,11 @@ class ActionsAnswer(TypedDict, total=False):
 
 
 class ActionFields(TypedDict, total=False):
-    """What can be changed; what is absent stays.
+    """The changes; fields that are absent stay unchanged.
 
-    `from_id` and `reply_to_id` are sender identities, of e-mails alone, as are `subject`,
-    `preheader_text` and `body_amp`. `image_url` is of text messages; `url` and `method` are of
-    webhooks. `headers` are of e-mails and webhooks.
+    Only e-mails have `from_id` and `reply_to_id` (sender identities), `subject`, `preheader_text`
+    and `body_amp`. Only text messages have `image_url`, only webhooks `url` and `method`. E-mails
+    and webhooks have `headers`.
     """
 
     body: str

@@ -1,4 +1,4 @@
-"""Answers of `core.app_api.activities`, which `customers.activities` gives as well."""
+"""Answers of `core.app_api.activities` and of `customers.activities`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from core.http.responses import Json
 
 
 class Activity(TypedDict, total=False):
-    """An entry of the activity log; `timestamp` is in seconds since 1970.
+    """An entry of the activity log; `timestamp` is in Unix seconds.
 
-    `data` depends on `type`, which is a word such as `sent_email`, and of objects one with the
-    type of the object, as `_o:1:create`. `delivery_id` and `delivery_type` are of deliveries only.
+    `data` depends on `type`, such as `sent_email`. For activities of objects, `type` contains the
+    object type: `_o:1:create`. Only deliveries have `delivery_id` and `delivery_type`.
     """
 
     customer_id: str
@@ -26,16 +26,16 @@ class Activity(TypedDict, total=False):
 
 
 class ActivityQuery(TypedDict, total=False):
-    """What `activities.list` can be asked for.
+    """The query parameters of `activities.list`.
 
     Attributes:
-        start: Where to begin.
-        limit: How many a page holds.
-        type: As in `Activity`; the words are no closed list.
-        name: Of the event or attribute, with such a `type`.
-        deleted: Whether those of deleted people come along.
-        customer_id: Only those of one person.
-        id_type: What `customer_id` is; `phone` if phone numbers identify people here.
+        start: The token of the first page.
+        limit: The number of activities in a page.
+        type: As in `Activity`; an open list.
+        name: The name of the event or attribute, for a `type` that has one.
+        deleted: Whether to include activities of deleted people.
+        customer_id: Only activities of this person.
+        id_type: The kind of `customer_id`; `phone` works if phone numbers identify people.
     """
 
     start: str

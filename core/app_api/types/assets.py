@@ -6,7 +6,7 @@ from typing import TypedDict
 
 
 class AssetQuery(TypedDict, total=False):
-    """What `assets.list` and `asset_folders.list` can be asked for."""
+    """The query parameters of `assets.list` and `asset_folders.list`."""
 
     parent_folder_id: int
     direct_descendants_only: bool
@@ -15,7 +15,7 @@ class AssetQuery(TypedDict, total=False):
 
 
 class Asset(TypedDict, total=False):
-    """A file; `parent_folder_id` is None at the top."""
+    """A file; `parent_folder_id` is None at the top level."""
 
     id: int
     name: str
@@ -33,7 +33,7 @@ class AssetAnswer(TypedDict, total=False):
 
 
 class AssetChange(TypedDict, total=False):
-    """Another name, another folder, or both; None is the top."""
+    """A new name, a new folder, or both; the folder None is the top level."""
 
     name: str
     parent_folder_id: int | None

@@ -11,7 +11,7 @@ from core.http.responses import Json
 
 
 class Broadcast(TypedDict, total=False):
-    """A broadcast; times in seconds since 1970."""
+    """A broadcast; times are Unix seconds."""
 
     id: int
     deduplicate_id: str
@@ -40,7 +40,7 @@ class BroadcastsAnswer(TypedDict, total=False):
 
 
 class BroadcastDeliveryQuery(TypedDict, total=False):
-    """What `broadcasts.messages` can be asked for."""
+    """The query parameters of `broadcasts.messages`."""
 
     start: str
     limit: int
@@ -53,7 +53,7 @@ class BroadcastDeliveryQuery(TypedDict, total=False):
 
 
 class Trigger(TypedDict, total=False):
-    """A trigger; times in seconds since 1970."""
+    """A trigger; times are Unix seconds."""
 
     id: int
     broadcast_id: int
@@ -77,10 +77,10 @@ class DefaultAudience(TypedDict, total=False):
     """A trigger for the audience that the broadcast has in Customer.io.
 
     Attributes:
-        data: What the broadcast's Liquid reads as `trigger`; at most 50,000 bytes.
-        id_ignore_missing: Leaves out ids that the workspace does not know, instead of failing.
+        data: The object `trigger` in the Liquid of the broadcast; at most 50,000 bytes.
+        id_ignore_missing: Whether to skip ids that do not exist, instead of failing.
         email_ignore_missing: The same for e-mail addresses.
-        email_add_duplicates: Sends to everyone who has the address, if several have it.
+        email_add_duplicates: Whether to send to all people with the address if there are several.
     """
 
     data: dict[str, Json]
@@ -90,7 +90,7 @@ class DefaultAudience(TypedDict, total=False):
 
 
 class ForFilter(DefaultAudience, total=False):
-    """A trigger for the people whom a filter finds."""
+    """A trigger for the people who match a filter."""
 
     recipients: Required[Filter]
 
@@ -122,7 +122,7 @@ class DataOfEmail(TypedDict, total=False):
 
 
 class ForEach(DefaultAudience, total=False):
-    """A trigger with data of its own for each person, at most 10,000."""
+    """A trigger with separate data for each person, at most 10,000 people."""
 
     per_user_data: Required[list[DataOfId | DataOfEmail]]
 
@@ -130,7 +130,8 @@ class ForEach(DefaultAudience, total=False):
 class ForFile(DefaultAudience, total=False):
     """A trigger with data for each person from a file that the vendor fetches.
 
-    One line of JSON a person, as in `per_user_data`; at most 2 MB a line and 10 GB together.
+    Each line is the JSON of one person, as in `per_user_data`: at most 2 MB. The file has at most
+    10 GB.
     """
 
     data_file_url: Required[str]

@@ -10,10 +10,10 @@ from core.http.responses import Json
 
 
 class Campaign(TypedDict, total=False):
-    """A campaign; times in seconds since 1970.
+    """A campaign; times are Unix seconds.
 
-    What starts it is its `type`, such as a segment, an event, a form, a date, a relationship, an
-    object or a webhook; each has some of the fields from `trigger_segment_ids` on.
+    `type` is the kind of its trigger: a segment, an event, a form, a date, a relationship, an
+    object or a webhook. Each kind has some of the fields from `trigger_segment_ids` on.
     """
 
     id: int
@@ -59,7 +59,7 @@ class CampaignsAnswer(TypedDict, total=False):
 
 
 class JourneyMetric(TypedDict, total=False):
-    """How many journeys came how far; each list has a number a step of the resolution."""
+    """The numbers of journeys by their progress; each list has one number for each time step."""
 
     started: list[int]
     activated: list[int]
@@ -77,7 +77,7 @@ class JourneyMetricAnswer(TypedDict, total=False):
 
 
 class CampaignDeliveryQuery(TypedDict, total=False):
-    """What `campaigns.messages` can be asked for."""
+    """The query parameters of `campaigns.messages`."""
 
     start: str
     limit: int

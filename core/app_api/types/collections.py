@@ -8,7 +8,7 @@ from core.http.responses import Json
 
 
 class Collection(TypedDict, total=False):
-    """What is known of a collection; `schema` names the columns, times are seconds since 1970."""
+    """A collection without its rows; `schema` names the columns, times are Unix seconds."""
 
     bytes: int
     created_at: int
@@ -32,14 +32,14 @@ class CollectionAnswer(TypedDict, total=False):
 
 
 class NewCollectionOfRows(TypedDict, total=False):
-    """A collection of the rows given."""
+    """A collection with rows."""
 
     name: Required[str]
     data: Required[list[dict[str, Json]]]
 
 
 class NewCollectionFromUrl(TypedDict, total=False):
-    """A collection of the rows that the vendor fetches from `url`."""
+    """A collection with rows that the vendor fetches from `url`."""
 
     name: Required[str]
     url: Required[str]
@@ -49,14 +49,14 @@ NewCollection: TypeAlias = NewCollectionOfRows | NewCollectionFromUrl
 
 
 class CollectionRows(TypedDict, total=False):
-    """Another name, other rows, or both."""
+    """A new name, new rows, or both."""
 
     name: str
     data: list[dict[str, Json]]
 
 
 class CollectionFromUrl(TypedDict, total=False):
-    """Another name, rows fetched from another `url`, or both."""
+    """A new name, rows from a new `url`, or both."""
 
     name: str
     url: str

@@ -16,7 +16,7 @@ class PeopleAnswer(TypedDict, total=False):
 
 
 class PeopleSearch(TypedDict):
-    """Whom to find."""
+    """The filter of a search."""
 
     filter: Filter
 
@@ -28,7 +28,7 @@ class PeopleIds(TypedDict):
 
 
 class PersonItem(TypedDict, total=False):
-    """One of the people asked for."""
+    """One of the requested people."""
 
     customer: dict[str, Json]
 
@@ -40,7 +40,7 @@ class PeopleAttributesAnswer(TypedDict, total=False):
 
 
 class Person(TypedDict, total=False):
-    """A person; `timestamps` has the second at which each attribute was set."""
+    """A person; `timestamps` are the Unix seconds at which each attribute was set."""
 
     id: str
     identifiers: Identifiers
@@ -57,7 +57,7 @@ class PersonAnswer(TypedDict, total=False):
 
 
 class Relationship(TypedDict, total=False):
-    """An object that a person is related to; `attributes` are the relationship's."""
+    """An object that a person is related to; `attributes` belong to the relationship."""
 
     object_type_id: int
     identifiers: dict[str, Json]
@@ -80,7 +80,7 @@ class PersonSegmentsAnswer(TypedDict, total=False):
 
 
 class PersonMessagesQuery(TypedDict, total=False):
-    """What `customers.messages` can be asked for."""
+    """The query parameters of `customers.messages`."""
 
     id_type: IdType
     start: str
@@ -90,9 +90,9 @@ class PersonMessagesQuery(TypedDict, total=False):
 
 
 class PersonMessage(TypedDict, total=False):
-    """A delivery; `metrics` holds the second at which each metric was reached.
+    """A delivery; `metrics` are the Unix seconds at which each metric was reached.
 
-    It is a `Message` of `messages`, but for the name of `msg_template_id`.
+    Like `Message` of `messages`, except for the name of `msg_template_id`.
     """
 
     id: str
@@ -114,7 +114,7 @@ class PersonMessage(TypedDict, total=False):
 
 
 class PersonActivitiesQuery(TypedDict, total=False):
-    """What `customers.activities` can be asked for."""
+    """The query parameters of `customers.activities`."""
 
     id_type: IdType
     start: str
@@ -124,7 +124,7 @@ class PersonActivitiesQuery(TypedDict, total=False):
 
 
 class Preferences(TypedDict, total=False):
-    """What a person is subscribed to; `header` is that of the page where they choose."""
+    """The subscriptions of a person; `header` is the header of the subscription page."""
 
     id: str
     identifiers: Identifiers
@@ -134,6 +134,6 @@ class Preferences(TypedDict, total=False):
 
 
 class PreferencesAnswer(TypedDict, total=False):
-    """What one person is subscribed to."""
+    """The subscriptions of one person."""
 
     customer: Preferences

@@ -6,7 +6,7 @@ from typing import Required, TypedDict
 
 
 class AttributeDescription(TypedDict, total=False):
-    """What an attribute of people, objects, relationships or events means."""
+    """The description of an attribute of people, objects, relationships or events."""
 
     name: Required[str]
     description: str
@@ -23,7 +23,7 @@ class AttributeDescriptions(TypedDict, total=False):
 
 
 class EventDescription(TypedDict, total=False):
-    """What an event means."""
+    """The description of an event."""
 
     name: Required[str]
     description: str

@@ -1,4 +1,4 @@
-"""What the nouns of Design Studio share."""
+"""Types that several nouns of Design Studio use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal, TypedDict
 
 
 class NodeQuery(TypedDict, total=False):
-    """What every list of Design Studio can be asked for; `parent_folder_id` is a UUID."""
+    """The query parameters of all lists of Design Studio; `parent_folder_id` is a UUID."""
 
     parent_folder_id: str
     direct_descendants_only: bool

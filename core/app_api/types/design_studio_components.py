@@ -9,7 +9,7 @@ from core.http.responses import Json
 
 
 class ComponentQuery(NodeQuery, total=False):
-    """What `design_studio_components.list` can be asked for."""
+    """The query parameters of `design_studio_components.list`."""
 
     tag: str
 
@@ -21,7 +21,7 @@ class ComponentAnswer(TypedDict, total=False):
 
 
 class NewComponent(TypedDict, total=False):
-    """A component to create; `content` is HTML, `tag` is its own in the workspace."""
+    """A component to create; `content` is HTML, `tag` is unique in the workspace."""
 
     name: Required[str]
     tag: Required[str]
@@ -30,7 +30,7 @@ class NewComponent(TypedDict, total=False):
 
 
 class ComponentChange(TypedDict, total=False):
-    """At least one of them; no parent (None) is the top."""
+    """The changes, at least one field; the parent None is the top level."""
 
     name: str
     tag: str

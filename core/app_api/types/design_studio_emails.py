@@ -11,7 +11,7 @@ YesNoAny: TypeAlias = Literal["true", "false", "any"]
 
 
 class EmailQuery(NodeQuery, total=False):
-    """What `design_studio_emails.list` can be asked for."""
+    """The query parameters of `design_studio_emails.list`."""
 
     is_template: YesNoAny
     has_translations: YesNoAny
@@ -25,7 +25,7 @@ class EmailAnswer(TypedDict, total=False):
 
 
 class EmailContent(TypedDict, total=False):
-    """What an email says."""
+    """The content of an email."""
 
     subject: str
     preheader_text: str
@@ -35,7 +35,7 @@ class EmailContent(TypedDict, total=False):
 
 
 class Envelope(TypedDict, total=False):
-    """From whom and to whom; `headers` are pairs of `name` and `value`."""
+    """Sender and recipients; `headers` are pairs of `name` and `value`."""
 
     from_id: int
     reply_to_id: int
@@ -47,7 +47,7 @@ class Envelope(TypedDict, total=False):
 
 
 class DesignStudioEmailFields(TypedDict, total=False):
-    """What an email is made of; `transformers` name steps such as `css_inliner`."""
+    """The fields of an email; `transformers` are processing steps such as `css_inliner`."""
 
     parent_folder_id: str | None
     is_template: bool
@@ -63,20 +63,20 @@ class NewEmail(DesignStudioEmailFields, total=False):
 
 
 class EmailChange(DesignStudioEmailFields, total=False):
-    """At least one of them; no parent (None) is the top."""
+    """The changes, at least one field; the parent None is the top level."""
 
     name: str
 
 
 class EmailLink(TypedDict, total=False):
-    """What to bind to: `target` has a `type`, such as `campaign_action`, and its id."""
+    """The target of a link: `target` has a `type`, such as `campaign_action`, and its id."""
 
     target: Required[dict[str, Json]]
     force: bool
 
 
 class EmailLinkAnswer(TypedDict, total=False):
-    """What is bound."""
+    """The link that was created."""
 
     node_id: str
     template_id: int
@@ -84,7 +84,7 @@ class EmailLinkAnswer(TypedDict, total=False):
 
 
 class PublishedMapping(TypedDict, total=False):
-    """Which version is live where."""
+    """The version that is live for a target."""
 
     node_id: str
     template_id: int
@@ -93,7 +93,7 @@ class PublishedMapping(TypedDict, total=False):
 
 
 class PublishAnswer(TypedDict, total=False):
-    """How far a publish is; `publish_id` if it is `pending`."""
+    """The state of a publish; it has `publish_id` if it is `pending`."""
 
     status: Literal["done", "pending"]
     publish_id: str
@@ -101,20 +101,20 @@ class PublishAnswer(TypedDict, total=False):
 
 
 class PublishStatusAnswer(TypedDict, total=False):
-    """How far a publish is."""
+    """The state of a publish."""
 
     status: str
     mappings: list[dict[str, Json]]
 
 
 class UnpublishedChangesAnswer(TypedDict, total=False):
-    """Whether there is something to publish."""
+    """Whether the draft differs from the live version."""
 
     has_unpublished_changes: bool
 
 
 class RenderAnswer(TypedDict, total=False):
-    """What an email compiles to."""
+    """The compiled email."""
 
     html: str
     amp: str
@@ -122,7 +122,7 @@ class RenderAnswer(TypedDict, total=False):
 
 
 class SampleData(TypedDict, total=False):
-    """What Liquid sees."""
+    """The data for Liquid."""
 
     customer: dict[str, Json]
     event: dict[str, Json]
@@ -135,7 +135,7 @@ class SampleData(TypedDict, total=False):
 
 
 class PreviewAnswer(TypedDict, total=False):
-    """What a recipient would see, and what Liquid could not do."""
+    """The email as a recipient would see it, and the errors of Liquid."""
 
     html: str
     errors: dict[str, Json]

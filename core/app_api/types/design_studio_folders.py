@@ -21,7 +21,7 @@ class NewDesignStudioFolder(TypedDict, total=False):
 
 
 class DesignStudioFolderChange(TypedDict, total=False):
-    """At least one of the two; no parent (None) is the top."""
+    """The changes, at least one field; the parent None is the top level."""
 
     name: str
     parent_folder_id: str | None

@@ -30,7 +30,7 @@ class NewTranslation(TypedDict, total=False):
 
 
 class TranslationChange(TypedDict, total=False):
-    """At least one of them."""
+    """The changes, at least one field."""
 
     content: EmailContent
     envelope: Envelope

@@ -8,7 +8,7 @@ from typing import Required, TypedDict
 class NewSms(TypedDict, total=False):
     """An SMS message to create.
 
-    `content` is `x-sms` markup, `name` has 1 to 191 characters, `recipient` may hold Liquid.
+    `content` is `x-sms` markup, `name` has 1 to 191 characters, `recipient` may contain Liquid.
     """
 
     content: Required[str]
@@ -18,7 +18,7 @@ class NewSms(TypedDict, total=False):
 
 
 class SmsPublishAnswer(TypedDict, total=False):
-    """What is live now."""
+    """The version that is live now."""
 
     template_ids: list[int]
     version_id: str

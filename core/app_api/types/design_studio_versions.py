@@ -14,7 +14,7 @@ class VersionsAnswer(TypedDict, total=False):
 
 
 class VersionAnswer(TypedDict, total=False):
-    """One saved version, with what it holds and needs."""
+    """One saved version with its content and its dependencies."""
 
     version: dict[str, Json]
     node: dict[str, Json]
@@ -22,21 +22,21 @@ class VersionAnswer(TypedDict, total=False):
 
 
 class NewVersion(TypedDict, total=False):
-    """What to call a version; `name` has 1 to 100 characters."""
+    """The name of a version, 1 to 100 characters."""
 
     name: Required[str]
     description: str
 
 
 class SavedVersionAnswer(TypedDict, total=False):
-    """A version, and whether it is new."""
+    """A version, and whether it was created."""
 
     created: bool
     version: dict[str, Json]
 
 
 class RestoreAnswer(TypedDict, total=False):
-    """What was put back."""
+    """The version that was restored."""
 
     node_id: str
     version_id: str

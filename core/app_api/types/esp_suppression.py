@@ -8,7 +8,7 @@ Reason: TypeAlias = Literal["bounces", "spam_reports"]
 
 
 class Suppression(TypedDict, total=False):
-    """A suppressed address; `created` is in seconds since 1970."""
+    """A suppressed address; `created` is in Unix seconds."""
 
     created: int
     email: str
@@ -17,14 +17,14 @@ class Suppression(TypedDict, total=False):
 
 
 class SuppressionsAnswer(TypedDict, total=False):
-    """How an address is suppressed."""
+    """The suppressions of an address."""
 
     category: str
     suppressions: list[Suppression]
 
 
 class SuppressionQuery(TypedDict, total=False):
-    """What `esp_suppression.list` can be asked for."""
+    """The query parameters of `esp_suppression.list`."""
 
     limit: int
     offset: int

@@ -9,10 +9,10 @@ from core.app_api.types.messages import Reached
 
 
 class Export(TypedDict, total=False):
-    """An export; times in seconds since 1970.
+    """An export; times are Unix seconds.
 
-    `status` is `pending`, and then `done` or `failed`. `user_email` is of the one who asked for
-    it; `total` is how many rows it has.
+    `status` is first `pending`, then `done` or `failed`. `user_email` is the user who started
+    it, `total` the number of rows.
     """
 
     id: int
@@ -42,26 +42,26 @@ class ExportsAnswer(TypedDict, total=False):
 
 
 class DownloadAnswer(TypedDict, total=False):
-    """Where the file is: a secret as long as it is valid."""
+    """The URL of the file. Keep it secret while it is valid."""
 
     url: str
 
 
 class CustomersExport(TypedDict):
-    """Which people to export."""
+    """The people to export."""
 
     filters: Filter
 
 
 class DeliveriesFields(TypedDict, total=False):
-    """Which deliveries to export.
+    """The deliveries to export.
 
     Attributes:
-        start: The second since 1970 from which they are.
-        end: The second since 1970 up to which they are.
-        attributes: Attributes of the people to add as columns.
-        metric: Only deliveries that reached it.
-        drafts: Whether drafts come along.
+        start: The start of the time range, Unix seconds.
+        end: The end of the time range, Unix seconds.
+        attributes: Attributes of the people, which become additional columns.
+        metric: Only deliveries that reached this metric.
+        drafts: Whether to include drafts.
     """
 
     start: int

@@ -1,4 +1,4 @@
-"""Who is meant: conditions on segments and attributes, joined by `and`, `or` and `not`."""
+"""Filters of people: conditions on segments and attributes, combined by `and`, `or`, `not`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Literal, Required, TypeAlias, TypedDict
 
 
 class SegmentCondition(TypedDict, total=False):
-    """Who is in a segment."""
+    """People in a segment."""
 
     id: Required[int]
 
 
 class AttributeCondition(TypedDict, total=False):
-    """Who has an attribute; `value` goes with `eq` only."""
+    """An attribute; only `eq` has a `value`."""
 
     field: Required[str]
     operator: Required[Literal["eq", "exists"]]
@@ -21,18 +21,18 @@ class AttributeCondition(TypedDict, total=False):
 
 
 class BySegment(TypedDict):
-    """Who is in a segment."""
+    """People in a segment."""
 
     segment: SegmentCondition
 
 
 class ByAttribute(TypedDict):
-    """Who has an attribute."""
+    """People with an attribute."""
 
     attribute: AttributeCondition
 
 
-# A class cannot have fields of these names.
+# These names are keywords of Python, so the class syntax cannot declare them.
 AllOf = TypedDict("AllOf", {"and": "list[Filter]"})
 AnyOf = TypedDict("AnyOf", {"or": "list[Filter]"})
 NoneOf = TypedDict("NoneOf", {"not": "Filter"})

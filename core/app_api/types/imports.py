@@ -6,12 +6,12 @@ from typing import Literal, Required, TypedDict
 
 
 class ImportFields(TypedDict, total=False):
-    """What every import has.
+    """The fields of every import.
 
     Attributes:
         name: Shown in Customer.io.
-        data_file_url: Where the vendor fetches the CSV file.
-        data_to_process: Whether to leave out what is there already, or what is not.
+        data_file_url: The URL from which the vendor fetches the CSV file.
+        data_to_process: Whether to import only new or only existing records; default: both.
         description: Shown in Customer.io.
     """
 
@@ -22,14 +22,14 @@ class ImportFields(TypedDict, total=False):
 
 
 class PeopleImport(ImportFields, total=False):
-    """People; `identifier` is the column that says who."""
+    """People; `identifier` is the column with their ids."""
 
     type: Required[Literal["people"]]
     identifier: Required[Literal["id", "email"]]
 
 
 class EventImport(ImportFields, total=False):
-    """Events of people; `identifier` is the column that says whose."""
+    """Events of people; `identifier` is the column with the ids of the people."""
 
     type: Required[Literal["event"]]
     identifier: Required[Literal["id", "email"]]
@@ -50,17 +50,16 @@ class RelationshipImport(ImportFields, total=False):
     object_type_id: Required[int | str]
 
 
-# A class cannot have a field `import`.
+# `import` is a keyword of Python, so the class syntax cannot declare it.
 NewImport = TypedDict(
     "NewImport", {"import": PeopleImport | EventImport | ObjectImport | RelationshipImport}
 )
 
 
 class Import(TypedDict, total=False):
-    """An import; times in seconds since 1970.
+    """An import; times are Unix seconds.
 
-    The addresses are those of files with the rows that failed, or that were taken with a warning.
-    Those fields come with `imports.get` only.
+    The URLs are files with the rows that failed or had a warning. Only `imports.get` returns them.
     """
 
     id: int

@@ -8,7 +8,7 @@ from core.http.responses import Json
 
 
 class PreviewOrder(TypedDict, total=False):
-    """What to order: 1 to 150 clients. `sample_data` is what Liquid sees, at most 128 KB."""
+    """An order for 1 to 150 clients. `sample_data` is the data for Liquid, at most 128 KB."""
 
     client_ids: Required[list[str]]
     sample_data: dict[str, Json]
@@ -17,14 +17,14 @@ class PreviewOrder(TypedDict, total=False):
 
 
 class PreviewOrderAnswer(TypedDict, total=False):
-    """Which order it is."""
+    """The id of an order."""
 
     run_id: int
     replayed: bool
 
 
 class Preview(TypedDict, total=False):
-    """A screenshot, or why there is none."""
+    """A screenshot, or the reason why there is none."""
 
     client_id: str
     display_name: str
@@ -40,7 +40,7 @@ class Preview(TypedDict, total=False):
 
 
 class PreviewJob(TypedDict, total=False):
-    """An order, and its screenshots so far."""
+    """An order with the screenshots that are finished."""
 
     run_id: int
     is_processed: bool
@@ -73,7 +73,7 @@ class ClientsAnswer(TypedDict, total=False):
 
 
 class PreviewCredits(TypedDict, total=False):
-    """Credits that end at one time."""
+    """Credits with the same expiry."""
 
     credits_original: int
     credits_remaining: int

@@ -6,6 +6,6 @@ from typing import TypedDict
 
 
 class IpAddressesAnswer(TypedDict, total=False):
-    """The addresses that Customer.io calls from."""
+    """The IP addresses that Customer.io calls from."""
 
     ip_addresses: list[str]

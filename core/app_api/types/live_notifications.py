@@ -17,7 +17,7 @@ class Receiver(TypedDict, total=False):
 
 
 class Alert(TypedDict, total=False):
-    """What is shown as an alert beside the live notification."""
+    """The alert that is shown with the live notification."""
 
     title: Required[str]
     body: Required[str]
@@ -25,16 +25,16 @@ class Alert(TypedDict, total=False):
 
 
 class LiveNotificationPush(TypedDict, total=False):
-    """What the push carries beside the state."""
+    """The fields of the push in addition to the state."""
 
     alert: Alert
 
 
 class LiveNotificationStart(TypedDict, total=False):
-    """What to start.
+    """A live notification to start.
 
     `notification_type` is in reverse DNS order. `attributes` and `content_state` are not empty.
-    `expiration` is in seconds since 1970, at most 6 hours ahead; absent or 0 is 6 hours.
+    `expiration` is in Unix seconds, at most 6 hours in the future. Absent or 0 means 6 hours.
     """
 
     identifiers: Required[Receiver]
@@ -50,13 +50,13 @@ class LiveNotificationStart(TypedDict, total=False):
 
 
 class InstanceAnswer(TypedDict, total=False):
-    """Which live notification it is; a ULID."""
+    """The id of a live notification, a ULID."""
 
     instance_id: str
 
 
 class LiveNotificationUpdate(TypedDict, total=False):
-    """What to show from now on."""
+    """The new content."""
 
     instance_id: Required[str]
     content_state: Required[dict[str, Json]]
@@ -66,7 +66,7 @@ class LiveNotificationUpdate(TypedDict, total=False):
 
 
 class LiveNotificationEnd(TypedDict, total=False):
-    """What to end, and what to show last."""
+    """The last content of a live notification that ends."""
 
     instance_id: Required[str]
     content_state: dict[str, Json]
@@ -75,7 +75,7 @@ class LiveNotificationEnd(TypedDict, total=False):
 
 
 class LastDelivery(TypedDict, total=False):
-    """What became of the last push."""
+    """The result of the last push."""
 
     id: str
     operation: Literal["start", "update", "end"]
@@ -85,7 +85,7 @@ class LastDelivery(TypedDict, total=False):
 
 
 class LiveNotification(TypedDict, total=False):
-    """A live notification; `failure_reason` goes with the state `failed`."""
+    """A live notification; it has `failure_reason` in the state `failed`."""
 
     instance_id: str
     notification_type: str

@@ -26,7 +26,7 @@ State: TypeAlias = Literal["failed", "sent", "drafted", "attempted"]
 
 
 class MessageQuery(TypedDict, total=False):
-    """What `messages.list` can be asked for."""
+    """The query parameters of `messages.list`."""
 
     start: str
     limit: int
@@ -47,7 +47,7 @@ class MessageQuery(TypedDict, total=False):
 
 
 class Message(TypedDict, total=False):
-    """A delivery; `metrics` holds the second at which each metric was reached."""
+    """A delivery; `metrics` are the Unix seconds at which each metric was reached."""
 
     id: str
     deduplicate_id: str
@@ -98,6 +98,6 @@ ArchivedMessage = TypedDict(
 
 
 class ArchivedMessageAnswer(TypedDict, total=False):
-    """What was sent."""
+    """The content that was sent."""
 
     archived_message: ArchivedMessage

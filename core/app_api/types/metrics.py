@@ -1,4 +1,4 @@
-"""Metrics of campaigns, broadcasts, newsletters and transactional messages, as several nouns say.
+"""Metrics of campaigns, broadcasts, newsletters and transactional messages.
 
 Source: https://docs.customer.io/integrations/api/app/
 """
@@ -17,10 +17,10 @@ Resolution: TypeAlias = Literal[
 
 
 class VersionedQuery(TypedDict, total=False):
-    """What the metrics that have two versions can be asked for.
+    """The query parameters of metrics with two versions.
 
-    Version 2 takes `start` and `end` (seconds since 1970), `res` and `tz` (an IANA name); version
-    1, which the vendor calls deprecated, takes `period` and `steps`. Both take `type`.
+    Version 2 takes `start` and `end` (Unix seconds), `res` and `tz` (an IANA name). Version 1 is
+    deprecated and takes `period` and `steps`. Both take `type`.
     """
 
     version: Required[Literal["1", "2"]]
@@ -34,13 +34,13 @@ class VersionedQuery(TypedDict, total=False):
 
 
 class Metric(TypedDict, total=False):
-    """Numbers by the metric's name, one a step of the period."""
+    """Lists of numbers by the name of the metric, one number for each step."""
 
     series: dict[str, list[int]]
 
 
 class MetricAnswer(TypedDict, total=False):
-    """The metrics of one thing."""
+    """The metrics of a campaign, broadcast, newsletter, template or action."""
 
     metric: Metric
 

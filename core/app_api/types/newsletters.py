@@ -1,4 +1,4 @@
-"""Bodies and answers of the nouns that begin with `newsletter`."""
+"""Bodies and answers of the nouns whose names start with `newsletter`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.http.responses import Json
 
 
 class Newsletter(TypedDict, total=False):
-    """A newsletter, without its content; times in seconds since 1970.
+    """A newsletter, without its content; times are Unix seconds.
 
     `type` is `email`, `webhook`, `twilio`, `push`, `in_app` or `inbox`.
     """
@@ -35,12 +35,12 @@ class NewsletterAnswer(TypedDict, total=False):
 
 
 class NewsletterRate(TypedDict, total=False):
-    """How fast a newsletter is sent.
+    """The sending rate of a newsletter.
 
     Attributes:
-        rate_limit_email_rate: So many messages in each period, at least 1.
+        rate_limit_email_rate: The number of messages in each period, at least 1.
         rate_limit_time_period: The period in seconds.
-        rate_limit_spread: Whether they are spread evenly over it.
+        rate_limit_spread: Whether the messages are spread evenly over the period.
     """
 
     rate_limit_email_rate: int
@@ -49,13 +49,13 @@ class NewsletterRate(TypedDict, total=False):
 
 
 class NewsletterSchedule(NewsletterRate, total=False):
-    """When a newsletter is sent.
+    """The schedule of a newsletter.
 
     Attributes:
-        scheduled_at: The second since 1970; 0 takes the schedule back.
-        timezone: An IANA name; required, unless the schedule is taken back.
-        tz_match_enabled: Sends at that hour of everyone's own time zone; the period of the rate
-            is then 3600 at most.
+        scheduled_at: Unix seconds; 0 cancels the schedule.
+        timezone: An IANA name; required unless the schedule is cancelled.
+        tz_match_enabled: Whether to send at that hour in the time zone of each person. Then the
+            period of the rate is at most 3600.
     """
 
     scheduled_at: Required[int]
@@ -64,13 +64,13 @@ class NewsletterSchedule(NewsletterRate, total=False):
 
 
 class NewsletterFields(NewsletterRate, total=False):
-    """What every new newsletter has.
+    """The fields of every new newsletter.
 
     Attributes:
         name: At most 190 characters.
-        recipients: Who gets it.
-        send_now: Sends it at once; not with `scheduled_at`.
-        scheduled_at: The second since 1970 at which to send it.
+        recipients: The filter of the people who get it.
+        send_now: Whether to send it immediately; not with `scheduled_at`.
+        scheduled_at: When to send it, Unix seconds.
         subscription_topic_id: Required if the workspace has a subscription center.
     """
 
@@ -85,7 +85,7 @@ _MayHaveFrom = TypedDict("_MayHaveFrom", {"from": str}, total=False)
 
 
 class EmailNewsletter(NewsletterFields, _MayHaveFrom, total=False):
-    """A newsletter by e-mail; `body` is HTML, and `from` and `from_id` exclude each other."""
+    """A newsletter by e-mail; `body` is HTML. Use either `from` or `from_id`."""
 
     type: Required[Literal["email"]]
     subject: Required[str]
@@ -104,7 +104,7 @@ class TextNewsletter(NewsletterFields, total=False):
 
 
 class PushNewsletter(NewsletterFields, total=False):
-    """A newsletter by push notification; needs `subject` or `body`, or both."""
+    """A newsletter by push notification; it needs `subject` or `body`, or both."""
 
     type: Required[Literal["push"]]
     subject: str
@@ -119,7 +119,7 @@ class InAppNewsletter(NewsletterFields, total=False):
 
 
 class WebhookNewsletter(NewsletterFields, total=False):
-    """A newsletter that calls an address for each person."""
+    """A newsletter that calls a URL for each person."""
 
     type: Required[Literal["webhook"]]
     body: Required[str]
@@ -149,7 +149,7 @@ NewNewsletter: TypeAlias = (
 
 
 class NewsletterDeliveryQuery(TypedDict, total=False):
-    """What `newsletters.messages` can be asked for; no page lists the words of `type`."""
+    """The query parameters of `newsletters.messages`; the values of `type` are undocumented."""
 
     start: str
     limit: int
@@ -160,7 +160,7 @@ class NewsletterDeliveryQuery(TypedDict, total=False):
     get_tracked_responses: bool
 
 
-# A class cannot have a field `from`.
+# `from` is a keyword of Python, so the class syntax cannot declare it.
 NewsletterContent = TypedDict(
     "NewsletterContent",
     {
@@ -190,19 +190,19 @@ NewsletterContent = TypedDict(
 
 
 class NewsletterContentAnswer(TypedDict, total=False):
-    """What a newsletter says in one language, to one test group."""
+    """The content of a newsletter in one language for one test group."""
 
     content: NewsletterContent
 
 
 class NewsletterContentsAnswer(TypedDict, total=False):
-    """All that a newsletter says."""
+    """All contents of a newsletter."""
 
     contents: list[NewsletterContent]
 
 
 class NewsletterContentFields(TypedDict, total=False):
-    """What can be changed; what is absent stays.
+    """The changes; fields that are absent stay unchanged.
 
     `from_id` and `reply_to_id` are sender identities.
     """
@@ -232,7 +232,7 @@ class NewNewsletterLanguage(_MayHaveFrom, total=False):
 
 
 class NewsletterTestGroup(TypedDict, total=False):
-    """A test group; `winner` is true of the one that won."""
+    """A test group; `winner` is true for the group that won."""
 
     id: int
     name: str

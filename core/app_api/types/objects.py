@@ -10,7 +10,7 @@ ObjectIdType: TypeAlias = Literal["object_id", "cio_object_id"]
 
 
 class ObjectType(TypedDict, total=False):
-    """A type of objects, such as companies; `slug` is its name in addresses and Liquid."""
+    """A type of objects, such as companies; `slug` is its name in URLs and Liquid."""
 
     id: str
     name: str
@@ -28,14 +28,14 @@ class ObjectTypesAnswer(TypedDict, total=False):
 
 
 class ObjectIdentifiers(TypedDict, total=False):
-    """An object by the id of the workspace, and by the one that Customer.io gave."""
+    """An object with the id in the workspace and the id that Customer.io created."""
 
     object_id: str
     cio_object_id: str
 
 
 class ObjectAttributeCondition(TypedDict, total=False):
-    """Which objects have an attribute; `value` goes with `eq` only."""
+    """An attribute of objects; only `eq` has a `value`."""
 
     type_id: Required[str]
     field: Required[str]
@@ -44,26 +44,26 @@ class ObjectAttributeCondition(TypedDict, total=False):
 
 
 class ByObjectAttribute(TypedDict):
-    """Which objects have an attribute."""
+    """Objects with an attribute."""
 
     object_attribute: ObjectAttributeCondition
 
 
-# A class cannot have fields of these names.
+# These names are keywords of Python, so the class syntax cannot declare them.
 AllOfObjects = TypedDict("AllOfObjects", {"and": list[ByObjectAttribute]})
 AnyOfObjects = TypedDict("AnyOfObjects", {"or": list[ByObjectAttribute]})
 NoneOfObjects = TypedDict("NoneOfObjects", {"not": ByObjectAttribute})
 
 
 class ObjectSearch(TypedDict):
-    """The objects of one type that fit; the conditions go one level deep, unlike people's."""
+    """A search for objects of one type. Unlike for people, conditions cannot be nested."""
 
     object_type_id: str
     filter: ByObjectAttribute | AllOfObjects | AnyOfObjects | NoneOfObjects
 
 
 class ObjectAttributes(TypedDict, total=False):
-    """An object; `timestamps` are the seconds since 1970 at which each attribute was set."""
+    """An object; `timestamps` are the Unix seconds at which each attribute was set."""
 
     attributes: dict[str, Json]
     timestamps: dict[str, int]
@@ -78,7 +78,7 @@ class ObjectAnswer(TypedDict, total=False):
 
 
 class ObjectRelationship(TypedDict, total=False):
-    """Who or what belongs to an object, by its ids."""
+    """A person or object that is related to an object, by its ids."""
 
     identifiers: dict[str, Json]
     object_type_id: str

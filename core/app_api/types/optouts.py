@@ -6,7 +6,7 @@ from typing import Literal, Required, TypeAlias, TypedDict
 
 Channel: TypeAlias = Literal["sms", "whatsapp"]
 
-# "from" is a word of Python.
+# `from` is a keyword of Python.
 Optout = TypedDict("Optout", {"channel": Channel, "from": str}, total=False)
 
 
@@ -24,7 +24,7 @@ class OptoutsAnswer(TypedDict, total=False):
     optouts: list[Optout]
 
 
-# A `channel` that is absent is `sms`.
+# The default of `channel` is `sms`.
 OptoutChange = TypedDict(
     "OptoutChange",
     {"from": Required[str], "optout": Required[bool], "channel": Channel},
@@ -33,6 +33,6 @@ OptoutChange = TypedDict(
 
 
 class OptoutChanges(TypedDict, total=False):
-    """What to change."""
+    """The changes."""
 
     optouts: Required[list[OptoutChange]]

@@ -1,4 +1,4 @@
-"""What several nouns say of a person."""
+"""Types of people that several nouns use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ IdType: TypeAlias = Literal["id", "email", "phone", "cio_id"]
 
 
 class Identifiers(TypedDict, total=False):
-    """A person by every id that the workspace knows; absent or None if there is none."""
+    """All ids of a person; an id that the person does not have is absent or None."""
 
     id: str | None
     email: str | None
@@ -16,7 +16,7 @@ class Identifiers(TypedDict, total=False):
 
 
 class ById(TypedDict):
-    """A person by the `id` of the workspace."""
+    """A person by the `id` in the workspace."""
 
     id: str
 
@@ -28,7 +28,7 @@ class ByEmail(TypedDict):
 
 
 class ByCioId(TypedDict):
-    """A person by the id that Customer.io gave."""
+    """A person by the id that Customer.io created."""
 
     cio_id: str
 

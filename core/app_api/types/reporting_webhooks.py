@@ -24,11 +24,11 @@ class ReportingWebhooksAnswer(TypedDict, total=False):
 
 
 class ReportingWebhookFields(TypedDict, total=False):
-    """A reporting webhook to register, or to replace one by.
+    """A reporting webhook to create, or to replace an existing one.
 
-    `events` are at least one of the subscriptions, such as `email_sent`; the vendor adds some
-    without notice. `full_resolution` reports every open and click, not the first of each alone;
-    `with_content` sends the content of messages along.
+    `events` has at least one event, such as `email_sent`; the vendor adds events without notice.
+    `full_resolution` sends every open and click, not only the first of a delivery. `with_content`
+    includes the content of messages.
     """
 
     name: Required[str]

@@ -8,8 +8,8 @@ from typing import Required, TypedDict
 class Segment(TypedDict, total=False):
     """A segment.
 
-    `type` is `dynamic` (kept by rules) or `manual`. `progress` is of a segment that is being
-    built, as its `state` says.
+    `type` is `dynamic` (defined by rules) or `manual`. A segment has `progress` while its `state`
+    says that it is being built.
     """
 
     id: int
@@ -35,7 +35,7 @@ class SegmentsAnswer(TypedDict, total=False):
 
 
 class SegmentFields(TypedDict, total=False):
-    """What a new segment is called."""
+    """The name and description of a new segment."""
 
     name: Required[str]
     description: str
@@ -48,7 +48,7 @@ class NewSegment(TypedDict):
 
 
 class UsedBy(TypedDict, total=False):
-    """Ids of what uses a segment."""
+    """The ids of campaigns and newsletters that use a segment."""
 
     campaigns: list[int]
     sent_newsletters: list[int]
@@ -56,12 +56,12 @@ class UsedBy(TypedDict, total=False):
 
 
 class UsedByAnswer(TypedDict, total=False):
-    """What uses a segment."""
+    """The campaigns and newsletters that use a segment."""
 
     used_by: UsedBy
 
 
 class CountAnswer(TypedDict, total=False):
-    """How many people are in a segment."""
+    """The number of people in a segment."""
 
     count: int

@@ -9,14 +9,14 @@ from core.http.responses import Json
 
 
 class Sending(TypedDict, total=False):
-    """What every transactional message has.
+    """The fields of every transactional message.
 
     Attributes:
-        identifiers: Whose message it is, by exactly one id.
-        message_data: What the template's Liquid reads as `trigger`.
-        send_at: The second since 1970, at most 90 days ahead; a past one means now.
-        disable_message_retention: Keeps no content of it.
-        queue_draft: Holds it back, for somebody to send it in the vendor's interface.
+        identifiers: The person, by exactly one id.
+        message_data: The object `trigger` in the Liquid of the template.
+        send_at: Unix seconds, at most 90 days in the future; a time in the past means now.
+        disable_message_retention: Whether the vendor stores no content of the message.
+        queue_draft: Whether to store a draft, which somebody sends in the vendor's interface.
     """
 
     identifiers: Required[OneIdentifier]
@@ -27,11 +27,12 @@ class Sending(TypedDict, total=False):
 
 
 class FromTemplate(Sending, total=False):
-    """What every message has that comes from a template.
+    """The fields of every message from a template.
 
     Attributes:
-        transactional_message_id: The template's number, or the name of its trigger in any case.
-        language: Of the template's version; the person's own if absent.
+        transactional_message_id: The number of the template, or the name of its trigger
+            (case-insensitive).
+        language: The language of the content; default: the language of the person.
     """
 
     transactional_message_id: Required[int | str]
@@ -39,20 +40,20 @@ class FromTemplate(Sending, total=False):
 
 
 class Consented(TypedDict, total=False):
-    """Who gets it.
+    """The field for unsubscribed people.
 
     Attributes:
-        send_to_unsubscribed: Whether the unsubscribed get it too; true if absent.
+        send_to_unsubscribed: Whether unsubscribed people get the message too; default: true.
     """
 
     send_to_unsubscribed: bool
 
 
 class Creating(TypedDict, total=False):
-    """Who is made.
+    """The field for people who do not exist.
 
     Attributes:
-        auto_create: Whether a person is made that the workspace does not know.
+        auto_create: Whether to create the person if the workspace does not have them.
     """
 
     auto_create: bool
@@ -63,14 +64,14 @@ _MustHaveFrom = TypedDict("_MustHaveFrom", {"from": str})
 
 
 class EmailFields(Consented, Creating, total=False):
-    """What every e-mail has; `to`, `cc` and `bcc` hold addresses, parted by commas.
+    """The fields of every e-mail; `to`, `cc` and `bcc` are addresses separated by commas.
 
     Attributes:
-        fake_bcc: Sends a copy of its own to `bcc`, with the subject marked.
-        attachments: Base64 by file name with extension; 2 MB together.
-        headers: By name; the vendor's newer specification has them as the text of a JSON object.
-        disable_css_preprocessing: Leaves style sheets as they are.
-        tracked: Whether opens and clicks are counted; true if absent.
+        fake_bcc: Whether to send a separate copy with a marked subject to `bcc`.
+        attachments: Base64 content by file name with extension; together at most 2 MB.
+        headers: Values by name. In the vendor's newer specification: the text of a JSON object.
+        disable_css_preprocessing: Whether to leave style sheets unchanged.
+        tracked: Whether to count opens and clicks; default: true.
     """
 
     to: Required[str]
@@ -88,14 +89,14 @@ class EmailFields(Consented, Creating, total=False):
 
 
 class TemplateEmail(FromTemplate, EmailFields, _MayHaveFrom, total=False):
-    """An e-mail from a template; `body`, `subject` and `from` go before the template's."""
+    """An e-mail from a template; `body`, `subject` and `from` override the template."""
 
     body: str
     subject: str
 
 
 class WrittenEmail(Sending, EmailFields, _MustHaveFrom, total=False):
-    """An e-mail without a template; `from` is an address that the workspace may send from."""
+    """An e-mail without a template; the workspace must be allowed to send from `from`."""
 
     body: Required[str]
     subject: Required[str]
@@ -105,7 +106,7 @@ Email: TypeAlias = TemplateEmail | WrittenEmail
 
 
 class DeviceAttributes(TypedDict, total=False):
-    """What is known of a device."""
+    """The attributes of a device."""
 
     device_os: str
     device_model: str
@@ -116,7 +117,7 @@ class DeviceAttributes(TypedDict, total=False):
 
 
 class Device(TypedDict, total=False):
-    """A device that is added to the person by sending to it; `last_used` in seconds since 1970."""
+    """A device that is added to the person when it is sent to; `last_used` is in Unix seconds."""
 
     token: Required[str]
     platform: Required[Literal["ios", "android"]]
@@ -143,26 +144,26 @@ Aps = TypedDict(
 
 
 class ApnsPayload(TypedDict, total=False):
-    """What Apple's service gets; `CIO` is what the vendor's SDK reads."""
+    """The payload for Apple's push service; the vendor's SDK reads `CIO`."""
 
     CIO: dict[str, Json]
     aps: Aps
 
 
 class FcmToAppleMessage(TypedDict):
-    """What Firebase hands on to Apple's service."""
+    """The message that Firebase forwards to Apple's push service."""
 
     apns: dict[str, Json]
 
 
 class FcmToApplePayload(TypedDict):
-    """What Firebase gets for a device of Apple's."""
+    """The payload for Firebase if the device is Apple's."""
 
     message: FcmToAppleMessage
 
 
 class AndroidMessage(TypedDict, total=False):
-    """What Firebase hands on to Android."""
+    """The message that Firebase forwards to Android."""
 
     notification: dict[str, Json]
     data: dict[str, Json]
@@ -170,13 +171,13 @@ class AndroidMessage(TypedDict, total=False):
 
 
 class AndroidPayload(TypedDict):
-    """What Firebase gets for an Android device."""
+    """The payload for Firebase if the device is an Android device."""
 
     message: AndroidMessage
 
 
 class PushPayload(TypedDict, total=False):
-    """What replaces the template's payload."""
+    """A payload that replaces the payload of the template."""
 
     ios: ApnsPayload | FcmToApplePayload
     android: AndroidPayload
@@ -186,10 +187,10 @@ class Push(FromTemplate, Consented, Creating, total=False):
     """A push notification.
 
     Attributes:
-        to: `all` devices, the one `last_used`, or the token of one.
-        custom_data: Handed to the app.
-        custom_device: A device to send to that the person does not have yet.
-        custom_payload: Goes before title, message and all that the template says.
+        to: `all`, `last_used`, or the token of a device.
+        custom_data: Data for the app.
+        custom_device: A new device of the person to send to.
+        custom_payload: Overrides title, message and all other content of the template.
     """
 
     to: Required[str]
@@ -204,13 +205,13 @@ class Push(FromTemplate, Consented, Creating, total=False):
 
 
 class TextMessage(FromTemplate, Consented, Creating, _MayHaveFrom, total=False):
-    """A text message; `to` and `from` are phone numbers with their country's code."""
+    """A text message; `to` and `from` are phone numbers with country code."""
 
     to: Required[str]
 
 
 class WhatsAppMessage(FromTemplate, Consented, _MayHaveFrom, total=False):
-    """A WhatsApp message; `to` and `from` are phone numbers as E.164 has them."""
+    """A WhatsApp message; `to` and `from` are phone numbers in E.164 format."""
 
     to: Required[str]
     tracked: bool
@@ -227,9 +228,9 @@ class InboxMessage(FromTemplate, Creating, total=False):
 
 
 class SendAnswer(TypedDict, total=False):
-    """A message that was queued; times in seconds since 1970.
+    """A message that was queued; times are Unix seconds.
 
-    `delivery_id` is what reporting webhooks say of it. `send_at` is there if it was scheduled.
+    Reporting webhooks have the same `delivery_id`. A scheduled message has `send_at`.
     """
 
     delivery_id: str

@@ -6,7 +6,7 @@ from typing import Literal, TypedDict
 
 
 class SenderIdentityQuery(TypedDict, total=False):
-    """What `sender_identities.list` can be asked for."""
+    """The query parameters of `sender_identities.list`."""
 
     start: str
     limit: int
@@ -15,7 +15,7 @@ class SenderIdentityQuery(TypedDict, total=False):
 
 
 class SenderIdentity(TypedDict, total=False):
-    """A sender identity; `address` is name and e-mail address together."""
+    """A sender identity; `address` has the name and the e-mail address."""
 
     id: int
     deduplicate_id: str
@@ -33,7 +33,7 @@ class SenderIdentityAnswer(TypedDict, total=False):
 
 
 class SenderUsage(TypedDict, total=False):
-    """Ids of what uses a sender identity."""
+    """The ids of campaigns and newsletters that use a sender identity."""
 
     campaigns: list[int]
     sent_newsletters: list[int]

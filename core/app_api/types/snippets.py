@@ -6,7 +6,7 @@ from typing import TypedDict
 
 
 class Snippet(TypedDict, total=False):
-    """A snippet; `updated_at` in seconds since 1970."""
+    """A snippet; `updated_at` in Unix seconds."""
 
     name: str
     value: str
@@ -26,7 +26,7 @@ class SnippetsAnswer(TypedDict, total=False):
 
 
 class SnippetFields(TypedDict):
-    """A snippet to write; the value has at most 16,000 characters unless the vendor allows more."""
+    """A snippet to write; its value has at most 16,000 characters, or more if the vendor agrees."""
 
     name: str
     value: str

@@ -38,7 +38,7 @@ class ChannelsAnswer(TypedDict, total=False):
 
 
 class TokenAnswer(TypedDict, total=False):
-    """The way to a person's page; a secret of that person."""
+    """Token and URL of the page of a person. Keep both secret."""
 
     token: str
     url: str

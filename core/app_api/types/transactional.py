@@ -9,10 +9,10 @@ from core.http.responses import Json
 
 
 class TransactionalMessage(TypedDict, total=False):
-    """A template, without its content; times in seconds since 1970.
+    """A template, without its content; times are Unix seconds.
 
-    `hide_message_body` keeps no content of what it sends; `queue_drafts` holds messages back for
-    somebody to send them.
+    With `hide_message_body` the vendor stores no content of its messages. With `queue_drafts`
+    messages are stored as drafts, which somebody sends in the vendor's interface.
     """
 
     id: int
@@ -39,7 +39,7 @@ class TransactionalMessagesAnswer(TypedDict, total=False):
     messages: list[TransactionalMessage]
 
 
-# A class cannot have a field `from`. Times in seconds since 1970.
+# `from` is a keyword of Python, so the class syntax cannot declare it. Times are Unix seconds.
 Content = TypedDict(
     "Content",
     {
@@ -68,25 +68,25 @@ Content = TypedDict(
 
 
 class ContentsAnswer(TypedDict, total=False):
-    """What a template says in each language."""
+    """The contents of a template, one for each language."""
 
     contents: list[Content]
 
 
 class ContentAnswer(TypedDict, total=False):
-    """What a template says in one language."""
+    """The content of a template in one language."""
 
     content: Content
 
 
 class ContentListAnswer(TypedDict, total=False):
-    """What a template says in one language; the specification has a list here."""
+    """The content of a template in one language; a list in the specification."""
 
     content: list[Content]
 
 
 class ContentFields(TypedDict, total=False):
-    """What can be changed; what is absent stays.
+    """The changes; fields that are absent stay unchanged.
 
     `from_id` and `reply_to_id` are sender identities.
     """
@@ -101,7 +101,7 @@ class ContentFields(TypedDict, total=False):
 
 
 class TransactionalDeliveryQuery(TypedDict, total=False):
-    """What `transactional.messages` can be asked for."""
+    """The query parameters of `transactional.messages`."""
 
     start: str
     limit: int

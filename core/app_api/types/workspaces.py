@@ -6,7 +6,7 @@ from typing import TypedDict
 
 
 class Workspace(TypedDict, total=False):
-    """A workspace, with how many people, objects and messages it counts."""
+    """A workspace with its numbers of people, objects and messages."""
 
     id: int
     name: str

@@ -11,7 +11,9 @@ from core.pipelines.events.event import Event, Family
 
 
 class Experiment(TypedDict, total=False):
-    """Which variation was shown; the vendor's schema says `variation`, not `variant`."""
+    """The variation that was shown."""
+
+    # The vendor's schema says `variation`, not `variant`.
 
     experiment_id: str
     experiment_name: str

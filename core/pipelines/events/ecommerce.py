@@ -11,7 +11,7 @@ from core.pipelines.events.event import Event, Family
 
 
 class ProductBase(TypedDict, total=False):
-    """What is always known of a product."""
+    """The fields that all products have."""
 
     product_id: str
     sku: str
@@ -33,7 +33,7 @@ class Product(ProductBase, total=False):
 
 
 class Search(TypedDict, total=False):
-    """What was searched for."""
+    """A search."""
 
     query: str
 
@@ -47,7 +47,7 @@ class ProductList(TypedDict, total=False):
 
 
 class Choice(TypedDict, total=False):
-    """A filter or an order of a list: `{"type": "price", "value": "desc"}`."""
+    """A filter or a sort order of a list: `{"type": "price", "value": "desc"}`."""
 
     type: str
     value: str
@@ -61,27 +61,27 @@ class FilteredProductList(ProductList, total=False):
 
 
 class SeenProduct(Product, total=False):
-    """A product that was looked at."""
+    """A product that was viewed or clicked."""
 
     currency: str
     value: float
 
 
 class CartProduct(Product, total=False):
-    """A product put into or taken out of a cart."""
+    """A product that was added to or removed from a cart."""
 
     cart_id: str
 
 
 class Cart(TypedDict, total=False):
-    """A cart and what is in it."""
+    """A cart and its products."""
 
     cart_id: str
     products: list[Product]
 
 
 class Order(TypedDict, total=False):
-    """An order and what is in it."""
+    """An order and its products."""
 
     order_id: str
     affiliation: str
@@ -95,19 +95,19 @@ class Order(TypedDict, total=False):
 
 
 class Checkout(Order, total=False):
-    """An order about to be placed."""
+    """An order at the start of the checkout."""
 
     value: float
 
 
 class TotalledOrder(Order, total=False):
-    """An order with everything added up."""
+    """An order with its total."""
 
     total: float
 
 
 class SettledOrder(TotalledOrder, total=False):
-    """An order that was paid or paid back."""
+    """An order that was completed or refunded."""
 
     subtotal: float
     checkout_id: str
@@ -123,7 +123,7 @@ class CheckoutStep(TypedDict, total=False):
 
 
 class Payment(CheckoutStep, total=False):
-    """The step that asks for payment."""
+    """The payment step of a checkout."""
 
     order_id: str
 
@@ -146,19 +146,19 @@ class Coupon(TypedDict, total=False):
 
 
 class NamedCoupon(Coupon, total=False):
-    """A coupon that was looked up."""
+    """A coupon with its name."""
 
     coupon_name: str
 
 
 class GrantedCoupon(NamedCoupon, total=False):
-    """A coupon with what it is worth."""
+    """A coupon with its discount."""
 
     discount: float
 
 
 class DeniedCoupon(NamedCoupon, total=False):
-    """A coupon with why it does not count."""
+    """A coupon with the reason why it was denied."""
 
     reason: str
 
@@ -171,13 +171,13 @@ class WishlistProduct(Product, total=False):
 
 
 class WishlistCartProduct(WishlistProduct, total=False):
-    """A product on its way from a wishlist to a cart."""
+    """A product that was moved from a wishlist to a cart."""
 
     cart_id: str
 
 
 class Share(TypedDict, total=False):
-    """How something was shared, and with whom."""
+    """The channel, the message and the recipient of a share."""
 
     share_via: str
     share_message: str
@@ -202,7 +202,7 @@ class SharedCart(Share, total=False):
 
 
 class Review(TypedDict, total=False):
-    """A person's word on a product."""
+    """A review of a product."""
 
     product_id: str
     review_id: str

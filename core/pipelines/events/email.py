@@ -1,7 +1,8 @@
-"""E-mail events: what became of mail that another system sent.
+"""Events of e-mails that another system sent.
 
-What Customer.io sent itself it knows already; see `reporting` for what only a device can tell. The
-address belongs into the context: `context={"traits": {"email": "ada@example.com"}}`.
+Not for e-mails that Customer.io sent: it records their events itself (see `reporting` for events
+that only a device knows). The address goes into the context:
+`context={"traits": {"email": "ada@example.com"}}`.
 Source: https://docs.customer.io/integrations/data-in/semantic-events/email/
 """
 
@@ -13,7 +14,7 @@ from core.pipelines.events.event import Event, Family
 
 
 class Mail(TypedDict, total=False):
-    """A mail."""
+    """An e-mail."""
 
     email_id: Required[str]
     email_subject: str
@@ -22,14 +23,14 @@ class Mail(TypedDict, total=False):
 
 
 class ClickedMail(Mail, total=False):
-    """A mail and the link in it."""
+    """An e-mail and the link that was clicked."""
 
     link_id: str
     link_url: str
 
 
 class UnsubscribedMail(Mail, total=False):
-    """A mail and the list that was left."""
+    """An e-mail and the list that the person unsubscribed from."""
 
     list_id: str
     list_name: str

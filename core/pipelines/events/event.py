@@ -1,7 +1,7 @@
-"""One semantic event as data, and as something to call.
+"""The base classes of semantic events.
 
-A family is a class whose attributes are `Event`s. On an instance, each is a function of the person
-and the properties: `client.ecommerce.order_completed("u-1", {"order_id": "o-1"})`.
+A family is a class whose attributes are `Event`s. On an instance, each attribute is a function of
+the person and the properties: `client.ecommerce.order_completed("u-1", {"order_id": "o-1"})`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Properties = TypeVar("Properties", bound=Mapping[str, object])
 
 
 class Family:
-    """Events that belong together, sent through whatever takes calls: a client or a queue."""
+    """A family of events. `calls` is a client or a queue."""
 
     __slots__ = ("_calls",)
 
@@ -33,7 +33,7 @@ class Event(Generic[Properties]):
     """An event of the vendor's specification.
 
     Attributes:
-        name: Exactly what the vendor acts upon.
+        name: The exact name that the vendor expects.
         properties: The TypedDict of its properties.
     """
 
@@ -45,7 +45,7 @@ class Event(Generic[Properties]):
     @overload
     def __get__(self, family: Family, owner: type[Family]) -> EventSender[Properties]: ...
     def __get__(self, family: Family | None, owner: type[Family]) -> Self | EventSender[Properties]:
-        """Return the event itself from the class, a function that sends it from an instance."""
+        """Return the event on the class, and a function that sends the event on an instance."""
         return self if family is None else EventSender(self, family._calls)
 
 
@@ -54,8 +54,8 @@ class EventSender(Generic[Properties]):
     """Sends one event.
 
     Attributes:
-        event: Which.
-        calls: What takes it.
+        event: The event.
+        calls: The client or the queue that sends it.
     """
 
     event: Event[Properties]
@@ -75,15 +75,15 @@ class EventSender(Generic[Properties]):
 
         Args:
             user_id: The person; this, `anonymous_id` or `group_id` is needed.
-            properties: As the vendor names them; checked before anything is sent.
-            anonymous_id: A person not yet known.
-            group_id: A group, if no person is named.
-            extra: Properties of your own.
+            properties: The properties of the vendor's specification; checked before sending.
+            anonymous_id: A person without an id.
+            group_id: A group, if there is no person.
+            extra: Additional properties.
             options: `context`, `integrations`, `timestamp`, `message_id`, as with `track`.
 
         Raises:
-            ValidationError: Names what cannot be sent: `properties.products[2].price`.
-            SizeError: It is over 32,000 bytes.
+            ValidationError: Names the field: `properties.products[2].price`.
+            SizeError: The event is larger than 32,000 bytes.
         """
         whole = checked(properties, self.event.properties, extra)
         return self.calls.track(

@@ -11,7 +11,7 @@ from core.pipelines.events.event import Event, Family
 
 
 class Chat(TypedDict, total=False):
-    """A conversation, who leads it, and the message in it."""
+    """A conversation, its agent, and a message in it."""
 
     agent_id: str
     agent_name: str

@@ -1,4 +1,4 @@
-"""Events of a mobile app's life.
+"""Life cycle events of a mobile app.
 
 Source: https://docs.customer.io/integrations/data-in/semantic-events/getting-started/
 """
@@ -15,28 +15,28 @@ class Nothing(TypedDict, total=False):
 
 
 class Release(TypedDict, total=False):
-    """Which app."""
+    """A version of the app."""
 
     version: str
     build: str
 
 
 class Opening(Release, total=False):
-    """How the app came to the front."""
+    """How the app was opened."""
 
     from_background: bool
     url: str
 
 
 class Update(Release, total=False):
-    """Which app it was before."""
+    """An update from a previous version."""
 
     previous_version: str
     previous_build: str
 
 
 class Mobile(Family):
-    """Events of a mobile app's life."""
+    """Life cycle events of a mobile app."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Reports on what Customer.io delivered, which only the receiving side can know.
+"""Reports on deliveries of Customer.io, for events that only the receiving side knows.
 
 Source: https://docs.customer.io/integrations/data-in/semantic-events/cio-journeys/
 """
@@ -13,11 +13,13 @@ from core.pipelines.items import Fields, Options
 
 
 class Delivery(TypedDict, total=False):
-    """What became of a delivery; the schema requires neither id nor metric, the work of it does.
+    """An event of a delivery.
 
-    `recipient` is the device token of a push, `reason` why it failed, `href` the link.
+    `recipient` is the device token of a push, `reason` why the delivery failed, `href` the link.
     """
 
+    # The vendor's schema requires neither the id nor the metric, but a report without them has no
+    # effect.
     deliveryId: Required[str]
     metric: Required[Literal["delivered", "clicked", "converted", "opened"]]
     recipient: str
@@ -27,9 +29,9 @@ class Delivery(TypedDict, total=False):
 
 
 class PageContent(TypedDict, total=False):
-    """What was done with content on a page.
+    """An action on the content of a page.
 
-    The vendor's schema requires `activityType` and describes `actionType`; send both.
+    The vendor's schema requires `activityType` but describes `actionType`: send both.
     """
 
     activityType: Required[object]
@@ -39,7 +41,7 @@ class PageContent(TypedDict, total=False):
 
 
 class Reporting(Family):
-    """Reports on deliveries and content; both name no person unless you do."""
+    """Reports on deliveries and content. A person is optional."""
 
     __slots__ = ()
 
@@ -54,14 +56,15 @@ class Reporting(Family):
         extra: Fields | None = None,
         **options: Unpack[Options],
     ) -> str:
-        """Report on a delivery; without a person, the delivery's id stands in as anonymous id.
+        """Report an event of a delivery.
 
-        The vendor's own mobile SDKs do that, as its servers want either id.
+        Without a person, the id of the delivery is sent as anonymous id.
 
         Raises:
-            ValidationError: Names what cannot be sent.
+            ValidationError: Names the field that cannot be sent.
         """
         whole = checked(properties, Delivery, extra)
+        # The vendor's servers require one of the two ids. Its mobile SDKs send the delivery id too.
         if user_id is None and anonymous_id is None:
             anonymous_id = properties["deliveryId"]
         return self._calls.track(

@@ -1,7 +1,7 @@
-"""What the properties of an event must look like, read from its TypedDict.
+"""Check the properties of an event against its TypedDict, before anything is sent.
 
-Names, types and which of them are required are written once, in the TypedDict, and checked twice:
-by the type checker, and here, before anything is sent. Unknown properties are kept. Pure.
+The TypedDict is the only place that declares names, types and required properties. Unknown
+properties are kept. Pure.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from core.errors import ValidationError
 from core.pipelines.items import Fields, Time
 from core.pipelines.validation import kind, text_fault, time_fault
 
-Fault: TypeAlias = tuple[str, str]  # where in the value (`[2].price`), and what is wrong
+Fault: TypeAlias = tuple[str, str]  # path inside the value (`[2].price`), description
 Check: TypeAlias = Callable[[object], Fault | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Most:
-    """The largest value a number may have, beside its type in `Annotated`."""
+    """The maximum of a number, for use in `Annotated`."""
 
     value: int
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A TypedDict, read.
+    """The rules of a TypedDict.
 
     Attributes:
-        required: Names that must be there; text among them must not be blank.
-        checks: One for each declared name.
+        required: The names of required properties. Required text must not be blank.
+        checks: One check for each declared property.
     """
 
     required: tuple[str, ...]
@@ -53,12 +53,12 @@ def checked(
     declared: type[Mapping[str, object]],
     extra: Fields | None = None,
 ) -> dict[str, object]:
-    """Check the properties of an event and join them with those of the caller's own.
+    """Check the properties of an event and merge them with additional properties.
 
     Args:
-        properties: As `declared` has them; unknown ones are kept.
-        declared: A TypedDict.
-        extra: Properties beside the vendor's.
+        properties: Properties as in `declared`; unknown ones are kept.
+        declared: The TypedDict of the event.
+        extra: Additional properties.
 
     Returns:
         A new dictionary.
@@ -66,32 +66,29 @@ def checked(
     Raises:
         ValidationError: Names the first property that cannot be sent: `properties.price`.
     """
+    shape = shape_of(declared)
     given = {} if properties is None else properties
-    if fault := _object(shape_of(declared))(given):
+    if fault := _object(shape)(given):
         raise ValidationError(fault[1], field=f"properties{fault[0]}")
-    joined = dict(given)
-    if extra is not None:
-        _check_extra(extra, shape_of(declared), joined)
-        joined.update(extra)
-    return joined
+    if extra is None:
+        return dict(given)
+    if not isinstance(extra, Mapping):
+        raise ValidationError(f"must be a dictionary, is {kind(extra)}", field="extra")
+    for name in extra:
+        # In `extra`, the type of a declared property would not be checked.
+        if name in shape.checks or name in given:
+            raise ValidationError("must be passed in `properties`", field=f"extra.{name}")
+    return {**given, **extra}
 
 
 @cache
 def shape_of(declared: type[Mapping[str, object]]) -> Shape:
-    """Read a TypedDict; once each."""
+    """Return the rules of a TypedDict; cached."""
     hints = get_type_hints(declared, include_extras=True)
-    # Not `__required_keys__`: Python 3.11 does not see `Required` in postponed annotations.
+    # Not `__required_keys__`: Python 3.11 ignores `Required` in postponed annotations.
     required = tuple(name for name, hint in hints.items() if get_origin(hint) is Required)
     checks = {name: _check(hint) for name, hint in hints.items()}
     return Shape(required, checks)
-
-
-def _check_extra(extra: Fields, shape: Shape, given: Mapping[str, object]) -> None:
-    if not isinstance(extra, Mapping):
-        raise ValidationError(f"must be a dictionary, is {kind(extra)}", field="extra")
-    for name in extra:
-        if name in shape.checks or name in given:
-            raise ValidationError("belongs into properties", field=f"extra.{name}")
 
 
 def _check(hint: object) -> Check:
@@ -99,7 +96,7 @@ def _check(hint: object) -> Check:
     if origin is Required:
         return _check(arguments[0])
     if origin is Annotated:
-        return _at_most(arguments[0], arguments[1])
+        return _with_maximum(arguments[0], arguments[1])
     if origin is Literal:
         return _one_of(arguments)
     if origin is list:
@@ -116,8 +113,8 @@ def _object(shape: Shape) -> Check:
         for name in shape.required:
             if name not in value:
                 return f".{name}", "is required"
-            if isinstance(value[name], str) and (words := text_fault(value[name])):
-                return f".{name}", words
+            if isinstance(value[name], str) and (problem := text_fault(value[name])):
+                return f".{name}", problem
         for name, inner in value.items():
             find = shape.checks.get(name)
             if find is not None and (fault := find(inner)):
@@ -139,14 +136,14 @@ def _list(find: Check) -> Check:
     return check
 
 
-def _one_of(words: tuple[object, ...]) -> Check:
+def _one_of(allowed: tuple[object, ...]) -> Check:
     def check(value: object) -> Fault | None:
-        return None if value in words else ("", f"must be one of {', '.join(map(str, words))}")
+        return None if value in allowed else ("", f"must be one of {', '.join(map(str, allowed))}")
 
     return check
 
 
-def _at_most(hint: object, limit: Most) -> Check:
+def _with_maximum(hint: object, limit: Most) -> Check:
     find = _check(hint)
 
     def check(value: object) -> Fault | None:
@@ -157,22 +154,18 @@ def _at_most(hint: object, limit: Most) -> Check:
     return check
 
 
-def _plain(words: str, *types: type) -> Check:
+def _plain(description: str, *types: type) -> Check:
     def check(value: object) -> Fault | None:
-        # True is an int to Python, but no number to the vendor.
-        is_good = isinstance(value, types) and (bool in types or not isinstance(value, bool))
-        return None if is_good else ("", f"must be {words}, is {kind(value)}")
+        # In Python True is an int, for the vendor it is not a number.
+        is_valid = isinstance(value, types) and (bool in types or not isinstance(value, bool))
+        return None if is_valid else ("", f"must be {description}, is {kind(value)}")
 
     return check
 
 
-def _anything(_: object) -> Fault | None:
-    return None
-
-
 def _time(value: object) -> Fault | None:
-    words = time_fault(value)
-    return None if words is None else ("", words)
+    problem = time_fault(value)
+    return None if problem is None else ("", problem)
 
 
 _PLAIN: Mapping[object, Check] = {
@@ -182,5 +175,5 @@ _PLAIN: Mapping[object, Check] = {
     bool: _plain("True or False", bool),
     Fields: _plain("a dictionary", Mapping),
     Time: _time,
-    object: _anything,
+    object: lambda _: None,
 }

@@ -34,36 +34,37 @@ class Player(TypedDict, total=False):
 
 
 class Start(Player, total=False):
-    """The state of the player, and all that is going to be played."""
+    """The state of the player, and all content that will be played."""
 
     content_asset_ids: list[str]
     content_pod_ids: list[str]
 
 
 class Playback(Player, total=False):
-    """The state of the player, and what it plays."""
+    """The state of the player, and the current content."""
 
     content_asset_id: str
     content_pod_id: str
 
 
 class Interruption(Playback, total=False):
-    """Playback and what broke into it, such as a call."""
+    """Playback and the reason of the interruption, such as a call."""
 
     method: str
 
 
 class Quality(TypedDict, total=False):
-    """How well the video arrives; two of the vendor's names are in camel case."""
+    """The quality of the video stream."""
 
     bitrate: int
     framerate: int
+    # The vendor spells these two in camel case.
     startupTime: int
     droppedFrames: int
 
 
 class VideoContent(TypedDict, total=False):
-    """A part of the content."""
+    """A segment of the content."""
 
     session_id: str
     asset_id: str
@@ -86,7 +87,7 @@ class VideoContent(TypedDict, total=False):
 
 
 class Ad(TypedDict, total=False):
-    """An ad; `content` says what it interrupts, as `VideoContent` does."""
+    """An ad; `content` is the `VideoContent` that it interrupts."""
 
     session_id: str
     asset_id: str

@@ -1,4 +1,4 @@
-"""What the tests of the App API client share: clients, and a double that knows the inventory."""
+"""Fixtures of the App API client's tests: clients, and a server that checks calls."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.support.vendor_server import VendorServer
 
 @pytest.fixture
 def double(vendor: VendorServer) -> AppApiDouble:
-    """The script of `vendor`: holds every call against the inventory."""
+    """The script of `vendor`: compares every call with the inventory."""
     vendor.script = made = AppApiDouble()
     return made
 
 
 @pytest.fixture
 def make_app(vendor: VendorServer, time: StillTime) -> Iterator[Callable[..., AppClient]]:
-    """Make clients of `vendor` in `time`, closed at the end: `make_app(**options)`."""
+    """Create clients of `vendor` with the clock `time`: `make_app(**options)`."""
     clients: list[AppClient] = []
 
     def client(api_key: str = "app_key", **options: Any) -> AppClient:

@@ -1,4 +1,4 @@
-"""The client: where it calls, with what key, what it repeats, how it uploads and downloads."""
+"""The App API client: hosts, keys, repeated calls, uploads and downloads."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ UPLOAD = declare("uploadThing", "POST", "/v1/files")
 
 
 def noun(client: AppClient) -> Noun:
-    """Return a noun without methods, to call what the others call."""
+    """Return a noun without methods, to call the base class."""
     return Noun(client._http)
 
 
@@ -54,7 +54,7 @@ def noun(client: AppClient) -> Noun:
 def test_region_chooses_the_host(
     make_app: MakeApp, vendor: VendorServer, options: dict[str, Any], host: str
 ) -> None:
-    """A key that carries its region goes before the argument."""
+    """The region in the key overrides the argument."""
     transport = RoutedTransport(vendor.port)
     client = make_app(base_url=None, transport=transport, **options)
 
@@ -66,7 +66,7 @@ def test_region_chooses_the_host(
 def test_key_is_sent_as_a_bearer_token_and_shown_nowhere(
     app: AppClient, vendor: VendorServer
 ) -> None:
-    """A `repr` in a traceback holds no key."""
+    """The `repr` of a client contains no key."""
     with app:
         app.segments.list()
 
@@ -75,20 +75,20 @@ def test_key_is_sent_as_a_bearer_token_and_shown_nowhere(
 
 
 def test_service_account_names_its_workspace(make_app: MakeApp, vendor: VendorServer) -> None:
-    """Its token is good for several workspaces."""
+    """A token of a service account is valid for several workspaces."""
     make_app(workspace_id=12).segments.list()
 
     assert vendor.calls[0].headers["x-workspace-id"] == "12"
 
 
 def test_unusable_region_is_refused() -> None:
-    """Before anything is sent."""
+    """At construction."""
     with pytest.raises(ConfigurationError, match="region"):
         AppClient("app_key", region="mars")
 
 
 def test_closed_client_refuses_calls_and_downloads(app: AppClient) -> None:
-    """A call after the end is a fault of the caller, and says so."""
+    """A call after `close` raises `ClientClosedError`."""
     app.close()
 
     with pytest.raises(ClientClosedError):
@@ -101,7 +101,7 @@ def test_closed_client_refuses_calls_and_downloads(app: AppClient) -> None:
 def test_creating_is_not_repeated_after_an_unknown_outcome(
     app: AppClient, vendor: VendorServer, reply: Reply
 ) -> None:
-    """A second POST would create, or send, a second time; the error says that it is unknown."""
+    """A second POST could create something twice; the error says that the outcome is unknown."""
     vendor.replies = [reply]
 
     with pytest.raises((ServerError, ConnectionFailedError)) as caught:
@@ -111,7 +111,7 @@ def test_creating_is_not_repeated_after_an_unknown_outcome(
 
 
 def test_send_that_was_throttled_is_repeated(app: AppClient, vendor: VendorServer) -> None:
-    """429 was certainly not done."""
+    """The vendor did not execute a call that it answered with 429."""
     vendor.replies = [Reply(429, headers={"retry-after": "1"})]
 
     noun(app)._done(SEND, body={})
@@ -119,7 +119,7 @@ def test_send_that_was_throttled_is_repeated(app: AppClient, vendor: VendorServe
 
 
 def test_searches_by_post_are_repeated(app: AppClient, vendor: VendorServer) -> None:
-    """They change nothing."""
+    """A search changes nothing."""
     vendor.replies = [Reply(503), Reply(hang_up=True)]
 
     assert noun(app)._call(SEARCH, dict[str, str], body={}) == {}
@@ -127,7 +127,7 @@ def test_searches_by_post_are_repeated(app: AppClient, vendor: VendorServer) -> 
 
 
 def test_reads_updates_and_deletes_are_repeated(app: AppClient, vendor: VendorServer) -> None:
-    """They state what holds."""
+    """Executing them twice has the same result."""
     vendor.replies = [Reply(503), Reply(), Reply(503), Reply(), Reply(503), Reply(204, b"")]
     fields: Any = {"name": "a", "endpoint": "https://example.com", "events": ["email_sent"]}
 
@@ -137,8 +137,8 @@ def test_reads_updates_and_deletes_are_repeated(app: AppClient, vendor: VendorSe
     assert [call.method for call in vendor.calls] == ["GET"] * 2 + ["PUT"] * 2 + ["DELETE"] * 2
 
 
-def test_archived_messages_end_at_a_hundred_a_day(app: AppClient, vendor: VendorServer) -> None:
-    """The 101st would wait for a day: it is refused, and not sent."""
+def test_archived_messages_are_limited_to_100_a_day(app: AppClient, vendor: VendorServer) -> None:
+    """The 101st call would wait for a day: it is refused and not sent."""
     for _ in range(100):
         app.messages.archived_message("dgOq6wUEAA==")
 
@@ -148,7 +148,7 @@ def test_archived_messages_end_at_a_hundred_a_day(app: AppClient, vendor: Vendor
 
 
 def test_default_rate_is_ten_a_second(app: AppClient, time: StillTime) -> None:
-    """The eleventh call within a second waits for its end."""
+    """The eleventh call waits until the second is over."""
     for _ in range(11):
         app.segments.list()
 
@@ -156,7 +156,7 @@ def test_default_rate_is_ten_a_second(app: AppClient, time: StillTime) -> None:
 
 
 def test_gates_are_shared_between_clients(make_app: MakeApp, time: StillTime) -> None:
-    """Two clients of a workspace keep one limit."""
+    """Two clients of a workspace count together."""
     gates = {"default": Gate(Rate(1, 5.0))}
 
     make_app(gates=gates).segments.list()
@@ -168,20 +168,20 @@ def test_gates_are_shared_between_clients(make_app: MakeApp, time: StillTime) ->
 def test_absent_answer_is_an_empty_object(
     app: AppClient, vendor: VendorServer, body: bytes
 ) -> None:
-    """A success without a body is a success."""
+    """A success may have no body."""
     vendor.replies = [Reply(200, body)]
 
     assert app.segments.list() == {}
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[1]", b"7"])
-def test_answer_that_is_no_object_is_an_error(
+def test_answer_that_is_not_an_object_is_an_error(
     app: AppClient, vendor: VendorServer, body: bytes
 ) -> None:
-    """It was accepted all the same: the error warns against a blind repeat."""
+    """The call was accepted, so the error warns against repeating it."""
     vendor.replies = [Reply(200, body)]
 
-    with pytest.raises(ResponseError, match=r"listSegments.*Do not repeat it blindly"):
+    with pytest.raises(ResponseError, match=r"listSegments.*before you repeat"):
         app.segments.list()
 
 
@@ -195,28 +195,28 @@ def test_unknown_fields_are_kept(app: AppClient, vendor: VendorServer) -> None:
 @pytest.mark.parametrize(
     "value",
     [b"ada@example.com", float("nan"), "\ud800", {1, 2}],
-    ids=["bytes", "nan", "half", "set"],
+    ids=["bytes", "nan", "surrogate", "set"],
 )
-def test_body_that_is_no_json_is_refused_without_its_value(
+def test_body_that_json_cannot_represent_is_refused_without_its_value(
     app: AppClient, vendor: VendorServer, value: Any
 ) -> None:
-    """Nothing is sent, and the error quotes nothing."""
-    with pytest.raises(ValidationError, match="body: holds what JSON cannot say") as caught:
+    """Nothing is sent, and the error does not show the value."""
+    with pytest.raises(ValidationError, match=r"^body: .*JSON") as caught:
         noun(app)._done(SEND, body={"to": value})
     assert caught.value.__cause__ is None
     assert vendor.calls == []
 
 
-def test_text_is_sent_as_it_is(app: AppClient, vendor: VendorServer) -> None:
-    """A body is UTF-8 and not escaped."""
+def test_text_is_sent_as_utf8(app: AppClient, vendor: VendorServer) -> None:
+    """The body is UTF-8 without escapes."""
     app.segments.create({"segment": {"name": "Zoë"}})
 
     assert '{"segment":{"name":"Zoë"}}'.encode() == vendor.calls[0].body
     assert vendor.calls[0].headers["content-type"] == "application/json"
 
 
-def test_files_are_uploaded_in_parts(app: AppClient, vendor: VendorServer) -> None:
-    """A name cannot break out of its header; absent fields are not sent."""
+def test_files_are_uploaded_as_multipart(app: AppClient, vendor: VendorServer) -> None:
+    """A file name cannot add a header; absent fields are not sent."""
     file = File('a"\r\nx: y.png', b"\x00\r\n--bytes", "image/png")
 
     fields = {"name": "Logo", "parent_folder_id": 3, "absent": None}
@@ -230,8 +230,8 @@ def test_files_are_uploaded_in_parts(app: AppClient, vendor: VendorServer) -> No
     assert "bytes" not in repr(file)
 
 
-def test_answer_that_is_a_file_is_its_bytes(app: AppClient, vendor: VendorServer) -> None:
-    """An image is handed out as it came."""
+def test_answer_that_is_a_file_is_returned_as_bytes(app: AppClient, vendor: VendorServer) -> None:
+    """An image is returned unchanged."""
     vendor.replies = [Reply(200, b"\x89PNG")]
 
     assert noun(app)._read(READ, path={"id": 1}) == b"\x89PNG"
@@ -239,7 +239,7 @@ def test_answer_that_is_a_file_is_its_bytes(app: AppClient, vendor: VendorServer
 
 
 def ranged(content: bytes) -> Callable[[Call], Reply]:
-    """Serve a file, and ranges of it, as long as `If-Range` is its tag."""
+    """Serve a file; serve ranges of it if `If-Range` is its etag."""
 
     def script(call: Call) -> Reply:
         start = call.headers.get("range", "bytes=0-").removeprefix("bytes=").removesuffix("-")
@@ -251,10 +251,10 @@ def ranged(content: bytes) -> Callable[[Call], Reply]:
     return script
 
 
-def test_download_sends_no_key_and_follows_signed_addresses(
+def test_download_sends_no_key_and_the_unchanged_url(
     app: AppClient, vendor: VendorServer, tmp_path: Path
 ) -> None:
-    """The store behind the address must not see a key of Customer.io."""
+    """The host of a signed URL must not see the key."""
     vendor.script = ranged(b"a,b\n1,2\n")
     path = tmp_path / "export.csv"
 
@@ -273,10 +273,10 @@ def test_download_sends_no_key_and_follows_signed_addresses(
 
 
 @pytest.mark.parametrize(("if_range", "status"), [('"v1"', 206), ('"v0"', 200), ("", 206)])
-def test_download_continues_or_begins_anew(
+def test_download_continues_or_starts_again(
     app: AppClient, vendor: VendorServer, if_range: str, status: int
 ) -> None:
-    """Whole either way: what has changed since is written from its start."""
+    """A changed file is written from its start. Both results are complete."""
     vendor.script = ranged(b"0123456789")
     file = io.BytesIO(b"0123xxxxxxxxxxxx")
 
@@ -285,20 +285,20 @@ def test_download_continues_or_begins_anew(
     assert file.getvalue() == b"0123456789"
 
 
-def test_download_continued_elsewhere_is_an_error(app: AppClient, vendor: VendorServer) -> None:
-    """A file with a hole is worse than none; what was there stays."""
+def test_download_of_another_range_is_an_error(app: AppClient, vendor: VendorServer) -> None:
+    """The file would have a gap. It stays unchanged."""
     vendor.replies = [Reply(206, b"89", {"content-range": "bytes 8-9/10"})]
     file = io.BytesIO(b"0123")
 
-    with pytest.raises(ResponseError, match="continued elsewhere"):
+    with pytest.raises(ResponseError, match="another range"):
         app.download(f"{vendor.url}/x", file, offset=4)
     assert file.getvalue() == b"0123"
 
 
-def test_download_cut_short_is_repeated_from_its_start(
+def test_incomplete_download_is_repeated_from_its_start(
     app: AppClient, vendor: VendorServer
 ) -> None:
-    """Bytes of the attempt that broke do not stay in the file."""
+    """Bytes of the failed attempt do not stay in the file."""
     vendor.replies = [Reply(200, b"half of it", {"content-length": "99", "connection": "close"})]
     vendor.script = ranged(b"whole")
     file = io.BytesIO()
@@ -309,8 +309,8 @@ def test_download_cut_short_is_repeated_from_its_start(
     assert file.getvalue() == b"whole"
 
 
-def test_download_is_written_in_small_pieces(app: AppClient, vendor: VendorServer) -> None:
-    """An export of gigabytes needs no memory of its size."""
+def test_download_is_written_in_small_parts(app: AppClient, vendor: VendorServer) -> None:
+    """A large export needs little memory."""
     vendor.replies = [Reply(200, b"x" * (8 << 20))]
     widths: list[int] = []
 
@@ -324,10 +324,8 @@ def test_download_is_written_in_small_pieces(app: AppClient, vendor: VendorServe
     assert max(widths) <= 1 << 20
 
 
-def test_expired_address_is_an_error_and_leaves_the_file(
-    app: AppClient, vendor: VendorServer
-) -> None:
-    """A refusal is not written as if it were the export, and shows no part of the address."""
+def test_expired_url_is_an_error_and_leaves_the_file(app: AppClient, vendor: VendorServer) -> None:
+    """The error page is not written to the file, and the error does not show the URL."""
     vendor.replies = [Reply(403, b"<Error>expired</Error>")]
     file = io.BytesIO(b"before")
 
@@ -341,15 +339,15 @@ def test_expired_address_is_an_error_and_leaves_the_file(
 @pytest.mark.parametrize(
     "url", ["http://files.example.com/x", "file:///etc/passwd", "https://", "https://[", ""]
 )
-def test_download_takes_https_alone(url: str) -> None:
-    """Exports hold people; the text of the error does not hold the address."""
+def test_download_accepts_https_only(url: str) -> None:
+    """Exports contain personal data. The error does not show the URL."""
     with AppClient("app_key") as client, pytest.raises(ValidationError) as caught:
         client.download(url, io.BytesIO())
     assert "passwd" not in str(caught.value)
 
 
 def test_download_follows_redirects_to_https_only(make_app: MakeApp, vendor: VendorServer) -> None:
-    """Without a key any https host may be asked."""
+    """No key is sent, so any https host is allowed."""
     transport = RoutedTransport(vendor.port)
     client = make_app(base_url=None, transport=transport)
     vendor.replies = [
@@ -368,7 +366,7 @@ def test_download_follows_redirects_to_https_only(make_app: MakeApp, vendor: Ven
 
 
 def test_import_loads_no_noun_and_no_inventory() -> None:
-    """Importing the client stays quick: nouns come when they are first used."""
+    """The import is fast: a noun is imported at its first use."""
     code = (
         "import sys, core.app_api as a; c = a.AppClient('k');"
         "loaded = [m for m in sys.modules if m.startswith('core.app_api')];"

@@ -1,4 +1,4 @@
-"""The five mistakes of earlier clients of this API, none of which is made here."""
+"""Mistakes of earlier clients of this API, which this client does not make."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Answer = Callable[[httpx2.Request], httpx2.Response]
 
 
 def client(answer: Answer) -> AppClient:
-    """A client whose calls are answered by a function."""
+    """A client with a function that answers its calls."""
     return AppClient("key", transport=httpx2.MockTransport(answer), sleep=lambda _: None)
 
 
@@ -33,14 +33,14 @@ def client(answer: Answer) -> AppClient:
     ],
 )
 def test_no_method_calls_what_the_vendor_does_not_have(path: str) -> None:
-    """Earlier clients made up creating, changing, suppressing people and testing webhooks."""
+    """Earlier clients had operations to change and suppress people, and to test webhooks."""
     operations = json.loads(INVENTORY.read_text())["operations"]
 
     assert path not in {operation["path"] for operation in operations}
 
 
-def test_a_plus_in_an_address_arrives_as_a_plus() -> None:
-    """Sent raw it would be read as a blank, and nobody be found."""
+def test_a_plus_in_an_e_mail_address_is_encoded() -> None:
+    """The vendor would read a raw `+` as a space and find nobody."""
     asked: list[httpx2.URL] = []
 
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -53,14 +53,14 @@ def test_a_plus_in_an_address_arrives_as_a_plus() -> None:
     assert b"ada%2Btag%40example.com" in asked[0].raw_path
 
 
-def test_a_limit_that_the_vendor_would_cut_is_refused() -> None:
-    """It would answer 1,000 without a word, and the rest would be missed."""
+def test_a_limit_over_the_maximum_is_refused() -> None:
+    """The vendor would return 1,000 without an error, and the rest would be missing."""
     with client(lambda _: pytest.fail("nothing is sent")) as app, pytest.raises(ValidationError):
         list(app.messages.list(limit=1_001))
 
 
-def test_walking_a_list_follows_next_to_the_end() -> None:
-    """Also of answers whose published schema has no `next`."""
+def test_a_list_returns_all_pages() -> None:
+    """Also if the published schema of the answer has no `next`."""
     pages = {"": {"messages": [{"id": "a"}], "next": "n1"}, "n1": {"messages": [{"id": "b"}]}}
 
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -92,7 +92,7 @@ def test_a_send_without_an_answer_is_not_sent_again() -> None:
 
 
 def test_types_refuse_what_is_misspelled(tmp_path: Path) -> None:
-    """With --strict, mypy knows arguments, keys of bodies, and words of closed lists."""
+    """Mypy --strict checks arguments, keys of bodies and values of closed lists."""
     bad = [
         "client.segments.membership(7, limitt=100)",
         'client.messages.list(metrik="sent")',
@@ -120,7 +120,7 @@ def test_types_refuse_what_is_misspelled(tmp_path: Path) -> None:
     snippet = tmp_path / "snippet.py"
     snippet.write_text(text + "\n")
 
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", str(snippet)],
         cwd=ROOT,
         capture_output=True,
@@ -130,5 +130,5 @@ def test_types_refuse_what_is_misspelled(tmp_path: Path) -> None:
     ).stdout
 
     first = text.split("\n").index(bad[0]) + 1
-    refused = {int(line.split(":")[1]) for line in said.splitlines() if ": error:" in line}
-    assert refused == set(range(first, first + len(bad))), said
+    refused = {int(line.split(":")[1]) for line in output.splitlines() if ": error:" in line}
+    assert refused == set(range(first, first + len(bad))), output

@@ -1,10 +1,14 @@
-"""Every operation of the inventory has one method, and every method is as the inventory says."""
+"""Every operation of the inventory has one method, and every method is as the inventory says.
+
+A test covers all methods: it collects what is wrong by method, and compares with nothing wrong.
+"""
 
 from __future__ import annotations
 
 import inspect
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -12,31 +16,41 @@ import pytest
 from core.app_api import AppClient, index, inventory
 from core.app_api.declarations import RATES
 from core.app_api.paging import Pages, Paging
+from core.errors import ValidationError
 from core.http.exchange import Operation
 from tests.support.app_api_double import IMAGE, UNKNOWN, AppApiDouble
 from tests.support.arguments import arguments, query_names
 
 ENTRIES = inventory.entries()
 METHODS = index.methods()
-BY_OPERATION = {method.operation: method for method in METHODS}
-EACH_METHOD = pytest.mark.parametrize(
-    "method", METHODS, ids=[f"{one.noun}.{one.name}" for one in METHODS]
-)
+PAGED = [method for method in METHODS if "paging" in ENTRIES.get(method.operation, {})]
 DESIGN_STUDIO = "design-studio-emails"
 PAGE = re.compile(r"https://docs\.customer\.io/integrations/api/[\w-]+/tag/[\w-]+/(\w+/)?")
-PAGED = [one for one in METHODS if "paging" in ENTRIES.get(one.operation, {})]
 
 
-def call(client: AppClient, method: index.Method, *, everything: bool) -> Any:
-    """Call a method, and walk its list to the end if it gives one."""
+def failures(
+    methods: Iterable[index.Method], check: Callable[[index.Method], object]
+) -> dict[str, str]:
+    """Check each method; return the names of those that failed, with the reason."""
+    found = {}
+    for method in methods:
+        try:
+            check(method)
+        except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001  # shown all together
+            found[f"{method.noun}.{method.name}"] = f"{type(error).__name__}: {error}"
+    return found
+
+
+def call(client: AppClient, method: index.Method, *, with_optional: bool) -> Any:
+    """Call a method; if it returns a list in pages, return all its items."""
     entry = ENTRIES[method.operation]
     bound = getattr(getattr(client, method.noun), method.name)
-    result = bound(**arguments(method, entry, everything=everything))
+    result = bound(**arguments(method, entry, everything=with_optional))
     return list(result) if isinstance(result, Pages) else result
 
 
 def declared(kind: type[Any]) -> dict[str, Any]:
-    """Find what the modules of the nouns declare of a kind, by module and constant."""
+    """Find the declarations of a type in the modules of the nouns, by module and constant."""
     return {
         f"{noun}.{name}": value
         for noun, owner in index.nouns().items()
@@ -45,147 +59,165 @@ def declared(kind: type[Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("entry", ENTRIES.values(), ids=list(ENTRIES))
-def test_every_operation_has_a_method_of_its_noun(entry: inventory.OperationEntry) -> None:
-    """No operation is forgotten, and a noun that is begun is complete."""
-    method = BY_OPERATION.get(entry["id"])
-
-    assert method is not None
-    assert entry["noun"] == method.noun
-
-
-def test_every_method_names_one_operation_of_its_own() -> None:
-    """No method is fictional, and no two are the same."""
+def test_operations_and_methods_are_the_same_set() -> None:
+    """Each operation has exactly one method, and each method exactly one operation."""
     counts = Counter(method.operation for method in METHODS)
 
-    assert set() == counts.keys() - ENTRIES.keys()
-    assert set() == {name for name, count in counts.items() if count > 1}
+    assert set(ENTRIES) == set(counts)
+    assert {name for name, count in counts.items() if count > 1} == set()
 
 
-@EACH_METHOD
-def test_every_docstring_names_the_vendors_page(method: index.Method) -> None:
-    """The page of the operation, or of its tag where only that one is known."""
-    (page,) = re.findall(r"^Page: (\S+)$", inspect.getdoc(method.function) or "", re.MULTILINE)
+def test_methods_belong_to_the_noun_of_their_operation() -> None:
+    """The inventory names the noun of each operation."""
+    nouns = {method.operation: method.noun for method in METHODS}
 
-    assert PAGE.fullmatch(page), page
-    assert page.split("/")[-2].lower() in {method.operation.lower(), "assets", DESIGN_STUDIO}
+    assert {name: entry["noun"] for name, entry in ENTRIES.items()} == nouns
 
 
-def test_inventory_and_what_is_left_out_are_all_that_is_known() -> None:
-    """189 operations are known; the one without a proven path is left out by name."""
+def test_docstrings_name_the_vendors_page() -> None:
+    """The page of the operation; where only the page of its tag is known, that page."""
+
+    def check(method: index.Method) -> None:
+        (page,) = re.findall(r"^Page: (\S+)$", inspect.getdoc(method.function) or "", re.MULTILINE)
+        assert PAGE.fullmatch(page), page
+        assert page.split("/")[-2].lower() in {method.operation.lower(), "assets", DESIGN_STUDIO}
+
+    assert failures(METHODS, check) == {}
+
+
+def test_inventory_is_complete() -> None:
+    """189 operations are known; one has no method, because its path is unknown."""
     assert len(ENTRIES) == 188
     assert [one["id"] for one in inventory.left_out()] == ["testSendEmail"]
 
 
-@pytest.mark.parametrize("name", declared(Operation))
-def test_declared_operations_are_the_inventorys(name: str) -> None:
-    """Verb, path, rate class and what may be repeated are as the inventory has them."""
-    operation = declared(Operation)[name]
-    entry = ENTRIES[operation.name]
+def test_declared_operations_are_as_in_the_inventory() -> None:
+    """HTTP method, path, rate class, and whether the operation may be repeated."""
+    expected = {
+        entry["id"]: Operation(
+            entry["id"],
+            entry["method"],
+            entry["path"],
+            is_repeatable=entry["method"] != "POST" or entry.get("repeatable", False),
+            rate=entry.get("rate", "default"),
+        )
+        for entry in ENTRIES.values()
+    }
+    operations = list(declared(Operation).values())
 
-    expected = Operation(
-        entry["id"],
-        entry["method"],
-        entry["path"],
-        is_repeatable=entry["method"] != "POST" or entry.get("repeatable", False),
-        rate=entry.get("rate", "default"),
-    )
-    assert expected == operation
-    assert operation.rate in RATES
+    wrong = [operation for operation in operations if expected[operation.name] != operation]
 
-
-@EACH_METHOD
-def test_methods_take_every_query_parameter_by_its_name(method: index.Method) -> None:
-    """None is missing, none is made up."""
-    entry = ENTRIES[method.operation]
-
-    assert set(entry.get("query", {})) == query_names(method, entry)
+    assert wrong == []
+    assert {operation.name for operation in operations} == set(expected)
+    assert {operation.rate for operation in operations} <= set(RATES)
 
 
-@EACH_METHOD
-def test_methods_take_ids_first_and_then_the_body(method: index.Method) -> None:
-    """Ids of the path stand in its order, all else goes by name."""
-    entry = ENTRIES[method.operation]
-    positional = [
-        name.removesuffix("_")
-        for name, one in inspect.signature(method.function).parameters.items()
-        if one.kind is one.POSITIONAL_OR_KEYWORD
-    ]
+def test_methods_take_every_query_parameter_by_its_name() -> None:
+    """No parameter is missing, and none is invented."""
 
-    last = [name for name in ("body", "file") if name in positional]
-    assert ["self", *entry["path_params"], *last] == positional
-    assert ("body" in entry) == bool(last)
+    def check(method: index.Method) -> None:
+        entry = ENTRIES[method.operation]
+        assert set(entry.get("query", {})) == query_names(method, entry)
+
+    assert failures(METHODS, check) == {}
 
 
-@EACH_METHOD
-@pytest.mark.parametrize("everything", [True, False], ids=["everything", "required"])
-def test_calls_arrive_as_the_inventory_has_them(
-    method: index.Method, everything: bool, app: AppClient, double: AppApiDouble
+def test_methods_take_ids_first_and_then_the_body() -> None:
+    """Ids are positional in the order of the path, then the body; all else is by name."""
+
+    def check(method: index.Method) -> None:
+        entry = ENTRIES[method.operation]
+        positional = [
+            name.removesuffix("_")
+            for name, one in inspect.signature(method.function).parameters.items()
+            if one.kind is one.POSITIONAL_OR_KEYWORD
+        ]
+        body = [name for name in ("body", "file") if name in positional]
+        assert ["self", *entry["path_params"], *body] == positional
+        assert ("body" in entry) == bool(body)
+
+    assert failures(METHODS, check) == {}
+
+
+@pytest.mark.parametrize("with_optional", [True, False], ids=["all arguments", "required only"])
+def test_calls_arrive_as_in_the_inventory(
+    with_optional: bool, app: AppClient, double: AppApiDouble
 ) -> None:
-    """Verb, path, query, body and content type are right on the socket, and the answer is whole."""
-    entry = ENTRIES[method.operation]
+    """HTTP method, path, query, body and content type at the server, and the complete answer."""
 
-    result = call(app, method, everything=everything)
+    def check(method: index.Method) -> None:
+        double.faults.clear()
+        double.seen.clear()
+        entry = ENTRIES[method.operation]
 
-    assert double.faults == []
-    assert {entry["id"]} == set(double.seen)
-    if "paging" in entry:
-        assert result == [{"n": 0}, {"n": 1}] or everything
-    elif entry.get("answer_type"):
-        assert result == IMAGE
-    elif "answer" in entry:
-        assert {*entry["answer"], *UNKNOWN} - {"next"} == set(result)
-    else:
-        assert result is None
+        result = call(app, method, with_optional=with_optional)
+
+        assert double.faults == []
+        assert {entry["id"]} == set(double.seen)
+        if "paging" in entry:
+            assert result == [{"n": 0}, {"n": 1}] or with_optional
+        elif entry.get("answer_type"):
+            assert result == IMAGE
+        elif "answer" in entry:
+            assert {*entry["answer"], *UNKNOWN} - {"next"} == set(result)
+        else:
+            assert result is None
+
+    assert failures(METHODS, check) == {}
 
 
-@pytest.mark.parametrize("method", PAGED, ids=[f"{one.noun}.{one.name}" for one in PAGED])
-def test_paged_lists_walk_to_the_end(
-    method: index.Method, app: AppClient, double: AppApiDouble
-) -> None:
-    """Three pages give their items in order, whichever way the operation pages."""
+def test_paged_lists_return_all_pages(app: AppClient, double: AppApiDouble) -> None:
+    """Three pages give their items in order, in each paging style."""
     double.pages = 3
+    items = [{"n": number} for number in range(6)]
 
-    assert [{"n": number} for number in range(6)] == call(app, method, everything=False)
+    results = {method.operation: call(app, method, with_optional=False) for method in PAGED}
+
+    assert {name: result for name, result in results.items() if result != items} == {}
     assert double.faults == []
 
 
-@pytest.mark.parametrize("method", PAGED, ids=[f"{one.noun}.{one.name}" for one in PAGED])
-def test_paged_lists_know_their_own_limit(method: index.Method, app: AppClient) -> None:
-    """What the vendor would cut in silence is refused, where its maximum is known."""
-    entry = ENTRIES[method.operation]
-    made = arguments(method, entry, everything=False)
-    most = entry["paging"].get("max_limit")
-    walk = getattr(getattr(app, method.noun), method.name)
+def test_paged_lists_refuse_a_limit_over_the_maximum(app: AppClient) -> None:
+    """The vendor would return fewer items without an error."""
 
-    if most is None:
-        assert "max" not in entry.get("query", {}).get("limit", {})
-    else:
-        assert isinstance(walk(**made, limit=most), Pages)
-        with pytest.raises(ValueError, match=f"limit: must be at most {most}"):
-            walk(**made, limit=most + 1)
+    def check(method: index.Method) -> None:
+        entry = ENTRIES[method.operation]
+        required = arguments(method, entry, everything=False)
+        maximum = entry["paging"].get("max_limit")
+        bound = getattr(getattr(app, method.noun), method.name)
+        if maximum is None:
+            assert "max" not in entry.get("query", {}).get("limit", {})
+        else:
+            assert isinstance(bound(**required, limit=maximum), Pages)
+            with pytest.raises(ValidationError, match=rf"limit.*{maximum}"):
+                bound(**required, limit=maximum + 1)
+
+    assert failures(PAGED, check) == {}
 
 
-def test_paging_is_declared_for_each_operation_that_pages() -> None:
-    """A list that comes whole is not walked, and one that pages is not cut to its first page."""
-    expected = sorted(
-        (one["paging"]["style"], one["paging"]["items"], one["paging"].get("max_limit", 0))
+def test_paging_is_declared_as_in_the_inventory() -> None:
+    """Style, key of the items, and maximum of each operation in pages."""
+    expected = {
+        (one["paging"]["style"], one["paging"]["items"], one["paging"].get("max_limit"))
         for one in ENTRIES.values()
         if "paging" in one
-    )
-    used = [(one.style, one.items, one.max_limit or 0) for one in declared(Paging).values()]
+    }
 
-    assert set(expected) == set(used)
+    used = {(one.style, one.items, one.max_limit) for one in declared(Paging).values()}
+
+    assert expected == used
 
 
-@pytest.mark.parametrize(
-    "method",
-    [one for one in METHODS if "uncertain" in ENTRIES.get(one.operation, {})],
-    ids=lambda one: f"{one.noun}.{one.name}",
-)
-def test_uncertain_operations_say_so(method: index.Method) -> None:
-    """What no documentation proves is said where it is read."""
-    assert "Uncertain:" in (inspect.getdoc(method.function) or "")
+def test_docstrings_name_what_is_uncertain() -> None:
+    """Who calls an operation reads which part of it no documentation proves."""
+    silent = [
+        method.operation
+        for method in METHODS
+        if "uncertain" in ENTRIES.get(method.operation, {})
+        and "Uncertain:" not in (inspect.getdoc(method.function) or "")
+    ]
+
+    assert silent == []
 
 
 def test_index_is_up_to_date() -> None:

@@ -1,4 +1,4 @@
-"""Dividing items into requests: all of them, in order, within the limits, the fewest possible."""
+"""Splitting items into requests: all items, in order, within the limits, as few as possible."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.pipelines.encoding import MAX_BATCH_BYTES, batch_body, envelope, json_
 
 
 def fewest(sizes: list[int], room_bytes: int, max_items: int | None) -> int:
-    """Find the fewest requests by trying every division."""
+    """Compute the minimum number of requests by trying every split."""
     best = [0] + [len(sizes)] * len(sizes)
     for end in range(1, len(sizes) + 1):
         for start in range(end):
@@ -32,7 +32,7 @@ def fewest(sizes: list[int], room_bytes: int, max_items: int | None) -> int:
 def test_split_makes_the_fewest_requests_within_both_limits(
     sizes: list[int], room_bytes: int, max_items: int | None
 ) -> None:
-    """Against all divisions there are, for items of any size."""
+    """Compared with all possible splits, for items of any size."""
     counts = list(split(sizes, room_bytes, max_items))
 
     assert sum(counts) == len(sizes)
@@ -47,7 +47,7 @@ def test_split_makes_the_fewest_requests_within_both_limits(
 
 @given(st.lists(st.integers(20, 32_000), max_size=60))
 def test_bodies_hold_every_item_in_order_within_500000_bytes(sizes: list[int]) -> None:
-    """Nothing lost, nothing twice, and no body over the vendor's limit."""
+    """No item is lost or sent twice, and no body is larger than the vendor's limit."""
     items = [json_bytes({"i": at, "p": "x" * (size - 20)}) for at, size in enumerate(sizes)]
     ends = envelope(None, None)
     bodies = []
@@ -64,7 +64,7 @@ def test_bodies_hold_every_item_in_order_within_500000_bytes(sizes: list[int]) -
 
 @pytest.mark.parametrize(("second", "requests"), [(249_993, 1), (249_994, 2)])
 def test_split_fills_a_request_to_its_last_byte(second: int, requests: int) -> None:
-    """Brackets, braces and the comma are counted: 500,000 bytes fit, one more does not."""
+    """Brackets, braces and the comma count: 500,000 bytes fit, one more byte does not."""
     ends = envelope(None, None)
     items = [b"x" * 249_994, b"x" * second]
 
@@ -73,7 +73,7 @@ def test_split_fills_a_request_to_its_last_byte(second: int, requests: int) -> N
 
 
 def test_split_is_lazy() -> None:
-    """The first request of a long queue costs no more than itself."""
+    """For the first request of a long queue, only its items are read."""
     seen = []
     sizes = (seen.append(at) or 10 for at in range(1_000_000))  # type: ignore[func-returns-value]
 

@@ -1,4 +1,4 @@
-"""The live tests and their script, tried on a workspace in memory over real sockets."""
+"""The live tests and their script, run against a workspace in memory over sockets."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def live(run: Run, *arguments: str, keys: bool = True) -> str:
     """Run the live tests; return the last line of the report."""
     done = run(
         *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pytest_timeout"),
-        # Those of the App API ask for more than this double has.
+        # The tests of the App API need more than this double has.
         *(f"--ignore={LIVE / 'test_live_app_api.py'}", f"--confcutdir={LIVE}"),
         *(str(LIVE), *arguments),
         keys=keys,
@@ -63,8 +63,8 @@ def live(run: Run, *arguments: str, keys: bool = True) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def test_script_makes_the_permanent_set_and_checks_it(run: Run, double: WorkspaceDouble) -> None:
-    """What is missing is told; what was made is complete; making it twice changes nothing."""
+def test_script_creates_and_checks_the_permanent_set(run: Run, double: WorkspaceDouble) -> None:
+    """`check` lists what is missing, `create` creates it, a second `create` changes nothing."""
     script = str(LIVE / "sandbox.py")
 
     before = run(script, "check")
@@ -79,7 +79,7 @@ def test_script_makes_the_permanent_set_and_checks_it(run: Run, double: Workspac
 
 
 def test_script_finds_every_kind_of_difference(run: Run, double: WorkspaceDouble) -> None:
-    """A changed trait, a lost device, a lost relationship, a renamed object."""
+    """A changed trait, a missing device, a missing relationship, a renamed object."""
     run(str(LIVE / "sandbox.py"), "create")
     ada = double.people["ciolake-permanent-ada"]
     ada["attributes"]["plan"] = "free"
@@ -98,8 +98,8 @@ def test_script_finds_every_kind_of_difference(run: Run, double: WorkspaceDouble
     ]
 
 
-def test_script_without_credentials_says_what_it_needs(run: Run, vendor: VendorServer) -> None:
-    """Nothing is sent."""
+def test_script_without_credentials_names_the_variables(run: Run, vendor: VendorServer) -> None:
+    """It sends nothing."""
     done = run(str(LIVE / "sandbox.py"), "create", keys=False)
 
     assert done.returncode == 2
@@ -110,7 +110,7 @@ def test_script_without_credentials_says_what_it_needs(run: Run, vendor: VendorS
 def test_live_tests_pass_and_leave_only_the_permanent_set(
     run: Run, double: WorkspaceDouble
 ) -> None:
-    """Everything a test creates is removed again, permanent things are untouched."""
+    """Each test removes what it created, and leaves the permanent set unchanged."""
     run(str(LIVE / "sandbox.py"), "create")
     before = (str(double.people), str(double.objects))
 
@@ -123,7 +123,7 @@ def test_live_tests_pass_and_leave_only_the_permanent_set(
 
 
 def test_read_only_tests_only_read(run: Run, double: WorkspaceDouble, vendor: VendorServer) -> None:
-    """They can be left running against a workspace that others use."""
+    """They can run against a workspace that is in use."""
     run(str(LIVE / "sandbox.py"), "create")
     vendor.calls.clear()
 
@@ -137,7 +137,7 @@ def test_read_only_tests_only_read(run: Run, double: WorkspaceDouble, vendor: Ve
 
 
 def test_live_tests_are_skipped_without_credentials(run: Run, vendor: VendorServer) -> None:
-    """Asked for, but with no key: skipped, not failed."""
+    """Selected, but without a key: skipped, not failed."""
     report = live(run, "-m", "live", keys=False)
 
     assert "skipped" in report
@@ -146,10 +146,10 @@ def test_live_tests_are_skipped_without_credentials(run: Run, vendor: VendorServ
 
 
 @pytest.mark.parametrize("marks", [(), ("-m", "not slow")])
-def test_live_tests_are_off_unless_asked_for(
+def test_live_tests_run_only_if_selected(
     run: Run, vendor: VendorServer, marks: tuple[str, ...]
 ) -> None:
-    """Keys in the environment are not enough to change a workspace."""
+    """Keys in the environment do not start them."""
     report = live(run, *marks)
 
     assert "deselected" in report

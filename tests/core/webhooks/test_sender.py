@@ -1,4 +1,4 @@
-"""Posts are signed as Customer.io's, and every way not to be answered has its name."""
+"""Posts are signed like those of Customer.io, and each failure has a reason."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def now() -> int:
 
 
 def test_signed_headers_carry_a_known_signature() -> None:
-    """The digest is the one computed apart, with `openssl dgst -sha256 -hmac`."""
+    """`openssl dgst -sha256 -hmac` computed the digest."""
     headers = signed_headers(SigningKey.from_text("key"), 1700000000, b'{"event_id":"1"}')
 
     assert headers["X-CIO-Timestamp"] == "1700000000"
@@ -30,8 +30,8 @@ def test_signed_headers_carry_a_known_signature() -> None:
     )
 
 
-def test_post_sends_the_body_as_it_is_and_is_verified() -> None:
-    """A receiver that checks signatures takes it, bytes that are not text included."""
+def test_post_sends_the_unchanged_body_with_a_valid_signature() -> None:
+    """A receiver accepts it, even if the body is not text."""
     body = b'{"odd":  "\xff\x00"}\r\n'
 
     with LoopbackReceiver() as receiver, Sender(receiver.destination, KEY) as sender:
@@ -52,8 +52,8 @@ def test_post_keeps_its_connection() -> None:
     assert receiver.connections == 1
 
 
-def test_post_opens_again_what_the_receiver_closed_between_two_posts() -> None:
-    """A kept connection that was closed meanwhile is no failure."""
+def test_post_opens_a_new_connection_if_the_receiver_closed_the_old_one() -> None:
+    """A connection that was closed between two posts is no failure."""
     with (
         LoopbackReceiver(hangs_up=True) as receiver,
         Sender(receiver.destination, KEY) as sender,
@@ -64,8 +64,8 @@ def test_post_opens_again_what_the_receiver_closed_between_two_posts() -> None:
     assert sender.reopened == 2
 
 
-def test_post_reports_a_refusal_with_the_beginning_of_its_text() -> None:
-    """What the receiver says is kept, bounded and printable; a long page is not read to its end."""
+def test_post_returns_the_start_of_the_text_of_a_refusal() -> None:
+    """Bounded, printable characters only; a long page is not read to its end."""
     text = b"No \x1b[31mkey\n" + b"x" * 100_000
     wrong = SigningKey.from_text("wrong")
     with LoopbackReceiver(text=text) as receiver, Sender(receiver.destination, wrong) as sender:
@@ -78,7 +78,7 @@ def test_post_reports_a_refusal_with_the_beginning_of_its_text() -> None:
 
 
 def test_post_does_not_follow_redirects() -> None:
-    """A redirect is an answer that does not acknowledge, as for Customer.io."""
+    """A redirect does not acknowledge the event, as for Customer.io."""
     with (
         LoopbackReceiver(status=lambda _: 302, location="/elsewhere") as receiver,
         Sender(receiver.destination, KEY) as sender,
@@ -90,15 +90,15 @@ def test_post_does_not_follow_redirects() -> None:
 
 
 def test_post_to_a_port_without_listener_is_refused() -> None:
-    """Nothing listens there."""
+    """The reason is `refused`."""
     with Sender(unused_destination(), KEY) as sender, pytest.raises(NoAnswer) as caught:
         sender.post(b"{}", timestamp=now())
 
     assert caught.value.reason == "refused"
 
 
-def test_post_gives_up_on_a_silent_receiver() -> None:
-    """The wait for an answer is bounded, and the next post works."""
+def test_post_ends_at_its_timeout() -> None:
+    """The next post works."""
     with (
         LoopbackReceiver(hangs=lambda number: number == 0) as receiver,
         Sender(receiver.destination, KEY, timeout_seconds=0.1) as sender,
@@ -112,7 +112,7 @@ def test_post_gives_up_on_a_silent_receiver() -> None:
 
 
 def test_post_to_a_listener_that_hangs_up_is_reset() -> None:
-    """A new connection that closes without an answer is a failure."""
+    """A new connection that is closed without an answer is a failure."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         hang_up = threading.Thread(target=lambda: server.accept()[0].close())
         hang_up.start()
@@ -125,7 +125,7 @@ def test_post_to_a_listener_that_hangs_up_is_reset() -> None:
 
 
 def test_post_over_tls_to_a_plain_server_fails_as_tls() -> None:
-    """A port that speaks http instead of https is named as such."""
+    """The reason for a port with http instead of https is `tls`."""
     with LoopbackReceiver() as receiver:
         destination = parse(receiver.url.replace("http:", "https:"))
         with Sender(destination, KEY) as sender, pytest.raises(NoAnswer) as caught:
@@ -145,7 +145,7 @@ def test_post_over_tls_to_a_plain_server_fails_as_tls() -> None:
     ],
 )
 def test_no_answer_names_the_failure_of_the_network(error: Exception, reason: str) -> None:
-    """Each kind of failure has a word of a closed list, and the text is made of it alone."""
+    """A closed list of reasons; the text of the error has the reason only."""
     failure = NoAnswer.because_of(error)
 
     assert failure.reason == reason

@@ -1,4 +1,4 @@
-"""The vendor facts that come with the package: complete, consistent, and covered by fixtures."""
+"""The vendor's specification in the package: complete, consistent, and covered by fixtures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WITH_SCHEMA = [event for event in specification.events() if event.has_schema]
 
 
 def paths(value: object, prefix: str = "") -> set[str]:
-    """Dot paths of all keys under a JSON value; the keys of headers are data."""
+    """Return the dot paths of all keys in a JSON value; keys of headers are data."""
     found: set[str] = set()
     if isinstance(value, list):
         for item in value:
@@ -35,14 +35,14 @@ def paths(value: object, prefix: str = "") -> set[str]:
 
 
 def load(event: specification.EventKind) -> dict[str, object]:
-    """The fixture of an event."""
+    """Return the fixture of an event."""
     path = WEBHOOK_FIXTURES / f"{event.object_type}_{event.metric}.json"
     payload: dict[str, object] = json.loads(path.read_text("utf-8"))
     return payload
 
 
 def test_events_are_those_of_the_2026_specification() -> None:
-    """There are 69 events with a published payload and four without."""
+    """69 events with a published payload, and four without."""
     counts = Counter(event.object_type for event in WITH_SCHEMA)
     without = {
         f"{event.object_type}_{event.metric}"
@@ -64,7 +64,7 @@ def test_events_are_those_of_the_2026_specification() -> None:
 
 
 def test_subscription_names_are_those_of_the_events() -> None:
-    """Each of the 72 names belongs to one event; only slack/undeliverable has none."""
+    """Each of the 72 names belongs to one event; slack/undeliverable has no name."""
     named = [event.subscribe for event in specification.events() if event.subscribe is not None]
     nameless = [event.metric for event in specification.events() if event.subscribe is None]
 
@@ -74,14 +74,14 @@ def test_subscription_names_are_those_of_the_events() -> None:
 
 
 def test_event_is_found_by_its_two_names() -> None:
-    """A known pair gives its event, with the vendor's different subscription name."""
+    """Object type and metric; here the vendor's subscription name is different."""
     event = specification.event("customer", "cio_subscription_preferences_changed")
 
     assert event.subscribe == "customer_subscription_preferences_changed"
 
 
 def test_event_refuses_an_unknown_pair() -> None:
-    """A pair that is not known is an error."""
+    """An unknown pair is an error."""
     with pytest.raises(KeyError):
         specification.event("email", "teleported")
 
@@ -100,7 +100,7 @@ def test_field_knows_its_origins_and_presence() -> None:
 
 
 def test_field_meaning_follows_the_object_type() -> None:
-    """A recipient is an address, a number or a URL, depending on the channel."""
+    """A recipient is an address or a URL, depending on the channel."""
     meanings = {
         object_type: next(
             field.meaning
@@ -110,23 +110,23 @@ def test_field_meaning_follows_the_object_type() -> None:
         for object_type in ("email", "webhook")
     }
 
-    assert meanings["email"] == "Address the email went to."
-    assert meanings["webhook"] == "URL the campaign webhook was posted to."
+    assert "Address" in meanings["email"]
+    assert "URL" in meanings["webhook"]
 
 
-def test_fields_without_a_meaning_of_their_own_share_one() -> None:
-    """A meaning marked `*` serves every object type without its own."""
+def test_object_types_without_a_meaning_use_the_default() -> None:
+    """The default is the meaning with the key `*`."""
     content = next(
         field
         for field in specification.event("email", "sent").fields
         if field.path == "data.content"
     )
 
-    assert content.meaning.startswith("Rendered message body")
+    assert "message body" in content.meaning
 
 
 def test_envelope_has_five_fields() -> None:
-    """Every event has the same five fields around its payload."""
+    """Every event has the same five top-level fields."""
     assert [field.path for field in specification.envelope_fields()] == [
         "event_id",
         "object_type",
@@ -136,35 +136,41 @@ def test_envelope_has_five_fields() -> None:
     ]
 
 
-def test_facts_are_no_payload_of_a_person() -> None:
-    """The package's facts hold no address of anyone."""
+def test_specification_contains_no_personal_data() -> None:
+    """It has no e-mail address."""
     text = (Path(specification.__file__).parent / "reporting_webhooks.json").read_text("utf-8")
 
     assert "@" not in text
 
 
 def test_there_is_one_fixture_for_each_event() -> None:
-    """Fixtures and events with a published payload are the same set."""
+    """Each event with a published payload has one fixture, and there are no others."""
     expected = {f"{event.object_type}_{event.metric}.json" for event in WITH_SCHEMA}
 
     assert {path.name for path in WEBHOOK_FIXTURES.iterdir()} == expected
 
 
-def test_fixtures_have_ids_of_their_own() -> None:
+def test_fixtures_have_unique_event_ids() -> None:
     """No two fixtures share an event id."""
     assert len({load(event)["event_id"] for event in WITH_SCHEMA}) == 69
 
 
-@pytest.mark.parametrize("event", WITH_SCHEMA, ids=lambda event: event.subscribe or event.metric)
-def test_fixture_has_the_fields_of_its_event(event: specification.EventKind) -> None:
-    """A fixture holds what is required of its origin, and nothing that is not specified."""
-    payload = load(event)
-    data = payload["data"]
-    assert isinstance(data, dict)
-    origin = next((name for key, name in ORIGIN_BY_KEY.items() if key in data), None)
+def test_fixtures_have_the_fields_of_their_event() -> None:
+    """A fixture has all fields that its origin requires, and no field that is not specified."""
+    envelope = {field.path for field in specification.envelope_fields()}
+    missing, unspecified = {}, {}
+    for event in WITH_SCHEMA:
+        payload = load(event)
+        data = payload["data"]
+        assert isinstance(data, dict)
+        origin = next((name for key, name in ORIGIN_BY_KEY.items() if key in data), None)
+        name = f"{event.object_type}_{event.metric}"
+        fields = paths(payload) - envelope
+        unspecified[name] = fields - {field.path for field in event.fields_of(origin)}
+        # Without a message that caused the event, only these two have reliable requirements.
+        if origin is not None or event.metric in ("subscribed", "unsubscribed"):
+            required = {field.path for field in event.fields if field.is_required(origin)}
+            missing[name] = required - fields
 
-    held = paths(payload) - {field.path for field in specification.envelope_fields()}
-
-    assert held <= {field.path for field in event.fields_of(origin)}
-    if origin is not None or event.metric in ("subscribed", "unsubscribed"):
-        assert held >= {field.path for field in event.fields if field.is_required(origin)}
+    assert {name: fields for name, fields in unspecified.items() if fields} == {}
+    assert {name: fields for name, fields in missing.items() if fields} == {}
