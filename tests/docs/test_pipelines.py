@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from core.pipelines import PipelinesClient
-from core.pipelines.calls import Calls
+from core.pipelines.surface import Surface
 from tests.support.paths import DOCS, FIXTURES
 from tests.support.vendor_server import RoutedTransport, VendorServer
 
 PAGE = (DOCS / "pipelines.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-FACES = [name for name, value in vars(Calls).items() if isinstance(value, property)]
+FAMILIES = [name for name, value in vars(Surface).items() if isinstance(value, property)]
 
 
 @pytest.fixture
@@ -50,8 +50,9 @@ def test_every_block_runs_and_every_face_sends(
     refused = text.count("except ValidationError")
     from_queue = text.count("queue.flush()")
     assert len(vendor.calls) == asked - refused + from_queue
-    for face in FACES:
-        assert f"client.{face}." in text
+    assert len(FAMILIES) == 11
+    for family in FAMILIES:
+        assert f"client.{family}." in text
 
 
 @pytest.mark.parametrize("page", ["pipelines.md", "migrating.md", "testing.md"])
