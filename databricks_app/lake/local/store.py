@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -172,11 +173,14 @@ class LocalLake:
 
     def _keep_up(self) -> None:
         """Do what upkeep is due. The rows are safe by now, so its failure fails no load."""
+        until = time.monotonic() + self._policy.chores_seconds
         for upkeep in self._upkeep:
             self._attempt(upkeep, upkeep.run)
-        until = time.monotonic() + self._policy.chores_seconds
+            # Tables are often due together; the others are due in the next load still.
+            if time.monotonic() >= until:
+                break
         while not self._is_stale and (turn := self._whose_turn()):
-            self._attempt(turn, turn.do_chore)
+            self._attempt(turn, partial(turn.do_chore, until))
             if time.monotonic() >= until:
                 break
 
@@ -201,6 +205,8 @@ class LocalLake:
             self._running.pool.shutdown()
             self._running.lookup.close()
             self._running = None
+        for upkeep in self._upkeep:
+            upkeep.close()
         self._handles.clear()
         self._upkeep.clear()
         self._lock.release()
