@@ -19,7 +19,7 @@ from pathlib import Path
 
 from databricks_app.lake.local.fsync import Sync, checkpoint_file, fsync, sync_checkpoint
 from databricks_app.lake.local.merge import can_merge, merge
-from databricks_app.lake.local.merge_plan import Limits, planned
+from databricks_app.lake.local.merge_plan import Limits, in_commits, planned
 from databricks_app.lake.local.table_handle import NO_HOOKS, STATISTICS, TableHandle, explained
 from databricks_app.runtime import crash_points
 
@@ -152,8 +152,9 @@ class Upkeep:
     def _find_chores(self) -> None:
         if can_merge(self.handle):
             files = self.handle.stored_files()
-            for plan in planned(files, self.policy.limits, self.today()):
-                self.chores.append(merge(self.handle, plan, self.sync))
+            plans = planned(files, self.policy.limits, self.today())
+            for together in in_commits(plans, self.policy.limits):
+                self.chores.append(merge(self.handle, together, self.sync))
         now = time.monotonic()
         if self._swept_at is None or now - self._swept_at >= self._retention_seconds:
             self._swept_at = now

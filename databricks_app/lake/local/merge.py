@@ -12,6 +12,7 @@ import json
 import os
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -46,27 +47,45 @@ def can_merge(handle: TableHandle) -> bool:
     return protocol.min_reader_version <= _READER and protocol.min_writer_version <= _WRITER
 
 
-def merge(handle: TableHandle, plan: PlannedMerge, sync: Sync) -> Generator[None, None, None]:
-    """Merge the files; each step does a part, the last one commits and is durable.
+@dataclass(frozen=True, slots=True)
+class _Replacement:
+    """Files of one day and the file that takes their place."""
 
-    A merge that is closed before its end leaves nothing behind.
+    plan: PlannedMerge
+    target: Path
+
+    @staticmethod
+    def of(handle: TableHandle, plan: PlannedMerge) -> _Replacement:
+        prefix = CLOSED if plan.closes_day else "merged-"
+        name = f"{PARTITION}={plan.day}/{prefix}{uuid4()}.parquet"
+        return _Replacement(plan, handle.path / name)
+
+
+def merge(
+    handle: TableHandle, plans: Sequence[PlannedMerge], sync: Sync
+) -> Generator[None, None, None]:
+    """Merge the files of each plan, in one commit.
+
+    Each step does a part; the last one commits and is durable. A merge that is closed before its
+    end leaves nothing behind.
 
     Raises:
         LakeError: Somebody else has changed the table.
         OSError: A file is missing, or the disk is full.
     """
-    prefix = CLOSED if plan.closes_day else "merged-"
-    target = handle.path / f"{PARTITION}={plan.day}" / f"{prefix}{uuid4()}.parquet"
+    made = [_Replacement.of(handle, plan) for plan in plans]
     is_committed = False
     try:
-        yield from _rewrite(handle, plan.files, target, sync)
+        for one in made:
+            yield from _rewrite(handle, one.plan.files, one.target, sync)
         crash_points.reach("lake.after_merge")
-        if _are_current(handle, plan):
-            _commit(handle, _entry(plan, target), sync)
+        if _are_current(handle, plans):
+            _commit(handle, _entry(made), sync)
             is_committed = True
     finally:
         if not is_committed:
-            target.unlink(missing_ok=True)
+            for one in made:
+                one.target.unlink(missing_ok=True)
     crash_points.reach("lake.after_compact")
     handle.update()
     handle.sync()
@@ -134,10 +153,10 @@ def _write_group(writer: pq.ParquetWriter, waiting: list[ArrowTable]) -> None:
         waiting.clear()
 
 
-def _are_current(handle: TableHandle, plan: PlannedMerge) -> bool:
+def _are_current(handle: TableHandle, plans: Sequence[PlannedMerge]) -> bool:
     """Whether the table still has all these files; somebody else may have merged them."""
-    current = {file.path for file in handle.stored_files().get(plan.day, ())}
-    return current.issuperset(file.path for file in plan.files)
+    current = handle.stored_paths()
+    return all(file.path in current for plan in plans for file in plan.files)
 
 
 def _commit(handle: TableHandle, text: str, sync: Sync) -> None:
@@ -158,32 +177,44 @@ def _commit(handle: TableHandle, text: str, sync: Sync) -> None:
         unfinished.unlink()
 
 
-def _entry(plan: PlannedMerge, target: Path) -> str:
+def _entry(made: Sequence[_Replacement]) -> str:
     """Text of the log entry; nothing in it counts as a change of rows."""
     now = time.time_ns() // 1_000_000
-    partition = {PARTITION: plan.day.isoformat()}
     told = {"timestamp": now, "operation": "OPTIMIZE", "operationParameters": {}}
-    removed = [
+    actions: list[dict[str, object]] = [{"commitInfo": told}]
+    for one in made:
+        actions += _removed(one.plan, now)
+        actions.append(_added(one, now))
+    return "".join(json.dumps(action) + "\n" for action in actions)
+
+
+def _removed(plan: PlannedMerge, now: int) -> list[dict[str, object]]:
+    return [
         {
-            "path": file.path,
-            "deletionTimestamp": now,
-            "dataChange": False,
-            "extendedFileMetadata": True,
-            "partitionValues": partition,
-            "size": file.size,
+            "remove": {
+                "path": file.path,
+                "deletionTimestamp": now,
+                "dataChange": False,
+                "extendedFileMetadata": True,
+                "partitionValues": {PARTITION: plan.day.isoformat()},
+                "size": file.size,
+            }
         }
         for file in plan.files
     ]
-    added = {
-        "path": f"{target.parent.name}/{target.name}",
-        "partitionValues": partition,
-        "size": target.stat().st_size,
-        "modificationTime": now,
-        "dataChange": False,
-        "stats": json.dumps(_statistics(pq.read_metadata(target))),
+
+
+def _added(one: _Replacement, now: int) -> dict[str, object]:
+    return {
+        "add": {
+            "path": f"{one.target.parent.name}/{one.target.name}",
+            "partitionValues": {PARTITION: one.plan.day.isoformat()},
+            "size": one.target.stat().st_size,
+            "modificationTime": now,
+            "dataChange": False,
+            "stats": json.dumps(_statistics(pq.read_metadata(one.target))),
+        }
     }
-    actions = [{"commitInfo": told}, *({"remove": one} for one in removed), {"add": added}]
-    return "".join(json.dumps(action) + "\n" for action in actions)
 
 
 def _statistics(metadata: pq.FileMetaData) -> dict[str, object]:

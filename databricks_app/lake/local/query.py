@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
+# The date of a file is in its folder's name, `event_date=2026-11-22`.
+_DATE_OF_PATH = "TRY_CAST(substr(split_part(filename, '/', -2), 12) AS DATE)"
 _SAFE_ERRORS = ("BinderException", "CatalogException", "ParserException")
 _TYPES = (("TIMESTAMP WITH TIME ZONE", "TIMESTAMP"), ("VARCHAR", "STRING"), ("HUGEINT", "BIGINT"))
 
@@ -201,18 +203,35 @@ def _needed(names: frozenset[str]) -> tuple[list[Table], list[View]]:
 def _table_view(each: Table, files: list[str]) -> str:
     """A view with the columns of `sql/`, whichever of them the files have."""
     columns = ", ".join(f'"{column.name}"' for column in each.columns)
-    typed = ", ".join(
-        f'CAST(NULL AS {duckdb_type(column.type)}) AS "{column.name}"' for column in each.columns
-    )
-    source = f"SELECT {typed} WHERE FALSE"
-    if files:
-        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-        # Files written before a column was added lack it: by name, absent ones are NULL.
-        source += (
-            f" UNION ALL BY NAME SELECT * FROM read_parquet([{listed}], union_by_name = true,"  # noqa: S608  # quoted
-            " hive_partitioning = true, hive_types = {'event_date': DATE})"
+    if not files:
+        typed = ", ".join(
+            f'CAST(NULL AS {duckdb_type(column.type)}) AS "{column.name}"'
+            for column in each.columns
         )
+        return f"CREATE VIEW {each.name} AS SELECT {typed} WHERE FALSE"
+    listed = ", ".join(_quoted(file) for file in files)
+    # With the columns given no file is opened before the query runs, and those whose path cannot
+    # match are never opened: of a year with 30 files a day one day takes 0.2 s instead of 4.
+    # Files that were written before a column was added lack it: it is NULL.
+    source = (
+        f"SELECT *, {_DATE_OF_PATH} AS event_date FROM read_parquet([{listed}],"  # noqa: S608  # quoted
+        f" schema = MAP {{{_schema(each)}}}, filename = true)"
+    )
     return f"CREATE VIEW {each.name} AS SELECT {columns} FROM ({source})"  # noqa: S608  # names of sql/
+
+
+def _schema(each: Table) -> str:
+    """The columns that a data file may have, as the reader wants them: by name."""
+    names = ((_quoted(one.name), duckdb_type(one.type)) for one in each.columns)
+    return ", ".join(
+        f"{name}: {{name: {name}, type: '{kind}', default_value: NULL}}"
+        for name, kind in names
+        if name != "'event_date'"
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _databricks_type(name: str) -> str:

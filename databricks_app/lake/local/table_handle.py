@@ -258,6 +258,10 @@ class TableHandle:
             found[day].append(StoredFile(*file))
         return found
 
+    def stored_paths(self) -> set[str]:
+        """Paths of all files, relative to the table's folder, by the log."""
+        return set(self._actions().column("path").to_pylist())
+
     def _actions(self) -> ArrowTable:
         with explained(self.name):
             return pa.table(self._delta.get_add_actions(flatten=True))

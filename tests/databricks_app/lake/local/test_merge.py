@@ -90,7 +90,7 @@ def test_a_merge_changes_no_row(table: TableHandle) -> None:
     """Whole numbers, times and maps come through; another day is not touched."""
     before = content(table.path)
 
-    finish(merge(table, plan(table), fsync))
+    finish(merge(table, [plan(table)], fsync))
 
     assert content(table.path) == before
     assert {day: len(files) for day, files in table.stored_files().items()} == {
@@ -101,7 +101,7 @@ def test_a_merge_changes_no_row(table: TableHandle) -> None:
 
 def test_the_engine_reads_what_was_merged(table: TableHandle) -> None:
     """Version, files and rows, also from a checkpoint."""
-    finish(merge(table, plan(table), fsync))
+    finish(merge(table, [plan(table)], fsync))
     table.delta.create_checkpoint()
 
     opened = DeltaTable(table.path)
@@ -114,7 +114,7 @@ def test_the_engine_reads_what_was_merged(table: TableHandle) -> None:
 def test_the_commit_is_no_change_of_rows(table: TableHandle) -> None:
     """Streams that read the table are not told of old rows again."""
     merged = plan(table)
-    finish(merge(table, merged, fsync))
+    finish(merge(table, [merged], fsync))
 
     commit = read_commit(table.path, 5)
 
@@ -125,7 +125,7 @@ def test_the_commit_is_no_change_of_rows(table: TableHandle) -> None:
 
 def test_the_log_has_the_bounds_of_the_merged_rows(table: TableHandle) -> None:
     """Least and most of every part; times cut to milliseconds, as the engine writes them."""
-    finish(merge(table, plan(table), fsync))
+    finish(merge(table, [plan(table)], fsync))
 
     lines = log_entry(table.path, 5).read_text().splitlines()
     (added,) = (json.loads(line)["add"] for line in lines if "add" in json.loads(line))
@@ -142,7 +142,7 @@ def test_the_log_has_the_bounds_of_the_merged_rows(table: TableHandle) -> None:
 
 def test_merged_keys_are_still_found(table: TableHandle) -> None:
     """A repeated event is no new one."""
-    finish(merge(table, plan(table), fsync))
+    finish(merge(table, [plan(table)], fsync))
     asked = pa.table(
         [["a", "d", "x"], [DAY] * 3], schema=pa.schema(SCHEMA.field(i) for i in (0, 1))
     )
@@ -159,7 +159,7 @@ def test_columns_that_were_added_later_are_null_in_older_rows(table: TableHandle
     table.add_columns(pa.schema([("extra", pa.string())]))
     append(table, row("f", extra="x"))
 
-    finish(merge(table, plan(table), fsync))
+    finish(merge(table, [plan(table)], fsync))
 
     (file,) = table.stored_files()[DAY]
     rows = pq.ParquetFile(table.path / file.path).read().select(["event_id", "extra"])
@@ -168,7 +168,7 @@ def test_columns_that_were_added_later_are_null_in_older_rows(table: TableHandle
 
 def test_rows_that_are_loaded_between_two_parts_stay(table: TableHandle) -> None:
     """A merge goes on over many loads."""
-    steps = merge(table, plan(table), fsync)
+    steps = merge(table, [plan(table)], fsync)
     next(steps)
     append(table, row("f"))
     next(steps)
@@ -184,7 +184,7 @@ def test_a_large_file_is_read_in_parts(table: TableHandle) -> None:
     """Sixteen thousand rows at most, so that no load waits long."""
     append(table, *(row(f"f{number:05}") for number in range(40_000)))
 
-    parts = finish(merge(table, plan(table), fsync))
+    parts = finish(merge(table, [plan(table)], fsync))
 
     assert parts == 3 + 3 + 1
 
@@ -194,7 +194,7 @@ def test_long_rows_are_read_by_their_bytes(table: TableHandle) -> None:
     table.add_columns(pa.schema([("body", pa.string())]))
     append(table, *(row(f"f{number:03}", body=f"{number:03}" * 20_000) for number in range(400)))
 
-    parts = finish(merge(table, plan(table), fsync))
+    parts = finish(merge(table, [plan(table)], fsync))
 
     assert parts >= 3 + 3
 
@@ -202,7 +202,7 @@ def test_long_rows_are_read_by_their_bytes(table: TableHandle) -> None:
 def test_a_merge_that_is_given_up_leaves_nothing(table: TableHandle) -> None:
     """No file, and no commit."""
     before = sorted(table.path.rglob("*"))
-    steps = merge(table, plan(table), fsync)
+    steps = merge(table, [plan(table)], fsync)
     next(steps)
 
     steps.close()
@@ -212,7 +212,7 @@ def test_a_merge_that_is_given_up_leaves_nothing(table: TableHandle) -> None:
 
 def test_a_merge_fails_if_somebody_else_commits(table: TableHandle) -> None:
     """It never replaces a log entry, and leaves no file."""
-    steps = merge(table, plan(table), fsync)
+    steps = merge(table, [plan(table)], fsync)
     next(steps)
     append(TableHandle(table.path, -1), row("theirs"))
     files = set(table.path.glob("event_date=*/*"))
@@ -230,7 +230,7 @@ def test_a_merge_fails_if_somebody_else_commits(table: TableHandle) -> None:
 
 def test_files_that_somebody_else_has_merged_are_left(table: TableHandle) -> None:
     """What was planned is no longer there."""
-    steps = merge(table, plan(table), fsync)
+    steps = merge(table, [plan(table)], fsync)
     next(steps)
     DeltaTable(table.path).optimize.compact()
     table.reopen()
@@ -250,7 +250,7 @@ def test_the_new_file_is_durable_before_the_log_names_it(table: TableHandle) -> 
         seen.append((path.name.split("-")[0].split("#")[0], entry.exists()))
 
     handle = TableHandle(table.path, table.version, sync)
-    finish(merge(handle, plan(handle), sync))
+    finish(merge(handle, [plan(handle)], sync))
 
     assert seen[:3] == [("closed", False), ("event_date=2026", False), (entry.name, False)]
     assert seen[-2:] == [(entry.name, True), ("_delta_log", True)]
@@ -259,7 +259,7 @@ def test_the_new_file_is_durable_before_the_log_names_it(table: TableHandle) -> 
 def test_a_merge_that_a_power_cut_tore_is_undone(table: TableHandle, tmp_path: Path) -> None:
     """The files that it replaced are still there."""
     before = content(table.path)
-    merged = merge(table, plan(table), fsync)
+    merged = merge(table, [plan(table)], fsync)
     finish(merged)
     (file,) = table.stored_files()[DAY]
     (table.path / file.path).write_bytes(b"torn")
@@ -276,15 +276,28 @@ def test_a_file_that_is_gone_fails_the_merge_alone(table: TableHandle) -> None:
     (table.path / merged.files[1].path).unlink()
 
     with pytest.raises(FileNotFoundError):
-        finish(merge(table, merged, fsync))
+        finish(merge(table, [merged], fsync))
 
     assert DeltaTable(table.path).version() == 4
     assert not list(table.path.glob("*/closed-*"))
 
 
+def test_several_days_are_merged_in_one_commit(table: TableHandle) -> None:
+    """With many files in the table a commit costs more than a small merge."""
+    append(table, row("f", day=date(2026, 11, 19)))
+    before = content(table.path)
+    plans = [PlannedMerge(day, tuple(files), True) for day, files in table.stored_files().items()]
+
+    finish(merge(table, plans, fsync))
+
+    assert table.version == 6
+    assert [len(files) for files in table.stored_files().values()] == [1, 1]
+    assert content(table.path) == before
+
+
 def test_row_groups_are_large_however_small_the_files_were(table: TableHandle) -> None:
     """Readers open a row group at a time."""
-    finish(merge(table, plan(table), fsync))
+    finish(merge(table, [plan(table)], fsync))
 
     (file,) = table.stored_files()[DAY]
     assert pq.read_metadata(table.path / file.path).num_row_groups == 1
@@ -294,7 +307,7 @@ def test_bounds_span_all_row_groups(table: TableHandle, monkeypatch: pytest.Monk
     """The first group has the least id, the last the greatest."""
     monkeypatch.setattr(merging, "_GROUP_ROWS", 1)
 
-    finish(merge(table, plan(table), fsync))
+    finish(merge(table, [plan(table)], fsync))
 
     (file,) = table.stored_files()[DAY]
     actions = pa.table(table.delta.get_add_actions(flatten=True)).to_pylist()

@@ -13,6 +13,7 @@ from databricks_app.lake.local.merge_plan import (
     Limits,
     PlannedMerge,
     StoredFile,
+    in_commits,
     planned,
     smallest_worth,
 )
@@ -149,6 +150,21 @@ def test_a_year_of_closed_days_is_found_a_few_at_a_time() -> None:
     found = planned(files, LIMITS, TODAY)
 
     assert [(TODAY - one.day).days for one in found] == [0, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
+def test_small_merges_share_a_commit() -> None:
+    """Up to the bytes of the largest file."""
+    limits = Limits(day_bytes=100)
+    plans = [PlannedMerge(OLD, tuple(loose(one, 0)), True) for one in (40, 60, 1, 120, 5)]
+
+    found = in_commits(plans, limits)
+
+    assert [[sum(sizes(plan)) for plan in commit] for commit in found] == [
+        [40, 60],
+        [1],
+        [120],
+        [5],
+    ]
 
 
 def test_files_are_merged_in_the_order_in_which_they_were_made() -> None:
