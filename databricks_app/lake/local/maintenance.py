@@ -78,7 +78,7 @@ def _today() -> date:
     return datetime.now(UTC).date()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Upkeep:
     """The upkeep of one table.
 
@@ -88,6 +88,7 @@ class Upkeep:
         checkpointed_version: Newest version with a durable checkpoint; -1 for none.
         today: The UTC day.
         chores: What waits for its turn; each step of one is a part.
+        is_amid_chore: Whether the first of them has begun.
     """
 
     handle: TableHandle
@@ -96,6 +97,7 @@ class Upkeep:
     sync: Sync = fsync
     today: Callable[[], date] = _today
     chores: deque[Generator[None, None, None]] = field(default_factory=deque, init=False)
+    is_amid_chore: bool = field(default=False, init=False)
     _searched_version: int = field(default=-1, init=False)
     _swept_at: float | None = field(default=None, init=False)
 
@@ -127,10 +129,12 @@ class Upkeep:
             LakeError: The storage fails; nothing was lost and the chore will be found again.
         """
         chore = self.chores.popleft()
+        self.is_amid_chore = False
         with explained(self.handle.name):
             while next(chore, _DONE) is not _DONE:
                 if time.monotonic() >= until:
                     self.chores.appendleft(chore)
+                    self.is_amid_chore = True
                     return
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ changes none; it fails if the open version is not the newest.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -174,7 +175,10 @@ def _commit(handle: TableHandle, text: str, sync: Sync) -> None:
             "write: stop the other one."
         ) from error
     finally:
-        unfinished.unlink()
+        # Once the entry is there nothing may fail: the caller would delete what it names. A file
+        # that stays goes with the other unfinished ones.
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
 
 
 def _entry(made: Sequence[_Replacement]) -> str:

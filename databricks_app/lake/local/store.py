@@ -185,10 +185,14 @@ class LocalLake:
                 break
 
     def _whose_turn(self) -> Upkeep | None:
-        """The table with a chore whose last turn, in whatever load, is longest ago."""
-        for place, upkeep in enumerate(self._upkeep):
+        """The table with a begun chore, else the one whose last turn is longest ago.
+
+        A merge that has begun holds up to 32 MB; so only one table has such.
+        """
+        for upkeep in sorted(self._upkeep, key=lambda one: not one.is_amid_chore):
             if upkeep.chores:
-                self._upkeep.append(self._upkeep.pop(place))
+                self._upkeep.remove(upkeep)
+                self._upkeep.append(upkeep)
                 return upkeep
         return None
 

@@ -217,6 +217,21 @@ def test_a_load_does_one_part_of_a_chore_when_time_is_short(tmp_path: Path) -> N
     assert counts[-1] == 2
 
 
+def test_one_table_is_merged_at_a_time(tmp_path: Path) -> None:
+    """A merge that has begun holds memory; the next one begins when it has ended."""
+    lake = lake_in(tmp_path, policy=busy(5, Limits(compact_files=4), chores_seconds=0))
+    lake.start()
+    begun = []
+    for name in "abcd" + "a" * 20:
+        load(lake, event(name))
+        on_disk = len(list((tmp_path / "tables").glob("*/event_date=*/merged-*")))
+        named = sum("merged-" in uri for table in (RAW, EMAIL) for uri in uris(tmp_path, table))
+        begun.append(on_disk - named)
+    lake.close()
+
+    assert max(begun) == 1
+
+
 def test_a_merge_that_is_under_way_at_the_stop_leaves_no_file(tmp_path: Path) -> None:
     """It begins again after the next start."""
     lake = lake_in(tmp_path, policy=busy(5, Limits(compact_files=4), chores_seconds=0))
