@@ -35,12 +35,13 @@ class _Tree:
     root: Path
     few: Path
     many: Path
+    loads: int
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     checkpoints: list[float] = field(default_factory=list)
 
     def measure(self, plan: Plan, day: str) -> None:
         """Do one round."""
-        count = plan.pick(41, 2)
+        count = plan.pick(self.loads, 2)
         few = _child(self.root, "loads", self.few, count)["seconds"]
         many = _child(self.root, "loads", self.many, count)
         self.seconds["few"].append(statistics.median(few))
@@ -49,7 +50,7 @@ class _Tree:
         self.seconds["ratio"].append(self.seconds["many"][-1] / self.seconds["few"][-1])
         self.checkpoints.append(many["checkpoint_bytes"] / count * _LOADS_A_DAY / 1e9)
         sql = f"{_COUNT} WHERE event_date = DATE '{day}'"
-        for name, asked, times in (("count", sql, 3), ("unrouted", _UNROUTED, 1)):
+        for name, asked, times in (("count", sql, 2), ("unrouted", _UNROUTED, 1)):
             found = _child(self.root, "ask", self.many, times, asked)
             self.seconds[name].append(min(found["seconds"]))
 
@@ -59,9 +60,9 @@ def run(plan: Plan) -> Section:
     around = Surroundings()
     days = plan.pick(_DAYS, 4)
     real = RealDay(plan.folder / "day", plan.pick(_FILES, 2))
-    trees = [_tree(plan, real, "now", ROOT, days, is_merged=True)]
+    trees = [_tree(plan, real, "now", ROOT, days, loads=82, is_merged=True)]
     if before := os.environ.get("CIO_BENCHMARK_BEFORE"):
-        trees.insert(0, _tree(plan, real, "before", Path(before), days, is_merged=False))
+        trees.insert(0, _tree(plan, real, "before", Path(before), days, loads=20, is_merged=False))
     asked = (real.day - timedelta(days=days // 2)).isoformat()
     for _ in range(min(plan.rounds, _ROUNDS)):
         around.look()
@@ -70,15 +71,17 @@ def run(plan: Plan) -> Section:
     old = plan.folder / "old"
     real.write(old, days, is_merged=False)
     around.look()
-    moved = [_child(ROOT, "loads", old, plan.pick(60, 2)) for _ in range(plan.pick(3, 1))]
+    moved = [_child(ROOT, "loads", old, plan.pick(50, 2)) for _ in range(plan.pick(3, 1))]
     return Section("year", "A year on one disk", _lines(plan, trees, moved), around)
 
 
-def _tree(plan: Plan, real: RealDay, name: str, root: Path, days: int, *, is_merged: bool) -> _Tree:
+def _tree(
+    plan: Plan, real: RealDay, name: str, root: Path, days: int, *, loads: int, is_merged: bool
+) -> _Tree:
     few, many = plan.folder / f"{name}-few", plan.folder / f"{name}-many"
     real.write(few, 2, is_merged=is_merged)
     real.write(many, days, is_merged=is_merged)
-    return _Tree(name, root, few, many)
+    return _Tree(name, root, few, many, loads)
 
 
 def _child(root: Path, task: str, folder: Path, *arguments: object) -> dict[str, list[float]]:
@@ -106,12 +109,13 @@ def _lines(plan: Plan, trees: list[_Tree], moved: list[dict[str, list[float]]]) 
     seconds = [one for part in moved for one in part["seconds"]]
     files = [f"{part['files']:,}" for part in moved]
     days = plan.pick(_DAYS, 4)
+    loads = " and ".join(f"{plan.pick(tree.loads, 2)} ({tree.name})" for tree in trees)
     return [
         f"Stand-in tables: the files of one real day (12,000 events in {plan.pick(_FILES, 2)} "
         f"loads, nine tables) linked under {days} dates. Batches of 400 new events of today "
-        f"through `LocalLake.load`, durable, upkeep as in service; {plan.pick(41, 2)} a round, "
+        f"through `LocalLake.load`, durable, upkeep as in service; {loads} a round, "
         f"{len(trees[0].checkpoints)} rounds in turns. A year of now is as upkeep leaves it, one "
-        "file for each closed day; a year of before (the commit named below) has 30 files a day. "
+        "file for each closed day; a year of before (an earlier release) has 30 files a day. "
         "Median (range).",
         "",
         *table(("", *(tree.name for tree in trees)), rows),
