@@ -28,6 +28,7 @@ from benchmarks import (
     start,
     volume,
     warehouse,
+    year,
 )
 from benchmarks.outcome import Benchmark, Plan
 
@@ -45,6 +46,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "memory": memory.run,
     "volume": volume.run,
     "warehouse": warehouse.run,
+    "year": year.run,
 }
 # A script of its own, as it installs the clients that it compares with.
 SCRIPTS = {"pipelines_queue": Path(__file__).with_name("pipelines_queue.py")}

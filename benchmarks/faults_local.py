@@ -26,6 +26,7 @@ POINTS = {
     "lake.after_typed_sync": 4,
     "loader.before_delete": 1,
     "loader.after_delete": 1,
+    "lake.after_merge": 2,
     "lake.after_compact": 2,
     "lake.after_compact_sync": 2,
     "lake.after_checkpoint": 4,
@@ -62,7 +63,9 @@ def points(outcome: Outcome, folder: Path, chance: random.Random) -> None:
 
 def policy_for(place: str) -> Policy | None:
     """Do all upkeep at every load where the place is within it."""
-    is_upkeep = any(word in place for word in ("compact", "checkpoint", "cleanup", "vacuum"))
+    is_upkeep = any(
+        word in place for word in ("merge", "compact", "checkpoint", "cleanup", "vacuum")
+    )
     return BUSY if is_upkeep else None
 
 

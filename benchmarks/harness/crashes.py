@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.harness.wire import KEY
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake.local.maintenance import Policy
+from databricks_app.lake.local.merge_plan import Limits
 from databricks_app.lake.local.store import LocalLake
 from databricks_app.loading.loader import Loader
 from databricks_app.runtime import crash_points, logs
@@ -25,8 +26,8 @@ from databricks_app.runtime.status import LoaderStatus
 # Every upkeep at every load, and nothing kept longer than needed.
 BUSY = Policy(
     checkpoint_every=1,
-    compact_files=4,
-    compact_files_of_old_dates=4,
+    checkpoint_every_at_most=1,
+    limits=Limits(compact_files=4),
     retention=timedelta(0),
     chores_seconds=60,
 )

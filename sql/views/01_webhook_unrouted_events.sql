@@ -20,22 +20,52 @@ CREATE OR REPLACE VIEW webhook_unrouted_events (
 )
 COMMENT 'Verified events that no typed table holds, one row each'
 AS
-WITH routed AS (
-  SELECT event_id, event_date FROM webhook_email_events
+WITH candidates AS (
+  -- Few. Each typed table is asked for these keys alone, so that engines skip what cannot hold them.
+  SELECT event_id, event_date
+  FROM webhook_raw_events
+  WHERE target_table IS NULL
+),
+routed AS (
+  SELECT typed.event_id, typed.event_date
+  FROM webhook_email_events AS typed
+  INNER JOIN candidates
+    ON candidates.event_id = typed.event_id AND candidates.event_date = typed.event_date
   UNION ALL
-  SELECT event_id, event_date FROM webhook_customer_events
+  SELECT typed.event_id, typed.event_date
+  FROM webhook_customer_events AS typed
+  INNER JOIN candidates
+    ON candidates.event_id = typed.event_id AND candidates.event_date = typed.event_date
   UNION ALL
-  SELECT event_id, event_date FROM webhook_sms_events
+  SELECT typed.event_id, typed.event_date
+  FROM webhook_sms_events AS typed
+  INNER JOIN candidates
+    ON candidates.event_id = typed.event_id AND candidates.event_date = typed.event_date
   UNION ALL
-  SELECT event_id, event_date FROM webhook_push_events
+  SELECT typed.event_id, typed.event_date
+  FROM webhook_push_events AS typed
+  INNER JOIN candidates
+    ON candidates.event_id = typed.event_id AND candidates.event_date = typed.event_date
   UNION ALL
-  SELECT event_id, event_date FROM webhook_in_app_events
+  SELECT typed.event_id, typed.event_date
+  FROM webhook_in_app_events AS typed
+  INNER JOIN candidates
+    ON candidates.event_id = typed.event_id AND candidates.event_date = typed.event_date
   UNION ALL
-  SELECT event_id, event_date FROM webhook_slack_events
+  SELECT typed.event_id, typed.event_date
+  FROM webhook_slack_events AS typed
+  INNER JOIN candidates
+    ON candidates.event_id = typed.event_id AND candidates.event_date = typed.event_date
   UNION ALL
-  SELECT event_id, event_date FROM webhook_webhook_events
+  SELECT typed.event_id, typed.event_date
+  FROM webhook_webhook_events AS typed
+  INNER JOIN candidates
+    ON candidates.event_id = typed.event_id AND candidates.event_date = typed.event_date
   UNION ALL
-  SELECT event_id, event_date FROM webhook_whatsapp_events
+  SELECT typed.event_id, typed.event_date
+  FROM webhook_whatsapp_events AS typed
+  INNER JOIN candidates
+    ON candidates.event_id = typed.event_id AND candidates.event_date = typed.event_date
 )
 SELECT
   raw.event_id,

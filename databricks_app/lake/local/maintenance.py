@@ -5,31 +5,29 @@ checkpoint is synced before any log entry or file is deleted, and nothing younge
 is deleted at all, so that a reader may finish what it began.
 
 Checkpoints are made at once. Merging files and searching for superfluous ones are chores: they
-wait for each other, so that tables that are due together do not hold up one load together.
+wait for each other, and each is done in parts, so that no load waits long for one.
 """
 
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from functools import partial
-from itertools import accumulate
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
-
-from databricks_app.lake.local.fsync import Sync, fsync, sync_checkpoint
-from databricks_app.lake.local.table_handle import NO_HOOKS, PARTITION, TableHandle, explained
+from databricks_app.lake.local.fsync import Sync, checkpoint_file, fsync, sync_checkpoint
+from databricks_app.lake.local.merge import can_merge, merge
+from databricks_app.lake.local.merge_plan import Limits, in_commits, planned
+from databricks_app.lake.local.table_handle import NO_HOOKS, STATISTICS, TableHandle, explained
 from databricks_app.runtime import crash_points
 
 # What delta-rs calls a file while it writes it, and leaves when it is killed: `x.parquet#1`.
 _UNFINISHED = "*/*#[0-9]*"
-# A file is merged only with smaller ones that have at least this share of its size together, so
-# that how often a row is rewritten grows with the logarithm of what its day holds.
-_SHARE = 0.5
+# Files that are deleted as one part of a chore.
+_DELETED_AT_ONCE = 500
+_DONE = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,32 +35,37 @@ class Policy:
     """When upkeep is due.
 
     Attributes:
-        checkpoint_every: Commits between two checkpoints.
-        compact_files: Small files of one date that make a compaction worth while.
-        compact_files_of_old_dates: The same for a date that is no longer the newest two, where
-            hardly any more files will come; one such date at a time.
-        compact_bytes: The same in bytes of two small files or more, whatever the date: what one
-            compaction rewrites is hardly more than this.
-        small_bytes: Files below this size are small; others are never rewritten.
+        checkpoint_every: Commits between two checkpoints, at least.
+        checkpoint_every_at_most: The same at most. Each commit since the last checkpoint makes
+            the next commit slower: with 360 files 7 ms after 10 of them, 12 ms after 40.
+        checkpoint_bytes: Bytes of checkpoints that a commit may cost: a checkpoint of 300 kB is
+            written every 36 commits. Nine tables with a commit every two seconds then write 3 GB
+            a day.
+        limits: Which files are merged.
         retention: How long replaced files and log entries are kept; also the pause between two
             searches for files that nobody needs.
-        chores_seconds: Time in one load after which no other chore of any table is begun; one
-            chore is always done.
+        chores_seconds: Time in one load after which no other part of a chore of any table is
+            begun; one part is always done.
     """
 
     checkpoint_every: int = 10
-    compact_files: int = 100
-    compact_files_of_old_dates: int = 16
-    compact_bytes: int = 32 << 20
-    small_bytes: int = 4 << 20
+    checkpoint_every_at_most: int = 40
+    checkpoint_bytes: int = 8 << 10
+    limits: Limits = field(default_factory=Limits)
     retention: timedelta = timedelta(hours=1)
     chores_seconds: float = 0.5
+
+    def checkpoint_interval(self, size: int) -> int:
+        """Commits from a checkpoint of this size to the next one."""
+        wanted = min(size // self.checkpoint_bytes, self.checkpoint_every_at_most)
+        return max(wanted, self.checkpoint_every)
 
     def table_properties(self) -> dict[str, str]:
         """Properties of a table that is kept this way."""
         interval = f"interval {int(self.retention.total_seconds())} seconds"
         return {
             "delta.checkpointInterval": str(self.checkpoint_every),
+            "delta.dataSkippingStatsColumns": ",".join(STATISTICS),
             "delta.logRetentionDuration": interval,
             "delta.deletedFileRetentionDuration": interval,
             # A compaction of delta-rs 1.6 cleans up behind a checkpoint that nobody has synced,
@@ -71,7 +74,11 @@ class Policy:
         }
 
 
-@dataclass(slots=True)
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+@dataclass(slots=True, eq=False)
 class Upkeep:
     """The upkeep of one table.
 
@@ -79,14 +86,19 @@ class Upkeep:
         handle: The table, opened again after each checkpoint.
         policy: When what is due.
         checkpointed_version: Newest version with a durable checkpoint; -1 for none.
-        chores: What waits for its turn.
+        today: The UTC day.
+        chores: What waits for its turn; each step of one is a part.
+        is_amid_chore: Whether the first of them has begun.
     """
 
     handle: TableHandle
     policy: Policy
     checkpointed_version: int
     sync: Sync = fsync
-    chores: deque[Callable[[], None]] = field(default_factory=deque, init=False)
+    today: Callable[[], date] = _today
+    chores: deque[Generator[None, None, None]] = field(default_factory=deque, init=False)
+    is_amid_chore: bool = field(default=False, init=False)
+    _searched_version: int = field(default=-1, init=False)
     _swept_at: float | None = field(default=None, init=False)
 
     def run(self) -> None:
@@ -95,35 +107,62 @@ class Upkeep:
         Raises:
             LakeError: The storage fails; nothing was lost and the next call tries again.
         """
-        if self.handle.version - self.checkpointed_version < self.policy.checkpoint_every:
-            return
-        self._checkpoint()
-        with explained(self.handle.name):
-            self.handle.delta.cleanup_metadata()
-        crash_points.reach("lake.after_log_cleanup")
-        self.handle.reopen()
-        if not self.chores:
+        commits = self.handle.version - self.checkpointed_version
+        if commits >= self._checkpoint_interval():
+            self._checkpoint()
+            with explained(self.handle.name):
+                self.handle.delta.cleanup_metadata()
+            crash_points.reach("lake.after_log_cleanup")
+            self.handle.reopen()
+        is_due = self.handle.version - self._searched_version >= self.policy.checkpoint_every
+        if is_due and not self.chores:
+            self._searched_version = self.handle.version
             self._find_chores()
 
-    def do_chore(self) -> None:
-        """Do the chore that waits longest.
+    def do_chore(self, until: float = float("inf")) -> None:
+        """Do the chore that waits longest, or parts of it.
+
+        Args:
+            until: Monotonic clock after which no other part is begun.
 
         Raises:
             LakeError: The storage fails; nothing was lost and the chore will be found again.
         """
-        self.chores.popleft()()
+        chore = self.chores.popleft()
+        self.is_amid_chore = False
+        with explained(self.handle.name):
+            while next(chore, _DONE) is not _DONE:
+                if time.monotonic() >= until:
+                    self.chores.appendleft(chore)
+                    self.is_amid_chore = True
+                    return
+
+    def close(self) -> None:
+        """Give up what is begun."""
+        for chore in self.chores:
+            chore.close()
+        self.chores.clear()
 
     @property
     def _retention_seconds(self) -> float:
         return self.policy.retention.total_seconds()
 
+    def _checkpoint_interval(self) -> int:
+        """By the size of the last checkpoint: what is written grows with the table's files."""
+        file = checkpoint_file(self.handle.path, self.checkpointed_version)
+        has_one = self.checkpointed_version >= 0 and file.exists()
+        return self.policy.checkpoint_interval(file.stat().st_size if has_one else 0)
+
     def _find_chores(self) -> None:
-        days = crowded(self._sizes(), self.policy)
-        self.chores.extend(partial(self._compact, day) for day in days)
+        if can_merge(self.handle):
+            files = self.handle.stored_files()
+            plans = planned(files, self.policy.limits, self.today())
+            for together in in_commits(plans, self.policy.limits):
+                self.chores.append(merge(self.handle, together, self.sync))
         now = time.monotonic()
         if self._swept_at is None or now - self._swept_at >= self._retention_seconds:
             self._swept_at = now
-            self.chores.append(self._sweep)
+            self.chores.append(self._sweep())
 
     def _checkpoint(self) -> None:
         version = self.handle.version
@@ -134,48 +173,25 @@ class Upkeep:
         crash_points.reach("lake.after_checkpoint_sync")
         self.checkpointed_version = version
 
-    def _compact(self, day: date) -> None:
-        target = merge_bytes(self._sizes().get(day, ()), self.policy.small_bytes)
-        if not target:
-            return
-        with explained(self.handle.name):
-            self.handle.delta.optimize.compact(
-                partition_filters=[(PARTITION, "=", day.isoformat())],
-                # It merges the files that are not larger than this, into files of this size.
-                target_size=target,
-                post_commithook_properties=NO_HOOKS,
-            )
-        crash_points.reach("lake.after_compact")
-        self.handle.sync()
-        crash_points.reach("lake.after_compact_sync")
-
-    def _sizes(self) -> Mapping[date, Sequence[int]]:
-        """Sizes of all files of each date."""
-        with explained(self.handle.name):
-            actions = pa.table(self.handle.delta.get_add_actions(flatten=True))
-        days = actions.column(f"partition.{PARTITION}").to_pylist()
-        sizes = defaultdict[date, list[int]](list)
-        for day, size in zip(days, actions.column("size_bytes").to_pylist(), strict=True):
-            sizes[day].append(size)
-        return sizes
-
-    def _sweep(self) -> None:
+    def _sweep(self) -> Generator[None, None, None]:
         """Delete files that no version needs: replaced ones, and those of loads that failed."""
-        if self.handle.version > self.checkpointed_version:
+        names = self._superfluous()
+        yield
+        if names and self.handle.version > self.checkpointed_version:
             self._checkpoint()
-        hours = int(self._retention_seconds // 3600)
-        with explained(self.handle.name):
-            # A vacuum is two commits even if it has nothing to do; so it is asked first.
-            if self._vacuum(hours, dry_run=True):
-                self._vacuum(hours, dry_run=False)
-                crash_points.reach("lake.after_vacuum")
-                self.handle.sync()
-            _remove_unfinished(self.handle.path, self._retention_seconds)
+            yield
+        for start in range(0, len(names), _DELETED_AT_ONCE):
+            for name in names[start : start + _DELETED_AT_ONCE]:
+                (self.handle.path / name).unlink(missing_ok=True)
+            crash_points.reach("lake.after_vacuum")
+            yield
+        _remove_unfinished(self.handle.path, self._retention_seconds)
 
-    def _vacuum(self, hours: int, *, dry_run: bool) -> list[str]:
+    def _superfluous(self) -> list[str]:
+        # Only asked: a vacuum of the engine is two commits, and deletes everything at once.
         return self.handle.delta.vacuum(
-            retention_hours=hours,
-            dry_run=dry_run,
+            retention_hours=int(self._retention_seconds // 3600),
+            dry_run=True,
             enforce_retention_duration=False,
             post_commithook_properties=NO_HOOKS,
             # Also files that are in no log entry: those of commits that failed. They count from
@@ -189,43 +205,3 @@ def _remove_unfinished(table: Path, retention_seconds: float) -> None:
     for path in table.glob(_UNFINISHED):
         if now - path.stat().st_mtime >= retention_seconds:
             path.unlink()
-
-
-def crowded(sizes: Mapping[date, Sequence[int]], policy: Policy) -> list[date]:
-    """Dates to compact: the busy ones, and at most one of the older.
-
-    Args:
-        sizes: Of all files of each date.
-        policy: How many small ones are too many.
-    """
-    busy, old = [], []
-    newest = sorted(sizes)[-2:]
-    for day in sorted(sizes):
-        small = [size for size in sizes[day] if size < policy.small_bytes]
-        is_heavy = len(small) > 1 and sum(small) >= policy.compact_bytes
-        if is_heavy or len(small) >= policy.compact_files:
-            busy.append(day)
-        elif day not in newest and len(small) >= policy.compact_files_of_old_dates:
-            old.append(day)
-    return [*busy, *old[:1]]
-
-
-def merge_bytes(sizes: Sequence[int], small_bytes: int) -> int:
-    """The size that merges as many small files as are worth it, and no others; 0 for none.
-
-    Args:
-        sizes: Of all files of one date, in any order.
-        small_bytes: Files of this size and above are not touched.
-    """
-    small = sorted(size for size in sizes if size < small_bytes)
-    sums = list(accumulate(small))
-    worth = [
-        total
-        for size, before, total in zip(small[1:], sums, sums[1:], strict=False)
-        if size * _SHARE <= before
-    ]
-    # All larger small files are more than twice the last of these sums, so it takes in none.
-    large = min((size for size in sizes if size >= small_bytes), default=None)
-    if not worth or large is None:
-        return worth[-1] if worth else 0
-    return min(worth[-1], large - 1)

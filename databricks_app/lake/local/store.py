@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -190,19 +191,26 @@ class LocalLake:
 
     def _keep_up(self) -> None:
         """Do what upkeep is due. The rows are safe by now, so its failure fails no load."""
+        until = time.monotonic() + self._policy.chores_seconds
         for upkeep in self._upkeep:
             self._attempt(upkeep, upkeep.run)
-        until = time.monotonic() + self._policy.chores_seconds
+            # Tables are often due together; the others are due in the next load still.
+            if time.monotonic() >= until:
+                break
         while not self._is_stale and (turn := self._whose_turn()):
-            self._attempt(turn, turn.do_chore)
+            self._attempt(turn, partial(turn.do_chore, until))
             if time.monotonic() >= until:
                 break
 
     def _whose_turn(self) -> Upkeep | None:
-        """The table with a chore whose last turn, in whatever load, is longest ago."""
-        for place, upkeep in enumerate(self._upkeep):
+        """The table with a begun chore, else the one whose last turn is longest ago.
+
+        A merge that has begun holds up to 32 MB; so only one table has such.
+        """
+        for upkeep in sorted(self._upkeep, key=lambda one: not one.is_amid_chore):
             if upkeep.chores:
-                self._upkeep.append(self._upkeep.pop(place))
+                self._upkeep.remove(upkeep)
+                self._upkeep.append(upkeep)
                 return upkeep
         return None
 
@@ -219,6 +227,8 @@ class LocalLake:
             self._running.pool.shutdown()
             self._running.lookup.close()
             self._running = None
+        for upkeep in self._upkeep:
+            upkeep.close()
         self._handles.clear()
         self._upkeep.clear()
         self._lock.release()

@@ -8,15 +8,16 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import (
     CommitProperties,
     DeltaTable,
@@ -35,11 +36,15 @@ from deltalake.exceptions import (
 from databricks_app.errors import LakeError, ValueRefused
 from databricks_app.lake.arrow_columns import ArrowSchema, ArrowTable
 from databricks_app.lake.local.fsync import Sync, fsync, read_commit, sync_commits
+from databricks_app.lake.local.merge_plan import StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PARTITION = "event_date"
+# The columns whose bounds the log keeps for each file. Those of all columns are most of
+# a log: with 500 files a commit takes 14 ms and a checkpoint 450 kB, with these 6 ms and 150 kB.
+STATISTICS = ("event_id", "event_timestamp", "received_at", "loaded_at")
 
 # Checkpoints and clean-up are done by `lake.upkeep`, each after a sync.
 NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
@@ -246,12 +251,33 @@ class TableHandle:
 
         By the log's statistics, which cut microseconds.
         """
-        with explained(self.name):
-            actions = pa.table(self._delta.get_add_actions(flatten=True))
+        actions = self._actions()
         if "max.loaded_at" not in actions.column_names:
             return None
         stamps = [one for one in actions.column("max.loaded_at").to_pylist() if one is not None]
         return max(stamps).astimezone(UTC) + _STATISTICS if stamps else None
+
+    def update(self) -> None:
+        """Open the newest version by reading only what was committed since."""
+        with explained(self.name):
+            self._delta.update_incremental()
+
+    def stored_files(self) -> Mapping[date, Sequence[StoredFile]]:
+        """All files of each date, by the log."""
+        actions = self._actions()
+        names = (f"partition.{PARTITION}", "path", "size_bytes", "modification_time")
+        found = defaultdict[date, list[StoredFile]](list)
+        for day, *file in zip(*(actions.column(name).to_pylist() for name in names), strict=True):
+            found[day].append(StoredFile(*file))
+        return found
+
+    def stored_paths(self) -> set[str]:
+        """Paths of all files, relative to the table's folder, by the log."""
+        return set(self._actions().column("path").to_pylist())
+
+    def _actions(self) -> ArrowTable:
+        with explained(self.name):
+            return pa.table(self._delta.get_add_actions(flatten=True))
 
     def files(self, keys: ArrowTable) -> list[Path]:
         """Data files that may hold one of these keys.
@@ -259,16 +285,22 @@ class TableHandle:
         Args:
             keys: The columns `event_id` and `event_date`; few distinct dates, at least one row.
         """
+        # The engine's own pruning takes 60 ms where the table has 11,000 files, this takes 5.
+        actions = self._actions()
         spans = keys.group_by(PARTITION).aggregate([("event_id", "min"), ("event_id", "max")])
-        # By the log's statistics: a batch of new events meets hardly any file of its day.
-        may_hold = [
-            [
-                (PARTITION, "=", span[PARTITION].isoformat()),
-                ("event_id", ">=", span["event_id_min"]),
-                ("event_id", "<=", span["event_id_max"]),
-            ]
-            for span in spans.to_pylist()
-        ]
-        with explained(self.name):
-            found = self._delta.file_uris(file_pruning_predicate=may_hold)
-        return [Path(unquote(one)) for one in found]
+        days = actions.column(f"partition.{PARTITION}") if actions.num_rows else None
+        found: list[str] = []
+        for span in spans.to_pylist() if days is not None else ():
+            of_day = actions.filter(pc.equal(days, pa.scalar(span[PARTITION])))
+            found += _reaching(of_day, span["event_id_min"], span["event_id_max"])
+        return [self.path / path for path in found]
+
+
+def _reaching(actions: ArrowTable, least: str, most: str) -> list[str]:
+    """Paths of the files whose ids reach into this span; those of unknown ids too."""
+    if {"min.event_id", "max.event_id"}.issubset(actions.column_names):
+        is_below = pc.less(actions.column("max.event_id"), pa.scalar(least))
+        is_above = pc.greater(actions.column("min.event_id"), pa.scalar(most))
+        is_outside = pc.or_(pc.fill_null(is_below, False), pc.fill_null(is_above, False))
+        actions = actions.filter(pc.invert(is_outside))
+    return list(actions.column("path").to_pylist())

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from databricks_app.lake.local.maintenance import Policy
+from databricks_app.lake.local.merge_plan import Limits
 from databricks_app.lake.local.verify import check
 from databricks_app.runtime import crash_points
 from tests.support.lake_events import EMAIL, RAW, SMS, event, ids, lake_in, load, rows
@@ -16,8 +17,8 @@ from tests.support.lake_events import EMAIL, RAW, SMS, event, ids, lake_in, load
 # Every upkeep at every load, and nothing kept longer than needed.
 BUSY = Policy(
     checkpoint_every=1,
-    compact_files=2,
-    compact_files_of_old_dates=2,
+    checkpoint_every_at_most=1,
+    limits=Limits(compact_files=2),
     retention=timedelta(0),
     chores_seconds=60,
 )
@@ -41,6 +42,8 @@ IN_LOAD = [
     "lake.after_typed_sync:2",
 ]
 IN_UPKEEP = [
+    "lake.after_merge",
+    "lake.after_merge:2",
     "lake.after_compact",
     "lake.after_compact:2",
     "lake.after_compact_sync",

@@ -57,7 +57,7 @@ def test_upkeep_syncs_the_checkpoint_before_it_deletes_log_entries(tmp_path: Pat
         if path.parent == log and not path.name.endswith(".json"):
             seen.append((path.name, (log / f"{0:020}.json").exists()))
 
-    policy = Policy(checkpoint_every=2, retention=timedelta(0))
+    policy = Policy(checkpoint_every=2, checkpoint_every_at_most=2, retention=timedelta(0))
     lake = lake_in(tmp_path, sync=sync, policy=policy)
     lake.start()
     load(lake, event("a"))

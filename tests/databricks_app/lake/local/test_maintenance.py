@@ -5,17 +5,31 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from random import Random
+from typing import Any
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from databricks_app.lake.local.maintenance import Policy, crowded, merge_bytes
+from databricks_app.lake.local.maintenance import Policy
+from databricks_app.lake.local.merge_plan import Limits
 from tests.support.lake_events import EMAIL, RAW, event, ids, lake_in, load
 
 NO_RETENTION = timedelta(0)
+
+
+def busy(commits: int, limits: Limits | None = None, **options: Any) -> Policy:
+    """Upkeep each so many commits, however large a checkpoint is."""
+    return Policy(
+        checkpoint_every=commits,
+        checkpoint_every_at_most=commits,
+        limits=limits or Limits(),
+        **options,
+    )
 
 
 def load_days(folder: Path, policy: Policy, days_ago: list[int]) -> None:
@@ -42,7 +56,7 @@ def log_names(folder: Path) -> list[str]:
 
 def test_a_checkpoint_is_made_every_so_many_commits(tmp_path: Path) -> None:
     """Also across restarts; log entries younger than the retention stay."""
-    policy = Policy(checkpoint_every=4)
+    policy = busy(4)
     load_days(tmp_path, policy, [0, 0])
     lake = lake_in(tmp_path, policy=policy)
     lake.start()
@@ -60,7 +74,7 @@ def test_a_checkpoint_is_made_every_so_many_commits(tmp_path: Path) -> None:
 
 def test_log_entries_past_the_retention_are_deleted(tmp_path: Path) -> None:
     """What a checkpoint made superfluous; the newest version stays complete."""
-    load_days(tmp_path, Policy(checkpoint_every=3, retention=NO_RETENTION), [0] * 9)
+    load_days(tmp_path, busy(3, retention=NO_RETENTION), [0] * 9)
 
     assert len(log_names(tmp_path)) < 7
     assert len(ids(tmp_path, RAW)) == 9
@@ -68,24 +82,29 @@ def test_log_entries_past_the_retention_are_deleted(tmp_path: Path) -> None:
 
 def test_a_date_with_many_small_files_is_compacted(tmp_path: Path) -> None:
     """Only that date; no row changes."""
-    load_days(tmp_path, Policy(checkpoint_every=3, compact_files=5), [0] * 9 + [1] * 2)
+    load_days(tmp_path, busy(3, Limits(compact_files=5)), [0] * 9 + [1] * 2)
 
     files = files_by_day(tmp_path)
     assert (files["2026-11-21"], files["2026-11-22"] < 5) == (2, True)
     assert ids(tmp_path, RAW) == [f"e{number:03}" for number in range(11)]
 
 
-def test_old_dates_are_compacted_earlier_one_at_a_time(tmp_path: Path) -> None:
-    """Hardly any more files come, and years of them would slow every opening."""
-    policy = Policy(checkpoint_every=7, compact_files=50, compact_files_of_old_dates=2)
-    load_days(tmp_path, policy, [3, 3, 2, 2, 1, 1])
+def test_closed_days_become_one_file_each(tmp_path: Path) -> None:
+    """Hardly any more files come, and years of them would slow every load and query."""
+    load_days(tmp_path, busy(9), [3, 3, 2, 2, 2, 1, 1, 0])
 
-    assert files_by_day(tmp_path) == {"2026-11-19": 1, "2026-11-20": 2, "2026-11-21": 2}
+    assert files_by_day(tmp_path) == {
+        "2026-11-19": 1,
+        "2026-11-20": 1,
+        "2026-11-21": 2,
+        "2026-11-22": 1,
+    }
+    assert len(ids(tmp_path, RAW)) == 8
 
 
 def test_large_files_are_left_as_they_are(tmp_path: Path) -> None:
     """Compaction of what is large already would rewrite a day for each late event."""
-    policy = Policy(checkpoint_every=3, compact_files=2, small_bytes=1)
+    policy = busy(3, Limits(compact_files=2, small_bytes=1))
     load_days(tmp_path, policy, [0] * 6)
 
     assert files_by_day(tmp_path) == {"2026-11-22": 6}
@@ -93,7 +112,7 @@ def test_large_files_are_left_as_they_are(tmp_path: Path) -> None:
 
 def test_replaced_files_are_kept_for_readers_until_the_retention_is_over(tmp_path: Path) -> None:
     """However old a file is: the time since it was replaced counts."""
-    policy = Policy(checkpoint_every=3, compact_files=3)
+    policy = busy(3, Limits(compact_files=3))
     load_days(tmp_path, policy, [0] * 2)
     table = tmp_path / "tables" / RAW
     for file in table.glob("event_date=*/*.parquet"):
@@ -105,7 +124,7 @@ def test_replaced_files_are_kept_for_readers_until_the_retention_is_over(tmp_pat
 
 def test_replaced_files_go_when_the_retention_is_over(tmp_path: Path) -> None:
     """Then only the newest version's files are left."""
-    policy = Policy(checkpoint_every=3, compact_files=3, retention=NO_RETENTION)
+    policy = busy(3, Limits(compact_files=3), retention=NO_RETENTION)
     load_days(tmp_path, policy, [0] * 9)
 
     left = len(list((tmp_path / "tables" / RAW).glob("event_date=*/*.parquet")))
@@ -123,14 +142,14 @@ def test_what_failed_loads_left_goes_after_the_retention(tmp_path: Path, name: s
         file.write_bytes(b"x")
     os.utime(old, (time.time() - 7200,) * 2)
 
-    load_days(tmp_path, Policy(checkpoint_every=2), [0, 1])
+    load_days(tmp_path, busy(2), [0, 1])
 
     assert (old.exists(), young.exists()) == (False, True)
 
 
 def test_the_search_for_superfluous_files_is_rare(tmp_path: Path) -> None:
     """Once a retention: it reads every folder of the table."""
-    lake = lake_in(tmp_path, policy=Policy(checkpoint_every=2))
+    lake = lake_in(tmp_path, policy=busy(2))
     lake.start()
     for name in "abcd":
         load(lake, event(name))
@@ -155,46 +174,9 @@ def test_a_changed_policy_reaches_the_table(tmp_path: Path) -> None:
     assert settings["delta.logRetentionDuration"] == "interval 10800 seconds"
 
 
-@pytest.mark.parametrize(
-    ("sizes", "small_bytes", "merged"),
-    [
-        ([], 100, 0),
-        ([7], 100, 0),
-        ([7, 7], 100, 14),
-        ([7, 7, 28], 100, 42),
-        ([7, 7, 29], 100, 14),
-        ([40, 1, 2, 9], 100, 3),
-        ([40, 1, 2, 9, 100, 300], 100, 3),
-        ([50, 50, 50], 100, 150),
-        ([50, 50, 50, 120], 100, 119),
-    ],
-)
-def test_a_merge_takes_what_is_not_much_larger_than_the_rest(
-    sizes: list[int], small_bytes: int, merged: int
-) -> None:
-    """A file of twice the others' bytes together is left alone, and a large one always."""
-    assert merge_bytes(sizes, small_bytes) == merged
-
-
-def test_rows_are_rewritten_a_logarithm_of_times() -> None:
-    """20,000 commits of one day, counted in files of a commit each, with upkeep as in service."""
-    policy = Policy(compact_files=100, small_bytes=1 << 20)
-    day, files, rewritten = date(2026, 11, 22), list[int](), 0
-    for _ in range(2000):
-        files += [1] * policy.checkpoint_every
-        if crowded({day: files}, policy):
-            target = merge_bytes(files, policy.small_bytes)
-            merged = [size for size in files if size <= target]
-            files = [size for size in files if size > target] + [sum(merged)]
-            rewritten += sum(merged)
-
-    assert rewritten / 20_000 < 8
-    assert len(files) < policy.compact_files + 12
-
-
 def test_the_engine_merges_what_was_chosen_and_no_more(tmp_path: Path) -> None:
     """The file that holds most of the day stays as it is."""
-    policy = Policy(checkpoint_every=5, compact_files=3, chores_seconds=60)
+    policy = busy(5, Limits(compact_files=3), chores_seconds=60)
     lake = lake_in(tmp_path, policy=policy)
     lake.start()
     load(lake, *(event(f"first{number}", recipient=random_text(number)) for number in range(300)))
@@ -210,15 +192,14 @@ def test_the_engine_merges_what_was_chosen_and_no_more(tmp_path: Path) -> None:
 
 def test_small_files_are_merged_early_where_their_bytes_are_many(tmp_path: Path) -> None:
     """Otherwise a hundred files of large batches would be rewritten at once."""
-    load_days(tmp_path, Policy(checkpoint_every=5, compact_bytes=1), [0] * 4)
+    load_days(tmp_path, busy(5, Limits(compact_bytes=1)), [0] * 4)
 
     assert files_by_day(tmp_path) == {"2026-11-22": 1}
 
 
-def test_a_load_does_one_chore_when_time_is_short(tmp_path: Path) -> None:
+def test_a_load_does_one_part_of_a_chore_when_time_is_short(tmp_path: Path) -> None:
     """Tables that are due together take turns over the loads that follow."""
-    policy = Policy(checkpoint_every=5, compact_files=4, chores_seconds=0)
-    lake = lake_in(tmp_path, policy=policy)
+    lake = lake_in(tmp_path, policy=busy(5, Limits(compact_files=4), chores_seconds=0))
     lake.start()
 
     def files() -> int:
@@ -226,12 +207,75 @@ def test_a_load_does_one_chore_when_time_is_short(tmp_path: Path) -> None:
         return sum(len(table.file_uris()) for table in tables)
 
     counts = []
-    for name in "abcd" + "a":
+    for name in "abcd" + "a" * 20:
         load(lake, event(name))
         counts.append(files())
     lake.close()
 
-    assert counts == [2, 4, 6, 5, 2]
+    assert counts[:5] == [2, 4, 6, 8, 8]
+    assert max(before - after for before, after in pairwise(counts)) == 3
+    assert counts[-1] == 2
+
+
+def test_one_table_is_merged_at_a_time(tmp_path: Path) -> None:
+    """A merge that has begun holds memory; the next one begins when it has ended."""
+    lake = lake_in(tmp_path, policy=busy(5, Limits(compact_files=4), chores_seconds=0))
+    lake.start()
+    begun = []
+    for name in "abcd" + "a" * 20:
+        load(lake, event(name))
+        on_disk = len(list((tmp_path / "tables").glob("*/event_date=*/merged-*")))
+        named = sum("merged-" in uri for table in (RAW, EMAIL) for uri in uris(tmp_path, table))
+        begun.append(on_disk - named)
+    lake.close()
+
+    assert max(begun) == 1
+
+
+def test_a_merge_that_is_under_way_at_the_stop_leaves_no_file(tmp_path: Path) -> None:
+    """It begins again after the next start."""
+    lake = lake_in(tmp_path, policy=busy(5, Limits(compact_files=4), chores_seconds=0))
+    lake.start()
+    for name in "abcd":
+        load(lake, event(name))
+
+    lake.close()
+
+    on_disk = list((tmp_path / "tables").glob("*/event_date=*/*"))
+    listed = [uri for table in (RAW, EMAIL) for uri in uris(tmp_path, table)]
+    assert len(on_disk) == len(listed)
+
+
+@pytest.mark.parametrize(("size", "commits"), [(0, 10), (80_000, 10), (200_000, 24), (10**7, 40)])
+def test_a_large_checkpoint_is_written_more_rarely(size: int, commits: int) -> None:
+    """What a commit costs in checkpoints stays the same, until the log would grow too long."""
+    assert Policy().checkpoint_interval(size) == commits
+
+
+def test_the_last_checkpoint_says_when_the_next_is_due(tmp_path: Path) -> None:
+    """Also after a restart."""
+    policy = Policy(checkpoint_every=2, checkpoint_every_at_most=6, checkpoint_bytes=1)
+    load_days(tmp_path, policy, [0] * 4)
+    load_days(tmp_path, policy, [0] * 9)
+
+    names = [name for name in log_names(tmp_path) if "checkpoint." in name]
+    assert names == ["1.checkpoint.parquet", "7.checkpoint.parquet"]
+
+
+def test_the_log_keeps_bounds_of_few_columns(tmp_path: Path) -> None:
+    """Those of all columns are most of a log, which every commit reads."""
+    load_days(tmp_path, Policy(), [0])
+
+    actions = pa.table(DeltaTable(tmp_path / "tables" / RAW).get_add_actions(flatten=True))
+
+    bounds = {name for name in actions.column_names if name.startswith(("min.", "max."))}
+    wanted = ("event_id", "event_timestamp", "received_at", "loaded_at")
+    assert bounds == {f"{end}.{name}" for end in ("min", "max") for name in wanted}
+
+
+def uris(folder: Path, table: str) -> list[str]:
+    """Data files of the newest version."""
+    return DeltaTable(folder / "tables" / table).file_uris()
 
 
 def random_text(seed: int) -> str:

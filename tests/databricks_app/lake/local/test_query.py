@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 from databricks_app.errors import QueryError
 from databricks_app.lake.arrow_schema import arrow_schema
 from databricks_app.lake.local.query import LocalQuery
-from databricks_app.lake.sql_dialect import duckdb_type, table, tables, views
+from databricks_app.lake.sql_dialect import duckdb_text, duckdb_type, table, tables, views
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,6 +102,120 @@ def test_files_that_lack_a_newer_column_have_nulls_in_it(tmp_path: Path) -> None
 
     assert before.rows == [("a", None, None)]
     assert between.rows == [("a", None, None), ("b", "+1", None)]
+
+
+CONDITIONS = [
+    "TRUE",
+    "event_date = DATE '2026-11-20'",
+    "event_date = '2026-11-20'",
+    "event_date <> DATE '2026-11-20'",
+    "NOT event_date < DATE '2026-11-20'",
+    "event_date IN (DATE '2026-11-18', DATE '1970-01-01')",
+    "event_date NOT IN (DATE '2026-11-18', DATE '1970-01-01')",
+    "event_date BETWEEN DATE '2026-11-18' AND DATE '2026-11-19'",
+    "event_date = DATE '2026-11-18' OR event_id LIKE '%1'",
+    "event_date = DATE '2026-11-18' OR event_date > DATE '2026-11-20' AND event_id LIKE '%1'",
+    "(event_date = DATE '2026-11-18') = (event_id LIKE '%1')",
+    "coalesce(`to`, 'none') = 'none' AND event_date >= DATE '2026-11-19'",
+    "`to` IS NULL AND NOT (event_date = DATE '2026-11-20' OR event_date = DATE '2026-11-18')",
+    "year(event_date) = 1970 OR month(event_date) = 11 AND day(event_date) = 20",
+    "date_add(event_date, 1) = DATE '2026-11-19'",
+    "event_date = (SELECT max(event_date) FROM webhook_sms_events WHERE event_id LIKE '%0')",
+    "event_date IN (SELECT event_date FROM webhook_sms_events WHERE `to` IS NOT NULL)",
+    "event_date = CASE WHEN event_id LIKE '%1' THEN DATE '2026-11-19' ELSE event_date END",
+    "CAST(event_date AS STRING) LIKE '2026-11-2%'",
+    "event_date IS NULL OR event_date < DATE '2000-01-01'",
+    "event_date = :day",
+]
+FORMS = [
+    "SELECT event_id FROM {table} WHERE {condition} ORDER BY 1",
+    "WITH days AS (SELECT * FROM {table}) SELECT event_id FROM days WHERE {condition} ORDER BY 1",
+    "SELECT event_id FROM (SELECT *, row_number() OVER (ORDER BY event_id) AS place FROM {table})"
+    " WHERE {condition} ORDER BY 1",
+    "SELECT event_id FROM {table} WHERE {condition} UNION ALL"
+    " SELECT event_id FROM {table} WHERE NOT ({condition}) ORDER BY 1",
+]
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows of five days, two files a day; the older ones lack a column."""
+    folder = tmp_path_factory.mktemp("days")
+    dates = [date(1970, 1, 1), *(date(2026, 11, day) for day in (18, 19, 20, 21))]
+    for place, day in enumerate(dates):
+        for number in range(2):
+            row = {"event_id": f"{place}-{number}", "event_date": day}
+            lacking = ("to",) if place < 3 else ()
+            full = row if lacking else {**row, "to": f"+{number}" if number else None}
+            write(folder, SMS, full, without=lacking)
+    return folder
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_leaving_out_files_changes_no_answer(days: Path, condition: str, form: str) -> None:
+    """The same rows as of a table in memory, which has no files to leave out."""
+    sql = form.format(table=SMS, condition=condition)
+    parameters = {"day": date(2026, 11, 20)} if ":day" in condition else {}
+    files = DeltaTable(days / "tables" / SMS).file_uris()
+    with duckdb.connect() as connection:
+        connection.execute(
+            f'CREATE TABLE {SMS} AS SELECT event_id, event_date, "to" FROM read_parquet($files,'
+            " union_by_name = true, hive_partitioning = true, hive_types = {'event_date': DATE})",
+            {"files": files},
+        )
+        expected = connection.execute(duckdb_text(sql), parameters).fetchall()
+
+    assert LocalQuery(days).run(sql, parameters).rows == expected
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT count(*) FROM {table} WHERE event_date = DATE '2026-11-20'",
+        "WITH t AS (SELECT * FROM {table}) SELECT count(*) FROM t WHERE event_date = '2026-11-20'",
+        "SELECT count(*) FROM {table} WHERE event_date = DATE '2026-11-20' AND `to` = '+1'"
+        " OR event_date IN (DATE '2026-11-20', DATE '2020-01-01') AND `to` IS NULL",
+        "SELECT n FROM (SELECT event_date, count(*) AS n FROM {table} GROUP BY 1)"
+        " WHERE event_date = DATE '2026-11-20'",
+    ],
+)
+def test_files_of_other_days_are_not_opened(days: Path, tmp_path: Path, sql: str) -> None:
+    """Theirs cannot be read at all here."""
+    shutil.copytree(days, tmp_path, dirs_exist_ok=True)
+    for file in (tmp_path / "tables" / SMS).glob("event_date=*/*.parquet"):
+        if "2026-11-20" not in file.parent.name:
+            file.write_bytes(b"no Parquet")
+
+    assert LocalQuery(tmp_path).run(sql.format(table=SMS)).rows == [(2,)]
+
+
+def test_unrouted_events_are_looked_for_in_the_files_of_their_days_alone(tmp_path: Path) -> None:
+    """Few of a year's events are candidates; here the files of another day cannot be read."""
+    day, other = date(2026, 11, 20), date(2026, 11, 19)
+    for name in ("replayed", "waiting"):
+        write(tmp_path, "webhook_raw_events", {"event_id": name, "event_date": day})
+    write(tmp_path, SMS, {"event_id": "replayed", "event_date": day})
+    write(tmp_path, SMS, {"event_id": "waiting", "event_date": other})
+    for file in (tmp_path / "tables" / SMS / f"event_date={other}").iterdir():
+        file.write_bytes(b"no Parquet")
+
+    result = LocalQuery(tmp_path).run("SELECT event_id FROM webhook_unrouted_events")
+
+    assert result.rows == [("waiting",)]
+
+
+def test_a_query_sees_all_typed_rows_beside_the_unrouted_events(tmp_path: Path) -> None:
+    """What is left out of the view is in the tables."""
+    write(tmp_path, "webhook_raw_events", {"event_id": "a", "event_date": date(2026, 11, 20)})
+    write(tmp_path, SMS, {"event_id": "b", "event_date": date(2026, 11, 19)})
+
+    result = LocalQuery(tmp_path).run(
+        "SELECT 'unrouted' AS kind, event_id FROM webhook_unrouted_events"
+        f" UNION ALL SELECT 'sms', event_id FROM {SMS} ORDER BY 1"
+    )
+
+    assert result.rows == [("sms", "b"), ("unrouted", "a")]
 
 
 def test_compaction_changes_no_row(tmp_path: Path) -> None:
