@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 from databricks_app.errors import QueryError
+from databricks_app.events.workspaces import DEFAULT
 from databricks_app.lake.sql_dialect import (
     Table,
     View,
@@ -200,7 +201,7 @@ def _needed(names: frozenset[str]) -> tuple[list[Table], list[View]]:
 
 def _table_view(each: Table, files: list[str]) -> str:
     """A view with the columns of `sql/`, whichever of them the files have."""
-    columns = ", ".join(f'"{column.name}"' for column in each.columns)
+    columns = ", ".join(_read(column.name) for column in each.columns)
     typed = ", ".join(
         f'CAST(NULL AS {duckdb_type(column.type)}) AS "{column.name}"' for column in each.columns
     )
@@ -213,6 +214,13 @@ def _table_view(each: Table, files: list[str]) -> str:
             " hive_partitioning = true, hive_types = {'event_date': DATE})"
         )
     return f"CREATE VIEW {each.name} AS SELECT {columns} FROM ({source})"  # noqa: S608  # names of sql/
+
+
+def _read(column: str) -> str:
+    """A column as queries see it; rows from before the column was there are of the default."""
+    return (
+        f"coalesce(workspace, '{DEFAULT}') AS workspace" if column == "workspace" else f'"{column}"'
+    )
 
 
 def _databricks_type(name: str) -> str:
