@@ -218,6 +218,10 @@ class TableHandle:
 
     def _completed(self, rows: ArrowTable) -> ArrowTable:
         """The rows with NULL in the columns that somebody else added to the table."""
+        # The engine refuses rows whose columns have another comment than the table's, and a table
+        # keeps the comments of the release that made it.
+        plain = [field.remove_metadata() for field in rows.schema]
+        rows = rows.cast(pa.schema(plain))
         foreign = set(self.columns()).difference(rows.column_names)
         if foreign:
             schema = pa.schema(self._delta.schema().to_arrow())
