@@ -19,10 +19,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import Receiver, serving
 from benchmarks.harness.wire import request
+from databricks_app.events.record import Record
+from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake import sql_dialect
+from databricks_app.lake.arrow_columns import ArrowTable
+from databricks_app.lake.arrow_schema import arrow_schema
 from databricks_app.lake.local.query import LocalQuery
 from databricks_app.simulator.events.traffic import Traffic, traffic
 
@@ -31,6 +37,7 @@ ARCHIVE = FIXTURES / "data_folder.tar.xz"
 CATALOG = FIXTURES / "catalog.sql"
 # Differ from run to run, whatever the release.
 _OF_A_RUN = frozenset({"received_at", "loaded_at", "batch_id"})
+_NEW = frozenset({"workspace", "body_sha256"})
 _TRAFFIC = Traffic(
     count=240, now=datetime(2026, 11, 20, tzinfo=UTC), days=3, seed=7, people=25, every_kind=True
 )
@@ -58,6 +65,41 @@ def unpack(folder: Path) -> Path:
     return folder / "data"
 
 
+def catalog() -> list[str]:
+    """The statements that made the tables and views of that release, in order."""
+    lines = CATALOG.read_text(encoding="utf-8").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("--"))
+    return [one.strip() for one in f"{text}\n".split(";\n") if one.strip()]
+
+
+def table_rows(data: Path) -> dict[str, ArrowTable]:
+    """The rows of a data folder by table, with the columns of that release."""
+    found = {}
+    for table in sql_dialect.tables():
+        names = [name for name in table.column_names if name not in _NEW]
+        result = LocalQuery(data).run(f"SELECT {', '.join(names)} FROM {table.name}")
+        rows = [dict(zip(names, row, strict=True)) for row in result.rows]
+        schema = pa.schema([field for field in arrow_schema(table) if field.name in names])
+        found[table.name] = pa.Table.from_pylist(rows, schema=schema)
+    return found
+
+
+def insert(name: str, path: str) -> str:
+    """Append a staged file of that release's rows to a table."""
+    columns = [one for one in sql_dialect.table(name).columns if one.name not in _NEW]
+    schema = ", ".join(f"{column.name} {column.type}" for column in columns)
+    return (
+        f"INSERT INTO {name} SELECT * FROM "
+        f"read_files('{path}', format => 'parquet', schema => '{schema}')"
+    )
+
+
+def pending(data: Path) -> list[Record]:
+    """The events that were received and not loaded."""
+    batches = SegmentReader(data / "inbox").batches(1 << 20, 1 << 30)
+    return [record for batch in batches for record in batch.records]
+
+
 def expected(folder: Path, moment: str) -> Answers:
     """What the views of that release gave.
 
@@ -68,6 +110,16 @@ def expected(folder: Path, moment: str) -> Answers:
     """
     found: dict[str, Answers] = json.loads((folder / "expected.json").read_text())
     return found[moment]
+
+
+def in_the_present_release(given: Answers) -> Answers:
+    """Answers of that release with the columns that are new in its views."""
+    new = {"webhook_unrouted_events": {"workspace": "default", "body_sha256": None}}
+    records = {
+        view: [record | new.get(view, {"workspace": "default"}) for record in records]
+        for view, records in given.items()
+    }
+    return {view: sorted(rows, key=_place) for view, rows in records.items()}
 
 
 def later(folder: Path) -> list[bytes]:
@@ -91,7 +143,11 @@ def comparable(names: Sequence[str], rows: Sequence[Sequence[object]]) -> list[d
         for row in rows
     ]
     plain: list[dict[str, Any]] = json.loads(json.dumps(records, default=str))
-    return sorted(plain, key=lambda record: json.dumps(record, sort_keys=True))
+    return sorted(plain, key=_place)
+
+
+def _place(record: dict[str, Any]) -> str:
+    return json.dumps(record, sort_keys=True)
 
 
 def post(receiver: Receiver, bodies: Sequence[bytes]) -> None:
