@@ -12,6 +12,29 @@ SELECT table_name, column_name
 FROM information_schema.columns
 WHERE table_schema = :schema_name;
 
+-- The loader at its start, and after a load that failed: the newest row of all tables
+-- Needs: SELECT on the tables
+
+SELECT max(newest_at) AS newest_at FROM (
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_raw_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_email_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_customer_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_sms_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_push_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_in_app_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_slack_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_webhook_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_whatsapp_events`
+) AS newest;
+
 -- The loader and `ciolake deploy`, for a table that lacks a column of sql/
 -- Needs: MANAGE on, or ownership of, the table
 
