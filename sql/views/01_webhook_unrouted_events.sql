@@ -1,7 +1,8 @@
 -- One row per verified event that no typed table holds.
 -- Answers: what arrives that this version does not understand, and what would a replay bring?
 -- A raw row without a target table stays as it is for ever; once a replay has put its event into a
--- typed table, the event leaves this view.
+-- typed table, the event leaves this view. An event is its event_id and event_date, whichever
+-- workspace its rows name: CIO_WORKSPACES may have changed between the load and the replay.
 CREATE OR REPLACE VIEW webhook_unrouted_events (
   event_id COMMENT 'Key of the event together with event_date',
   object_type COMMENT 'Channel or entity as sent; NULL if the body cannot be read',
@@ -11,12 +12,14 @@ CREATE OR REPLACE VIEW webhook_unrouted_events (
   received_at COMMENT 'When the request was received, UTC',
   loaded_at COMMENT 'When the row was loaded, UTC',
   batch_id COMMENT 'Load that brought the row',
+  workspace COMMENT 'Workspace of Customer.io; default if CIO_WORKSPACES does not name the signing key',
   target_table COMMENT 'Always NULL here',
   unrouted_reason COMMENT 'Why no typed table holds the event',
   key_fingerprint COMMENT 'Signing key that matched',
   body COMMENT 'Body as received; base64 if body_encoding says so',
   body_encoding COMMENT 'utf-8 or base64',
-  body_bytes COMMENT 'Length of the whole body, bytes'
+  body_bytes COMMENT 'Length of the whole body, bytes',
+  body_sha256 COMMENT 'SHA-256 of the whole body, hex; NULL in rows that were loaded before this column was there'
 )
 COMMENT 'Verified events that no typed table holds, one row each'
 AS
@@ -76,12 +79,14 @@ SELECT
   raw.received_at,
   raw.loaded_at,
   raw.batch_id,
+  coalesce(raw.workspace, 'default') AS workspace,
   raw.target_table,
   raw.unrouted_reason,
   raw.key_fingerprint,
   raw.body,
   raw.body_encoding,
-  raw.body_bytes
+  raw.body_bytes,
+  raw.body_sha256
 FROM webhook_raw_events AS raw
 WHERE
   raw.target_table IS NULL

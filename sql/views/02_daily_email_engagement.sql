@@ -1,4 +1,4 @@
--- One row per UTC day with email events.
+-- One row per workspace and UTC day with email events.
 -- Answers: what happened to our email that day, and how much of it was people?
 -- Counts are distinct deliveries (repeats of an open or a click count once a day) and stand on the
 -- day of the event, so yesterday's email opened today counts today and a rate of a quiet day can
@@ -7,6 +7,7 @@
 -- human click. Events without a readable time (event_date 1970-01-01) and without a delivery_id
 -- are left out. Days up to a week old still move: Customer.io retries for seven days.
 CREATE OR REPLACE VIEW daily_email_engagement (
+  workspace COMMENT 'Workspace of Customer.io; default if CIO_WORKSPACES does not name the signing key',
   event_date COMMENT 'UTC day on which the events happened',
   sent_deliveries COMMENT 'Deliveries handed to the provider that day',
   delivered_deliveries COMMENT 'Deliveries the receiving server took that day',
@@ -38,15 +39,18 @@ CREATE OR REPLACE VIEW daily_email_engagement (
   bounce_rate COMMENT 'bounced_deliveries / sent_deliveries',
   suppressed_rate COMMENT 'dropped_deliveries / (sent_deliveries + dropped_deliveries)'
 )
-COMMENT 'Email by day of the event: deliveries, human and machine engagement, rates'
+COMMENT 'Email by workspace and day of the event: deliveries, human and machine engagement, rates'
 AS
 WITH human_clicks AS (
-  SELECT DISTINCT delivery_id
+  SELECT DISTINCT
+    coalesce(workspace, 'default') AS workspace,
+    delivery_id
   FROM webhook_email_events
   WHERE metric = 'clicked' AND NOT coalesce(machine, FALSE)
 ),
 deliveries AS (
   SELECT
+    coalesce(events.workspace, 'default') AS workspace,
     events.event_date,
     events.delivery_id,
     MAX(CASE WHEN events.metric = 'sent' THEN 1 ELSE 0 END) AS sent,
@@ -75,12 +79,15 @@ deliveries AS (
     SUM(CASE WHEN events.metric = 'opened' THEN 1 ELSE 0 END) AS opens,
     SUM(CASE WHEN events.metric = 'clicked' THEN 1 ELSE 0 END) AS clicks
   FROM webhook_email_events AS events
-  LEFT JOIN human_clicks ON human_clicks.delivery_id = events.delivery_id
+  LEFT JOIN human_clicks
+    ON human_clicks.workspace = coalesce(events.workspace, 'default')
+    AND human_clicks.delivery_id = events.delivery_id
   WHERE events.event_date > DATE '1970-01-01' AND events.delivery_id IS NOT NULL
-  GROUP BY events.event_date, events.delivery_id
+  GROUP BY coalesce(events.workspace, 'default'), events.event_date, events.delivery_id
 ),
 days AS (
   SELECT
+    workspace,
     event_date,
     CAST(SUM(sent) AS BIGINT) AS sent_deliveries,
     CAST(SUM(delivered) AS BIGINT) AS delivered_deliveries,
@@ -100,9 +107,10 @@ days AS (
     CAST(SUM(opens) AS BIGINT) AS open_events,
     CAST(SUM(clicks) AS BIGINT) AS click_events
   FROM deliveries
-  GROUP BY event_date
+  GROUP BY workspace, event_date
 )
 SELECT
+  workspace,
   event_date,
   sent_deliveries,
   delivered_deliveries,

@@ -1,4 +1,4 @@
--- One row per kind and id of what caused messages, over all channels and all time.
+-- One row per workspace, kind and id of what caused messages, over all channels and all time.
 -- Answers: how did each campaign, broadcast, newsletter and transactional message do?
 -- Counts are distinct deliveries; a delivery that names several causes counts for the first of
 -- newsletter, transactional message, broadcast, campaign. Human opens are not prefetched and, where
@@ -7,6 +7,7 @@
 -- count, except in first_event_at and last_event_at. At the first opens and clicks of a delivery
 -- alone (full_resolution off at Customer.io) a machine's open can hide a person's later one.
 CREATE OR REPLACE VIEW campaign_performance (
+  workspace COMMENT 'Workspace of Customer.io; default if CIO_WORKSPACES does not name the signing key',
   kind COMMENT 'What caused the messages: campaign, broadcast, newsletter, transactional; unknown if no id was sent',
   id COMMENT 'Id of that campaign, broadcast, newsletter or transactional message, text; NULL if kind is unknown',
   channels COMMENT 'Channels used, alphabetical, separated by commas',
@@ -50,6 +51,7 @@ AS
 WITH events AS (
   SELECT
     'email' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     delivery_id,
     metric,
     event_timestamp,
@@ -64,6 +66,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'sms' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     delivery_id,
     metric,
     event_timestamp,
@@ -78,6 +81,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'push' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     delivery_id,
     metric,
     event_timestamp,
@@ -92,6 +96,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'in_app' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     delivery_id,
     metric,
     event_timestamp,
@@ -106,6 +111,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'slack' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     delivery_id,
     metric,
     event_timestamp,
@@ -120,6 +126,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'webhook' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     delivery_id,
     metric,
     event_timestamp,
@@ -134,6 +141,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'whatsapp' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     delivery_id,
     metric,
     event_timestamp,
@@ -148,6 +156,7 @@ WITH events AS (
 ),
 deliveries AS (
   SELECT
+    workspace,
     channel,
     delivery_id,
     MAX(newsletter_id) AS newsletter_id,
@@ -188,10 +197,11 @@ deliveries AS (
     MAX(CASE WHEN metric = 'undeliverable' THEN 1 ELSE 0 END) AS undeliverable
   FROM events
   WHERE delivery_id IS NOT NULL
-  GROUP BY channel, delivery_id
+  GROUP BY workspace, channel, delivery_id
 ),
 judged AS (
   SELECT
+    workspace,
     channel,
     first_event_at,
     last_event_at,
@@ -235,6 +245,7 @@ judged AS (
 ),
 counted AS (
   SELECT
+    workspace,
     kind,
     id,
     array_join(sort_array(collect_set(channel)), ',') AS channels,
@@ -263,9 +274,10 @@ counted AS (
     SUM(human_clicked * openable) AS openable_clicked,
     SUM(CASE WHEN failed = 1 OR undeliverable = 1 THEN 1 ELSE 0 END) AS unsendable
   FROM judged
-  GROUP BY kind, id
+  GROUP BY workspace, kind, id
 )
 SELECT
+  workspace,
   kind,
   id,
   channels,

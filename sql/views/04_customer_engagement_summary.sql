@@ -1,4 +1,4 @@
--- One row per person that any event names.
+-- One row per workspace and person that any event of it names.
 -- Answers: who reads us, who went quiet, who left?
 -- A person is the first of cio_id, id, customer_id, email that an event carries, blank ones skipped;
 -- events that carry different ids of one person make two rows. Events without any id are left out.
@@ -6,6 +6,7 @@
 -- time count, but move no time here. Of several latest events of one time, that with the greatest
 -- event_id counts.
 CREATE OR REPLACE VIEW customer_engagement_summary (
+  workspace COMMENT 'Workspace of Customer.io; default if CIO_WORKSPACES does not name the signing key',
   person COMMENT 'Best id of the person: cio_id, else id, else customer_id, else email',
   person_kind COMMENT 'Which of them it is: cio_id, id, customer_id, email',
   customer_id COMMENT 'Latest customer_id sent',
@@ -38,6 +39,7 @@ AS
 WITH events AS (
   SELECT
     'email' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     event_id,
     delivery_id,
     metric,
@@ -55,6 +57,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'customer' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     event_id,
     delivery_id,
     metric,
@@ -72,6 +75,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'sms' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     event_id,
     delivery_id,
     metric,
@@ -89,6 +93,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'push' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     event_id,
     delivery_id,
     metric,
@@ -106,6 +111,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'in_app' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     event_id,
     delivery_id,
     metric,
@@ -123,6 +129,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'slack' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     event_id,
     delivery_id,
     metric,
@@ -140,6 +147,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'webhook' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     event_id,
     delivery_id,
     metric,
@@ -157,6 +165,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'whatsapp' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     event_id,
     delivery_id,
     metric,
@@ -189,6 +198,7 @@ named AS (
 ),
 people AS (
   SELECT
+    workspace,
     person,
     person_kind,
     max_by(customer_id, struct(received_at, event_id))
@@ -213,10 +223,11 @@ people AS (
       AS last_subscription_metric,
     MAX(CASE WHEN channel = 'customer' THEN event_timestamp END) AS last_subscription_at
   FROM named
-  GROUP BY person, person_kind
+  GROUP BY workspace, person, person_kind
 ),
 deliveries AS (
   SELECT
+    workspace,
     person,
     person_kind,
     channel,
@@ -250,10 +261,11 @@ deliveries AS (
     MAX(CASE WHEN metric = 'bounced' THEN 1 ELSE 0 END) AS bounced
   FROM named
   WHERE message_id IS NOT NULL
-  GROUP BY person, person_kind, channel, message_id
+  GROUP BY workspace, person, person_kind, channel, message_id
 ),
 judged AS (
   SELECT
+    workspace,
     person,
     person_kind,
     channel,
@@ -281,6 +293,7 @@ judged AS (
 ),
 counted AS (
   SELECT
+    workspace,
     person,
     person_kind,
     COUNT(*) AS deliveries,
@@ -300,9 +313,10 @@ counted AS (
     SUM(delivered * openable) AS openable,
     SUM(human_opened * openable) AS openable_opened
   FROM judged
-  GROUP BY person, person_kind
+  GROUP BY workspace, person, person_kind
 )
 SELECT
+  people.workspace,
   people.person,
   people.person_kind,
   people.customer_id,
@@ -331,4 +345,6 @@ SELECT
   try_divide(counted.human_clicked_deliveries, counted.reached) AS human_click_rate
 FROM people
 LEFT JOIN counted
-  ON counted.person = people.person AND counted.person_kind = people.person_kind;
+  ON counted.workspace = people.workspace
+  AND counted.person = people.person
+  AND counted.person_kind = people.person_kind;

@@ -1,4 +1,4 @@
--- One row per day, source, object type, metric and class of failure.
+-- One row per workspace, day, source, object type, metric and class of failure.
 -- Answers: what goes wrong, how often, since when; a new line here is what to look into.
 -- Classes, the first that fits: complaint (spammed), no_message, unknown_user (5.1.1 and its
 -- wordings), mailbox_full (4.2.2, 5.2.2), policy (x.7.x, blocked, spam), suppressed, rendering
@@ -7,6 +7,7 @@
 -- Attempted is a try that failed and normally is tried again. Events without a readable time stand
 -- under 1970-01-01, so that nothing is hidden.
 CREATE OR REPLACE VIEW webhook_error_summary (
+  workspace COMMENT 'Workspace of Customer.io; default if CIO_WORKSPACES does not name the signing key',
   event_date COMMENT 'UTC day of the events; 1970-01-01 holds those without a readable time',
   source COMMENT 'message: a message had trouble; unrouted: an event that no typed table holds',
   object_type COMMENT 'Channel of the message; of unrouted events the object type as sent',
@@ -24,6 +25,7 @@ COMMENT 'Failed, refused and unrouted events by day and class of failure'
 AS
 WITH messages AS (
   SELECT
+    coalesce(workspace, 'default') AS workspace,
     event_date,
     'email' AS object_type,
     metric,
@@ -41,6 +43,7 @@ WITH messages AS (
   WHERE metric IN ('bounced', 'dropped', 'failed', 'undeliverable', 'attempted', 'spammed')
   UNION ALL
   SELECT
+    coalesce(workspace, 'default') AS workspace,
     event_date,
     'sms' AS object_type,
     metric,
@@ -58,6 +61,7 @@ WITH messages AS (
   WHERE metric IN ('bounced', 'dropped', 'failed', 'undeliverable', 'attempted', 'spammed')
   UNION ALL
   SELECT
+    coalesce(workspace, 'default') AS workspace,
     event_date,
     'push' AS object_type,
     metric,
@@ -75,6 +79,7 @@ WITH messages AS (
   WHERE metric IN ('bounced', 'dropped', 'failed', 'undeliverable', 'attempted', 'spammed')
   UNION ALL
   SELECT
+    coalesce(workspace, 'default') AS workspace,
     event_date,
     'in_app' AS object_type,
     metric,
@@ -92,6 +97,7 @@ WITH messages AS (
   WHERE metric IN ('bounced', 'dropped', 'failed', 'undeliverable', 'attempted', 'spammed')
   UNION ALL
   SELECT
+    coalesce(workspace, 'default') AS workspace,
     event_date,
     'slack' AS object_type,
     metric,
@@ -109,6 +115,7 @@ WITH messages AS (
   WHERE metric IN ('bounced', 'dropped', 'failed', 'undeliverable', 'attempted', 'spammed')
   UNION ALL
   SELECT
+    coalesce(workspace, 'default') AS workspace,
     event_date,
     'webhook' AS object_type,
     metric,
@@ -126,6 +133,7 @@ WITH messages AS (
   WHERE metric IN ('bounced', 'dropped', 'failed', 'undeliverable', 'attempted', 'spammed')
   UNION ALL
   SELECT
+    coalesce(workspace, 'default') AS workspace,
     event_date,
     'whatsapp' AS object_type,
     metric,
@@ -144,6 +152,7 @@ WITH messages AS (
 ),
 classified AS (
   SELECT
+    workspace,
     event_date,
     'message' AS source,
     object_type,
@@ -175,6 +184,7 @@ classified AS (
   FROM messages
   UNION ALL
   SELECT
+    workspace,
     event_date,
     'unrouted' AS source,
     object_type,
@@ -188,6 +198,7 @@ classified AS (
   FROM webhook_unrouted_events
 )
 SELECT
+  workspace,
   event_date,
   source,
   object_type,
@@ -201,4 +212,4 @@ SELECT
   MIN(event_timestamp) AS first_event_at,
   MAX(event_timestamp) AS last_event_at
 FROM classified
-GROUP BY event_date, source, object_type, metric, failure_class;
+GROUP BY workspace, event_date, source, object_type, metric, failure_class;

@@ -1,9 +1,10 @@
--- One row per campaign or broadcast and UTC day on which journeys through it began.
+-- One row per workspace, campaign or broadcast, and UTC day on which journeys through it began.
 -- Answers: of the people who entered that day, how many read, clicked and converted since?
 -- A journey begins with the first event of any of its messages: a workflow may have waited before,
 -- and webhooks do not tell. Later events count for the day the journey began, so young days still
 -- move. Only events with a journey_id count; journeys without any readable time are left out.
 CREATE OR REPLACE VIEW journey_performance (
+  workspace COMMENT 'Workspace of Customer.io; default if CIO_WORKSPACES does not name the signing key',
   kind COMMENT 'campaign or broadcast',
   id COMMENT 'Id of that campaign or broadcast, text, as in campaign_performance',
   start_date COMMENT 'UTC day of the first message event of the journeys',
@@ -26,6 +27,7 @@ AS
 WITH events AS (
   SELECT
     'email' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     delivery_id,
     journey_id,
     metric,
@@ -39,6 +41,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'sms' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     delivery_id,
     journey_id,
     metric,
@@ -52,6 +55,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'push' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     delivery_id,
     journey_id,
     metric,
@@ -65,6 +69,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'in_app' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     delivery_id,
     journey_id,
     metric,
@@ -78,6 +83,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'slack' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     delivery_id,
     journey_id,
     metric,
@@ -91,6 +97,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'webhook' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     delivery_id,
     journey_id,
     metric,
@@ -104,6 +111,7 @@ WITH events AS (
   UNION ALL
   SELECT
     'whatsapp' AS channel,
+    coalesce(workspace, 'default') AS workspace,
     delivery_id,
     journey_id,
     metric,
@@ -117,6 +125,7 @@ WITH events AS (
 ),
 deliveries AS (
   SELECT
+    workspace,
     journey_id,
     channel,
     delivery_id,
@@ -149,10 +158,11 @@ deliveries AS (
     MAX(CASE WHEN metric = 'unsubscribed' THEN 1 ELSE 0 END) AS unsubscribed
   FROM events
   WHERE journey_id IS NOT NULL
-  GROUP BY journey_id, channel, delivery_id
+  GROUP BY workspace, journey_id, channel, delivery_id
 ),
 judged AS (
   SELECT
+    workspace,
     journey_id,
     broadcast_id,
     campaign_id,
@@ -176,6 +186,7 @@ judged AS (
 ),
 journeys AS (
   SELECT
+    workspace,
     journey_id,
     CASE WHEN MAX(broadcast_id) IS NOT NULL THEN 'broadcast' ELSE 'campaign' END AS kind,
     CAST(coalesce(MAX(broadcast_id), MAX(campaign_id)) AS STRING) AS id,
@@ -189,10 +200,11 @@ journeys AS (
     MAX(converted) AS converted,
     MAX(unsubscribed) AS unsubscribed
   FROM judged
-  GROUP BY journey_id
+  GROUP BY workspace, journey_id
 ),
 counted AS (
   SELECT
+    workspace,
     kind,
     id,
     start_date,
@@ -207,9 +219,10 @@ counted AS (
     CAST(SUM(unsubscribed) AS BIGINT) AS unsubscribed_journeys
   FROM journeys
   WHERE start_date IS NOT NULL AND id IS NOT NULL
-  GROUP BY kind, id, start_date
+  GROUP BY workspace, kind, id, start_date
 )
 SELECT
+  workspace,
   kind,
   id,
   start_date,

@@ -64,6 +64,8 @@ def _event(table: sql_dialect.Table, number: int, chance: random.Random) -> dict
 def _value(table: str, column: ColumnDefinition, number: int, chance: random.Random) -> object:
     if column.name == "metric":
         return chance.choice(_metrics(table))
+    if column.name == "workspace":
+        return chance.choice(("default", "eu"))
     if column.name == "failure_message":
         return chance.choice(_FAILURES)
     if column.name == "delivery_id":

@@ -76,6 +76,7 @@ def test_daily_email_engagement_counts_deliveries_not_events(
     )
 
     assert lake.record("SELECT * FROM daily_email_engagement") == {
+        "workspace": "default",
         "event_date": date(2026, 11, 1),
         "sent_deliveries": 5,
         "delivered_deliveries": 4,
@@ -204,6 +205,7 @@ def test_campaign_performance_of_email(lake: LocalTables, delivery: Callable[...
     lake.add("email", {"metric": "opened", "delivery_id": "d", "event_timestamp": None})
 
     assert lake.record("SELECT * FROM campaign_performance") == {
+        "workspace": "default",
         "kind": "campaign",
         "id": "7",
         "channels": "email",
@@ -303,6 +305,7 @@ def test_customer_engagement_summary_of_one_person(
     )
 
     assert lake.record("SELECT * FROM customer_engagement_summary") == {
+        "workspace": "default",
         "person": "cio1",
         "person_kind": "cio_id",
         "customer_id": "old",
@@ -432,6 +435,7 @@ def test_webhook_error_summary_counts_events_deliveries_people_and_causes(
     )
 
     assert lake.record("SELECT * FROM webhook_error_summary") == {
+        "workspace": "default",
         "event_date": date(2026, 11, 1),
         "source": "message",
         "object_type": "webhook",
@@ -499,6 +503,7 @@ def test_journey_performance_counts_journeys_by_the_day_they_began(
     records = lake.records("SELECT * FROM journey_performance ORDER BY kind DESC, start_date")
 
     assert records[0] == {
+        "workspace": "default",
         "kind": "campaign",
         "id": "7",
         "start_date": date(2026, 11, 1),

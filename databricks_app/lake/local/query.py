@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 from databricks_app.errors import QueryError
+from databricks_app.events.workspaces import DEFAULT
 from databricks_app.lake import RAW_TABLE
 from databricks_app.lake.sql_dialect import (
     Table,
@@ -229,7 +230,7 @@ def _bind_unrouted(
 
 def _table_view(each: Table, files: list[str]) -> str:
     """A view with the columns of `sql/`, whichever of them the files have."""
-    columns = ", ".join(f'"{column.name}"' for column in each.columns)
+    columns = ", ".join(_read(column.name) for column in each.columns)
     if not files:
         typed = ", ".join(
             f'CAST(NULL AS {duckdb_type(column.type)}) AS "{column.name}"'
@@ -259,6 +260,13 @@ def _schema(each: Table) -> str:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _read(column: str) -> str:
+    """A column as queries see it; rows from before the column was there are of the default."""
+    return (
+        f"coalesce(workspace, '{DEFAULT}') AS workspace" if column == "workspace" else f'"{column}"'
+    )
 
 
 def _databricks_type(name: str) -> str:

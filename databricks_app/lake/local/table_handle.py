@@ -49,7 +49,7 @@ STATISTICS = ("event_id", "event_timestamp", "received_at", "loaded_at")
 # Checkpoints and clean-up are done by `lake.upkeep`, each after a sync.
 NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 
-_STATISTICS = timedelta(milliseconds=1)
+_CUT = timedelta(milliseconds=1)
 
 _OS_ERROR = re.compile(r"os error (\d+)")
 _MISSING = re.compile("Object at location .* not found")
@@ -223,6 +223,10 @@ class TableHandle:
 
     def _completed(self, rows: ArrowTable) -> ArrowTable:
         """The rows with NULL in the columns that somebody else added to the table."""
+        # The engine refuses rows whose columns have another comment than the table's, and a table
+        # keeps the comments of the release that made it.
+        plain = [field.remove_metadata() for field in rows.schema]
+        rows = rows.cast(pa.schema(plain))
         foreign = set(self.columns()).difference(rows.column_names)
         if foreign:
             schema = pa.schema(self._delta.schema().to_arrow())
@@ -255,7 +259,7 @@ class TableHandle:
         if "max.loaded_at" not in actions.column_names:
             return None
         stamps = [one for one in actions.column("max.loaded_at").to_pylist() if one is not None]
-        return max(stamps).astimezone(UTC) + _STATISTICS if stamps else None
+        return max(stamps).astimezone(UTC) + _CUT if stamps else None
 
     def update(self) -> None:
         """Open the newest version by reading only what was committed since."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from databricks_app.errors import QueryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from sqlglot import exp
 
@@ -72,6 +72,10 @@ class View:
     header: str
     sql: str
     file: str
+
+    def lacking(self, columns: Collection[str]) -> tuple[str, ...]:
+        """Columns that a view of this name with these columns does not have yet."""
+        return tuple(name for name in self.column_comments if name not in columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,4 +241,11 @@ class WarehouseLake:
                     self._statements.run(sql)
                 except LakeError as error:
                     problems.append(f"the view {name} is missing and cannot be made: {error}")
+        names = {name for name, _ in self._views()} & there.keys()
+        old = [v.name for v in sql_dialect.views() if v.name in names and v.lacking(there[v.name])]
+        if old:
+            problems.append(
+                f"views of an earlier release lack columns: {', '.join(old)}. Run "
+                "`ciolake deploy --replace-views`, then restart the loader"
+            )
         return problems

@@ -26,7 +26,7 @@ _CAN_ALL = "ALL PRIVILEGES"
 
 
 def tables(context: DoctorContext) -> CheckResult:
-    """Every table has its columns, in their types, and every view is there."""
+    """Every table has its columns, in their types, and every view is there with its columns."""
     found = _columns(context)
     wanted = {
         one.name: {column.name: spelled(column.type) for column in one.columns}
@@ -41,6 +41,15 @@ def tables(context: DoctorContext) -> CheckResult:
         names = ", ".join(one.name for one in missing)
         files = ", ".join(f"sql/views/{one.file}" for one in missing)
         return warning(f"views missing: {names}", f"restart the loader, or run {files}")
+    if old := [one for one in sql_dialect.views() if one.lacking(found[one.name])]:
+        lacks = "; ".join(
+            f"{one.name} lacks {', '.join(one.lacking(found[one.name]))}" for one in old
+        )
+        files = ", ".join(f"sql/views/{one.file}" for one in old)
+        return warning(
+            f"views of an earlier release: {lacks}",
+            f"run `ciolake deploy --replace-views`, or {files}",
+        )
     return ok(f"{len(wanted)} tables and {len(sql_dialect.views())} views are as sql/ says")
 
 

@@ -33,6 +33,11 @@ def keys(ids: set[str]) -> pa.Table:
     return pa.table([sorted(ids), days], schema=SCHEMA)
 
 
+def commented(text: str) -> pa.Schema:
+    """The schema with this comment on each column."""
+    return pa.schema([field.with_metadata({"comment": text}) for field in SCHEMA])
+
+
 def test_append_fails_if_the_table_has_changed_since_it_was_opened(tmp_path: Path) -> None:
     """Whatever changed it; so a look-up in the open version stays true until the commit."""
     table = table_in(tmp_path)
@@ -45,6 +50,16 @@ def test_append_fails_if_the_table_has_changed_since_it_was_opened(tmp_path: Pat
     stale.append(keys({"b"}))
 
     assert stale.delta.count() == 2
+
+
+def test_append_takes_rows_whose_columns_have_another_comment(tmp_path: Path) -> None:
+    """A table keeps the comments of the release that made it."""
+    TableHandle.create(tmp_path / "keys", Definition("keys", commented("of then")), {})
+    table = TableHandle(tmp_path / "keys", -1)
+
+    table.append(keys({"a"}).cast(commented("of now")))
+
+    assert table.delta.count() == 1
 
 
 def test_append_names_a_value_the_engine_refuses_by_its_type_alone(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from databricks_app.operations.doctor.context import DoctorContext, WaitLimits, 
 from databricks_app.operations.doctor.result import CheckResult
 from databricks_app.operations.doctor.run import checks, run_checks
 from tests.doubles import CLIENT_ID, WAREHOUSE_ID, Databricks, Fault
+from tests.support import earlier_release
 from tests.support.storing import StoringReceiver
 
 VOLUME = "/Volumes/main/cio/events"
@@ -270,6 +271,25 @@ def test_tables_are_compared_with_sql(double: Databricks, look: Look) -> None:
     add = next(line for line in broken.fix.splitlines() if line.startswith("ALTER TABLE"))
     run(double, add)
     assert "lacks" not in look("tables").says
+
+
+def test_views_of_an_earlier_release_are_named_with_what_replaces_them(
+    double: Databricks, look: Look
+) -> None:
+    """They still answer, so it is a warning; the command and the files are those that help."""
+    make_tables(double)
+    for statement in earlier_release.catalog():
+        if statement.startswith("CREATE OR REPLACE VIEW"):
+            run(double, statement)
+    old = look("tables")
+    make_tables(double)
+    new = look("tables")
+
+    assert (old.state, new.state) == ("warning", "ok")
+    assert "webhook_unrouted_events lacks workspace, body_sha256" in old.says
+    assert "journey_performance lacks workspace" in old.says
+    assert "`ciolake deploy --replace-views`" in old.fix
+    assert "sql/views/06_journey_performance.sql" in old.fix
 
 
 def test_a_table_that_is_not_serializable_is_told(double: Databricks, look: Look) -> None:

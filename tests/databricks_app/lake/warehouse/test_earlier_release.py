@@ -1,0 +1,162 @@
+"""The present release on the tables and views of the release before workspaces, on a warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from databricks_app.cli.deploy import deploy
+from databricks_app.databricks import workspace
+from databricks_app.databricks.call_timeout import CallTimeout
+from databricks_app.events.decoding import read
+from databricks_app.events.record import Record
+from databricks_app.lake import RAW_TABLE, StartReport, sql_dialect
+from databricks_app.lake.warehouse import verify
+from databricks_app.lake.warehouse.connect import open_lake, open_query
+from databricks_app.settings import Settings, from_environment
+from tests.doubles import TOKEN, WAREHOUSE_ID, Databricks
+from tests.doubles.warehouse.queries import Session
+from tests.spark.staged import content
+from tests.support import earlier_release
+from tests.support.deploying import few_sources
+from tests.support.earlier_release import Answers
+
+TYPED = [table.name for table in sql_dialect.tables() if table.name != RAW_TABLE]
+VIEWS = [view.name for view in sql_dialect.views()]
+LATER = datetime(2027, 1, 1, tzinfo=UTC)
+
+
+class EarlierCatalog:
+    """A schema that the release before made and filled.
+
+    Attributes:
+        folder: Where its data folder was unpacked.
+        double: The workspace.
+    """
+
+    def __init__(self, folder: Path, double: Databricks) -> None:
+        self.folder = folder
+        self.double = double
+        self.data = earlier_release.unpack(folder)
+        for statement in earlier_release.catalog():
+            self.run(statement)
+        for name, rows in earlier_release.table_rows(self.data).items():
+            path = f"/Volumes/main/cio/events/filled/{name}.parquet"
+            local = double.workspace.catalog.local_path(path)
+            local.parent.mkdir(parents=True, exist_ok=True)
+            local.write_bytes(content(rows))
+            self.run(earlier_release.insert(name, path))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment of the receiver."""
+        return self.double.environment() | {
+            "CIO_STORE": "databricks",
+            "CIO_CATALOG": "main",
+            "CIO_SCHEMA": "cio",
+            "CIO_VOLUME": "events",
+            "CIO_DATA_DIR": str(self.folder / "receiver"),
+        }
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings."""
+        return from_environment(self.variables)
+
+    def run(self, sql: str) -> tuple[list[str], list[tuple[object, ...]]]:
+        """Names and rows of a statement."""
+        rows = self.double.workspace.engine.run(sql, Session("main", "cio"), [])
+        return rows.column_names, list(zip(*rows.to_pydict().values(), strict=True))
+
+    def answers(self) -> Answers:
+        """All rows of each view."""
+        found = {view: self.run(f"SELECT * FROM {view}") for view in VIEWS}
+        return {view: earlier_release.comparable(*answer) for view, answer in found.items()}
+
+    def load(self) -> StartReport:
+        """Start the lake of the present release; load what was pending, and the later events."""
+        joined = workspace.connect(self.variables)
+        lake = open_lake(joined, self.settings, CallTimeout())
+        bodies = earlier_release.later(self.folder)
+        later = [Record(one, LATER, "1798761600", "0badf00d", len(one)) for one in bodies]
+        try:
+            started = lake.start()
+            for number, records in enumerate((earlier_release.pending(self.data), later)):
+                readings = [read(record) for record in records]
+                lake.load(readings, batch_id=f"batch {number}", loaded_at=LATER)
+        finally:
+            lake.close()
+            joined.close()
+        return started
+
+    def deploy(self, *options: str) -> None:
+        """Run `ciolake deploy` of the present release."""
+        sources = self.folder / "sources"
+        where = ["--catalog", "main", "--schema", "cio", "--volume", "events"]
+        fixed = [*where, "--warehouse", WAREHOUSE_ID, "--no-proof", "--source", str(sources)]
+        login = {"DATABRICKS_HOST": self.double.url, "DATABRICKS_TOKEN": TOKEN}
+        env = login | {"CIO_WEBHOOK_SIGNING_KEYS": "test-signing-key"}
+        done = CliRunner().invoke(deploy, [*fixed, *options], env=env)
+        assert done.exit_code == 0, done.output
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> Iterator[EarlierCatalog]:
+    """Tables, views and rows of the release before, and its data folder."""
+    few_sources(tmp_path / "sources")
+    with Databricks(tmp_path / "double", volume="main.cio.events") as double:
+        yield EarlierCatalog(tmp_path, double)
+
+
+def test_loading_widens_the_tables_and_leaves_the_views(earlier: EarlierCatalog) -> None:
+    """Views of the release before answer as they did, over old and new rows."""
+    before = earlier.answers()
+
+    started = earlier.load()
+
+    assert started.added_columns == {
+        RAW_TABLE: ("workspace", "body_sha256"),
+        **dict.fromkeys(TYPED, ("workspace",)),
+    }
+    assert before == earlier_release.expected(earlier.folder, "loaded")
+    assert earlier.answers() == earlier_release.expected(earlier.folder, "complete")
+
+
+def test_starting_says_which_views_to_replace_and_how(earlier: EarlierCatalog) -> None:
+    """The problem is in `/readyz` until the loader starts with the new views."""
+    first = earlier.load()
+    earlier.deploy("--replace-views")
+    second = earlier.load()
+
+    (problem,) = first.problems
+    assert all(view in problem for view in VIEWS)
+    assert "`ciolake deploy --replace-views`" in problem
+    assert second.problems == ()
+
+
+def test_deploy_replaces_the_views_when_it_is_told_to(earlier: EarlierCatalog) -> None:
+    """Not by itself: a view may have other readers. The new ones count old and new rows alike."""
+    earlier.load()
+    earlier.deploy()
+    kept = earlier.answers()
+    earlier.deploy("--replace-views")
+
+    assert kept == earlier_release.expected(earlier.folder, "complete")
+    assert earlier.answers() == earlier_release.in_the_present_release(kept)
+
+
+def test_each_key_stands_once(earlier: EarlierCatalog) -> None:
+    """A repetition of an event that the release before had loaded inserts nothing."""
+    earlier.load()
+
+    joined = workspace.connect(earlier.variables)
+    verdict = verify.check(open_query(joined, earlier.settings), TYPED, is_loading=False)
+    joined.close()
+
+    assert verdict.differences == ()
+    assert (verdict.conflicts, verdict.unrouted) == (0, 3)
+    assert verdict.rows[RAW_TABLE] == earlier_release.EVENTS

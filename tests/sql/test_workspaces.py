@@ -1,0 +1,123 @@
+"""Two workspaces in one set of tables: the ids of one mean nothing in the other."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from databricks_app.lake.sql_dialect import View, tables, views
+from tests.support.lake_rows import LocalTables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.support.lake_rows import Rows
+
+each_view = pytest.mark.parametrize("view", views(), ids=lambda view: view.name)
+
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+SHARED: dict[str, object] = {
+    "delivery_id": "d",
+    "campaign_id": 7,
+    "journey_id": "j",
+    "identifiers_cio_id": "c",
+    "identifiers_id": "i",
+}
+# An open that is inferred from a click is a person's if the delivery has a click of a person: the
+# workspace of the first list has the open, that of the second has the click.
+OPENS = ("sent", "delivered", "opened", "bounced")
+CLICKS = ("sent", "clicked", "bounced", "spammed")
+
+
+def fill(folder: Path, *rows: tuple[str | None, tuple[str, ...]]) -> LocalTables:
+    """Local tables with the events of some workspaces, in every table the same ids."""
+    lake = LocalTables(folder)
+    for table in tables():
+        short_name = table.name.removeprefix("webhook_").removesuffix("_events")
+        names = set(table.column_names)
+        events = [
+            {name: value for name, value in event.items() if name in names}
+            for workspace, metrics in rows
+            for event in _events(short_name, workspace, metrics)
+        ]
+        lake.add(short_name, *events)
+    return lake
+
+
+def _events(short_name: str, workspace: str | None, metrics: tuple[str, ...]) -> Rows:
+    return [
+        {
+            **SHARED,
+            "event_id": f"{short_name} {'-'.join(metrics)} {metric}",
+            "event_timestamp": NOON + timedelta(minutes=len(metrics[-1]) + number),
+            "received_at": NOON + timedelta(hours=1, minutes=number),
+            "workspace": workspace,
+            "metric": metric,
+            "synthetic": metric == "opened",
+            "failure_message": f"timeout of {metrics[-1]}",
+            "recipient": f"{metrics[-1]}@example.com",
+            "unrouted_reason": "unknown_object_type",
+        }
+        for number, metric in enumerate(metrics)
+    ]
+
+
+def answer(lake: LocalTables, view: View) -> list[str]:
+    """The rows of a view, in an order."""
+    return sorted(map(str, lake.records(f"SELECT * FROM {view.name}")))
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Callable[..., LocalTables]:
+    """Make tables of their own: `filled((workspace, metrics), ...)`."""
+    numbers = iter(range(100))
+    return lambda *rows: fill(tmp_path / str(next(numbers)), *rows)
+
+
+@each_view
+def test_workspaces_do_not_meet(view: View, filled: Callable[..., LocalTables]) -> None:
+    """Of two workspaces with the same ids a view gives what it gives of each alone."""
+    first, second = ("eu", OPENS), ("us", CLICKS)
+
+    both = answer(filled(first, second), view)
+
+    assert both == sorted(answer(filled(first), view) + answer(filled(second), view))
+    assert "'workspace': 'eu'" in str(both)
+    assert "'workspace': 'us'" in str(both)
+
+
+@each_view
+def test_row_without_a_workspace_is_of_the_default_one(
+    view: View, filled: Callable[..., LocalTables]
+) -> None:
+    """Rows that were loaded before there was the column, together with new ones."""
+    mixed = answer(filled((None, OPENS), ("default", CLICKS)), view)
+
+    assert mixed == answer(filled(("default", OPENS), ("default", CLICKS)), view)
+    assert "'workspace': None" not in str(mixed)
+
+
+def test_replay_routes_an_event_whatever_workspace_its_rows_name(tmp_path: Path) -> None:
+    """The key is the id and the day: the workspace got its name after the raw row was loaded."""
+    lake = LocalTables(tmp_path)
+    event = {"event_id": "replayed", "event_timestamp": NOON}
+    lake.add("raw", {**event, "workspace": None, "unrouted_reason": "unknown_object_type"})
+
+    lake.add("whatsapp", {**event, "workspace": "eu"})
+
+    assert lake.records("SELECT * FROM webhook_unrouted_events") == []
+
+
+@pytest.mark.parametrize("table", [table.name for table in tables()])
+def test_local_table_reads_an_old_row_as_default(
+    table: str, filled: Callable[..., LocalTables]
+) -> None:
+    """In every table, not in the views alone."""
+    lake = filled((None, OPENS), ("eu", CLICKS))
+
+    record = lake.records(f"SELECT DISTINCT workspace FROM {table} ORDER BY workspace")
+
+    assert record == [{"workspace": "default"}, {"workspace": "eu"}]
