@@ -80,8 +80,10 @@ class DuckWarehouse:
             description, rows = self._database.description, self._database.fetchall()
             self.ran.append(sql)
         self.after(sql)
-        if sql.startswith("MERGE"):
-            return [("num_affected_rows", "bigint"), ("num_inserted_rows", "bigint")], [rows[0] * 2]
+        if sql.startswith(("MERGE", "UPDATE")):
+            is_insert = "WHEN NOT MATCHED" in sql
+            name = "num_inserted_rows" if is_insert else "num_updated_rows"
+            return [("num_affected_rows", "bigint"), (name, "bigint")], [rows[0] * 2]
         return description, rows
 
     def _refuse_rows(self, sql: str) -> None:
