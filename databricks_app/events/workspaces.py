@@ -15,14 +15,21 @@ class Workspaces:
 
     Attributes:
         names: Name by the fingerprint of a signing key, active or retired.
-        unrenamed: Fingerprints with a name whose rows in the tables are still `default`. Their
-            events stay `default` too, so that a delivery never belongs to two workspaces;
-            `ciolake workspaces rename` changes all of them at once.
+        unrenamed: Fingerprints with a name whose rows in the tables are still `default`. Events
+            of all keys of that name stay `default` too, so that a delivery never belongs to two
+            workspaces; `ciolake workspaces rename` changes all of them at once.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     unrenamed: Set[str] = frozenset()
 
+    @property
+    def waiting(self) -> frozenset[str]:
+        """Names that are not in use yet: rows of one of their keys are still `default`."""
+        return frozenset(name for one, name in self.names.items() if one in self.unrenamed)
+
     def of(self, fingerprint: str) -> str:
         """Name of the workspace that a key belongs to."""
-        return DEFAULT if fingerprint in self.unrenamed else self.names.get(fingerprint, DEFAULT)
+        name = self.names.get(fingerprint, DEFAULT)
+        # Also a key that came by a rotation: its events are about deliveries of the old key.
+        return DEFAULT if name in self.waiting else name

@@ -60,7 +60,7 @@ class Findings:
                 "machine's clock, and new rows go on from there, so that readers by loaded_at "
                 "miss none: check the clocks of all machines (NTP)"
             )
-        for name in sorted({self.workspaces.names[one] for one in self.workspaces.unrenamed}):
+        for name in sorted(self.workspaces.waiting):
             yield (
                 f"events of the workspace {name} are still loaded as default, like their rows "
                 f"before: `ciolake workspaces rename default {name}` changes all of them"
