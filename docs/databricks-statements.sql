@@ -23,23 +23,23 @@ ALTER TABLE `webhook_push_events` ADD COLUMNS (`href` STRING COMMENT 'Target of 
 MERGE INTO `webhook_customer_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
+      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
       `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
       `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
       `trigger_id`, `trigger_event_id`, `email_address`, `object_type_type`, `delivery_type`,
       `content`, `reading_notes`
-  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_customer_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, email_address STRING, object_type_type STRING, delivery_type STRING, content STRING, reading_notes STRING')
+  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_customer_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, email_address STRING, object_type_type STRING, delivery_type STRING, content STRING, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
-    `received_at`, `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
-    `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-    `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-    `trigger_id`, `trigger_event_id`, `email_address`, `object_type_type`, `delivery_type`,
-    `content`, `reading_notes`)
+    `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
+    `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
+    `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`,
+    `journey_id`, `trigger_id`, `trigger_event_id`, `email_address`, `object_type_type`,
+    `delivery_type`, `content`, `reading_notes`)
 VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_timestamp`,
     staged.`event_date`, staged.`received_at`, staged.`loaded_at`, staged.`batch_id`,
-    staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
+    staged.`workspace`, staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
     staged.`identifiers_cio_id`, staged.`delivery_id`, staged.`campaign_id`, staged.`broadcast_id`,
     staged.`newsletter_id`, staged.`transactional_message_id`, staged.`action_id`,
     staged.`parent_action_id`, staged.`content_id`, staged.`journey_id`, staged.`trigger_id`,
@@ -49,23 +49,24 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
 MERGE INTO `webhook_email_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
+      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
       `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
       `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
       `trigger_id`, `trigger_event_id`, `subject`, `recipient`, `failure_message`, `content`,
       `headers`, `proxied`, `prefetched`, `synthetic`, `href`, `link_id`, `machine`, `reading_notes`
-  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_email_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, subject STRING, recipient STRING, failure_message STRING, content STRING, headers MAP<STRING, ARRAY<STRING>>, proxied BOOLEAN, prefetched BOOLEAN, synthetic BOOLEAN, href STRING, link_id BIGINT, machine BOOLEAN, reading_notes STRING')
+  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_email_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, subject STRING, recipient STRING, failure_message STRING, content STRING, headers MAP<STRING, ARRAY<STRING>>, proxied BOOLEAN, prefetched BOOLEAN, synthetic BOOLEAN, href STRING, link_id BIGINT, machine BOOLEAN, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
-    `received_at`, `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
-    `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-    `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-    `trigger_id`, `trigger_event_id`, `subject`, `recipient`, `failure_message`, `content`,
-    `headers`, `proxied`, `prefetched`, `synthetic`, `href`, `link_id`, `machine`, `reading_notes`)
+    `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
+    `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
+    `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`,
+    `journey_id`, `trigger_id`, `trigger_event_id`, `subject`, `recipient`, `failure_message`,
+    `content`, `headers`, `proxied`, `prefetched`, `synthetic`, `href`, `link_id`, `machine`,
+    `reading_notes`)
 VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_timestamp`,
     staged.`event_date`, staged.`received_at`, staged.`loaded_at`, staged.`batch_id`,
-    staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
+    staged.`workspace`, staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
     staged.`identifiers_cio_id`, staged.`delivery_id`, staged.`campaign_id`, staged.`broadcast_id`,
     staged.`newsletter_id`, staged.`transactional_message_id`, staged.`action_id`,
     staged.`parent_action_id`, staged.`content_id`, staged.`journey_id`, staged.`trigger_id`,
@@ -76,23 +77,23 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
 MERGE INTO `webhook_in_app_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
+      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
       `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
       `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
       `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`,
       `tracked_response`, `href`, `link_id`, `reading_notes`
-  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_in_app_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, tracked_response STRING, href STRING, link_id BIGINT, reading_notes STRING')
+  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_in_app_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, tracked_response STRING, href STRING, link_id BIGINT, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
-    `received_at`, `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
-    `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-    `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-    `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`, `tracked_response`,
-    `href`, `link_id`, `reading_notes`)
+    `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
+    `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
+    `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`,
+    `journey_id`, `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`,
+    `tracked_response`, `href`, `link_id`, `reading_notes`)
 VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_timestamp`,
     staged.`event_date`, staged.`received_at`, staged.`loaded_at`, staged.`batch_id`,
-    staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
+    staged.`workspace`, staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
     staged.`identifiers_cio_id`, staged.`delivery_id`, staged.`campaign_id`, staged.`broadcast_id`,
     staged.`newsletter_id`, staged.`transactional_message_id`, staged.`action_id`,
     staged.`parent_action_id`, staged.`content_id`, staged.`journey_id`, staged.`trigger_id`,
@@ -102,23 +103,23 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
 MERGE INTO `webhook_push_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
+      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
       `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
       `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
       `trigger_id`, `trigger_event_id`, `recipients`, `failure_message`, `content`, `href`,
       `link_id`, `reading_notes`
-  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_push_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipients ARRAY<STRUCT<device_id: STRING, device_platform: STRING, failure_message: STRING>>, failure_message STRING, content STRING, href STRING, link_id BIGINT, reading_notes STRING')
+  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_push_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipients ARRAY<STRUCT<device_id: STRING, device_platform: STRING, failure_message: STRING>>, failure_message STRING, content STRING, href STRING, link_id BIGINT, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
-    `received_at`, `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
-    `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-    `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-    `trigger_id`, `trigger_event_id`, `recipients`, `failure_message`, `content`, `href`, `link_id`,
-    `reading_notes`)
+    `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
+    `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
+    `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`,
+    `journey_id`, `trigger_id`, `trigger_event_id`, `recipients`, `failure_message`, `content`,
+    `href`, `link_id`, `reading_notes`)
 VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_timestamp`,
     staged.`event_date`, staged.`received_at`, staged.`loaded_at`, staged.`batch_id`,
-    staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
+    staged.`workspace`, staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
     staged.`identifiers_cio_id`, staged.`delivery_id`, staged.`campaign_id`, staged.`broadcast_id`,
     staged.`newsletter_id`, staged.`transactional_message_id`, staged.`action_id`,
     staged.`parent_action_id`, staged.`content_id`, staged.`journey_id`, staged.`trigger_id`,
@@ -128,39 +129,39 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
 MERGE INTO `webhook_raw_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `target_table`, `unrouted_reason`, `key_fingerprint`, `body`,
-      `body_encoding`, `body_bytes`
-  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_raw_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, target_table STRING, unrouted_reason STRING, key_fingerprint STRING, body STRING, body_encoding STRING, body_bytes BIGINT')
+      `loaded_at`, `batch_id`, `workspace`, `target_table`, `unrouted_reason`, `key_fingerprint`,
+      `body`, `body_encoding`, `body_bytes`, `body_sha256`
+  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_raw_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, target_table STRING, unrouted_reason STRING, key_fingerprint STRING, body STRING, body_encoding STRING, body_bytes BIGINT, body_sha256 STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
-    `received_at`, `loaded_at`, `batch_id`, `target_table`, `unrouted_reason`, `key_fingerprint`,
-    `body`, `body_encoding`, `body_bytes`)
+    `received_at`, `loaded_at`, `batch_id`, `workspace`, `target_table`, `unrouted_reason`,
+    `key_fingerprint`, `body`, `body_encoding`, `body_bytes`, `body_sha256`)
 VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_timestamp`,
     staged.`event_date`, staged.`received_at`, staged.`loaded_at`, staged.`batch_id`,
-    staged.`target_table`, staged.`unrouted_reason`, staged.`key_fingerprint`, staged.`body`,
-    staged.`body_encoding`, staged.`body_bytes`);
+    staged.`workspace`, staged.`target_table`, staged.`unrouted_reason`, staged.`key_fingerprint`,
+    staged.`body`, staged.`body_encoding`, staged.`body_bytes`, staged.`body_sha256`);
 
 MERGE INTO `webhook_slack_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
+      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
       `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
       `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
       `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`, `href`,
       `link_id`, `reading_notes`
-  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_slack_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, href STRING, link_id BIGINT, reading_notes STRING')
+  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_slack_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, href STRING, link_id BIGINT, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
-    `received_at`, `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
-    `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-    `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-    `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`, `href`, `link_id`,
-    `reading_notes`)
+    `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
+    `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
+    `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`,
+    `journey_id`, `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`,
+    `href`, `link_id`, `reading_notes`)
 VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_timestamp`,
     staged.`event_date`, staged.`received_at`, staged.`loaded_at`, staged.`batch_id`,
-    staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
+    staged.`workspace`, staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
     staged.`identifiers_cio_id`, staged.`delivery_id`, staged.`campaign_id`, staged.`broadcast_id`,
     staged.`newsletter_id`, staged.`transactional_message_id`, staged.`action_id`,
     staged.`parent_action_id`, staged.`content_id`, staged.`journey_id`, staged.`trigger_id`,
@@ -170,23 +171,23 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
 MERGE INTO `webhook_sms_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
+      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
       `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
       `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
       `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`, `href`,
       `link_id`, `inbound_event_id`, `to`, `reading_notes`
-  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_sms_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, href STRING, link_id BIGINT, inbound_event_id STRING, to STRING, reading_notes STRING')
+  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_sms_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, href STRING, link_id BIGINT, inbound_event_id STRING, to STRING, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
-    `received_at`, `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
-    `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-    `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-    `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`, `href`, `link_id`,
-    `inbound_event_id`, `to`, `reading_notes`)
+    `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
+    `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
+    `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`,
+    `journey_id`, `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`,
+    `href`, `link_id`, `inbound_event_id`, `to`, `reading_notes`)
 VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_timestamp`,
     staged.`event_date`, staged.`received_at`, staged.`loaded_at`, staged.`batch_id`,
-    staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
+    staged.`workspace`, staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
     staged.`identifiers_cio_id`, staged.`delivery_id`, staged.`campaign_id`, staged.`broadcast_id`,
     staged.`newsletter_id`, staged.`transactional_message_id`, staged.`action_id`,
     staged.`parent_action_id`, staged.`content_id`, staged.`journey_id`, staged.`trigger_id`,
@@ -196,23 +197,23 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
 MERGE INTO `webhook_webhook_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
+      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
       `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
       `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
       `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`, `href`,
       `link_id`, `reading_notes`
-  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_webhook_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, href STRING, link_id BIGINT, reading_notes STRING')
+  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_webhook_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, href STRING, link_id BIGINT, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
-    `received_at`, `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
-    `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-    `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-    `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`, `href`, `link_id`,
-    `reading_notes`)
+    `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
+    `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
+    `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`,
+    `journey_id`, `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`,
+    `href`, `link_id`, `reading_notes`)
 VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_timestamp`,
     staged.`event_date`, staged.`received_at`, staged.`loaded_at`, staged.`batch_id`,
-    staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
+    staged.`workspace`, staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
     staged.`identifiers_cio_id`, staged.`delivery_id`, staged.`campaign_id`, staged.`broadcast_id`,
     staged.`newsletter_id`, staged.`transactional_message_id`, staged.`action_id`,
     staged.`parent_action_id`, staged.`content_id`, staged.`journey_id`, staged.`trigger_id`,
@@ -222,28 +223,186 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
 MERGE INTO `webhook_whatsapp_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
+      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
       `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
       `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
       `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`, `href`,
       `link_id`, `inbound_event_id`, `to`, `reading_notes`
-  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_whatsapp_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, href STRING, link_id BIGINT, inbound_event_id STRING, to STRING, reading_notes STRING')
+  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_whatsapp_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, href STRING, link_id BIGINT, inbound_event_id STRING, to STRING, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
-    `received_at`, `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
-    `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-    `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-    `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`, `href`, `link_id`,
-    `inbound_event_id`, `to`, `reading_notes`)
+    `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
+    `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
+    `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`,
+    `journey_id`, `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`,
+    `href`, `link_id`, `inbound_event_id`, `to`, `reading_notes`)
 VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_timestamp`,
     staged.`event_date`, staged.`received_at`, staged.`loaded_at`, staged.`batch_id`,
-    staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
+    staged.`workspace`, staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
     staged.`identifiers_cio_id`, staged.`delivery_id`, staged.`campaign_id`, staged.`broadcast_id`,
     staged.`newsletter_id`, staged.`transactional_message_id`, staged.`action_id`,
     staged.`parent_action_id`, staged.`content_id`, staged.`journey_id`, staged.`trigger_id`,
     staged.`trigger_event_id`, staged.`recipient`, staged.`failure_message`, staged.`content`,
     staged.`href`, staged.`link_id`, staged.`inbound_event_id`, staged.`to`, staged.`reading_notes`);
+
+-- `ciolake workspaces rename`, one a table and month: the typed tables, then the raw one
+-- Needs: SELECT and MODIFY on the tables
+
+MERGE INTO `webhook_customer_events` AS typed
+USING (
+  SELECT DISTINCT `event_id`, `event_date`
+  FROM `webhook_raw_events` AS held
+  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+) AS renamed
+ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
+WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
+
+MERGE INTO `webhook_email_events` AS typed
+USING (
+  SELECT DISTINCT `event_id`, `event_date`
+  FROM `webhook_raw_events` AS held
+  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+) AS renamed
+ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
+WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
+
+MERGE INTO `webhook_in_app_events` AS typed
+USING (
+  SELECT DISTINCT `event_id`, `event_date`
+  FROM `webhook_raw_events` AS held
+  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+) AS renamed
+ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
+WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
+
+MERGE INTO `webhook_push_events` AS typed
+USING (
+  SELECT DISTINCT `event_id`, `event_date`
+  FROM `webhook_raw_events` AS held
+  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+) AS renamed
+ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
+WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
+
+MERGE INTO `webhook_slack_events` AS typed
+USING (
+  SELECT DISTINCT `event_id`, `event_date`
+  FROM `webhook_raw_events` AS held
+  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+) AS renamed
+ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
+WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
+
+MERGE INTO `webhook_sms_events` AS typed
+USING (
+  SELECT DISTINCT `event_id`, `event_date`
+  FROM `webhook_raw_events` AS held
+  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+) AS renamed
+ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
+WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
+
+MERGE INTO `webhook_webhook_events` AS typed
+USING (
+  SELECT DISTINCT `event_id`, `event_date`
+  FROM `webhook_raw_events` AS held
+  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+) AS renamed
+ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
+WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
+
+MERGE INTO `webhook_whatsapp_events` AS typed
+USING (
+  SELECT DISTINCT `event_id`, `event_date`
+  FROM `webhook_raw_events` AS held
+  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+) AS renamed
+ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
+WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
+
+UPDATE `webhook_raw_events` AS held
+SET `workspace` = 'shop'
+WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default';
+
+-- `ciolake workspaces rename`: which days and how many rows would be changed
+-- Needs: SELECT on the tables
+
+SELECT 'webhook_raw_events' AS name, count(*) AS events FROM `webhook_raw_events` AS held
+WHERE held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+UNION ALL
+SELECT 'webhook_email_events' AS name, count(*) AS events FROM `webhook_email_events` AS typed
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
+  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+UNION ALL
+SELECT 'webhook_customer_events' AS name, count(*) AS events FROM `webhook_customer_events` AS typed
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
+  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+UNION ALL
+SELECT 'webhook_sms_events' AS name, count(*) AS events FROM `webhook_sms_events` AS typed
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
+  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+UNION ALL
+SELECT 'webhook_push_events' AS name, count(*) AS events FROM `webhook_push_events` AS typed
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
+  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+UNION ALL
+SELECT 'webhook_in_app_events' AS name, count(*) AS events FROM `webhook_in_app_events` AS typed
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
+  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+UNION ALL
+SELECT 'webhook_slack_events' AS name, count(*) AS events FROM `webhook_slack_events` AS typed
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
+  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+UNION ALL
+SELECT 'webhook_webhook_events' AS name, count(*) AS events FROM `webhook_webhook_events` AS typed
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
+  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+UNION ALL
+SELECT 'webhook_whatsapp_events' AS name, count(*) AS events FROM `webhook_whatsapp_events` AS typed
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
+  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default');
+
+SELECT DISTINCT `event_date` FROM `webhook_raw_events` AS held
+WHERE held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+ORDER BY `event_date`;
+
+-- `ciolake workspaces`, and `rename`: keys and rows of each workspace
+-- Needs: SELECT on webhook_raw_events
+
+SELECT coalesce(workspace, 'default') AS workspace, key_fingerprint,
+  count(*) AS events, max(received_at) AS newest_received_at
+FROM webhook_raw_events
+GROUP BY coalesce(workspace, 'default'), key_fingerprint;
+
+-- The loader at its start, where CIO_WORKSPACES is set: which keys have rows of `default`?
+-- Needs: SELECT on webhook_raw_events
+
+SELECT DISTINCT key_fingerprint FROM webhook_raw_events
+WHERE key_fingerprint IN ('0a1b2c3d') AND coalesce(workspace, 'default') = 'default';
+
+-- The loader at its start, and after a load that failed: the newest loaded_at
+-- Needs: SELECT on the tables
+
+SELECT max(newest_at) AS newest_at FROM (
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_raw_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_email_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_customer_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_sms_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_push_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_in_app_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_slack_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_webhook_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_whatsapp_events`
+) AS newest;
 
 -- The loader, where a MERGE inserted fewer rows than it got: which had others written?
 -- Needs: SELECT on the table, READ VOLUME
@@ -320,7 +479,7 @@ INNER JOIN (
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`, held.`received_at`, held.`target_table`, held.`unrouted_reason`, held.`body`, held.`body_encoding`
+SELECT held.`event_id`, held.`event_date`, held.`received_at`, held.`target_table`, held.`unrouted_reason`, held.`body`, held.`body_encoding`, held.`workspace`, held.`body_sha256`
 FROM `webhook_raw_events` AS held
 INNER JOIN (
   SELECT `event_id`, `event_date`
@@ -351,6 +510,8 @@ SELECT event_id, count(*) OVER () AS events FROM (SELECT event_id FROM webhook_r
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT event_id FROM webhook_raw_events WHERE target_table NOT IN ('webhook_email_events', 'webhook_customer_events', 'webhook_sms_events', 'webhook_push_events', 'webhook_in_app_events', 'webhook_slack_events', 'webhook_webhook_events', 'webhook_whatsapp_events')) AS found ORDER BY event_id LIMIT 5;
 
+SELECT event_id, count(*) OVER () AS events FROM (SELECT event_id FROM webhook_raw_events WHERE unrouted_reason = 'key_conflict') AS found ORDER BY event_id LIMIT 5;
+
 SELECT event_id, count(*) OVER () AS events FROM (SELECT event_id FROM webhook_slack_events
     GROUP BY event_id, event_date HAVING count(*) > 1) AS found ORDER BY event_id LIMIT 5;
 
@@ -372,59 +533,71 @@ SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webho
             WHERE one.event_id = other.event_id AND one.event_date = other.event_date AND other.target_table <> 'webhook_customer_events')) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_customer_events AS one
-        WHERE NOT EXISTS (SELECT 1 FROM webhook_raw_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date) AND one.loaded_at < (SELECT max(loaded_at) FROM webhook_raw_events)) AS found ORDER BY event_id LIMIT 5;
+        WHERE NOT EXISTS (SELECT 1 FROM webhook_raw_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date) AND one.loaded_at < (SELECT min(loaded_at) FROM webhook_raw_events
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM webhook_raw_events))) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_email_events AS one
         WHERE EXISTS (SELECT 1 FROM webhook_raw_events AS other
             WHERE one.event_id = other.event_id AND one.event_date = other.event_date AND other.target_table <> 'webhook_email_events')) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_email_events AS one
-        WHERE NOT EXISTS (SELECT 1 FROM webhook_raw_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date) AND one.loaded_at < (SELECT max(loaded_at) FROM webhook_raw_events)) AS found ORDER BY event_id LIMIT 5;
+        WHERE NOT EXISTS (SELECT 1 FROM webhook_raw_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date) AND one.loaded_at < (SELECT min(loaded_at) FROM webhook_raw_events
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM webhook_raw_events))) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_in_app_events AS one
         WHERE EXISTS (SELECT 1 FROM webhook_raw_events AS other
             WHERE one.event_id = other.event_id AND one.event_date = other.event_date AND other.target_table <> 'webhook_in_app_events')) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_in_app_events AS one
-        WHERE NOT EXISTS (SELECT 1 FROM webhook_raw_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date) AND one.loaded_at < (SELECT max(loaded_at) FROM webhook_raw_events)) AS found ORDER BY event_id LIMIT 5;
+        WHERE NOT EXISTS (SELECT 1 FROM webhook_raw_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date) AND one.loaded_at < (SELECT min(loaded_at) FROM webhook_raw_events
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM webhook_raw_events))) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_push_events AS one
         WHERE EXISTS (SELECT 1 FROM webhook_raw_events AS other
             WHERE one.event_id = other.event_id AND one.event_date = other.event_date AND other.target_table <> 'webhook_push_events')) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_push_events AS one
-        WHERE NOT EXISTS (SELECT 1 FROM webhook_raw_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date) AND one.loaded_at < (SELECT max(loaded_at) FROM webhook_raw_events)) AS found ORDER BY event_id LIMIT 5;
+        WHERE NOT EXISTS (SELECT 1 FROM webhook_raw_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date) AND one.loaded_at < (SELECT min(loaded_at) FROM webhook_raw_events
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM webhook_raw_events))) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_raw_events AS one
-        WHERE one.target_table = 'webhook_customer_events' AND one.loaded_at < (SELECT max(loaded_at) FROM webhook_raw_events)
+        WHERE one.target_table = 'webhook_customer_events' AND one.loaded_at < (SELECT min(loaded_at) FROM webhook_raw_events
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM webhook_raw_events))
         AND NOT EXISTS (SELECT 1 FROM webhook_customer_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date)) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_raw_events AS one
-        WHERE one.target_table = 'webhook_email_events' AND one.loaded_at < (SELECT max(loaded_at) FROM webhook_raw_events)
+        WHERE one.target_table = 'webhook_email_events' AND one.loaded_at < (SELECT min(loaded_at) FROM webhook_raw_events
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM webhook_raw_events))
         AND NOT EXISTS (SELECT 1 FROM webhook_email_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date)) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_raw_events AS one
-        WHERE one.target_table = 'webhook_in_app_events' AND one.loaded_at < (SELECT max(loaded_at) FROM webhook_raw_events)
+        WHERE one.target_table = 'webhook_in_app_events' AND one.loaded_at < (SELECT min(loaded_at) FROM webhook_raw_events
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM webhook_raw_events))
         AND NOT EXISTS (SELECT 1 FROM webhook_in_app_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date)) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_raw_events AS one
-        WHERE one.target_table = 'webhook_push_events' AND one.loaded_at < (SELECT max(loaded_at) FROM webhook_raw_events)
+        WHERE one.target_table = 'webhook_push_events' AND one.loaded_at < (SELECT min(loaded_at) FROM webhook_raw_events
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM webhook_raw_events))
         AND NOT EXISTS (SELECT 1 FROM webhook_push_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date)) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_raw_events AS one
-        WHERE one.target_table = 'webhook_slack_events' AND one.loaded_at < (SELECT max(loaded_at) FROM webhook_raw_events)
+        WHERE one.target_table = 'webhook_slack_events' AND one.loaded_at < (SELECT min(loaded_at) FROM webhook_raw_events
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM webhook_raw_events))
         AND NOT EXISTS (SELECT 1 FROM webhook_slack_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date)) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_raw_events AS one
-        WHERE one.target_table = 'webhook_sms_events' AND one.loaded_at < (SELECT max(loaded_at) FROM webhook_raw_events)
+        WHERE one.target_table = 'webhook_sms_events' AND one.loaded_at < (SELECT min(loaded_at) FROM webhook_raw_events
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM webhook_raw_events))
         AND NOT EXISTS (SELECT 1 FROM webhook_sms_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date)) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_raw_events AS one
-        WHERE one.target_table = 'webhook_webhook_events' AND one.loaded_at < (SELECT max(loaded_at) FROM webhook_raw_events)
+        WHERE one.target_table = 'webhook_webhook_events' AND one.loaded_at < (SELECT min(loaded_at) FROM webhook_raw_events
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM webhook_raw_events))
         AND NOT EXISTS (SELECT 1 FROM webhook_webhook_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date)) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_raw_events AS one
-        WHERE one.target_table = 'webhook_whatsapp_events' AND one.loaded_at < (SELECT max(loaded_at) FROM webhook_raw_events)
+        WHERE one.target_table = 'webhook_whatsapp_events' AND one.loaded_at < (SELECT min(loaded_at) FROM webhook_raw_events
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM webhook_raw_events))
         AND NOT EXISTS (SELECT 1 FROM webhook_whatsapp_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date)) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_raw_events AS one WHERE one.target_table IS NULL
@@ -438,28 +611,32 @@ SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webho
             WHERE one.event_id = other.event_id AND one.event_date = other.event_date AND other.target_table <> 'webhook_slack_events')) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_slack_events AS one
-        WHERE NOT EXISTS (SELECT 1 FROM webhook_raw_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date) AND one.loaded_at < (SELECT max(loaded_at) FROM webhook_raw_events)) AS found ORDER BY event_id LIMIT 5;
+        WHERE NOT EXISTS (SELECT 1 FROM webhook_raw_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date) AND one.loaded_at < (SELECT min(loaded_at) FROM webhook_raw_events
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM webhook_raw_events))) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_sms_events AS one
         WHERE EXISTS (SELECT 1 FROM webhook_raw_events AS other
             WHERE one.event_id = other.event_id AND one.event_date = other.event_date AND other.target_table <> 'webhook_sms_events')) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_sms_events AS one
-        WHERE NOT EXISTS (SELECT 1 FROM webhook_raw_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date) AND one.loaded_at < (SELECT max(loaded_at) FROM webhook_raw_events)) AS found ORDER BY event_id LIMIT 5;
+        WHERE NOT EXISTS (SELECT 1 FROM webhook_raw_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date) AND one.loaded_at < (SELECT min(loaded_at) FROM webhook_raw_events
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM webhook_raw_events))) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_webhook_events AS one
         WHERE EXISTS (SELECT 1 FROM webhook_raw_events AS other
             WHERE one.event_id = other.event_id AND one.event_date = other.event_date AND other.target_table <> 'webhook_webhook_events')) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_webhook_events AS one
-        WHERE NOT EXISTS (SELECT 1 FROM webhook_raw_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date) AND one.loaded_at < (SELECT max(loaded_at) FROM webhook_raw_events)) AS found ORDER BY event_id LIMIT 5;
+        WHERE NOT EXISTS (SELECT 1 FROM webhook_raw_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date) AND one.loaded_at < (SELECT min(loaded_at) FROM webhook_raw_events
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM webhook_raw_events))) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_whatsapp_events AS one
         WHERE EXISTS (SELECT 1 FROM webhook_raw_events AS other
             WHERE one.event_id = other.event_id AND one.event_date = other.event_date AND other.target_table <> 'webhook_whatsapp_events')) AS found ORDER BY event_id LIMIT 5;
 
 SELECT event_id, count(*) OVER () AS events FROM (SELECT one.event_id FROM webhook_whatsapp_events AS one
-        WHERE NOT EXISTS (SELECT 1 FROM webhook_raw_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date) AND one.loaded_at < (SELECT max(loaded_at) FROM webhook_raw_events)) AS found ORDER BY event_id LIMIT 5;
+        WHERE NOT EXISTS (SELECT 1 FROM webhook_raw_events AS other WHERE one.event_id = other.event_id AND one.event_date = other.event_date) AND one.loaded_at < (SELECT min(loaded_at) FROM webhook_raw_events
+    WHERE batch_id = (SELECT max_by(batch_id, loaded_at) FROM webhook_raw_events))) AS found ORDER BY event_id LIMIT 5;
 
 -- `ciolake verify` and `ciolake tables`: rows of a table
 -- Needs: SELECT on the table
@@ -541,41 +718,6 @@ SELECT event_id FROM webhook_raw_events WHERE event_id = 'ciolake-canary-0123456
 -- Needs: CREATE TABLE on the schema, READ VOLUME
 
 DROP TABLE IF EXISTS `ciolake_scratch_0123456789ab`;
-
-MERGE INTO `ciolake_scratch_0123456789ab` AS held
-USING (
-  SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
-      `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-      `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-      `trigger_id`, `trigger_event_id`, `subject`, `recipient`, `failure_message`, `content`,
-      `headers`, `proxied`, `prefetched`, `synthetic`, `href`, `link_id`, `machine`, `reading_notes`
-  FROM read_files('/Volumes/main/cio/events/probe/ciolake_scratch_0123456789ab.0123.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, subject STRING, recipient STRING, failure_message STRING, content STRING, headers MAP<STRING, ARRAY<STRING>>, proxied BOOLEAN, prefetched BOOLEAN, synthetic BOOLEAN, href STRING, link_id BIGINT, machine BOOLEAN, reading_notes STRING')
-) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
-WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
-    `received_at`, `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
-    `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-    `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-    `trigger_id`, `trigger_event_id`, `subject`, `recipient`, `failure_message`, `content`,
-    `headers`, `proxied`, `prefetched`, `synthetic`, `href`, `link_id`, `machine`, `reading_notes`)
-VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_timestamp`,
-    staged.`event_date`, staged.`received_at`, staged.`loaded_at`, staged.`batch_id`,
-    staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
-    staged.`identifiers_cio_id`, staged.`delivery_id`, staged.`campaign_id`, staged.`broadcast_id`,
-    staged.`newsletter_id`, staged.`transactional_message_id`, staged.`action_id`,
-    staged.`parent_action_id`, staged.`content_id`, staged.`journey_id`, staged.`trigger_id`,
-    staged.`trigger_event_id`, staged.`subject`, staged.`recipient`, staged.`failure_message`,
-    staged.`content`, staged.`headers`, staged.`proxied`, staged.`prefetched`, staged.`synthetic`,
-    staged.`href`, staged.`link_id`, staged.`machine`, staged.`reading_notes`);
-
-SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-    `loaded_at`, `batch_id`, `customer_id`, `identifiers_id`, `identifiers_email`,
-    `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-    `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-    `trigger_id`, `trigger_event_id`, `subject`, `recipient`, `failure_message`, `content`,
-    to_json(`headers`) AS `headers`, `proxied`, `prefetched`, `synthetic`, `href`, `link_id`,
-    `machine`, `reading_notes` FROM `ciolake_scratch_0123456789ab` ORDER BY event_id;
 
 -- `ciolake deploy --destroy --tables`
 -- Needs: MANAGE on, or ownership of, each
