@@ -32,7 +32,8 @@ _COMMANDS = {
 def webhooks() -> None:
     """Keep the reporting webhooks of a workspace as a file describes them.
 
-    The App API key is read from CIO_APP_API_KEY, in the environment or in .env.
+    The App API key is read from CIO_APP_API_KEY, or of several workspaces from CIO_APP_API_KEYS,
+    in the environment or in .env.
 
     \b
     Exit codes: 0 done, 1 not done: the error says why, 2 wrong usage. `drift` differs.

@@ -21,9 +21,10 @@ from core.webhooks import specification
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import LakeError
 from databricks_app.operations.doctor import configuration, endpoint, run
-from databricks_app.operations.doctor.context import AppApi, DoctorContext, WaitLimits, open_context
+from databricks_app.operations.doctor.context import DoctorContext, WaitLimits, open_context
 from databricks_app.operations.doctor.result import CheckResult, ok
 from databricks_app.operations.doctor.run import Check, checks, run_checks
+from databricks_app.operations.workspaces.app_api import AppApiOptions
 from databricks_app.simulator.simulator import Simulator
 from tests.support.loopback_receiver import unused_destination
 from tests.support.relay_platform import Platform, page
@@ -391,7 +392,7 @@ def subscribed(simulator: Simulator, url: str, **fields: object) -> None:  # noq
 def webhook(simulator: Simulator, data: Path, url: str | None, key: str = "") -> CheckResult:  # noqa: F811
     """What is found of Customer.io's webhooks."""
     context = context_of(data, url, CIO_APP_API_KEY=key or simulator.workspace.keys.app)
-    return found(replace(context, app_api=AppApi(base_url=simulator.url)), "webhook")
+    return found(replace(context, app_api=AppApiOptions(base_url=simulator.url)), "webhook")
 
 
 def test_customer_io_posts_to_the_endpoint(simulator: Simulator, tmp_path: Path) -> None:  # noqa: F811
