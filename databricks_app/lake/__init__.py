@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 RAW_TABLE = "webhook_raw_events"
 
+CLOCK_SECONDS = 5.0
+"""What the newest `loaded_at` may be ahead of the clock without being worth a word.
+
+Commits of one load differ by microseconds, and the newest stamp is known to a millisecond.
+"""
+
 
 class Standby(LakeError):  # noqa: N818  # a state, and no failure
     """Another instance loads into the same tables; nothing is wrong and nothing to be done."""

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from databricks_app.events.workspaces import Workspaces
-
-# Commits of one load differ by microseconds, and the newest stamp is known to a millisecond.
-CLOCK_SECONDS = 5.0
+from databricks_app.lake import CLOCK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -427,3 +427,28 @@ def test_a_wrong_api_key_is_told_and_not_shown(simulator: Simulator, tmp_path: P
     assert "0123456789" not in wrong.says
     assert "CIO_APP_API_KEY" in wrong.fix
     assert unasked.state == "skipped"
+
+
+def test_each_workspace_with_a_key_is_asked(simulator: Simulator, tmp_path: Path) -> None:  # noqa: F811
+    """The worst of them is the outcome, and each says what it is about."""
+    subscribed(simulator, f"https://lake.example.com{WEBHOOK_PATH}")
+    key = simulator.workspace.keys.app
+    variables = {
+        "CIO_WORKSPACES": "blog:11111111,shop:22222222,wiki:33333333",
+        "CIO_APP_API_KEYS": f"shop:{key},blog:0123456789abcdef0123456789abcdef",
+        "CIO_APP_API_KEY": "",
+    }
+    options = AppApiOptions(base_url=simulator.url)
+
+    every = found(replace(context_of(tmp_path, **variables), app_api=options), "webhook")
+    one = found(
+        replace(context_of(tmp_path, **variables), app_api=replace(options, workspace="shop")),
+        "webhook",
+    )
+
+    assert every.state == "failure"
+    assert "blog: Customer.io's App API cannot be asked (AuthenticationError)" in every.says
+    assert "shop: Customer.io posts to https://lake.example.com" in every.says
+    assert "wiki: Customer.io is not asked: " in every.says
+    assert key not in every.says + every.fix
+    assert one.state == "ok"
