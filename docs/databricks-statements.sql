@@ -375,11 +375,12 @@ SELECT coalesce(workspace, 'default') AS workspace, key_fingerprint,
 FROM webhook_raw_events
 GROUP BY coalesce(workspace, 'default'), key_fingerprint;
 
--- The loader at its start, where CIO_WORKSPACES is set: which keys have rows of `default`?
+-- The loader at its start, where CIO_WORKSPACES is set: the names in the rows of its keys
 -- Needs: SELECT on webhook_raw_events
 
-SELECT DISTINCT key_fingerprint FROM webhook_raw_events
-WHERE key_fingerprint IN ('0a1b2c3d') AND coalesce(workspace, 'default') = 'default';
+SELECT DISTINCT key_fingerprint, coalesce(workspace, 'default') AS workspace
+FROM webhook_raw_events
+WHERE key_fingerprint IN ('0a1b2c3d') AND target_table IS NOT NULL;
 
 -- The loader at its start, and after a load that failed: the newest loaded_at
 -- Needs: SELECT on the tables

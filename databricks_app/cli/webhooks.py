@@ -19,6 +19,7 @@ _COMMANDS = {
     ),
     "setup": ("webhooks_setup:setup_", "Make a webhook work, step by step, in the safe order."),
     "rotate": ("webhooks_rotate:rotate_", "Replace the signing key while events arrive."),
+    "keys": ("webhooks_keys:keys_", "List the signing keys by fingerprint, with their workspace."),
     "list": ("webhooks_live:list_", "List the webhooks of the workspace."),
     "get": ("webhooks_live:get_", "Print one as an entry of the file."),
     "enable": ("webhooks_live:enable_", "Let one send events."),

@@ -88,7 +88,7 @@ def setup_(
       ciolake webhooks setup https://hooks.example.com/api/webhooks/customerio --events email
     """  # noqa: D301  # click wants the character itself
     wanted = _wanted(endpoint, name, words, full_resolution, with_content)
-    store = key_store(secret)
+    store = key_store(secret, where.workspace)
     with connected(where) as client:
         see_arrive = _arrival(data_dir)
 

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from databricks_app.lake.renaming import KeyInRaw, RenamingLake
     from databricks_app.lake.warehouse.query import WarehouseQuery
 
-_NAMES = ("workspace", "fingerprint", "key", "listed_as", "events", "newest_received_at")
-_TYPES = ("STRING", "STRING", "STRING", "STRING", "BIGINT", "TIMESTAMP")
+_NAMES = (
+    *("workspace", "fingerprint", "key", "listed_as", "events", "newest_received_at"),
+    *("app_api_key", "region"),
+)
+_TYPES = (*("STRING",) * 4, "BIGINT", "TIMESTAMP", "BOOLEAN", "STRING")
 _STOP = (
     "A receiver loads into these tables. Stop it (`ciolake serve`, or the app), run this again, "
     "then start it."
@@ -49,27 +52,31 @@ def workspaces(context: click.Context) -> None:
 def list_(*, form: str) -> None:
     """List the workspaces with their keys and what the raw table holds of each.
 
-    `workspace` is the name in the rows, `listed_as` the name that CIO_WORKSPACES gives the key.
+    `workspace` is the name in the rows, `listed_as` the name that CIO_WORKSPACES gives the key,
+    `app_api_key` whether the settings hold an App API key of that workspace.
     """
     from databricks_app.lake.local.query import Result
+    from databricks_app.operations.workspaces import app_api
     from databricks_app.operations.workspaces.overview import overview
 
     with _told():
         variables = environment()
         settings = from_environment(variables)
         found = _keys_in_raw(_query(settings, variables))
-    active = [key.fingerprint for key in settings.signing_keys or ()]
-    rows = [
-        (
-            one.workspace,
-            one.fingerprint,
-            one.state,
-            one.listed_as,
-            one.events,
-            one.newest_received_at and one.newest_received_at.replace(microsecond=0),
-        )
-        for one in overview(settings.workspaces, active, found)
-    ]
+        active = [key.fingerprint for key in settings.signing_keys or ()]
+        rows = [
+            (
+                one.workspace,
+                one.fingerprint,
+                one.state,
+                one.listed_as,
+                one.events,
+                one.newest_received_at and one.newest_received_at.replace(microsecond=0),
+                app_api.has_key(variables, one.listed_as or one.workspace),
+                app_api.region(variables, one.listed_as or one.workspace),
+            )
+            for one in overview(settings.workspaces, active, found)
+        ]
     write(Result(_NAMES, _TYPES, list(rows)), form)
     for line in _remarks(settings.workspaces, active, found):
         click.echo(line, err=True)

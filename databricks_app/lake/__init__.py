@@ -105,8 +105,10 @@ class Lake(Protocol):
         """The newest `loaded_at` of all tables, from the start on; None without rows."""
         ...
 
-    def unrenamed(self, fingerprints: Set[str]) -> frozenset[str]:
-        """Which of these keys have raw rows of the workspace `default`; at least one is asked.
+    def workspaces_of(self, fingerprints: Set[str]) -> frozenset[tuple[str, str]]:
+        """Each of these keys with each workspace of its routed rows; at least one is asked.
+
+        Events without a table, such as canaries, belong to no delivery and do not count.
 
         Raises:
             LakeError: The raw table cannot be read.

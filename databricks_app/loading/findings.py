@@ -58,8 +58,8 @@ class Findings:
                 "machine's clock, and new rows go on from there, so that readers by loaded_at "
                 "miss none: check the clocks of all machines (NTP)"
             )
-        for name in sorted(self.workspaces.waiting):
+        for old, new in self.workspaces.renames:
             yield (
-                f"events of the workspace {name} are still loaded as default, like their rows "
-                f"before: `ciolake workspaces rename default {name}` changes all of them"
+                f"events of the workspace {new} are still loaded as {old}, like their rows before: "
+                f"`ciolake workspaces rename {old} {new}` changes all of them"
             )

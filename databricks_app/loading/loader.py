@@ -32,7 +32,7 @@ from databricks_app.errors import LakeError, ReceiverError
 from databricks_app.events.decoding import Reading
 from databricks_app.events.envelope import UnroutedReason
 from databricks_app.events.record import Record
-from databricks_app.events.workspaces import Workspaces
+from databricks_app.events.workspaces import Workspaces, with_rows
 from databricks_app.ingest.inbox import Batch, Pending, Reader
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake import Lake, LoadReport, Standby
@@ -132,9 +132,9 @@ class Loader:
         self._recurring.sweep(is_end=True)
 
     def _ask_workspaces(self) -> None:
-        """Find the keys with a name whose rows are not renamed yet; see `Workspaces`."""
+        """Find the keys whose rows have another name; see `Workspaces`."""
         if names := self.workspaces.names:
-            self.workspaces = Workspaces(names, self.lake.unrenamed(names.keys()))
+            self.workspaces = with_rows(names, self.lake.workspaces_of(names.keys()))
 
     def report_progress(self, message: str) -> None:
         """Put a progress message of a call that takes long into the status."""

@@ -111,9 +111,9 @@ PURPOSES = (
         r"SELECT coalesce\(workspace, 'default'\) AS workspace, .*",
     ),
     Purpose(
-        "The loader at its start, where CIO_WORKSPACES is set: which keys have rows of `default`?",
+        "The loader at its start, where CIO_WORKSPACES is set: the names in the rows of its keys",
         "SELECT on webhook_raw_events",
-        r"SELECT DISTINCT key_fingerprint FROM webhook_raw_events\nWHERE .*",
+        r"SELECT DISTINCT key_fingerprint, .*",
     ),
     Purpose(
         "The loader at its start, and after a load that failed: the newest loaded_at",

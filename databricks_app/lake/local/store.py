@@ -186,10 +186,10 @@ class LocalLake:
         """See `Lake.newest_loaded_at`."""
         return self._times.newest
 
-    def unrenamed(self, fingerprints: Set[str]) -> frozenset[str]:
-        """See `Lake.unrenamed`."""
-        found = LocalQuery(self.data_dir).run(statements.unrenamed(fingerprints))
-        return frozenset(str(row[0]) for row in found.rows)
+    def workspaces_of(self, fingerprints: Set[str]) -> frozenset[tuple[str, str]]:
+        """See `Lake.workspaces_of`."""
+        found = LocalQuery(self.data_dir).run(statements.workspaces_of(fingerprints))
+        return frozenset((str(row[0]), str(row[1])) for row in found.rows)
 
     def rows_to_rename(self, rename: Rename) -> Mapping[str, int]:
         """See `RenamingLake.rows_to_rename`."""

@@ -68,12 +68,13 @@ def held(table: Table, path: str, dates: Iterable[date], columns: Sequence[str])
     )
 
 
-def unrenamed(fingerprints: Iterable[str]) -> str:
-    """Which of these keys (8 hex digits each) have rows of the workspace `default`."""
+def workspaces_of(fingerprints: Iterable[str]) -> str:
+    """Each of these keys (8 hex digits) with each workspace of its routed rows."""
     listed = ", ".join(_text(one) for one in sorted(fingerprints))
     return (
-        "SELECT DISTINCT key_fingerprint FROM webhook_raw_events\n"  # noqa: S608  # hex digits
-        f"WHERE key_fingerprint IN ({listed}) AND coalesce(workspace, '{DEFAULT}') = '{DEFAULT}'"
+        f"SELECT DISTINCT key_fingerprint, coalesce(workspace, '{DEFAULT}') AS workspace\n"
+        "FROM webhook_raw_events\n"
+        f"WHERE key_fingerprint IN ({listed}) AND target_table IS NOT NULL"
     )
 
 

@@ -183,10 +183,10 @@ class WarehouseLake:
         """See `Lake.newest_loaded_at`."""
         return self._times.newest
 
-    def unrenamed(self, fingerprints: Set[str]) -> frozenset[str]:
-        """See `Lake.unrenamed`."""
-        sql = statements.unrenamed(fingerprints)
-        return frozenset(str(row[0]) for row in self._statements.run(sql).rows)
+    def workspaces_of(self, fingerprints: Set[str]) -> frozenset[tuple[str, str]]:
+        """See `Lake.workspaces_of`."""
+        sql = statements.workspaces_of(fingerprints)
+        return frozenset((str(row[0]), str(row[1])) for row in self._statements.run(sql).rows)
 
     def rows_to_rename(self, rename: Rename) -> Mapping[str, int]:
         """See `RenamingLake.rows_to_rename`."""

@@ -57,19 +57,31 @@ def names(variables: Mapping[str, str]) -> tuple[str, ...]:
     """The workspaces that the settings name, ordered; `default` alone if they name none.
 
     Raises:
-        SettingsError: CIO_APP_API_KEYS or CIO_REGIONS names one that CIO_WORKSPACES does not list.
+        SettingsError: CIO_REGIONS names one that neither CIO_WORKSPACES nor CIO_APP_API_KEYS names.
     """
-    listed = set(value(variables, "CIO_WORKSPACES").values())
-    keys: Mapping[str, str] = value(variables, KEYS_VARIABLE)
-    for variable in (KEYS_VARIABLE, "CIO_REGIONS"):
-        known = listed or (set(keys) if variable == "CIO_REGIONS" else set())
-        unknown = set(value(variables, variable)) - known - {DEFAULT}
-        if known and unknown:
-            raise SettingsError(
-                f"{variable} names the workspace {min(unknown)}, which is none of: "
-                f"{', '.join(sorted(known))}"
-            )
-    return tuple(sorted(listed | set(keys))) or (DEFAULT,)
+    # One that is just being set up has an App API key, and no signing key yet.
+    found = {*value(variables, "CIO_WORKSPACES").values(), *value(variables, KEYS_VARIABLE)}
+    unknown = set(value(variables, "CIO_REGIONS")) - found - {DEFAULT}
+    if unknown:
+        raise SettingsError(
+            f"CIO_REGIONS names the workspace {min(unknown)}, which neither CIO_WORKSPACES nor "
+            f"{KEYS_VARIABLE} names"
+        )
+    return tuple(sorted(found)) or (DEFAULT,)
+
+
+def one_of(known: tuple[str, ...], workspace: str | None) -> str:
+    """The workspace that is meant; None means the only one.
+
+    Raises:
+        SettingsError: There are several, or none of this name; lists them.
+    """
+    if workspace is None and len(known) > 1:
+        raise SettingsError(f"there are several workspaces, say --workspace: {', '.join(known)}")
+    name = workspace or known[0]
+    if name not in known:
+        raise SettingsError(f"there is no workspace {name}; there are: {', '.join(known)}")
+    return name
 
 
 def access(variables: Mapping[str, str], options: AppApiOptions) -> AppApiAccess:
@@ -84,15 +96,32 @@ def access(variables: Mapping[str, str], options: AppApiOptions) -> AppApiAccess
         SettingsError: It is not clear which workspace is meant, or a setting cannot be used.
     """
     known = names(variables)
-    if options.workspace is None and len(known) > 1:
-        raise SettingsError(f"there are several workspaces, say --workspace: {', '.join(known)}")
-    name = options.workspace or known[0]
-    if name not in known:
-        raise SettingsError(f"there is no workspace {name}; there are: {', '.join(known)}")
+    name = one_of(known, options.workspace)
     key, variable = _key(variables, name, known)
-    regions: Mapping[str, str] = value(variables, "CIO_REGIONS")
-    region = options.region or regions.get(name) or value(variables, "CIO_REGION")
-    return AppApiAccess(name, key, region, variable)
+    return AppApiAccess(name, key, options.region or region(variables, name), variable)
+
+
+def region(variables: Mapping[str, str], workspace: str) -> str:
+    """Where a workspace is, `us` or `eu`.
+
+    Raises:
+        SettingsError: A setting cannot be used.
+    """
+    single: Mapping[str, str] = value(variables, "CIO_REGIONS")
+    return single.get(workspace) or str(value(variables, "CIO_REGION"))
+
+
+def has_key(variables: Mapping[str, str], workspace: str) -> bool:
+    """Whether a workspace has an App API key.
+
+    Raises:
+        SettingsError: A setting cannot be used.
+    """
+    known = names(variables)
+    try:
+        return workspace in known and bool(_key(variables, workspace, known)[0])
+    except NoAppApiKey:
+        return False
 
 
 def _key(variables: Mapping[str, str], name: str, known: tuple[str, ...]) -> tuple[str, str]:

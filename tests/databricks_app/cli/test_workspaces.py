@@ -41,8 +41,10 @@ def run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a subcommand on these tables."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*words: str, names: str = f"shop:{SHOP}", text: str | None = None) -> Result:
-        env = {
+    def run(
+        *words: str, names: str = f"shop:{SHOP}", text: str | None = None, **more: str
+    ) -> Result:
+        env = more | {
             "CIO_STORE": "local",
             "CIO_DATA_DIR": str(folder),
             "CIO_WORKSPACES": names,
@@ -64,6 +66,18 @@ def test_list_shows_keys_and_rows_of_each_workspace(run: Run) -> None:
     assert [found[one]["events"] for one in (SHOP, BLOG, active)] == [3, 2, 0]
     assert [found[one]["key"] for one in (SHOP, BLOG, active)] == ["retired", "retired", "active"]
     assert found[SHOP]["newest_received_at"] == "2026-11-22T12:00:00Z"
+
+
+def test_list_says_which_workspace_has_an_app_api_key_and_where_it_is(run: Run) -> None:
+    """The key itself is not shown."""
+    settings = {"CIO_APP_API_KEYS": "shop:api-secret", "CIO_REGIONS": "shop:eu"}
+
+    result = run("list", "--format", "jsonl", **settings)
+
+    found = {one["fingerprint"]: one for one in map(json.loads, result.stdout.splitlines())}
+    assert (found[SHOP]["app_api_key"], found[SHOP]["region"]) == (True, "eu")
+    assert (found[BLOG]["app_api_key"], found[BLOG]["region"]) == (False, "us")
+    assert "api-secret" not in result.output
 
 
 def test_list_says_what_to_do(run: Run) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from databricks_app.events.workspaces import with_rows
 from databricks_app.lake.local.maintenance import Policy
 from databricks_app.lake.local.verify import check
 from databricks_app.lake.renaming import Rename
@@ -163,7 +164,8 @@ def test_a_rename_that_was_killed_is_completed_by_the_next(tmp_path: Path, point
     assert killed(tmp_path, point, target=die_renaming)
 
     problems = lake.start().problems
-    assert lake.unrenamed({"0a1b2c3d"}) == {"0a1b2c3d"}
+    held = lake.workspaces_of({"0a1b2c3d"})
+    assert with_rows({"0a1b2c3d": "shop"}, held).of("0a1b2c3d") == "default"
     load(lake, *SECOND)
     lake.rename(RENAME)
     lake.close()
