@@ -12,7 +12,6 @@ import io
 import json
 import os
 import pstats
-import resource
 import subprocess
 import sys
 import time
@@ -23,12 +22,14 @@ from benchmarks.outcome import Plan, Section, Surroundings, spread, table
 from benchmarks.processes import (
     ROOT,
     environment,
+    peak_megabytes,
     resident_megabytes,
     saturate,
     serving,
     write_requests,
 )
 from benchmarks.shapes import Shape, events, fill, shapes
+from databricks_app.loading import memory
 from databricks_app.loading.loader import open_loader
 from databricks_app.runtime import logs
 from databricks_app.runtime.metrics import Metrics
@@ -143,6 +144,7 @@ def _tenths(values: list[float]) -> str:
 def main() -> None:
     """Empty one inbox."""
     logs.configure("warning", "writer")
+    memory.prepare()
     data_dir, is_profiled = Path(sys.argv[1]), sys.argv[2] == "1"
     settings = from_environment({"CIO_DATA_DIR": str(data_dir), "CIO_WEBHOOK_SIGNING_KEYS": "k"})
     loader = open_loader(settings, Metrics(), None)
@@ -160,7 +162,7 @@ def main() -> None:
         "events": count,
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - used,
-        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
+        "peak_megabytes": peak_megabytes(os.getpid()),
         "megabytes": megabytes,
         "profile": _told(profile) if is_profiled else "",
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -167,6 +168,13 @@ def free_port() -> int:
 def resident_megabytes(pid: int) -> float:
     """Return how much memory a process holds, in units of a million bytes."""
     return resident_bytes(pid) / 1e6
+
+
+def peak_megabytes(pid: int) -> float:
+    """Return the most memory that a process has held so far, in units of a million bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (kilobytes,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(kilobytes) * 1024 / 1e6
 
 
 def cpu_seconds(pid: int) -> float:

@@ -77,6 +77,7 @@ def open_inbox(settings: Settings, recurring: RecurringLog | None = None) -> App
     return LocalInbox(
         settings.inbox_dir,
         max_bytes=settings.inbox_max_bytes,
+        floor_bytes=settings.inbox_floor_bytes,
         close_seconds=settings.flush_interval_seconds * freshness.CLOSE_SHARE,
         recurring=recurring,
     )

@@ -128,9 +128,10 @@ def status(text: str) -> int:
     return int(choice("401", "503")(text))
 
 
-def optional_bytes(text: str) -> int | None:
-    """Read a number of bytes of at least 1 MiB, or nothing."""
-    return whole(1 << 20, 1 << 62)(text) if text else None
+def optional_bytes(least: int) -> Callable[[str], int | None]:
+    """Return a reader of a number of bytes of at least this many, or nothing."""
+    number = whole(least, 1 << 62)
+    return lambda text: number(text) if text else None
 
 
 _WORKSPACE = r"([a-z0-9][a-z0-9_-]{0,63})"

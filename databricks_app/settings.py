@@ -31,7 +31,8 @@ class Settings:
 
     `signing_keys` is None where the variable is unset and empty where it is set but blank: the
     second always means that nothing is accepted. So is `admin_token`: empty always means that
-    nobody has it. `inbox_max_bytes` None means 80 % of the disk.
+    nobody has it. `inbox_max_bytes` None means 80 % of what the disk has free at start,
+    `inbox_floor_bytes` None 10 % of the disk, at least 1 GiB.
     """
 
     signing_keys: tuple[SigningKey, ...] | None
@@ -53,6 +54,7 @@ class Settings:
     flush_interval_seconds: float
     max_body_bytes: int
     inbox_max_bytes: int | None
+    inbox_floor_bytes: int | None
     append_deadline_seconds: float
     uploads: int
     host: str
@@ -216,9 +218,17 @@ SETTINGS: tuple[Setting, ...] = (
         "CIO_INBOX_MAX_BYTES",
         "inbox_max_bytes",
         "",
-        read.optional_bytes,
+        read.optional_bytes(1 << 20),
         "Most bytes of unloaded events; past it the receiver answers 503. Unset: 80 % of what the "
         "disk has free at start.",
+    ),
+    Setting(
+        "CIO_INBOX_FLOOR_BYTES",
+        "inbox_floor_bytes",
+        "",
+        read.optional_bytes(0),
+        "Bytes that unloaded events leave free on the disk, so that the tables can take them in; "
+        "with less the receiver answers 503. Unset: 10 % of the disk, at least 1 GiB.",
     ),
     Setting(
         "CIO_APPEND_DEADLINE_SECONDS",

@@ -12,6 +12,36 @@ SELECT table_name, column_name
 FROM information_schema.columns
 WHERE table_schema = :schema_name;
 
+-- The loader, at the same times: `loaded_at` of new rows goes on from the newest
+-- Needs: SELECT on the tables
+
+SELECT max(newest_at) AS newest_at FROM (
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_raw_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_email_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_customer_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_sms_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_push_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_in_app_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_slack_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_webhook_events`
+  UNION ALL
+  SELECT max(`loaded_at`) AS newest_at FROM `webhook_whatsapp_events`
+) AS newest;
+
+-- The loader at its start, where CIO_WORKSPACES names keys: the workspaces of their rows
+-- Needs: SELECT on webhook_raw_events
+
+SELECT DISTINCT key_fingerprint, coalesce(workspace, 'default') AS workspace
+FROM webhook_raw_events
+WHERE key_fingerprint IN ('0a1b2c3d') AND target_table IS NOT NULL;
+
 -- The loader and `ciolake deploy`, for a table that lacks a column of sql/
 -- Needs: MANAGE on, or ownership of, the table
 
@@ -375,36 +405,6 @@ SELECT coalesce(workspace, 'default') AS workspace, key_fingerprint,
 FROM webhook_raw_events
 GROUP BY coalesce(workspace, 'default'), key_fingerprint;
 
--- The loader at its start, where CIO_WORKSPACES is set: the names in the rows of its keys
--- Needs: SELECT on webhook_raw_events
-
-SELECT DISTINCT key_fingerprint, coalesce(workspace, 'default') AS workspace
-FROM webhook_raw_events
-WHERE key_fingerprint IN ('0a1b2c3d') AND target_table IS NOT NULL;
-
--- The loader at its start, and after a load that failed: the newest loaded_at
--- Needs: SELECT on the tables
-
-SELECT max(newest_at) AS newest_at FROM (
-  SELECT max(`loaded_at`) AS newest_at FROM `webhook_raw_events`
-  UNION ALL
-  SELECT max(`loaded_at`) AS newest_at FROM `webhook_email_events`
-  UNION ALL
-  SELECT max(`loaded_at`) AS newest_at FROM `webhook_customer_events`
-  UNION ALL
-  SELECT max(`loaded_at`) AS newest_at FROM `webhook_sms_events`
-  UNION ALL
-  SELECT max(`loaded_at`) AS newest_at FROM `webhook_push_events`
-  UNION ALL
-  SELECT max(`loaded_at`) AS newest_at FROM `webhook_in_app_events`
-  UNION ALL
-  SELECT max(`loaded_at`) AS newest_at FROM `webhook_slack_events`
-  UNION ALL
-  SELECT max(`loaded_at`) AS newest_at FROM `webhook_webhook_events`
-  UNION ALL
-  SELECT max(`loaded_at`) AS newest_at FROM `webhook_whatsapp_events`
-) AS newest;
-
 -- The loader, where a MERGE inserted fewer rows than it got: which had others written?
 -- Needs: SELECT on the table, READ VOLUME
 
@@ -719,6 +719,42 @@ SELECT event_id FROM webhook_raw_events WHERE event_id = 'ciolake-canary-0123456
 -- Needs: CREATE TABLE on the schema, READ VOLUME
 
 DROP TABLE IF EXISTS `ciolake_scratch_0123456789ab`;
+
+MERGE INTO `ciolake_scratch_0123456789ab` AS held
+USING (
+  SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
+      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
+      `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
+      `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
+      `trigger_id`, `trigger_event_id`, `subject`, `recipient`, `failure_message`, `content`,
+      `headers`, `proxied`, `prefetched`, `synthetic`, `href`, `link_id`, `machine`, `reading_notes`
+  FROM read_files('/Volumes/main/cio/events/probe/ciolake_scratch_0123456789ab.0123.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, subject STRING, recipient STRING, failure_message STRING, content STRING, headers MAP<STRING, ARRAY<STRING>>, proxied BOOLEAN, prefetched BOOLEAN, synthetic BOOLEAN, href STRING, link_id BIGINT, machine BOOLEAN, reading_notes STRING')
+) AS staged
+ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
+    `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
+    `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
+    `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`,
+    `journey_id`, `trigger_id`, `trigger_event_id`, `subject`, `recipient`, `failure_message`,
+    `content`, `headers`, `proxied`, `prefetched`, `synthetic`, `href`, `link_id`, `machine`,
+    `reading_notes`)
+VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_timestamp`,
+    staged.`event_date`, staged.`received_at`, staged.`loaded_at`, staged.`batch_id`,
+    staged.`workspace`, staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
+    staged.`identifiers_cio_id`, staged.`delivery_id`, staged.`campaign_id`, staged.`broadcast_id`,
+    staged.`newsletter_id`, staged.`transactional_message_id`, staged.`action_id`,
+    staged.`parent_action_id`, staged.`content_id`, staged.`journey_id`, staged.`trigger_id`,
+    staged.`trigger_event_id`, staged.`subject`, staged.`recipient`, staged.`failure_message`,
+    staged.`content`, staged.`headers`, staged.`proxied`, staged.`prefetched`, staged.`synthetic`,
+    staged.`href`, staged.`link_id`, staged.`machine`, staged.`reading_notes`);
+
+SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
+    `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
+    `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
+    `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
+    `trigger_id`, `trigger_event_id`, `subject`, `recipient`, `failure_message`, `content`,
+    to_json(`headers`) AS `headers`, `proxied`, `prefetched`, `synthetic`, `href`, `link_id`,
+    `machine`, `reading_notes` FROM `ciolake_scratch_0123456789ab` ORDER BY event_id;
 
 -- `ciolake deploy --destroy --tables`
 -- Needs: MANAGE on, or ownership of, each

@@ -11,7 +11,11 @@ _POLL_SECONDS = 0.02
 _START_SECONDS = 30.0
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = _START_SECONDS) -> None:
+def wait_until(
+    is_so: Callable[[], bool],
+    seconds: float = _START_SECONDS,
+    poll_seconds: float = _POLL_SECONDS,
+) -> None:
     """Look again and again, as no process is told of another one's state.
 
     Raises:
@@ -21,7 +25,7 @@ def wait_until(is_so: Callable[[], bool], seconds: float = _START_SECONDS) -> No
     while not is_so():
         if time.monotonic() >= end:
             raise TimeoutError(f"not within {seconds:g} s")
-        time.sleep(_POLL_SECONDS)
+        time.sleep(poll_seconds)
 
 
 def processes() -> list[int]:

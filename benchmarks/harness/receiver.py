@@ -125,6 +125,8 @@ def serving(
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CIO_")}
     environ |= {"PORT": "0", "CIO_FLUSH_INTERVAL_SECONDS": "0.5"}
+    # Small disks, and those of machines that are nearly full, are to be written.
+    environ |= {"CIO_INBOX_FLOOR_BYTES": "0"}
     if not (folder / ".env").exists():
         environ |= {"CIO_WEBHOOK_SIGNING_KEYS": KEY, "CIO_ADMIN_TOKEN": ADMIN_TOKEN}
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("ab") as err:

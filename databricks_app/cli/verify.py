@@ -16,6 +16,11 @@ from databricks_app.runtime import logs
 if TYPE_CHECKING:
     from databricks_app.lake.local.verify import Difference, Verdict
 
+_FILE_WORDS = {
+    "file_missing": "is missing",
+    "file_cut": "has another size than the log says",
+    "file_unreadable": "cannot be read",
+}
 _WORDS = {
     "repeated": "stand more than once",
     "missing": "are missing although the raw table sent them here",
@@ -50,7 +55,8 @@ def verify(data_dir: Path | None, form: str) -> None:
     """Check that every event stands exactly once and that raw and typed tables agree.
 
     May run while the receiver loads: its newest batch is left out. Events that are still in the
-    inbox are in no table yet and are not missed.
+    inbox are in no table yet and are not missed. A data file that is missing or cut is a
+    difference; what the other files hold is compared all the same.
 
     \b
     Exit codes: 0 all is as promised, 1 there are differences, 2 the tables cannot be checked.
@@ -124,12 +130,22 @@ def _lines(verdict: Verdict) -> list[str]:
         lines.append(f"{verdict.replayed:,} raw events found their table in a later load")
     if verdict.is_loading:
         lines.append("The receiver is loading: its newest batch was left out.")
+    if any(difference.file for difference in verdict.differences):
+        lines.append(
+            "What stands was compared. Restore the files first: other differences may be theirs."
+        )
     if not verdict.differences:
         lines.append("Every event stands exactly once; raw and typed tables agree.")
     return lines
 
 
 def _line(difference: Difference) -> str:
+    if difference.file is not None:
+        return (
+            f"{difference.table}: the data file {difference.file} "
+            f"{_FILE_WORDS[difference.kind]} ({difference.events:,} events; restore it from a "
+            "backup)"
+        )
     ids = ", ".join(difference.event_ids)
     return (
         f"{difference.table}: {difference.events:,} events {_WORDS[difference.kind]} "

@@ -11,7 +11,7 @@ DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
-class Workspaces:
+class WorkspaceNames:
     """The workspaces that have names.
 
     Attributes:
@@ -34,7 +34,7 @@ class Workspaces:
         return sorted({(old, self.names[key]) for key, old in self.kept.items()})
 
 
-def with_rows(names: Mapping[str, str], rows: Iterable[tuple[str, str]]) -> Workspaces:
+def with_rows(names: Mapping[str, str], rows: Iterable[tuple[str, str]]) -> WorkspaceNames:
     """The names, and which of them are not in use yet.
 
     Args:
@@ -54,4 +54,4 @@ def with_rows(names: Mapping[str, str], rows: Iterable[tuple[str, str]]) -> Work
             others = by_name[name]
         if others:
             kept[key] = DEFAULT if DEFAULT in others else min(others)
-    return Workspaces(names, kept)
+    return WorkspaceNames(names, kept)

@@ -7,7 +7,6 @@ now is kept and tried again.
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import socket
@@ -15,9 +14,7 @@ import sys
 import threading
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -26,18 +23,18 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from core.webhooks import specification
 from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.errors import LakeError, ReceiverError
-from databricks_app.events.decoding import Reading
 from databricks_app.events.envelope import UnroutedReason
 from databricks_app.events.record import Record
-from databricks_app.events.workspaces import Workspaces, with_rows
+from databricks_app.events.workspaces import WorkspaceNames, with_rows
 from databricks_app.ingest.inbox import Batch, Pending, Reader
 from databricks_app.ingest.inbox.local_reader import SegmentReader
-from databricks_app.lake import Lake, LoadReport, Standby
+from databricks_app.lake import Lake, Standby
+from databricks_app.loading import memory
+from databricks_app.loading.counting import count_load
 from databricks_app.loading.crash_isolation import Care, LoadAttempts, Part, readings
-from databricks_app.loading.findings import Findings
+from databricks_app.loading.problems import LoaderProblems
 from databricks_app.runtime import crash_points, file_modes, process, status
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.runtime.recurring import RecurringLog
@@ -48,7 +45,8 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 10_000
 BATCH_BYTES = 32 << 20
-# Each load costs the same for the engine however many rows it has; who is behind takes more.
+# Each load costs the same for the engine however many rows it has; who is behind takes more rows.
+# Bytes stay: a load needs up to 20 times the memory of its bodies.
 BEHIND_FACTOR = 4
 STANDBY_SECONDS = 10.0
 STATUS_SECONDS = 20.0
@@ -84,7 +82,7 @@ class Loader:
     flush_interval_seconds: float
     write_status: Callable[[status.LoaderStatus], None]
     stopping: threading.Event = field(default_factory=threading.Event)
-    workspaces: Workspaces = field(default_factory=Workspaces)
+    workspaces: WorkspaceNames = field(default_factory=WorkspaceNames)
     now: Callable[[], float] = time.time
     batch_rows: int = BATCH_ROWS
     batch_bytes: int = BATCH_BYTES
@@ -132,7 +130,7 @@ class Loader:
         self._recurring.sweep(is_end=True)
 
     def _ask_workspaces(self) -> None:
-        """Find the keys whose rows have another name; see `Workspaces`."""
+        """Find the keys whose rows have another name; see `WorkspaceNames`."""
         if names := self.workspaces.names:
             self.workspaces = with_rows(names, self.lake.workspaces_of(names.keys()))
 
@@ -149,10 +147,11 @@ class Loader:
             OSError: The inbox cannot be read or its segments not removed.
         """
         self._pending = self.reader.pending()
-        factor = BEHIND_FACTOR if self._pending.events > self.batch_rows else 1
-        rows, size = self.batch_rows * factor, self.batch_bytes * factor
-        for batch in chain(self._unfinished(), self.reader.batches(rows, size)):
+        is_behind = self._pending.events > self.batch_rows
+        rows = self.batch_rows * (BEHIND_FACTOR if is_behind else 1)
+        for batch in chain(self._unfinished(), self.reader.batches(rows, self.batch_bytes)):
             self._load(batch)
+            del batch  # the reader makes the next one before it would be replaced here
             self._succeed()
             if self.stopping.is_set():
                 return
@@ -172,8 +171,9 @@ class Loader:
             if is_begun and self.stopping.is_set():
                 self._attempts.pause()
                 return
-            with _uncollected():
-                self._load_part(batch.records, part)
+            for portion in memory.portions(batch.records, part):
+                with memory.spared():
+                    self._load_part(batch.records, portion)
             is_begun = True
         crash_points.reach("loader.before_delete")
         self.reader.delete(batch)
@@ -201,35 +201,12 @@ class Loader:
             return
         loaded_at = datetime.fromtimestamp(started, UTC)
         report = self.lake.load(found, batch_id=uuid.uuid4().hex, loaded_at=loaded_at)
-        self._count(records[part.start : part.stop], found, report)
+        self._conflicts += report.unrouted.get(UnroutedReason.KEY_CONFLICT, 0)
+        count_load(self.metrics, records[part.start : part.stop], found, report, self.now())
         self._last_load_at = datetime.fromtimestamp(self.now(), UTC).isoformat()
         if part.care is not Care.WHOLE:
             self._isolated += 1
             log.error("event_isolated", care=part.care.name.lower())
-
-    def _count(
-        self, records: Sequence[Record], readings: list[Reading], report: LoadReport
-    ) -> None:
-        metrics = self.metrics
-        for (table, metric), rows in report.by_metric.items():
-            metrics.loaded.labels(table, _metric_label(metric)).inc(rows)
-        for table, duplicates in report.duplicates.items():
-            metrics.duplicates.labels(table).inc(duplicates)
-        self._conflicts += report.unrouted.get(UnroutedReason.KEY_CONFLICT, 0)
-        for reason, rows in report.unrouted.items():
-            metrics.unrouted.labels(reason.partition(":")[0]).inc(rows)
-        unknown = Counter(one.table or "" for one in readings for _ in one.unknown_fields)
-        for table, fields in unknown.items():
-            metrics.unknown_fields.labels(table).inc(fields)
-        metrics.loads.observe(report.seconds)
-        oldest = min(record.received_at for record in records).timestamp()
-        metrics.lag.observe(max(0.0, self.now() - oldest))
-        log.info(
-            "batch_loaded",
-            events=len(records),
-            inserted=sum(report.inserted.values()),
-            seconds=round(report.seconds, 3),
-        )
 
     def _note_damage(self, batch: Batch) -> None:
         for kind, number in (("damaged", batch.damaged), ("torn", batch.torn)):
@@ -286,14 +263,14 @@ class Loader:
         return pause
 
     def _report(self, problems: tuple[str, ...]) -> None:
-        problems += Findings(
+        problems += LoaderProblems(
             damaged=self._damaged,
             isolated=self._isolated,
             conflicts=self._conflicts,
             unreadable=len(self.reader.unreadable),
             clock_seconds_ahead=self._clock_seconds_ahead(),
             workspaces=self.workspaces,
-        ).problems()
+        ).sentences()
         if self.reader.unreadable:
             names = len(self.reader.unreadable)
             self._recurring.note("segments_unreadable", facts={"segments": names})
@@ -329,7 +306,7 @@ def open_loader(settings: Settings, metrics: Metrics, run_dir: Path | None) -> L
         metrics=metrics,
         flush_interval_seconds=settings.flush_interval_seconds,
         write_status=write_status,
-        workspaces=Workspaces(settings.workspaces),
+        workspaces=WorkspaceNames(settings.workspaces),
         stopping=timeout.stopping,
     )
     timeout.progress = loader.report_progress
@@ -361,6 +338,7 @@ def _remote(
 def main() -> int:
     """Run as a process of its own until stopped."""
     process.begin()
+    memory.prepare()
     os.nice(NICENESS)  # before the engine begins its threads, which inherit it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = process.configured("loader")
@@ -370,26 +348,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: loader.stopping.set())
     loader.run()
     return 0
-
-
-def _metric_label(metric: str | None) -> str:
-    """Return a metric of the specification as it is: no sender may make up a label."""
-    return metric if metric in specification.metrics() else "other"
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the search for reference cycles out of a load.
-
-    Rows hold none, and every search walks those made so far: a fifth of the CPU of a load.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _log_text(error: Exception) -> str:

@@ -5,18 +5,21 @@ others have no rights. If `tables/` or the data folder is setgid, its group read
 never do.
 
 Folders and files that existed before are corrected at the start. What is above is corrected first:
-nobody reaches a file in a folder that he may not enter. Imports the standard library and structlog.
+nobody reaches a file in a folder that he may not enter. Imports `folder_sync` and structlog.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import structlog
+
+from databricks_app.runtime.folder_sync import sync_folder, sync_names
 
 PRIVATE_UMASK = 0o077
 SHARED_UMASK = 0o027
@@ -28,17 +31,22 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 log = structlog.get_logger(__name__)
 
 
-def make_private_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for their owner alone.
+def make_private_folder(folder: Path, sync: Callable[[Path], None] = sync_folder) -> None:
+    """Make a folder, and those above it that are missing, for their owner alone; durable.
+
+    Args:
+        folder: May be there already; then its name is made durable all the same.
+        sync: Makes the names in a folder durable.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: It cannot be made, or the disk failed.
     """
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     for one in reversed(missing):
         one.mkdir(mode=0o700, exist_ok=True)
         # A setgid folder above would pass on its bit, which means here that a group may read.
         one.chmod(0o700)
+    sync_names(folder, sync)
 
 
 def create_private_file(path: Path) -> BinaryIO:
@@ -68,15 +76,20 @@ def tables_umask(data_dir: Path) -> int:
     return PRIVATE_UMASK if tables_group(data_dir) is None else SHARED_UMASK
 
 
-def make_tables_folder(data_dir: Path) -> None:
+def make_tables_folder(data_dir: Path, sync: Callable[[Path], None] = sync_folder) -> None:
     """Make the folder of the tables if it is missing; it inherits group and bit of a setgid one.
 
+    Args:
+        data_dir: Holds it; made too if missing.
+        sync: As of `make_private_folder`.
+
     Raises:
-        OSError: It cannot be made.
+        OSError: It cannot be made, or the disk failed.
     """
-    make_private_folder(data_dir)
+    make_private_folder(data_dir, sync)
     mode = 0o700 if tables_group(data_dir) is None else 0o750
     (data_dir / TABLES).mkdir(mode=mode, exist_ok=True)
+    sync(data_dir)
 
 
 def correct(data_dir: Path, env_file: Path | None) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.paths import ROOT
 
-NAMES = ("start", "commits", "merge")
+NAMES = ("start", "commits", "merge", "large_events")
 NAMES_WITH_WRK = (
     "receive",
     "slow_clients",

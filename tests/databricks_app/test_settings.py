@@ -41,6 +41,7 @@ BAD_VALUES = [
     ("CIO_FLUSH_INTERVAL_SECONDS", ["", "0", "-5", "nan", "inf", "3601", "soon"]),
     ("CIO_MAX_BODY_BYTES", ["", "1023", "32MiB", str((1 << 30) + 1)]),
     ("CIO_INBOX_MAX_BYTES", ["0", "-1", "1048575", "80%"]),
+    ("CIO_INBOX_FLOOR_BYTES", ["-1", "10%"]),
     ("CIO_APPEND_DEADLINE_SECONDS", ["", "0", "61", "nan"]),
     ("CIO_HOST", ["", " "]),
     ("PORT", ["", "-1", "65536", "http", "80.0"]),
@@ -91,6 +92,7 @@ def test_defaults_are_those_of_the_design() -> None:
         flush_interval_seconds=2.0,
         max_body_bytes=33_554_432,
         inbox_max_bytes=None,
+        inbox_floor_bytes=None,
         append_deadline_seconds=3.0,
         uploads=8,
         host="127.0.0.1",
@@ -135,6 +137,7 @@ def test_every_field_is_read_from_its_variable() -> None:
             "CIO_FLUSH_INTERVAL_SECONDS": "0.5",
             "CIO_MAX_BODY_BYTES": "1024",
             "CIO_INBOX_MAX_BYTES": "1048576",
+            "CIO_INBOX_FLOOR_BYTES": "0",
             "CIO_APPEND_DEADLINE_SECONDS": "1.5",
             "CIO_HOST": EVERYWHERE,
             "PORT": "0",
@@ -158,6 +161,7 @@ def test_every_field_is_read_from_its_variable() -> None:
     assert settings.flush_interval_seconds == 0.5
     assert settings.max_body_bytes == 1024
     assert settings.inbox_max_bytes == 1 << 20
+    assert settings.inbox_floor_bytes == 0
     assert settings.append_deadline_seconds == 1.5
     assert (settings.host, settings.port) == (EVERYWHERE, 0)
     assert not settings.is_loopback

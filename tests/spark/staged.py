@@ -54,7 +54,9 @@ def trouble(good: dict[str, pa.Table]) -> dict[str, pa.Table]:
         raw_row | {"event_id": "no such table", "target_table": "webhook_nope_events"},
         raw_row | {"event_id": "in two tables", "target_table": None},
         raw_row | {"event_id": "nowhere", "target_table": None},
-        raw_row | {"event_id": "newest", "loaded_at": NOON + timedelta(hours=1)},
+        raw_row | {"event_id": "x", "target_table": None, "unrouted_reason": "key_conflict"},
+        raw_row
+        | {"event_id": "new", "batch_id": "the newest", "loaded_at": NOON + timedelta(hours=1)},
     ]
     found: dict[str, pa.Table] = {}
     for name, rows in good.items():

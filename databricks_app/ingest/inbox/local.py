@@ -21,7 +21,6 @@ import errno
 import fcntl
 import os
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -30,8 +29,10 @@ from pathlib import Path
 from databricks_app.errors import InboxError, InboxFull
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import frames
+from databricks_app.ingest.inbox.room import InboxRoom
 from databricks_app.ingest.inbox.waiting import STOPPING, WaitingQueue, WaitingRecords
 from databricks_app.runtime.file_modes import make_private_folder
+from databricks_app.runtime.folder_sync import sync_folder
 from databricks_app.runtime.recurring import RecurringLog
 
 CLOSE_BYTES = 16 << 20
@@ -40,7 +41,6 @@ _GROUP_BYTES = 32 << 20
 _GROUP_FRAMES = 500
 _LARGE_BYTES = 1 << 20
 _PIECES = 1_000  # a call; the kernel takes 1,024
-_USAGE_SECONDS = 1.0
 HANGING_SECONDS = 3.0
 _PROBE_BYTES = 64 << 10
 _FAULT_SECONDS = 0.1
@@ -65,6 +65,7 @@ class LocalInbox:
         folder: Path,
         *,
         max_bytes: int | None = None,
+        floor_bytes: int | None = None,
         close_seconds: float = 2.5,
         monotonic: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.time,
@@ -76,6 +77,7 @@ class LocalInbox:
         Args:
             folder: Where segments lie; made if missing.
             max_bytes: Most bytes of segments, of all processes; None: 80 % of what is free now.
+            floor_bytes: What the disk keeps free for the tables; None: 10 % of it, 1 GiB at least.
             close_seconds: A segment is handed to the loader when its first record is this old.
             monotonic: Clock of ages.
             clock: Clock of names, Unix seconds.
@@ -90,10 +92,7 @@ class LocalInbox:
         self._sync = sync
         self._recurring = recurring or RecurringLog()
         self._busy_since: float | None = None
-        self._used = folder_bytes(folder)
-        self._used_at = monotonic()
-        free = shutil.disk_usage(folder).free
-        self._max_bytes = max_bytes or int((free + self._used) * 0.8)
+        self._room = InboxRoom(folder, max_bytes, floor_bytes, monotonic)
         self._segment: _Segment | None = None
         self._queue = WaitingQueue(monotonic=monotonic)
         self._was_large = False
@@ -120,14 +119,14 @@ class LocalInbox:
         if since is not None and self._monotonic() - since > HANGING_SECONDS:
             return f"the disk of the inbox has not answered for {self._monotonic() - since:.0f} s"
         try:
-            self._used, self._used_at = folder_bytes(self._folder), self._monotonic()
+            problem = self._room.problem(is_fresh=True)
         except OSError as error:
             return (
                 f"the inbox folder {self._folder} cannot be read ({error.strerror}): make it "
                 "again, or mount its disk, for the receiver's user"
             )
-        if self._used >= self._max_bytes:
-            return _full_text(self._max_bytes)
+        if problem is not None:
+            return problem
         if self._trouble is not None and self._probe():
             self._trouble = None
         return self._trouble
@@ -212,8 +211,8 @@ class LocalInbox:
         self._queue.answer(group, error)
 
     def _store(self, records: list[Record]) -> None:
-        if self._is_full():
-            raise InboxFull(_full_text(self._max_bytes))
+        if problem := self._room.problem():
+            raise InboxFull(problem)
         segment = self._segment
         if segment is None:
             segment = self._segment = self._open()
@@ -223,7 +222,7 @@ class LocalInbox:
             self._segment = None
             self._hand_over(segment)
             raise
-        self._used += segment.last_write
+        self._room.take(segment.last_write)
 
     def _open(self) -> _Segment:
         name = f"{int(self._clock() * 1e6):016d}-{secrets.token_hex(8)}"
@@ -239,12 +238,6 @@ class LocalInbox:
             self._recurring.note("segment_not_closed", problem, {"advice": _SEGMENT_ADVICE})
         finally:
             segment.release()
-
-    def _is_full(self) -> bool:
-        now = self._monotonic()
-        if now - self._used_at >= _USAGE_SECONDS:
-            self._used, self._used_at = folder_bytes(self._folder), now
-        return self._used >= self._max_bytes
 
     def _probe(self) -> bool:
         path = self._folder / f".{int(self._clock() * 1e6):016d}-probe.new"
@@ -333,26 +326,6 @@ class _Segment:
         os.close(self._descriptor)
 
 
-def folder_bytes(folder: Path) -> int:
-    """Return the bytes of all files of the inbox, quarantine left out."""
-    total = 0
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(FileNotFoundError):
-                if entry.is_file(follow_symlinks=False):
-                    total += entry.stat(follow_symlinks=False).st_size
-    return total
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _is_large(waiting: WaitingRecords) -> bool:
     """Whether the disk takes so long for them that others should not wait for several such."""
     return waiting.size > _LARGE_BYTES
@@ -367,10 +340,3 @@ def _group(waiting: list[WaitingRecords]) -> list[WaitingRecords]:
         if number and (size > _GROUP_BYTES or count > _GROUP_FRAMES):
             return waiting[:number]
     return waiting
-
-
-def _full_text(max_bytes: int) -> str:
-    return (
-        f"the inbox holds its {max_bytes} bytes of unloaded events; see why the loader does not "
-        "load them, or raise CIO_INBOX_MAX_BYTES"
-    )

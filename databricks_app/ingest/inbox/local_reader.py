@@ -15,8 +15,8 @@ from pathlib import Path
 
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import Batch, Pending, frames
-from databricks_app.ingest.inbox.local import sync_folder
 from databricks_app.runtime.file_modes import create_private_file, make_private_folder
+from databricks_app.runtime.folder_sync import sync_folder
 
 QUARANTINE = "quarantine"
 _NAME = re.compile(r"(?P<time>\d{16})-(?P<token>[0-9a-f]{16})(?:-(?P<events>\d+)\.seg|\.open)")
@@ -74,12 +74,10 @@ class SegmentReader:
                 yield gathered.batch()
                 gathered = _BatchBuilder()
             try:
-                contents = self._read(name, events)
+                gathered.add(name, length, self._read(name, events))
             except OSError:
                 # It stays where it is, is reported, and holds up nothing behind it.
                 self.unreadable += (name,)
-                continue
-            gathered.add(name, length, contents)
         if gathered.names:
             yield gathered.batch()
 

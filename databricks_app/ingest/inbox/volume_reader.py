@@ -143,6 +143,7 @@ class ObjectReader:
             for group in _groups(found, max_rows, max_bytes):
                 if batch := _batch(pool.map(self._read, group)):
                     yield batch
+                del batch  # before the next one is read
 
     def batch_of(self, names: Sequence[str]) -> Batch | None:
         """Read these objects once more; None unless all are there and can be read.

@@ -183,7 +183,7 @@ class _Recovery:
         )
 
     def _move_aside(self, file: Path) -> Path:
-        make_private_folder(self.quarantine)
+        make_private_folder(self.quarantine, self.sync)
         target = self.quarantine / file.name
         number = 1
         while target.exists():

@@ -110,10 +110,9 @@ class LocalLake:
                 "a percent-encoded character. Set CIO_DATA_DIR to another one."
             )
         try:
-            make_tables_folder(self.data_dir)
+            make_tables_folder(self.data_dir, self._sync)
             self._lock.acquire()
             correct_tables(self.data_dir)
-            self._sync(self.data_dir)
         except OSError as error:
             raise LakeError(f"{self._folder} cannot be used: {error.strerror}.") from error
         try:

@@ -14,16 +14,23 @@ from pathlib import Path
 from typing import Literal
 
 import duckdb
-import pyarrow as pa
-from deltalake import DeltaTable
 
 from databricks_app.errors import LakeError
 from databricks_app.lake import RAW_TABLE
+from databricks_app.lake.local.data_files import TableFile, data_files
 from databricks_app.lake.local.fsync import LOG
 from databricks_app.lake.local.lock import is_held
-from databricks_app.lake.local.table_handle import explained
 
-Kind = Literal["repeated", "missing", "misplaced", "several_tables", "without_raw"]
+Kind = Literal[
+    "file_missing",
+    "file_cut",
+    "file_unreadable",
+    "repeated",
+    "missing",
+    "misplaced",
+    "several_tables",
+    "without_raw",
+]
 
 _EXAMPLES = 5
 
@@ -51,22 +58,25 @@ _REPLAYED = """SELECT event_id FROM {raw} SEMI JOIN typed USING (event_id, event
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Events that are not as promised.
+    """Events that are not as promised, or a data file with all that it held.
 
     Attributes:
-        kind: `repeated`: a key stands more than once in the table. `missing`: the raw row names
-            the table, which lacks it. `misplaced`: the table holds it, the raw row names another.
-            `several_tables`: unrouted in raw, and in more than one typed table. `without_raw`: the
-            table holds it, the raw table does not.
+        kind: `file_missing`, `file_cut`, `file_unreadable`: what is wrong with a data file, whose
+            rows are left out of all else. `repeated`: a key stands more than once in the table.
+            `missing`: the raw row names the table, which lacks it. `misplaced`: the table holds
+            it, the raw row names another. `several_tables`: unrouted in raw, and in more than one
+            typed table. `without_raw`: the table holds it, the raw table does not.
         table: The table that is wrong.
-        events: How many.
-        event_ids: A few of them.
+        events: How many; of a data file by the log.
+        event_ids: A few of them; of a data file none.
+        file: Path of the data file.
     """
 
     kind: Kind
     table: str
     events: int
     event_ids: tuple[str, ...]
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +107,10 @@ class Verdict:
 
 
 def check(data_dir: Path, typed_tables: Sequence[str]) -> Verdict:
-    """Compare the tables under `<data_dir>/tables`.
+    """Compare what stands in the tables under `<data_dir>/tables`.
 
     Raises:
-        LakeError: There is no raw table, or a file is missing or cut; says which.
+        LakeError: There is no raw table, or a log cannot be read; says which.
     """
     folder = data_dir.absolute() / "tables"
     if not (folder / RAW_TABLE / LOG).is_dir():
@@ -110,7 +120,7 @@ def check(data_dir: Path, typed_tables: Sequence[str]) -> Verdict:
         )
     is_loading = is_held(folder)
     # Raw first: a typed row that comes later belongs to a batch that is left out.
-    files = {name: _files(folder / name) for name in (RAW_TABLE, *typed_tables)}
+    files = {name: data_files(folder / name) for name in (RAW_TABLE, *typed_tables)}
     with _connection() as connection:
         try:
             return _LocalVerification(connection, files, is_loading).run()
@@ -119,26 +129,6 @@ def check(data_dir: Path, typed_tables: Sequence[str]) -> Verdict:
                 f"The tables in {folder} cannot be read ({type(error).__name__}). Are the memory "
                 "and the folder for temporary files large enough?"
             ) from error
-
-
-def _files(table: Path) -> list[str]:
-    """Data files of the newest version.
-
-    Raises:
-        LakeError: One of them is missing or has another size.
-    """
-    if not (table / LOG).is_dir():
-        return []
-    with explained(table.name):
-        actions = pa.table(DeltaTable(table).get_add_actions())
-    names, sizes = (actions.column(name).to_pylist() for name in ("path", "size_bytes"))
-    for name, size in zip(names, sizes, strict=True):
-        path = table / name
-        if not path.is_file() or path.stat().st_size != size:
-            raise LakeError(
-                f"{table.name}: the data file {path} is missing or cut. Restore it from a backup."
-            )
-    return [str(table / name) for name in names]
 
 
 @contextmanager
@@ -154,7 +144,7 @@ def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
 @dataclass(slots=True)
 class _LocalVerification:
     connection: duckdb.DuckDBPyConnection
-    files: Mapping[str, list[str]]
+    files: Mapping[str, list[TableFile]]
     is_loading: bool
     differences: list[Difference] = field(default_factory=list)
 
@@ -184,11 +174,9 @@ class _LocalVerification:
 
     def _bind(self, typed: Sequence[str]) -> None:
         """Copy the keys, so that each file is read once, and join the typed ones."""
-        self.connection.execute(
-            _rows(RAW_TABLE, self.files[RAW_TABLE], ", target_table, unrouted_reason, batch_id")
-        )
+        self._copy(RAW_TABLE, ", target_table, unrouted_reason, batch_id")
         for name in typed:
-            self.connection.execute(_rows(name, self.files[name]))
+            self._copy(name)
         homes = [f"SELECT event_id, event_date, '{name}' AS home FROM {name}" for name in typed]  # noqa: S608  # our tables' names
         self.connection.execute(f"CREATE VIEW typed AS {' UNION ALL '.join(homes)}")
         self.connection.execute(
@@ -199,6 +187,32 @@ class _LocalVerification:
         settled = "WHERE loaded_at < (SELECT newest_at FROM newest)" if self.is_loading else ""
         for name in self.files:
             self.connection.execute(f"CREATE VIEW settled_{name} AS FROM {name} {settled}")
+
+    def _copy(self, table: str, more: str = "") -> None:
+        """Copy what stands of a table; each file that does not is a difference."""
+        whole = [one for one in self.files[table] if one.fault is None]
+        try:
+            self.connection.execute(_rows(table, whole, more))
+        except duckdb.Error:
+            readable = [one for one in whole if self._can_read(one, more)]
+            if len(readable) == len(whole):
+                raise
+            whole, unreadable = readable, set(whole).difference(readable)
+            self.connection.execute(_rows(table, whole, more))
+        else:
+            unreadable = set()
+        for one in self.files[table]:
+            kind: Kind | None = "file_unreadable" if one in unreadable else one.fault
+            if kind is not None:
+                self.differences.append(Difference(kind, table, one.rows, (), str(one.path)))
+
+    def _can_read(self, file: TableFile, more: str) -> bool:
+        try:
+            self.connection.execute(_rows("probe", [file], more))
+        except duckdb.Error:
+            return False
+        self.connection.execute("DROP TABLE probe")
+        return True
 
     def _differ(
         self, kind: Kind, table: str, sql: str, parameters: Mapping[str, object] | None = None
@@ -220,7 +234,7 @@ class _LocalVerification:
         return int(events), tuple(examples)
 
 
-def _rows(table: str, files: Sequence[str], more: str = "") -> str:
+def _rows(table: str, files: Sequence[TableFile], more: str = "") -> str:
     """Statement that copies a table's keys; of a table without files an empty one."""
     if not files:
         return (
@@ -228,7 +242,7 @@ def _rows(table: str, files: Sequence[str], more: str = "") -> str:
             "NULL::TIMESTAMPTZ AS loaded_at, NULL::VARCHAR AS target_table, "
             "NULL::VARCHAR AS unrouted_reason, NULL::VARCHAR AS batch_id WHERE false"
         )
-    quoted = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    quoted = ", ".join("'" + str(file.path).replace("'", "''") + "'" for file in files)
     return (
         f"CREATE TABLE {table} AS SELECT event_id, event_date, loaded_at{more} "  # noqa: S608  # as above
         f"FROM read_parquet([{quoted}], hive_partitioning = true, "

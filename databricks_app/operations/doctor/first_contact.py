@@ -33,6 +33,7 @@ _TOKEN_SECONDS = 15.0
 _SHORT_TOKEN_SECONDS = 900.0
 # More than the documented 10 at once and 100 a second, in one burst; the connections allow 16.
 _CALLERS = 16
+_LONGEST_PAUSE_SECONDS = 10.0
 _CALLS = 160
 _STORE_FIX = "see docs/databricks-store.md, Rights"
 _REPORT = "please report it, with the name of the cloud"
@@ -144,6 +145,7 @@ def call_limits(context: DoctorContext) -> CheckResult:
             return error
         return None
 
+    refused: list[WorkspaceError] = []
     began = time.perf_counter()
     try:
         with ThreadPoolExecutor(_CALLERS) as pool:
@@ -152,6 +154,9 @@ def call_limits(context: DoctorContext) -> CheckResult:
     except WorkspaceError as error:
         return failure(str(error), _STORE_FIX)
     finally:
+        # The limit counts what comes next too: removing the files, and the checks after this one.
+        pauses = [one.retry_after_seconds or 1.0 for one in refused]
+        time.sleep(min(max(pauses, default=0.0), _LONGEST_PAUSE_SECONDS))
         for path in paths:
             _remove(context, path)
     says = (
@@ -160,8 +165,8 @@ def call_limits(context: DoctorContext) -> CheckResult:
     )
     if not refused:
         return ok(says)
-    pauses = {one.retry_after_seconds for one in refused}
-    told = ", ".join(sorted("none" if one is None else f"{one:g} s" for one in pauses))
+    asked = {one.retry_after_seconds for one in refused}
+    told = ", ".join(sorted("none" if one is None else f"{one:g} s" for one in asked))
     return warning(
         f"{says} with 429 (Retry-After: {told})",
         "see docs/first-contact.md; refused puts are repeated, so events are answered later",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from databricks_app.errors import SettingsError
 from databricks_app.ingest.inbox.filesystem import MOUNTS, filesystem_of, refuse_network_folder
+from databricks_app.ingest.inbox.room import floor_bytes, floor_words, shown_bytes
 from databricks_app.operations.doctor.context import DoctorContext
 from databricks_app.operations.doctor.result import CheckResult, failure, ok, skipped, warning
 from databricks_app.operations.doctor.schema_diff import compare
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 _FEW_BYTES = 1 << 30
 _NO_BYTES = 64 << 20
+_NEAR_FLOOR = 1.5
 _COMMITS = 3
-_GIB = 1 << 30
 
 
 def folder(context: DoctorContext) -> CheckResult:
@@ -41,18 +42,28 @@ def folder(context: DoctorContext) -> CheckResult:
 
 
 def disk(context: DoctorContext) -> CheckResult:
-    """There is room left."""
+    """There is room left, more than the inbox must leave to the tables."""
     usage = shutil.disk_usage(_existing(context.settings.data_dir))
-    says = f"{usage.free / _GIB:.1f} of {usage.total / _GIB:.1f} GiB are free"
-    return judged_room(usage.free, usage.total, says)
+    return judged_room(usage.free, usage.total, context.settings.inbox_floor_bytes)
 
 
-def judged_room(free: int, total: int, says: str) -> CheckResult:
-    """Judge so many bytes that are left of a disk."""
-    fix = "make room, or move CIO_DATA_DIR to a larger disk; a full disk answers 503"
+def judged_room(free: int, total: int, chosen_floor: int | None) -> CheckResult:
+    """Judge so many bytes that are left of a disk, of which the inbox leaves some free."""
+    floor = floor_bytes(total, chosen_floor)
+    if free < floor:
+        return failure(
+            floor_words(free, total, floor),
+            "do so: until then the receiver answers 503, and Customer.io sends again",
+        )
+    says = (
+        f"{shown_bytes(free)} of {shown_bytes(total)} are free; the inbox leaves "
+        f"{shown_bytes(floor)} to the tables"
+    )
+    fix = "make room, or move CIO_DATA_DIR to a larger disk; with less the receiver answers 503"
     if free < _NO_BYTES:
         return failure(says, fix)
-    return warning(says, fix) if free < min(_FEW_BYTES, total / 10) else ok(says)
+    few = max(floor * _NEAR_FLOOR, min(_FEW_BYTES, total / 10))
+    return warning(says, fix) if free < few else ok(says)
 
 
 def filesystem(context: DoctorContext, mounts: Path = MOUNTS) -> CheckResult:
@@ -111,6 +122,28 @@ def _broken(table: Path) -> list[str]:
             if file.path not in removed and _size(table / file.path) != file.size
         ]
     return broken
+
+
+def files(context: DoctorContext) -> CheckResult:
+    """Every data file that the tables name lies in the folder and has its size, old ones too."""
+    from databricks_app.lake.local.data_files import data_files
+
+    found = sorted((context.settings.data_dir / "tables").glob("*/_delta_log"))
+    named = [(log.parent.name, data_files(log.parent)) for log in found]
+    bad = [(name, [one for one in all_ if one.fault]) for name, all_ in named]
+    says = [
+        f"{name}: {len(some)} data files are missing or cut ({sum(one.rows for one in some):,} "
+        f"events), the first is {min(one.path for one in some)}"
+        for name, some in bad
+        if some
+    ]
+    if says:
+        return failure(
+            "; ".join(says),
+            "restore them from a backup; `ciolake verify` names each of them and compares the rest",
+        )
+    number = sum(len(all_) for _, all_ in named)
+    return ok(f"{number:,} data files of {len(named)} tables are there, each with its size")
 
 
 def tables(context: DoctorContext) -> CheckResult:

@@ -51,7 +51,7 @@ class Check:
 
 
 _FIRST = (Check("settings", configuration.settings), Check("key", configuration.key))
-_LOCAL = (
+_LOCAL: tuple[Check, ...] = (
     Check("clock", configuration.clock),
     Check("folder", folder.folder),
     Check("disk", folder.disk),
@@ -60,12 +60,13 @@ _LOCAL = (
     Check("inbox", backlog.inbox),
     Check("quarantine", quarantine.quarantine),
     Check("commits", folder.commits),
+    Check("files", folder.files),
     Check("tables", folder.tables),
     Check("properties", folder.properties),
     Check("loaded-at", loaded_at.loaded_at),
     Check("workspaces", workspaces.workspaces),
 )
-_DATABRICKS = (
+_DATABRICKS: tuple[Check, ...] = (
     Check("clock", configuration.clock),
     Check("token", databricks.token),
     Check("volume", databricks.volume, ("token",)),

@@ -50,6 +50,19 @@ def test_verify_names_differences_and_exits_with_one(folder: Path) -> None:
     assert "exactly once" not in result.output
 
 
+def test_verify_names_a_missing_file_and_what_to_do(folder: Path) -> None:
+    """Its path, how many events it held, and that it is restored before anything else."""
+    file = min((folder / "tables" / EMAIL).glob("event_date=*/*.parquet"))
+    file.unlink()
+
+    result = CliRunner().invoke(verify, ["--data-dir", str(folder)])
+
+    assert result.exit_code == 1
+    assert f"the data file {file} is missing (1 events; restore it from a backup)" in result.output
+    assert f"{EMAIL}: 1 events are missing" in result.output
+    assert "Restore the files first" in result.output
+
+
 def test_verify_as_json_is_one_object(folder: Path) -> None:
     """For programs: the same facts, the same exit codes."""
     DeltaTable(folder / "tables" / EMAIL).delete()
@@ -60,7 +73,7 @@ def test_verify_as_json_is_one_object(folder: Path) -> None:
     assert result.exit_code == 1
     assert said["rows"][RAW] == 3
     assert said["differences"] == [
-        {"kind": "missing", "table": EMAIL, "events": 2, "event_ids": ["a", "a"]}
+        {"kind": "missing", "table": EMAIL, "events": 2, "event_ids": ["a", "a"], "file": None}
     ]
     assert (said["unrouted"], said["two_dates_ids"], said["is_loading"]) == (1, ["a"], False)
 

@@ -22,6 +22,8 @@ from tests.support.lake_events import EMAIL, NOON, RAW, SMS, body, event, readin
 FIRST = [event("a"), event("b", "sms/sent"), event("c", days_ago=1)]
 SECOND = [*FIRST, event("d"), event("e", "sms/sent"), event("f", days_ago=1), event("g", "x/y")]
 
+# Two of them have the key of another event, one of the same batch and one of an earlier one.
+SHARING = [*SECOND, event("d", "sms/sent"), event("a", "sms/sent")]
 MICROSECOND = timedelta(microseconds=1)
 
 _SERVER = multiprocessing.get_context("forkserver")
@@ -31,6 +33,8 @@ POINTS = {
     "local": [
         "lake.before_raw_append",
         "lake.after_raw_append",
+        "lake.before_raw_append:2",
+        "lake.after_raw_append:2",
         "lake.before_typed_append",
         "lake.after_typed_append:2",
         "lake.after_typed_sync:2",
@@ -39,6 +43,7 @@ POINTS = {
         "lake.after_stage",
         "lake.before_raw_merge",
         "lake.after_raw_merge",
+        "lake.after_raw_merge:2",
         "lake.after_stage:2",
         "lake.before_typed_merge",
         "lake.after_typed_merge",
@@ -282,7 +287,7 @@ def die(store: str, folder: Path, point: str) -> None:
     crash_points.arm(point)
     lake = BACKENDS[store](folder).lake()
     lake.start()
-    load(lake, *SECOND)
+    load(lake, *SHARING)
     lake.close()
 
 
@@ -314,14 +319,15 @@ def test_a_load_that_was_killed_is_completed_by_the_next(
     backend = BACKENDS[store](tmp_path)
     lake = backend.lake()
     lake.start()
-    load(lake, *SECOND)
+    load(lake, *reversed(SHARING))
     lake.close()
 
-    assert ids(backend, RAW) == ["a", "b", "c", "d", "e", "f", "g"]
-    assert ids(backend, EMAIL) == ["a", "c", "d", "f"]
-    assert ids(backend, SMS) == ["b", "e"]
+    assert [one for one in ids(backend, RAW) if ":" not in one] == list("abcdefg")
+    assert len(ids(backend, EMAIL)) + len(ids(backend, SMS)) == 6
+    digests = sorted(str(one.raw["body_sha256"]) for one in SHARING)
+    assert [row[0] for row in backend.rows(RAW, "body_sha256")] == digests
     verdict = backend.verdict()
-    assert (verdict.differences, verdict.unrouted) == ((), 1)
+    assert (verdict.differences, verdict.unrouted, verdict.conflicts) == ((), 3, 2)
     backend.close()
 
 

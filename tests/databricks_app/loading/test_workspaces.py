@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from databricks_app.events.record import Record
-from databricks_app.events.workspaces import Workspaces
+from databricks_app.events.workspaces import WorkspaceNames
 from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake.renaming import KEYS_IN_RAW, keys_in_raw
@@ -55,7 +55,7 @@ class Receiver:
             Metrics(),
             0.01,
             self.statuses.append,
-            workspaces=Workspaces({key.removeprefix("k"): name for key, name in names.items()}),
+            workspaces=WorkspaceNames({key.removeprefix("k"): name for key, name in names.items()}),
         )
         stop_when_empty(loader)
         loader.run()

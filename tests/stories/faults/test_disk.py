@@ -103,6 +103,32 @@ def test_a_full_inbox_disk_refuses_and_takes_again_when_there_is_room(tmp_path: 
         assert_loaded(receiver, acknowledged(names, statuses))
 
 
+def test_the_inbox_leaves_room_on_its_disk_to_the_tables(tmp_path: Path) -> None:
+    """Below the floor 503 with figures, and the tables take in what waits; 200 when it is over."""
+    data = tmp_path / "data"
+    variables = {"CIO_INBOX_FLOOR_BYTES": str(8 << 20), "CIO_WEB_WORKERS": "1"}
+    with small_disk(data, "16m"), serving(tmp_path, **variables) as receiver:
+        statuses = post(receiver, "before")
+        (data / "filler").write_bytes(bytes(9 << 20))
+        wait_until(lambda: json.loads(readiness(receiver))["status"] == "refusing")
+        told = json.loads(readiness(receiver))
+        statuses += post(receiver, "below")
+        wait_until(lambda: is_empty(data))
+        (data / "filler").unlink()
+        wait_until(lambda: json.loads(readiness(receiver))["status"] != "refusing")
+        statuses += post(receiver, "after")
+
+        assert statuses == [200, 503, 200]
+        assert "of 16.0 MiB free" in told["problems"][0]
+        assert "leaves 8.0 MiB to the tables" in told["problems"][0]
+        assert_loaded(receiver, ["before", "after"])
+        receiver.stop()
+        (begun,) = receiver.logged("request_refused")
+        (ended,) = receiver.logged("request_refused_ended")
+        assert begun["reason"] == ended["reason"] == "inbox_full"
+        assert "leaves 8.0 MiB" in str(begun["problem"])
+
+
 def readiness(receiver: Receiver) -> bytes:
     """Return what `/readyz` says."""
     return receiver.page("/readyz").body

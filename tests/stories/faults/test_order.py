@@ -17,6 +17,7 @@ from tests.support.paths import ROOT
 from tests.support.strace import SystemCall, calls, last_ended, needs_strace, strace
 
 NAMING = ("rename", "renameat", "renameat2", "link", "linkat", "openat")
+ANSWERS = "write,writev,sendto,sendmsg"
 CHANGES = "fsync,fdatasync,unlink,unlinkat,rename,renameat,renameat2,link,linkat,openat"
 SCRIPT = """
 import sys
@@ -63,6 +64,90 @@ def test_the_frame_is_synced_before_the_answer_is_sent(tmp_path: Path) -> None:
     assert synced is not None
     assert written.ended < synced.began
     assert last_ended(found, "fsync", str(Path(segment).parent), written.began) is not None
+
+
+def unnamed(found: list[SystemCall], data: Path, before: int) -> list[str]:
+    """Return the folders made in a data folder before a line whose parents were not synced then."""
+    made = [
+        one
+        for one in found
+        if one.name.startswith("mkdir") and one.is_good and one.paths and one.ended < before
+    ]
+    left = []
+    for one in made:
+        path = Path(one.paths[-1])
+        synced = last_ended(found, "fsync", str(path.parent), before)
+        if path.is_relative_to(data) and (synced is None or synced.began < one.ended):
+            left.append(str(path))
+    return left
+
+
+@needs_strace
+def test_new_folders_have_durable_names_before_anything_in_them_counts(tmp_path: Path) -> None:
+    """Inbox and data folder before the first 200; tables and their days before a segment goes."""
+    log = tmp_path / "strace"
+    traced = f"{CHANGES},mkdir,mkdirat,{ANSWERS}"
+    # Absolute, so that the log has whole paths.
+    variables = {"CIO_WEB_WORKERS": "1", "CIO_DATA_DIR": str(tmp_path / "data")}
+    with serving(tmp_path, prefix=strace(log, traced), **variables) as receiver:
+        answer = receiver.post(request(event("first")))
+        wait_until(lambda: is_empty(tmp_path / "data"), 60)
+        receiver.stop()
+
+    found = calls(log)
+    data = tmp_path / "data"
+    (sent,) = [one for one in found if "HTTP/1.1 200" in one.arguments]
+    (removed,) = [
+        one for one in found if one.name.startswith("unlink") and ".seg" in str(one.paths)
+    ]
+    folders = [path for path in data.rglob("*") if path.is_dir()]
+    made = {one.paths[-1] for one in found if one.name.startswith("mkdir") and one.paths}
+    assert answer.status == 200
+    assert {str(one) for one in (data, *folders)} <= made
+    assert [one for one in unnamed(found, data, sent.began) if "/tables" not in one] == []
+    assert unnamed(found, data, removed.began) == []
+
+
+@needs_strace
+def test_the_quarantine_has_a_durable_name_before_its_segment_is_removed(tmp_path: Path) -> None:
+    """What could not be read must not lie in a folder that a loss of power takes away."""
+    data, log = tmp_path / "data", tmp_path / "strace"
+    store(data, [event("a"), event("b")])
+    (segment,) = (data / "inbox").glob("*.seg")
+    content = bytearray(segment.read_bytes())
+    content[-10] ^= 1
+    segment.write_bytes(content)
+    with loader_process(tmp_path, prefix=strace(log, f"{CHANGES},mkdir,mkdirat")):
+        wait_until(lambda: is_empty(data), 60)
+
+    found = calls(log)
+    (removed,) = [one for one in found if one.name == "unlink" and ".seg" in str(one.paths)]
+    (made,) = [
+        one
+        for one in found
+        if one.name == "mkdir" and one.is_good and one.paths[-1].endswith("inbox/quarantine")
+    ]
+    (began,) = [one for one in found if one.name == "openat" and "/quarantine/" in str(one.paths)]
+    named = last_ended(found, "fsync", str(data / "inbox"), removed.began)
+    assert named is not None
+    assert made.ended < named.began
+    assert list((data / "inbox/quarantine").iterdir())
+    assert began.ended < removed.began
+
+
+@needs_strace
+def test_folders_that_were_there_are_synced_before_the_first_answer(tmp_path: Path) -> None:
+    """Whoever made them may have died, or lost the power, before they were."""
+    (tmp_path / "data/inbox").mkdir(parents=True)
+    log = tmp_path / "strace"
+    with serving(tmp_path, prefix=strace(log, f"fsync,{ANSWERS}"), CIO_WEB_WORKERS="1") as receiver:
+        receiver.post(request(event("first")))
+        receiver.stop()
+
+    found = calls(log)
+    (sent,) = [one for one in found if "HTTP/1.1 200" in one.arguments]
+    for parent in (tmp_path / "data", tmp_path):
+        assert last_ended(found, "fsync", str(parent), sent.began) is not None, parent
 
 
 @needs_strace

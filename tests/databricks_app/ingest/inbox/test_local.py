@@ -28,9 +28,9 @@ from databricks_app.ingest.inbox.local import (
     CLOSE_EVENTS,
     HANGING_SECONDS,
     LocalInbox,
-    folder_bytes,
 )
 from databricks_app.ingest.inbox.local_reader import SegmentReader
+from databricks_app.ingest.inbox.room import folder_bytes
 
 RECEIVED_AT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 NEVER = 1e9
@@ -481,7 +481,7 @@ def test_a_disk_that_is_full_refuses_until_there_is_room(folder: Path) -> None:
         folder,
         """
         from databricks_app.ingest.inbox.local_reader import SegmentReader
-        inbox = LocalInbox(folder, max_bytes=1 << 30, close_seconds=1e9)
+        inbox = LocalInbox(folder, max_bytes=1 << 30, floor_bytes=0, close_seconds=1e9)
         for _ in range(12):
             append(inbox, b"x" * 100_000)
         stored = said.count("stored")

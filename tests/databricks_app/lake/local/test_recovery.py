@@ -236,6 +236,21 @@ def test_start_does_not_mind_log_entries_before_the_checkpoint(tmp_path: Path) -
     assert started(tmp_path).problems == ()
 
 
+def test_the_quarantine_has_a_durable_name_before_a_table_is_opened(tmp_path: Path) -> None:
+    """A broken commit that is moved into a folder without a name would be lost with it."""
+    table = loaded(tmp_path, 3)
+    empty(entry(table, 3))
+    synced: list[Path] = []
+    lake = lake_in(tmp_path, sync=synced.append)
+    lake.start()
+    lake.close()
+
+    aside = tmp_path / "quarantine" / RAW
+    named = synced.index(aside.parent)
+    assert synced[named + 1] == tmp_path
+    assert named < synced.index(aside) < synced.index(table)
+
+
 def test_start_syncs_what_a_killed_process_left_unsynced(tmp_path: Path) -> None:
     """Its commits are seen, so the reload writes nothing: they must be made durable here."""
     loaded(tmp_path, 4, EVERY_THREE)

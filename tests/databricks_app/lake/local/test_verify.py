@@ -170,25 +170,46 @@ def test_check_needs_a_raw_table(tmp_path: Path) -> None:
         verdict_on(tmp_path)
 
 
-@pytest.mark.parametrize("content", [None, b"PAR1"])
-def test_check_names_a_file_that_is_missing_or_cut(folder: Path, content: bytes | None) -> None:
-    """Nothing can be compared then, and the admin needs the path."""
-    (file,) = (folder / "tables" / SMS).glob("event_date=*/*.parquet")
+@pytest.mark.parametrize(
+    ("content", "kind"), [(None, "file_missing"), (b"PAR1", "file_cut"), (bytes, "file_unreadable")]
+)
+def test_check_names_a_bad_file_and_compares_what_stands(
+    lake: LocalLake, tmp_path: Path, content: bytes | type[bytes] | None, kind: str
+) -> None:
+    """The file, how many rows it held, which events are missing for it; all else is compared."""
+    load(lake, event("c", "sms/sent", days_ago=1), event("d", "sms/sent"))
+    lake.close()
+    file = min((tmp_path / "tables" / SMS).glob("event_date=*/*.parquet"))
+    size = file.stat().st_size
     file.unlink()
-    if content:
-        file.write_bytes(content)
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else bytes(size))
+    DeltaTable(tmp_path / "tables" / EMAIL).delete()
 
-    with pytest.raises(LakeError, match=rf"{SMS}: the data file {file} is missing or cut"):
-        verdict_on(folder)
+    verdict = verdict_on(tmp_path)
+
+    assert verdict.differences == (
+        Difference(kind, SMS, 1, (), str(file)),  # type: ignore[arg-type]  # parametrized
+        Difference("missing", EMAIL, 1, ("a",)),
+        Difference("missing", SMS, 1, ("c",)),
+    )
+    assert verdict.rows == {RAW: 5, EMAIL: 0, SMS: 2}
 
 
-def test_check_says_that_a_file_cannot_be_read(folder: Path) -> None:
-    """The right size and no Parquet."""
-    (file,) = (folder / "tables" / SMS).glob("event_date=*/*.parquet")
-    file.write_bytes(bytes(file.stat().st_size))
+def test_check_of_a_raw_table_without_its_file_still_compares(folder: Path) -> None:
+    """The typed rows stand without a raw row; every file of the table is named."""
+    for file in (folder / "tables" / RAW).glob("event_date=*/*.parquet"):
+        file.unlink()
 
-    with pytest.raises(LakeError, match="cannot be read"):
-        verdict_on(folder)
+    verdict = verdict_on(folder)
+
+    kinds = [(one.kind, one.table) for one in verdict.differences]
+    assert kinds == [
+        ("file_missing", RAW),
+        ("file_missing", RAW),
+        ("without_raw", EMAIL),
+        ("without_raw", SMS),
+    ]
 
 
 def test_check_works_in_a_folder_with_a_quote(tmp_path: Path) -> None:

@@ -171,11 +171,29 @@ def test_a_folder_that_cannot_be_written_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "state"), [(1 << 40, "ok"), (500 << 20, "warning"), (1 << 20, "failure")]
+    ("free", "total", "chosen", "state"),
+    [
+        (40 << 30, 100 << 30, None, "ok"),
+        (12 << 30, 100 << 30, None, "warning"),
+        (9 << 30, 100 << 30, None, "failure"),
+        (1200 << 20, 5 << 30, None, "warning"),
+        (1000 << 20, 5 << 30, None, "failure"),
+        (100 << 20, 500 << 20, 0, "ok"),
+        (40 << 20, 500 << 20, 0, "failure"),
+    ],
 )
-def test_little_room_is_told(free: int, state: str) -> None:
-    """Less than a GiB of a large disk, and less than what the receiver needs at all."""
-    assert folder.judged_room(free, 1 << 41, "").state == state
+def test_little_room_is_told(free: int, total: int, chosen: int | None, state: str) -> None:
+    """Near or below what the inbox leaves to the tables, and less than anything needs."""
+    assert folder.judged_room(free, total, chosen).state == state
+
+
+def test_a_disk_below_its_floor_is_told_with_figures_and_setting() -> None:
+    """How much is free, how much the inbox leaves free, and what changes that."""
+    says = folder.judged_room(9 << 30, 100 << 30, None).says
+
+    assert "9.0 GiB of 100.0 GiB free" in says
+    assert "leaves 10.0 GiB" in says
+    assert "CIO_INBOX_FLOOR_BYTES" in says
 
 
 def test_a_network_filesystem_fails(tmp_path: Path) -> None:
@@ -275,6 +293,26 @@ def test_a_lost_data_file_and_a_cut_log_entry_are_told(tables: Path) -> None:
     assert "webhook_raw_events: a file of version" in result.says
     assert f"{EMAIL}: the entry of version {int(entry.stem)} cannot be read" in result.says
     assert "restart" in result.fix
+
+
+def test_a_deleted_older_data_file_is_told(tmp_path: Path) -> None:
+    """However many commits ago it came: which table, how many events, and where it should lie."""
+    lake = LocalLake(tmp_path)
+    lake.start()
+    for number in range(15):
+        load(lake, event(f"e{number}", days_ago=15 - number))
+    lake.close()
+    file = min((tmp_path / "tables" / EMAIL).glob("event_date=*/*.parquet"))
+    file.unlink()
+    context = context_of(tmp_path)
+
+    result = found(context, "files")
+
+    assert found(context, "commits").state == "ok"  # which looks at the newest ones alone
+    assert result.state == "failure"
+    assert f"{EMAIL}: 1 data files are missing or cut (1 events)" in result.says
+    assert str(file) in result.says
+    assert "backup" in result.fix
 
 
 def test_tables_of_another_shape_are_told(tables: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from databricks_app.events.workspaces import Workspaces
+from databricks_app.events.workspaces import WorkspaceNames
 from databricks_app.lake import CLOCK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class LoaderProblems:
     """Counts since the start, and what stands now.
 
     Attributes:
@@ -27,13 +27,13 @@ class Findings:
     conflicts: int
     unreadable: int
     clock_seconds_ahead: float
-    workspaces: Workspaces
+    workspaces: WorkspaceNames
 
-    def problems(self) -> tuple[str, ...]:
+    def sentences(self) -> tuple[str, ...]:
         """A sentence for each thing, with what to do."""
-        return tuple(self._problems())
+        return tuple(self._sentences())
 
-    def _problems(self) -> Iterator[str]:
+    def _sentences(self) -> Iterator[str]:
         if self.damaged:
             yield (
                 f"{self.damaged} damaged stretches of the inbox were kept in its folder "
