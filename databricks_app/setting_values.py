@@ -1,4 +1,4 @@
-"""What the texts of settings are read as.
+"""What a setting is, and what the texts of settings are read as.
 
 Each reader raises ValueError for a text that it refuses: `must ...`, without the text itself, which
 may be a secret.
@@ -8,9 +8,48 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from core.webhooks.signature import SigningKey
+
+Store = Literal["local", "databricks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table.
+
+    Attributes:
+        name: Environment variable.
+        field: Field of `Settings`.
+        default: Text that is read where the variable is not set.
+        read: Reader of the text; raises ValueError.
+        meaning: What it is for, with its unit.
+        also: Variables that win over `name`.
+        databricks_default: The default of the store `databricks`; empty if it is no other.
+    """
+
+    name: str
+    field: str
+    default: str
+    read: Callable[[str], Any]
+    meaning: str
+    also: tuple[str, ...] = ()
+    databricks_default: str = ""
+
+    @property
+    def shown_default(self) -> str:
+        """The default of every store, in words."""
+        if not self.databricks_default:
+            return self.default
+        return f"{self.default}; {self.databricks_default} with CIO_STORE=databricks"
+
+    def default_of(self, store: Store) -> str:
+        """The default of one store."""
+        is_other = store == "databricks" and self.databricks_default
+        return self.databricks_default if is_other else self.default
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
@@ -95,19 +134,57 @@ def optional_bytes(least: int) -> Callable[[str], int | None]:
     return lambda text: number(text) if text else None
 
 
+_WORKSPACE = r"([a-z0-9][a-z0-9_-]{0,63})"
+_NAME = "a name of lower-case letters, digits, hyphens and underscores"
+
+
 def workspaces(text: str) -> Mapping[str, str]:
     """Read `name:fingerprint`, comma-separated, as name by fingerprint."""
     names: dict[str, str] = {}
-    for part in filter(None, map(str.strip, text.split(","))):
-        found = re.fullmatch(r"([a-z0-9][a-z0-9_-]{0,63}):([0-9a-f]{8})", part)
-        if not found:
-            raise ValueError(
-                "must be name:fingerprint, comma-separated: a name of lower-case letters, digits, "
-                "hyphens and underscores, and the 8 hex digits that `ciolake webhooks keys` shows"
-            )
-        if names.setdefault(found[2], found[1]) != found[1]:
+    for name, fingerprint in _pairs(
+        text,
+        r"[0-9a-f]{8}",
+        f"must be name:fingerprint, comma-separated: {_NAME}, and the 8 hex digits that "
+        "`ciolake webhooks keys` shows",
+    ):
+        if names.setdefault(fingerprint, name) != name:
             raise ValueError("must name each fingerprint once")
     return names
+
+
+def app_api_key(text: str) -> str:
+    """Read an App API key, or nothing; what a header cannot carry is for its client to refuse."""
+    return text.strip()
+
+
+def app_api_keys(text: str) -> Mapping[str, str]:
+    """Read `name:key`, comma-separated, as key by name."""
+    return _by_name(text, r"[!-+\--~]+", f"must be name:key, comma-separated: {_NAME}, and a key")
+
+
+def regions(text: str) -> Mapping[str, str]:
+    """Read `name:region`, comma-separated, as region by name."""
+    return _by_name(text, "us|eu", f"must be name:us or name:eu, comma-separated: {_NAME}")
+
+
+def _by_name(text: str, value: str, must: str) -> Mapping[str, str]:
+    pairs = _pairs(text, value, must)
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("must name each workspace once")
+    return found
+
+
+def _pairs(text: str, value: str, must: str) -> list[tuple[str, str]]:
+    """The pairs `name:value` of a comma-separated list."""
+    found = [
+        re.fullmatch(f"{_WORKSPACE}:({value})", part, re.ASCII)
+        for part in filter(None, map(str.strip, text.split(",")))
+    ]
+    pairs = [(one[1], one[2]) for one in found if one]
+    if len(pairs) != len(found):
+        raise ValueError(must)
+    return pairs
 
 
 def keys(text: str) -> tuple[SigningKey, ...]:

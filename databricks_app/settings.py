@@ -7,8 +7,7 @@ the README's table are compared with it by a test.
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,12 +17,12 @@ from dotenv import dotenv_values
 from core.webhooks.signature import SigningKey
 from databricks_app import setting_values as read
 from databricks_app.errors import SettingsError
+from databricks_app.setting_values import Setting, Store
 
 ENV_FILE = Path(".env")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 StalePolicy = Literal["reject", "accept"]
-Store = Literal["local", "databricks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,10 @@ class Settings:
 
     signing_keys: tuple[SigningKey, ...] | None
     workspaces: Mapping[str, str]
+    app_api_key: str = field(repr=False)
+    app_api_keys: Mapping[str, str] = field(repr=False)
+    region: str
+    regions: Mapping[str, str]
     tolerance_seconds: int
     stale_timestamps: StalePolicy
     unverified_status: int
@@ -80,41 +83,6 @@ class Settings:
         return self.host in LOOPBACK
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One row of the table.
-
-    Attributes:
-        name: Environment variable.
-        field: Field of `Settings`.
-        default: Text that is read where the variable is not set.
-        read: Reader of the text; raises ValueError.
-        meaning: What it is for, with its unit.
-        also: Variables that win over `name`.
-        databricks_default: The default of the store `databricks`; empty if it is no other.
-    """
-
-    name: str
-    field: str
-    default: str
-    read: Callable[[str], Any]
-    meaning: str
-    also: tuple[str, ...] = ()
-    databricks_default: str = ""
-
-    @property
-    def shown_default(self) -> str:
-        """The default of every store, in words."""
-        if not self.databricks_default:
-            return self.default
-        return f"{self.default}; {self.databricks_default} with CIO_STORE=databricks"
-
-    def default_of(self, store: Store) -> str:
-        """The default of one store."""
-        is_other = store == "databricks" and self.databricks_default
-        return self.databricks_default if is_other else self.default
-
-
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "CIO_WEBHOOK_SIGNING_KEYS",
@@ -131,6 +99,34 @@ SETTINGS: tuple[Setting, ...] = (
         read.workspaces,
         "Names of workspaces, `name:fingerprint` of a signing key, comma-separated; keep those of "
         "retired keys. Events of a key that is not named belong to the workspace `default`.",
+    ),
+    Setting(
+        "CIO_APP_API_KEY",
+        "app_api_key",
+        "",
+        read.app_api_key,
+        "App API key of the only workspace, for `ciolake webhooks` and `ciolake doctor`.",
+    ),
+    Setting(
+        "CIO_APP_API_KEYS",
+        "app_api_keys",
+        "",
+        read.app_api_keys,
+        "App API keys of several workspaces, `name:key`, comma-separated.",
+    ),
+    Setting(
+        "CIO_REGION",
+        "region",
+        "us",
+        read.choice("us", "eu"),
+        "Where the workspaces are, `us` or `eu`.",
+    ),
+    Setting(
+        "CIO_REGIONS",
+        "regions",
+        "",
+        read.regions,
+        "Where single workspaces are, `name:us` or `name:eu`, comma-separated; over CIO_REGION.",
     ),
     Setting(
         "CIO_TIMESTAMP_TOLERANCE_SECONDS",
@@ -337,15 +333,8 @@ def from_environment(variables: Mapping[str, str]) -> Settings:
     """
     values: dict[str, Any] = {}
     for setting in SETTINGS:
-        names = (*setting.also, setting.name)
-        name = next((name for name in names if name in variables), setting.name)
-        try:
-            # The store stands in the table before every setting whose default depends on it.
-            default = setting.default_of(values.get("store", "local"))
-            values[setting.field] = setting.read(variables.get(name, default))
-        except ValueError as error:
-            # Without its cause: the text of that quotes the value.
-            raise SettingsError(f"{name} cannot be used: {_reason(error)}") from None
+        # The store stands in the table before every setting whose default depends on it.
+        values[setting.field] = _value(setting, variables, values.get("store", "local"))
     if values["store"] == "databricks" and not values["catalog"]:
         raise SettingsError("CIO_CATALOG is needed where CIO_STORE is databricks")
     if "CIO_WEBHOOK_SIGNING_KEYS" not in variables:
@@ -358,6 +347,15 @@ def from_environment(variables: Mapping[str, str]) -> Settings:
     return Settings(**values)
 
 
+def value(variables: Mapping[str, str], name: str) -> Any:
+    """One setting alone, by its variable: a fault in another one does not matter.
+
+    Raises:
+        SettingsError: As `from_environment` does.
+    """
+    return _value(next(one for one in SETTINGS if one.name == name), variables, "local")
+
+
 def data_folder(variables: Mapping[str, str]) -> Path:
     """Folder of the local store alone: a fault in another setting keeps nobody from looking."""
     setting = next(one for one in SETTINGS if one.field == "data_dir")
@@ -365,37 +363,18 @@ def data_folder(variables: Mapping[str, str]) -> Path:
     return folder
 
 
+def _value(setting: Setting, variables: Mapping[str, str], store: Store) -> Any:
+    names = (*setting.also, setting.name)
+    name = next((name for name in names if name in variables), setting.name)
+    try:
+        return setting.read(variables.get(name, setting.default_of(store)))
+    except ValueError as error:
+        # Without its cause: the text of that quotes the value.
+        raise SettingsError(f"{name} cannot be used: {_reason(error)}") from None
+
+
 def _reason(error: ValueError) -> str:
     if isinstance(error, UnicodeError):
         return "it is not UTF-8 text"
     text = str(error)
     return text if text.startswith("must") else "it is not a number"
-
-
-def make_development_key(env_file: Path = ENV_FILE) -> str:
-    """Add a random signing key to the `.env` file, readable by its owner alone, and return it."""
-    key = "dev_" + secrets.token_hex(16)
-    _add(
-        env_file,
-        "# Made for development on this machine. Put Customer.io's key here instead.\n"
-        f"CIO_WEBHOOK_SIGNING_KEYS={key}\n",
-    )
-    return key
-
-
-def make_admin_token(env_file: Path = ENV_FILE) -> str:
-    """Add a random admin token to the `.env` file in the same way, and return it."""
-    token = secrets.token_hex(16)
-    _add(
-        env_file,
-        "# Made on this machine: shows /metrics and the detail of /readyz.\n"
-        f"CIO_ADMIN_TOKEN={token}\n",
-    )
-    return token
-
-
-def _add(env_file: Path, lines: str) -> None:
-    descriptor = os.open(env_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "a") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(("\n" if file.tell() else "") + lines)

@@ -35,11 +35,12 @@ SELECT max(newest_at) AS newest_at FROM (
   SELECT max(`loaded_at`) AS newest_at FROM `webhook_whatsapp_events`
 ) AS newest;
 
--- The loader at its start, where CIO_WORKSPACES names keys: which are not renamed yet?
+-- The loader at its start, where CIO_WORKSPACES names keys: the workspaces of their rows
 -- Needs: SELECT on webhook_raw_events
 
-SELECT DISTINCT key_fingerprint FROM webhook_raw_events
-WHERE key_fingerprint IN ('773a4fa2') AND coalesce(workspace, 'default') = 'default';
+SELECT DISTINCT key_fingerprint, coalesce(workspace, 'default') AS workspace
+FROM webhook_raw_events
+WHERE key_fingerprint IN ('0a1b2c3d') AND target_table IS NOT NULL;
 
 -- The loader and `ciolake deploy`, for a table that lacks a column of sql/
 -- Needs: MANAGE on, or ownership of, the table
@@ -274,6 +275,135 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
     staged.`parent_action_id`, staged.`content_id`, staged.`journey_id`, staged.`trigger_id`,
     staged.`trigger_event_id`, staged.`recipient`, staged.`failure_message`, staged.`content`,
     staged.`href`, staged.`link_id`, staged.`inbound_event_id`, staged.`to`, staged.`reading_notes`);
+
+-- `ciolake workspaces rename`, one a table and month: the typed tables, then the raw one
+-- Needs: SELECT and MODIFY on the tables
+
+MERGE INTO `webhook_customer_events` AS typed
+USING (
+  SELECT DISTINCT `event_id`, `event_date`
+  FROM `webhook_raw_events` AS held
+  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+) AS renamed
+ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
+WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
+
+MERGE INTO `webhook_email_events` AS typed
+USING (
+  SELECT DISTINCT `event_id`, `event_date`
+  FROM `webhook_raw_events` AS held
+  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+) AS renamed
+ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
+WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
+
+MERGE INTO `webhook_in_app_events` AS typed
+USING (
+  SELECT DISTINCT `event_id`, `event_date`
+  FROM `webhook_raw_events` AS held
+  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+) AS renamed
+ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
+WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
+
+MERGE INTO `webhook_push_events` AS typed
+USING (
+  SELECT DISTINCT `event_id`, `event_date`
+  FROM `webhook_raw_events` AS held
+  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+) AS renamed
+ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
+WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
+
+MERGE INTO `webhook_slack_events` AS typed
+USING (
+  SELECT DISTINCT `event_id`, `event_date`
+  FROM `webhook_raw_events` AS held
+  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+) AS renamed
+ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
+WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
+
+MERGE INTO `webhook_sms_events` AS typed
+USING (
+  SELECT DISTINCT `event_id`, `event_date`
+  FROM `webhook_raw_events` AS held
+  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+) AS renamed
+ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
+WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
+
+MERGE INTO `webhook_webhook_events` AS typed
+USING (
+  SELECT DISTINCT `event_id`, `event_date`
+  FROM `webhook_raw_events` AS held
+  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+) AS renamed
+ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
+WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
+
+MERGE INTO `webhook_whatsapp_events` AS typed
+USING (
+  SELECT DISTINCT `event_id`, `event_date`
+  FROM `webhook_raw_events` AS held
+  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+) AS renamed
+ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
+WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
+
+UPDATE `webhook_raw_events` AS held
+SET `workspace` = 'shop'
+WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default';
+
+-- `ciolake workspaces rename`: which days and how many rows would be changed
+-- Needs: SELECT on the tables
+
+SELECT 'webhook_raw_events' AS name, count(*) AS events FROM `webhook_raw_events` AS held
+WHERE held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+UNION ALL
+SELECT 'webhook_email_events' AS name, count(*) AS events FROM `webhook_email_events` AS typed
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
+  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+UNION ALL
+SELECT 'webhook_customer_events' AS name, count(*) AS events FROM `webhook_customer_events` AS typed
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
+  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+UNION ALL
+SELECT 'webhook_sms_events' AS name, count(*) AS events FROM `webhook_sms_events` AS typed
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
+  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+UNION ALL
+SELECT 'webhook_push_events' AS name, count(*) AS events FROM `webhook_push_events` AS typed
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
+  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+UNION ALL
+SELECT 'webhook_in_app_events' AS name, count(*) AS events FROM `webhook_in_app_events` AS typed
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
+  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+UNION ALL
+SELECT 'webhook_slack_events' AS name, count(*) AS events FROM `webhook_slack_events` AS typed
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
+  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+UNION ALL
+SELECT 'webhook_webhook_events' AS name, count(*) AS events FROM `webhook_webhook_events` AS typed
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
+  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+UNION ALL
+SELECT 'webhook_whatsapp_events' AS name, count(*) AS events FROM `webhook_whatsapp_events` AS typed
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
+  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default');
+
+SELECT DISTINCT `event_date` FROM `webhook_raw_events` AS held
+WHERE held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+ORDER BY `event_date`;
+
+-- `ciolake workspaces`, and `rename`: keys and rows of each workspace
+-- Needs: SELECT on webhook_raw_events
+
+SELECT coalesce(workspace, 'default') AS workspace, key_fingerprint,
+  count(*) AS events, max(received_at) AS newest_received_at
+FROM webhook_raw_events
+GROUP BY coalesce(workspace, 'default'), key_fingerprint;
 
 -- The loader, where a MERGE inserted fewer rows than it got: which had others written?
 -- Needs: SELECT on the table, READ VOLUME

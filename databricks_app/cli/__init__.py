@@ -22,6 +22,7 @@ _COMMANDS = {
     "replay": ("replay:replay", "Read stored events again, with the code of today."),
     "deploy": ("deploy:deploy", "Bring the receiver into a Databricks workspace."),
     "verify": ("verify:verify", "Check that every event stands exactly once."),
+    "workspaces": ("workspaces:workspaces", "Show or rename the workspaces of this receiver."),
     "doctor": ("doctor:doctor", "Check every hop from signature to table; say what to fix."),
     "webhooks": ("webhooks:webhooks", "Keep Customer.io's reporting webhooks as a file says."),
 }

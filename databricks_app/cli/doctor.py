@@ -17,8 +17,9 @@ from databricks_app.runtime import logs
 from databricks_app.settings import environment
 
 if TYPE_CHECKING:
-    from databricks_app.operations.doctor.context import AppApi, WaitLimits
+    from databricks_app.operations.doctor.context import WaitLimits
     from databricks_app.operations.doctor.result import CheckResult
+    from databricks_app.operations.workspaces.app_api import AppApiOptions
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failure": "red", "skipped": "cyan"}
 _WIDTH = 11
@@ -60,8 +61,7 @@ def doctor(
     seconds: float,
     is_first_contact: bool,
     is_json: bool,
-    region: str,
-    base_url: str | None,
+    where: AppApiOptions,
 ) -> None:
     """Check every hop of an event, from its signature to its row, and say what to fix.
 
@@ -74,13 +74,13 @@ def doctor(
     Exit codes: 0 all is well, 1 something fails, 2 there are only warnings. Skipped checks do not
     count.
     """
-    from databricks_app.operations.doctor.context import AppApi, WaitLimits
+    from databricks_app.operations.doctor.context import WaitLimits
     from databricks_app.operations.doctor.result import exit_code
 
     logs.configure("error", "doctor")
     results = []
     options = {"with_canary": with_canary, "is_first_contact": is_first_contact}
-    for result in _results(url, options, WaitLimits(canary=seconds), AppApi(region, base_url)):
+    for result in _results(url, options, WaitLimits(canary=seconds), where):
         results.append(result)
         if not is_json:
             _print(result)
@@ -90,7 +90,7 @@ def doctor(
 
 
 def _results(
-    url: str | None, options: dict[str, bool], limits: WaitLimits, app_api: AppApi
+    url: str | None, options: dict[str, bool], limits: WaitLimits, app_api: AppApiOptions
 ) -> Iterator[CheckResult]:
     from databricks_app.operations.doctor.context import open_context
     from databricks_app.operations.doctor.result import CheckResult

@@ -22,14 +22,13 @@ from databricks_app.errors import SettingsError
 from databricks_app.ingest.inbox import Pending, local_reader
 from databricks_app.ingest.inbox.filesystem import refuse_network_folder
 from databricks_app.runtime import data_dir, file_modes, logs, run_dir, status
+from databricks_app.runtime.env_file import make_admin_token, make_development_key
 from databricks_app.serving import activation, supervisor
 from databricks_app.settings import (
     ENV_FILE,
     Settings,
     environment,
     from_environment,
-    make_admin_token,
-    make_development_key,
 )
 
 log = structlog.get_logger(__name__)

@@ -19,6 +19,7 @@ _COMMANDS = {
     ),
     "setup": ("webhooks_setup:setup_", "Make a webhook work, step by step, in the safe order."),
     "rotate": ("webhooks_rotate:rotate_", "Replace the signing key while events arrive."),
+    "keys": ("webhooks_keys:keys_", "List the signing keys by fingerprint, with their workspace."),
     "list": ("webhooks_live:list_", "List the webhooks of the workspace."),
     "get": ("webhooks_live:get_", "Print one as an entry of the file."),
     "enable": ("webhooks_live:enable_", "Let one send events."),
@@ -32,7 +33,8 @@ _COMMANDS = {
 def webhooks() -> None:
     """Keep the reporting webhooks of a workspace as a file describes them.
 
-    The App API key is read from CIO_APP_API_KEY, in the environment or in .env.
+    The App API key is read from CIO_APP_API_KEY, or of several workspaces from CIO_APP_API_KEYS,
+    in the environment or in .env.
 
     \b
     Exit codes: 0 done, 1 not done: the error says why, 2 wrong usage. `drift` differs.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +14,7 @@ from core.errors import AuthenticationError, CustomerIOError, ForbiddenError
 from core.webhooks import specification
 from core.webhooks.apply import held
 from databricks_app.errors import ReceiverError
+from databricks_app.operations.workspaces.app_api import AppApiOptions, access
 from databricks_app.settings import environment
 
 if TYPE_CHECKING:
@@ -20,35 +23,44 @@ if TYPE_CHECKING:
     from core.app_api import AppClient
     from core.webhooks.config import Live
 
-KEY_VARIABLE = "CIO_APP_API_KEY"
-_NO_KEY = (
-    f"{KEY_VARIABLE} is neither in the environment nor in .env. Make an App API key in Customer.io"
-    " under Account Settings, API Credentials, and put it there."
-)
 _PERMISSION = (
-    f"{KEY_VARIABLE} must be an App API key of this workspace and region (--region) that may read"
-    " and write reporting webhooks: see Account Settings, API Credentials, App API Keys."
+    "{variable} must hold an App API key of the workspace {workspace}, in this region (--region, "
+    "CIO_REGION), that may read and write reporting webhooks: see Account Settings, API "
+    "Credentials, App API Keys."
 )
 
 
-def workspace_options(command: click.decorators.FC) -> click.decorators.FC:
-    """Add the options that say which workspace."""
+def workspace_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say which workspace, passed as one `where`."""
+
+    @wraps(command)
+    def with_where(
+        *arguments: Any,
+        workspace: str | None,
+        region: str | None,
+        base_url: str | None,
+        **others: Any,
+    ) -> None:
+        command(*arguments, where=AppApiOptions(workspace, region, base_url), **others)
+
     for option in (
         click.option("--base-url", metavar="URL", help="Another host, such as a simulator's."),
         click.option(
             "--region",
             type=click.Choice(["us", "eu"]),
-            default="us",
-            show_default=True,
-            help="Where the workspace is; a key that carries its region goes before.",
+            help="Where the workspace is; a key that carries its region goes before. [default: "
+            "CIO_REGIONS, CIO_REGION]",
+        ),
+        click.option(
+            "--workspace", metavar="NAME", help="Which one, where CIO_WORKSPACES names several."
         ),
     ):
-        command = option(command)
-    return command
+        with_where = option(with_where)
+    return with_where
 
 
 @contextmanager
-def connected(region: str, base_url: str | None) -> Iterator[AppClient]:
+def connected(where: AppApiOptions) -> Iterator[AppClient]:
     """A client of the workspace; what goes wrong inside ends the command with its words.
 
     Raises:
@@ -57,11 +69,13 @@ def connected(region: str, base_url: str | None) -> Iterator[AppClient]:
     from core.app_api import AppClient
 
     with told():
-        key = environment().get(KEY_VARIABLE, "").strip()
-        if not key:
-            raise click.ClickException(_NO_KEY)
-        with AppClient(key, region=region, base_url=base_url) as client:
-            yield client
+        found = access(environment(), where)
+        try:
+            with AppClient(found.key, region=found.region, base_url=where.base_url) as client:
+                yield client
+        except (AuthenticationError, ForbiddenError) as error:
+            advice = _PERMISSION.format(variable=found.variable, workspace=found.workspace)
+            raise click.ClickException(f"{error}\n{advice}") from error
 
 
 @contextmanager
@@ -73,8 +87,6 @@ def told() -> Iterator[None]:
     """
     try:
         yield
-    except (AuthenticationError, ForbiddenError) as error:
-        raise click.ClickException(f"{error}\n{_PERMISSION}") from error
     except (CustomerIOError, ReceiverError) as error:
         raise click.ClickException(str(error)) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,15 +13,16 @@ from databricks_app.cli.rows import format_option, write
 from databricks_app.cli.webhooks_access import chosen, connected, webhooks_of, workspace_options
 from databricks_app.operations.webhooks.addresses import networks, plain
 
+if TYPE_CHECKING:
+    from databricks_app.operations.workspaces.app_api import AppApiOptions
+
 
 @click.command("events")
 @click.option("--webhook", metavar="NAME|ID", help="Say of each whether this webhook gets it.")
 @click.option("--missing", is_flag=True, help="Only those that it does not get.")
 @format_option
 @workspace_options
-def events_(
-    *, webhook: str | None, missing: bool, form: str, region: str, base_url: str | None
-) -> None:
+def events_(*, webhook: str | None, missing: bool, form: str, where: AppApiOptions) -> None:
     """List the events there are, with their meaning; without --webhook no key is needed."""
     from databricks_app.lake.local.query import Result
 
@@ -31,7 +33,7 @@ def events_(
         [name, channel_of(name), meaning_of(name)] for name in specification.subscription_names()
     ]
     if webhook is not None:
-        with connected(region, base_url) as client:
+        with connected(where) as client:
             subscribed = chosen(webhooks_of(client), webhook).webhook.events
         columns.append("subscribed")
         rows = [[*row, "yes" if row[0] in subscribed else "no"] for row in rows]
@@ -51,12 +53,12 @@ def events_(
     help="One address or range a line, or a JSON array of CIDR blocks.",
 )
 @workspace_options
-def ips_(*, form: str, region: str, base_url: str | None) -> None:
+def ips_(*, form: str, where: AppApiOptions) -> None:
     """Print the addresses that Customer.io sends from, as its API names them now.
 
     They may change: print them again from time to time, and compare.
     """
-    with connected(region, base_url) as client:
+    with connected(where) as client:
         given = networks(client.info.ip_addresses().get("ip_addresses") or ())
     if form == "json":
         click.echo(json.dumps([str(one) for one in given], indent=2))

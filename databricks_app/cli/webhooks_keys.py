@@ -11,14 +11,25 @@ from typing import TYPE_CHECKING
 
 import click
 
+from core.webhooks.signature import SigningKey
+from databricks_app.cli.rows import format_option, write
+from databricks_app.cli.webhooks_access import told
+from databricks_app.events.workspaces import DEFAULT
 from databricks_app.operations.webhooks import canary
-from databricks_app.operations.webhooks.keys import DatabricksSecret, EnvFile, KeyStore, checked
-from databricks_app.settings import ENV_FILE
+from databricks_app.operations.webhooks.keys import (
+    DatabricksSecret,
+    EnvFile,
+    KeyStore,
+    NamedKeyStore,
+    WorkspaceKeys,
+    checked,
+)
+from databricks_app.operations.workspaces.app_api import names, one_of
+from databricks_app.settings import ENV_FILE, environment, value
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
 
-    from core.webhooks.signature import SigningKey
     from databricks_app.operations.webhooks.canary import Canary
 
 WAIT_SECONDS = 60.0
@@ -55,8 +66,25 @@ def key_options(command: click.decorators.FC) -> click.decorators.FC:
     return command
 
 
-def key_store(secret: str | None) -> KeyStore:
-    """Where keys are kept.
+def key_store(secret: str | None, workspace: str | None) -> KeyStore:
+    """Where the keys of a workspace are kept; of the only one if none is named.
+
+    Raises:
+        click.UsageError: `secret` does not name a scope and a key.
+        click.ClickException: It is not clear which workspace is meant.
+    """
+    store = whole_store(secret)
+    with told():
+        variables = environment()
+        listed = value(variables, "CIO_WORKSPACES")
+        if not listed and workspace is None:
+            return store
+        name = one_of(names(variables), workspace)
+    return WorkspaceKeys(store, listed, name, click.echo)
+
+
+def whole_store(secret: str | None) -> NamedKeyStore:
+    """Where all keys are kept.
 
     Raises:
         click.UsageError: It does not name a scope and a key.
@@ -67,6 +95,28 @@ def key_store(secret: str | None) -> KeyStore:
     if not (scope and mark and name):
         raise click.UsageError("--secret is written SCOPE/KEY")
     return DatabricksSecret(_workspace, scope, name)
+
+
+@click.command("keys")
+@click.option("--secret", metavar="SCOPE/KEY", help="Of this Databricks secret instead of .env.")
+@format_option
+def keys_(*, secret: str | None, form: str) -> None:
+    """List the signing keys that are kept, by fingerprint, with their workspace.
+
+    Those that CIO_WORKSPACES lists and that are not kept any more are retired: their entries stay,
+    for events that still wait or are replayed.
+    """
+    from databricks_app.lake.local.query import Result
+
+    with told():
+        listed = value(environment(), "CIO_WORKSPACES")
+        kept = [SigningKey.from_text(one).fingerprint for one in whole_store(secret).read()]
+    rows: list[tuple[object, ...]] = [
+        (one, "active" if one in kept else "retired", listed.get(one, DEFAULT), one in listed)
+        for one in dict.fromkeys([*kept, *listed])
+    ]
+    columns = ("fingerprint", "key", "workspace", "listed")
+    write(Result(columns, ("STRING", "STRING", "STRING", "BOOLEAN"), rows), form)
 
 
 def ask_key(prompt: str, *, from_stdin: bool) -> str:

@@ -16,6 +16,7 @@ from databricks_app.cli.webhooks_access import chosen, connected, webhooks_of, w
 if TYPE_CHECKING:
     from core.app_api import AppClient
     from core.webhooks.config import Live
+    from databricks_app.operations.workspaces.app_api import AppApiOptions
 
 _NAMES = ("id", "name", "enabled", "endpoint", "events", "full_resolution", "with_content")
 _TYPES = ("BIGINT", "STRING", "BOOLEAN", "STRING", "INT", "BOOLEAN", "BOOLEAN")
@@ -24,11 +25,11 @@ _TYPES = ("BIGINT", "STRING", "BOOLEAN", "STRING", "INT", "BOOLEAN", "BOOLEAN")
 @click.command("list")
 @format_option
 @workspace_options
-def list_(*, form: str, region: str, base_url: str | None) -> None:
+def list_(*, form: str, where: AppApiOptions) -> None:
     """List the webhooks of the workspace; `events` is how many each gets."""
     from databricks_app.lake.local.query import Result
 
-    with connected(region, base_url) as client:
+    with connected(where) as client:
         live = webhooks_of(client)
     write(Result(_NAMES, _TYPES, [_row(one) for one in live]), form)
 
@@ -36,11 +37,11 @@ def list_(*, form: str, region: str, base_url: str | None) -> None:
 @click.command("get")
 @click.argument("webhook", metavar="NAME|ID")
 @workspace_options
-def get_(*, webhook: str, region: str, base_url: str | None) -> None:
+def get_(*, webhook: str, where: AppApiOptions) -> None:
     """Print one as an entry of the file that `plan` reads."""
     import yaml
 
-    with connected(region, base_url) as client:
+    with connected(where) as client:
         found = chosen(webhooks_of(client), webhook)
     is_all = found.webhook.events == specification.subscription_names()
     entry = {
@@ -59,9 +60,9 @@ def get_(*, webhook: str, region: str, base_url: str | None) -> None:
 @click.command("enable")
 @click.argument("webhook", metavar="NAME|ID")
 @workspace_options
-def enable_(*, webhook: str, region: str, base_url: str | None) -> None:
+def enable_(*, webhook: str, where: AppApiOptions) -> None:
     """Let a webhook send events; `setup` does it after trying the endpoint."""
-    with connected(region, base_url) as client:
+    with connected(where) as client:
         found = chosen(webhooks_of(client), webhook)
         _switch(client, found, "enabled")
 
@@ -69,9 +70,9 @@ def enable_(*, webhook: str, region: str, base_url: str | None) -> None:
 @click.command("disable")
 @click.argument("webhook", metavar="NAME|ID")
 @workspace_options
-def disable_(*, webhook: str, region: str, base_url: str | None) -> None:
+def disable_(*, webhook: str, where: AppApiOptions) -> None:
     """Stop a webhook; what happens meanwhile is not sent later, as far as is known."""
-    with connected(region, base_url) as client:
+    with connected(where) as client:
         found = chosen(webhooks_of(client), webhook)
         _switch(client, found, "disabled")
 

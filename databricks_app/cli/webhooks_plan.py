@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from core.app_api import AppClient
     from core.webhooks.config import WebhookSettings
+    from databricks_app.operations.workspaces.app_api import AppApiOptions
 
 _MARKS = {
     "create": ("+", "green"),
@@ -43,7 +44,7 @@ def file_option(command: click.decorators.FC) -> click.decorators.FC:
 @click.command("plan")
 @file_option
 @workspace_options
-def plan_(*, file: Path, region: str, base_url: str | None) -> None:
+def plan_(*, file: Path, where: AppApiOptions) -> None:
     """Show what would change to be as the file says; nothing is written.
 
     Webhooks that the file does not name are left alone. An entry is found by its id, if it gives
@@ -52,7 +53,7 @@ def plan_(*, file: Path, region: str, base_url: str | None) -> None:
     \b
     Exit codes: 0 shown, 1 the file or the workspace cannot be read, 2 wrong usage.
     """  # noqa: D301  # click wants the character itself
-    with connected(region, base_url) as client:
+    with connected(where) as client:
         _show(_planned(client, file))
 
 
@@ -60,7 +61,7 @@ def plan_(*, file: Path, region: str, base_url: str | None) -> None:
 @file_option
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @workspace_options
-def apply_(*, file: Path, yes: bool, region: str, base_url: str | None) -> None:
+def apply_(*, file: Path, yes: bool, where: AppApiOptions) -> None:
     """Make the workspace as the file says, after showing the plan.
 
     The workspace is read again before the first write: if somebody has changed one of these
@@ -69,7 +70,7 @@ def apply_(*, file: Path, yes: bool, region: str, base_url: str | None) -> None:
     \b
     Exit codes: 0 it is as the file says, 1 it is not: the error says why, 2 wrong usage.
     """  # noqa: D301  # click wants the character itself
-    with connected(region, base_url) as client:
+    with connected(where) as client:
         planned = _planned(client, file)
         _show(planned)
         if not planned.due:
@@ -107,14 +108,14 @@ class _Drift(click.Command):
 @click.command("drift", cls=_Drift)
 @file_option
 @workspace_options
-def drift_(*, file: Path, region: str, base_url: str | None) -> None:
+def drift_(*, file: Path, where: AppApiOptions) -> None:
     """Tell a scheduler whether the workspace differs from the file; nothing is written.
 
     \b
     Exit codes: 0 no difference, 2 there are differences, 1 it is not known: the file or the
     workspace cannot be read, or wrong usage.
     """  # noqa: D301  # click wants the character itself
-    with connected(region, base_url) as client:
+    with connected(where) as client:
         planned = _planned(client, file)
     if planned.due:
         _show(planned)

@@ -18,6 +18,7 @@ from databricks_app.cli.webhooks_keys import (
     send_canary,
     tell_receiver,
 )
+from databricks_app.operations.webhooks.keys import WorkspaceKeys
 from databricks_app.operations.webhooks.rotation import (
     RotationError,
     read_metrics,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     help="How often the counts are read.",
 )
 @click.option("--metrics-url", metavar="URL", help="[default: /metrics at ENDPOINT's host]")
+@click.option("--workspace", metavar="NAME", help="Whose key, where CIO_WORKSPACES names several.")
 @key_options
 def rotate_(
     *,
@@ -55,6 +57,7 @@ def rotate_(
     silent_minutes: float,
     look_seconds: float,
     metrics_url: str | None,
+    workspace: str | None,
     key_stdin: bool,
     secret: str | None,
     pid: int | None,
@@ -66,6 +69,9 @@ def rotate_(
     the receiver's own counts show Customer.io using the new key and the old one silent; then lets
     the old one go. Keys are named by their fingerprints and never printed.
 
+    With CIO_WORKSPACES the new key is listed for its workspace before it is kept, in .env; with
+    --secret the command says what to set in app.yaml first. The entry of the old key stays.
+
     Run it again after any failure or Ctrl-C: while two keys are kept, it goes on waiting.
     CIO_ADMIN_TOKEN, of the environment or .env, is sent to read /metrics.
 
@@ -76,7 +82,7 @@ def rotate_(
         problem = endpoint_problem(url) if url is not None else ""
         if problem:
             raise click.UsageError(f"{what} {problem}")
-    store = key_store(secret)
+    store = key_store(secret, workspace)
     with told():
         new, old = _both(store, from_stdin=key_stdin)
         tell_receiver(pid, "the receiver must know both keys")
@@ -94,7 +100,12 @@ def rotate_(
         click.echo(f"key {old.fingerprint} is no longer kept")
         tell_receiver(pid, "the receiver takes the old key until it reads its settings")
         send_canary(endpoint, new, wait)
-    click.echo(f"Done: {new.fingerprint} is the only key that is kept.")
+    of = f" of {store.workspace}" if isinstance(store, WorkspaceKeys) else ""
+    click.echo(f"Done: {new.fingerprint} is the only key{of} that is kept.")
+    if of:
+        click.echo(
+            f"CIO_WORKSPACES must go on to list {old.fingerprint}: its events keep their name."
+        )
 
 
 def _both(store: KeyStore, *, from_stdin: bool) -> tuple[SigningKey, SigningKey]:

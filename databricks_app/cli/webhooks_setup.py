@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from core.webhooks.signature import SigningKey
     from databricks_app.operations.webhooks.canary import Canary
+    from databricks_app.operations.workspaces.app_api import AppApiOptions
     from databricks_app.settings import Settings
 
 
@@ -68,8 +69,7 @@ def setup_(
     secret: str | None,
     pid: int | None,
     wait: float,
-    region: str,
-    base_url: str | None,
+    where: AppApiOptions,
 ) -> None:
     """Make a webhook that posts to ENDPOINT work, in the safe order.
 
@@ -88,8 +88,8 @@ def setup_(
       ciolake webhooks setup https://hooks.example.com/api/webhooks/customerio --events email
     """  # noqa: D301  # click wants the character itself
     wanted = _wanted(endpoint, name, words, full_resolution, with_content)
-    store = key_store(secret)
-    with connected(region, base_url) as client:
+    store = key_store(secret, where.workspace)
+    with connected(where) as client:
         see_arrive = _arrival(data_dir)
 
         def ask(number: int) -> str:

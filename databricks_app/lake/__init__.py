@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 RAW_TABLE = "webhook_raw_events"
 
+CLOCK_SECONDS = 5.0
+"""What the newest `loaded_at` may be ahead of the clock without being worth a word.
+
+Commits of one load differ by microseconds, and the newest stamp is known to a millisecond.
+"""
+
 
 class Standby(LakeError):  # noqa: N818  # a state, and no failure
     """Another instance loads into the same tables; nothing is wrong and nothing to be done."""
@@ -99,8 +105,10 @@ class Lake(Protocol):
         """The newest `loaded_at` of all tables, from the start on; None without rows."""
         ...
 
-    def unrenamed(self, fingerprints: Set[str]) -> frozenset[str]:
-        """Which of these keys have raw rows of the workspace `default`; at least one is asked.
+    def workspaces_of(self, fingerprints: Set[str]) -> frozenset[tuple[str, str]]:
+        """Each of these keys with each workspace of its routed rows; at least one is asked.
+
+        Events without a table, such as canaries, belong to no delivery and do not count.
 
         Raises:
             LakeError: The raw table cannot be read.

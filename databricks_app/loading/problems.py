@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from databricks_app.events.workspaces import Workspaces
-
-# Commits of one load differ by microseconds, and the newest stamp is known to a millisecond.
-CLOCK_SECONDS = 5.0
+from databricks_app.events.workspaces import WorkspaceNames
+from databricks_app.lake import CLOCK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class LoaderProblems:
     conflicts: int
     unreadable: int
     clock_seconds_ahead: float
-    workspaces: Workspaces
+    workspaces: WorkspaceNames
 
     def sentences(self) -> tuple[str, ...]:
         """A sentence for each thing, with what to do."""
@@ -60,8 +58,8 @@ class LoaderProblems:
                 "machine's clock, and new rows go on from there, so that readers by loaded_at "
                 "miss none: check the clocks of all machines (NTP)"
             )
-        for name in sorted({self.workspaces.names[one] for one in self.workspaces.unrenamed}):
+        for old, new in self.workspaces.renames:
             yield (
-                f"events of the workspace {name} are still loaded as default, like their rows "
-                f"before: `ciolake workspaces rename default {name}` changes all of them"
+                f"events of the workspace {new} are still loaded as {old}, like their rows before: "
+                f"`ciolake workspaces rename {old} {new}` changes all of them"
             )

@@ -15,7 +15,8 @@ from urllib.parse import unquote, urlsplit
 from core.webhooks.signature import SigningKey
 from databricks_app.endpoint import WEBHOOK_PATH, is_webhook_path
 from databricks_app.errors import SettingsError
-from databricks_app.settings import LOOPBACK, SETTINGS, Setting, StalePolicy
+from databricks_app.setting_values import Setting
+from databricks_app.settings import LOOPBACK, SETTINGS, StalePolicy
 
 SignaturePlace = Literal["headers", "both"]
 

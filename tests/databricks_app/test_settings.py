@@ -14,17 +14,19 @@ from structlog.testing import capture_logs
 
 from databricks_app.cli.serve import with_admin_token, with_keys
 from databricks_app.errors import SettingsError
+from databricks_app.runtime.env_file import make_admin_token, make_development_key
 from databricks_app.settings import (
     SETTINGS,
     Settings,
     environment,
     from_environment,
-    make_admin_token,
-    make_development_key,
 )
 
 BAD_VALUES = [
     ("CIO_WORKSPACES", ["shop", "Shop:0a1b2c3d", "shop:0a1b2c3", "a:0a1b2c3d,b:0a1b2c3d"]),
+    ("CIO_APP_API_KEYS", ["key", "shop:", "Shop:key", "shop:a key", "a:k,a:l"]),
+    ("CIO_REGION", ["", "EU", "asia"]),
+    ("CIO_REGIONS", ["eu", "shop:asia", "a:eu,a:us"]),
     ("CIO_TIMESTAMP_TOLERANCE_SECONDS", ["", "0", "-1", "3e2", "2592001", "five", "9" * 5000]),
     ("CIO_STALE_TIMESTAMPS", ["", "Reject", "yes"]),
     ("CIO_UNVERIFIED_STATUS", ["", "200", "404", "401 "]),
@@ -73,6 +75,10 @@ def test_defaults_are_those_of_the_design() -> None:
     assert settings == Settings(
         signing_keys=None,
         workspaces={},
+        app_api_key="",
+        app_api_keys={},
+        region="us",
+        regions={},
         tolerance_seconds=300,
         stale_timestamps="reject",
         unverified_status=401,
@@ -197,7 +203,7 @@ def test_a_bad_value_is_never_shown(name: str) -> None:
 
 def test_every_variable_that_can_be_bad_is_in_the_list_above() -> None:
     """A setting added to the table is added to these tests."""
-    free_text = {"CIO_ADMIN_TOKEN"}
+    free_text = {"CIO_ADMIN_TOKEN", "CIO_APP_API_KEY"}
     names = {name for setting in SETTINGS for name in (setting.name, *setting.also)}
 
     assert names - free_text == {name for name, _ in BAD_VALUES}

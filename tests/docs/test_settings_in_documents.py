@@ -13,9 +13,8 @@ import yaml
 
 from core.http.api_key import ApiKey
 from core.http.regions import base_url
-from databricks_app.cli import webhooks_access
 from databricks_app.errors import SettingsError
-from databricks_app.operations.doctor import context, webhook_config
+from databricks_app.operations.doctor import context
 from databricks_app.operations.webhooks.destination import parse
 from databricks_app.relay.settings import RELAY_SETTINGS
 from databricks_app.runtime.crash_points import CrashPoint
@@ -57,8 +56,6 @@ READERS: dict[str, Callable[[str], Any]] = {
     "CIO_LIVE_REGION": partial(base_url, "app"),
     "CIO_PIPELINES_KEY": ApiKey,  # read by the program in docs/pipelines.md
     context.URL_VARIABLE: parse,
-    webhook_config.KEY_VARIABLE: ApiKey,
-    webhooks_access.KEY_VARIABLE: ApiKey,
     **{
         name: setting.read
         for setting in (*SETTINGS, *RELAY_SETTINGS)
@@ -189,9 +186,9 @@ def test_the_documents_are_found() -> None:
         "CIO_RELAY_SIGNATURE=query",
         "CIO_RELAY_APP_URL=http://app.example.com",
         "CIO_RELAY_URL=relay.example.com:x",
-        "CIO_APP_API_KEY=",
+        "CIO_APP_API_KEYS=key",
         "CIO_LIVE_REGION=asia",
-        "CIO_REGION=eu",
+        "CIO_REGION=asia",
         "PORT=http",
         "DATABRICKS_HOST=ftp://workspace",
     ],

@@ -283,6 +283,30 @@ def test_delete_removes_rows(cursor: Any) -> None:
     assert rows(cursor, "DELETE FROM t") == [(2,)]
 
 
+def test_update_sets_literals_where_a_condition_holds(cursor: Any) -> None:
+    """Rows for which it is unknown stay."""
+    cursor.execute(TABLE)
+    cursor.execute("INSERT INTO t VALUES (1, 'x'), (2, NULL), (3, 'z')")
+
+    changed = rows(cursor, "UPDATE t AS held SET b = 'new' WHERE held.b = 'x'")
+
+    assert changed == [(1,)]
+    assert rows(cursor, "SELECT a, b FROM t ORDER BY a") == [(1, "new"), (2, None), (3, "z")]
+
+
+def test_a_merge_that_updates_changes_what_matches(cursor: Any) -> None:
+    """And is refused where several rows of the source match one of the target."""
+    cursor.execute(TABLE)
+    cursor.execute("INSERT INTO t VALUES (1, 'x'), (2, 'y')")
+    source = "(SELECT 1 AS a UNION ALL SELECT 3 AS a)"
+    sql = "MERGE INTO t AS held USING {} AS s ON held.a = s.a WHEN MATCHED THEN UPDATE SET b = 'n'"
+
+    assert rows(cursor, sql.format(source)) == [(1, 1, 0, 0)]
+    assert rows(cursor, "SELECT a, b FROM t ORDER BY a") == [(1, "n"), (2, "y")]
+    with pytest.raises(ServerOperationError, match="MULTIPLE_SOURCE_ROW"):
+        cursor.execute(sql.format("(SELECT 1 AS a UNION ALL SELECT 1 AS a)"))
+
+
 def test_grants_are_kept_and_told(cursor: Any) -> None:
     """GRANT, REVOKE and SHOW GRANTS agree."""
     cursor.execute(TABLE)
@@ -325,6 +349,8 @@ def test_things_are_made_listed_and_dropped(cursor: Any) -> None:
     [
         "FROBNICATE t",
         "UPDATE t SET b = 'x'",
+        "UPDATE t SET a = a + 1 WHERE b = 'x'",
+        "MERGE INTO t USING (SELECT 1 AS a) AS s ON t.a = s.a WHEN MATCHED THEN UPDATE SET a = s.a",
         "CREATE TABLE u AS SELECT 1 AS a",
         "COPY INTO t FROM '/Volumes/main/cio/events' FILEFORMAT = JSON",
         "MERGE INTO t USING (SELECT 1 AS a) AS s ON t.a = s.a WHEN MATCHED THEN DELETE",

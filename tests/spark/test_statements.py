@@ -101,7 +101,7 @@ def test_verify_finds_the_trouble_that_was_made(statement: str, judgement: Judge
     assert judgement.given(statement).spark.rows
 
 
-@pytest.mark.parametrize("statement", _cases("MERGE .*"))
+@pytest.mark.parametrize("statement", _cases(judged.LOADS))
 def test_merge_inserts_and_counts_the_same_rows(statement: str, judgement: Judgement) -> None:
     """Each staged row, in a table that is empty."""
     given = judgement.given(statement)
@@ -121,7 +121,7 @@ def test_merge_inserts_and_counts_the_same_rows(statement: str, judgement: Judge
             id=one.id,
             marks=() if "raw_events" in str(one.id) else pytest.mark.slow,
         )
-        for one in _cases("MERGE .*")
+        for one in _cases(judged.LOADS)
     ],
 )
 def test_merge_that_is_repeated_inserts_nothing(repeated: str, judgement: Judgement) -> None:
@@ -130,6 +130,21 @@ def test_merge_that_is_repeated_inserts_nothing(repeated: str, judgement: Judgem
 
     assert judged.by_name(given.spark)[0]["num_inserted_rows"] == 0
     assert judged.by_name(given.spark) == judged.by_name(given.warehouse)
+
+
+@pytest.mark.parametrize("statement", _cases(judged.RENAMES))
+def test_rename_changes_and_counts_the_same_rows(statement: str, judgement: Judgement) -> None:
+    """Every row of the key, in tables whose rows have the old name."""
+    given = judgement.given(statement)
+
+    (counts,) = judged.by_name(given.spark)
+    assert counts["num_affected_rows"] == counts.get(
+        "num_updated_rows", counts["num_affected_rows"]
+    )
+    assert counts["num_affected_rows"] > 0
+    assert [counts] == judged.by_name(given.warehouse)
+    if given.duck is not None:
+        assert judged.by_name(given.duck)[0].items() <= counts.items()
 
 
 @pytest.mark.parametrize("statement", _cases("SHOW .*"))
@@ -162,7 +177,7 @@ def test_tables_views_and_trouble_are_made_everywhere(judgement: Judgement) -> N
 
 def test_every_statement_is_judged_or_listed_with_its_reason() -> None:
     """None is left out, and each substitution and each reason is used."""
-    kinds = ("SELECT .*|ALTER .*", "MERGE .*", "SHOW .*", "DROP .*")
+    kinds = ("SELECT .*|ALTER .*", judged.LOADS, judged.RENAMES, "SHOW .*", "DROP .*")
     judged_ones = [
         one for kind in kinds for one in judged.runnable() if re.fullmatch(kind, one, re.DOTALL)
     ]

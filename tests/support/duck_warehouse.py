@@ -80,8 +80,12 @@ class DuckWarehouse:
             description, rows = self._database.description, self._database.fetchall()
             self.ran.append(sql)
         self.after(sql)
+        if sql.startswith("UPDATE"):
+            return [("num_affected_rows", "bigint")], rows
         if sql.startswith("MERGE"):
-            return [("num_affected_rows", "bigint"), ("num_inserted_rows", "bigint")], [rows[0] * 2]
+            kind = "inserted" if "WHEN NOT MATCHED" in sql else "updated"
+            names = ("num_affected_rows", f"num_{kind}_rows")
+            return [(name, "bigint") for name in names], [rows[0] * 2]
         return description, rows
 
     def _refuse_rows(self, sql: str) -> None:

@@ -15,9 +15,11 @@ from databricks_app.lake import Lake, sql_dialect
 from databricks_app.lake.arrow_schema import arrow_schema
 from databricks_app.lake.local import verify as local_verify
 from databricks_app.lake.local.fsync import fsync
+from databricks_app.lake.local.query import LocalQuery
 from databricks_app.lake.local.store import LocalLake
 from databricks_app.lake.local.table_handle import Definition
 from databricks_app.lake.local.verify import Verdict
+from databricks_app.lake.renaming import RenamingLake
 from databricks_app.lake.warehouse import verify as warehouse_verify
 from databricks_app.lake.warehouse.lease import Lease
 from databricks_app.lake.warehouse.query import WarehouseQuery
@@ -30,6 +32,10 @@ from tests.support.volume_files import FolderFiles
 TABLES = (RAW, EMAIL, SMS)
 
 
+class BothLake(Lake, RenamingLake, Protocol):
+    """What both lakes are."""
+
+
 class LakeBackend(Protocol):
     """A lake with its surroundings.
 
@@ -39,12 +45,16 @@ class LakeBackend(Protocol):
 
     after_commit: Callable[[], None]
 
-    def lake(self, without: Sequence[str] = ()) -> Lake:
+    def lake(self, without: Sequence[str] = ()) -> BothLake:
         """Make a lake of few tables, not started, whose typed tables lack these columns."""
         ...
 
     def rows(self, table: str, columns: str) -> list[tuple[Any, ...]]:
         """Columns of a table, ordered."""
+        ...
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Answer a query as `ciolake query` does."""
         ...
 
     def refuse(self, table: str, condition: str) -> None:
@@ -105,6 +115,10 @@ class LocalBackend:
         """See `LakeBackend.rows`."""
         return local_rows(self.folder, table, columns)
 
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """See `LakeBackend.query`."""
+        return LocalQuery(self.folder).run(sql).rows
+
     def refuse(self, table: str, condition: str) -> None:
         """See `LakeBackend.refuse`."""
         DeltaTable(self.folder / "tables" / table).alter.add_constraint({"test": condition})
@@ -153,6 +167,10 @@ class WarehouseBackend:
     def rows(self, table: str, columns: str) -> list[tuple[Any, ...]]:
         """See `LakeBackend.rows`."""
         return self.warehouse.rows(f"SELECT {columns} FROM {table} ORDER BY ALL")
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """See `LakeBackend.query`."""
+        return WarehouseQuery(self.statements()).run(sql).rows
 
     def refuse(self, table: str, condition: str) -> None:
         """See `LakeBackend.refuse`."""

@@ -60,6 +60,7 @@ _EXAMPLES = (
     (re.compile(r"ciolake_scratch_[0-9a-f]{12}"), _SCRATCH),
     (re.compile(r"'/Volumes/main/cio/events/probe/[^']*'"), _PROBE),
     (re.compile(r"'ciolake-canary-[0-9a-f]+'"), "'ciolake-canary-0123456789abcdef'"),
+    (re.compile(r"'[0-9a-f]{8}'"), "'0a1b2c3d'"),
     (re.compile(r"`[0-9a-f]{8}-[0-9a-f-]+`"), "`00000000-0000-4000-8000-000000000001`"),
 )
 
@@ -91,9 +92,9 @@ PURPOSES = (
         r"SELECT max\(newest_at\) AS newest_at .*",
     ),
     Purpose(
-        "The loader at its start, where CIO_WORKSPACES names keys: which are not renamed yet?",
+        "The loader at its start, where CIO_WORKSPACES names keys: the workspaces of their rows",
         "SELECT on webhook_raw_events",
-        r"SELECT DISTINCT key_fingerprint FROM webhook_raw_events\n.*",
+        r"SELECT DISTINCT key_fingerprint, .*",
     ),
     Purpose(
         "The loader and `ciolake deploy`, for a table that lacks a column of sql/",
@@ -103,7 +104,22 @@ PURPOSES = (
     Purpose(
         "The loader, one a table that has rows in the batch: insert what is missing",
         "SELECT and MODIFY on the table, READ VOLUME",
-        r"MERGE INTO `webhook_.*",
+        r"MERGE INTO `webhook_\w+` AS held.*",
+    ),
+    Purpose(
+        "`ciolake workspaces rename`, one a table and month: the typed tables, then the raw one",
+        "SELECT and MODIFY on the tables",
+        r"MERGE INTO `webhook_\w+` AS typed.*|UPDATE `webhook_raw_events` .*",
+    ),
+    Purpose(
+        "`ciolake workspaces rename`: which days and how many rows would be changed",
+        "SELECT on the tables",
+        r"SELECT DISTINCT `event_date` .*|SELECT '\w+' AS name, count\(\*\) AS events FROM `.*",
+    ),
+    Purpose(
+        "`ciolake workspaces`, and `rename`: keys and rows of each workspace",
+        "SELECT on webhook_raw_events",
+        r"SELECT coalesce\(workspace, 'default'\) AS workspace, .*",
     ),
     Purpose(
         "The loader, where a MERGE inserted fewer rows than it got: which had others written?",
@@ -116,7 +132,7 @@ PURPOSES = (
     Purpose(
         "`ciolake verify` and `ciolake tables`: rows of a table",
         "SELECT on the table",
-        r"SELECT count\(\*\) AS events FROM \w+|SELECT '\w+' AS name, count\(\*\) .*",
+        r"SELECT count\(\*\) AS events FROM \w+|SELECT '\w+' AS name, count\(\*\) AS events, .*",
     ),
     Purpose(
         "`ciolake replay`: how many, and the stored bodies",
@@ -176,6 +192,9 @@ def sent(folder: Path) -> list[str]:
                 f"doctor --first-contact --url {runner.url}",
             ):
                 _command(receiver, *command.split())
+        receiver["CIO_WORKSPACES"] = "shop:0badf00d"
+        _command(receiver, "workspaces")
+        _command(receiver, "workspaces", "rename", "default", "shop", "--yes")
         _command(deployer, "deploy", "--warehouse", WAREHOUSE_ID, "--destroy", "--tables", "--yes")
         received = double.workspace.engine.received
     return sorted({_with_examples(one) for one in received})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,7 +29,9 @@ from databricks_app.lake.local.lock import FolderLock
 from databricks_app.lake.local.maintenance import Policy, Upkeep
 from databricks_app.lake.local.open import open_table
 from databricks_app.lake.local.query import LocalQuery
+from databricks_app.lake.local.renaming import LocalRenaming
 from databricks_app.lake.local.table_handle import Definition, TableHandle
+from databricks_app.lake.renaming import Rename
 from databricks_app.lake.warehouse import statements
 from databricks_app.runtime.file_modes import TABLES, correct_tables, make_tables_folder
 
@@ -184,10 +186,20 @@ class LocalLake:
         """See `Lake.newest_loaded_at`."""
         return self._times.newest
 
-    def unrenamed(self, fingerprints: Set[str]) -> frozenset[str]:
-        """See `Lake.unrenamed`."""
-        found = LocalQuery(self.data_dir).run(statements.unrenamed(fingerprints))
-        return frozenset(str(row[0]) for row in found.rows)
+    def workspaces_of(self, fingerprints: Set[str]) -> frozenset[tuple[str, str]]:
+        """See `Lake.workspaces_of`."""
+        found = LocalQuery(self.data_dir).run(statements.workspaces_of(fingerprints))
+        return frozenset((str(row[0]), str(row[1])) for row in found.rows)
+
+    def rows_to_rename(self, rename: Rename) -> Mapping[str, int]:
+        """See `RenamingLake.rows_to_rename`."""
+        self._ready()
+        return LocalRenaming(self._handles, rename).count()
+
+    def rename(self, rename: Rename) -> Mapping[str, int]:
+        """See `RenamingLake.rename`."""
+        self._ready()
+        return LocalRenaming(self._handles, rename, self._keep_up).run()
 
     def _keep_up(self) -> None:
         """Do what upkeep is due. The rows are safe by now, so its failure fails no load."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
+    from databricks_app.lake.renaming import Rename
     from databricks_app.lake.sql_dialect import ColumnDefinition, Table
 
 KEY = ("event_id", "event_date")
@@ -67,12 +68,13 @@ def held(table: Table, path: str, dates: Iterable[date], columns: Sequence[str])
     )
 
 
-def unrenamed(fingerprints: Iterable[str]) -> str:
-    """Which of these keys (8 hex digits each) have rows of the workspace `default`."""
+def workspaces_of(fingerprints: Iterable[str]) -> str:
+    """Each of these keys (8 hex digits) with each workspace of its routed rows."""
     listed = ", ".join(_text(one) for one in sorted(fingerprints))
     return (
-        "SELECT DISTINCT key_fingerprint FROM webhook_raw_events\n"  # noqa: S608  # hex digits
-        f"WHERE key_fingerprint IN ({listed}) AND coalesce(workspace, '{DEFAULT}') = '{DEFAULT}'"
+        f"SELECT DISTINCT key_fingerprint, coalesce(workspace, '{DEFAULT}') AS workspace\n"
+        "FROM webhook_raw_events\n"
+        f"WHERE key_fingerprint IN ({listed}) AND target_table IS NOT NULL"
     )
 
 
@@ -83,6 +85,65 @@ def newest_loaded_at(tables: Iterable[Table]) -> str:
         for table in tables
     )
     return f"SELECT max(newest_at) AS newest_at FROM (\n{each}\n) AS newest"  # noqa: S608  # as above
+
+
+def days_to_rename(rename: Rename) -> str:
+    """The days of which the raw table has rows that a rename changes."""
+    return (
+        f"SELECT DISTINCT `event_date` FROM `webhook_raw_events` AS held\nWHERE {_of(rename)}"  # noqa: S608  # names and hex digits, in quotes
+        "\nORDER BY `event_date`"
+    )
+
+
+def rows_to_rename(rename: Rename, tables: Iterable[Table]) -> str:
+    """How many rows of each table a rename changes; the first table is the raw one."""
+    raw, *typed = tables
+    counts = [
+        f"SELECT '{raw.name}' AS name, count(*) AS events FROM `{raw.name}` AS held\n"  # noqa: S608  # as above
+        f"WHERE {_of(rename)}"
+    ]
+    counts += [
+        f"SELECT '{one.name}' AS name, count(*) AS events FROM `{one.name}` AS typed\n"  # noqa: S608  # as above
+        f"WHERE {_is_old('typed', rename)} AND EXISTS (SELECT 1 FROM `{raw.name}` AS held\n"
+        "  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date`"
+        f" AND {_of(rename)})"
+        for one in typed
+    ]
+    return "\nUNION ALL\n".join(counts)
+
+
+def rename_typed(table: Table, rename: Rename, dates: Iterable[date]) -> str:
+    """Change the rows of some days whose raw rows are to be changed; repeated, it does nothing."""
+    days = _days(dates)
+    return (
+        f"MERGE INTO {_quoted(table.name)} AS typed\n"  # noqa: S608  # as above
+        "USING (\n  SELECT DISTINCT `event_id`, `event_date`\n"
+        "  FROM `webhook_raw_events` AS held\n"
+        f"  WHERE held.`event_date` IN ({days}) AND {_of(rename)}\n) AS renamed\n"
+        "ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date`"
+        f" AND typed.`event_date` IN ({days}) AND {_is_old('typed', rename)}\n"
+        f"WHEN MATCHED THEN UPDATE SET `workspace` = {_text(rename.new)}"
+    )
+
+
+def rename_raw(rename: Rename, dates: Iterable[date]) -> str:
+    """Change the raw rows of some days, after the typed ones."""
+    return (
+        "UPDATE `webhook_raw_events` AS held\n"
+        f"SET `workspace` = {_text(rename.new)}\n"
+        f"WHERE held.`event_date` IN ({_days(dates)}) AND {_of(rename)}"
+    )
+
+
+def _of(rename: Rename) -> str:
+    """Which raw rows, `held`, a rename changes."""
+    listed = ", ".join(_text(one) for one in sorted(rename.fingerprints))
+    return f"held.`key_fingerprint` IN ({listed}) AND {_is_old('held', rename)}"
+
+
+def _is_old(alias: str, rename: Rename) -> str:
+    # Rows that were there before the column have no name.
+    return f"coalesce({alias}.`workspace`, '{DEFAULT}') = {_text(rename.old)}"
 
 
 def add_columns(table: Table, missing: Iterable[str]) -> str:
@@ -104,11 +165,14 @@ def _staged(path: str, columns: Iterable[ColumnDefinition]) -> str:
 
 def _same_key(dates: Iterable[date]) -> str:
     # Without literal dates the whole table would be read to find a key.
-    days = ", ".join(f"DATE'{day.isoformat()}'" for day in sorted(set(dates)))
     return (
         "held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date`"
-        f" AND held.`event_date` IN ({days})"
+        f" AND held.`event_date` IN ({_days(dates)})"
     )
+
+
+def _days(dates: Iterable[date]) -> str:
+    return ", ".join(f"DATE'{day.isoformat()}'" for day in sorted(set(dates)))
 
 
 def _quoted(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,9 +25,11 @@ from databricks_app.lake.arrow_schema import arrow_schema
 from databricks_app.lake.batch import LoadCounts, date_groups, distinct
 from databricks_app.lake.commit_times import CommitTimes
 from databricks_app.lake.insert import Insertion
+from databricks_app.lake.renaming import Rename
 from databricks_app.lake.warehouse import statements
 from databricks_app.lake.warehouse.lease import Lease
 from databricks_app.lake.warehouse.merge import Merging, utc
+from databricks_app.lake.warehouse.renaming import WarehouseRenaming
 from databricks_app.lake.warehouse.staging import Staging
 
 if TYPE_CHECKING:
@@ -181,10 +183,19 @@ class WarehouseLake:
         """See `Lake.newest_loaded_at`."""
         return self._times.newest
 
-    def unrenamed(self, fingerprints: Set[str]) -> frozenset[str]:
-        """See `Lake.unrenamed`."""
-        sql = statements.unrenamed(fingerprints)
-        return frozenset(str(row[0]) for row in self._statements.run(sql).rows)
+    def workspaces_of(self, fingerprints: Set[str]) -> frozenset[tuple[str, str]]:
+        """See `Lake.workspaces_of`."""
+        sql = statements.workspaces_of(fingerprints)
+        return frozenset((str(row[0]), str(row[1])) for row in self._statements.run(sql).rows)
+
+    def rows_to_rename(self, rename: Rename) -> Mapping[str, int]:
+        """See `RenamingLake.rows_to_rename`."""
+        return WarehouseRenaming(self._statements, self._tables(), rename).count()
+
+    def rename(self, rename: Rename) -> Mapping[str, int]:
+        """See `RenamingLake.rename`."""
+        self.lease.confirm()
+        return WarehouseRenaming(self._statements, self._tables(), rename, self.lease.confirm).run()
 
     def close(self) -> None:
         """See `Lake.close`."""

@@ -11,6 +11,7 @@ from core.webhooks.sender import Destination
 from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.errors import SettingsError
 from databricks_app.operations.webhooks.destination import local, parse
+from databricks_app.operations.workspaces.app_api import AppApiOptions
 from databricks_app.settings import Settings, from_environment
 
 if TYPE_CHECKING:
@@ -36,14 +37,6 @@ class WaitLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class AppApi:
-    """Where Customer.io's App API is asked; see `core.app_api.AppClient`."""
-
-    region: str = "us"
-    base_url: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class DoctorContext:
     """One installation.
 
@@ -54,7 +47,7 @@ class DoctorContext:
         is_public: Whether `destination` was named, as the address that Customer.io uses.
         workspace: Of the store `databricks`.
         limits: How long is waited.
-        app_api: Where Customer.io is asked.
+        app_api: Where Customer.io is asked; of all workspaces if it names none.
         now: Unix seconds.
     """
 
@@ -64,7 +57,7 @@ class DoctorContext:
     is_public: bool
     workspace: DatabricksWorkspace | None
     limits: WaitLimits = WaitLimits()
-    app_api: AppApi = AppApi()
+    app_api: AppApiOptions = field(default_factory=AppApiOptions)
     now: Callable[[], float] = time.time
     _queries: list[WarehouseQuery] = field(default_factory=list)
 
@@ -103,7 +96,7 @@ def open_context(
     url: str | None = None,
     *,
     limits: WaitLimits | None = None,
-    app_api: AppApi | None = None,
+    app_api: AppApiOptions | None = None,
     now: Callable[[], float] = time.time,
 ) -> DoctorContext:
     """Read the settings and join the workspace; nothing is waited for.
@@ -133,7 +126,7 @@ def open_context(
         bool(url),
         workspace,
         limits or WaitLimits(),
-        app_api or AppApi(),
+        app_api or AppApiOptions(),
         now,
     )
 

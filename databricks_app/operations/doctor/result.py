@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 State = Literal["ok", "warning", "failure", "skipped"]
+_WORST_FIRST: tuple[State, ...] = ("failure", "warning", "ok", "skipped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,17 @@ def failure(says: str, fix: str) -> CheckResult:
 def skipped(says: str, fix: str = "") -> CheckResult:
     """It could not be looked at; `says` is why."""
     return CheckResult("", "skipped", says, fix)
+
+
+def together(results: Mapping[str, CheckResult]) -> CheckResult:
+    """One outcome of several things: the worst state, and the words of each behind its name."""
+    worst = min((one.state for one in results.values()), key=_WORST_FIRST.index)
+    return CheckResult(
+        "",
+        worst,
+        "; ".join(f"{name}: {one.says}" for name, one in results.items()),
+        "\n".join(f"{name}: {one.fix}" for name, one in results.items() if one.fix),
+    )
 
 
 def exit_code(results: Iterable[CheckResult]) -> int:

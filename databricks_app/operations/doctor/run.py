@@ -16,9 +16,11 @@ from databricks_app.operations.doctor import (
     first_contact,
     first_tables,
     folder,
+    loaded_at,
     quarantine,
     timestamps,
     webhook_config,
+    workspaces,
 )
 from databricks_app.operations.doctor.context import DoctorContext
 from databricks_app.operations.doctor.result import CheckResult, failure, skipped
@@ -61,6 +63,8 @@ _LOCAL: tuple[Check, ...] = (
     Check("files", folder.files),
     Check("tables", folder.tables),
     Check("properties", folder.properties),
+    Check("loaded-at", loaded_at.loaded_at),
+    Check("workspaces", workspaces.workspaces),
 )
 _DATABRICKS: tuple[Check, ...] = (
     Check("clock", configuration.clock),
@@ -70,6 +74,8 @@ _DATABRICKS: tuple[Check, ...] = (
     Check("grants", catalog.grants, ("warehouse",), _SLOW_SECONDS),
     Check("tables", catalog.tables, ("warehouse",), _SLOW_SECONDS),
     Check("properties", catalog.properties, ("warehouse",), _SLOW_SECONDS),
+    Check("loaded-at", loaded_at.loaded_at, ("warehouse",), _SLOW_SECONDS),
+    Check("workspaces", workspaces.workspaces, ("warehouse",), _SLOW_SECONDS),
     Check("inbox", backlog.inbox, ("volume",)),
     Check("quarantine", quarantine.quarantine, ("volume",)),
 )

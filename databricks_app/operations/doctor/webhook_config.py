@@ -2,42 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from databricks_app.endpoint import WEBHOOK_PATH, is_webhook_path
 from databricks_app.operations.doctor.endpoint import base_url
-from databricks_app.operations.doctor.result import CheckResult, failure, ok, skipped
+from databricks_app.operations.doctor.result import CheckResult, failure, ok, skipped, together
+from databricks_app.operations.workspaces.app_api import NoAppApiKey, access, names
 
 if TYPE_CHECKING:
     from core.app_api.types.reporting_webhooks import ReportingWebhook
     from databricks_app.operations.doctor.context import DoctorContext
 
-KEY_VARIABLE = "CIO_APP_API_KEY"
 _FIX = "correct the webhook on Customer.io's page Reporting Webhooks"
 
 
 def webhook(context: DoctorContext) -> CheckResult:
-    """An enabled reporting webhook posts to the endpoint."""
-    api_key = context.variables.get(KEY_VARIABLE, "")
-    if not api_key:
-        return skipped(f"{KEY_VARIABLE} is not set, so Customer.io is not asked")
+    """An enabled reporting webhook posts to the endpoint, in each workspace."""
+    chosen = context.app_api.workspace
+    known = names(context.variables)
+    if chosen is not None or len(known) == 1:
+        return _of(chosen, context)
+    return together({name: _of(name, context) for name in known})
+
+
+def _of(workspace: str | None, context: DoctorContext) -> CheckResult:
+    """What one workspace says; None is the only one."""
     from core.app_api.client import AppClient
     from core.errors import CustomerIOError
     from core.http.retries import NO_RETRIES
 
-    where = context.app_api
+    where = replace(context.app_api, workspace=workspace)
     try:
+        found = access(context.variables, where)
         with AppClient(
-            api_key, region=where.region, base_url=where.base_url, retries=NO_RETRIES
+            found.key, region=found.region, base_url=where.base_url, retries=NO_RETRIES
         ) as client:
-            found = client.reporting_webhooks.list().get("reporting_webhooks", [])
+            webhooks = client.reporting_webhooks.list().get("reporting_webhooks", [])
+    except NoAppApiKey as error:
+        return skipped(f"Customer.io is not asked: {error}")
     except CustomerIOError as error:
         return failure(
             f"Customer.io's App API cannot be asked ({type(error).__name__})",
-            f"check that {KEY_VARIABLE} is an App API key of this region (--region)",
+            f"check that {found.variable} holds an App API key of this region (--region)",
         )
-    return _judged([one for one in found if is_webhook_path(_path(one))], context)
+    return _judged([one for one in webhooks if is_webhook_path(_path(one))], context)
 
 
 def _judged(ours: list[ReportingWebhook], context: DoctorContext) -> CheckResult:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from dotenv.parser import parse_stream
 
+from core.webhooks.signature import SigningKey
 from databricks_app.errors import ReceiverError
+from databricks_app.events.workspaces import DEFAULT
 from databricks_app.operations.webhooks.destination import KEY_VARIABLE
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 # What `.env` and a comma-separated list carry without quotes.
 _KEY = re.compile(r"[0-9A-Za-z_.:/+=~@^-]{8,512}", re.ASCII)
 _DEVELOPMENT = "dev_"
+NAMES_VARIABLE = "CIO_WORKSPACES"
 
 
 class KeyStoreError(ReceiverError):
@@ -35,7 +38,7 @@ class KeyStoreError(ReceiverError):
 
 
 class KeyStore(Protocol):
-    """Where the receiver's signing keys are kept."""
+    """Where signing keys are kept."""
 
     def read(self) -> tuple[str, ...]:
         """All of them in their order; those made for development left out."""
@@ -44,6 +47,58 @@ class KeyStore(Protocol):
     def put(self, keys: Sequence[str]) -> None:
         """Keep these instead; the first is the newest."""
         ...
+
+
+class NamedKeyStore(KeyStore, Protocol):
+    """Where the receiver's signing keys are kept, and the names of their workspaces."""
+
+    def put_names(self, names: Mapping[str, str]) -> None:
+        """Keep the names, by fingerprint."""
+        ...
+
+
+@dataclass(slots=True)
+class WorkspaceKeys:
+    """The keys of one workspace among those of several.
+
+    Attributes:
+        store: Where all of them are kept.
+        names: Name by fingerprint, those of retired keys too.
+        workspace: Which one.
+        on_progress: Gets what was done, a line at a time.
+    """
+
+    store: NamedKeyStore
+    names: Mapping[str, str]
+    workspace: str
+    on_progress: Callable[[str], object]
+
+    def read(self) -> tuple[str, ...]:
+        """Its keys in their order."""
+        return tuple(one for one in self.store.read() if self._is_ours(one))
+
+    def put(self, keys: Sequence[str]) -> None:
+        """Keep these instead, beside those of other workspaces, and give new ones the name.
+
+        The name comes first: an event must not be loaded before its key has one.
+
+        Raises:
+            KeyStoreError: It cannot be written, or the key is one of another workspace.
+        """
+        others = [one for one in self.store.read() if not self._is_ours(one) and one not in keys]
+        for fingerprint in (SigningKey.from_text(one).fingerprint for one in keys):
+            listed = self.names.get(fingerprint)
+            if listed is None and self.workspace != DEFAULT:
+                names = {**self.names, fingerprint: self.workspace}
+                self.store.put_names(names)
+                self.names = names
+                self.on_progress(f"{NAMES_VARIABLE} lists {self.workspace}:{fingerprint} now")
+            elif listed not in (None, self.workspace):
+                raise KeyStoreError(f"{NAMES_VARIABLE} lists key {fingerprint} for {listed}")
+        self.store.put((*keys, *others))
+
+    def _is_ours(self, key: str) -> bool:
+        return self.names.get(SigningKey.from_text(key).fingerprint, DEFAULT) == self.workspace
 
 
 def checked(text: str) -> str:
@@ -88,15 +143,26 @@ class EnvFile:
         Raises:
             KeyStoreError: It cannot be written, or would have no effect.
         """
-        if KEY_VARIABLE in self.environ:
+        self._set(KEY_VARIABLE, ",".join(keys))
+
+    def put_names(self, names: Mapping[str, str]) -> None:
+        """Keep the names of workspaces, by fingerprint.
+
+        Raises:
+            KeyStoreError: They cannot be written, or would have no effect.
+        """
+        self._set(NAMES_VARIABLE, ",".join(f"{name}:{key}" for key, name in names.items()))
+
+    def _set(self, variable: str, value: str) -> None:
+        if variable in self.environ:
             raise KeyStoreError(
-                f"{KEY_VARIABLE} is set in the environment, which wins over {self.path}: unset it,"
+                f"{variable} is set in the environment, which wins over {self.path}: unset it,"
                 " or change it where it is set"
             )
-        kept = [one.original.string for one in self._bindings() if one.key != KEY_VARIABLE]
+        kept = [one.original.string for one in self._bindings() if one.key != variable]
         text = "".join(kept)
         start = "\n" if text and not text.endswith("\n") else ""
-        content = f"{text}{start}{KEY_VARIABLE}={','.join(keys)}\n"
+        content = f"{text}{start}{variable}={value}\n"
         try:
             _replace(self.path.resolve(), content)
         except OSError as error:
@@ -158,6 +224,19 @@ class DatabricksSecret:
             self.connect().secrets.put_secret(self.scope, self.name, string_value=text)
         except (DatabricksError, ValueError, OSError) as error:
             raise self._failure(error) from None
+
+    def put_names(self, names: Mapping[str, str]) -> None:
+        """Refuse: the names are no secret, they are in the settings of the receiver.
+
+        Raises:
+            KeyStoreError: Always; says what to set.
+        """
+        text = ",".join(f"{name}:{key}" for key, name in names.items())
+        raise KeyStoreError(
+            f"the key is not kept yet: its events would be loaded as {DEFAULT}. First set"
+            f" {NAMES_VARIABLE}={text} in app.yaml and bring it into the workspace (`ciolake"
+            " deploy`), set it here as well, then run this again"
+        )
 
     def _failure(self, error: Exception) -> KeyStoreError:
         # Its own text is left out: it may quote settings.

@@ -12,7 +12,7 @@ from databricks_app.cli import ciolake
 
 COMMANDS = (
     *("serve", "send", "simulate", "simulator", "query", "tables", "replay", "verify", "deploy"),
-    *("doctor", "webhooks"),
+    *("workspaces", "doctor", "webhooks"),
 )
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -526,3 +527,65 @@ class _Dropping(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def test_commands_take_the_workspace_that_is_named(run: Run, simulator: Simulator) -> None:  # noqa: F811
+    """Of several, each with a key of its own; without a choice the names are listed."""
+    several = {
+        "CIO_APP_API_KEY": "",
+        "CIO_WORKSPACES": "shop:11111111,blog:22222222",
+        "CIO_APP_API_KEYS": f"shop:{simulator.workspace.keys.app}",
+    }
+
+    chosen = run("list", "--workspace", "shop", **several)
+    unclear = run("list", **several)
+    keyless = run("list", "--workspace", "blog", **several)
+
+    assert chosen.exit_code == 0
+    assert (unclear.exit_code, "--workspace: blog, shop" in unclear.output) == (1, True)
+    assert (keyless.exit_code, "CIO_APP_API_KEYS=" in keyless.output) == (1, True)
+
+
+def test_keys_are_listed_with_their_workspace(tmp_path: Path, monkeypatch: Any) -> None:
+    """By fingerprint; those that are listed and kept no more are retired."""
+    monkeypatch.chdir(tmp_path)
+    kept = SigningKey.from_text("shop-key-1").fingerprint
+    (tmp_path / ".env").write_text(
+        f"CIO_WEBHOOK_SIGNING_KEYS=shop-key-1\nCIO_WORKSPACES=shop:{kept},shop:00000000\n"
+    )
+
+    result = CliRunner().invoke(ciolake, ["webhooks", "keys", "--format", "jsonl"])
+
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(one["fingerprint"], one["key"], one["workspace"]) for one in rows] == [
+        (kept, "active", "shop"),
+        ("00000000", "retired", "shop"),
+    ]
+    assert "shop-key-1" not in result.output
+
+
+def test_rotate_of_a_workspace_lists_the_new_key_and_keeps_the_others(
+    run: Run, tmp_path: Path
+) -> None:
+    """The other workspace's key stays, and the retired one stays listed."""
+    old, new, other = (
+        SigningKey.from_text(text).fingerprint
+        for text in ("shop-key-1", KEY.secret.decode(), "blog-key-1")
+    )
+    (tmp_path / ".env").write_text(
+        f"CIO_WORKSPACES=shop:{old},blog:{other}\nCIO_WEBHOOK_SIGNING_KEYS=blog-key-1,shop-key-1\n"
+    )
+    options = ("--key-stdin", "--silent-minutes", "0", "--look-seconds", "0.1")
+    with LoopbackReceiver() as receiver:
+        unclear = run("rotate", receiver.url, *options, text=f"{KEY.secret.decode()}\n")
+        begun = run(
+            *("rotate", receiver.url, *options, "--workspace", "shop"),
+            text=f"{KEY.secret.decode()}\n",
+        )
+
+    text = (tmp_path / ".env").read_text()
+    assert "--workspace: blog, shop" in unclear.output
+    assert f"CIO_WORKSPACES lists shop:{new} now" in begun.output
+    assert f"CIO_WORKSPACES=shop:{old},blog:{other},shop:{new}\n" in text
+    # This receiver has no counts, so that the old key stays as well.
+    assert f"CIO_WEBHOOK_SIGNING_KEYS={KEY.secret.decode()},shop-key-1,blog-key-1\n" in text

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from databricks_app.lake import Lake
-from tests.support.lake_backends import BACKENDS, LakeBackend
+from tests.support.lake_backends import BACKENDS, BothLake, LakeBackend
 
 
 @pytest.fixture(params=BACKENDS)
@@ -20,7 +19,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LakeBack
 
 
 @pytest.fixture
-def lake(backend: LakeBackend) -> Iterator[Lake]:
+def lake(backend: LakeBackend) -> Iterator[BothLake]:
     """Its lake of few tables, started."""
     lake = backend.lake()
     lake.start()

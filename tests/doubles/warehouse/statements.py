@@ -217,6 +217,7 @@ class Engine:
 _HANDLERS: dict[type[exp.Expr], Callable[[Engine, Session, Any, str], pa.Table]] = {
     exp.Merge: writes.merge,
     exp.Insert: writes.insert,
+    exp.Update: writes.update,
     exp.Delete: writes.delete,
     exp.Create: definitions.create,
     exp.Alter: definitions.alter,

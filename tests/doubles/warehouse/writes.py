@@ -1,7 +1,7 @@
-"""Statements that change rows: insert-only MERGE, INSERT, DELETE.
+"""Statements that change rows: MERGE that only inserts or only updates, INSERT, UPDATE, DELETE.
 
-Does not imitate: MERGE with updates or deletes, INSERT OVERWRITE, COPY INTO, UPDATE, constraints
-other than NOT NULL.
+An update sets columns to literals. Does not imitate: MERGE with several clauses, conditions or
+deletes, other updates, INSERT OVERWRITE, COPY INTO, constraints other than NOT NULL.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ _MERGED = ("num_affected_rows", "num_updated_rows", "num_deleted_rows", "num_ins
 
 
 def merge(engine: Engine, session: Session, tree: exp.Merge, text: str) -> pa.Table:
-    """Insert the rows of the source that match none of the target."""
+    """Insert the rows of the source that match none of the target, or update those that match."""
     held = _target(engine, session, tree.this)
     whens = tree.args["whens"].expressions
+    if isinstance(whens[0].args.get("then"), exp.Update):
+        return _merge_update(engine, session, tree, text)
     is_plain = len(whens) == 1 and not whens[0].args.get("matched")
     insert = whens[0].args.get("then")
     if not is_plain or whens[0].args.get("source") or not isinstance(insert, exp.Insert):
@@ -51,6 +53,73 @@ def merge(engine: Engine, session: Session, tree: exp.Merge, text: str) -> pa.Ta
     engine.overlap(text)
     count = _append(engine, held, new, read)
     return listings.table(_MERGED, [(count, 0, 0, count)])
+
+
+def _merge_update(engine: Engine, session: Session, tree: exp.Merge, text: str) -> pa.Table:
+    """Set columns of the rows of the target that match one row of the source."""
+    whens = tree.args["whens"].expressions
+    is_plain = len(whens) == 1 and whens[0].args.get("matched")
+    if not is_plain or whens[0].args.get("condition") or whens[0].args.get("source"):
+        raise unknown_statement(text)
+    source, on = tree.args["using"], tree.args["on"]
+    is_matched = exp.Exists(this=exp.select("1").from_(source.copy()).where(on.copy()))
+    matches = exp.select(exp.Count(this=exp.Star())).from_(tree.this.copy())
+    matches = matches.join(source.copy(), on=on.copy())
+    with Query(engine, session) as query:
+        found = query.run(matches).column(0)[0].as_py()
+        matched = exp.select(exp.Count(this=exp.Star())).from_(tree.this.copy()).where(is_matched)
+        distinct = query.run(matched).column(0)[0].as_py()
+    if distinct != found:
+        raise SqlFailure(
+            "DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW_IN_MERGE",
+            "Cannot perform Merge as multiple source rows matched the same target row.",
+            "21506",
+        )
+    count = _update(engine, session, tree.this, whens[0].args["then"], is_matched, text)
+    return listings.table(_MERGED, [(count, count, 0, 0)])
+
+
+def update(engine: Engine, session: Session, tree: exp.Update, text: str) -> pa.Table:
+    """Set columns of the rows that a condition is true for."""
+    where = tree.args.get("where")
+    if where is None or tree.args.get("from_"):
+        raise unknown_statement(text)
+    count = _update(engine, session, tree.this, tree, where.this, text)
+    return listings.table(("num_affected_rows",), [(count,)])
+
+
+def _update(
+    engine: Engine,
+    session: Session,
+    target: exp.Table,
+    tree: exp.Update,
+    condition: exp.Expr,
+    text: str,
+) -> int:
+    """Write the table anew, with literals in columns of some rows; how many rows these are."""
+    held = _target(engine, session, target)
+    given = {one.this.name.lower(): one.expression for one in tree.expressions}
+    if not all(isinstance(value, exp.Literal) for value in given.values()):
+        raise unknown_statement(text)
+    columns = []
+    for column in held.columns:
+        value: exp.Expr = exp.column(column.name, table=target.alias_or_name)
+        if column.name.lower() in given:
+            chosen = exp.Case().when(condition.copy(), given.pop(column.name.lower()).copy())
+            value = chosen.else_(value)
+        columns.append(exp.alias_(value, column.name, quoted=True))
+    if given:
+        unknown = f"A column with name {sorted(given)} cannot be resolved."
+        raise SqlFailure("UNRESOLVED_COLUMN.WITH_SUGGESTION", unknown, "42703")
+    affected = exp.select(exp.Count(this=exp.Star())).from_(target.copy()).where(condition.copy())
+    with Query(engine, session) as query:
+        count = int(query.run(affected).column(0)[0].as_py())
+        rows = query.run(exp.select(*columns).from_(target.copy()))
+        read = query.read[held.name]
+    engine.overlap(text)
+    if count:
+        engine.delta(held).replace(_fitted(held, rows), read)
+    return count
 
 
 def insert(engine: Engine, session: Session, tree: exp.Insert, text: str) -> pa.Table:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from databricks_app.events.workspaces import with_rows
 from databricks_app.lake.local.maintenance import Policy
 from databricks_app.lake.local.merge_plan import Limits
 from databricks_app.lake.local.verify import check
+from databricks_app.lake.renaming import Rename
 from databricks_app.runtime import crash_points
 from tests.support.lake_events import EMAIL, RAW, SMS, event, ids, lake_in, load, rows
 
@@ -64,9 +67,9 @@ def die(folder: Path, point: str, policy: Policy) -> None:
     lake.close()
 
 
-def killed(folder: Path, point: str, policy: Policy) -> bool:
+def killed(folder: Path, point: str, *more: object, target: Callable[..., None] = die) -> bool:
     """Whether the child died there."""
-    child = _SERVER.Process(target=die, args=(folder, point, policy))
+    child = _SERVER.Process(target=target, args=(folder, point, *more))
     child.start()
     child.join()
     code = child.exitcode
@@ -133,3 +136,44 @@ def test_rows_of_a_killed_load_keep_its_stamps(tmp_path: Path) -> None:
 
     assert rows(tmp_path, RAW, "DISTINCT batch_id") == [("batch",)]
     assert rows(tmp_path, SMS, "DISTINCT batch_id") == [("again",)]
+
+
+IN_RENAME = [
+    "lake.before_typed_rename",
+    "lake.after_typed_rename",
+    "lake.before_typed_rename:2",
+    "lake.before_raw_rename",
+    "lake.after_raw_rename",
+    "lake.before_raw_rename:2",
+]
+RENAME = Rename("default", "shop", frozenset({"0a1b2c3d"}))
+
+
+def die_renaming(folder: Path, point: str) -> None:
+    """In a child: rename and be killed at the point."""
+    crash_points.arm(point)
+    lake = lake_in(folder)
+    lake.start()
+    lake.rename(RENAME)
+
+
+@pytest.mark.parametrize("point", IN_RENAME)
+def test_a_rename_that_was_killed_is_completed_by_the_next(tmp_path: Path, point: str) -> None:
+    """Also what was loaded in between, which keeps the old name until then."""
+    lake = lake_in(tmp_path)
+    lake.start()
+    load(lake, *FIRST)
+    lake.close()
+    assert killed(tmp_path, point, target=die_renaming)
+
+    problems = lake.start().problems
+    held = lake.workspaces_of({"0a1b2c3d"})
+    assert with_rows({"0a1b2c3d": "shop"}, held).of("0a1b2c3d") == "default"
+    load(lake, *SECOND)
+    lake.rename(RENAME)
+    lake.close()
+
+    assert problems == ()
+    for table, found in ((RAW, 7), (EMAIL, 4), (SMS, 2)):
+        assert rows(tmp_path, table, "DISTINCT workspace, count(*) OVER ()") == [("shop", found)]
+    assert check(tmp_path, [EMAIL, SMS]).differences == ()

@@ -18,16 +18,22 @@ from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import serving
 from benchmarks.harness.wire import ADMIN_TOKEN, KEY
 from databricks_app.cli import ciolake
+from databricks_app.databricks.call_timeout import CallTimeout
+from databricks_app.databricks.workspace import connect
 from databricks_app.errors import TokenError
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox.volume_reader import put_replay
 from databricks_app.lake import sql_dialect
+from databricks_app.lake.warehouse.connect import open_lake
 from databricks_app.lake.warehouse.lease import Lease
+from databricks_app.operations.doctor import loaded_at, workspaces
 from databricks_app.operations.doctor.context import DoctorContext, WaitLimits, open_context
 from databricks_app.operations.doctor.result import CheckResult
 from databricks_app.operations.doctor.run import checks, run_checks
+from databricks_app.settings import from_environment
 from tests.doubles import CLIENT_ID, WAREHOUSE_ID, Databricks, Fault
 from tests.support import earlier_release
+from tests.support.lake_events import NOON, event
 from tests.support.storing import StoringReceiver
 
 VOLUME = "/Volumes/main/cio/events"
@@ -417,3 +423,25 @@ def canary_of(variables: dict[str, str], seconds: float = 60.0) -> CheckResult:
         limited = replace(context, limits=WaitLimits(canary=seconds))
         (check,) = [one for one in checks(limited) if one.name == "canary"]
         return check.look(limited)
+
+
+def test_rows_that_wait_for_a_rename_and_their_times_are_looked_at(
+    double: Databricks, variables: dict[str, str]
+) -> None:
+    """By statements to the warehouse that the doctor has just woken."""
+    named = variables | {"CIO_WORKSPACES": "shop:0a1b2c3d"}
+    joined = connect(named)
+    lake = open_lake(joined, from_environment(named), CallTimeout())
+    lake.start()
+    lake.load([event("a")], batch_id="one", loaded_at=NOON)
+    lake.close()
+    joined.close()
+
+    with closing(context_of(named)) as context:
+        names = workspaces.workspaces(context)
+        early = replace(context, now=lambda: NOON.timestamp() - 3600)
+        ahead = loaded_at.loaded_at(early)
+
+    assert "ciolake workspaces rename default shop" in names.fix
+    assert (ahead.state, "3600 s ahead" in ahead.says) == ("warning", True)
+    assert double.faults.counts["statement.SELECT"] >= 2

@@ -21,9 +21,10 @@ from core.webhooks import specification
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import LakeError
 from databricks_app.operations.doctor import configuration, endpoint, run
-from databricks_app.operations.doctor.context import AppApi, DoctorContext, WaitLimits, open_context
+from databricks_app.operations.doctor.context import DoctorContext, WaitLimits, open_context
 from databricks_app.operations.doctor.result import CheckResult, ok
 from databricks_app.operations.doctor.run import Check, checks, run_checks
+from databricks_app.operations.workspaces.app_api import AppApiOptions
 from databricks_app.simulator.simulator import Simulator
 from tests.support.loopback_receiver import unused_destination
 from tests.support.relay_platform import Platform, page
@@ -391,7 +392,7 @@ def subscribed(simulator: Simulator, url: str, **fields: object) -> None:  # noq
 def webhook(simulator: Simulator, data: Path, url: str | None, key: str = "") -> CheckResult:  # noqa: F811
     """What is found of Customer.io's webhooks."""
     context = context_of(data, url, CIO_APP_API_KEY=key or simulator.workspace.keys.app)
-    return found(replace(context, app_api=AppApi(base_url=simulator.url)), "webhook")
+    return found(replace(context, app_api=AppApiOptions(base_url=simulator.url)), "webhook")
 
 
 def test_customer_io_posts_to_the_endpoint(simulator: Simulator, tmp_path: Path) -> None:  # noqa: F811
@@ -426,3 +427,28 @@ def test_a_wrong_api_key_is_told_and_not_shown(simulator: Simulator, tmp_path: P
     assert "0123456789" not in wrong.says
     assert "CIO_APP_API_KEY" in wrong.fix
     assert unasked.state == "skipped"
+
+
+def test_each_workspace_with_a_key_is_asked(simulator: Simulator, tmp_path: Path) -> None:  # noqa: F811
+    """The worst of them is the outcome, and each says what it is about."""
+    subscribed(simulator, f"https://lake.example.com{WEBHOOK_PATH}")
+    key = simulator.workspace.keys.app
+    variables = {
+        "CIO_WORKSPACES": "blog:11111111,shop:22222222,wiki:33333333",
+        "CIO_APP_API_KEYS": f"shop:{key},blog:0123456789abcdef0123456789abcdef",
+        "CIO_APP_API_KEY": "",
+    }
+    options = AppApiOptions(base_url=simulator.url)
+
+    every = found(replace(context_of(tmp_path, **variables), app_api=options), "webhook")
+    one = found(
+        replace(context_of(tmp_path, **variables), app_api=replace(options, workspace="shop")),
+        "webhook",
+    )
+
+    assert every.state == "failure"
+    assert "blog: Customer.io's App API cannot be asked (AuthenticationError)" in every.says
+    assert "shop: Customer.io posts to https://lake.example.com" in every.says
+    assert "wiki: Customer.io is not asked: " in every.says
+    assert key not in every.says + every.fix
+    assert one.state == "ok"

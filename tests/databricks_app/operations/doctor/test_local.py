@@ -19,6 +19,7 @@ from benchmarks.harness.databricks_double import readiness
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import Receiver, serving
 from benchmarks.harness.wire import ADMIN_TOKEN, KEY
+from core.webhooks.signature import SigningKey
 from databricks_app.cli import ciolake
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox.local import LocalInbox
@@ -354,3 +355,46 @@ def test_a_changed_property_is_told(tables: Path) -> None:
     assert whole.state == "ok"
     assert result.state == "warning"
     assert result.says == f"{EMAIL} lacks delta.checkpointInterval"
+
+
+def test_a_loaded_at_ahead_of_the_clock_is_named_without_a_receiver(tables: Path) -> None:
+    """New rows go on from it, so that a clock that was wrong once stays visible."""
+    context = context_of(tables)
+    noon = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
+
+    later = found(replace(context, now=lambda: noon + 60), "loaded-at")
+    earlier = found(replace(context, now=lambda: noon - 60), "loaded-at")
+
+    assert (later.state, earlier.state) == ("ok", "warning")
+    assert "60 s ahead" in earlier.says
+    assert "NTP" in earlier.fix
+
+
+def test_loaded_at_of_no_rows_is_not_ahead(tmp_path: Path) -> None:
+    """Neither without tables."""
+    assert found(context_of(tmp_path), "loaded-at").state == "ok"
+
+
+def test_workspaces_without_names_are_one(tmp_path: Path) -> None:
+    """Nothing is to be listed."""
+    assert found(context_of(tmp_path), "workspaces").state == "ok"
+
+
+def test_an_active_key_that_is_not_listed_is_named(tmp_path: Path) -> None:
+    """Its events would fall to default without a word."""
+    fingerprint = SigningKey.from_text(KEY).fingerprint
+    other = found(context_of(tmp_path, CIO_WORKSPACES="shop:11111111"), "workspaces")
+    listed = found(context_of(tmp_path, CIO_WORKSPACES=f"shop:{fingerprint}"), "workspaces")
+
+    assert (other.state, listed.state) == ("warning", "ok")
+    assert f":{fingerprint} to CIO_WORKSPACES" in other.fix
+
+
+def test_rows_that_wait_for_a_rename_are_named_with_the_command(tables: Path) -> None:
+    """Those of a listed key whose workspace is another one."""
+    names = f"shop:0a1b2c3d,shop:{SigningKey.from_text(KEY).fingerprint}"
+
+    result = found(context_of(tables, CIO_WORKSPACES=names), "workspaces")
+
+    assert (result.state, "1 rows" in result.says) == ("warning", True)
+    assert "ciolake workspaces rename default shop" in result.fix
