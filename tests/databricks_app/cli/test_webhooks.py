@@ -401,14 +401,15 @@ def test_setup_and_rotate_with_a_real_receiver(
     """Set up, seen in the table, and its key replaced while events arrive: none is refused."""
     of = make_simulator()
     run = runner(of)
-    (tmp_path / ".env").write_text("CIO_WEBHOOK_SIGNING_KEYS=before-all\n")
+    token = "CIO_ADMIN_TOKEN=of-the-admin\n"
+    (tmp_path / ".env").write_text(f"{token}CIO_WEBHOOK_SIGNING_KEYS=before-all\n")
     with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:
         told = ("--pid", str(receiver.process.pid))
         wait_until(lambda: (tmp_path / "data/tables").is_dir())
         setup = run("setup", receiver.url, *told, "--key-stdin", text="first-key\n")
         assert setup.exit_code == 0, setup.output
         assert "it is a row of webhook_raw_events of data" in setup.output
-        (tmp_path / ".env").write_text("CIO_WEBHOOK_SIGNING_KEYS=first-key\n")
+        (tmp_path / ".env").write_text(f"{token}CIO_WEBHOOK_SIGNING_KEYS=first-key\n")
 
         ending = threading.Event()
         traffic = threading.Thread(target=_post_until, args=(ending, receiver.url, "second-key"))
@@ -426,7 +427,7 @@ def test_setup_and_rotate_with_a_real_receiver(
     assert rotated.exit_code == 0, rotated.output
     assert rotated.output.splitlines()[-1] == f"Done: {new} is the only key that is kept."
     assert f"key {old} is no longer kept" in rotated.output
-    assert (tmp_path / ".env").read_text() == "CIO_WEBHOOK_SIGNING_KEYS=second-key\n"
+    assert (tmp_path / ".env").read_text() == f"{token}CIO_WEBHOOK_SIGNING_KEYS=second-key\n"
     assert "first-key" not in rotated.output + setup.output
     assert "second-key" not in rotated.output
 
