@@ -22,7 +22,7 @@ from databricks_app.lake.arrow_columns import ArrowTable
 from databricks_app.lake.batch import prepare
 from databricks_app.lake.local.fsync import fsync
 from databricks_app.lake.local.maintenance import Policy, Upkeep
-from databricks_app.lake.local.merge_plan import Limits
+from databricks_app.lake.local.merge_plan import MergeLimits
 from databricks_app.lake.local.open import open_table
 from databricks_app.lake.local.store import LocalLake, definitions
 
@@ -31,7 +31,7 @@ _DAYS, _DAY = 30, 86_400
 _REPEATED = BATCH_ROWS // 10
 _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 # As upkeep leaves a table in the end: each day in as few files as it makes.
-_TIDY = Policy(checkpoint_every=1, limits=Limits(compact_files=2))
+_TIDY = Policy(checkpoint_every=1, limits=MergeLimits(compact_files=2))
 _PROFILED = 14
 
 

@@ -1,6 +1,6 @@
 """A year of tables on one disk, against two days of them, and against an earlier release.
 
-`CIO_BENCHMARK_BEFORE` names the source tree of an earlier release, e.g. a git worktree. It is then
+`BENCHMARK_BEFORE` names the source tree of an earlier release, e.g. a git worktree. It is then
 measured in turns with this one; its year has 30 files a day, as it leaves them.
 """
 
@@ -61,7 +61,7 @@ def run(plan: Plan) -> Section:
     days = plan.pick(_DAYS, 4)
     real = RealDay(plan.folder / "day", plan.pick(_FILES, 2))
     trees = [_tree(plan, real, "now", ROOT, days, loads=82, is_merged=True)]
-    if before := os.environ.get("CIO_BENCHMARK_BEFORE"):
+    if before := os.environ.get("BENCHMARK_BEFORE"):
         trees.insert(0, _tree(plan, real, "before", Path(before), days, loads=20, is_merged=False))
     asked = (real.day - timedelta(days=days // 2)).isoformat()
     for _ in range(min(plan.rounds, _ROUNDS)):

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.harness.wire import KEY
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake.local.maintenance import Policy
-from databricks_app.lake.local.merge_plan import Limits
+from databricks_app.lake.local.merge_plan import MergeLimits
 from databricks_app.lake.local.store import LocalLake
 from databricks_app.loading.loader import Loader
 from databricks_app.runtime import crash_points, logs
@@ -27,7 +27,7 @@ from databricks_app.runtime.status import LoaderStatus
 BUSY = Policy(
     checkpoint_every=1,
     checkpoint_every_at_most=1,
-    limits=Limits(compact_files=4),
+    limits=MergeLimits(compact_files=4),
     retention=timedelta(0),
     chores_seconds=60,
 )

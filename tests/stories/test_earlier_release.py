@@ -15,6 +15,7 @@ from databricks_app.events.record import Record
 from databricks_app.lake import RAW_TABLE, sql_dialect
 from databricks_app.lake.local import verify
 from databricks_app.lake.local.maintenance import Policy
+from databricks_app.lake.local.merge_plan import MergeLimits
 from databricks_app.lake.local.query import LocalQuery
 from databricks_app.lake.local.store import LocalLake
 from tests.support import earlier_release
@@ -98,7 +99,8 @@ def test_pending_and_new_events_are_loaded_and_each_key_stands_once(folder: Path
 
 def test_files_of_both_releases_are_compacted_together(folder: Path) -> None:
     """The new ones have columns and comments that the old ones lack."""
-    load_all(folder, Policy(1, compact_files=2, compact_files_of_old_dates=2, chores_seconds=60))
+    limits = MergeLimits(compact_files=2, late_files=2, days_at_once=100)
+    load_all(folder, Policy(1, 1, limits=limits, chores_seconds=60))
 
     files = DeltaTable(folder / "data" / "tables" / RAW_TABLE).file_uris()
     assert len(files) == len({Path(file).parent for file in files})

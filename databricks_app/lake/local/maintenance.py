@@ -19,7 +19,7 @@ from pathlib import Path
 
 from databricks_app.lake.local.fsync import Sync, checkpoint_file, fsync, sync_checkpoint
 from databricks_app.lake.local.merge import can_merge, merge
-from databricks_app.lake.local.merge_plan import Limits, in_commits, planned
+from databricks_app.lake.local.merge_plan import MergeLimits, in_commits, planned
 from databricks_app.lake.local.table_handle import NO_HOOKS, STATISTICS, TableHandle, explained
 from databricks_app.runtime import crash_points
 
@@ -51,7 +51,7 @@ class Policy:
     checkpoint_every: int = 10
     checkpoint_every_at_most: int = 40
     checkpoint_bytes: int = 8 << 10
-    limits: Limits = field(default_factory=Limits)
+    limits: MergeLimits = field(default_factory=MergeLimits)
     retention: timedelta = timedelta(hours=1)
     chores_seconds: float = 0.5
 

@@ -11,7 +11,7 @@ import pytest
 
 from databricks_app.events.workspaces import with_rows
 from databricks_app.lake.local.maintenance import Policy
-from databricks_app.lake.local.merge_plan import Limits
+from databricks_app.lake.local.merge_plan import MergeLimits
 from databricks_app.lake.local.verify import check
 from databricks_app.lake.renaming import Rename
 from databricks_app.runtime import crash_points
@@ -21,7 +21,7 @@ from tests.support.lake_events import EMAIL, RAW, SMS, event, ids, lake_in, load
 BUSY = Policy(
     checkpoint_every=1,
     checkpoint_every_at_most=1,
-    limits=Limits(compact_files=2),
+    limits=MergeLimits(compact_files=2),
     retention=timedelta(0),
     chores_seconds=60,
 )

@@ -16,18 +16,18 @@ import pytest
 from deltalake import DeltaTable
 
 from databricks_app.lake.local.maintenance import Policy
-from databricks_app.lake.local.merge_plan import Limits
+from databricks_app.lake.local.merge_plan import MergeLimits
 from tests.support.lake_events import EMAIL, RAW, event, ids, lake_in, load
 
 NO_RETENTION = timedelta(0)
 
 
-def busy(commits: int, limits: Limits | None = None, **options: Any) -> Policy:
+def busy(commits: int, limits: MergeLimits | None = None, **options: Any) -> Policy:
     """Upkeep each so many commits, however large a checkpoint is."""
     return Policy(
         checkpoint_every=commits,
         checkpoint_every_at_most=commits,
-        limits=limits or Limits(),
+        limits=limits or MergeLimits(),
         **options,
     )
 
@@ -82,7 +82,7 @@ def test_log_entries_past_the_retention_are_deleted(tmp_path: Path) -> None:
 
 def test_a_date_with_many_small_files_is_compacted(tmp_path: Path) -> None:
     """Only that date; no row changes."""
-    load_days(tmp_path, busy(3, Limits(compact_files=5)), [0] * 9 + [1] * 2)
+    load_days(tmp_path, busy(3, MergeLimits(compact_files=5)), [0] * 9 + [1] * 2)
 
     files = files_by_day(tmp_path)
     assert (files["2026-11-21"], files["2026-11-22"] < 5) == (2, True)
@@ -104,7 +104,7 @@ def test_closed_days_become_one_file_each(tmp_path: Path) -> None:
 
 def test_large_files_are_left_as_they_are(tmp_path: Path) -> None:
     """Compaction of what is large already would rewrite a day for each late event."""
-    policy = busy(3, Limits(compact_files=2, small_bytes=1))
+    policy = busy(3, MergeLimits(compact_files=2, small_bytes=1))
     load_days(tmp_path, policy, [0] * 6)
 
     assert files_by_day(tmp_path) == {"2026-11-22": 6}
@@ -112,7 +112,7 @@ def test_large_files_are_left_as_they_are(tmp_path: Path) -> None:
 
 def test_replaced_files_are_kept_for_readers_until_the_retention_is_over(tmp_path: Path) -> None:
     """However old a file is: the time since it was replaced counts."""
-    policy = busy(3, Limits(compact_files=3))
+    policy = busy(3, MergeLimits(compact_files=3))
     load_days(tmp_path, policy, [0] * 2)
     table = tmp_path / "tables" / RAW
     for file in table.glob("event_date=*/*.parquet"):
@@ -124,7 +124,7 @@ def test_replaced_files_are_kept_for_readers_until_the_retention_is_over(tmp_pat
 
 def test_replaced_files_go_when_the_retention_is_over(tmp_path: Path) -> None:
     """Then only the newest version's files are left."""
-    policy = busy(3, Limits(compact_files=3), retention=NO_RETENTION)
+    policy = busy(3, MergeLimits(compact_files=3), retention=NO_RETENTION)
     load_days(tmp_path, policy, [0] * 9)
 
     left = len(list((tmp_path / "tables" / RAW).glob("event_date=*/*.parquet")))
@@ -176,7 +176,7 @@ def test_a_changed_policy_reaches_the_table(tmp_path: Path) -> None:
 
 def test_the_engine_merges_what_was_chosen_and_no_more(tmp_path: Path) -> None:
     """The file that holds most of the day stays as it is."""
-    policy = busy(5, Limits(compact_files=3), chores_seconds=60)
+    policy = busy(5, MergeLimits(compact_files=3), chores_seconds=60)
     lake = lake_in(tmp_path, policy=policy)
     lake.start()
     load(lake, *(event(f"first{number}", recipient=random_text(number)) for number in range(300)))
@@ -192,14 +192,14 @@ def test_the_engine_merges_what_was_chosen_and_no_more(tmp_path: Path) -> None:
 
 def test_small_files_are_merged_early_where_their_bytes_are_many(tmp_path: Path) -> None:
     """Otherwise a hundred files of large batches would be rewritten at once."""
-    load_days(tmp_path, busy(5, Limits(compact_bytes=1)), [0] * 4)
+    load_days(tmp_path, busy(5, MergeLimits(compact_bytes=1)), [0] * 4)
 
     assert files_by_day(tmp_path) == {"2026-11-22": 1}
 
 
 def test_a_load_does_one_part_of_a_chore_when_time_is_short(tmp_path: Path) -> None:
     """Tables that are due together take turns over the loads that follow."""
-    lake = lake_in(tmp_path, policy=busy(5, Limits(compact_files=4), chores_seconds=0))
+    lake = lake_in(tmp_path, policy=busy(5, MergeLimits(compact_files=4), chores_seconds=0))
     lake.start()
 
     def files() -> int:
@@ -219,7 +219,7 @@ def test_a_load_does_one_part_of_a_chore_when_time_is_short(tmp_path: Path) -> N
 
 def test_one_table_is_merged_at_a_time(tmp_path: Path) -> None:
     """A merge that has begun holds memory; the next one begins when it has ended."""
-    lake = lake_in(tmp_path, policy=busy(5, Limits(compact_files=4), chores_seconds=0))
+    lake = lake_in(tmp_path, policy=busy(5, MergeLimits(compact_files=4), chores_seconds=0))
     lake.start()
     begun = []
     for name in "abcd" + "a" * 20:
@@ -234,7 +234,7 @@ def test_one_table_is_merged_at_a_time(tmp_path: Path) -> None:
 
 def test_a_merge_that_is_under_way_at_the_stop_leaves_no_file(tmp_path: Path) -> None:
     """It begins again after the next start."""
-    lake = lake_in(tmp_path, policy=busy(5, Limits(compact_files=4), chores_seconds=0))
+    lake = lake_in(tmp_path, policy=busy(5, MergeLimits(compact_files=4), chores_seconds=0))
     lake.start()
     for name in "abcd":
         load(lake, event(name))

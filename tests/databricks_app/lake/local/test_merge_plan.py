@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from databricks_app.lake.local.merge_plan import (
     CLOSED,
-    Limits,
+    MergeLimits,
     PlannedMerge,
     StoredFile,
     in_commits,
@@ -21,7 +21,7 @@ from databricks_app.lake.local.merge_plan import (
 TODAY = date(2026, 11, 22)
 OLD = date(2026, 6, 1)
 MB = 1 << 20
-LIMITS = Limits()
+LIMITS = MergeLimits()
 
 
 def loose(*sizes: int) -> list[StoredFile]:
@@ -34,7 +34,7 @@ def closed(size: int) -> StoredFile:
     return StoredFile(f"event_date=2026-06-01/{CLOSED}1.parquet", size, 0)
 
 
-def plan(files: Sequence[StoredFile], limits: Limits = LIMITS) -> PlannedMerge | None:
+def plan(files: Sequence[StoredFile], limits: MergeLimits = LIMITS) -> PlannedMerge | None:
     """What is merged of a closed day."""
     newer = {TODAY - timedelta(days=days): loose(1) for days in (0, 1)}
     found = planned({OLD: files, **newer}, limits, TODAY)
@@ -104,7 +104,7 @@ def test_late_rows_rewrite_few_bytes_each() -> None:
 
 def test_rows_of_an_open_day_are_rewritten_a_logarithm_of_times() -> None:
     """20,000 commits of one day, counted in files of a commit each, with upkeep as in service."""
-    limits = Limits(compact_files=100, small_bytes=1 << 20)
+    limits = MergeLimits(compact_files=100, small_bytes=1 << 20)
     files, rewritten = list[StoredFile](), 0
     for turn in range(2000):
         files += [StoredFile(f"{turn}-{place}", 1, turn) for place in range(10)]
@@ -154,7 +154,7 @@ def test_a_year_of_closed_days_is_found_a_few_at_a_time() -> None:
 
 def test_small_merges_share_a_commit() -> None:
     """Up to the bytes of the largest file."""
-    limits = Limits(day_bytes=100)
+    limits = MergeLimits(day_bytes=100)
     plans = [PlannedMerge(OLD, tuple(loose(one, 0)), True) for one in (40, 60, 1, 120, 5)]
 
     found = in_commits(plans, limits)
