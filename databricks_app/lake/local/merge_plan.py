@@ -46,7 +46,7 @@ class StoredFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class MergeLimits:
     """When a merge is worth while.
 
     Attributes:
@@ -83,7 +83,7 @@ class PlannedMerge:
 
 
 def planned(
-    files: Mapping[date, Sequence[StoredFile]], limits: Limits, today: date
+    files: Mapping[date, Sequence[StoredFile]], limits: MergeLimits, today: date
 ) -> list[PlannedMerge]:
     """The merges that are worth it now: those of open days first, then the newest closed ones.
 
@@ -105,7 +105,7 @@ def planned(
     return found + closed
 
 
-def in_commits(plans: Sequence[PlannedMerge], limits: Limits) -> list[list[PlannedMerge]]:
+def in_commits(plans: Sequence[PlannedMerge], limits: MergeLimits) -> list[list[PlannedMerge]]:
     """The merges by commit, in their order.
 
     A commit costs the same however many files it replaces: 0.2 s where a table has 11,000 files.
@@ -123,13 +123,15 @@ def in_commits(plans: Sequence[PlannedMerge], limits: Limits) -> list[list[Plann
     return commits
 
 
-def _of_open_day(files: Sequence[StoredFile], limits: Limits) -> Sequence[StoredFile]:
+def _of_open_day(files: Sequence[StoredFile], limits: MergeLimits) -> Sequence[StoredFile]:
     small = [file for file in files if file.size < limits.small_bytes]
     is_heavy = sum(file.size for file in small) >= limits.compact_bytes
     return smallest_worth(small) if is_heavy or len(small) >= limits.compact_files else ()
 
 
-def _of_closed_day(day: date, files: Sequence[StoredFile], limits: Limits) -> PlannedMerge | None:
+def _of_closed_day(
+    day: date, files: Sequence[StoredFile], limits: MergeLimits
+) -> PlannedMerge | None:
     rest = [file for file in files if file.size < limits.day_bytes * _FULL_SHARE]
     late = [file for file in rest if not file.is_closed]
     largest = max((file.size for file in rest if file.is_closed), default=0)
