@@ -1,26 +1,28 @@
-"""HTTP/1.x requests from bytes: httptools finds the parts, this module sets the limits.
+"""Parses HTTP/1.x requests. httptools (llhttp) finds the parts, this module sets the limits.
 
-Pure: no socket, no clock. The parser calls `ParserCallbacks` as parts arrive, so that a
-body never has to be in memory as a whole.
+Pure: no socket, no clock. The parser calls `ParserCallbacks` as parts arrive, so that a complete
+body need not be in memory.
 
-What httptools (llhttp) leaves to its user and this module does: limits of the request target, of
-one field, of the head and of the number of fields, also while they are incomplete; a bound for
-chunk extensions and trailers; a body after `Connection: Upgrade`, which llhttp reports as a request
-without a body; trailers, which llhttp reports as header fields; other transfer codings, other
-versions, `CONNECT` and a second `Host`, which are refused; fields with an underscore in their name,
-which WSGI would take for the ones with a hyphen, are dropped.
+llhttp leaves these tasks to its user, so this module
 
-Leniencies that stay, all of llhttp's, none of them able to move the border between two requests:
+- limits the request target, each field, the number of fields and the head, also while they are
+  incomplete, and limits chunk extensions and trailers;
+- reads the body after `Connection: Upgrade` (llhttp reports such a request without a body);
+- ignores trailers (llhttp reports them as header fields);
+- refuses other transfer codings, other versions, `CONNECT` and a second `Host`;
+- drops fields with an underscore in their name: WSGI has the same name for `a_b` and `a-b`.
+
+These lenient cases of llhttp are accepted. None of them can move the border between two requests:
 
 - more than one space around the request target;
-- empty lines before a request line, bare line feeds and carriage returns among them;
-- `RTSP/1.0` and `ICE/1.0` are read as HTTP/1.0;
-- an HTTP/1.1 request without `Host` (ours; the receiver answers under every name);
-- an `Expect` other than `100-continue` (ours) is ignored;
-- the methods that llhttp knows and others do not, as `SOURCE` and `QUERY`;
-- a second `Content-Type`, a target that begins with `*`, whatever the method, brackets in the
-  authority of an absolute target, a chunk extension without a name or a value, and a trailer of any
-  name: none of them decides anything;
+- empty lines before a request line, with bare line feeds or carriage returns too;
+- `RTSP/1.0` and `ICE/1.0`, which are read as HTTP/1.0;
+- an HTTP/1.1 request without `Host`: the receiver answers under every name;
+- an `Expect` other than `100-continue`, which is ignored;
+- methods that only llhttp knows, such as `SOURCE` and `QUERY`;
+- a second `Content-Type`, a target that begins with `*` for any method, brackets in the authority
+  of an absolute target, a chunk extension without a name or a value, and any trailer: nothing
+  depends on them;
 - `keep-alive` in any of several `Connection` fields of an HTTP/1.0 request.
 
 `python -m benchmarks.http_fuzz` compares all this with h11 and with gunicorn's parser.
@@ -43,18 +45,19 @@ TARGET_BYTES = 4096
 FIELD_BYTES = 8190
 FIELDS = 100
 HEAD_BYTES = 64 << 10
-# Of requests that were sent ahead no more is parsed at once than fits in a piece of this size.
+# httptools cannot stop at the end of a request. Small pieces limit how many of the requests that
+# a client has sent ahead are parsed before the first one is answered.
 PIECE_BYTES = 4096
 
 _VERSIONS = frozenset(("1.0", "1.1"))
 
 
-class Malformed(Exception):  # noqa: N818  # a client's fault, not ours
-    """Bytes that are no request we take; the connection cannot go on.
+class Malformed(Exception):  # noqa: N818  # the client's fault, not ours
+    """Bytes that are not an acceptable request; the connection has to end.
 
     Attributes:
-        status: What to answer: 400, 414, 431 or 501; 503 if the handler failed.
-        kind: A word for the log; nothing that the client wrote.
+        status: Status of the answer: 400, 414, 431 or 501; 503 if the handler failed.
+        kind: A word for the log. It quotes nothing from the client.
     """
 
     def __init__(self, status: int, kind: str) -> None:
@@ -69,12 +72,12 @@ class Head:
 
     Attributes:
         method: In upper case.
-        target: As received: path, query and all.
+        target: Path and query as received.
         version: `1.0` or `1.1`.
-        fields: Values by lower-case name, without the white space around them; the values of
-            doubled names are joined by commas, as WSGI servers do.
-        length: Bytes of the body; None if it comes in chunks.
-        closes: Whether the client wants the connection to end with the answer.
+        fields: Values by lower-case name, without surrounding white space. The values of a
+            repeated name are joined by commas, as WSGI servers do.
+        length: Length of the body in bytes; None if it is chunked.
+        closes: Whether the client wants the connection to end after the answer.
     """
 
     __slots__ = ("closes", "fields", "length", "method", "target", "version")
@@ -87,7 +90,7 @@ class Head:
         fields: dict[bytes, bytes],
         closes: bool,
     ) -> None:
-        """Take the parts; the length follows from the fields."""
+        """Keep the parts; the length comes from the fields."""
         self.method = method
         self.target = target
         self.version = version
@@ -107,28 +110,24 @@ class Head:
 _CONTINUE = b"100-continue"
 
 
-def _fault(error: BaseException | None) -> str:
-    return "unknown" if error is None else f"{type(error).__name__} at {raised_at(error)}"
-
-
 class ParserCallbacks(Protocol):
-    """What a parser calls, in the order of the requests."""
+    """The methods that a parser calls, in the order of the requests."""
 
     def on_head(self, head: Head) -> None:
-        """Begin a request."""
+        """Start a request."""
         ...
 
     def on_piece(self, piece: bytes) -> None:
-        """Take the next bytes of its body."""
+        """Handle the next bytes of the body."""
         ...
 
     def on_end(self) -> None:
-        """End it: its body is complete."""
+        """End the request: its body is complete."""
         ...
 
 
 class RequestParser:
-    """Parses one connection's requests."""
+    """Parses the requests of one connection."""
 
     __slots__ = (
         "_ends",
@@ -148,10 +147,10 @@ class RequestParser:
     )
 
     def __init__(self, handler: ParserCallbacks) -> None:
-        """Begin before the first request.
+        """Start before the first request.
 
         Args:
-            handler: Should not raise; if it does, the request is `Malformed` with status 503.
+            handler: Should not raise. If it does, `feed` raises `Malformed` with status 503.
 
         Attributes:
             is_within: Whether a request has begun and is not complete.
@@ -166,14 +165,16 @@ class RequestParser:
         self._fields: dict[bytes, bytes] = {}
 
     def feed(self, data: bytes) -> bytes:
-        """Parse, and stop soon after the end of a request.
+        """Parse bytes, and stop soon after the end of a request.
+
+        All bytes after a request that ends the connection are ignored.
 
         Returns:
-            What was not parsed, because a request is complete: to be fed when it is answered.
-            After a request that ends the connection everything is ignored.
+            The bytes that were not parsed because a request is complete. Feed them when it is
+            answered.
 
         Raises:
-            Malformed: The bytes are no request that we take. The parser has no further use.
+            Malformed: The bytes are not an acceptable request. The parser cannot be used again.
         """
         size = len(data)
         if size <= PIECE_BYTES:
@@ -199,22 +200,22 @@ class RequestParser:
         except HttpParserUpgrade as upgrade:
             if self._refusal is not None:
                 raise self._refusal from None
-            self._pass_over_upgrade(data[upgrade.args[0] :])
+            self._ignore_upgrade(data[upgrade.args[0] :])
         except HttpParserError as error:
             if self._is_over and not self.is_within:
                 return
             if not isinstance(error, HttpParserCallbackError):
                 raise Malformed(400, "syntax") from None
-            raise self._refusal or Malformed(503, _fault(error.__context__)) from None
+            raised = error.__context__
+            fault = f"{type(raised).__name__} at {raised_at(raised)}" if raised else "unknown"
+            raise self._refusal or Malformed(503, fault) from None
         if self._quiet > HEAD_BYTES:
             raise Malformed(431, "head")
 
-    def _pass_over_upgrade(self, rest: bytes | memoryview) -> None:
-        """Go on with the body of a request that asks for another protocol.
-
-        We speak no other, so that the request stays HTTP (RFC 9110, 7.8), and so does its body:
-        a parser of its own is told the framing, and nothing of the rest.
-        """
+    def _ignore_upgrade(self, rest: bytes | memoryview) -> None:
+        """Continue with the body of a request that asks for another protocol."""
+        # A server may ignore `Upgrade` (RFC 9110, 7.8); the request and its body stay HTTP. llhttp
+        # stops here, so a new parser gets a head with the same framing and then the body.
         self._is_upgrade = False
         framing = b"Content-Length: %d" % self._left
         if b"transfer-encoding" in self._fields:
@@ -230,18 +231,18 @@ class RequestParser:
     # httptools calls these.
 
     def on_message_begin(self) -> None:
-        """Forget the request before; after the last one there is none."""
+        """Drop the previous request."""
         if self._is_muted:
             return
         if self._is_over:
-            raise EOFError
+            raise EOFError  # `_execute` ignores what follows the last request
         self.is_within = self._is_head = True
         self._target = b""
         self._fields = {}
         self._number = 0
 
     def on_url(self, piece: bytes) -> None:
-        """Take the next bytes of the request target: it may come in pieces."""
+        """Add the next bytes of the request target, which may come in pieces."""
         if self._is_muted:
             return
         self._target += piece
@@ -249,7 +250,7 @@ class RequestParser:
             self._refuse(414, "target")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header field; trailers, which come after the body, add none."""
+        """Add a header field; ignore trailers, which come after the body."""
         if self._is_muted or not self._is_head:
             return
         self._number += 1
@@ -267,7 +268,7 @@ class RequestParser:
         self._fields[name] = value
 
     def on_headers_complete(self) -> None:
-        """Begin the request, or refuse it."""
+        """Start the request, or refuse it."""
         if self._is_muted:
             self._is_muted = False
             return
@@ -286,9 +287,9 @@ class RequestParser:
             if coding.lower() != b"chunked":
                 self._refuse(501, "coding")
         self._is_upgrade = parser.should_upgrade()
-        # llhttp lets `keep-alive` win over `close` in HTTP/1.0.
-        wishes = fields.get(b"connection", b"").lower().replace(b" ", b"").split(b",")
-        closes = not parser.should_keep_alive() or b"close" in wishes
+        # If both are there in HTTP/1.0, llhttp decides for `keep-alive`; we decide for `close`.
+        options = fields.get(b"connection", b"").lower().replace(b" ", b"").split(b",")
+        closes = not parser.should_keep_alive() or b"close" in options
         head = Head(method, self._target, version, fields, closes)
         self._is_head = False
         self._is_over = head.closes
@@ -306,7 +307,7 @@ class RequestParser:
     def on_message_complete(self) -> None:
         """End the request."""
         if self._is_upgrade:
-            return  # its body follows: see `_pass_over_upgrade`
+            return  # the body follows: see `_ignore_upgrade`
         self._ends += 1
         self.is_within = False
         self._quiet = 0
