@@ -153,6 +153,7 @@ def begin(call: Callable[[], None]) -> threading.Thread:
 def _is_done(future: Future[T]) -> bool:
     """Wait a moment for a call; return whether it has ended."""
     try:
+        # Not `result`: a TimeoutError of the call itself would look like ours.
         future.exception(timeout=_POLL_SECONDS)
     except TimeoutError:
         return False

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 
+# For example `[CAST_OVERFLOW] The value ... SQLSTATE: 22003`.
 _CLASS = re.compile(r"\[([A-Z][A-Z0-9_.]{2,80})\]")
 _STATE = re.compile(r"SQLSTATE[:=]?\s*([0-9A-Z]{5})\b")
 _CONFLICT = re.compile(
@@ -139,6 +140,7 @@ def meaning(
         http_status = int(repeated)
     state = _first(_STATE, text)
     name = _first(_CLASS, text) or state or error_type
+    # The order matters: the text of a conflict may contain the words of the later rules.
     if _CONFLICT.search(text):
         return ErrorMeaning(ErrorKind.CONFLICT, name, f"another transaction was faster ({name})")
     if lacks := _LACKS.search(text):

@@ -18,6 +18,7 @@ from databricks_app.databricks.call_timeout import CallTimeout, begin
 from databricks_app.databricks.sql_errors import ErrorKind, ErrorMeaning, meaning, state_words
 from databricks_app.errors import LakeError, ValueRefused
 
+# After these errors the session can be reused: the warehouse has answered.
 _SESSION_SURVIVES = frozenset(
     {ErrorKind.CONFLICT, ErrorKind.VALUE, ErrorKind.ADMIN, ErrorKind.UNKNOWN}
 )

@@ -20,8 +20,10 @@ import structlog
 
 from databricks_app.errors import TokenError
 
+# The token endpoint may be down for this long before a request notices.
 EARLY_SECONDS = 600.0
 TOKEN_SECONDS = 10.0
+# Seconds after a failed fetch, by the number of failures in a row.
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 # A request without a token ends a pause that has lasted this long: it cannot do anything else.
 _MIN_PAUSE_SECONDS = 1.0

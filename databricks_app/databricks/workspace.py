@@ -187,6 +187,7 @@ class DatabricksWorkspace:
                 token = self.tokens.get(until - time.monotonic())
             except TokenError as error:
                 raise WorkspaceError("token", str(error)) from error
+            # A token that came late still leaves time for one try.
             left = max(0.05, until - time.monotonic())
             limits = httpx2.Timeout(left, connect=min(left, _CONNECT_SECONDS))
             headers = {"Authorization": f"Bearer {token.text}"}
@@ -311,8 +312,8 @@ def _refusal(answer: httpx2.Response, path: str) -> WorkspaceError:
     if status == HTTPStatus.INSUFFICIENT_STORAGE or b"QUOTA_EXCEEDED" in answer.content:
         return WorkspaceError(
             "full",
-            f"the volume {volume} takes no more data (HTTP {status}): raise its quota or make room in its "
-            "storage; files that wait there are deleted when they are loaded",
+            f"the volume {volume} takes no more data (HTTP {status}): raise its quota or make room "
+            "in its storage; files that wait there are deleted when they are loaded",
         )
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         words = f"the workspace limits the rate of our calls (HTTP {status}): if this continues, "

@@ -243,6 +243,8 @@ class Relay:
         check = SignatureCheck(self._settings.signing_keys, signature, timestamp)
         if check.refusal is not None or signature is None or timestamp is None:
             return RelayAnswer(self._settings.unverified_status, str(check.refusal))
+        # The body may not be forwarded before its last byte is verified. Up to `max_body_bytes` it
+        # is kept in memory, above that in a temporary file.
         with (
             _Share(self._budget) as share,
             SpooledTemporaryFile(max_size=self._settings.max_body_bytes) as body,

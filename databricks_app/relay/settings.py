@@ -170,6 +170,6 @@ def from_environment(variables: Mapping[str, str]) -> RelaySettings:
             # Only our own texts, which begin with "must": those of `int` and `float` quote the
             # value. `from None` for the same reason.
             text = str(error)
-            reason = text if text.startswith("must") else "it is not a number"
+            reason = text if text.startswith("must") else "it cannot be read"
             raise SettingsError(f"{setting.name} cannot be used: {reason}") from None
     return RelaySettings(**values)

@@ -94,6 +94,7 @@ class Upstream:
             tries: How often it was sent before.
         """
         try:
+            # The clock of the loop is the monotonic clock.
             async with asyncio.timeout_at(deadline):
                 first = await self._try(request, token, tries + 1)
                 if tries or first.outcome is not ForwardOutcome.BROKEN:
@@ -116,6 +117,7 @@ class Upstream:
                 **request.headers,
                 b"Authorization": b"Bearer " + token.encode(),
                 b"Content-Length": str(request.length).encode(),
+                # `send` reads raw bytes and decompresses nothing.
                 b"Accept-Encoding": b"identity",
             },
             content=_pieces(request.body),

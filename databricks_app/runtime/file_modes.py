@@ -21,7 +21,9 @@ PRIVATE_UMASK = 0o077
 SHARED_UMASK = 0o027
 TABLES = "tables"
 _PRIVATE = ("inbox", "quarantine")
+# All names in a data folder that is only ours; a disk of its own has `lost+found`.
 _OWN = frozenset((TABLES, *_PRIVATE, "alerts.json", "alerts.new", "lost+found"))
+# A link or a FIFO that somebody puts there meanwhile must not lead elsewhere, and must not block.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 log = structlog.get_logger(__name__)
@@ -220,8 +222,9 @@ class _Correction:
 
 def _wanted(mode: int, group: int | None) -> int:
     """Return the mode that a folder or file should have; further rights of the group are kept."""
-    if group is None:
+    if group is None:  # clear setgid and all rights of group and others
         return stat.S_IMODE(mode) & 0o5700
+    # A group enters and reads folders and reads files. New files inherit it from setgid folders.
     rights = 0o2050 if stat.S_ISDIR(mode) else 0o040
     return (stat.S_IMODE(mode) | rights) & ~0o007
 

@@ -72,6 +72,7 @@ def _log_uncaught(kind: type[BaseException], trace: TracebackType | None) -> Non
     """Log an uncaught exception: its type and place, not its text."""
     if issubclass(kind, SystemExit):
         return  # `sys.exit` in a thread is not an error
+    # The innermost calls are enough to find the place.
     places = _places(trace)
     structlog.get_logger(__name__).critical("uncaught", error=kind.__name__, at=places[-8:])
 

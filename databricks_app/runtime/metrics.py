@@ -29,12 +29,14 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from databricks_app.runtime import metric_files, process_identity
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+# Bounds of histogram buckets in seconds. Customer.io gives up after 4 s.
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 4)
 _SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 # More than all label values need together: a mapped file that cannot grow kills its process.
 _FILE_BYTES = 128 << 10
 # Sums are multiples of 1/_PARTS s, exact up to 2^33 s: a double has 53 bits.
 _PARTS = 1 << 20
+# Below zero: the timestamp is in the future. 300 s is the default window, 604800 s a week.
 _AGES = (-3600, -600, -300, 0, 300, 600, 1800, 3600, 7200, 14400, 86400, 259200, 604800)
 
 # What the library raises for a file that it has not written.
@@ -180,6 +182,7 @@ def _reserve() -> None:
     """
     # The files are mapped: on a full file system a write to a page without room is a SIGBUS.
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    # `MutexValue`: an earlier `Metrics` of this process found no room for its files.
     if folder is None or values.ValueClass is values.MutexValue:
         return
     try:

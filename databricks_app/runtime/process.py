@@ -14,6 +14,7 @@ from databricks_app.runtime import logs
 from databricks_app.settings import Settings, environment, from_environment
 
 PARENT = "CIO_SUPERVISOR_PID"
+# From linux/prctl.h; Python has no function for it.
 _PR_SET_PDEATHSIG = 1
 
 

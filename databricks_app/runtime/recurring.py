@@ -91,7 +91,7 @@ class RecurringLog:
         Args:
             is_end: Whether the process ends: then every kind ends.
         """
-        if not self._periods:
+        if not self._periods:  # without the lock: the event loop calls this four times a second
             return
         latest = self._monotonic() - QUIET_SECONDS
         with self._lock:

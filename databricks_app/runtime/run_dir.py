@@ -115,6 +115,6 @@ def _remove_abandoned(parent: Path) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(lock.parent, ignore_errors=True)
         except BlockingIOError:
-            continue
+            continue  # its supervisor runs
         finally:
             os.close(descriptor)

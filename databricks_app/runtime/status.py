@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 
 RUN_DIR = "CIO_RUN_DIR"
+# The name of earlier versions: after an upgrade, old and new processes read each other's files.
 _LOADER = "writer.json"
 _SUPERVISOR = "supervisor.json"
 

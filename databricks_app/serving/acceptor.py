@@ -193,6 +193,7 @@ class Acceptor:
         self._public = public
         self._public.setblocking(False)
         self._is_open = self._is_stopping = self._is_refusing = False
+        # Each message stays whole, and the kernel reports when the worker's process ends.
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(run_dir / SOCKET_NAME))
         self._listener.listen()

@@ -57,6 +57,7 @@ class Web(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             "graceful_timeout": GRACEFUL_SECONDS,
             "logger_class": _Log,
             "control_socket_disable": True,
+            # Trust no proxy: a client could send such headers too.
             "forwarded_allow_ips": "",
             "post_worker_init": _worker_ready,
             "worker_exit": _worker_exit,
@@ -86,7 +87,6 @@ def main() -> int:
     process.begin()
     settings = process.configured("web")
     log_active_keys(settings)
-    # gunicorn's `BaseApplication` reads `sys.argv` for its own options.
     sys.argv = sys.argv[:1] + sys.argv[1:2]
     Web(settings, int(sys.argv[1])).run()
     return 0

@@ -36,6 +36,7 @@ from databricks_app.serving.traffic import TrafficSummary
 
 # `docker stop` sends SIGKILL 10 s after SIGTERM, Databricks Apps 15 s after it.
 STOP_SECONDS = 9.0
+# Clients that the kernel lets wait while no worker has room.
 _BACKLOG = 2048
 # Seconds before a restart, by the number of deaths in a row.
 _PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
@@ -58,6 +59,7 @@ def bind(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
+    # Else a restart fails while connections of the old process are in TIME_WAIT.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

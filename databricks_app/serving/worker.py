@@ -94,6 +94,7 @@ class ReceiverWorker(Worker):  # type: ignore[misc]  # gunicorn ships no types
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self._loop.add_signal_handler(number, self.handle_exit, number, None)
         self._loop.add_signal_handler(signal.SIGUSR1, self.handle_usr1, signal.SIGUSR1, None)
+        # A resized terminal sends it; gunicorn's own workers ignore it too.
         signal.signal(signal.SIGWINCH, signal.SIG_IGN)
         # gunicorn sends SIGABRT to a worker that does not report. The default action would write a
         # core file with our memory, keys included. gunicorn kills a worker that is stuck outside

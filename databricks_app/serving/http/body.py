@@ -186,6 +186,7 @@ class Spool:
     def _cut(self, piece: bytes) -> None:
         """Keep only the first bytes, in memory."""
         most = min(CUT_BYTES, self._limit)
+        # The first piece over the limit: drop what was kept beyond the beginning.
         if self._file is not None or self._memory > most:
             if self._file is not None:
                 self._file.seek(0)

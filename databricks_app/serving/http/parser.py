@@ -130,17 +130,17 @@ class RequestParser:
     """Parses the requests of one connection."""
 
     __slots__ = (
+        "_body_left",
         "_ends",
         "_fields",
         "_handler",
+        "_has_last_request",
+        "_idle_bytes",
+        "_ignores_head",
         "_is_head",
-        "_is_muted",
-        "_is_over",
         "_is_upgrade",
-        "_left",
         "_number",
         "_parser",
-        "_quiet",
         "_refusal",
         "_target",
         "is_within",
@@ -157,10 +157,13 @@ class RequestParser:
         """
         self._handler = handler
         self._parser = HttpRequestParser(self)
+        # `_has_last_request`: a request has ended the connection, so ignore what follows.
+        # `_ignores_head`: the parser reads the head that `_ignore_upgrade` has made.
+        # `_idle_bytes`: bytes since the last head, piece of a body or end of a request.
         self._refusal: Malformed | None = None
-        self._is_muted = self._is_upgrade = self._is_over = self.is_within = False
+        self._ignores_head = self._is_upgrade = self._has_last_request = self.is_within = False
         self._is_head = True
-        self._ends = self._left = self._number = self._quiet = 0
+        self._ends = self._body_left = self._number = self._idle_bytes = 0
         self._target = b""
         self._fields: dict[bytes, bytes] = {}
 
@@ -186,15 +189,15 @@ class RequestParser:
         while at < size:
             if self._ends != ends:
                 return data[at:]
-            end = at + max(PIECE_BYTES, self._left)
+            end = at + max(PIECE_BYTES, self._body_left)
             self._execute(view[at:end])
             at = end
         return b""
 
     def _execute(self, data: bytes | memoryview) -> None:
-        if self._is_over and not self.is_within:
+        if self._has_last_request and not self.is_within:
             return
-        self._quiet += len(data)
+        self._idle_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -202,14 +205,14 @@ class RequestParser:
                 raise self._refusal from None
             self._ignore_upgrade(data[upgrade.args[0] :])
         except HttpParserError as error:
-            if self._is_over and not self.is_within:
+            if self._has_last_request and not self.is_within:
                 return
             if not isinstance(error, HttpParserCallbackError):
                 raise Malformed(400, "syntax") from None
             raised = error.__context__
             fault = f"{type(raised).__name__} at {raised_at(raised)}" if raised else "unknown"
             raise self._refusal or Malformed(503, fault) from None
-        if self._quiet > HEAD_BYTES:
+        if self._idle_bytes > HEAD_BYTES:
             raise Malformed(431, "head")
 
     def _ignore_upgrade(self, rest: bytes | memoryview) -> None:
@@ -217,13 +220,13 @@ class RequestParser:
         # A server may ignore `Upgrade` (RFC 9110, 7.8); the request and its body stay HTTP. llhttp
         # stops here, so a new parser gets a head with the same framing and then the body.
         self._is_upgrade = False
-        framing = b"Content-Length: %d" % self._left
+        framing = b"Content-Length: %d" % self._body_left
         if b"transfer-encoding" in self._fields:
             framing = b"Transfer-Encoding: chunked"
-        if self._is_over:
+        if self._has_last_request:
             framing += b"\r\nConnection: close"
         self._parser = HttpRequestParser(self)
-        self._is_muted = True
+        self._ignores_head = True
         self._parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
         if len(rest):
             self._execute(rest)
@@ -232,9 +235,9 @@ class RequestParser:
 
     def on_message_begin(self) -> None:
         """Drop the previous request."""
-        if self._is_muted:
+        if self._ignores_head:
             return
-        if self._is_over:
+        if self._has_last_request:
             raise EOFError  # `_execute` ignores what follows the last request
         self.is_within = self._is_head = True
         self._target = b""
@@ -243,7 +246,7 @@ class RequestParser:
 
     def on_url(self, piece: bytes) -> None:
         """Add the next bytes of the request target, which may come in pieces."""
-        if self._is_muted:
+        if self._ignores_head:
             return
         self._target += piece
         if len(self._target) > TARGET_BYTES:
@@ -251,7 +254,7 @@ class RequestParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a header field; ignore trailers, which come after the body."""
-        if self._is_muted or not self._is_head:
+        if self._ignores_head or not self._is_head:
             return
         self._number += 1
         if self._number > FIELDS or len(name) + len(value) > FIELD_BYTES:
@@ -269,8 +272,8 @@ class RequestParser:
 
     def on_headers_complete(self) -> None:
         """Start the request, or refuse it."""
-        if self._is_muted:
-            self._is_muted = False
+        if self._ignores_head:
+            self._ignores_head = False
             return
         parser = self._parser
         version = parser.get_http_version()
@@ -292,16 +295,16 @@ class RequestParser:
         closes = not parser.should_keep_alive() or b"close" in options
         head = Head(method, self._target, version, fields, closes)
         self._is_head = False
-        self._is_over = head.closes
-        self._left = head.length or 0
-        self._quiet = 0
+        self._has_last_request = head.closes
+        self._body_left = head.length or 0
+        self._idle_bytes = 0
         self._handler.on_head(head)
 
     def on_body(self, piece: bytes) -> None:
         """Pass on a piece of the body."""
-        self._quiet = 0
-        if self._left:
-            self._left -= len(piece)
+        self._idle_bytes = 0
+        if self._body_left:
+            self._body_left -= len(piece)
         self._handler.on_piece(piece)
 
     def on_message_complete(self) -> None:
@@ -310,7 +313,7 @@ class RequestParser:
             return  # the body follows: see `_ignore_upgrade`
         self._ends += 1
         self.is_within = False
-        self._quiet = 0
+        self._idle_bytes = 0
         self._handler.on_end()
 
     def _refuse(self, status: int, kind: str) -> None:

@@ -100,6 +100,7 @@ class ConnectionPool:
         self.lingering: Deadlines[Connection] = Deadlines(limits.linger_seconds)
         self.now = loop.time
         self.soon = loop.call_soon
+        # Where the app is mounted: the variable is gunicorn's.
         self._script_name = os.environ.get("SCRIPT_NAME", "")
         webhook: WebhookFirst | None = webhook_of(app)
         self._receiving: Receiving | None = None
@@ -180,6 +181,8 @@ class ConnectionPool:
         # open files.
         most = self.most_open - min(64, self._limits.connections // 8)
         surplus = len(self.connections) - len(self.lingering) - most
+        # Idle connections first: their clients wait for nothing. Then the request that has been
+        # arriving for the longest time.
         for _ in range(max(0, surplus)):
             if (connection := self.idle.oldest()) is not None:
                 connection.refuse(503)
@@ -229,4 +232,5 @@ class ConnectionPool:
             self.refuse("incomplete", 408)
             connection.refuse(408)
         else:
+            # Not the sender's fault, and a request may be on its way: 503 makes it repeat soon.
             connection.refuse(503)

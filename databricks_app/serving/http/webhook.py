@@ -24,6 +24,7 @@ from databricks_app.serving.http.body import NoRoom, Room, Spool
 from databricks_app.serving.http.exchange import Client, Exchange
 from databricks_app.serving.http.parser import Head
 
+# A body of up to this size is kept in memory and verified in one step.
 SMALL_BYTES = 64 << 10
 # Most bytes of large bodies that are in memory at the same time to be stored.
 STORING_BYTES = 64 << 20

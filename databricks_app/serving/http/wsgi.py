@@ -122,6 +122,7 @@ def environ(
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
         "wsgi.input": body,
+        # The input has an end, so that Werkzeug also reads a body without Content-Length.
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
@@ -131,6 +132,7 @@ def environ(
     for name, value in head.fields.items():
         key = name.decode("latin-1").upper().replace("-", "_")
         made[f"HTTP_{key}"] = value.decode("latin-1")
+    # These two have names of their own in WSGI (PEP 3333, "environ Variables").
     made.pop("HTTP_CONTENT_LENGTH", None)
     if head.length is None or head.length:
         made["CONTENT_LENGTH"] = str(size)
