@@ -42,7 +42,11 @@ RECEIVER: dict[str, FaultCase] = {
         PUT,
         r"refuses our token: check the credentials .*\(DATABRICKS_CLIENT_ID, ",
     ),
-    "reset before": ("reset_before", PUT, rf"{NO_ANSWER}, the connection was interrupted .*: {WAY}"),
+    "reset before": (
+        "reset_before",
+        PUT,
+        rf"{NO_ANSWER}, the connection was interrupted .*: {WAY}",
+    ),
     "answer lost": ("reset_after", PUT, rf"{NO_ANSWER}, the connection was interrupted .*: {WAY}"),
     "silent": ("hang_after", {**PUT, "seconds": 8}, rf"{NO_ANSWER}, the call timed out .*: {WAY}"),
 }
@@ -55,8 +59,8 @@ REFUSED = r"the warehouse refuses a statement \(INTERNAL_ERROR\)\. The query his
 MERGE = {"statement": "MERGE"}
 EXECUTE = {"operation": "sql.ExecuteStatement", **MERGE}
 SLOW = (
-    r"MERGE on the warehouse has taken \d+ s so far: its state is RUNNING; look at its query history, "
-    "and check whether it is too small"
+    r"MERGE on the warehouse has taken \d+ s so far: its state is RUNNING; "
+    "look at its query history, and check whether it is too small"
 )
 LOADER: dict[str, FaultCase] = {
     "denied": (
@@ -69,7 +73,7 @@ LOADER: dict[str, FaultCase] = {
     "conflicts": (
         "statement_fails",
         {**MERGE, "text": CONFLICT},
-        r"another transaction was faster .*, 6 times in a row\. Check whether another program writes",
+        r"another transaction was faster .*, 6 times in a row\. Check whether another program",
     ),
     "slow": ("statement_slow", {**MERGE, "seconds": 12}, SLOW),
     "request without an answer": ("hang", EXECUTE, SLOW),
@@ -117,6 +121,6 @@ LOADER: dict[str, FaultCase] = {
     "reading without an answer": (
         "hang",
         READ,
-        r"a read from the volume has taken \d+ s so far: the workspace is slow or does not answer; check ",
+        r"a read from the volume has taken \d+ s so far: the workspace is slow or does not answer",
     ),
 }
