@@ -194,8 +194,8 @@ def _by_text(text: str, name: str) -> ErrorMeaning | None:
         return ErrorMeaning(
             ErrorKind.ADMIN,
             name,
-            f"a table, the schema or the catalog is missing ({name}): check CIO_CATALOG and "
-            "CIO_SCHEMA, and whether somebody dropped it; the next try makes missing tables",
+            f"a table, the schema or the catalog is gone ({name}): check CIO_CATALOG and "
+            "CIO_SCHEMA, and whether somebody dropped it; tables are made again at the next try",
         )
     if _STARTING.search(text):
         return ErrorMeaning(ErrorKind.BUSY, name, _NOT_RUNNING)
