@@ -1,4 +1,4 @@
-"""Where the receiver's parts are joined. The WSGI app is `databricks_app.app:create_app()`."""
+"""Builds the receiver from its parts. The WSGI app is `databricks_app.app:create_app()`."""
 
 from __future__ import annotations
 
@@ -31,16 +31,17 @@ def create_app(
     now: Callable[[], float] = time.time,
     body_errors: tuple[type[Exception], ...] = (OSError,),
 ) -> Flask:
-    """Make the WSGI app; parts left out are made from the settings.
+    """Make the WSGI app.
 
-    Call it after the process has forked: the inbox has threads, and a locked file or connections.
+    Call it after the process has forked: the inbox has threads, and a locked file or connections,
+    which a fork does not copy.
 
     Args:
-        settings: From the environment if left out.
-        inbox: Of the settings' store if left out.
-        metrics: Instruments of their own if left out.
+        settings: Default: read from the environment.
+        inbox: Default: the inbox that the settings describe.
+        metrics: Default: new instruments.
         now: Unix seconds.
-        body_errors: What the server raises while a body is read that does not arrive whole.
+        body_errors: Exceptions that the server raises if a body does not arrive completely.
 
     Raises:
         SettingsError: A setting cannot be used.
@@ -51,56 +52,53 @@ def create_app(
     inbox = inbox or open_inbox(settings, recurring)
     app = Flask(__name__, static_folder=None)
     app.extensions[INBOX] = inbox
-    app.url_map.merge_slashes = False  # a redirect would stall the feed
+    # Werkzeug would redirect `//path` to `/path`, and Customer.io waits an hour after a redirect.
+    app.url_map.merge_slashes = False
     receiver = WebhookReceiver(settings, inbox, metrics, now, body_errors, recurring)
-    pages = StatusPages(settings, receiver, metrics, _counting(settings, inbox), now)
+    pages = StatusPages(settings, receiver, metrics, _pending_counter(settings, inbox), now)
     app.register_blueprint(blueprint(settings, receiver, pages))
     app.wsgi_app = WebhookFirst(app.wsgi_app, receiver)  # type: ignore[method-assign]
     return app
 
 
 def open_inbox(settings: Settings, recurring: RecurringLog | None = None) -> Appender:
-    """Open this process's part of the inbox.
-
-    Local segments are handed over after half a flush interval, so that an event waits for one and
-    a half intervals at most.
+    """Open the inbox of this process.
 
     Args:
-        settings: Of the receiver.
-        recurring: Logs the inbox's own faults; one of its own if left out.
+        settings: Settings of the receiver.
+        recurring: Logs the faults of the inbox. Default: a new one.
 
     Raises:
         SettingsError: The workspace's address cannot be used.
     """
     if settings.store == "databricks":
-        return _open_volume(settings, recurring)
+        # Imported here: a receiver with a local inbox needs no HTTP client.
+        from databricks_app.databricks.workspace import connect
+        from databricks_app.ingest.inbox.volume import VolumeInbox
+
+        return VolumeInbox(
+            connect(environment(), connections=settings.uploads + 4),
+            settings.volume_path,
+            deadline_seconds=settings.append_deadline_seconds,
+            uploads=settings.uploads,
+            recurring=recurring,
+        )
     return LocalInbox(
         settings.inbox_dir,
         max_bytes=settings.inbox_max_bytes,
         floor_bytes=settings.inbox_floor_bytes,
+        # A segment is closed after half an interval and loaded within the next one, so that an
+        # event waits for one and a half intervals at most.
         close_seconds=settings.flush_interval_seconds * freshness.CLOSE_SHARE,
         recurring=recurring,
     )
 
 
-def _open_volume(settings: Settings, recurring: RecurringLog | None) -> Appender:
-    from databricks_app.databricks.workspace import connect
-    from databricks_app.ingest.inbox.volume import VolumeInbox
-
-    return VolumeInbox(
-        connect(environment(), connections=settings.uploads + 4),
-        settings.volume_path,
-        deadline_seconds=settings.append_deadline_seconds,
-        uploads=settings.uploads,
-        recurring=recurring,
-    )
-
-
-def _counting(settings: Settings, inbox: Appender) -> Callable[[], Pending | None]:
-    """Return what tells how much is stored and not yet loaded; see `StatusPages`."""
+def _pending_counter(settings: Settings, inbox: Appender) -> Callable[[], Pending | None]:
+    """Return the function that counts stored events that are not yet loaded."""
     if settings.store == "databricks":
         from databricks_app.ingest.inbox.volume import VolumeInbox
 
-        if isinstance(inbox, VolumeInbox):
+        if isinstance(inbox, VolumeInbox):  # the tests pass other inboxes too
             return inbox.count_pending
     return partial(pending, settings.inbox_dir)

@@ -1,7 +1,7 @@
-"""The webhook route: its path, and what the receiver and the relay read of a request in one way.
+"""The path of the webhook route, and how a request is read.
 
-Pure: every part that decides on a path, a length or a signature header asks here, so that all of
-them decide the same. Requests are WSGI environs.
+Receiver and relay both use these functions, so that both decide in the same way about a path, a
+length or a signature header. Requests are WSGI environs. Pure: no I/O.
 """
 
 from __future__ import annotations
@@ -14,41 +14,44 @@ from core.webhooks.signature import SIGNATURE_PARAMETER, TIMESTAMP_PARAMETER
 
 WEBHOOK_PATH = "/api/webhooks/customerio"
 
-# With every 503; Customer.io decides by itself when it comes again, other senders may obey.
+# Sent with every 503. Customer.io has its own schedule for retries; other senders may use this.
 RETRY_AFTER_SECONDS = 5
-# A body longer than CIO_MAX_BODY_BYTES times this is refused.
+# A body longer than CIO_MAX_BODY_BYTES times this is answered 413.
 LARGEST_FACTOR = 8
 
 _SEGMENTS = WEBHOOK_PATH.strip("/").split("/")
-_MOST_DIGITS = 18
-_MOST_PARAMETERS = 8
+# More digits than any real length has, and still a 64-bit integer.
+_MAX_DIGITS = 18
+# The query of a webhook request has two parameters; a few more may come from a proxy.
+_MAX_PARAMETERS = 8
 
 Claims = tuple[bytes | None, bytes | None]
 
 
 def is_webhook_path(path: str) -> bool:
-    """Whether a path means the webhook route.
+    """Return whether a path is the webhook route.
 
-    Customer.io waits an hour after a 404, so a slip in the configured address must not cause one:
-    more slashes anywhere and upper case mean the same path. Everything else is another path, also
-    what some servers would resolve: `.` and `..` segments, `;` parameters, white space.
+    Extra slashes and upper case are accepted. `.` and `..` segments, `;` parameters and white
+    space are not resolved: such a path is another path.
 
     Args:
-        path: Without the query, percent-encoding decoded once. An encoded slash is a slash by
-            then; what was encoded twice is another path.
+        path: Without the query, percent-encoding decoded once. So an encoded slash counts as a
+            slash, and a slash that was encoded twice does not.
     """
     if path == WEBHOOK_PATH:
         return True
-    # `lower` turns some other letters into ASCII ones, as the Kelvin sign into k.
+    # Customer.io waits an hour after a 404, so a small mistake in the configured address must not
+    # cause one. `isascii` first: `lower` turns some other letters into ASCII ones (the Kelvin sign
+    # becomes k).
     return path.isascii() and [one for one in path.lower().split("/") if one] == _SEGMENTS
 
 
 def header(environ: Mapping[str, Any], name: str) -> bytes | None:
-    """Return a header as received; None without it.
+    """Return the bytes of a header as received; None if it is missing.
 
     Args:
         environ: The request.
-        name: As WSGI names it, e.g. `CONTENT_TYPE` or `HTTP_HOST`.
+        name: The WSGI name, e.g. `CONTENT_TYPE` or `HTTP_HOST`.
     """
     value = environ.get(name)
     return None if value is None else str(value).encode("latin-1", "replace")
@@ -65,9 +68,9 @@ def signature_query(signature: bytes, timestamp: bytes) -> str:
 
 
 def signature_in_query(query: str) -> Claims:
-    """Return signature and timestamp of a query string; one that stands there twice is missing."""
+    """Return signature and timestamp of a query string; None for a missing or repeated one."""
     try:
-        given = parse_qs(query, max_num_fields=_MOST_PARAMETERS, encoding="latin-1")
+        given = parse_qs(query, max_num_fields=_MAX_PARAMETERS, encoding="latin-1")
     except ValueError:
         return None, None
 
@@ -79,23 +82,19 @@ def signature_in_query(query: str) -> Claims:
 
 
 def content_length(environ: Mapping[str, Any]) -> int | None:
-    """Return the length of the body in bytes; None if it is not known.
-
-    A length that is no number decides nothing: such a body is read to its end.
-    """
+    """Return the length of the body in bytes; None if it is unknown or not a number."""
     text = str(environ.get("CONTENT_LENGTH") or "")
-    is_number = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
     return int(text) if is_number else None
 
 
 def bytes_to_read(length: int | None, total: int, most: int) -> int:
-    """Return how many bytes to ask the stream of a body for; 0 at its end.
-
-    A server's stream may wait for all that is asked of it, so no more than the rest is asked for.
+    """Return how many bytes to read next from the stream of a body; 0 at its end.
 
     Args:
-        length: Of the body; None if it is not known.
+        length: Length of the body in bytes; None if it is unknown.
         total: Bytes read so far.
-        most: Bytes to ask for at once.
+        most: Largest number of bytes for one read.
     """
+    # `read(n)` of some servers blocks until n bytes have come: never ask for more than the rest.
     return most if length is None else max(0, min(most, length - total))

@@ -1,33 +1,33 @@
 """Errors of the receiver.
 
 ReceiverError
-+-- SettingsError            a setting cannot be used; says which and why
++-- SettingsError            a setting cannot be used; the text says which one and why
 +-- InboxError               the inbox cannot store now
-|   +-- InboxFull            its size limit or the disk is reached
-|   +-- InboxTimeout         not durable within the deadline
+|   +-- InboxFull            the inbox has reached its size limit, or the disk is full
+|   +-- InboxTimeout         the record was not durable within the deadline
 |   +-- InboxClosed          the process is stopping
-+-- LakeError                tables cannot be written or read; says what to do
++-- LakeError                tables cannot be written or read; the text says what to do
 |   +-- Standby              another instance loads (lake)
-|   +-- Unclear              the warehouse refused, and no rule knows why (databricks.sql_sessions)
-|   +-- WorkspaceError       the workspace did not do what was asked (databricks.workspace)
-+-- QueryError               a query cannot be answered; says why
-+-- TokenError               there is no OAuth token now; says why
-+-- DeploymentError          a deployment cannot go on; says what to do
-+-- AddressError             what should be an address is none (operations.webhooks.addresses)
+|   +-- Unclear              the warehouse gave an unknown error (databricks.sql_sessions)
+|   +-- WorkspaceError       a call to the workspace failed (databricks.workspace)
++-- QueryError               a query cannot be answered; the text says why
++-- TokenError               there is no OAuth token now; the text says why
++-- DeploymentError          a deployment cannot continue; the text says what to do
++-- AddressError             a text is not an address (operations.webhooks.addresses)
 +-- EndpointError            an endpoint does not take an event (operations.webhooks.canary)
 +-- KeyStoreError            keys cannot be kept or read (operations.webhooks.keys)
 +-- RotationError            a key cannot be replaced now (operations.webhooks.rotation)
 +-- SetupError               a webhook cannot be set up (operations.webhooks.setup)
 +-- Refused                  the simulator answers a request with an error (simulator.messages)
 
-Those with a module behind them are declared there, the others here.
+A module in brackets defines its error itself. All other errors are defined here.
 """
 
 from __future__ import annotations
 
 
 class ReceiverError(Exception):
-    """Anything this package raises on purpose; its text says what to do next."""
+    """Base of all errors of this package; the text says what to do next."""
 
 
 class SettingsError(ReceiverError):
@@ -35,11 +35,11 @@ class SettingsError(ReceiverError):
 
 
 class InboxError(ReceiverError):
-    """The inbox cannot store now; the sender is answered 503."""
+    """The inbox cannot store now; the answer to the sender is 503."""
 
 
 class InboxFull(InboxError):  # noqa: N818  # a state of the inbox, as queue.Full
-    """The inbox's size limit or the disk's end is reached."""
+    """The inbox has reached its size limit, or the disk is full."""
 
 
 class InboxTimeout(InboxError):  # noqa: N818  # as TimeoutError's siblings
@@ -47,7 +47,7 @@ class InboxTimeout(InboxError):  # noqa: N818  # as TimeoutError's siblings
 
 
 class InboxClosed(InboxError):  # noqa: N818  # a state of the inbox
-    """The process is stopping and takes no more records."""
+    """The process is stopping and accepts no more records."""
 
 
 class LakeError(ReceiverError):
@@ -55,7 +55,7 @@ class LakeError(ReceiverError):
 
     @property
     def log_text(self) -> str:
-        """Its text for the log: all of it is ours, nothing is quoted from another program."""
+        """Text for the log. It quotes no other program."""
         return str(self)
 
 
@@ -64,18 +64,18 @@ class QueryError(ReceiverError):
 
 
 class TokenError(ReceiverError):
-    """There is no OAuth token of the Databricks workspace now; says why and what to do."""
+    """There is no OAuth token of the Databricks workspace now; the text says why."""
 
 
 class DeploymentError(ReceiverError):
-    """A step failed; says which, and what to do. What was done stays, and may be done again."""
+    """A step of a deployment failed. Finished steps stay and can safely be repeated."""
 
 
-class ValueRefused(Exception):  # noqa: N818  # a verdict on rows, caught by the bisection
-    """The engine will never take some value of these rows.
+class ValueRefused(Exception):  # noqa: N818  # the bisection catches it to find the row
+    """The engine refuses a value of these rows, and would refuse it again.
 
     Attributes:
-        error: Name of the error's type; its text may show the row and is not kept.
+        error: Name of the error's type. The text is not kept: it may show the row.
     """
 
     def __init__(self, error: str) -> None:

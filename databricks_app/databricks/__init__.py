@@ -1,1 +1,1 @@
-"""One way to speak to a Databricks workspace: files, tokens, SQL sessions, errors."""
+"""Access to a Databricks workspace: files, tokens, SQL sessions, errors."""

@@ -1,7 +1,7 @@
-"""How long a remote call may take: until its limit, or shortly after a stop was asked for.
+"""Limits the time of remote calls, and ends them soon after the process is asked to stop.
 
-A call runs in a thread of its own, because nothing ends one that hangs in a library. The caller
-goes on without it; the thread ends with its call or with the process.
+Each call runs in its own thread, because a call that hangs in a library cannot be ended. At the
+limit the caller continues without the result; the thread ends with its call or with the process.
 """
 
 from __future__ import annotations
@@ -18,17 +18,15 @@ from databricks_app.errors import LakeError
 
 T = TypeVar("T")
 
-SILENCE = "the workspace is slow or silent; check the way there and the status page of Databricks"
-_LOOK_SECONDS = 0.2
+SILENCE = (
+    "the workspace is slow or does not answer; check the network and the status page of Databricks"
+)
+_POLL_SECONDS = 0.2
 _SLOW_SECONDS = 10.0
 
 
-def _no_progress(_message: str) -> None:
-    """Report nothing."""
-
-
 def silence() -> str:
-    """What is known of a call that the workspace itself does not answer."""
+    """Return the reason for a slow call if the workspace gives none."""
     return SILENCE
 
 
@@ -37,23 +35,23 @@ class CallTimeout:
     """The limits of the calls of one loader.
 
     Attributes:
-        stopping: Set when the process is asked to end.
+        stopping: Set when the process is asked to stop.
         call_seconds: Longest time of a call.
         grace_seconds: How much longer a call may take once `stopping` is set.
-        progress: Called with a progress message, now and then, while a call takes long.
-        monotonic: A clock.
+        progress: Called with progress messages while a call takes long.
+        monotonic: Clock in seconds.
     """
 
     stopping: threading.Event = field(default_factory=threading.Event)
     call_seconds: float = 300.0
     grace_seconds: float = 5.0
-    progress: Callable[[str], None] = _no_progress
+    progress: Callable[[str], None] = lambda _message: None
     monotonic: Callable[[], float] = time.monotonic
     _stopped_at: float | None = None
 
     @property
     def statement_seconds(self) -> int:
-        """When the warehouse ends a statement that was abandoned here."""
+        """Time limit of the warehouse for a statement, a little longer than ours."""
         return int(self.call_seconds) + 1
 
     def run(
@@ -63,25 +61,32 @@ class CallTimeout:
         give_up: Callable[[], None] | None = None,
         why: Callable[[], str | None] | None = None,
     ) -> T:
-        """Return what a call returns.
+        """Make a call and return its result; exceptions of the call are raised.
 
         Args:
-            call: May hang; raises what it raises.
-            what: Names it, for people.
-            give_up: Called if it is abandoned, in a thread of its own.
-            why: Says what may keep it, and what to do; asked in a thread of its own whenever the
-                call is found to take long.
+            call: The call, which may hang.
+            what: Name of the call for messages.
+            give_up: Called in its own thread if the call is abandoned.
+            why: Returns why the call may be slow and what to do. Called in its own thread, again
+                and again while the call takes long.
 
         Raises:
-            LakeError: It was abandoned; whether it took effect is unknown.
+            LakeError: The call was abandoned; it is unknown whether it took effect.
         """
         future: Future[T] = Future()
-        begin(lambda: _finish(future, call))
+
+        def finish() -> None:
+            try:
+                future.set_result(call())
+            except BaseException as error:  # noqa: BLE001  # raised in the caller's thread
+                future.set_exception(error)
+
+        begin(finish)
         began = self.monotonic()
         slow = _SlowCall(what, why)
         while not _is_done(future):
             now = self.monotonic()
-            if (limit := self._is_over(began, now)) is not None:
+            if (limit := self._reached_limit(began, now)) is not None:
                 if give_up is not None:
                     begin(give_up)
                 raise LakeError(f"{what}: abandoned {limit}{slow.reason}.")
@@ -90,10 +95,11 @@ class CallTimeout:
         return future.result()
 
     def pause(self, seconds: float) -> None:
-        """Wait, but not when a stop is asked for."""
+        """Wait; return at once when the process is asked to stop."""
         self.stopping.wait(seconds)
 
-    def _is_over(self, began: float, now: float) -> str | None:
+    def _reached_limit(self, began: float, now: float) -> str | None:
+        """Return which limit is reached, for the error; None if none is."""
         if now - began >= self.call_seconds:
             return f"after {self.call_seconds:g} s"
         if self.stopping.is_set():
@@ -105,10 +111,12 @@ class CallTimeout:
 
 @dataclass(slots=True)
 class _SlowCall:
-    """The progress messages of a long call: how long it takes, and why as soon as that is known.
+    """Makes the progress messages of a long call.
 
     Attributes:
-        reason: Why, behind a colon; empty while that is not known.
+        what: Name of the call.
+        why: Returns why the call may be slow; None if nobody can say.
+        reason: The reason, with a colon before it; empty while it is unknown.
     """
 
     what: str
@@ -118,16 +126,16 @@ class _SlowCall:
     _reported: str = ""
 
     def message(self, seconds: float) -> str | None:
-        """The progress message after so many seconds; None if there is nothing new."""
+        """Return the progress message after `seconds`; None if there is nothing new."""
         if seconds - self._reported_at >= _SLOW_SECONDS:
             self._reported_at = seconds
-            begin(self._ask)
+            begin(self._ask_why)  # in its own thread: asking is a remote call too
         elif self.reason == self._reported:
             return None
         self._reported = self.reason
         return f"{self.what} has taken {seconds:.0f} s so far{self._reported}"
 
-    def _ask(self) -> None:
+    def _ask_why(self) -> None:
         reason = None
         if self.why is not None:
             with suppress(LakeError):
@@ -136,22 +144,17 @@ class _SlowCall:
 
 
 def begin(call: Callable[[], None]) -> threading.Thread:
-    """Call in a thread that keeps no process alive."""
+    """Make a call in a daemon thread, which does not keep the process alive."""
     thread = threading.Thread(target=call, name="remote-call", daemon=True)
     thread.start()
     return thread
 
 
-def _finish(future: Future[T], call: Callable[[], T]) -> None:
-    try:
-        future.set_result(call())
-    except BaseException as error:  # noqa: BLE001  # it is the caller's, in the other thread
-        future.set_exception(error)
-
-
 def _is_done(future: Future[T]) -> bool:
+    """Wait a moment for a call; return whether it has ended."""
     try:
-        future.exception(timeout=_LOOK_SECONDS)
+        # Not `result`: a TimeoutError of the call itself would look like ours.
+        future.exception(timeout=_POLL_SECONDS)
     except TimeoutError:
         return False
     return True

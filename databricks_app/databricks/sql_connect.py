@@ -1,7 +1,4 @@
-"""Opens SQL sessions on a warehouse with the workspace's own tokens.
-
-The SQL connector is imported at the first session: it takes a second.
-"""
+"""Opens SQL sessions on a warehouse, with the tokens of the workspace."""
 
 from __future__ import annotations
 
@@ -26,22 +23,22 @@ _TOKEN_SECONDS = 30.0
 
 _STATE_SECONDS = 10.0
 
-# Of one request: the server answers before a long statement has ended, and is asked again.
+# Limit of one HTTP request. A long statement takes several: the connector polls.
 _REQUEST_SECONDS = 60
 
 _RETRY_SECONDS = 60
 
-# The connector would wait 60 s after any 503.
+# Without this limit the connector waits 60 s after any 503.
 _RETRY_PAUSE_SECONDS = 5
 
-# It repeats silently, and what it met is to be reported; `Statements` repeats as well.
+# Few, because the connector logs nothing when it retries. `Statements` retries too, and reports.
 _RETRIES = 2
 
 
 def statements(
     workspace: DatabricksWorkspace, settings: Settings, timeout: CallTimeout
 ) -> Statements:
-    """Statements to the warehouse of the settings."""
+    """Return the statement runner for the warehouse of the settings."""
     login = _Login(workspace)
     return Statements(
         connect=_connect(login, settings, timeout),
@@ -52,7 +49,7 @@ def statements(
 
 
 class _Login:
-    """The token in use, as the connector wants it."""
+    """The current token, in the form that the connector needs."""
 
     def __init__(self, workspace: DatabricksWorkspace) -> None:
         self.host = workspace.host
@@ -60,7 +57,7 @@ class _Login:
         self._token: Token | None = None
 
     def headers(self) -> dict[str, str]:
-        """Headers of one request."""
+        """Return the headers of one request."""
         try:
             self._token = self._tokens.get(_TOKEN_SECONDS)
         except TokenError as error:
@@ -68,12 +65,12 @@ class _Login:
         return {"Authorization": f"Bearer {self._token.text}"}
 
     def renew(self) -> None:
-        """Use the refused token no more."""
+        """Replace the token, which the workspace has refused."""
         if self._token is not None:
             self._tokens.refuse(self._token)
 
     def state(self, warehouse_id: str) -> str | None:
-        """What the workspace says of a warehouse, e.g. `STARTING`."""
+        """Return the state of a warehouse, e.g. `STARTING`; None if it is unknown."""
         url = f"{self.host}/api/2.0/sql/warehouses/{warehouse_id}"
         try:
             answer = httpx2.get(url, headers=self.headers(), timeout=_STATE_SECONDS)
@@ -85,9 +82,9 @@ class _Login:
 
 
 def _connect(login: _Login, settings: Settings, timeout: CallTimeout) -> Callable[[], Session]:
-    """Return what opens a session in the schema of the tables."""
+    """Return a function that opens a session in the schema of the tables."""
     path = f"/sql/1.0/warehouses/{settings.warehouse_id}"
-    # The connector puts https:// before every host; one without TLS is a test's.
+    # The connector puts https:// before every host; only the tests have a host without TLS.
     plain = {"_connection_uri": login.host + path} if login.host.startswith(_HTTP) else {}
     options: dict[str, Any] = {
         "server_hostname": login.host.partition("://")[2],
@@ -97,12 +94,12 @@ def _connect(login: _Login, settings: Settings, timeout: CallTimeout) -> Callabl
         "schema": settings.schema,
         "session_configuration": {
             "TIMEZONE": "UTC",
-            # What is abandoned here must end there too.
+            # A statement that we abandon must end on the warehouse too.
             "STATEMENT_TIMEOUT": str(timeout.statement_seconds),
         },
         "user_agent_entry": "ciolake",
         "enable_telemetry": False,
-        # Answers are small; from cloud storage they would need another way out.
+        # Results are small. Cloud fetch would need network access to the cloud storage too.
         "use_cloud_fetch": False,
         "_socket_timeout": _REQUEST_SECONDS,
         "_retry_delay_max": _RETRY_PAUSE_SECONDS,
@@ -113,8 +110,9 @@ def _connect(login: _Login, settings: Settings, timeout: CallTimeout) -> Callabl
 
     def connect() -> Session:
         if not settings.warehouse_id:
-            raise LakeError("No SQL warehouse is named: set DATABRICKS_WAREHOUSE_ID.")
-        login.headers()  # the connector would keep to itself why there is no token
+            raise LakeError("No SQL warehouse is configured: set DATABRICKS_WAREHOUSE_ID.")
+        login.headers()  # raises the reason for a missing token, which the connector would hide
+        # Imported here: the SQL connector takes a second to import.
         from databricks_app.databricks.sql_connector import OwnConnection
 
         return OwnConnection(**options)

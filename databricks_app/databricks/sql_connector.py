@@ -1,6 +1,6 @@
-"""The SQL connector's connection, without what it does when it is forgotten.
+"""The SQL connector's connection without its finalizer.
 
-Imports the connector: import this module where a session is opened, not before.
+Importing this module imports the connector, so import it only where a session is opened.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ from databricks.sql.client import Connection
 
 
 class OwnConnection(Connection):
-    """A session that is closed by whoever opened it, or by the server."""
+    """A session that its owner closes; otherwise the server closes it after some time."""
 
     def __del__(self) -> None:
-        """Close nothing.
-
-        The connector would ask the server, for up to a minute where that is away, in whichever
-        thread the garbage is collected.
-        """
+        """Close nothing."""
+        # The connector would call the server here, in the thread where the garbage collector runs,
+        # and wait up to a minute if the server cannot be reached.

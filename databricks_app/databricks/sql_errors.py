@@ -1,7 +1,7 @@
-"""What the error of a warehouse means, from its text: a conflict, a value, or a matter of admins.
+"""Explains the errors of a SQL warehouse: what kind it is, and what an admin can do.
 
-Databricks names its errors: an error class in brackets and an SQLSTATE. The text for an admin is
-made of these names and never of the whole text, which may show values. Pure.
+Databricks names its errors with an error class in brackets and an SQLSTATE. The text for an admin
+contains these names, never the whole text of the error, which may show values. Pure.
 
 Source: https://docs.databricks.com/aws/en/error-messages/error-classes
 """
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 
+# For example `[CAST_OVERFLOW] The value ... SQLSTATE: 22003`.
 _CLASS = re.compile(r"\[([A-Z][A-Z0-9_.]{2,80})\]")
 _STATE = re.compile(r"SQLSTATE[:=]?\s*([0-9A-Z]{5})\b")
 _CONFLICT = re.compile(
@@ -33,15 +34,15 @@ _TOKEN = re.compile(r"unauthori[sz]ed|invalid (access )?token|token.*expir", re.
 _STARTING = re.compile(
     r"TEMPORARILY_UNAVAILABLE|(warehouse|endpoint|cluster).*(start|stop)", re.IGNORECASE
 )
-# The connector's own: it was asked to wait for longer than it may.
+# "exceed Retry policy" is the connector's text when `Retry-After` is longer than its limit.
 _BUSY = re.compile(r"too many (requests|queries)|queue is full|exceed Retry policy", re.IGNORECASE)
-# urllib3's, of a request that it has repeated; such an error has no status of its own.
+# urllib3's text after its last retry. The status is only in this text.
 _REPEATED = re.compile(r"too many (\d{3}) error responses")
 _SILENT = re.compile(r"timed? ?out", re.IGNORECASE)
 _BROKEN = re.compile(r"reset by peer|aborted|closed connection|broken", re.IGNORECASE)
-# Syntax and names: such a text shows no row.
+# SQLSTATE class 42: syntax and names. The text of such an error shows no row.
 _NAMING_STATES = "42"
-# A value is not as its column wants it, or breaks a constraint; and what reads as such.
+# SQLSTATE classes 22 (data exception) and 23 (constraint violation); error classes of this kind.
 _VALUE_STATES = ("22", "23")
 _VALUE_CLASSES = (
     "CAST_",
@@ -60,12 +61,12 @@ _REFUSED_LOGIN = (
     "(DATABRICKS_CLIENT_ID, DATABRICKS_CLIENT_SECRET) and that it may use the workspace"
 )
 _NOT_RUNNING = "the warehouse is not running yet, or cannot be reached"
-_IN_TROUBLE = (
-    "the workspace or the warehouse is in trouble: if this lasts, see the status page of Databricks"
+_SERVER_ERROR = (
+    "the workspace or the warehouse has a fault: if this continues, see the status page of "
+    "Databricks"
 )
 _TOO_BUSY = (
-    "the warehouse has more to do than it takes on: if this lasts, see who else uses it, or take a "
-    "larger one"
+    "the warehouse is overloaded: if this continues, see who else uses it, or use a larger one"
 )
 
 
@@ -89,33 +90,33 @@ _OF_STATUS = {
         "the service principal may not use the warehouse: give it the permission CAN USE on the "
         "warehouse",
     ),
-    # A session that is gone is answered so as well, hence another one is tried.
+    # An ended session is answered 404 too, so another session is tried.
     HTTPStatus.NOT_FOUND: (
         ErrorKind.SESSION,
-        "there is no such warehouse: set DATABRICKS_WAREHOUSE_ID to one that there is, and give "
-        "the service principal CAN USE on it",
+        "there is no such warehouse: set DATABRICKS_WAREHOUSE_ID to an existing one, and give the "
+        "service principal CAN USE on it",
     ),
     HTTPStatus.TOO_MANY_REQUESTS: (ErrorKind.BUSY, _TOO_BUSY),
     HTTPStatus.SERVICE_UNAVAILABLE: (ErrorKind.BUSY, _NOT_RUNNING),
 }
 _ADVICE = {
-    "STARTING": "; wait, that may take minutes",
+    "STARTING": "; wait, this may take minutes",
     "STOPPING": "; start it, if it does not start by itself",
     "STOPPED": "; start it, if it does not start by itself",
     "DELETED": "; set DATABRICKS_WAREHOUSE_ID to another one",
 }
-_SLOW_ADVICE = "; see its query history, and whether it is too small"
+_SLOW_ADVICE = "; look at its query history, and check whether it is too small"
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorMeaning:
-    """What an error means.
+    """The meaning of an error.
 
     Attributes:
-        kind: What to do: run the statement again (`conflict`, `session`, `busy`, `unreachable`),
-            that with another token (`token`), find the row (`value`), tell an admin (`admin`), or
-            wait and see (`unknown`).
-        name: The error's class as Databricks names it, or the SQLSTATE, or the Python type.
+        kind: What to do. `conflict`, `session`, `busy` and `unreachable`: run the statement again.
+            `token`: run it again with another token. `value`: find the row. `admin`: an admin has
+            to act. `unknown`: no rule applies.
+        name: The error class of Databricks, or the SQLSTATE, or the Python type.
         words: The text for an admin.
     """
 
@@ -130,15 +131,16 @@ def meaning(
     """Explain an error.
 
     Args:
-        text: Everything the server said.
+        text: The whole text of the error.
         error_type: Name of the Python error's type.
-        http_status: Of the answer, where it was no answer to a statement.
-        is_answer: Whether the server has said it; else the way to the server is at fault.
+        http_status: HTTP status, if the workspace did not pass the request to the warehouse.
+        is_answer: Whether the error comes from the server; else from the network.
     """
     if repeated := _first(_REPEATED, text):
         http_status = int(repeated)
     state = _first(_STATE, text)
     name = _first(_CLASS, text) or state or error_type
+    # The order matters: the text of a conflict may contain the words of the later rules.
     if _CONFLICT.search(text):
         return ErrorMeaning(ErrorKind.CONFLICT, name, f"another transaction was faster ({name})")
     if lacks := _LACKS.search(text):
@@ -146,17 +148,17 @@ def meaning(
     if name.startswith(_VALUE_CLASSES) or (state or "").startswith(_VALUE_STATES):
         return ErrorMeaning(ErrorKind.VALUE, name, f"a value is refused ({name})")
     if http_status == HTTPStatus.FORBIDDEN and _TOKEN.search(text):
-        http_status = HTTPStatus.UNAUTHORIZED  # a refused token is not always 401
-    found = _of_a_status(http_status, name) or _of_the_workspace(text, name)
+        http_status = HTTPStatus.UNAUTHORIZED  # a refused token is sometimes answered 403
+    found = _by_status(http_status, name) or _by_text(text, name)
     return found or _other(text, name, is_answer=is_answer)
 
 
 def state_words(state: str | None, *, is_slow: bool = False) -> str:
-    """A warehouse's state, and what to do about it; empty if it is not known.
+    """Return a warehouse's state as text, with advice; empty if the state is unknown.
 
     Args:
-        state: As the workspace names it.
-        is_slow: Whether a statement takes long, so that a warehouse that runs needs a look too.
+        state: The state as the workspace names it.
+        is_slow: Whether a statement takes long: then there is advice for `RUNNING` too.
     """
     if state is None:
         return ""
@@ -164,20 +166,20 @@ def state_words(state: str | None, *, is_slow: bool = False) -> str:
     return f"its state is {state}{advice}"
 
 
-def _of_a_status(status: int | None, name: str) -> ErrorMeaning | None:
-    """What the workspace says of a request instead of passing it on to the warehouse."""
+def _by_status(status: int | None, name: str) -> ErrorMeaning | None:
+    """Return the meaning of a status that the workspace answered without the warehouse."""
     if status is None:
         return None
     if status in _OF_STATUS:
         kind, words = _OF_STATUS[HTTPStatus(status)]
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        kind, words = ErrorKind.UNREACHABLE, _IN_TROUBLE
+        kind, words = ErrorKind.UNREACHABLE, _SERVER_ERROR
     else:
         return None
     return ErrorMeaning(kind, name, f"{words} (HTTP {status})")
 
 
-def _of_the_workspace(text: str, name: str) -> ErrorMeaning | None:
+def _by_text(text: str, name: str) -> ErrorMeaning | None:
     if _TOKEN.search(text):
         return ErrorMeaning(ErrorKind.TOKEN, name, _REFUSED_LOGIN)
     if _PERMISSION.search(text):
@@ -215,7 +217,7 @@ def _other(text: str, name: str, *, is_answer: bool) -> ErrorMeaning:
     if _SILENT.search(text):
         how = "does not answer in time"
     elif _BROKEN.search(text):
-        how = "cannot be reached, connections break off"
+        how = "cannot be reached, connections are interrupted"
     else:
         how = "cannot be reached"
     return ErrorMeaning(

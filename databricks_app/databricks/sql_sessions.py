@@ -1,6 +1,7 @@
-"""Statements to a SQL warehouse: sessions that are used again, errors that say what to do.
+"""Runs statements on a SQL warehouse: reuses sessions, retries, and explains errors.
 
-Every statement of the loader may be run twice, so an answer that was lost is asked for again.
+Every statement of the loader can safely run twice. So a statement whose answer was lost is run
+again.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from databricks_app.databricks.call_timeout import CallTimeout, begin
 from databricks_app.databricks.sql_errors import ErrorKind, ErrorMeaning, meaning, state_words
 from databricks_app.errors import LakeError, ValueRefused
 
+# After these errors the session can be reused: the warehouse has answered.
 _SESSION_SURVIVES = frozenset(
     {ErrorKind.CONFLICT, ErrorKind.VALUE, ErrorKind.ADMIN, ErrorKind.UNKNOWN}
 )
-# Errors that the server has said; all others are about the way to it.
+# The connector's exceptions for errors of the server; all others are about the network.
 _ANSWERS = frozenset({"ServerOperationError", "DatabaseError"})
-# A conflict is decided in favour of somebody else, so more than a few mean a second loader.
+# In a conflict another writer wins. Many conflicts in a row mean that there is a second loader.
 _TRIES = {
     ErrorKind.CONFLICT: 6,
     ErrorKind.SESSION: 3,
@@ -30,30 +32,30 @@ _TRIES = {
     ErrorKind.BUSY: 2,
     ErrorKind.TOKEN: 2,
 }
-# Of these an admin hears while it is still tried: they may last.
-_OF_THE_WAY = frozenset({ErrorKind.BUSY, ErrorKind.UNREACHABLE})
+# These may last long, so they are reported before the last try has failed.
+_MAY_LAST = frozenset({ErrorKind.BUSY, ErrorKind.UNREACHABLE})
 _PAUSE_SECONDS = 0.25
 
 Rows = list[tuple[Any, ...]]
 
 
 class Session(Protocol):
-    """What is used of a DB-API connection."""
+    """The part of a DB-API connection that is used."""
 
     def cursor(self) -> Any:
         """Return a cursor."""
         ...
 
     def close(self) -> None:
-        """End it."""
+        """Close the session."""
         ...
 
 
-class Unclear(LakeError):  # noqa: N818  # a verdict, caught by the loader
-    """A statement fails in a way that no rule of ours knows.
+class Unclear(LakeError):  # noqa: N818  # the loader catches it
+    """A statement failed with an unknown error.
 
     Attributes:
-        name: The error's class as the server names it.
+        name: The error class of the server.
     """
 
     def __init__(self, words: str, name: str) -> None:
@@ -62,7 +64,7 @@ class Unclear(LakeError):  # noqa: N818  # a verdict, caught by the loader
 
     @property
     def log_text(self) -> str:
-        """Its text for the log, without the sentence of the server."""
+        """Text for the log, without the text of the server."""
         return (
             f"the warehouse refuses a statement ({self.name}). The query history of the warehouse "
             "shows it."
@@ -71,12 +73,12 @@ class Unclear(LakeError):  # noqa: N818  # a verdict, caught by the loader
 
 @dataclass(frozen=True, slots=True)
 class StatementResult:
-    """Rows of a statement.
+    """The result of a statement.
 
     Attributes:
         names: Column names, lower case.
-        types: Their types as the server names them.
-        rows: The values.
+        types: Column types as the server names them.
+        rows: The rows.
     """
 
     names: tuple[str, ...]
@@ -84,7 +86,7 @@ class StatementResult:
     rows: Rows
 
     def value(self, name: str) -> Any:
-        """The first row's value of a column; None without one."""
+        """Return the value of a column in the first row; None if there is none."""
         if not self.rows or name not in self.names:
             return None
         return self.rows[0][self.names.index(name)]
@@ -98,13 +100,18 @@ class _Statement:
 
     @property
     def what(self) -> str:
-        """Names it, for people."""
+        """Name of the statement for messages."""
         return f"{self.sql.split(maxsplit=1)[0]} on the warehouse"
 
 
 @dataclass(slots=True)
 class _Work:
-    """A statement in another thread, and who keeps its session when it ends."""
+    """A statement that runs in another thread.
+
+    Attributes:
+        cursor: The cursor, once it is open.
+        is_abandoned: Whether nobody waits for the result: then the session is not reused.
+    """
 
     cursor: Any = None
     is_abandoned: bool = False
@@ -112,15 +119,14 @@ class _Work:
 
 @dataclass(slots=True)
 class Statements:
-    """Runs statements; may be used by several threads, each gets a session of its own.
+    """Runs statements. Threads may share one: each statement gets its own session.
 
     Attributes:
         connect: Opens a session.
-        timeout: Limits of a statement, its session's opening included.
-        state: Asks the workspace for the warehouse's state, e.g. `STARTING`; None if it cannot
-            be found out.
-        renew: Called when the token was refused, before another try.
-        pause_seconds: Before the first repetition; each following one is twice as long.
+        timeout: Limits of a statement, including the opening of its session.
+        state: Asks the workspace for the warehouse's state, e.g. `STARTING`; None if unknown.
+        renew: Called before another try if the token was refused.
+        pause_seconds: Pause before the first retry; each further pause is twice as long.
     """
 
     connect: Callable[[], Session]
@@ -138,17 +144,17 @@ class Statements:
         *,
         rows_at_most: int | None = None,
     ) -> StatementResult:
-        """Run a statement that may be run twice.
+        """Run a statement that can safely run twice.
 
         Args:
             sql: One statement.
-            parameters: Values of its `:name` marks.
-            rows_at_most: Rows to fetch; None means all.
+            parameters: Values of its `:name` parameters.
+            rows_at_most: Most rows to fetch; None means all.
 
         Raises:
-            ValueRefused: A value of the rows will never be taken.
-            Unclear: It fails and no rule knows why.
-            LakeError: The warehouse cannot be used for now; says why.
+            ValueRefused: The warehouse refuses a value of the rows, and would refuse it again.
+            Unclear: It failed with an unknown error.
+            LakeError: The warehouse cannot be used now; the text says why.
         """
         statement = _Statement(sql, dict(parameters) if parameters else None, rows_at_most)
         failures = 0
@@ -162,17 +168,18 @@ class Statements:
                 raise self._error(found, failures)
             if found.kind is ErrorKind.TOKEN:
                 self.renew()
-            if found.kind in _OF_THE_WAY:
+            if found.kind in _MAY_LAST:
                 self.timeout.progress(f"{statement.what} is tried again: {found.words}")
+            # Random, so that threads that failed together do not retry together.
             longest = self.pause_seconds * 2**failures
             self.timeout.pause(random.uniform(longest / 2, longest))  # noqa: S311  # no secret
 
     def close(self) -> None:
-        """End the sessions, without waiting for the server."""
+        """Close the sessions without waiting for the server."""
         with self._lock:
             idle, self._idle = self._idle, []
         for session in idle:
-            begin(lambda session=session: _close(session))  # type: ignore[misc]  # binds each
+            begin(partial(_close, session))
 
     def _once(self, statement: _Statement) -> StatementResult:
         work = _Work()
@@ -180,7 +187,7 @@ class Statements:
         def give_up() -> None:
             work.is_abandoned = True
             if work.cursor is not None:
-                with suppress(Exception):  # the server ends it by itself later
+                with suppress(Exception):  # the server's STATEMENT_TIMEOUT ends it anyway
                     work.cursor.cancel()
 
         def why() -> str:
@@ -189,68 +196,61 @@ class Statements:
         return self.timeout.run(lambda: self._work(work, statement), statement.what, give_up, why)
 
     def _work(self, work: _Work, statement: _Statement) -> StatementResult:
-        """Run a statement in this thread, on a session of its own."""
+        """Run a statement in this thread, on its own session."""
         session: Session | None = None
         try:
-            session = self._session()
+            with self._lock:
+                session = self._idle.pop() if self._idle else None
+            if session is None:
+                session = self.connect()
             work.cursor = cursor = session.cursor()
             cursor.execute(statement.sql, statement.parameters)
             result = _result(cursor, statement.rows_at_most)
-        except Exception as error:  # the connector's own, thrift's, urllib3's
+        except Exception as error:  # exceptions of the connector, of thrift and of urllib3
             found = explained(error)
-            self._leave(
+            self._give_back(
                 session, is_usable=found.kind in _SESSION_SURVIVES and not work.is_abandoned
             )
             raise _Failed(found) from error
-        self._leave(session, is_usable=not work.is_abandoned)
+        self._give_back(session, is_usable=not work.is_abandoned)
         return result
 
-    def _session(self) -> Session:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return self.connect()
-
-    def _leave(self, session: Session | None, *, is_usable: bool) -> None:
+    def _give_back(self, session: Session | None, *, is_usable: bool) -> None:
         if session is None:
             return
         if is_usable:
             with self._lock:
                 self._idle.append(session)
         else:
-            begin(lambda: _close(session))
+            begin(partial(_close, session))
 
     def _error(self, found: ErrorMeaning, failures: int) -> Exception:
         if found.kind is ErrorKind.VALUE:
             return ValueRefused(found.name)
         if found.kind is ErrorKind.CONFLICT:
             return LakeError(
-                f"{found.words}, {failures} times in a row. Does another program write into the "
-                "tables? Only the receiver may."
+                f"{found.words}, {failures} times in a row. Check whether another program writes "
+                "into the tables: only the receiver may."
             )
         if found.kind is ErrorKind.UNKNOWN:
             return Unclear(
                 f"{found.words}. The query history of the warehouse shows it.", found.name
             )
-        if found.kind in _OF_THE_WAY and (state := state_words(self._state())):
-            return LakeError(f"{found.words}; {state}.")
-        return LakeError(f"{found.words}.")
-
-    def _state(self) -> str | None:
-        try:
-            return self.timeout.run(self.state, "asking for the warehouse's state")
-        except LakeError:
-            return None
+        state = ""
+        if found.kind in _MAY_LAST:
+            with suppress(LakeError):
+                state = state_words(self.timeout.run(self.state, "the call for its state"))
+        return LakeError(f"{found.words}; {state}." if state else f"{found.words}.")
 
 
-class _Failed(Exception):  # noqa: N818  # carried to the loop of tries
+class _Failed(Exception):  # noqa: N818  # `run` catches it and may retry
     def __init__(self, found: ErrorMeaning) -> None:
         super().__init__(found.name)
         self.meaning = found
 
 
 def explained(error: Exception) -> ErrorMeaning:
-    """What an error of the connector means."""
+    """Return the meaning of an error of the connector."""
     if isinstance(error, LakeError):
         return ErrorMeaning(ErrorKind.ADMIN, type(error).__name__, str(error).rstrip("."))
     context = getattr(error, "context", None) or {}
@@ -273,5 +273,5 @@ def _result(cursor: Any, rows_at_most: int | None) -> StatementResult:
 
 
 def _close(session: Session) -> None:
-    with suppress(Exception):  # it may be broken, and ends with its time on the server
+    with suppress(Exception):  # the connection may be broken; the server closes idle sessions
         session.close()

@@ -1,9 +1,8 @@
-"""The token in force, kept fresh by a thread so that no request waits for a renewal.
+"""OAuth tokens of a workspace. A thread renews them early, so that no request waits.
 
-Of the receiver and of the relay: it needs httpx2 and structlog alone. A function host freezes
-processes between requests, and the thread with them; so a request wakes the thread where a renewal
-is due, and does not wait for it. Source:
-https://docs.databricks.com/aws/en/dev-tools/auth/oauth-m2m
+Receiver and relay use this module; it needs only httpx2 and structlog.
+
+Source: https://docs.databricks.com/aws/en/dev-tools/auth/oauth-m2m
 """
 
 from __future__ import annotations
@@ -21,14 +20,16 @@ import structlog
 
 from databricks_app.errors import TokenError
 
+# The token endpoint may be down for this long before a request notices.
 EARLY_SECONDS = 600.0
 TOKEN_SECONDS = 10.0
+# Seconds after a failed fetch, by the number of failures in a row.
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-# A request ends a longer pause: it has nothing else to wait for.
-_LEAST_PAUSE_SECONDS = 1.0
-# A token that is refused so soon after another one is not at fault.
+# A request without a token ends a pause that has lasted this long: it cannot do anything else.
+_MIN_PAUSE_SECONDS = 1.0
+# If two tokens are refused within this time, the cause is not the token.
 _REFUSED_SECONDS = 5.0
-# Seen in databricks-sdk-py 362 and databricks-vscode 583.
+# Texts seen in issues 362 of databricks-sdk-py and 583 of databricks-vscode.
 _INVALID = re.compile(r"invalid access token|token is expir", re.IGNORECASE)
 
 log = structlog.get_logger(__name__)
@@ -39,9 +40,9 @@ class Token:
     """A bearer token.
 
     Attributes:
-        text: As sent.
-        refresh_at: When another one is to be asked for, seconds of the clock of its `Tokens`.
-        ends_at: When it ends, likewise.
+        text: The token as sent.
+        refresh_at: When to fetch the next one, in seconds of the clock of its `Tokens`.
+        ends_at: When it expires, in seconds of the same clock.
     """
 
     text: str = field(repr=False)
@@ -50,13 +51,16 @@ class Token:
 
     @classmethod
     def lasting(cls, text: str, seconds: float, asked_at: float) -> Token:
-        """A token that lasts so long; renewed ten minutes early, or at half its life."""
+        """Return a token that is valid for `seconds`.
+
+        It is renewed ten minutes before its end, or after half of its time if that is later.
+        """
         early = min(EARLY_SECONDS, seconds / 2)
         return cls(text, asked_at + seconds - early, asked_at + seconds)
 
 
 class Tokens:
-    """The token of one identity. Threads share one."""
+    """The tokens of one identity. Threads may share one."""
 
     def __init__(
         self,
@@ -65,12 +69,12 @@ class Tokens:
         is_renewable: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin without a token.
+        """Start without a token.
 
         Args:
-            fetch: Asks for one; may take long; raises `TokenError`.
-            is_renewable: Whether it can return another one later.
-            clock: Seconds. Where processes are frozen, one that goes on meanwhile.
+            fetch: Fetches a token; may take long; raises `TokenError`.
+            is_renewable: Whether `fetch` can return another token later.
+            clock: Seconds. On a function host it must advance while the process is frozen.
         """
         self._is_renewable = is_renewable
         self._fetch = fetch
@@ -84,37 +88,41 @@ class Tokens:
         self._is_closed = False
 
     def begin(self) -> None:
-        """Ask for a token, and see to it that there always is one, in a thread."""
+        """Start the thread that fetches and renews the token."""
         threading.Thread(target=self._run, name="workspace-token", daemon=True).start()
 
     def get(self, seconds: float) -> Token:
-        """Return a token that has not ended; waits so long where there is none.
+        """Return a valid token; wait up to `seconds` if there is none.
 
         Raises:
-            TokenError: There is none; says why.
+            TokenError: There is none; the text says why.
         """
         with self._changed:
-            if self._error is not None and not self._is_valid() and self._may_ask_again():
+            has_paused = self._clock() - self._failed_at >= _MIN_PAUSE_SECONDS
+            if self._error is not None and not self._is_valid() and has_paused:
                 self._error, self._is_wanted = None, True
+            # A function host freezes the process between requests, and the thread with it, so that
+            # its timer may be late: a request wakes it, and does not wait for the new token.
             if self._is_due():
                 self._changed.notify_all()
             self._changed.wait_for(lambda: self._is_valid() or self._error, max(0.0, seconds))
             if self._token is not None and self._is_valid():
                 return self._token
-            raise self._error or TokenError("the workspace has not yet given us a token")
+            raise self._error or TokenError("the workspace has not given us a token yet")
 
     def refuse(self, token: Token) -> bool:
-        """Note that the workspace does not take a token.
+        """Drop a token that the workspace has refused.
 
         Returns:
-            Whether another one can be had, which is asked for. Not so soon after another refusal:
-            where a new token is refused too it is not the token, and more would not help.
+            Whether a new token can be had; then it is being fetched. False soon after another
+            refusal.
         """
         with self._changed:
             if not self._is_renewable:
                 return False
             if self._token is not token:
                 return True
+            # If a new token is refused too, the token is not the cause: another one does not help.
             now = self._clock()
             if now - self._refused_at < _REFUSED_SECONDS:
                 return False
@@ -124,16 +132,13 @@ class Tokens:
             return True
 
     def close(self) -> None:
-        """Ask for no more; does not wait for what is under way."""
+        """End the thread; do not wait for a fetch in progress."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
 
     def _is_valid(self) -> bool:
         return self._token is not None and self._clock() < self._token.ends_at
-
-    def _may_ask_again(self) -> bool:
-        return self._clock() - self._failed_at >= _LEAST_PAUSE_SECONDS
 
     def _run(self) -> None:
         failures = 0
@@ -149,9 +154,10 @@ class Tokens:
                 self._error = error
                 self._failed_at = self._clock() if error is not None else -math.inf
                 self._changed.notify_all()
-                if error is None:
+                if token is not None:
                     failures = 0
-                    self._changed.wait_for(self._is_due, self._seconds_left())
+                    seconds = max(0.0, token.refresh_at - self._clock())
+                    self._changed.wait_for(self._is_due, None if math.isinf(seconds) else seconds)
                     continue
             log.warning("token_failed", reason=str(error), failures=failures + 1)
             with self._changed:
@@ -163,15 +169,9 @@ class Tokens:
         token = self._token
         return self._is_closed or token is None or self._clock() >= token.refresh_at
 
-    def _seconds_left(self) -> float | None:
-        token = self._token
-        if token is None or token.refresh_at == math.inf:
-            return None
-        return max(0.0, token.refresh_at - self._clock())
-
 
 def is_refused(text: str) -> bool:
-    """Whether an answer 403 with this text refuses the token, not a right of its owner."""
+    """Return whether a 403 with this text refuses the token itself, not a permission."""
     return _INVALID.search(text) is not None
 
 
@@ -182,17 +182,17 @@ def machine_token(
     secret: str,
     clock: Callable[[], float] = time.monotonic,
 ) -> Token:
-    """Ask for the token of a service principal.
+    """Fetch a token of a service principal.
 
     Args:
-        client: Carries the call.
+        client: HTTP client.
         host: URL of the workspace.
-        identity: The service principal's application id.
-        secret: An OAuth secret of it.
-        clock: That of the token.
+        identity: Application id of the service principal.
+        secret: An OAuth secret of the service principal.
+        clock: Clock of the token's times.
 
     Raises:
-        TokenError: None can be had; says why, without any text of the answer.
+        TokenError: There is no token. The text says why; it quotes nothing from the answer.
     """
     asked_at = clock()
     form = {"grant_type": "client_credentials", "scope": "all-apis"}
@@ -214,24 +214,24 @@ def machine_token(
 
 
 def unreachable(host: str, error: httpx2.HTTPError) -> str:
-    """Say in words how a workspace does not answer."""
+    """Return the text of an error: how the workspace failed to answer, and what to do."""
     if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)):
-        how = "it takes no connection"
+        how = "it accepts no connection"
     elif isinstance(error, httpx2.TimeoutException):
-        how = "it stays silent"
+        how = "the call timed out"
     else:
-        how = "connections break off"
+        how = "the connection was interrupted"
     return (
         f"the workspace {host} does not answer, {how} ({type(error).__name__}): check "
-        "DATABRICKS_HOST, the way there and the status page of Databricks"
+        "DATABRICKS_HOST, the network and the status page of Databricks"
     )
 
 
 def _read(answer: httpx2.Response) -> tuple[str, float] | None:
-    """Return the token of an answer and how long it lasts; None if there is none."""
+    """Return the token of an answer and its lifetime in seconds; None if there is none."""
     try:
-        said = answer.json()
-        text, seconds = said["access_token"], said["expires_in"]
+        content = answer.json()
+        text, seconds = content["access_token"], content["expires_in"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     is_text = isinstance(text, str) and text.isascii() and text.isprintable() and text.strip()

@@ -1,4 +1,4 @@
-"""The files of a volume: what may be asked of them, and each call within a time limit."""
+"""The files of a volume: the interfaces, and calls with a time limit."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _FILE_SECONDS = 60.0
 
 
 class FileListing(Protocol):
-    """What a reader needs of a volume; paths are absolute.
+    """What a reader needs from a volume; paths are absolute.
 
-    `DatabricksWorkspace` says what the methods raise.
+    `DatabricksWorkspace` documents the exceptions.
     """
 
     def get(self, path: str) -> bytes:
@@ -27,15 +27,15 @@ class FileListing(Protocol):
         ...
 
     def entries(self, folder: str) -> Iterator[FileEntry]:
-        """Yield what lies in a folder; nothing if there is no such folder."""
+        """Yield the entries of a folder; nothing if there is no such folder."""
         ...
 
 
 class Files(FileListing, Protocol):
-    """The files of a volume, by their absolute path. `DatabricksWorkspace` says what they raise."""
+    """The files of a volume by absolute path. `DatabricksWorkspace` documents the exceptions."""
 
     def names(self, folder: str) -> list[str]:
-        """Names of what lies in a folder; none if there is no such folder."""
+        """Return the names in a folder; none if there is no such folder."""
         ...
 
     def put(self, path: str, content: bytes, *, overwrite: bool, seconds: float = ...) -> None:
@@ -43,20 +43,20 @@ class Files(FileListing, Protocol):
         ...
 
     def delete(self, path: str) -> None:
-        """Remove a file; nothing happens if it is gone."""
+        """Delete a file; do nothing if there is none."""
         ...
 
     def delete_folder(self, path: str) -> None:
-        """Remove an empty folder; nothing happens if it is gone."""
+        """Delete an empty folder; do nothing if there is none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TimedFiles:
-    """The files of a workspace, each call within a time limit.
+    """The files of a workspace, with a time limit for each call.
 
     Attributes:
-        workspace: Whose.
+        workspace: The workspace.
         timeout: The limits.
     """
 
@@ -78,21 +78,21 @@ class TimedFiles:
 
     def names(self, folder: str) -> list[str]:
         """See `DatabricksWorkspace.names`."""
-        return self._run(lambda: self.workspace.names(folder), "a look into the volume")
+        return self._run(lambda: self.workspace.names(folder), "a listing of the volume")
 
     def entries(self, folder: str) -> Iterator[FileEntry]:
         """See `DatabricksWorkspace.entries`."""
         return iter(
-            self._run(lambda: list(self.workspace.entries(folder)), "a look into the volume")
+            self._run(lambda: list(self.workspace.entries(folder)), "a listing of the volume")
         )
 
     def delete(self, path: str) -> None:
         """See `DatabricksWorkspace.delete`."""
-        self._run(lambda: self.workspace.delete(path), "a removal from the volume")
+        self._run(lambda: self.workspace.delete(path), "a deletion in the volume")
 
     def delete_folder(self, path: str) -> None:
         """See `DatabricksWorkspace.delete_folder`."""
-        self._run(lambda: self.workspace.delete_folder(path), "a removal from the volume")
+        self._run(lambda: self.workspace.delete_folder(path), "a deletion in the volume")
 
     def _run(self, call: Callable[[], T], what: str) -> T:
         return self.timeout.run(call, what, why=silence)

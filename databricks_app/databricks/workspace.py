@@ -1,13 +1,14 @@
-"""The Databricks workspace: where it is, who we are there, and the files of its volumes.
+"""The Databricks workspace: its host, our login, and the files of its volumes.
 
-A service principal (the way of a Databricks App) and a personal token need nothing but HTTP. All
-other ways to log in are left to databricks-sdk, which is imported only then: that takes about two
-seconds, and its token calls have no time limit, so it is asked in a background thread. Calls of the
-Files API are made here, because the SDK repeats them blindly, by default for five minutes
-(`retries.py` of 0.156), while a request waits. Sources:
-https://docs.databricks.com/api/workspace/files and
+A service principal (as in a Databricks App) or a personal token needs only HTTP. databricks-sdk
+does all other kinds of login. The Files API is called from here.
+
+Sources: https://docs.databricks.com/api/workspace/files and
 https://docs.databricks.com/aws/en/dev-tools/auth/oauth-m2m
 """
+
+# Why not with databricks-sdk: it retries calls of the Files API for five minutes by default
+# (`retries.py` of 0.156), while a request waits for its answer.
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ from databricks_app.errors import LakeError, SettingsError, TokenError
 
 CALL_SECONDS = 60.0
 _CONNECT_SECONDS = 5.0
-_SDK_LOOK_SECONDS = 60.0
+_SDK_REFRESH_SECONDS = 60.0
 _FILES = "/api/2.0/fs/files"
 _FOLDERS = "/api/2.0/fs/directories"
 
@@ -33,17 +34,17 @@ WorkspaceErrorKind = Literal["token", "denied", "missing", "full", "busy", "unre
 
 
 class WorkspaceError(LakeError):
-    """The workspace did not do what was asked; the text says what an admin does about it.
+    """A call to the workspace failed; the text says what an admin can do.
 
     Attributes:
         kind: What is wrong. After `unreachable` it is unknown whether the call took effect.
-        retry_after_seconds: When the workspace wants to be asked again; None if it does not say.
+        retry_after_seconds: Seconds until the workspace accepts a retry; None if it does not say.
     """
 
     def __init__(
         self, kind: WorkspaceErrorKind, words: str, *, retry_after_seconds: float | None = None
     ) -> None:
-        """Say what is wrong in words."""
+        """Keep the text and the kind."""
         super().__init__(words)
         self.kind = kind
         self.retry_after_seconds = retry_after_seconds
@@ -51,7 +52,7 @@ class WorkspaceError(LakeError):
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """What lies in a folder: a name, and for a file its size in bytes."""
+    """An entry of a folder: its name, and the size of a file in bytes."""
 
     name: str
     size: int
@@ -59,22 +60,22 @@ class FileEntry:
 
 
 class DatabricksWorkspace:
-    """The files of one workspace, by absolute path; threads share one.
+    """The files of one workspace, by absolute path. Threads may share one.
 
     Make it after the process has forked: it has connections and a thread.
 
     Attributes:
-        host: Its URL, without a slash at the end.
-        tokens: Who we are there.
+        host: URL of the workspace, without a slash at the end.
+        tokens: The OAuth tokens of our identity.
     """
 
     def __init__(self, host: str, tokens: Tokens, client: httpx2.Client | None = None) -> None:
-        """Ask for a token in the background.
+        """Start to fetch a token in the background.
 
         Args:
-            host: Its URL.
-            tokens: Who we are there; closed with this.
-            client: Carries the calls; closed with this.
+            host: URL of the workspace.
+            tokens: The OAuth tokens of our identity; `close` closes them.
+            client: HTTP client; `close` closes it.
         """
         self.host = host
         self.tokens = tokens
@@ -84,17 +85,17 @@ class DatabricksWorkspace:
     def put(
         self, path: str, content: bytes, *, overwrite: bool, seconds: float = CALL_SECONDS
     ) -> None:
-        """Store a file; durable on return. Folders on the way are made.
+        """Store a file; durable on return. Makes missing folders.
 
         Args:
             path: `/Volumes/<catalog>/<schema>/<volume>/...`.
-            content: All of it; appears whole or not at all.
-            overwrite: Whether a file of that name is replaced.
-            seconds: Longest silence of the workspace.
+            content: The whole content. Other readers see all of it or no file.
+            overwrite: Whether to replace an existing file.
+            seconds: Longest time without an answer of the workspace.
 
         Raises:
-            FileExistsError: It is there and may not be overwritten.
-            WorkspaceError: It is not known to be stored; says why.
+            FileExistsError: The file exists and `overwrite` is False.
+            WorkspaceError: It is unknown whether the file is stored; the text says why.
         """
         word = "true" if overwrite else "false"
         url = f"{_FILES}{quote(path)}?overwrite={word}"
@@ -107,8 +108,8 @@ class DatabricksWorkspace:
         """Read a file.
 
         Raises:
-            FileNotFoundError: There is none.
-            WorkspaceError: It cannot be read now; says why.
+            FileNotFoundError: There is no such file.
+            WorkspaceError: The file cannot be read now; the text says why.
         """
         answer = self._call("GET", f"{_FILES}{quote(path)}", path)
         if answer.status_code == HTTPStatus.NOT_FOUND:
@@ -117,34 +118,34 @@ class DatabricksWorkspace:
         return answer.content
 
     def delete(self, path: str) -> None:
-        """Remove a file; nothing happens if it is gone.
+        """Delete a file; do nothing if there is none.
 
         Raises:
-            WorkspaceError: It is not known to be gone; says why.
+            WorkspaceError: It is unknown whether the file is deleted; the text says why.
         """
-        self._remove(_FILES, path)
+        self._delete(_FILES, path)
 
     def delete_folder(self, path: str) -> None:
-        """Remove an empty folder; nothing happens if it is gone.
+        """Delete an empty folder; do nothing if there is none.
 
         Raises:
-            WorkspaceError: It is not known to be gone, as when it is not empty.
+            WorkspaceError: It is unknown whether the folder is deleted, or it is not empty.
         """
-        self._remove(_FOLDERS, path)
+        self._delete(_FOLDERS, path)
 
     def names(self, folder: str) -> list[str]:
-        """Names of what lies in a folder; none if there is no such folder.
+        """Return the names in a folder; none if there is no such folder.
 
         Raises:
-            WorkspaceError: It cannot be listed now; says why.
+            WorkspaceError: The folder cannot be listed now; the text says why.
         """
         return [entry.name for entry in self.entries(folder)]
 
     def entries(self, folder: str) -> Iterator[FileEntry]:
-        """Yield what lies in a folder, page by page; nothing if there is no such folder.
+        """Yield the entries of a folder, page by page; nothing if there is no such folder.
 
         Raises:
-            WorkspaceError: It cannot be listed now; says why.
+            WorkspaceError: The folder cannot be listed now; the text says why.
         """
         url = f"{_FOLDERS}{quote(folder)}"
         token = ""
@@ -154,19 +155,19 @@ class DatabricksWorkspace:
             if answer.status_code == HTTPStatus.NOT_FOUND:
                 return
             self._require(answer, folder)
-            said = _json(answer)
-            for one in said.get("contents", ()):
+            listing = _json(answer)
+            for one in listing.get("contents", ()):
                 yield FileEntry(one["name"], one.get("file_size", 0), bool(one.get("is_directory")))
-            token = said.get("next_page_token", "")
+            token = listing.get("next_page_token", "")
             if not token:
                 return
 
     def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         self.tokens.close()
         self._client.close()
 
-    def _remove(self, kind: str, path: str) -> None:
+    def _delete(self, kind: str, path: str) -> None:
         answer = self._call("DELETE", f"{kind}{quote(path)}", path)
         if answer.status_code != HTTPStatus.NOT_FOUND:
             self._require(answer, path)
@@ -179,13 +180,14 @@ class DatabricksWorkspace:
         seconds: float = CALL_SECONDS,
         content: bytes | None = None,
     ) -> httpx2.Response:
-        """Ask once; once more where the token was refused and another one can be had in time."""
+        """Make a call; repeat it once if the token was refused and there is a new one in time."""
         until = time.monotonic() + seconds
         for is_last in (False, True):
             try:
                 token = self.tokens.get(until - time.monotonic())
             except TokenError as error:
                 raise WorkspaceError("token", str(error)) from error
+            # A token that came late still leaves time for one try.
             left = max(0.05, until - time.monotonic())
             limits = httpx2.Timeout(left, connect=min(left, _CONNECT_SECONDS))
             headers = {"Authorization": f"Bearer {token.text}"}
@@ -195,7 +197,7 @@ class DatabricksWorkspace:
                 )
             except httpx2.HTTPError as error:
                 raise WorkspaceError("unreachable", unreachable(self.host, error)) from error
-            if not _is_about_the_token(answer):
+            if not _is_token_refused(answer):
                 break
             if not self.tokens.refuse(token) or is_last:
                 raise _refusal(answer, path)
@@ -210,13 +212,13 @@ class DatabricksWorkspace:
 def connect(
     variables: Mapping[str, str], connections: int = 16, client: httpx2.Client | None = None
 ) -> DatabricksWorkspace:
-    """Join the workspace that the environment names; nothing is waited for.
+    """Return the workspace that the environment names, without waiting for a token.
 
     Args:
         variables: `DATABRICKS_HOST` with or without a scheme, and `DATABRICKS_CLIENT_ID` with
-            `DATABRICKS_CLIENT_SECRET`, or `DATABRICKS_TOKEN`, or what else databricks-sdk reads.
-        connections: Most of them at once.
-        client: Carries the calls, instead of one of its own.
+            `DATABRICKS_CLIENT_SECRET`, or `DATABRICKS_TOKEN`, or other variables of databricks-sdk.
+        connections: Most connections at the same time.
+        client: HTTP client. Default: a new one.
 
     Raises:
         SettingsError: The host cannot be used.
@@ -238,25 +240,29 @@ def host_url(text: str) -> str:
     """Return the URL of a workspace; a Databricks App gets its host without a scheme.
 
     Raises:
-        SettingsError: It names no host.
+        SettingsError: The text is not the address of a host.
     """
     host = text.strip()
     parts = urlsplit(host if "://" in host else f"https://{host}")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingsError("DATABRICKS_HOST must name the workspace, as in https://<workspace>")
+        raise SettingsError(
+            "DATABRICKS_HOST must be the address of the workspace, for example https://<workspace>"
+        )
     if parts.username is not None or parts.path.strip("/") or parts.query:
-        raise SettingsError("DATABRICKS_HOST must name the workspace and nothing else")
+        raise SettingsError("DATABRICKS_HOST must be the address of the workspace and nothing else")
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def _from_sdk(host: str) -> Callable[[], Token]:
-    """Return what asks the SDK, which keeps tokens fresh by itself."""
+    """Return a function that gets tokens from the SDK, which renews them by itself."""
     config: Any = None
 
-    def ask() -> Token:
+    def fetch() -> Token:
         nonlocal config
         try:
             if config is None:
+                # Imported here: it takes about two seconds. `Tokens` calls this in its thread,
+                # because token calls of the SDK have no time limit.
                 from databricks.sdk.config import Config
 
                 config = Config(host=host)
@@ -264,21 +270,21 @@ def _from_sdk(host: str) -> Callable[[], Token]:
         except ImportError:
             raise TokenError(
                 "set DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET, or DATABRICKS_TOKEN; any "
-                "other way to log in needs databricks-sdk"
+                "other kind of login needs databricks-sdk"
             ) from None
-        except Exception as error:  # noqa: BLE001  # of many kinds, whose texts quote settings
+        except Exception as error:  # noqa: BLE001  # many types, whose texts quote settings
             raise TokenError(
-                f"databricks-sdk finds no way to log in ({type(error).__name__}): set "
+                f"databricks-sdk cannot log in ({type(error).__name__}): set "
                 "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET"
             ) from None
         text = str(headers.get("Authorization", "")).removeprefix("Bearer ")
-        return Token(text, refresh_at=time.monotonic() + _SDK_LOOK_SECONDS)
+        return Token(text, refresh_at=time.monotonic() + _SDK_REFRESH_SECONDS)
 
-    return ask
+    return fetch
 
 
-def _is_about_the_token(answer: httpx2.Response) -> bool:
-    """A refused token is not always 401."""
+def _is_token_refused(answer: httpx2.Response) -> bool:
+    # Databricks answers a bad token with 403 too; then only the text shows the difference.
     return answer.status_code == HTTPStatus.UNAUTHORIZED or (
         answer.status_code == HTTPStatus.FORBIDDEN and is_refused(answer.text)
     )
@@ -287,7 +293,7 @@ def _is_about_the_token(answer: httpx2.Response) -> bool:
 def _refusal(answer: httpx2.Response, path: str) -> WorkspaceError:
     status = answer.status_code
     volume = ".".join(path.split("/")[2:5])
-    if _is_about_the_token(answer):
+    if _is_token_refused(answer):
         return WorkspaceError(
             "token",
             "the workspace refuses our token: check the credentials of the service principal "
@@ -298,7 +304,7 @@ def _refusal(answer: httpx2.Response, path: str) -> WorkspaceError:
         return WorkspaceError(
             "denied",
             f"no permission {aim} the volume {volume}: grant READ VOLUME and WRITE VOLUME on it, "
-            "USE SCHEMA and USE CATALOG on what it is in, to the app's service principal",
+            "USE SCHEMA and USE CATALOG on its schema and catalog, to the app's service principal",
         )
     if status == HTTPStatus.NOT_FOUND:
         words = f"the volume {volume} does not exist: CREATE VOLUME {volume}, or see CIO_CATALOG, "
@@ -306,32 +312,29 @@ def _refusal(answer: httpx2.Response, path: str) -> WorkspaceError:
     if status == HTTPStatus.INSUFFICIENT_STORAGE or b"QUOTA_EXCEEDED" in answer.content:
         return WorkspaceError(
             "full",
-            f"the volume {volume} takes no more (HTTP {status}): raise its quota or make room in "
-            "its storage; what waits there goes when it is loaded",
+            f"the volume {volume} takes no more data (HTTP {status}): raise its quota or make room "
+            "in its storage; files that wait there are deleted when they are loaded",
         )
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        words = f"the workspace takes fewer calls than come (HTTP {status}): if this lasts, see "
-        return _busy(answer, words + "who else uses it, or ask for a higher limit")
+        words = f"the workspace limits the rate of our calls (HTTP {status}): if this continues, "
+        return _busy(answer, words + "see who else uses it, or ask for a higher limit")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        words = f"the workspace is busy or in trouble (HTTP {status}): if this lasts, see "
+        words = f"the workspace is busy or has a fault (HTTP {status}): if this continues, see "
         return _busy(answer, words + "the status page of Databricks")
     return WorkspaceError("refused", f"the workspace refuses a call for {volume} (HTTP {status})")
 
 
 def _busy(answer: httpx2.Response, words: str) -> WorkspaceError:
-    return WorkspaceError("busy", words, retry_after_seconds=_retry_after(answer))
-
-
-def _retry_after(answer: httpx2.Response) -> float | None:
     text = answer.headers.get("Retry-After", "")
-    return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
+    is_number = text.isascii() and text.isdigit() and len(text) < 6
+    return WorkspaceError("busy", words, retry_after_seconds=float(text) if is_number else None)
 
 
 def _json(answer: httpx2.Response) -> dict[str, Any]:
     try:
-        said = answer.json()
+        content = answer.json()
     except ValueError:
-        said = None
-    if not isinstance(said, dict):
-        raise WorkspaceError("refused", "the workspace's answer is not what its API promises")
-    return said
+        content = None
+    if not isinstance(content, dict):
+        raise WorkspaceError("refused", "the workspace's answer does not follow its API")
+    return content

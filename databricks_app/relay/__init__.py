@@ -1,1 +1,1 @@
-"""A small web service in front of a Databricks App: it verifies and adds a token."""
+"""A small web service in front of a Databricks App: verifies requests and adds a token."""

@@ -1,12 +1,12 @@
-"""The relay: takes Customer.io's requests anywhere and brings them to a Databricks App.
+"""The relay: receives Customer.io's requests on any host and forwards them to a Databricks App.
 
 A Databricks App answers only callers with an OAuth token, and Customer.io cannot send one. The
-relay is a small WSGI app for any container or function host: it verifies the signature, adds a
-token, forwards the same bytes, and answers 200 only when the app has stored them. Whatever goes
-wrong behind it becomes 503, which does not make Customer.io wait an hour. The WSGI app is
-`databricks_app.relay.app:create_relay()`; docs/deployment.md says how to run it.
+relay is a small WSGI app for any container or function host. It verifies the signature, adds a
+token, forwards the same bytes, and answers 200 only when the app has stored them. Every fault
+behind it is answered 503, after which Customer.io does not wait an hour.
 
-Imports neither Flask nor anything that stores.
+The WSGI app is `databricks_app.relay.app:create_relay()`; docs/deployment.md says how to run it.
+Imports neither Flask nor the inbox.
 """
 
 from __future__ import annotations
@@ -52,12 +52,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PIECE_BYTES = 64 << 10
+# The loop ends a request at its deadline; the waiting thread gives it this much longer.
 _GRACE_SECONDS = 0.2
 _OPEN_SECONDS = 30.0
 
 log = structlog.get_logger(__name__)
 
-# Others come from strangers all the time.
+# The other refusals are not logged: strangers cause them all the time.
 _LOGGED_REFUSALS = (Refusal.WRONG_SIGNATURE, "busy", "too_large")
 
 _ADVICE = {
@@ -66,14 +67,21 @@ _ADVICE = {
     ForwardOutcome.TOKEN_REFUSED: "grant the service principal CAN USE on the app",
     ForwardOutcome.APP_REFUSED: "give the app the relay's keys and window; if they agree, the "
     "platform drops the X-CIO headers: see CIO_SIGNATURE_IN_QUERY in docs/deployment.md",
-    ForwardOutcome.NOT_THE_APP: "check CIO_RELAY_APP_URL: something else than the receiver "
+    ForwardOutcome.NOT_THE_APP: "check CIO_RELAY_APP_URL: not the receiver, but another program "
     "answers there",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class RelayAnswer:
-    """A status, why it is no 200, and what is said beside it."""
+    """An answer of the relay.
+
+    Attributes:
+        status: HTTP status.
+        reason: Why it is not 200, for the log.
+        allow: Value of the header `Allow`; empty without one.
+        text: The body.
+    """
 
     status: int
     reason: str = ""
@@ -82,7 +90,7 @@ class RelayAnswer:
 
 
 class _Loop:
-    """An event loop in a thread of its own."""
+    """An event loop in its own thread."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -92,27 +100,27 @@ class _Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
-        """Wait for work that is done there.
+        """Run work in the loop and return its result.
 
         Raises:
-            TimeoutError: It takes longer.
+            TimeoutError: The work took longer than `seconds`.
         """
-        doing = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
-            return doing.result(seconds)
+            return future.result(seconds)
         except TimeoutError:
-            doing.cancel()
+            future.cancel()
             raise
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the loop and end the thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
 
-class _RelayRefusal(Exception):  # noqa: N818  # an answer, not a fault
-    """The request ends here with this answer."""
+class _RelayRefusal(Exception):  # noqa: N818  # leads to an answer, is not a fault
+    """Ends a request with an answer."""
 
     def __init__(self, answer: RelayAnswer) -> None:
         super().__init__(answer.reason)
@@ -120,7 +128,7 @@ class _RelayRefusal(Exception):  # noqa: N818  # an answer, not a fault
 
 
 class _Budget:
-    """How many requests and bytes may still be begun."""
+    """How many more requests and bytes the relay may process at the same time."""
 
     def __init__(self, requests: int, most_bytes: int) -> None:
         self._lock = threading.Lock()
@@ -128,7 +136,7 @@ class _Budget:
         self._bytes = most_bytes
 
     def take(self, requests: int, size: int) -> bool:
-        """Take; False, and nothing is taken, if what is left does not suffice."""
+        """Reserve requests and bytes; return False if not enough are left."""
         with self._lock:
             if self._requests < requests or self._bytes < size:
                 return False
@@ -138,7 +146,7 @@ class _Budget:
 
 
 class _Share:
-    """What one request has of the budget, given back at the end of the block."""
+    """The part of the budget that one request uses; released at the end of the block."""
 
     def __init__(self, budget: _Budget) -> None:
         self.size = 0
@@ -153,25 +161,30 @@ class _Share:
         self._budget.take(-1, -self.size)
 
     def grow(self, size: int) -> None:
-        """Take so many more bytes."""
+        """Reserve `size` more bytes."""
         if not self._budget.take(0, size):
             raise _RelayRefusal(RelayAnswer(503, "busy"))
         self.size += size
 
 
 class Relay:
-    """The WSGI app. Threads share one; make it after the process has forked."""
+    """The WSGI app. Threads may share one; make it after the process has forked."""
 
     def __init__(self, settings: RelaySettings, now: Callable[[], float]) -> None:
-        """Begin to fetch a token, and do not wait for it; see `create_relay`."""
+        """Start to fetch a token without waiting for it; see `create_relay`."""
         self._settings = settings
         self._now = now
-        self._most_bytes = settings.max_body_bytes * LARGEST_FACTOR
-        self._budget = _Budget(settings.most_requests, self._most_bytes)
+        self._max_bytes = settings.max_body_bytes * LARGEST_FACTOR
+        self._budget = _Budget(settings.most_requests, self._max_bytes)
         self._loop = _Loop()
-        self._upstream = self._loop.run(_opened(settings), _OPEN_SECONDS)
-        # Not a monotonic clock: that may stand still while a function sleeps.
-        self._tokens = Tokens(lambda: _token(settings, now), clock=now)
+
+        async def open_upstream() -> Upstream:
+            return Upstream(settings)
+
+        # In the loop, because its connections belong to the loop where they are made.
+        self._upstream = self._loop.run(open_upstream(), _OPEN_SECONDS)
+        # Not a monotonic clock: it may stop while a function host freezes the process.
+        self._tokens = Tokens(lambda: _fetch_token(settings, now), clock=now)
         self._tokens.begin()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -192,14 +205,14 @@ class Relay:
         return [answer.text] if answer.text else ()
 
     def answer(self, environ: Mapping[str, Any]) -> RelayAnswer:
-        """Answer one request and log what is not as it should be. Never raises."""
+        """Answer one request and log its faults. Never raises."""
         try:
             return self._answer(environ)
         except _RelayRefusal as refused:
             if refused.answer.reason in _LOGGED_REFUSALS:
                 log.warning("request_refused", reason=refused.answer.reason)
             return refused.answer
-        except Exception as error:  # noqa: BLE001  # a 500 would stall the feed for an hour
+        except Exception as error:  # noqa: BLE001  # after a 500 Customer.io waits an hour
             log.error("request_failed", error=type(error).__name__, at=logs.raised_at(error))
             return RelayAnswer(503, "exception")
 
@@ -221,29 +234,30 @@ class Relay:
             return RelayAnswer(404, "not_found")
         if method != "POST":
             return RelayAnswer(405, "method_not_allowed", allow="POST")
-        return self._take(environ, deadline)
+        return self._verify_and_forward(environ, deadline)
 
-    def _take(self, environ: Mapping[str, Any], deadline: float) -> RelayAnswer:
-        """Verify a request and forward it to the app."""
+    def _verify_and_forward(self, environ: Mapping[str, Any], deadline: float) -> RelayAnswer:
         if not self._settings.signing_keys:
             return RelayAnswer(503, "no_key")
         signature, timestamp = signature_headers(environ)
         check = SignatureCheck(self._settings.signing_keys, signature, timestamp)
         if check.refusal is not None or signature is None or timestamp is None:
             return RelayAnswer(self._settings.unverified_status, str(check.refusal))
+        # The body may not be forwarded before its last byte is verified. Up to `max_body_bytes` it
+        # is kept in memory, above that in a temporary file.
         with (
             _Share(self._budget) as share,
             SpooledTemporaryFile(max_size=self._settings.max_body_bytes) as body,
         ):
             self._read(environ, check, share, body, deadline)
             self._verify(check)
-            given = {b"X-CIO-Signature": signature, b"X-CIO-Timestamp": timestamp}
+            headers = {b"X-CIO-Signature": signature, b"X-CIO-Timestamp": timestamp}
             if content_type := header(environ, "CONTENT_TYPE"):
-                given[b"Content-Type"] = content_type
+                headers[b"Content-Type"] = content_type
             query = ""
             if self._settings.signature_place == "both":
                 query = signature_query(signature, timestamp)
-            return self._forward(VerifiedRequest(body, share.size, given, query), deadline)
+            return self._forward(VerifiedRequest(body, share.size, headers, query), deadline)
 
     def _read(
         self,
@@ -253,13 +267,19 @@ class Relay:
         body: IO[bytes],
         deadline: float,
     ) -> None:
-        """Read the body into a file; what is longer than the limit of memory goes to the disk."""
+        """Copy the body into a file and update the signature check."""
         length = content_length(environ)
-        if length is not None and length > self._most_bytes:
+        if length is not None and length > self._max_bytes:
             raise _RelayRefusal(RelayAnswer(413, "too_large"))
         stream = environ["wsgi.input"]
-        while piece := _piece(stream, bytes_to_read(length, share.size, _PIECE_BYTES)):
-            if share.size + len(piece) > self._most_bytes:
+        while True:
+            try:
+                piece = stream.read(bytes_to_read(length, share.size, _PIECE_BYTES))
+            except OSError:  # the sender has closed the connection
+                raise _RelayRefusal(RelayAnswer(408, "incomplete")) from None
+            if not piece:
+                break
+            if share.size + len(piece) > self._max_bytes:
                 raise _RelayRefusal(RelayAnswer(413, "too_large"))
             if time.monotonic() > deadline:
                 raise _RelayRefusal(RelayAnswer(408, "incomplete"))
@@ -284,7 +304,7 @@ class Relay:
             raise _RelayRefusal(RelayAnswer(401, verdict.refusal))
 
     def _forward(self, request: VerifiedRequest, deadline: float) -> RelayAnswer:
-        result = self._forwarded(request, deadline)
+        result = self._try_with_tokens(request, deadline)
         if result.outcome is ForwardOutcome.STORED:
             return RelayAnswer(200)
         log.warning(
@@ -298,8 +318,8 @@ class Relay:
         )
         return RelayAnswer(503, result.outcome)
 
-    def _forwarded(self, request: VerifiedRequest, deadline: float) -> ForwardResult:
-        """Forward a request; with another token once more where the first one is refused."""
+    def _try_with_tokens(self, request: VerifiedRequest, deadline: float) -> ForwardResult:
+        """Forward a request; repeat it once with a new token if the first one is refused."""
         result: ForwardResult | None = None
         while True:
             left = deadline - time.monotonic()
@@ -307,13 +327,13 @@ class Relay:
                 token = self._tokens.get(left)
             except TokenError:
                 is_late = time.monotonic() >= deadline
-                without = ForwardOutcome.TIMEOUT if is_late else ForwardOutcome.NO_TOKEN
-                return result or ForwardResult(without)
+                outcome = ForwardOutcome.TIMEOUT if is_late else ForwardOutcome.NO_TOKEN
+                return result or ForwardResult(outcome)
             tries = result.tries if result is not None else 0
             work = self._upstream.forward(request, token.text, deadline, tries)
             try:
                 new = self._loop.run(work, max(0.0, deadline - time.monotonic()) + _GRACE_SECONDS)
-            except TimeoutError:  # the loop itself is behind
+            except TimeoutError:  # the loop was too busy to end the request at its deadline
                 return ForwardResult(ForwardOutcome.TIMEOUT)
             is_refused = new.outcome is ForwardOutcome.TOKEN_REFUSED
             if result is not None or not is_refused or not self._tokens.refuse(token):
@@ -329,7 +349,7 @@ def create_relay(
     Call it after the process has forked: it has threads.
 
     Args:
-        settings: From the environment if left out; then logs are set up too.
+        settings: Default: read from the environment; then logs are set up too.
         now: Unix seconds.
 
     Raises:
@@ -341,22 +361,12 @@ def create_relay(
     return Relay(settings, now)
 
 
-async def _opened(settings: RelaySettings) -> Upstream:
-    return Upstream(settings)
-
-
-def _token(settings: RelaySettings, now: Callable[[], float]) -> Token:
-    # Apart from the connections of the app, which may all hang; and past any proxy, as they are.
+def _fetch_token(settings: RelaySettings, now: Callable[[], float]) -> Token:
+    # With its own client, because all connections to the app may hang. `trust_env=False`: no proxy,
+    # as for the connections to the app.
     with httpx2.Client(trust_env=False) as client:
         token = machine_token(
             client, settings.workspace_url, settings.client_id, settings.client_secret, now
         )
     log.info("token_refreshed", seconds=round(token.ends_at - now()))
     return token
-
-
-def _piece(stream: IO[bytes], size: int) -> bytes:
-    try:
-        return stream.read(size)
-    except OSError:  # the sender has gone
-        raise _RelayRefusal(RelayAnswer(408, "incomplete")) from None

@@ -1,7 +1,4 @@
-"""One call of the relay to the platform: its whole answer, and no more of it than is sensible.
-
-httpx2's transport is used directly: it follows no redirect and logs no address.
-"""
+"""Makes one call of the relay to the platform and reads its answer, up to a limit."""
 
 from __future__ import annotations
 
@@ -10,17 +7,17 @@ from dataclasses import dataclass
 
 import httpx2
 
-_MOST_BYTES = 256 << 10
+_MAX_BYTES = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamReply:
-    """What was answered.
+    """An answer of the app or of the platform.
 
     Attributes:
         status: HTTP status.
-        headers: Names in lower case.
-        body: The bytes, cut at 256 KiB: what is longer is a page, and of no use here.
+        headers: Headers; names in lower case.
+        body: The bytes, cut at 256 KiB.
     """
 
     status: int
@@ -29,18 +26,19 @@ class UpstreamReply:
 
 
 async def send(transport: httpx2.AsyncBaseTransport, request: httpx2.Request) -> UpstreamReply:
-    """Make one call; the caller limits its time, by cancelling it.
+    """Make one call. It has no time limit: the caller cancels it.
 
     Raises:
-        httpx2.RequestError: No whole answer came.
+        httpx2.RequestError: No complete answer arrived.
     """
+    # The transport alone, without a client: it follows no redirect and logs no address.
     answer = await transport.handle_async_request(request)
     try:
         body = bytearray()
         async for piece in answer.aiter_raw():
             body += piece
-            if len(body) > _MOST_BYTES:
+            if len(body) > _MAX_BYTES:  # the app's answers are empty: this is a page
                 break
     finally:
         await answer.aclose()
-    return UpstreamReply(answer.status_code, dict(answer.headers), bytes(body[:_MOST_BYTES]))
+    return UpstreamReply(answer.status_code, dict(answer.headers), bytes(body[:_MAX_BYTES]))

@@ -1,8 +1,7 @@
-"""The relay's settings: a few of the receiver's, and what only the relay needs.
+"""Settings of the relay: some settings of the receiver, and settings that only the relay has.
 
-`RELAY_SETTINGS` is the one place where they stand; the rows that the relay shares with the
-receiver are the receiver's own, so that both mean the same. docs/deployment.md is compared with it
-by a test.
+`RELAY_SETTINGS` defines them all. The shared rows are the receiver's own, so that both mean the
+same. A test compares docs/deployment.md with it.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ _SHARED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
-    """The values of the settings; see `RELAY_SETTINGS` for the meaning and unit of each field.
+    """The values of the settings; `RELAY_SETTINGS` explains the fields and their units.
 
-    `app_url` and `workspace_url` are a scheme, a host and perhaps a port, without a path.
+    `app_url` and `workspace_url` have a scheme, a host and perhaps a port, but no path.
     """
 
     signing_keys: tuple[SigningKey, ...]
@@ -55,18 +54,18 @@ class RelaySettings:
 
 
 def _origin(text: str) -> str:
-    """Return scheme, host and port of an address; `https` if it has no scheme."""
+    """Return scheme, host and port of an address; the scheme is `https` if it is missing."""
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")
         port = parts.port
     except ValueError:
-        raise ValueError("must be an address as https://host.example.com") from None
+        raise ValueError("must be an address like https://host.example.com") from None
     if not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
-        raise ValueError("must be an address as https://host.example.com")
+        raise ValueError("must be an address like https://host.example.com")
     if parts.path.strip("/") and not is_webhook_path(unquote(parts.path)):
         raise ValueError(f"must be an address without a path, or with {WEBHOOK_PATH}")
     if parts.scheme != "https" and (parts.scheme != "http" or parts.hostname not in LOOPBACK):
-        raise ValueError("must begin with https://: a token goes there")
+        raise ValueError("must begin with https://, because a token is sent there")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{port}" if port else "")
 
@@ -81,15 +80,15 @@ def _credential(text: str) -> str:
 
 def _deadline(text: str) -> float:
     value = float(text)
-    if not 0.5 <= value <= 3.7:
-        raise ValueError("must lie between 0.5 and 3.7 seconds")
+    if not 0.5 <= value <= 3.7:  # Customer.io gives up after 4 s
+        raise ValueError("must be between 0.5 and 3.7 seconds")
     return value
 
 
 def _number(text: str) -> int:
     value = int(text)
     if not 1 <= value <= 1000:
-        raise ValueError("must lie between 1 and 1000")
+        raise ValueError("must be between 1 and 1000")
     return value
 
 
@@ -114,7 +113,7 @@ RELAY_SETTINGS: tuple[Setting, ...] = (
         "workspace_url",
         "",
         _origin,
-        "Host of the workspace, where tokens come from.",
+        "Host of the workspace that issues the tokens.",
     ),
     Setting(
         "DATABRICKS_CLIENT_ID",
@@ -135,23 +134,24 @@ RELAY_SETTINGS: tuple[Setting, ...] = (
         "signature_place",
         "headers",
         _place,
-        "How signature and timestamp travel to the app: in `headers`, or in `both` headers and "
-        "query string, should the platform drop the headers.",
+        "Where the relay puts signature and timestamp: in `headers`, or in `both` headers and "
+        "query string, if the platform drops the headers.",
     ),
     Setting(
         "CIO_RELAY_DEADLINE_SECONDS",
         "deadline_seconds",
         "3.5",
         _deadline,
-        "By then Customer.io is answered, if need be with 503. It gives up after 4 s.",
+        "Longest time until the answer to Customer.io, which is 503 if the app has not answered "
+        "by then. Customer.io gives up after 4 s.",
     ),
     Setting(
         "CIO_RELAY_MAX_REQUESTS",
         "most_requests",
         "32",
         _number,
-        "Most requests of a process at once, and most connections to the app; more are answered "
-        "503.",
+        "Most requests of a process at the same time, and most connections to the app; further "
+        "requests are answered 503.",
     ),
 )
 
@@ -160,19 +160,17 @@ def from_environment(variables: Mapping[str, str]) -> RelaySettings:
     """Read all settings of the relay.
 
     Raises:
-        SettingsError: One is missing or cannot be used; the text names the variable and what is
-            wrong, never the value, which may be a secret.
+        SettingsError: A setting is missing or cannot be used. The text names the variable and the
+            fault, but not the value, which may be a secret.
     """
     values: dict[str, Any] = {}
     for setting in RELAY_SETTINGS:
         try:
             values[setting.field] = setting.read(variables.get(setting.name, setting.default))
         except ValueError as error:
-            # Without its cause: the text of that quotes the value.
-            raise SettingsError(f"{setting.name} cannot be used: {_reason(error)}") from None
+            # Only our own texts, which begin with "must": those of `int` and `float` quote the
+            # value. `from None` for the same reason.
+            text = str(error)
+            reason = text if text.startswith("must") else "it cannot be read"
+            raise SettingsError(f"{setting.name} cannot be used: {reason}") from None
     return RelaySettings(**values)
-
-
-def _reason(error: ValueError) -> str:
-    text = str(error)
-    return text if text.startswith("must") else "it cannot be read"

@@ -1,9 +1,4 @@
-"""The way from the relay to the app: one request with a token, and what its answer means.
-
-The app's own answers have no body and say `Cache-Control: no-store`; that distinguishes them from
-what the platform in front of it says by itself. Only the app's own 200 means that an event is
-stored. Everything else is trouble on our side of the signature, and becomes 503.
-"""
+"""Forwards requests from the relay to the app, and interprets the answers."""
 
 from __future__ import annotations
 
@@ -20,12 +15,13 @@ from databricks_app.relay.http import UpstreamReply, send
 from databricks_app.relay.settings import RelaySettings
 
 _PIECE_BYTES = 256 << 10
-_IDLE_SECONDS = 60.0  # the app keeps connections for 125 s, the platform for 300 s
+# Shorter than in the app (125 s) and the platform (300 s), so that the relay closes first.
+_IDLE_SECONDS = 60.0
 _BROKEN = (httpx2.ReadError, httpx2.WriteError, httpx2.RemoteProtocolError)
 
 
 class ForwardOutcome(StrEnum):
-    """What became of a request; all but `STORED` are answered 503."""
+    """The outcome of a request; all but `STORED` are answered 503."""
 
     STORED = "stored"
     NO_TOKEN = "no_token"  # noqa: S105  # a reason, not a secret
@@ -44,9 +40,9 @@ class VerifiedRequest:
     """A verified request.
 
     Attributes:
-        body: A file of its bytes.
-        length: How many there are.
-        headers: Those that the sender gave and the app needs, as received.
+        body: A file with the body.
+        length: Length of the body in bytes.
+        headers: The sender's headers that the app needs, as received.
         query: The query string for the app; empty if there is none.
     """
 
@@ -58,13 +54,13 @@ class VerifiedRequest:
 
 @dataclass(frozen=True, slots=True)
 class ForwardResult:
-    """What became of a forwarded request.
+    """The result of forwarding a request.
 
     Attributes:
-        outcome: In a word.
-        tries: How often it was sent; 0 if that is not known.
-        status: Of the last answer, if one came.
-        error: Kind of the exception, if none came.
+        outcome: The outcome.
+        tries: How often it was sent; 0 if that is unknown.
+        status: Status of the last answer; None without an answer.
+        error: Type of the exception; None with an answer.
     """
 
     outcome: ForwardOutcome
@@ -77,7 +73,7 @@ class Upstream:
     """The app behind the platform's proxy. Make and use it in one event loop."""
 
     def __init__(self, settings: RelaySettings) -> None:
-        """Make no connection yet."""
+        """Set up the transport; it connects at the first request."""
         limits = httpx2.Limits(
             max_connections=settings.most_requests,
             max_keepalive_connections=settings.most_requests,
@@ -89,21 +85,22 @@ class Upstream:
     async def forward(
         self, request: VerifiedRequest, token: str, deadline: float, tries: int = 0
     ) -> ForwardResult:
-        """Forward a request to the app; once more if a kept connection breaks at the first try.
+        """Forward a request to the app; send it again once if the connection breaks.
 
         Args:
-            request: What to forward.
-            token: As sent.
+            request: The request.
+            token: The OAuth token.
             deadline: When to give up, in seconds of the monotonic clock.
             tries: How often it was sent before.
         """
         try:
+            # The clock of the loop is the monotonic clock.
             async with asyncio.timeout_at(deadline):
                 first = await self._try(request, token, tries + 1)
                 if tries or first.outcome is not ForwardOutcome.BROKEN:
                     return first
-                # A kept connection may end just as it is used. Twice is harmless: the key stands
-                # once.
+                # The other side may close an idle connection just when it is reused. Sending the
+                # event twice is harmless: the tables keep each key once.
                 return await self._try(request, token, tries + 2)
         except TimeoutError:
             return ForwardResult(ForwardOutcome.TIMEOUT)
@@ -120,6 +117,7 @@ class Upstream:
                 **request.headers,
                 b"Authorization": b"Bearer " + token.encode(),
                 b"Content-Length": str(request.length).encode(),
+                # `send` reads raw bytes and decompresses nothing.
                 b"Accept-Encoding": b"identity",
             },
             content=_pieces(request.body),
@@ -140,7 +138,9 @@ async def _pieces(body: IO[bytes]) -> AsyncIterator[bytes]:
 
 
 def meaning(reply: UpstreamReply) -> ForwardOutcome:
-    """Say what an answer to a verified request means."""
+    """Return the outcome that an answer to a verified request means."""
+    # The app's own answers have no body and `Cache-Control: no-store`; the platform's pages in
+    # front of it do not. Only the app's own 200 means that the event is stored.
     is_of_app = not reply.body and "no-store" in reply.headers.get("cache-control", "")
     if reply.status == 200:
         return ForwardOutcome.STORED if is_of_app else ForwardOutcome.NOT_THE_APP

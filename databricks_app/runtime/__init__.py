@@ -1,1 +1,1 @@
-"""What every process has: start, logs, metrics, status, run folder, file modes."""
+"""What every process needs: start, logs, metrics, status, run folder, file modes."""

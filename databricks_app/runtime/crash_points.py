@@ -1,8 +1,8 @@
-"""Named places where a process can be made to die, so that crash tests reach every step.
+"""Crash points: named places where a test can kill the process.
 
-Not for production: without `CIO_CRASH_POINT` a call costs one comparison. With it, the process
-kills itself (SIGKILL: no clean-up, no flush) when it reaches the named point, or reaches it
-for the Nth time with `name:N`. Imports the standard library alone.
+Not for production. With `CIO_CRASH_POINT` the process kills itself (SIGKILL: no clean-up, no flush)
+when it reaches the named point; with `name:N` when it reaches the point for the Nth time. Without
+it a call costs one comparison. Imports only the standard library.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import threading
 
 
 class CrashPoint:
-    """One armed crash point and how often it was reached.
+    """An armed crash point, and how often it was reached.
 
     Attributes:
         name: The point at which the process dies.
-        nth: At which visit; 1 is the first.
+        nth: The visit at which it dies; 1 is the first.
     """
 
     def __init__(self, name: str, nth: int = 1) -> None:
@@ -28,7 +28,7 @@ class CrashPoint:
 
     @classmethod
     def parse(cls, text: str) -> CrashPoint | None:
-        """Read `name` or `name:N`; None of an empty text.
+        """Parse `name` or `name:N`; return None for an empty text.
 
         Raises:
             ValueError: N is not a whole number of at least 1.
@@ -42,7 +42,7 @@ class CrashPoint:
         return cls(name, nth)
 
     def is_due(self, name: str) -> bool:
-        """Count a visit of `name`; whether it is the one to die at."""
+        """Count a visit of `name`; return whether the process should die now."""
         if name != self.name:
             return False
         with self._lock:
@@ -54,7 +54,7 @@ _armed: CrashPoint | None = None
 
 
 def arm(text: str) -> None:
-    """Die at `name`, or at the Nth visit of `name:N`; nowhere for an empty text.
+    """Arm the point `name`, or the Nth visit of `name:N`; an empty text disarms.
 
     Raises:
         ValueError: N is not a whole number of at least 1.
@@ -64,15 +64,15 @@ def arm(text: str) -> None:
 
 
 def is_armed() -> bool:
-    """Whether any point is armed: for points too many to be reached in vain."""
+    """Return whether a point is armed, for callers with very many points."""
     return _armed is not None
 
 
 def reach(name: str) -> None:
-    """Die here if this point is armed."""
+    """Kill the process if this point is armed."""
     if _armed is not None and _armed.is_due(name):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-# Read once: a process is armed by whoever starts it.
+# Read once at import: the process that starts this one sets the variable.
 arm(os.environ.get("CIO_CRASH_POINT", ""))

@@ -1,4 +1,4 @@
-"""The data folder at the start: made, and checked before anything is received."""
+"""Makes and checks the data folder at the start, before anything is received."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from databricks_app.errors import SettingsError
 from databricks_app.runtime import file_modes
 
-# A full disk keeps nobody from starting: the receiver answers 503 until there is room, which the
-# sender repeats soon. A receiver that does not start is an hour's wait.
+# The receiver starts on a full disk too, and answers 503 until there is room: Customer.io repeats
+# soon after a 503, but waits an hour after a refused connection.
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 _ADVICE = {
     errno.EROFS: "mount a disk that can be written there",
@@ -25,10 +25,10 @@ _ADVICE = {
 
 
 def prepare(data_dir: Path, inbox_dir: Path) -> list[Path]:
-    """Make both folders and check that they can be written; return those that were missing.
+    """Make both folders and check that they are writable; return those that were missing.
 
     Raises:
-        SettingsError: One cannot be made or written. What was made is removed again.
+        SettingsError: A folder cannot be made or written. New folders are removed again.
     """
     missing: list[Path] = []
     try:
@@ -36,7 +36,7 @@ def prepare(data_dir: Path, inbox_dir: Path) -> list[Path]:
         file_modes.make_private_folder(inbox_dir)
         for folder in (data_dir, inbox_dir, data_dir / file_modes.TABLES):
             if folder.exists():
-                _write_in(folder)
+                _check_writable(folder)
     except OSError as error:
         remove(missing)
         number = error.errno or 0
@@ -49,13 +49,13 @@ def prepare(data_dir: Path, inbox_dir: Path) -> list[Path]:
 
 
 def remove(folders: list[Path]) -> None:
-    """Remove folders that are empty, the deepest first."""
+    """Remove those of these folders that are empty, in the given order (deepest first)."""
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()
 
 
-def _write_in(folder: Path) -> None:
+def _check_writable(folder: Path) -> None:
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass

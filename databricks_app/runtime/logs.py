@@ -1,7 +1,7 @@
 """Structured logs: one JSON object a line on standard error, without personal data.
 
-Lines of libraries go the same way, stripped to logger, level and the kind of exception:
-their texts may quote what a sender wrote.
+A line of a library keeps only its logger, level and the type of its exception: its text may quote
+what a sender wrote.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-# A module that a process is started with (`python -m`) logs as `__main__`.
+# A module started with `python -m` logs as `__main__`.
 _OWN = ("databricks_app", "__main__")
 
 
@@ -25,8 +25,8 @@ def configure(level: str, process: str) -> None:
     """Send all logs of this process to standard error.
 
     Args:
-        level: Least level shown: debug, info, warning or error.
-        process: Name of the process's role, added to each line.
+        level: Lowest level shown: debug, info, warning or error.
+        process: Role of the process, added to each line.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
@@ -46,13 +46,13 @@ def configure(level: str, process: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, _strip_foreign],
-            # What a library filled in reaches `_strip_foreign` apart and is never put together:
-            # where it does not fit, `logging` itself would print it.
+            # Text and arguments of a library's line reach `_strip_foreign` separately and are
+            # never formatted: if they do not fit, `logging` would print both.
             pass_foreign_args=True,
             use_get_message=False,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _Named(process),
+                _AddProcess(process),
                 structlog.processors.JSONRenderer(),
             ],
         )
@@ -69,15 +69,16 @@ def configure(level: str, process: str) -> None:
 
 
 def _log_uncaught(kind: type[BaseException], trace: TracebackType | None) -> None:
-    """Log an exception that nobody caught: its kind and where, not its text."""
+    """Log an uncaught exception: its type and place, not its text."""
     if issubclass(kind, SystemExit):
-        return  # a thread that ends itself
+        return  # `sys.exit` in a thread is not an error
+    # The innermost calls are enough to find the place.
     places = _places(trace)
     structlog.get_logger(__name__).critical("uncaught", error=kind.__name__, at=places[-8:])
 
 
 def raised_at(error: BaseException) -> str:
-    """Return the file and line that raised an error, as `receiver.py:120`, and none of its text."""
+    """Return the file and line that raised an error, such as `receiver.py:120`."""
     return (_places(error.__traceback__) or ["unknown"])[-1]
 
 
@@ -86,7 +87,7 @@ def _places(trace: TracebackType | None) -> list[str]:
     return [f"{Path(frame.f_code.co_filename).name}:{line}" for frame, line in frames]
 
 
-class _Named:
+class _AddProcess:
     def __init__(self, process: str) -> None:
         self._process = process
 
@@ -100,13 +101,11 @@ class _Named:
 def _strip_foreign(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Reduce a library's line to where it came from and the kind of its error.
-
-    gunicorn's own texts are kept, without what it fills in other than numbers.
-    """
+    """Reduce a library's line to its logger, its line number and the type of its exception."""
     record: logging.LogRecord = event["_record"]
     kept = {name: event[name] for name in ("_record", "_from_structlog", "timestamp", "level")}
     kept |= {"event": "library_message", "logger": record.name, "line": record.lineno}
+    # gunicorn's templates are its own constants; of the arguments only numbers are kept.
     if record.name.startswith("gunicorn"):
         arguments = event["positional_args"]
         if isinstance(record.msg, str):

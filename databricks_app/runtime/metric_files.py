@@ -1,11 +1,11 @@
-"""Keeps the shared files of the metrics few: what ended processes counted goes into one file.
+"""Adds up the metric files of ended processes in one file, so that the files stay few.
 
-Every process leaves its files behind when it ends, as its counts still count. Without this a child
-that dies again and again would fill the memory that they lie in.
+The files of a process stay when it ends, because its counts are still part of the sums. Without
+this module a child that dies again and again would fill shared memory.
 
-A reader must never see a count that is less than before: Prometheus takes that for a restart, and
-adds the whole count once more. So files are added up only while nobody reads, and each file is
-named by the identity of its process: a successor with the same number has files of its own.
+A reader must never see a count that is smaller than before: Prometheus takes that for a restart and
+adds the whole count again. So files are added up only while nobody reads them. Each file is named
+by the identity of its process, so that a new process with the same id gets new files.
 """
 
 from __future__ import annotations
@@ -22,31 +22,32 @@ from prometheus_client.mmap_dict import MmapedDict
 
 _KINDS = ("counter", "histogram")
 _NAME = re.compile(r"[a-z]+_([0-9]+-[0-9]+)\.db")
-_ENDED = 0  # no process has this identity
+_ENDED = 0  # in the name of the file with the sums; not the identity of any process
 _TRIES = 5
 _PAUSE_SECONDS = 0.02
 
 
 @contextlib.contextmanager
 def reading(folder: Path) -> Iterator[None]:
-    """Keep the files as they are while they are read; waits milliseconds at most."""
+    """Protect the files from changes while they are read; waits at most milliseconds."""
     with _locked(folder, fcntl.LOCK_SH):
         yield
 
 
 def fold_ended(folder: Path, is_running: Callable[[str], bool]) -> int:
-    """Add up the files of processes that have ended; return how many files there were.
+    """Add up the files of ended processes; return how many files were added.
 
-    Where the files are being read all the time nothing happens: a reader that stands still must
-    not stop the caller.
+    Does nothing while somebody reads the files.
 
     Args:
-        folder: Of the shared files.
-        is_running: Whether the process of this identity runs.
+        folder: Folder of the metric files.
+        is_running: Returns whether the process with this identity runs.
 
     Raises:
-        OSError: There is no room for the sums, or it cannot be told who runs; nothing was removed.
+        OSError: There is no room for the sums, or it is unknown which processes run. No file was
+            removed.
     """
+    # A reader may hang, and must not stop the supervisor: a few tries, no waiting for the lock.
     for _ in range(_TRIES):
         with contextlib.suppress(BlockingIOError), _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
             return sum(_fold(folder, kind, is_running) for kind in _KINDS)
@@ -65,14 +66,18 @@ def _locked(folder: Path, how: int) -> Iterator[None]:
 
 
 def _fold(folder: Path, kind: str, is_running: Callable[[str], bool]) -> int:
-    ended = [path for path in folder.glob(f"{kind}_*.db") if _has_ended(path, is_running)]
+    ended = [
+        path
+        for path in folder.glob(f"{kind}_*.db")
+        if (named := _NAME.fullmatch(path.name)) and not is_running(named[1])
+    ]
     if not ended:
         return 0
     total = folder / f"{kind}_{_ENDED}.db"
     made = folder / f".{kind}.new"
     made.unlink(missing_ok=True)
     added = [*ended, *([total] if total.exists() else [])]
-    # All that the sums can need: a full file system must not end the supervisor by a SIGBUS.
+    # The most that the sums can need: a full file system must not kill the supervisor (SIGBUS).
     allocate(made, sum(path.stat().st_size for path in added))
     sums = MmapedDict(str(made))  # type: ignore[no-untyped-call]
     for path in added:
@@ -86,21 +91,15 @@ def _fold(folder: Path, kind: str, is_running: Callable[[str], bool]) -> int:
     return len(ended)
 
 
-def _has_ended(path: Path, is_running: Callable[[str], bool]) -> bool:
-    named = _NAME.fullmatch(path.name)
-    return named is not None and not is_running(named[1])
-
-
 def allocate(path: Path, size: int) -> None:
-    """Make a file of the shared counts, of zeros, with room for all its bytes.
-
-    The files are mapped: on a full file system the first write to a page without room is a SIGBUS.
+    """Make a metric file of zeros, with room on the file system for all its bytes.
 
     Raises:
-        OSError: There is no room; then there is no file.
+        OSError: There is no room. The file is removed again.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
+        # The file is mapped: without room a write to its page would be a SIGBUS, not an error.
         os.posix_fallocate(descriptor, 0, size)
     except OSError:
         path.unlink()

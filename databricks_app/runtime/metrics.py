@@ -1,8 +1,8 @@
-"""What the receiver counts, for Prometheus.
+"""Prometheus metrics of the receiver, added up over all processes.
 
-Correct across processes: `ciolake serve` sets PROMETHEUS_MULTIPROC_DIR before anything here is
-imported, every process writes its own files there and `exposition` adds them up. Label values are
-closed lists or fingerprints: nothing that a sender wrote becomes a label.
+Every process writes its own files in PROMETHEUS_MULTIPROC_DIR, which `ciolake serve` sets before
+this module is imported. `exposition` adds them up. Label values are closed lists or fingerprints:
+nothing that a sender wrote becomes a label.
 """
 
 from __future__ import annotations
@@ -29,54 +29,51 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from databricks_app.runtime import metric_files, process_identity
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+# Bounds of histogram buckets in seconds. Customer.io gives up after 4 s.
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 4)
 _SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
-# More than all label values together need: a mapped file that cannot grow kills its process.
+# More than all label values need together: a mapped file that cannot grow kills its process.
 _FILE_BYTES = 128 << 10
-# Exact up to 2^33 s: a double has 53 bits.
+# Sums are multiples of 1/_PARTS s, exact up to 2^33 s: a double has 53 bits.
 _PARTS = 1 << 20
+# Below zero: the timestamp is in the future. 300 s is the default window, 604800 s a week.
 _AGES = (-3600, -600, -300, 0, 300, 600, 1800, 3600, 7200, 14400, 86400, 259200, 604800)
 
-# What the library raises for a file that is none of its own.
+# What the library raises for a file that it has not written.
 _DAMAGED = (ValueError, RuntimeError, LookupError, struct.error)
 
 log = structlog.get_logger(__name__)
 
 
 class _Sums(MultiProcessCollector):
-    """The sums over all processes, of those that have ended too."""
+    """The sums over all processes, including those that have ended."""
 
     def __init__(self, registry: CollectorRegistry, folder: Path) -> None:
         self._folder = folder
-        # The library takes a folder that it may not list for an empty one.
+        # Raises OSError: the library treats a folder that it may not list as an empty one.
         next(folder.iterdir(), None)
         super().__init__(registry, str(folder))  # type: ignore[no-untyped-call]
 
     def collect(self) -> Iterable[Metric]:
-        found = self._collect()
-        for metric in found:
-            if any(float(sample.labels.get("le", 0)) < 0 for sample in metric.samples):
-                # Its sum falls with each value below zero, and no counter may.
-                metric.samples = [one for one in metric.samples if not one.name.endswith("_sum")]
-        return found
-
-    def _collect(self) -> list[Metric]:
         try:
             with metric_files.reading(self._folder):
-                return list(super().collect())  # type: ignore[no-untyped-call]
+                metrics = list(super().collect())  # type: ignore[no-untyped-call]
         except _DAMAGED as error:
             raise OSError(errno.EIO, "a file of the metrics is damaged") from error
+        for metric in metrics:
+            if any(float(sample.labels.get("le", 0)) < 0 for sample in metric.samples):
+                # A negative value makes the sum smaller, and Prometheus takes that for a restart.
+                metric.samples = [one for one in metric.samples if not one.name.endswith("_sum")]
+        return metrics
 
 
 class _Histogram(Histogram):
-    """A histogram whose sum is the same in whatever order processes are added up.
-
-    Sums of arbitrary fractions differ in their last bit with the order, and a sum that is less by
-    that bit is a restart to Prometheus. Multiples of a power of two add up exactly.
-    """
+    """A histogram whose sum does not depend on the order in which processes are added up."""
 
     def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
-        """Count a value, rounded to a microsecond or so."""
+        """Count a value, rounded to about a microsecond."""
+        # A sum of arbitrary fractions differs in its last bit with the order, and Prometheus takes
+        # a smaller sum for a restart. Multiples of a power of two add up exactly.
         super().observe(round(amount * _PARTS) / _PARTS, exemplar)
 
 
@@ -99,7 +96,7 @@ class Metrics:
         )
         self.stale_age = self._histogram(
             "stale_timestamp_age_seconds",
-            "Now minus the timestamp of rightly signed requests outside the window.",
+            "Now minus the timestamp of correctly signed requests outside the window.",
             _AGES,
         )
         self.append = self._histogram(
@@ -118,7 +115,7 @@ class Metrics:
             "unknown_fields", "Fields of events that have no column, by table.", "table"
         )
         self.damaged = self._counter(
-            "damaged_frames", "Stretches of the inbox that could not be read.", "kind"
+            "damaged_frames", "Damaged parts of the inbox that could not be read.", "kind"
         )
         self.loads = self._histogram("load_seconds", "Duration of loading a batch.", _SLOW)
         self.load_failures = self._counter("load_failures", "Loads that failed and are repeated.")
@@ -135,18 +132,18 @@ class Metrics:
         return _Histogram(f"ciolake_{name}", meaning, buckets=buckets, registry=self.registry)
 
     def totals(self) -> CollectorRegistry:
-        """Return a registry with the sums over all processes, or this one's if it is alone.
+        """Return a registry with the sums over all processes.
+
+        Without PROMETHEUS_MULTIPROC_DIR it is the registry of this process.
 
         Raises:
-            OSError: Their files cannot be read; also when the registry is collected.
+            OSError: The files cannot be read; may also be raised when the registry is collected.
         """
         folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-        if folder is None:
-            return self.registry
-        return sums(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
+        return self.registry if folder is None else sums(Path(folder))
 
     def stale_total(self) -> float:
-        """Return how many rightly signed requests came with a timestamp outside the window.
+        """Return how many correctly signed requests had a timestamp outside the window.
 
         Raises:
             OSError: The files of all processes cannot be read.
@@ -155,7 +152,7 @@ class Metrics:
         return value or 0.0
 
     def exposition(self) -> bytes:
-        """Return all sums in Prometheus' text format.
+        """Return the sums over all processes in the text format of Prometheus.
 
         Raises:
             OSError: The files of all processes cannot be read.
@@ -172,19 +169,20 @@ def sums(folder: Path) -> CollectorRegistry:
 
 @cache
 def _values_by_identity() -> type:
-    """Return the class of values in files that are named by the identity of the process."""
-    # Once a process: two of them would write the same file, each at its own places.
+    """Return the class whose values are in files named by the identity of the process."""
+    # Cached, so that a process has one: two of them would write the same file at different offsets.
     made: type = values.MultiProcessValue(process_identifier=process_identity.own)  # type: ignore[no-untyped-call]
     return made
 
 
 def _reserve() -> None:
-    """Make this process's files with room for all it will ever count.
+    """Make the metric files of this process, with room for everything it may count.
 
-    They are mapped: on a full file system the first count in a page without room is a SIGBUS.
-    Where there is no room now the process counts for itself, and the sums miss it.
+    Without room for them the process counts in its own memory, and the sums do not include it.
     """
+    # The files are mapped: on a full file system a write to a page without room is a SIGBUS.
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    # `MutexValue`: an earlier `Metrics` of this process found no room for its files.
     if folder is None or values.ValueClass is values.MutexValue:
         return
     try:

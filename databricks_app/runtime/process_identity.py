@@ -1,7 +1,7 @@
-"""Which process a number means: numbers are given again, and a dead process keeps its own a while.
+"""Identities of processes: a process id alone is not unique, because the kernel reuses ids.
 
-An identity is the process id and the time of its start in clock ticks since the boot of the
-machine, joined by a hyphen. Read from /proc; imports the standard library alone.
+An identity is the process id and its start time (clock ticks since the machine's boot), joined by a
+hyphen. Read from /proc. Imports only the standard library.
 """
 
 from __future__ import annotations
@@ -10,30 +10,32 @@ import os
 from functools import cache
 from pathlib import Path
 
-_STATE, _START = 0, 19  # of what stands behind the name in /proc/<pid>/stat
+# Positions in /proc/<pid>/stat, counted after the name; see proc_pid_stat(5).
+_STATE, _START = 0, 19
+# A zombie keeps its process id until its parent reaps it.
 _ENDED = ("Z", "X")
 
 
 def identity(pid: int) -> str | None:
-    """Return the identity of a process; None if there is none, or one that has ended.
+    """Return the identity of a process; None if it does not exist or has ended.
 
     Raises:
-        OSError: It cannot be told, as where this process has too many open files.
+        OSError: It is unknown, for example because this process has too many open files.
     """
     try:
-        told = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The name stands in brackets and may hold any character.
-    fields = told.rpartition(")")[2].split()
+    # The name is in brackets and may contain any character, brackets too.
+    fields = text.rpartition(")")[2].split()
     return None if fields[_STATE] in _ENDED else f"{pid}-{fields[_START]}"
 
 
 def is_running(known: str) -> bool:
-    """Whether the process with this identity still runs.
+    """Return whether the process with this identity still runs.
 
     Raises:
-        OSError: It cannot be told.
+        OSError: It is unknown.
     """
     return identity(int(known.partition("-")[0])) == known
 
@@ -44,11 +46,11 @@ def own() -> str:
     Raises:
         OSError: /proc is missing.
     """
-    return _of_this(os.getpid())
+    return _own_identity(os.getpid())
 
 
-@cache
-def _of_this(pid: int) -> str:
+@cache  # by process id, so that a forked child does not get its parent's identity
+def _own_identity(pid: int) -> str:
     found = identity(pid)
     if found is None:
         raise FileNotFoundError(f"/proc/{pid}/stat")

@@ -1,8 +1,7 @@
-"""Log lines about what may come thousands of times a second: one when it begins, one at its end.
+"""Logs the beginning and the end of repeated cases instead of every case.
 
-Strangers decide how many requests are refused, and a broken disk how many groups fail. So there is
-no line for each: a kind begins with its first case, and ends when a minute has passed without one.
-A process therefore writes at most one line of each in a minute.
+A kind begins with its first case and ends after a minute without one. So a process writes at most
+one line of each kind a minute, however many requests a stranger sends.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Period:
-    """Since when a kind comes, when it came last, and how often."""
+    """Times of the first and the last case of a kind, and the number of cases."""
 
     since: float
     last: float
@@ -35,13 +34,13 @@ class _Period:
 
 
 class RecurringLog:
-    """Logs the beginning and the end of what recurs. Threads share one."""
+    """Logs the beginning and the end of repeated cases. Threads may share one."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Begin without any.
+        """Start without cases.
 
         Args:
-            monotonic: Seconds.
+            monotonic: Clock in seconds.
         """
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -59,12 +58,12 @@ class RecurringLog:
         """Count cases; log them if they are the first of their kind.
 
         Args:
-            event: Name of the line; that of the end has `_ended` behind it.
-            kind: What is told apart under this name; one of a few words, nothing that a client
-                wrote. It is `reason` in both lines.
-            facts: What else the first line says. No personal data.
-            times: How many cases these are.
-            level: Of the first line; the end is an `info`.
+            event: Event name of the first line. The last line has `_ended` appended.
+            kind: Distinguishes cases of the same event, and is `reason` in both lines. One of a
+                few fixed words, nothing that a client wrote.
+            facts: More fields of the first line. No personal data.
+            times: Number of cases.
+            level: Level of the first line; the last line is `info`.
         """
         now = self._monotonic()
         with self._lock:
@@ -79,19 +78,20 @@ class RecurringLog:
     def note_error(
         self, event: str, error: BaseException, facts: Mapping[str, object] | None = None
     ) -> None:
-        """Count an error that nobody foresaw: its type, file and line are logged, not its text."""
+        """Count an unforeseen error; log its type, file and line."""
+        # Not its text, which may quote a request.
         name, at = type(error).__name__, raised_at(error)
         self.note(
             event, f"{name} at {at}", {"error": name, "at": at, **(facts or {})}, level="error"
         )
 
     def sweep(self, *, is_end: bool = False) -> None:
-        """Log the end of what has not come for a minute.
+        """Log the end of each kind that had no case for a minute.
 
         Args:
-            is_end: Whether this is the last call: then everything ends.
+            is_end: Whether the process ends: then every kind ends.
         """
-        if not self._periods:
+        if not self._periods:  # without the lock: the event loop calls this four times a second
             return
         latest = self._monotonic() - QUIET_SECONDS
         with self._lock:

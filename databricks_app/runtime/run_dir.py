@@ -1,7 +1,7 @@
 """The run folder: what the processes of one `ciolake serve` share while it runs.
 
-It lies in memory where that is possible, is removed at the end, and the one of a supervisor that
-was killed is removed by the next that starts.
+It is in memory if possible. The supervisor removes it at its end. If a supervisor was killed, the
+next one that starts removes its folder.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from databricks_app.errors import SettingsError
 _PREFIX = "ciolake-"
 _LOCK = "lock"
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a folder of a random name is made in it
-# Metrics take 256 KiB a process.
+# The metric files of a process take 256 KiB.
 _ROOM_BYTES = 4 << 20
-# `sun_path` of unix(7) without its last byte, what `mkdtemp` adds, and room for a socket's name.
+# Size of `sun_path` in unix(7) without its last byte.
 _SOCKET_PATH_BYTES = 107
+# What `mkdtemp` appends, and the longest name of a socket.
 _RANDOM_BYTES = 8
 _SOCKET_NAME_BYTES = 24
 
@@ -30,13 +31,12 @@ log = structlog.get_logger(__name__)
 
 
 def make() -> Path:
-    """Make the run folder, in memory where that is possible.
-
-    Metrics are mapped files: on a full disk they would kill the processes that write them.
+    """Make the run folder, in memory if possible.
 
     Raises:
-        SettingsError: There is no folder for it, or the path is too long for a socket.
+        SettingsError: It cannot be made, or its path is too long for a socket.
     """
+    # Metrics are mapped files: on a full disk a write to them kills the process (SIGBUS).
     parent = _parent()
     _remove_abandoned(parent)
     try:
@@ -52,15 +52,17 @@ def make() -> Path:
 
 
 def lock(run_dir: Path) -> None:
-    """Mark a run folder as ours for as long as this process runs: nothing closes the file."""
+    """Lock a run folder until this process ends."""
     made = run_dir / f".{_LOCK}"
+    # Never closed: the kernel releases the lock when the process ends, however it ends.
     descriptor = os.open(made, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    # Renamed after locking: another supervisor removes folders whose `lock` is not locked.
     made.rename(run_dir / _LOCK)
 
 
 def _parent() -> Path:
-    """Return shared memory if it can be used, else the temporary folder."""
+    """Return the folder of shared memory if it is usable, else the temporary folder."""
     reason = _fault_of_shared_memory()
     if reason is None:
         return _SHARED_MEMORY
@@ -68,23 +70,23 @@ def _parent() -> Path:
         parent = Path(tempfile.gettempdir())
     except FileNotFoundError as error:
         raise SettingsError(
-            f"there is no folder for what the processes share: {_SHARED_MEMORY} {reason}, and no "
-            f"temporary folder can be written; mount {_SHARED_MEMORY} with at least "
-            f"{_ROOM_BYTES >> 20} MiB, or set TMPDIR to a folder that can be written"
+            f"there is no place for the run folder: {_SHARED_MEMORY} {reason}, and no temporary "
+            f"folder can be written; mount {_SHARED_MEMORY} with at least {_ROOM_BYTES >> 20} MiB, "
+            "or set TMPDIR to a folder that can be written"
         ) from error
     name_bytes = len(_PREFIX) + _RANDOM_BYTES + _SOCKET_NAME_BYTES + 2
     most = _SOCKET_PATH_BYTES - name_bytes
     if len(os.fsencode(parent)) > most:
         raise SettingsError(
             f"the path of the temporary folder is too long for a socket in it ({parent}); set "
-            f"TMPDIR to one of at most {most} bytes, or mount {_SHARED_MEMORY}, which {reason}"
+            f"TMPDIR to a path of at most {most} bytes, or mount {_SHARED_MEMORY}, which {reason}"
         )
     log.warning("run_folder_on_disk", folder=str(parent), reason=f"{_SHARED_MEMORY} {reason}")
     return parent
 
 
 def _fault_of_shared_memory() -> str | None:
-    """Return why it cannot be used; None if it can."""
+    """Return why shared memory is not usable; None if it is."""
     if not _SHARED_MEMORY.is_dir():
         return "is missing"
     if not os.access(_SHARED_MEMORY, os.W_OK | os.X_OK):
@@ -103,16 +105,16 @@ def _no_folder(parent: Path, error: OSError) -> SettingsError:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Remove the run folders of supervisors that were killed, as their locks show."""
+    """Remove the run folders of killed supervisors: nobody holds their locks."""
     for lock in parent.glob(f"{_PREFIX}*/{_LOCK}"):
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
         except OSError:
-            continue  # another user's, or gone
+            continue  # the folder belongs to another user, or was removed meanwhile
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(lock.parent, ignore_errors=True)
         except BlockingIOError:
-            continue
+            continue  # its supervisor runs
         finally:
             os.close(descriptor)

@@ -1,7 +1,7 @@
-"""The health of the processes, for each other: small files in the run folder.
+"""Health of the processes: small files in the run folder, which the other processes read.
 
-The run folder is made by `ciolake serve`, outside the data disk, and named by CIO_RUN_DIR. Without
-it (a bare WSGI server) nothing is known of a loader; `/readyz` says so.
+`ciolake serve` makes the run folder, outside the data disk, and sets CIO_RUN_DIR. Without it (a
+bare WSGI server) the health of the loader is unknown; `/readyz` says so.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from pathlib import Path
 import structlog
 
 RUN_DIR = "CIO_RUN_DIR"
+# The name of earlier versions: after an upgrade, old and new processes read each other's files.
 _LOADER = "writer.json"
 _SUPERVISOR = "supervisor.json"
 
 log = structlog.get_logger(__name__)
 
-# A file that is missing or not one of ours: the receiver must go on without it.
+# Errors of a file that is missing or not ours: the receiver continues without it.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 
 
@@ -33,9 +34,11 @@ class LoaderStatus:
     Attributes:
         at: When it was written, Unix seconds.
         last_load_at: When rows were last made durable, ISO 8601 UTC; None if not since its start.
-        problems: In words an admin understands.
-        pending_events: What was stored and not loaded when it was last counted; None before that.
-        oldest_pending_at: When the oldest of them was received, ISO 8601 UTC; None without one.
+        problems: Texts for an admin.
+        pending_events: Number of stored events that were not loaded at the last count; None
+            before the first count.
+        oldest_pending_at: When the oldest of them was received, ISO 8601 UTC; None if there is
+            none.
     """
 
     at: float
@@ -62,10 +65,7 @@ def write_problems(folder: Path, problems: tuple[str, ...]) -> None:
 
 
 def _replace(path: Path, content: Mapping[str, object]) -> None:
-    """Write a file that a reader sees before or after, never in part.
-
-    A failed write, as where the memory behind the folder is full, stops no process.
-    """
+    """Write a file atomically: a reader sees the old or the new content."""
     made: Path | None = None
     try:
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
@@ -73,6 +73,7 @@ def _replace(path: Path, content: Mapping[str, object]) -> None:
             json.dump(content, file)
         made.replace(path)
     except OSError as error:
+        # For example no room in shared memory. No process stops because of that.
         log.warning("status_not_written", error=type(error).__name__)
         if made is not None:
             with contextlib.suppress(OSError):
@@ -80,7 +81,7 @@ def _replace(path: Path, content: Mapping[str, object]) -> None:
 
 
 def read(folder: Path | None) -> LoaderStatus | None:
-    """Return the newest status of the loader, or None."""
+    """Return the newest status of the loader; None if there is none."""
     if folder is None:
         return None
     try:
@@ -89,7 +90,7 @@ def read(folder: Path | None) -> LoaderStatus | None:
             float(content["at"]),
             content["last_load_at"],
             tuple(content["problems"]),
-            content.get("pending_events"),  # absent where a loader of an earlier version runs
+            content.get("pending_events"),  # a loader of an earlier version does not write it
             content.get("oldest_pending_at"),
         )
     except _UNREADABLE:
@@ -97,15 +98,15 @@ def read(folder: Path | None) -> LoaderStatus | None:
 
 
 def unreadable(folder: Path | None) -> str | None:
-    """Say why the run folder cannot be read; None if it can, or there is none."""
+    """Return why the run folder cannot be read; None if it can, or if there is none."""
     if folder is None:
         return None
     try:
         next(folder.iterdir(), None)
     except OSError as error:
         return (
-            f"the run folder {folder} cannot be read ({error.strerror}): nothing is known of the "
-            "loader and the other processes; restart `ciolake serve`"
+            f"the run folder {folder} cannot be read ({error.strerror}): the state of the loader "
+            "and the other processes is unknown; restart `ciolake serve`"
         )
     return None
 

@@ -1,1 +1,1 @@
-"""Sockets and processes: how requests reach the receiver and how its answers go out."""
+"""Sockets and processes: how requests reach the receiver and how answers are sent."""

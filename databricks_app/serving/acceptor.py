@@ -1,28 +1,24 @@
-"""The supervisor accepts every connection, passes it to a worker, and answers for a dead one.
+"""The acceptor: accepts every connection, passes it to a worker, answers for a dead worker.
 
-A process that is killed takes its connections with it: a sender whose request was in flight sees
-its connection end without an answer, and waits an hour. So the supervisor keeps each connection,
-passes a duplicate to the worker that has the fewest, and gets a message when the worker is done.
-When a worker ends, the connections that it still had are answered 503 from here. Whether the
-request was stored is not known then; it comes again, and its key stands once.
-
-It has to be the supervisor that accepts: a worker killed between accepting a connection and
-passing on a duplicate would still lose it (measured: once in 75 to 300 kills at 500 new
-connections a second).
+The kernel closes the connections of a killed process. A sender whose request was in progress would
+get no answer and wait an hour. So the supervisor keeps each connection open, passes a duplicate to
+the worker with the fewest connections, and gets a message when the worker has finished. When a
+worker dies, the acceptor answers 503 on its open connections. The request may be stored already:
+the sender repeats it, and the table keeps each key once.
 
 Messages, each one datagram:
 
-    to the supervisor   A<most>   pass connections to me, as long as I have fewer than this
-                        S         pass no more
-                        R<id>     I am done with this one, or about to send its last answer
-                        G<id>     I cannot serve this one: refuse it
-    to a worker         C<id>     a connection; its descriptor comes with it
-                        E         no more will come
+    to the supervisor   A<most>   pass connections to me while I have fewer than <most>
+                        S         pass no more connections
+                        R<id>     I have finished with this connection, or send its last answer now
+                        G<id>     I cannot serve this connection: refuse it
+    to a worker         C<id>     a connection; its descriptor comes with the message
+                        E         no more connections follow
 
-A worker releases a connection before the first byte of its last answer, so that no 503 is ever
-added to an answer. If it dies before that byte the kernel knows that nothing was sent, and the
-connection is answered 503 all the same. Only a connection that had answers before, and whose
-worker dies between the release and the last one, ends without a word.
+A worker releases a connection before the first byte of its last answer, so that the acceptor never
+appends a 503 to an answer. If the worker dies before that byte, the kernel reports that nothing was
+sent, and the acceptor answers 503. One case stays without an answer: an earlier answer was sent on
+the connection, and the worker dies between the release and the last answer.
 """
 
 from __future__ import annotations
@@ -44,8 +40,8 @@ from databricks_app.ingest.refusals import note_refusal
 from databricks_app.runtime.recurring import RecurringLog
 from databricks_app.serving.kernel import is_answered, share_of_files
 
-# Its name of earlier versions: after an upgrade in place, a reload starts workers of the new
-# version under the old supervisor.
+# The name that earlier versions use: after an upgrade of the package, a reload starts new workers
+# under the old supervisor.
 SOCKET_NAME = "holder.sock"
 _ANSWER = (
     b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
@@ -62,14 +58,14 @@ _BURST = 64
 
 @dataclass(frozen=True, slots=True)
 class PassedConnection:
-    """A connection that a worker is to serve: the supervisor's number of it, and a descriptor."""
+    """A connection for a worker: the supervisor's number for it, and a descriptor."""
 
     number: int
     descriptor: int
 
 
 class AcceptorChannel:
-    """A worker's side of its connections. Only `rest` blocks, and that for a second at most."""
+    """A worker's channel to the acceptor. Only `rest` blocks, for at most a second."""
 
     def __init__(self, channel: socket.socket) -> None:
         """Use this channel to the supervisor."""
@@ -80,7 +76,7 @@ class AcceptorChannel:
 
     @classmethod
     def connect(cls, run_dir: Path | None) -> AcceptorChannel | None:
-        """Connect to the supervisor that made this run folder; None if there is none."""
+        """Connect to the supervisor of this run folder; None if there is none."""
         if run_dir is None:
             return None
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -92,22 +88,22 @@ class AcceptorChannel:
         return cls(channel)
 
     def fileno(self) -> int:
-        """Return what becomes readable when a connection comes."""
+        """Return the descriptor that becomes readable when a connection arrives."""
         return self._channel.fileno()
 
     def close(self) -> None:
-        """End: what was not released is answered 503."""
+        """Close the channel; connections that were not released are answered 503."""
         self._channel.close()
 
     def ask(self, most: int) -> None:
-        """Ask for connections, at most so many at a time."""
+        """Ask for connections, at most `most` at a time."""
         self._send(_ASK + b"%d" % most)
 
     def take(self) -> PassedConnection | None:
-        """Take a connection that has come; None if none has.
+        """Return the next connection; None if none has arrived.
 
         Raises:
-            EOFError: The supervisor is gone.
+            EOFError: The supervisor has ended.
         """
         try:
             message, descriptors, _, _ = socket.recv_fds(self._channel, _MESSAGE_BYTES, 1)
@@ -116,17 +112,17 @@ class AcceptorChannel:
         except OSError:
             message = b""
         if not message:
-            raise EOFError("the supervisor is gone")
+            raise EOFError("the supervisor has ended")
         if message == _END:
             self._is_ended = True
             return None
-        if not descriptors:  # this process has too many
+        if not descriptors:  # this process has too many open files: the kernel dropped it
             self._send(_GIVE_BACK + message[1:])
             return None
         return PassedConnection(int(message[1:]), descriptors[0])
 
     def rest(self) -> Iterator[PassedConnection]:
-        """Ask for no more, and yield the connections that are under way."""
+        """Ask for no more connections, and yield those that were passed already."""
         self._send(_STOP)
         self._is_ended = False
         self._channel.settimeout(_END_SECONDS)
@@ -137,11 +133,11 @@ class AcceptorChannel:
         self._channel.setblocking(False)
 
     def release(self, number: int) -> None:
-        """Send that a connection is about to be closed."""
+        """Tell the acceptor that a connection ends now."""
         self._send(_RELEASE + b"%d" % number)
 
     def flush(self) -> None:
-        """Send the messages that could not be sent before."""
+        """Send the messages that could not be sent earlier."""
         with contextlib.suppress(OSError):
             while self._unsent:
                 self._channel.send(self._unsent[0])
@@ -154,13 +150,13 @@ class AcceptorChannel:
 
 @dataclass(slots=True, eq=False)
 class _Worker:
-    """A worker as the supervisor knows it.
+    """The supervisor's record of a worker.
 
     Attributes:
-        channel: To it.
-        most: Connections that it takes; 0 for none.
-        connections: Those that it has, by number.
-        released: Those of them that it has released and not answered, with the time.
+        channel: Channel to the worker.
+        most: Most connections that it accepts; 0 for none.
+        connections: Its connections, by number.
+        released: Time and number of connections that are released but not answered yet.
     """
 
     channel: socket.socket
@@ -178,21 +174,26 @@ class _Worker:
 
 
 class Acceptor:
-    """The supervisor's side; a thread of its own."""
+    """The thread of the supervisor that accepts connections."""
+
+    # The supervisor must accept, not a worker: a worker that is killed between `accept` and passing
+    # on a duplicate loses the connection (measured: once in 75 to 300 kills at 500 new connections
+    # a second).
 
     def __init__(self, run_dir: Path, public: socket.socket, linger_seconds: float = 2.0) -> None:
-        """Listen for workers in this run folder, and on the public socket for what they serve.
+        """Listen for workers in the run folder.
 
         Args:
-            run_dir: Where the socket for the workers is made.
-            public: A listening socket; `stop` closes it.
-            linger_seconds: How long a client that was refused is listened to.
+            run_dir: Folder of the socket for the workers.
+            public: The listening socket for clients; `stop` closes it.
+            linger_seconds: How long the input of a refused client is drained.
         """
         self._run_dir = run_dir
         self._linger_seconds = linger_seconds
         self._public = public
         self._public.setblocking(False)
         self._is_open = self._is_stopping = self._is_refusing = False
+        # Each message stays whole, and the kernel reports when the worker's process ends.
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(run_dir / SOCKET_NAME))
         self._listener.listen()
@@ -202,56 +203,54 @@ class Acceptor:
         self._workers: list[_Worker] = []
         self._numbers = itertools.count(1)
         self._most = share_of_files(1)
-        self._dying: deque[tuple[float, socket.socket]] = deque()
+        self._lingering: deque[tuple[float, socket.socket]] = deque()
         self._recurring = RecurringLog()
         self._thread = threading.Thread(target=self._run, name="acceptor", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def refuse(self) -> None:
-        """Answer 503 to whoever connects from now on: the workers are about to end."""
+        """Answer 503 on all new connections: the workers will end soon."""
         self._is_refusing = True
-        self._knock()
+        self._wake()
 
     def stop(self) -> None:
-        """Close the public socket, answer for the workers that were killed, and end.
+        """Close the public socket, answer for killed workers, and end the thread.
 
-        Called when all workers have ended.
+        Call it when all workers have ended.
         """
         self._is_stopping = self._is_refusing = True
-        self._knock()
+        self._wake()
         self._thread.join()
         for worker in self._workers:
             worker.end()
-        for _, connection in self._dying:
+        for _, connection in self._lingering:
             connection.close()
         self._recurring.sweep(is_end=True)
         self._selector.close()
         self._listener.close()
 
-    def _knock(self) -> None:
-        """Wake the thread."""
+    def _wake(self) -> None:
+        """Wake the thread: a new connection of a worker ends its `select`."""
         if (channel := AcceptorChannel.connect(self._run_dir)) is not None:
             channel.close()
 
     def _run(self) -> None:
         while not self._is_stopping:
             self._try_turn()
-        self._shut()
+        self._close_public()
         end = time.monotonic() + _END_SECONDS
-        while (self._workers or self._dying) and time.monotonic() < end:
+        while (self._workers or self._lingering) and time.monotonic() < end:
             self._try_turn()
 
-    def _shut(self) -> None:
-        """Close the public socket once nobody waits there: who still did would be reset.
-
-        Refused clients connect again at once, so that the end of the queue is waited for, though
-        not for long.
-        """
+    def _close_public(self) -> None:
+        """Refuse the clients that still wait, then close the public socket."""
         self._most = 0
-        self._open_or_shut()
+        self._watch_public()
+        # `close` would reset the clients in the queue. Refused clients may connect again at once,
+        # so the queue may never be empty: the time is limited.
         end = time.monotonic() + _DRAIN_SECONDS
         while self._accept(self._public) and time.monotonic() < end:
             pass
@@ -260,20 +259,20 @@ class Acceptor:
     def _try_turn(self) -> None:
         try:
             self._turn()
-        except Exception as error:  # noqa: BLE001  # without this thread nobody is served
+        except Exception as error:  # noqa: BLE001  # without this thread no client is served
             self._recurring.note_error("acceptor_failed", error)
 
     def _turn(self) -> None:
-        self._open_or_shut()
+        self._watch_public()
         for key, _ in self._selector.select(_TICK_SECONDS):
             key.data(key.fileobj)
-        self._let_go()
+        self._close_released()
         self._end_lingering()
         self._recurring.sweep()
 
-    def _open_or_shut(self) -> None:
-        """Leave new connections with the kernel as long as nobody can serve them."""
-        count = len(self._dying) + sum(len(worker.connections) for worker in self._workers)
+    def _watch_public(self) -> None:
+        """Accept only while a worker has room; else clients wait in the kernel's queue."""
+        count = len(self._lingering) + sum(len(worker.connections) for worker in self._workers)
         is_any_free = any(worker.has_room() for worker in self._workers)
         is_wanted = count < self._most and (is_any_free or self._is_refusing)
         if is_wanted and not self._is_open:
@@ -283,7 +282,7 @@ class Acceptor:
         self._is_open = is_wanted
 
     def _accept(self, public: Any) -> bool:
-        """Accept a burst of connections; whether there may be more."""
+        """Accept a burst of connections; return whether there may be more."""
         for _ in range(_BURST):
             free = [worker for worker in self._workers if worker.has_room()]
             if not free and not self._is_refusing:
@@ -301,7 +300,7 @@ class Acceptor:
     def _pass_on(self, connection: socket.socket, free: list[_Worker]) -> None:
         number = next(self._numbers)
         for worker in sorted(free, key=lambda one: len(one.connections)):
-            with contextlib.suppress(OSError):  # it is dying, or has no time for a long while
+            with contextlib.suppress(OSError):  # the worker has died, or its channel is full
                 socket.send_fds(worker.channel, [_PASS + b"%d" % number], [connection.fileno()])
                 worker.connections[number] = connection
                 return
@@ -333,20 +332,17 @@ class Acceptor:
             with contextlib.suppress(OSError):
                 worker.channel.send(_END)
         elif kind == _RELEASE:
-            self._release(worker, int(number))
+            if is_answered(worker.connections[int(number)]):
+                worker.connections.pop(int(number)).close()
+            else:
+                worker.released.append((time.monotonic(), int(number)))
         elif kind == _GIVE_BACK:
             self._refuse(worker.connections.pop(int(number)))
         else:
             self._answer_for(worker)
 
-    def _release(self, worker: _Worker, number: int) -> None:
-        if is_answered(worker.connections[number]):
-            worker.connections.pop(number).close()
-        else:
-            worker.released.append((time.monotonic(), number))
-
-    def _let_go(self) -> None:
-        """Close what was released and is answered by now, or will not be."""
+    def _close_released(self) -> None:
+        """Close the released connections that are answered, or that were released a second ago."""
         latest = time.monotonic() - _RELEASE_SECONDS
         for worker in self._workers:
             for _ in range(len(worker.released)):
@@ -377,10 +373,10 @@ class Acceptor:
             connection.close()
             return
         self._selector.register(connection, selectors.EVENT_READ, self._drain)
-        self._dying.append((time.monotonic() + self._linger_seconds, connection))
+        self._lingering.append((time.monotonic() + self._linger_seconds, connection))
 
     def _drain(self, connection: Any) -> None:
-        """Read what is still sent: closing over it would reset the connection under our answer."""
+        """Discard input; `close` with unread input would reset the connection (lingering close)."""
         try:
             if connection.recv(1 << 16):
                 return
@@ -393,8 +389,10 @@ class Acceptor:
 
     def _end_lingering(self) -> None:
         now = time.monotonic()
-        while self._dying and (self._dying[0][0] <= now or self._dying[0][1].fileno() < 0):
-            connection = self._dying.popleft()[1]
-            if connection.fileno() >= 0:
+        while self._lingering and (
+            self._lingering[0][0] <= now or self._lingering[0][1].fileno() < 0
+        ):
+            connection = self._lingering.popleft()[1]
+            if connection.fileno() >= 0:  # else `_drain` has closed it
                 self._selector.unregister(connection)
                 connection.close()

@@ -1,7 +1,6 @@
-"""Which web process serves: a file in the run folder for each, made by the first of its workers.
+"""Marks of the web processes that serve: one empty file for each in the run folder.
 
-Its name has the identity of gunicorn's master, so that the file of a dead one is not taken for that
-of a later one with the same process id. It is empty: it needs no room on a full file system.
+The first worker of a web process makes the file.
 """
 
 from __future__ import annotations
@@ -10,22 +9,25 @@ from pathlib import Path
 
 from databricks_app.runtime import process_identity
 
+# The name ends with the identity of gunicorn's master, not with its process id alone: the kernel
+# may give the id of a dead process to a new one. The file is empty, so that it can be made on a
+# full file system too.
 _PREFIX = "web-ready-"
 
 
 def mark(run_dir: Path, master: int) -> None:
-    """Say that this web process serves; nothing happens if it has ended.
+    """Mark a web process as serving; do nothing if it has ended.
 
     Raises:
         OSError: The file cannot be made.
     """
-    known = process_identity.identity(master)
-    if known is not None:
-        (run_dir / f"{_PREFIX}{known}").touch()
+    identity = process_identity.identity(master)
+    if identity is not None:
+        (run_dir / f"{_PREFIX}{identity}").touch()
 
 
 def is_marked(run_dir: Path, master: int) -> bool:
-    """Whether this web process serves, as far as can be told now."""
+    """Return whether a web process is marked; False if that is unknown."""
     try:
         return (run_dir / f"{_PREFIX}{process_identity.identity(master)}").exists()
     except OSError:
@@ -36,7 +38,7 @@ def remove_ended(run_dir: Path) -> None:
     """Remove the files of processes that have ended.
 
     Raises:
-        OSError: It cannot be told who runs.
+        OSError: It is unknown which processes run.
     """
     for path in run_dir.glob(f"{_PREFIX}*"):
         if not process_identity.is_running(path.name.removeprefix(_PREFIX)):

@@ -1,6 +1,6 @@
-"""The web process: gunicorn on a socket that the supervisor holds.
+"""The web process: gunicorn on the socket of the supervisor.
 
-Not for use by hand: `ciolake serve` starts it with the socket's descriptor.
+Do not start it by hand: `ciolake serve` starts it with the socket's descriptor.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from databricks_app.runtime.status import RUN_DIR
 from databricks_app.serving import ready_files
 from databricks_app.settings import Settings
 
+# Shorter than `STOP_SECONDS` of the supervisor.
 GRACEFUL_SECONDS = 6
-# Longer than the idle time-outs of common clients and proxies, so that it is they who close:
-# a request sent into a connection that we close just then would be lost to its sender.
+# Longer than the idle timeouts of common clients and proxies, so that they close a connection
+# first. If we close one just when a request is sent, the sender gets an error.
 _KEEP_ALIVE_SECONDS = 125
 _CONNECTIONS = 10_000
 _SILENT_WORKER_SECONDS = 5
 
-log = structlog.get_logger(
-    "databricks_app.serving.server"
-)  # runs as __main__, whose lines are not shown
+# The name is given: this module runs as `__main__`.
+log = structlog.get_logger("databricks_app.serving.server")
 
 
 class Web(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     """gunicorn, configured in code."""
 
     def __init__(self, settings: Settings, descriptor: int) -> None:
-        """Serve on the socket with this descriptor."""
+        """Keep the settings and the descriptor of the socket."""
         self._settings = settings
         self._descriptor = descriptor
         super().__init__()
@@ -57,10 +57,11 @@ class Web(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             "graceful_timeout": GRACEFUL_SECONDS,
             "logger_class": _Log,
             "control_socket_disable": True,
+            # Trust no proxy: a client could send such headers too.
             "forwarded_allow_ips": "",
             "post_worker_init": _worker_ready,
             "worker_exit": _worker_exit,
-            "when_ready": _master_ready,
+            "when_ready": lambda _arbiter: _ignore_interrupt(),
         }
         for name, value in chosen.items():
             self.cfg.set(name, value)
@@ -71,18 +72,18 @@ class Web(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
 
 
 class _Log(Logger):  # type: ignore[misc]  # gunicorn ships no types
-    """gunicorn's log lines through ours; see `logs`."""
+    """Sends gunicorn's log lines to our log; see `logs`."""
 
     def setup(self, _cfg: Any) -> None:
-        """Leave the handlers to `logs.configure`."""
+        """Use the handlers of `logs.configure`."""
         self.error_log.propagate = True
 
     def access(self, *_arguments: Any) -> None:
-        """Keep no access log: what matters is counted."""
+        """Write no access log: the metrics count requests."""
 
 
 def main() -> int:
-    """Run until told to stop; the descriptor is the only argument."""
+    """Run until stopped; the descriptor is the only argument."""
     process.begin()
     settings = process.configured("web")
     log_active_keys(settings)
@@ -92,7 +93,7 @@ def main() -> int:
 
 
 def log_active_keys(settings: Settings) -> None:
-    """Log which keys are active: this runs at each start and at each reload."""
+    """Log the fingerprints of the active keys, at each start and reload."""
     fingerprints = [key.fingerprint for key in settings.signing_keys or ()]
     if fingerprints:
         log.info("keys_active", fingerprints=fingerprints)
@@ -101,12 +102,8 @@ def log_active_keys(settings: Settings) -> None:
 
 
 def _ignore_interrupt() -> None:
-    # Ctrl-C reaches the whole group; the supervisor turns it into an orderly stop.
+    # Ctrl-C sends SIGINT to the whole process group. The supervisor then stops us with SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _master_ready(_arbiter: Any) -> None:
-    _ignore_interrupt()
 
 
 def _worker_ready(worker: Any) -> None:
@@ -115,7 +112,7 @@ def _worker_ready(worker: Any) -> None:
     if folder:
         try:
             ready_files.mark(Path(folder), worker.ppid)
-        except OSError as error:  # a reload waits for it in vain; what runs goes on
+        except OSError as error:  # this worker serves, but a reload fails without the mark
             log.error("ready_not_marked", error=type(error).__name__)
     log.info("web_worker_ready", pid=os.getpid())
 

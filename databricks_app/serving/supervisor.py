@@ -1,9 +1,8 @@
-"""`ciolake serve`: keeps the socket open, and the web server and the loader running.
+"""`ciolake serve`: keeps the socket open, and keeps the web server and the loader running.
 
-The socket is bound here, its connections are accepted here (see `acceptor`), and it stays open as
-long as this process lives, so that no restart, reload or crash of a child shows the sender a
-refused connection. Children are siblings: each is started again when it dies, with a growing
-pause; the death of this process ends both.
+The socket stays open as long as this process lives (see `acceptor`), so that the sender never gets
+a refused connection when a child restarts, reloads or crashes. A child that dies is started again,
+with a growing pause. If this process dies, all children end.
 """
 
 from __future__ import annotations
@@ -35,12 +34,16 @@ from databricks_app.serving import ready_files
 from databricks_app.serving.acceptor import Acceptor
 from databricks_app.serving.traffic import TrafficSummary
 
+# `docker stop` sends SIGKILL 10 s after SIGTERM, Databricks Apps 15 s after it.
 STOP_SECONDS = 9.0
+# Clients that the kernel lets wait while no worker has room.
 _BACKLOG = 2048
+# Seconds before a restart, by the number of deaths in a row.
 _PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0)
+# A child that has run so long is healthy: its next death is the first one of a new row.
 _STEADY_SECONDS = 30.0
 RELOAD_SECONDS = 15.0
-_LOOK_SECONDS = 1.0
+_CHECK_SECONDS = 1.0
 _TIDY_SECONDS = 60.0
 _STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -49,13 +52,14 @@ log = structlog.get_logger(__name__)
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Listen; a port of 0 takes a free one.
+    """Listen on an address; port 0 means any free port.
 
     Raises:
-        SettingsError: The address cannot be listened on.
+        SettingsError: It is not possible to listen on the address.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
+    # Else a restart fails while connections of the old process are in TIME_WAIT.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -72,15 +76,15 @@ def _advice(error: OSError | UnicodeError) -> str:
         return "(the name is unknown); set CIO_HOST to an address of this machine"
     number = error.errno or 0
     advice = {
-        errno.EADDRINUSE: "end the process that listens there, or choose another port with PORT",
+        errno.EADDRINUSE: "end the process that listens there, or set PORT to another port",
         errno.EADDRNOTAVAIL: "set CIO_HOST to an address of this machine",
-        errno.EACCES: "choose a port from 1024 up with PORT",
-    }.get(number, "choose others with CIO_HOST and PORT")
+        errno.EACCES: "set PORT to a port from 1024 up",
+    }.get(number, "set CIO_HOST and PORT to another address")
     return f"({os.strerror(number)}); {advice}"
 
 
 def child_environment(run_dir: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the environment of both children."""
+    """Return the environment of the children."""
     metrics = run_dir / "metrics"
     metrics.mkdir(exist_ok=True)
     return {
@@ -96,9 +100,10 @@ class Child:
     """A process to keep running.
 
     Attributes:
-        name: Its role.
-        command: What to run.
-        descriptors: Open files that it inherits; it serves on them, so two may run for a while.
+        name: Role of the process.
+        command: Command of the process.
+        descriptors: Open files that it inherits. It serves on them, so that a reload may run two
+            processes of this role for a while.
         is_once: Whether it ends by itself and is not started again.
         process: The running process, if there is one.
         failures: Deaths in a row.
@@ -116,7 +121,7 @@ class Child:
     due: float = 0.0
 
     def start(self, environ: Mapping[str, str], now: float) -> None:
-        """Start a process of this role; one that cannot start counts as one that died at once."""
+        """Start a process of this role; a failed start counts as a death."""
         self.process = None
         self.started = now
         try:
@@ -124,29 +129,29 @@ class Child:
                 self.command, env=dict(environ), pass_fds=self.descriptors, stdin=subprocess.DEVNULL
             )
         except OSError as error:
-            self._plan(now)
+            self._plan_start(now)
             log.error("child_not_started", child=self.name, error=type(error).__name__)
             return
         log.info("child_started", child=self.name, pid=self.process.pid)
 
     def reap(self, now: float) -> bool:
-        """Notice a death and plan the next start; whether there was one."""
+        """Check whether the process has died, and plan the next start; return whether it has."""
         if self.process is None or self.process.poll() is None:
             return False
         code = self.process.returncode
         self.process = None
-        self._plan(now)
+        self._plan_start(now)
         write = log.error if code else log.info
         write("child_ended", child=self.name, code=code, failures=self.failures)
         return True
 
-    def _plan(self, now: float) -> None:
+    def _plan_start(self, now: float) -> None:
         self.failures = 1 if now - self.started > _STEADY_SECONDS else self.failures + 1
         pause = _PAUSES[min(self.failures, len(_PAUSES)) - 1]
         self.due = math.inf if self.is_once else now + pause
 
     def is_troubled(self, now: float) -> bool:
-        """Whether it died and has not run steadily since."""
+        """Return whether it has died and has not run steadily since."""
         is_steady = self.process is not None and now - self.started > _STEADY_SECONDS
         return self.failures > 0 and not self.is_once and not is_steady
 
@@ -156,14 +161,14 @@ class Supervisor:
     """Keeps children running until it is stopped.
 
     Attributes:
-        children: What to run.
-        environ: Their environment.
-        is_ready: Whether a child that inherits the socket serves by now.
-        write_problems: Called with the problems, in words, when they change.
+        children: The processes to run.
+        environ: Environment of the children.
+        is_ready: Returns whether a child that inherits the socket serves already.
+        write_problems: Called with the problems, as text for an admin, when they change.
         stopping: Called before the children are stopped.
         tidy: Called every minute, and when a child has ended.
         stop_seconds: How long the children may take to stop.
-        reload_seconds: How long a successor may take to serve.
+        reload_seconds: How long a new process may take until it serves.
     """
 
     children: list[Child]
@@ -180,32 +185,28 @@ class Supervisor:
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code."""
+        # Blocked signals stay pending until `sigtimedwait` takes them: no handler interrupts us.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         while True:
-            self._start_due()
-            self._report_problems()
-            received = signal.sigtimedwait(_SIGNALS, self._seconds_to_look())
+            now = time.monotonic()
+            for child in self.children:
+                if child.process is None and child.due <= now:
+                    child.start(self.environ, now)
+            self._report_problems(now)
+            waits = [child.due - now for child in self.children if child.process is None]
+            seconds = max(0.0, min([_CHECK_SECONDS, *waits]))
+            received = signal.sigtimedwait(_SIGNALS, seconds)
             number = received.si_signo if received else None
             if number in _STOPPING:
                 return self._stop()
             if number == signal.SIGHUP:
                 self._reload()
             self._reap()
-            self._tidy()
+            if time.monotonic() - self._tidied >= _TIDY_SECONDS:
+                self._tidied = time.monotonic()
+                self.tidy()
 
-    def _tidy(self) -> None:
-        if time.monotonic() - self._tidied >= _TIDY_SECONDS:
-            self._tidied = time.monotonic()
-            self.tidy()
-
-    def _start_due(self) -> None:
-        now = time.monotonic()
-        for child in self.children:
-            if child.process is None and child.due <= now:
-                child.start(self.environ, now)
-
-    def _report_problems(self) -> None:
-        now = time.monotonic()
+    def _report_problems(self, now: float) -> None:
         problems = tuple(
             f"the {child.name} ended {child.failures} times in a row and is started again: "
             "see the log"
@@ -216,11 +217,6 @@ class Supervisor:
             self._problems = problems
             self.write_problems(problems)
 
-    def _seconds_to_look(self) -> float:
-        now = time.monotonic()
-        waits = [child.due - now for child in self.children if child.process is None]
-        return max(0.0, min([_LOOK_SECONDS, *waits]))
-
     def _reap(self) -> None:
         now = time.monotonic()
         ended = [child.name for child in self.children if child.reap(now)]
@@ -228,10 +224,11 @@ class Supervisor:
         self._old = [process for process in self._old if process.poll() is None]
         self._reap_orphans()
         if ended or len(self._old) < before:
-            self._tidied = -math.inf  # what they left in the run folder goes at once
+            self._tidied = -math.inf  # remove their files in the run folder at once
 
     def _reap_orphans(self) -> None:
-        """Reap what a killed child left to us: we are process 1 of a container, or a subreaper."""
+        """Reap processes that a killed child has left behind."""
+        # The kernel gives them to us if we are process 1 of a container, or a subreaper.
         running = [child.process for child in self.children if child.process] + self._old
         ours = {process.pid for process in running}
         while True:
@@ -240,29 +237,30 @@ class Supervisor:
             except ChildProcessError:
                 return
             if found is None or found.si_pid in ours:
-                return  # one of ours, which ended just now: its signal is pending
+                return  # a child of ours ended just now: SIGCHLD is pending, `reap` handles it
             os.waitpid(found.si_pid, 0)
             log.info("orphan_reaped", pid=found.si_pid)
 
     def _reload(self) -> None:
-        """Replace each child: one that can be doubled only once its successor serves."""
+        """Replace each child."""
         for child in self.children:
             if child.process is None or child.is_once:
                 continue
             log.info("child_reload", child=child.name)
             if child.descriptors:
+                # Two web servers can share the socket: the old one ends when the new one serves.
                 if not self._replace(child, child.process):
-                    return  # the others would fail as well
+                    return  # with these settings the other children would fail too
             else:
                 child.process.terminate()
                 child.failures = 0
 
     def _replace(self, child: Child, old: subprocess.Popen[bytes]) -> bool:
-        """Start a successor; whether it serves now. If not, what runs is better than nothing."""
+        """Start a new process and end the old one; if the new one does not serve, keep the old."""
         started = child.started
         child.start(self.environ, time.monotonic())
         new = child.process
-        is_replaced = new is not None and self._becomes_ready(child, new)
+        is_replaced = new is not None and self._wait_until_ready(child, new)
         if not is_replaced:
             log.error("reload_failed", child=child.name)
             child.process, child.started = old, started
@@ -272,7 +270,7 @@ class Supervisor:
             self._old.append(ended)
         return is_replaced
 
-    def _becomes_ready(self, child: Child, process: subprocess.Popen[bytes]) -> bool:
+    def _wait_until_ready(self, child: Child, process: subprocess.Popen[bytes]) -> bool:
         end = time.monotonic() + self.reload_seconds
         while time.monotonic() < end and process.poll() is None:
             if self.is_ready(child):
@@ -309,14 +307,15 @@ def serve(
     with_demo: bool = False,
     pending: Callable[[], Pending | None] = lambda: None,
 ) -> int:
-    """Run web server and loader on this socket until stopped; remove the run folder.
+    """Run web server and loader on this socket until stopped; then remove the run folder.
 
     Args:
         listener: The bound socket.
         run_dir: See `databricks_app.runtime.run_dir`.
-        with_alerting: Post alerts.
-        with_demo: Send signed traffic of every kind once.
-        pending: Counts what is stored and not loaded; None where only the loader can.
+        with_alerting: Whether to run the process that posts alerts.
+        with_demo: Whether to send signed example events of every kind once.
+        pending: Counts the events that are stored and not loaded. The default returns None, for
+            stores where only the loader can count.
     """
     descriptor = listener.fileno()
     python = [sys.executable, "-m"]
@@ -345,11 +344,14 @@ def serve(
             fold_ended(run_dir / "metrics", is_running)
         except OSError as error:
             log.warning("run_folder_not_tidied", error=type(error).__name__)
-        # The death of a child tidies too, and is no reason for another line.
+        # `tidy` runs after the death of a child too, but the summary is written once a minute.
         summary.write_if_due()
 
-    _allow_many_files()
-    # Before any thread begins: one that does not block a signal would be killed by it, and all.
+    # The acceptor and the workers (which inherit the limit) have a descriptor for each connection.
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    # Before any thread starts: the kernel may deliver a signal to a thread that does not block it,
+    # and the default action ends the whole process.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     acceptor = Acceptor(run_dir, listener)
     acceptor.start()
@@ -361,9 +363,3 @@ def serve(
     finally:
         acceptor.stop()
         shutil.rmtree(run_dir, ignore_errors=True)
-
-
-def _allow_many_files() -> None:
-    """Raise the limit of open files, which the children inherit, as far as is allowed."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

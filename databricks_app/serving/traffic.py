@@ -1,6 +1,6 @@
-"""One log line a minute with what came and went, for whom nobody scrapes `/metrics`.
+"""Logs a summary of the traffic once a minute, for receivers whose `/metrics` nobody scrapes.
 
-The supervisor writes it: it outlives the workers, and only it adds up their metric files.
+The supervisor writes it: it lives longer than the workers, and it alone adds up their metric files.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from databricks_app.ingest.inbox import Pending
 from databricks_app.runtime.logs import raised_at
 from databricks_app.runtime.metrics import sums
 
-# A disk that hangs must not hold up the supervisor for longer.
-PERIOD_SECONDS = 59.0  # the supervisor looks every 60
+# The supervisor calls every 60 s; a period of 60 s would sometimes skip a minute.
+PERIOD_SECONDS = 59.0
+# A disk that hangs must not stop the supervisor for longer than this.
 _PENDING_SECONDS = 2.0
 _RAW_TABLE = "webhook_raw_events"
 
@@ -27,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class TrafficSummary:
-    """Writes what the processes have counted since the line before."""
+    """Logs what the processes have counted since the last line."""
 
     def __init__(
         self,
@@ -35,11 +36,11 @@ class TrafficSummary:
         pending: Callable[[], Pending | None],
         now: Callable[[], float] = time.time,
     ) -> None:
-        """Begin with nothing counted.
+        """Start with all counts at zero.
 
         Args:
-            folder: Of the metric files.
-            pending: Counts what is stored and not loaded; None if nobody knows.
+            folder: Folder of the metric files.
+            pending: Counts the events that are stored and not loaded; None if unknown.
             now: Unix seconds.
         """
         self._folder = folder
@@ -63,33 +64,34 @@ class TrafficSummary:
             self._written = counts
             if since.is_empty:
                 return
-            log.info("traffic", **since.facts(), **self._pending_facts())
-        except Exception as error:  # noqa: BLE001  # the supervisor's death would end all
+            log.info("traffic", **since.fields(), **self._pending_fields())
+        except Exception as error:  # noqa: BLE001  # the supervisor's death would end everything
             log.warning("traffic_not_written", error=type(error).__name__, at=raised_at(error))
 
-    def _pending_facts(self) -> dict[str, object]:
-        """Return how much waits to be loaded, and for how long; empty if nobody knows in time."""
-        found: list[Pending | None] = []
+    def _pending_fields(self) -> dict[str, object]:
+        """Return how many events wait to be loaded and for how long; empty if not known in time."""
+        counted: list[Pending | None] = []
 
         def count() -> None:
             try:
-                found.append(self._pending())
+                counted.append(self._pending())
             except (OSError, ValueError):
-                found.append(None)  # the loader and `/readyz` say why
+                counted.append(None)  # the loader and `/readyz` say why
 
+        # A count that still hangs on the disk is not started a second time.
         if self._counting is None or not self._counting.is_alive():
             self._counting = threading.Thread(target=count, name="pending", daemon=True)
             self._counting.start()
             self._counting.join(_PENDING_SECONDS)
-        if not found or found[0] is None:
+        if not counted or counted[0] is None:
             return {}
-        oldest_at = found[0].oldest_at
+        oldest_at = counted[0].oldest_at
         lag = 0.0 if oldest_at is None else max(0.0, self._now() - oldest_at.timestamp())
-        return {"pending": found[0].events, "load_lag_seconds": round(lag, 1)}
+        return {"pending": counted[0].events, "load_lag_seconds": round(lag, 1)}
 
 
 class _Counts:
-    """What was counted: since the start, or between two such."""
+    """Totals since the start, or the difference between two of them."""
 
     def __init__(self) -> None:
         self.accepted = 0
@@ -99,7 +101,7 @@ class _Counts:
 
     @classmethod
     def read(cls, folder: Path) -> _Counts:
-        """Add up the metric files; `answers` are those of each bucket, by its upper bound."""
+        """Add up the metric files; `answers` has the cumulative count of each histogram bucket."""
         found = cls()
         for family in sums(folder).collect():
             for sample in family.samples:
@@ -115,7 +117,7 @@ class _Counts:
         return found
 
     def since(self, before: _Counts) -> _Counts:
-        """Return what was counted in between."""
+        """Return the difference to earlier totals."""
         found = _Counts()
         found.accepted = self.accepted - before.accepted
         found.loaded = self.loaded - before.loaded
@@ -129,8 +131,8 @@ class _Counts:
     def is_empty(self) -> bool:
         return self.accepted <= 0 and self.loaded <= 0 and not self.refused
 
-    def facts(self) -> dict[str, object]:
-        said: dict[str, object] = {
+    def fields(self) -> dict[str, object]:
+        fields: dict[str, object] = {
             "accepted": self.accepted,
             "refused": dict(self.refused),
             "loaded": self.loaded,
@@ -138,16 +140,16 @@ class _Counts:
         if any(self.answers.values()):
             for share in (50, 99):
                 seconds = quantile(self.answers, share / 100)
-                said[f"p{share}_ms"] = round(seconds * 1000, 1)
-        return said
+                fields[f"p{share}_ms"] = round(seconds * 1000, 1)
+        return fields
 
 
 def quantile(buckets: Mapping[float, int], share: float) -> float:
-    """Estimate a quantile as Prometheus does, by interpolation within a bucket.
+    """Estimate a quantile by linear interpolation within a bucket, as Prometheus does.
 
     Args:
-        buckets: How many are at most so large, by upper bound, the last one infinite; not all 0.
-        share: Of all, between 0 and 1.
+        buckets: Cumulative counts by upper bound. The last bound is infinite; not all are 0.
+        share: The quantile, between 0 and 1.
     """
     wanted = share * max(buckets.values())
     lower = below = 0.0

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from databricks_app.relay.app import create_relay
 
-# While the host starts the function, before there is a request: the token is fetched meanwhile.
+# At the start of the function, before the first request: the relay fetches its token meanwhile.
 relay = create_relay()
 
 
@@ -30,9 +30,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 
 def environ(event: dict[str, Any]) -> dict[str, Any]:
-    """Return WSGI's view of a request."""
+    """Return the WSGI environ of a request."""
     text = event.get("body") or ""
-    # The host passes JSON as text; what is not UTF-8 in it is lost and fails the signature.
+    # The host passes JSON as text. Bytes that are not UTF-8 are lost, and the signature is wrong.
     encoded = event.get("isBase64Encoded")
     body = base64.b64decode(text) if encoded else text.encode("utf-8", "surrogatepass")
     found = {

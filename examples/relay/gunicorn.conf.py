@@ -4,8 +4,8 @@
 worker_class = "databricks_app.serving.worker.ReceiverWorker"
 workers = 2
 threads = 32  # CIO_RELAY_MAX_REQUESTS of each process
-# Longer than the idle time-outs of proxies in front, so that it is they who close: a request sent
-# into a connection that closes just then would be lost, and Customer.io would wait an hour.
+# Longer than the idle timeouts of proxies in front, so that they close a connection first. If we
+# close one just when a request is sent, the request is lost and Customer.io waits an hour.
 keepalive = 125
 graceful_timeout = 6  # container hosts kill after 10 s; a request takes 3.5 s at most
 control_socket_disable = True

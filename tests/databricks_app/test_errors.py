@@ -1,4 +1,4 @@
-"""The errors of the receiver are one tree, and its module draws all of it."""
+"""The errors of the receiver form one tree, which the module's docstring shows."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from databricks_app.errors import ReceiverError
 from tests.support.error_trees import declared, drawn
 
 
-def test_the_drawing_is_the_tree() -> None:
-    """Every error, wherever it is declared, with its parent and nothing else."""
+def test_the_docstring_shows_the_tree() -> None:
+    """Every error with its parent, and no other."""
     assert drawn(errors.__doc__ or "", "ReceiverError") == declared(databricks_app, ReceiverError)
 
 
-def test_an_error_has_one_meaning() -> None:
-    """No two of them share a name."""
+def test_no_two_errors_share_a_name() -> None:
+    """Names are unique."""
     found = [name for name, _ in declared(databricks_app, ReceiverError)]
 
     assert len(found) == len(set(found))

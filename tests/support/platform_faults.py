@@ -19,9 +19,9 @@ MAY_NOT_WRITE = (
 MAY_NOT_READ = (
     r"no permission to read the volume main\.cio\.events: grant READ VOLUME and WRITE VOLUME"
 )
-FULL = r"the volume main\.cio\.events takes no more \(HTTP 507\): raise its quota"
+FULL = r"the volume main\.cio\.events takes no more data \(HTTP 507\): raise its quota"
 NO_ANSWER = r"the workspace http://\S+ does not answer"
-WAY = "check DATABRICKS_HOST, the way there and the status page of Databricks"
+WAY = "check DATABRICKS_HOST, the network and the status page of Databricks"
 RECEIVER: dict[str, FaultCase] = {
     "full": ("full", PUT, FULL),
     "denied": ("denied", PUT, MAY_NOT_WRITE),
@@ -29,22 +29,26 @@ RECEIVER: dict[str, FaultCase] = {
     "throttled": (
         "throttled",
         PUT,
-        r"takes fewer calls than come \(HTTP 429\): if this lasts, see who else uses it",
+        r"limits the rate of our calls \(HTTP 429\): if this continues, see who else uses it",
     ),
     "unavailable": (
         "unavailable",
         PUT,
-        r"busy or in trouble \(HTTP 503\): if this lasts, see the status page of Databricks",
+        r"busy or has a fault \(HTTP 503\): if this continues, see the status page of Databricks",
     ),
-    "failing": ("error", PUT, r"busy or in trouble \(HTTP 500\)"),
+    "failing": ("error", PUT, r"busy or has a fault \(HTTP 500\)"),
     "token refused": (
         "expired",
         PUT,
         r"refuses our token: check the credentials .*\(DATABRICKS_CLIENT_ID, ",
     ),
-    "reset before": ("reset_before", PUT, rf"{NO_ANSWER}, connections break off .*: {WAY}"),
-    "answer lost": ("reset_after", PUT, rf"{NO_ANSWER}, connections break off .*: {WAY}"),
-    "silent": ("hang_after", {**PUT, "seconds": 8}, rf"{NO_ANSWER}, it stays silent .*: {WAY}"),
+    "reset before": (
+        "reset_before",
+        PUT,
+        rf"{NO_ANSWER}, the connection was interrupted .*: {WAY}",
+    ),
+    "answer lost": ("reset_after", PUT, rf"{NO_ANSWER}, the connection was interrupted .*: {WAY}"),
+    "silent": ("hang_after", {**PUT, "seconds": 8}, rf"{NO_ANSWER}, the call timed out .*: {WAY}"),
 }
 CONFLICT = "[DELTA_CONCURRENT_APPEND] Files were added by a concurrent update. SQLSTATE: 2D521"
 DENIED = (
@@ -55,8 +59,8 @@ REFUSED = r"the warehouse refuses a statement \(INTERNAL_ERROR\)\. The query his
 MERGE = {"statement": "MERGE"}
 EXECUTE = {"operation": "sql.ExecuteStatement", **MERGE}
 SLOW = (
-    r"MERGE on the warehouse has taken \d+ s so far: its state is RUNNING; see its query history, "
-    "and whether it is too small"
+    r"MERGE on the warehouse has taken \d+ s so far: its state is RUNNING; "
+    "look at its query history, and check whether it is too small"
 )
 LOADER: dict[str, FaultCase] = {
     "denied": (
@@ -69,7 +73,7 @@ LOADER: dict[str, FaultCase] = {
     "conflicts": (
         "statement_fails",
         {**MERGE, "text": CONFLICT},
-        r"another transaction was faster .*, 6 times in a row\. Does another program write",
+        r"another transaction was faster .*, 6 times in a row\. Check whether another program",
     ),
     "slow": ("statement_slow", {**MERGE, "seconds": 12}, SLOW),
     "request without an answer": ("hang", EXECUTE, SLOW),
@@ -77,18 +81,18 @@ LOADER: dict[str, FaultCase] = {
     "throttled": (
         "throttled",
         EXECUTE,
-        r"more to do than it takes on: if this lasts, .* take a larger one \(HTTP 429\)",
+        r"is overloaded: if this continues, .* use a larger one \(HTTP 429\)",
     ),
     "failing requests": (
         "error",
         EXECUTE,
-        r"is in trouble: if this lasts, see the status page of Databricks \(HTTP 500\)",
+        r"has a fault: if this continues, see the status page of Databricks \(HTTP 500\)",
     ),
     "answer lost once": ("reset_after", {**EXECUTE, "times": 3}, ""),
     "answer lost": (
         "reset_after",
         EXECUTE,
-        r"the warehouse cannot be reached, connections break off .*: check DATABRICKS_HOST, "
+        r"the warehouse cannot be reached, connections are interrupted .*: check DATABRICKS_HOST, "
         "DATABRICKS_WAREHOUSE_ID and the network",
     ),
     "token refused": (
@@ -99,7 +103,7 @@ LOADER: dict[str, FaultCase] = {
     "warehouse deleted": (
         "missing",
         {"operation": "sql.*"},
-        "there is no such warehouse: set DATABRICKS_WAREHOUSE_ID to one that there is",
+        "there is no such warehouse: set DATABRICKS_WAREHOUSE_ID to an existing one",
     ),
     "warehouse denied": (
         "denied",
@@ -117,6 +121,6 @@ LOADER: dict[str, FaultCase] = {
     "reading without an answer": (
         "hang",
         READ,
-        r"a read from the volume has taken \d+ s so far: the workspace is slow or silent; check ",
+        r"a read from the volume has taken \d+ s so far: the workspace is slow or does not answer",
     ),
 }

@@ -1,1 +1,1 @@
-"""HTTP of the worker: requests from bytes, answers to bytes, and what a connection does between."""
+"""HTTP of the worker: parses requests, makes answers, and manages connections."""

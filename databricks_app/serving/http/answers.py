@@ -1,4 +1,4 @@
-"""The bytes of answers. Pure; the clock is an argument."""
+"""Makes the bytes of HTTP answers. Pure: the clock is an argument."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Answers:
-    """Makes answers; those without a body are made once a second."""
+    """Makes answers; answers without a body are cached for a second, like their `Date`."""
 
     def __init__(
         self,
@@ -18,11 +18,11 @@ class Answers:
         headers: Mapping[int, Sequence[tuple[str, str]]],
         clock: Callable[[], float],
     ) -> None:
-        """Take over what stands in them.
+        """Keep what all answers contain.
 
         Args:
-            server: The header of this name.
-            headers: Further headers of the answers without a body, by status.
+            server: Value of the header `Server`.
+            headers: More headers of the answers without a body, by status.
             clock: Unix seconds.
         """
         self._server = server
@@ -33,8 +33,8 @@ class Answers:
         self._made: dict[tuple[int, bool], bytes] = {}
 
     def __call__(self, status: int, closes: bool) -> bytes:
-        """Return an answer without a body; it says whether the connection ends."""
-        self._look_at_clock()
+        """Return an answer without a body; its header says whether the connection ends."""
+        self._update_date()
         made = self._made.get((status, closes))
         if made is None:
             line = f"{status} {HTTPStatus(status).phrase}"
@@ -48,14 +48,14 @@ class Answers:
 
         Args:
             status_line: Code and reason.
-            headers: Those that are not of this connection alone.
-            body: All of it.
+            headers: Headers of the app, without hop-by-hop headers.
+            body: The whole body.
             closes: Whether the connection ends.
         """
-        self._look_at_clock()
+        self._update_date()
         return self._head(status_line, headers, closes) + body
 
-    def _look_at_clock(self) -> None:
+    def _update_date(self) -> None:
         second = int(self._clock())
         if second != self._second:
             self._second = second
@@ -74,7 +74,7 @@ class Answers:
 
 
 def bare_answer(status: int) -> bytes:
-    """Return the last answer of a connection, for a request that nobody has read."""
+    """Return the last answer of a connection, for a request that was not read completely."""
     return (
         f"HTTP/1.1 {status} {_REASONS[status]}\r\nConnection: close\r\n"
         "Retry-After: 5\r\nContent-Length: 0\r\n\r\n"

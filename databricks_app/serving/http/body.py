@@ -1,7 +1,7 @@
-"""Where a request's body waits until all of it has come: in memory, then in an unlinked file.
+"""Buffers for request bodies that are still arriving: in memory, then in an unlinked file.
 
-Both are bounded for the whole process. A file on a file system that lives in memory counts as
-memory. Nothing of a body outlives the process: its file never has a name.
+`Room` limits memory and disk for the whole process. A file on a file system in memory counts as
+memory.
 """
 
 from __future__ import annotations
@@ -15,33 +15,34 @@ from typing import IO
 
 from databricks_app.ingest.body import CUT_BYTES
 
+# A longer body goes to a file.
 MEMORY_BYTES = 256 << 10
 _IN_MEMORY = frozenset(("tmpfs", "ramfs", "hugetlbfs", "rootfs"))
 _MOUNTS = Path("/proc/self/mountinfo")
 
 
-class NoRoom(Exception):  # noqa: N818  # an answer, not a fault
-    """No more can be kept now."""
+class NoRoom(Exception):  # noqa: N818  # leads to an answer, is not a fault
+    """There is no room for more bytes now."""
 
 
 class Room:
-    """How many bytes of unfinished requests may be kept in memory, and how many on disk.
+    """Counts the bytes of unfinished requests, in memory and on disk.
 
     Attributes:
-        memory_left: Bytes.
-        file_left: Bytes.
-        folder: Where files are made.
+        memory_left: Free bytes of the limit in memory; negative if the limit is exceeded.
+        file_left: Free bytes of the limit on disk.
+        folder: Folder of the files.
     """
 
     __slots__ = ("_is_folder_in_memory", "file_left", "folder", "memory_left")
 
     def __init__(self, memory_bytes: int, file_bytes: int, folder: Path) -> None:
-        """Begin with all of it.
+        """Start with nothing used.
 
         Args:
             memory_bytes: Most bytes in memory.
             file_bytes: Most bytes in files.
-            folder: On the disk whose room is meant.
+            folder: Folder of the files.
         """
         self.memory_left = memory_bytes
         self.file_left = file_bytes
@@ -49,17 +50,15 @@ class Room:
         self._is_folder_in_memory = is_in_memory(folder)
 
     def take_memory(self, size: int) -> None:
-        """Take room in memory; give it back with a negative size.
-
-        It may be overdrawn: then the oldest unfinished requests have to go.
-        """
+        """Reserve memory; a negative size releases it. May exceed the limit."""
+        # Not refused here: the pool gives up its oldest unfinished requests instead (`shed`).
         self.memory_left -= size
 
     def take_file(self, size: int) -> None:
-        """Take room in a file; give it back with a negative size.
+        """Reserve room in a file; a negative size releases it.
 
         Raises:
-            NoRoom: There is none.
+            NoRoom: The limit is reached.
         """
         if self._is_folder_in_memory:
             if size > self.memory_left and size > 0:
@@ -72,28 +71,28 @@ class Room:
 
 
 class Spool:
-    """One body. Use it in one thread at a time.
+    """Keeps one body. Use it in one thread at a time.
 
     Attributes:
-        size: Bytes so far.
+        size: Bytes that have arrived so far.
     """
 
     __slots__ = ("_digest", "_file", "_file_size", "_limit", "_memory", "_pieces", "_room", "size")
 
     def __init__(self, room: Room, length: int | None, limit: int) -> None:
-        """Begin an empty one.
+        """Start empty.
 
         Args:
-            room: What it takes its room from.
-            length: Bytes that will come, if they are known.
-            limit: Of a body longer than this only the first 64 KiB and the digest are kept.
+            room: Counts the bytes.
+            length: Length of the body in bytes; None if unknown.
+            limit: Bytes. Only the first 64 KiB and the digest of a longer body are kept.
         """
         self._room = room
         self._limit = limit
         self._pieces: list[bytes] = []
         self._memory = self._file_size = self.size = 0
         self._file: IO[bytes] | None = None
-        # Where the length is known the digest is made of what will be cut alone.
+        # Only a body that will be cut needs a digest. Without a length that is not known yet.
         self._digest: hashlib._Hash | None = None
         if length is None or length > limit:
             self._digest = hashlib.sha256()
@@ -105,7 +104,7 @@ class Spool:
 
     @property
     def is_in_file(self) -> bool:
-        """Whether `kept` reads from the disk."""
+        """Whether `kept` reads from disk."""
         return self._file is not None
 
     @property
@@ -117,8 +116,8 @@ class Spool:
         """Keep a piece.
 
         Raises:
-            NoRoom: There is no room for it.
-            OSError: The disk refused.
+            NoRoom: There is no room for the piece.
+            OSError: The disk refused the write.
         """
         self.size += len(piece)
         if self._digest is not None:
@@ -138,7 +137,7 @@ class Spool:
         """Return the body, or its first 64 KiB if it is cut.
 
         Raises:
-            OSError: The disk refused.
+            OSError: The disk refused the read.
         """
         if self._file is not None:
             self._file.seek(0)
@@ -147,26 +146,28 @@ class Spool:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def sha256(self) -> str | None:
-        """Return the hex digest of all of it if it is cut, else None."""
+        """Return the hex digest of the whole body if it is cut, else None."""
         if not self.is_cut or self._digest is None:
             return None
         return self._digest.hexdigest()
 
     def stream(self) -> IO[bytes]:
-        """Return the body as a file at its beginning; it ends with `close`."""
+        """Return the body as a file, at its beginning. `close` closes it."""
         if self._file is None:
             return io.BytesIO(self.kept())
         self._file.seek(0)
         return self._file
 
     def close(self) -> None:
-        """Forget the body and give back its room."""
+        """Drop the body and release its room."""
         self._pieces = []
         self._room.take_memory(-self._memory)
         self._memory = 0
         self._drop_file()
 
     def _spill(self) -> None:
+        """Move the body from memory to a file."""
+        # The file never has a name, so that no body stays on disk after the process.
         self._file = tempfile.TemporaryFile(buffering=0, dir=self._room.folder)  # noqa: SIM115
         pieces, self._pieces = self._pieces, []
         self._room.take_memory(-self._memory)
@@ -175,16 +176,17 @@ class Spool:
             self._write_file(piece)
 
     def _write_file(self, piece: bytes) -> None:
-        assert self._file is not None  # noqa: S101  # the callers have looked
+        assert self._file is not None  # noqa: S101  # the callers have checked
         self._room.take_file(len(piece))
         self._file_size += len(piece)
         view = memoryview(piece)
-        while view:
+        while view:  # an unbuffered file may write less than it was given
             view = view[self._file.write(view) :]
 
     def _cut(self, piece: bytes) -> None:
-        """Keep the beginning alone, and no file."""
+        """Keep only the first bytes, in memory."""
         most = min(CUT_BYTES, self._limit)
+        # The first piece over the limit: drop what was kept beyond the beginning.
         if self._file is not None or self._memory > most:
             if self._file is not None:
                 self._file.seek(0)
@@ -209,19 +211,19 @@ class Spool:
 
 
 def _read_all(file: IO[bytes], size: int) -> bytes:
-    """Read so many bytes of an unbuffered file: one call may return fewer."""
+    """Read exactly `size` bytes of an unbuffered file."""
     pieces = []
-    while size > 0:
+    while size > 0:  # one call may return fewer bytes
         piece = file.read(size)
         if not piece:
-            raise OSError("the file of a body is shorter than it was")
+            raise OSError("the file of a body has become shorter")
         pieces.append(piece)
         size -= len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def is_in_memory(folder: Path) -> bool:
-    """Whether a folder's files live in memory; also if that cannot be found out."""
+    """Return whether the files of a folder are in memory; True if that is unknown."""
     try:
         device = folder.stat().st_dev
         wanted = f"{os.major(device)}:{os.minor(device)}"
@@ -232,4 +234,4 @@ def is_in_memory(folder: Path) -> bool:
         mount, _, kind = line.partition(" - ")
         if mount.split(" ")[2] == wanted:
             return kind.split(" ")[0] in _IN_MEMORY
-    return False  # as on btrfs, whose devices have numbers of their own
+    return False  # for example btrfs: its device numbers are not in the list of mounts

@@ -1,14 +1,12 @@
-"""One client's connection: requests in, answers out in their order.
+"""The connection of one client: reads requests and sends answers in the same order.
 
-It is in one of these states, each with its deadline:
+A connection is in one of these states. Each but `in progress` has a deadline:
 
 - idle: it waits for the next request;
-- arriving: a request has begun (a new connection is in this state from the start);
-- under way: the request that is next to be answered is with the receiver or with the app; what
-  the client sends ahead is not read;
+- arriving: a request has begun (a new connection starts in this state);
+- in progress: the receiver or the app works on the next answer; nothing more is read;
 - stalled: the client does not read its answers; nothing is read from it either;
-- lingering: the last answer is sent and the write side shut down; what still comes is thrown away,
-  since closing over unread bytes would reset the connection under the answer.
+- lingering: the last answer is sent and the write side is shut down; input is discarded.
 """
 
 from __future__ import annotations
@@ -26,14 +24,15 @@ from databricks_app.serving.http.parser import Head, Malformed, RequestParser
 from databricks_app.serving.http.wsgi import Ends
 
 LINGER_BYTES = 64 << 20
-# In the time that a request has to arrive; then it has that time again, a few times.
+# If this many bytes arrive within its deadline, an unfinished request gets the same time again.
 FAST_BYTES = 1 << 20
-_MOST_RENEWALS = 5
-# Longer answers may leave in parts: the acceptor could add a 503 to the first of them.
+_MAX_RENEWALS = 5
+# A longer answer ends its connection: it may be sent in parts, and if the worker dies between two
+# of them the acceptor would append its 503 to the first.
 LARGEST_KEPT_ANSWER = 8 << 10
 _UNSENT_BYTES = 16 << 10
 _MUCH_BYTES = 128 << 10
-# What a request costs beside its body: thousands may be sent ahead.
+# Memory of a request besides its body: a client may send thousands of requests ahead (pipelining).
 _EXCHANGE_BYTES = 1 << 10
 
 
@@ -41,8 +40,8 @@ class Pool(Protocol):
     """What the connections of a worker share.
 
     Attributes:
-        idle: Connections in this state; likewise the next ones.
-        room: For what is not yet answered.
+        idle: The connections in this state; the same for the other states.
+        room: Memory for requests that are not answered yet.
         answers: Makes answers without a body.
         ends_connections: Whether every answer ends its connection.
     """
@@ -56,23 +55,23 @@ class Pool(Protocol):
     ends_connections: bool
 
     def now(self) -> float:
-        """Return the loop's clock, seconds."""
+        """Return the time of the loop's clock in seconds."""
         ...
 
     def soon(self, call: Callable[[], None]) -> object:
-        """Have the loop call something in its next turn."""
+        """Let the loop make a call in its next turn."""
         ...
 
     def opened(self, connection: Connection) -> None:
-        """Take note of a new connection."""
+        """Add a new connection."""
         ...
 
     def release(self, number: int) -> None:
-        """Tell the acceptor that nothing is to be said for a connection any more."""
+        """Tell the acceptor that it need not answer for a connection any more."""
         ...
 
     def closed(self, connection: Connection) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         ...
 
     def shed(self) -> None:
@@ -80,16 +79,16 @@ class Pool(Protocol):
         ...
 
     def exchange(self, connection: Connection, head: Head) -> Exchange:
-        """Begin a request."""
+        """Start the exchange of a request."""
         ...
 
     def refused(self, status: int, kind: str) -> None:
-        """Count and log bytes that are no request."""
+        """Count and log bytes that are not a request."""
         ...
 
 
 class Connection(asyncio.Protocol):
-    """A client's connection; see the module."""
+    """The connection of a client. The module's docstring explains its states."""
 
     __slots__ = (
         "_ahead",
@@ -113,11 +112,11 @@ class Connection(asyncio.Protocol):
     _transport: asyncio.Transport
 
     def __init__(self, pool: Pool, number: int) -> None:
-        """Begin before the first byte.
+        """Start before the first byte.
 
         Args:
             pool: What the connections share.
-            number: The acceptor's; 0 where there is none.
+            number: Number that the acceptor gave the connection; 0 without an acceptor.
         """
         self._pool = pool
         self._number = number
@@ -132,22 +131,22 @@ class Connection(asyncio.Protocol):
 
     @property
     def ends(self) -> Ends:
-        """The addresses of both ends."""
+        """Addresses of client and server."""
         info = self._transport.get_extra_info
         return Ends.of(info("peername"), info("sockname"))
 
     # The loop calls these.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        # uvloop's transports have the interface, and not the class.
+        """Start to read."""
+        # uvloop's transports have the interface but do not inherit the class.
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(_UNSENT_BYTES)
         self._pool.opened(self)
         self._enter(self._pool.arriving)
 
     def data_received(self, data: bytes) -> None:
-        """Take what the client sent."""
+        """Read what the client sent."""
         if self._is_ending:
             self._drained += len(data)
             if self._drained > LINGER_BYTES:
@@ -162,20 +161,20 @@ class Connection(asyncio.Protocol):
             if self._pool.room.memory_left < 0:
                 self._pool.shed()
             if len(data) >= _MUCH_BYTES and self._is_reading and not self._is_ending:
-                # The loop would read on here while there is more, up to 8 MiB: others have a turn.
+                # uvloop would read up to 8 MiB at once: give the other connections a turn.
                 self._pause()
                 self._pool.soon(self._resume)
 
     def eof_received(self) -> bool:
-        """Answer what has come; without that, close."""
+        """Keep the connection open if a request still has to be answered."""
         self._is_eof = True
         return not self._is_ending and bool(self._queue) and self._queue[0].is_ready
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Give back everything."""
+        """Release everything."""
         self._is_ending = True
         self._enter(None)
-        self._forget()
+        self._drop_all()
         self._release()
         self._pool.closed(self)
 
@@ -187,7 +186,7 @@ class Connection(asyncio.Protocol):
             self._enter(self._pool.stalled)
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Continue with the next request."""
         self._is_unsent = False
         if not self._is_ending:
             self._enter(None)
@@ -196,7 +195,7 @@ class Connection(asyncio.Protocol):
     # The parser calls these.
 
     def on_head(self, head: Head) -> None:
-        """Begin a request; without memory for it the connection ends."""
+        """Start a request; without memory for it the connection ends with 503."""
         room = self._pool.room
         if room.memory_left < 0:
             self._pool.refused(503, "no_memory")
@@ -207,17 +206,17 @@ class Connection(asyncio.Protocol):
         self._queue.append(exchange)
 
     def on_piece(self, piece: bytes) -> None:
-        """Take a piece of the last request's body."""
+        """Pass a piece of the body to the newest request."""
         self._queue[-1].write(piece)
 
     def on_end(self) -> None:
-        """Note that the last request is complete."""
+        """Mark the newest request as complete."""
         self._queue[-1].is_complete = True
 
     # Exchanges call these.
 
     def closes_after(self, exchange: Exchange) -> bool:
-        """Whether the connection ends with the answer; see `Client`."""
+        """Return whether the connection ends with the answer; see `Client`."""
         if exchange.closes or self._is_held_back or self._pool.ends_connections:
             return True
         return self._is_eof and len(self._queue) == 1 and not self._ahead
@@ -228,9 +227,9 @@ class Connection(asyncio.Protocol):
         self.send(exchange, self._pool.answers(status, closes), closes=closes)
 
     def send(self, exchange: Exchange, answer: bytes, *, closes: bool) -> None:
-        """Answer; see `Client`."""
+        """Answer with bytes; see `Client`."""
         if self._is_ending or not self._queue or self._queue[0] is not exchange:
-            return  # it was ended in the meantime
+            return  # the connection was ended in the meantime
         if closes:
             self._end(answer)
             return
@@ -241,7 +240,7 @@ class Connection(asyncio.Protocol):
         self.advance()
 
     def advance(self) -> None:
-        """Start the next request if it is ready, and read on if none is under way."""
+        """Start the next request if it is ready; continue to read if none is in progress."""
         if self._is_advancing:
             return
         self._is_advancing = True
@@ -251,23 +250,23 @@ class Connection(asyncio.Protocol):
         finally:
             self._is_advancing = False
         if not self._is_ending:
-            self._settle()
+            self._update_state()
 
     # The worker calls these.
 
     def refuse(self, status: int) -> None:
-        """End the connection with an answer that no request of its own has led to."""
+        """End the connection with this status, whether a request waits or not."""
         if not self._is_ending:
             self._end(bare_answer(status))
 
     @property
     def has_begun(self) -> bool:
-        """Whether a part of a request has come."""
+        """Whether at least a part of a request has arrived."""
         return bool(self._queue) or self._parser.is_within
 
     def renew(self) -> bool:
-        """Wait on for a request that arrives fast enough, as a large body; whether it does."""
-        has_time = self._renewals < _MOST_RENEWALS and not self._pool.ends_connections
+        """Renew the deadline of a request that arrives fast enough; return whether it does."""
+        has_time = self._renewals < _MAX_RENEWALS and not self._pool.ends_connections
         is_fast = has_time and self._received >= FAST_BYTES
         if is_fast:
             self._received = 0
@@ -293,7 +292,7 @@ class Connection(asyncio.Protocol):
             self._keep_ahead(ahead)
 
     def _can_advance(self) -> bool:
-        """Do one step; whether there may be another one."""
+        """Do one step; return whether there may be another one."""
         if self._is_ending or self._is_unsent:
             return False
         if self._queue:
@@ -314,15 +313,15 @@ class Connection(asyncio.Protocol):
         self._parse(data)
         return True
 
-    def _settle(self) -> None:
-        """Enter the state that follows from what has come."""
+    def _update_state(self) -> None:
+        """Enter the state that the queue and the parser imply."""
         pool = self._pool
         if self._is_unsent:
             return
         if self._queue and self._queue[0].is_started:
             self._enter(None)
             return
-        if self._is_held_back:  # what comes next would not be what the client sent next
+        if self._is_held_back:  # bytes were dropped, so the next ones are not a request
             self._pool.refused(503, "no_memory")
             self.refuse(503)
             return
@@ -338,7 +337,7 @@ class Connection(asyncio.Protocol):
         self._read_on()
 
     def _keep_ahead(self, data: bytes) -> None:
-        """Keep what was sent ahead; without room the connection ends with the next answer."""
+        """Keep bytes sent ahead; without room for them the connection ends with the next answer."""
         room = self._pool.room
         if self._is_held_back or room.memory_left < len(data):
             self._is_held_back = True
@@ -362,22 +361,23 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _end(self, answer: bytes) -> None:
-        """Send the last answer, shut down the write side, and linger."""
+        """Send the last answer, shut down the write side, drain the input (lingering close)."""
         self._is_ending = True
-        self._forget()
+        self._drop_all()
         if self._transport.is_closing():
             return
-        self._release()  # first: to an answer that has begun the acceptor adds nothing
+        self._release()  # before the first byte, else the acceptor could append a 503
         self._transport.write(answer)
-        # The acceptor may still have the connection: closing alone would not end it.
+        # The acceptor may still have a duplicate of the socket, so that `close` would not end it.
         self._transport.write_eof()
         if self._is_eof:
             self._transport.close()
             return
+        # `close` with unread input would send a reset, and the client could lose the answer.
         self._read_on()
         self._enter(self._pool.lingering)
 
-    def _forget(self) -> None:
+    def _drop_all(self) -> None:
         while self._queue:
             self._drop(self._queue.popleft())
         self._pool.room.take_memory(-len(self._ahead))

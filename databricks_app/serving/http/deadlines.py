@@ -1,8 +1,4 @@
-"""Which connections are due, and when: one list for each kind of deadline, swept now and then.
-
-All of a kind have the same time, so that the list is in order by itself and a request costs no
-timer.
-"""
+"""Deadlines of connections: one ordered list for each kind, checked by a periodic sweep."""
 
 from __future__ import annotations
 
@@ -14,14 +10,16 @@ T = TypeVar("T")
 
 
 class Deadlines(Generic[T]):
-    """Members and when they are due, the earliest first."""
+    """Members and the times when they are due, the earliest first."""
 
     def __init__(self, seconds: float) -> None:
-        """Begin without members.
+        """Start without members.
 
         Args:
-            seconds: From `add` until a member is due.
+            seconds: Time from `add` until a member is due.
         """
+        # The same time for all members: the list is then always sorted, and a request needs no
+        # timer of the loop.
         self._seconds = seconds
         self._due: OrderedDict[T, float] = OrderedDict()
 
@@ -35,12 +33,12 @@ class Deadlines(Generic[T]):
         return iter(self._due)
 
     def add(self, member: T, now: float) -> None:
-        """Add a member, or let it wait from now on."""
+        """Add a member, or start its time again."""
         self._due[member] = now + self._seconds
         self._due.move_to_end(member)
 
     def discard(self, member: T) -> None:
-        """Remove a member, if it is in it."""
+        """Remove a member, if it is there."""
         self._due.pop(member, None)
 
     def oldest(self) -> T | None:
@@ -48,7 +46,7 @@ class Deadlines(Generic[T]):
         return next(iter(self._due), None)
 
     def due(self, now: float) -> Iterator[T]:
-        """Yield the members that are due; each is removed, unless the caller adds it again."""
+        """Yield the members that are due; each is removed unless the caller adds it again."""
         while self._due:
             member, at = next(iter(self._due.items()))
             if at > now:
@@ -58,7 +56,7 @@ class Deadlines(Generic[T]):
                 self.discard(member)
 
     def shorten(self, seconds: float, now: float) -> None:
-        """Have every member, present and future, wait no longer than this."""
+        """Limit the time of all members, present and future."""
         self._seconds = min(self._seconds, seconds)
         latest = now + seconds
         for member, at in self._due.items():

@@ -1,4 +1,4 @@
-"""One request and its way to an answer, apart from the connection that brings it."""
+"""A request and its answer, independent of the connection that carries them."""
 
 from __future__ import annotations
 
@@ -7,48 +7,48 @@ from typing import Protocol
 from databricks_app.serving.http.answers import bare_answer
 from databricks_app.serving.http.parser import Head
 
-# A body that nobody wants is read up to here, so that the connection can go on.
+# An unwanted body of up to this size is read and discarded, so that the connection can be reused.
 DISCARD_BYTES = 256 << 10
 
 
 class Client(Protocol):
-    """What an exchange needs of its connection. Answers to a client that has gone are ignored."""
+    """What an exchange needs from its connection. Answers to a client that has gone are dropped."""
 
     def reply(self, exchange: Exchange, status: int) -> None:
         """Answer with a status and no body."""
         ...
 
     def send(self, exchange: Exchange, answer: bytes, *, closes: bool) -> None:
-        """Answer with these bytes; whether the connection ends stands in them."""
+        """Answer with these bytes; their `Connection` header agrees with `closes`."""
         ...
 
     def closes_after(self, exchange: Exchange) -> bool:
-        """Whether the connection ends with the answer."""
+        """Return whether the connection ends with the answer."""
         ...
 
     def advance(self) -> None:
-        """Look whether an exchange is ready to start."""
+        """Start the next exchange if it is ready."""
         ...
 
 
 class Exchange:
     """A request whose answer may be decided before its body is complete.
 
-    The connection calls `write` for each piece of the body, then sets `is_complete`, and calls
-    `start` once when all requests before are answered; `drop` at the end, whatever happened.
+    The connection calls `write` for each piece of the body, then sets `is_complete`. It calls
+    `start` once, when all earlier requests are answered, and always calls `drop` at the end.
 
     Attributes:
         head: Request line and fields.
-        is_complete: Whether all of the body has come.
+        is_complete: Whether the whole body has arrived.
         is_started: Whether `start` was called.
-        decided: The status, where the rest of the body decides nothing; else 0.
+        decided: The status, if it no longer depends on the rest of the body; else 0.
         awaits_continue: Whether the client waits for `100 Continue`.
     """
 
     __slots__ = ("awaits_continue", "client", "decided", "head", "is_complete", "is_started")
 
     def __init__(self, client: Client, head: Head) -> None:
-        """Begin with the head alone."""
+        """Start with the head only."""
         self.client = client
         self.head = head
         self.is_complete = self.is_started = False
@@ -57,42 +57,42 @@ class Exchange:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it can start."""
+        """Whether the exchange can start."""
         return self.is_complete or self.decided != 0
 
     @property
     def closes(self) -> bool:
-        """Whether the connection ends with its answer: the client asks so, or sends on."""
+        """Whether the answer ends the connection: the client wants it, or its body is unread."""
         return self.head.closes or not self.is_complete
 
     def decide(self, status: int) -> None:
-        """Settle the answer; what still comes of the body is ignored."""
+        """Fix the status of the answer; the rest of the body is ignored."""
         if not self.decided:
             self.decided = status
 
     def write(self, piece: bytes) -> None:
-        """Take a piece of the body."""
+        """Handle a piece of the body."""
 
     def start(self) -> None:
         """Answer, now or later."""
         self.client.reply(self, self.decided)
 
     def drop(self) -> None:
-        """Give back what the exchange holds; may be called twice."""
+        """Release what the exchange holds; may be called twice."""
 
 
 class Discarding(Exchange):
-    """An exchange whose body means nothing."""
+    """An exchange that discards the body."""
 
     __slots__ = ("_discarded", "_status")
 
     def __init__(self, client: Client, head: Head, status: int) -> None:
-        """Begin.
+        """Start with the head only.
 
         Args:
-            client: Who asks.
-            head: What it asks.
-            status: The answer if the body is too long to be read for nothing.
+            client: The connection.
+            head: Request line and fields.
+            status: Status of the answer.
         """
         super().__init__(client, head)
         self._status = status
@@ -107,7 +107,7 @@ class Discarding(Exchange):
             self.decide(self._status)
 
     def start(self) -> None:
-        """Answer."""
+        """Send the answer."""
         self.client.reply(self, self._status)
 
 
@@ -115,7 +115,7 @@ _NO_HEAD = Head("", b"", "1.1", {}, closes=True)
 
 
 class RefusalExchange(Exchange):
-    """The last answer of a connection, to bytes that are no request."""
+    """The last answer of a connection, to bytes that are not a request."""
 
     __slots__ = ()
 
@@ -125,5 +125,5 @@ class RefusalExchange(Exchange):
         self.decided = status
 
     def start(self) -> None:
-        """Answer."""
+        """Send the answer."""
         self.client.send(self, bare_answer(self.decided), closes=True)

@@ -1,4 +1,4 @@
-"""What a worker's connections share: their deadlines, their number, and where requests go."""
+"""What the connections of a worker share: deadlines, limits, and the routes of requests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from databricks_app.endpoint import WEBHOOK_PATH, is_webhook_path
@@ -26,7 +27,7 @@ from databricks_app.serving.http.wsgi_exchange import AppCaller, WsgiExchange
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-# What the Flask app answers besides the webhook route.
+# The paths that the Flask app answers, besides the webhook route.
 APP_PATHS = frozenset(("/healthz", "/readyz", "/metrics"))
 STOPPING_SECONDS = 2.0
 _IDLE_STOPPING_SECONDS = 1.0
@@ -35,18 +36,18 @@ _BARE = {status: [("Retry-After", "5"), ("Content-Length", "0")] for status in (
 
 
 class Limits:
-    """How much a worker takes.
+    """The limits of a worker.
 
     Attributes:
-        connections: Most connections, those included that linger.
-        request_seconds: How long a request may take to arrive, and an answer to be read; up to
-            six times that where at least a megabyte comes in each.
-        idle_seconds: How long a connection may wait for its next request; 0: it ends with the
-            first answer.
-        linger_seconds: How long a client may send on after the last answer.
+        connections: Most connections, including those that linger.
+        request_seconds: How long a request may take to arrive, and a client to read an answer. A
+            request gets this time up to six times, if each time at least one MiB arrives.
+        idle_seconds: How long a connection may wait for its next request; 0 means that it ends
+            after one answer.
+        linger_seconds: How long a client may continue to send after the last answer.
         buffered_bytes: Most bytes of unfinished requests in memory.
-        file_bytes: Most bytes of them on disk.
-        longest_wait_seconds: How long a request may wait for a thread; its sender is gone soon
+        file_bytes: Most bytes of unfinished requests on disk.
+        longest_wait_seconds: How long a request may wait for a thread. The sender gives up soon
             after.
     """
 
@@ -60,10 +61,10 @@ class Limits:
 
 
 class ConnectionPool:
-    """The `Pool` of one worker, around one WSGI app.
+    """The `Pool` of one worker, for one WSGI app.
 
-    The webhook route of an app of `create_app` is answered in the loop; its other routes, and all
-    of another app, by the app in a thread.
+    For an app of `create_app` the webhook route is answered in the loop. Its other routes, and
+    every route of another app, are answered by the app in a thread.
     """
 
     def __init__(
@@ -76,16 +77,16 @@ class ConnectionPool:
         server: str,
         release: Callable[[int], None],
     ) -> None:
-        """Begin without connections.
+        """Start without connections.
 
         Args:
-            app: Answers what is not answered in the loop.
-            limits: How much is taken.
-            room: For bodies.
-            threads: Where the app is called.
+            app: Answers the requests that the loop does not answer.
+            limits: Limits of the worker.
+            room: Memory and disk for bodies.
+            threads: Threads that call the app.
             loop: The event loop.
-            server: The header `Server`.
-            release: Tells the acceptor that nothing is to be said for a connection any more.
+            server: Value of the header `Server`.
+            release: Tells the acceptor that it need not answer for a connection any more.
         """
         self._limits = limits
         self.release = release
@@ -99,6 +100,7 @@ class ConnectionPool:
         self.lingering: Deadlines[Connection] = Deadlines(limits.linger_seconds)
         self.now = loop.time
         self.soon = loop.call_soon
+        # Where the app is mounted: the variable is gunicorn's.
         self._script_name = os.environ.get("SCRIPT_NAME", "")
         webhook: WebhookFirst | None = webhook_of(app)
         self._receiving: Receiving | None = None
@@ -110,6 +112,7 @@ class ConnectionPool:
             )
         headers = _BARE if webhook is None else webhook.headers
         self.answers = Answers(server, headers, time.time)
+        fail = partial(note_fault, self._recurring) if webhook is None else webhook.receiver.fail
         self._caller = AppCaller(
             app,
             threads,
@@ -117,27 +120,28 @@ class ConnectionPool:
             self.answers,
             limits.longest_wait_seconds,
             self.refuse,
-            self._fail,
+            fail,
         )
-        self._most_lingering = max(8, limits.connections // 8)
+        self._max_lingering = max(8, limits.connections // 8)
 
     # Connections call these.
 
     def opened(self, connection: Connection) -> None:
-        """Take note of a connection; the oldest idle one goes if there is no room for more."""
+        """Add a connection; close the oldest idle one if there is no room for more."""
         self.connections.add(connection)
         self.make_room()
 
     def closed(self, connection: Connection) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         self.connections.discard(connection)
 
     def exchange(self, connection: Connection, head: Head) -> Exchange:
-        """Begin a request."""
+        """Start the exchange of a request, chosen by its path and method."""
         receiving = self._receiving
         if receiving is None:
             target = RequestTarget.of(head.target, self._script_name)
             return WsgiExchange(connection, head, target, self._caller, room=self.room)
+        # The usual request: the target need not be taken apart.
         if head.target == _WEBHOOK_TARGET and not self._script_name and head.method == "POST":
             return receiving.exchange(connection, head)
         target = RequestTarget.of(head.target, self._script_name)
@@ -149,37 +153,36 @@ class ConnectionPool:
         return Discarding(connection, head, 404)
 
     def refused(self, status: int, kind: str) -> None:
-        """Count and log bytes that are no request."""
+        """Count and log bytes that are not a request."""
         reason = "no_room" if kind == "no_memory" else "exception"
         self.refuse("malformed" if status != 503 else reason, status, kind)
 
     def refuse(self, reason: str, status: int, detail: str = "") -> None:
-        """Log a refusal, and count it where there are counters; see `WebhookReceiver.refuse`."""
+        """Log a refusal, and count it if there are counters; see `WebhookReceiver.refuse`."""
         if self._receiving is not None:
             self._receiving.receiver.refuse(reason, status, detail)
         else:
             note_refusal(self._recurring, reason, status, detail=detail)
 
-    def _fail(self, error: Exception) -> None:
-        if self._receiving is not None:
-            self._receiving.receiver.fail(error)
-        else:
-            note_fault(self._recurring, error)
-
     # The worker calls these.
 
     @property
     def most_open(self) -> int:
-        """How many connections the acceptor may pass on; it does not count those that linger."""
-        return max(1, self._limits.connections - self._most_lingering)
+        """How many connections the acceptor may pass; it does not count those that linger."""
+        return max(1, self._limits.connections - self._max_lingering)
 
     def make_room(self) -> None:
-        """Keep connections, those that linger, and memory within their limits."""
-        # A reserve, so that a burst of new connections does not meet the limit of open files.
+        """Close the oldest connections that are over the limits."""
+        while len(self.lingering) > self._max_lingering:
+            if (oldest := self.lingering.oldest()) is not None:
+                self.lingering.discard(oldest)
+                oldest.abort()
+        # Some places stay free, so that a burst of new connections does not reach the limit of
+        # open files.
         most = self.most_open - min(64, self._limits.connections // 8)
-        while len(self.lingering) > self._most_lingering:
-            self._abort_oldest(self.lingering)
         surplus = len(self.connections) - len(self.lingering) - most
+        # Idle connections first: their clients wait for nothing. Then the request that has been
+        # arriving for the longest time.
         for _ in range(max(0, surplus)):
             if (connection := self.idle.oldest()) is not None:
                 connection.refuse(503)
@@ -189,7 +192,7 @@ class ConnectionPool:
                 return
 
     def sweep(self) -> None:
-        """Look at the clock: end what takes too long, refuse what has waited too long."""
+        """Do the periodic work: end what takes too long, refuse what has waited too long."""
         now = self.now()
         for connection in self.arriving.due(now):
             if not connection.renew():
@@ -206,12 +209,12 @@ class ConnectionPool:
         self._recurring.sweep()
 
     def shed(self) -> None:
-        """Keep what unfinished requests hold in memory bounded: the oldest goes first."""
+        """Give up the oldest unfinished requests until memory is within its limit."""
         while self.room.memory_left < 0 and (oldest := self.arriving.oldest()) is not None:
             self._give_up(oldest)
 
     def stop(self) -> None:
-        """End connections: idle ones soon, others with their next answer."""
+        """End idle connections soon, and others with their next answer."""
         self.is_stopping = self.ends_connections = True
         now = self.now()
         self.idle.shorten(_IDLE_STOPPING_SECONDS, now)
@@ -219,7 +222,7 @@ class ConnectionPool:
             deadlines.shorten(STOPPING_SECONDS, now)
 
     def end(self) -> None:
-        """Answer for what is still under way; there is no time left for it."""
+        """Answer 503 for every request that is not answered yet."""
         for connection in list(self.connections):
             connection.refuse(503)
         self._recurring.sweep(is_end=True)
@@ -229,9 +232,5 @@ class ConnectionPool:
             self.refuse("incomplete", 408)
             connection.refuse(408)
         else:
+            # Not the sender's fault, and a request may be on its way: 503 makes it repeat soon.
             connection.refuse(503)
-
-    def _abort_oldest(self, deadlines: Deadlines[Connection]) -> None:
-        if (connection := deadlines.oldest()) is not None:
-            deadlines.discard(connection)
-            connection.abort()

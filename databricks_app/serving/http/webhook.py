@@ -1,8 +1,8 @@
-"""The webhook route in the event loop: requests to the receiver, records to group commit.
+"""The webhook route in the event loop: verify requests, store records.
 
-No thread waits for a client or for a sync. Where the inbox stores only while a thread waits, a
-pool of threads does that. Bodies up to `SMALL_BYTES` are collected and examined at once; larger
-ones are examined from their head on while they arrive, see `body`, and read back by a thread.
+No thread waits for a client or for a sync. Only an inbox without group commit stores in a pool of
+threads. A body of up to `SMALL_BYTES` is collected and then verified. A larger body is verified
+while it arrives, kept in memory or in a file (see `body`), and read back by a thread.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from databricks_app.serving.http.body import NoRoom, Room, Spool
 from databricks_app.serving.http.exchange import Client, Exchange
 from databricks_app.serving.http.parser import Head
 
+# A body of up to this size is kept in memory and verified in one step.
 SMALL_BYTES = 64 << 10
-# Bytes of large bodies that are in memory at once to be stored.
+# Most bytes of large bodies that are in memory at the same time to be stored.
 STORING_BYTES = 64 << 20
 
 Reply = Callable[[int], None]
@@ -42,34 +43,34 @@ class Receiving:
         threads: Executor,
         longest_wait_seconds: float,
     ) -> None:
-        """Begin without requests.
+        """Start without requests.
 
         Args:
-            receiver: Examines and counts.
-            room: For bodies.
+            receiver: Verifies and counts requests.
+            room: Memory and disk for bodies.
             loop: The event loop.
-            threads: Where records are stored if the inbox cannot serve an event loop.
-            longest_wait_seconds: How long a record may wait for a thread; its sender is gone soon
-                after.
+            threads: Threads that store records if the inbox has no group commit.
+            longest_wait_seconds: How long a record may wait for a thread. The sender gives up
+                soon after.
         """
         self.receiver = receiver
         self.room = room
         self._loop = loop
         self._threads = threads
-        self._patience_seconds = longest_wait_seconds
+        self._longest_wait_seconds = longest_wait_seconds
         self._group_commit = GroupCommit.of(receiver, self._defer)
-        self._is_due = False
-        self._storing = 0
+        self._is_submit_due = False
+        self._storing_bytes = 0
         self._waiting: deque[tuple[float, LargePost]] = deque()
 
     def exchange(self, client: Client, head: Head) -> Exchange:
-        """Begin a request."""
+        """Start the exchange of a request."""
         if head.length is not None and head.length <= SMALL_BYTES:
             return SmallPost(client, head, self)
         return LargePost(client, head, self)
 
     def claims(self, head: Head) -> tuple[bytes | None, bytes | None]:
-        """Return signature and timestamp of a request."""
+        """Return signature and timestamp of a request, from its headers or its query."""
         signature = head.fields.get(b"x-cio-signature")
         timestamp = head.fields.get(b"x-cio-timestamp")
         if signature is None and timestamp is None:
@@ -78,16 +79,25 @@ class Receiving:
         return signature, timestamp
 
     def store(self, record: Record, reply: Reply) -> None:
-        """Have a record stored; the reply is called with the status, in the loop."""
+        """Store a record; the loop calls `reply` with the status."""
         if self._group_commit is not None:
             self._group_commit.add(record, reply)
-            self._wake()
+            # Submit at the end of this turn of the loop: all records of the turn are one group.
+            if not self._is_submit_due:
+                self._is_submit_due = True
+                self._loop.call_soon(self._submit, self._group_commit)
             return
+
+        def finish(stored: Future[int]) -> None:
+            # At its end the pool cancels the work that waits.
+            status = 503 if stored.cancelled() or stored.exception() else stored.result()
+            self._defer(partial(reply, status))
+
         stored = self._threads.submit(self._store_in_thread, record, time.monotonic())
-        stored.add_done_callback(partial(self._stored, reply))
+        stored.add_done_callback(finish)
 
     def examine(self, head: Head, body: bytes, reply: Reply) -> None:
-        """Examine a whole request and have it stored."""
+        """Verify a complete request and store its record."""
         signature, timestamp = self.claims(head)
         found = self.receiver.examine_bytes(signature, timestamp, body)
         if isinstance(found, Answer):
@@ -98,27 +108,32 @@ class Receiving:
     def examine_large(
         self, check: SignatureCheck, spool: Spool, done: Callable[[Answer | Record | None], None]
     ) -> None:
-        """Examine a whole body of which the file is read back in a thread.
+        """Decide about a complete large body; a thread reads it back if it is in a file.
 
         Args:
-            check: Fed with all of the body.
+            check: The signature check, updated with the whole body.
             spool: The body; nothing else may use it until `done` is called.
-            done: Called in the loop with the outcome; None if the threads have ended.
+            done: Called in the loop with the result; None if the threads have ended.
         """
         work = partial(self.receiver.examine, check, spool.kept, spool.size, spool.sha256())
         if not spool.is_in_file:
             done(work())
             return
-        examined = self._threads.submit(work)
-        examined.add_done_callback(lambda one: self._defer(partial(done, _result(one))))
+
+        def finish(examined: Future[Answer | Record]) -> None:
+            # At its end the pool cancels the work that waits.
+            result = None if examined.cancelled() else examined.result()
+            self._defer(partial(done, result))
+
+        self._threads.submit(work).add_done_callback(finish)
 
     def store_large(self, post: LargePost) -> None:
-        """Have a large body stored when there is memory for it: the first that came is next."""
+        """Store a large body when there is memory for it, in the order of arrival."""
         self._waiting.append((time.monotonic(), post))
         self._store_waiting()
 
     def sweep(self) -> None:
-        """Look at the clock: refuse what has waited too long."""
+        """Do the periodic work: refuse what has waited too long."""
         if self._group_commit is not None:
             self._group_commit.expire()
             self._group_commit.submit()
@@ -132,87 +147,77 @@ class Receiving:
         while self._waiting:
             post = self._waiting[0][1]
             size = post.kept_bytes
-            if self._storing and self._storing + size > STORING_BYTES:
+            # A body larger than the limit is stored alone.
+            if self._storing_bytes and self._storing_bytes + size > STORING_BYTES:
                 return
             self._waiting.popleft()
-            self._storing += size
-            post.conclude(partial(self._large_done, post, size))
+            self._storing_bytes += size
+            post.conclude(partial(self._finish_large, post, size))
 
-    def _large_done(self, post: LargePost, size: int, status: int) -> None:
-        self._storing -= size
+    def _finish_large(self, post: LargePost, size: int, status: int) -> None:
+        self._storing_bytes -= size
         post.answer(status)
         self._store_waiting()
 
     def _store_in_thread(self, record: Record, since: float) -> int:
-        if time.monotonic() - since > self._patience_seconds:
+        if time.monotonic() - since > self._longest_wait_seconds:
             self.receiver.refuse("overloaded", 503)
             return 503
         return self.receiver.store(record).status
 
-    def _stored(self, reply: Reply, stored: Future[int]) -> None:
-        # A pool that ends cancels what waits.
-        status = 503 if stored.cancelled() or stored.exception() else stored.result()
-        self._defer(partial(reply, status))
-
-    def _wake(self) -> None:
-        """Hand over, at the end of this turn of the loop, all that came in it: one group."""
-        if not self._is_due:
-            self._is_due = True
-            self._loop.call_soon(self._submit)
-
-    def _submit(self) -> None:
-        self._is_due = False
-        if self._group_commit is not None:
-            self._group_commit.submit()
+    def _submit(self, group_commit: GroupCommit) -> None:
+        self._is_submit_due = False
+        group_commit.submit()
 
     def _defer(self, call: Callable[[], None]) -> None:
-        with suppress(RuntimeError):  # the loop has ended, and all who waited with it
+        """Call in the loop; may be called from any thread."""
+        with suppress(RuntimeError):  # the loop has ended, so nobody waits for the call
             self._loop.call_soon_threadsafe(call)
 
 
 class SmallPost(Exchange):
-    """A webhook request that is examined when all of it has come."""
+    """A webhook request that is verified when it is complete."""
 
-    __slots__ = ("_held", "_pieces", "_receiving")
+    __slots__ = ("_held_bytes", "_pieces", "_receiving")
 
     def __init__(self, client: Client, head: Head, receiving: Receiving) -> None:
-        """Begin with the head alone."""
+        """Start with the head only."""
         super().__init__(client, head)
         self._receiving = receiving
         self._pieces: list[bytes] = []
-        self._held = 0
+        self._held_bytes = 0
 
     def write(self, piece: bytes) -> None:
         """Keep a piece of the body."""
         self._pieces.append(piece)
-        self._held += len(piece)
+        self._held_bytes += len(piece)
         self._receiving.room.take_memory(len(piece))
 
     def start(self) -> None:
-        """Examine it and have it stored."""
+        """Verify the request and store its record."""
         pieces = self._pieces
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._receiving.examine(self.head, body, partial(self.client.reply, self))
 
     def drop(self) -> None:
-        """Give back the memory."""
-        self._receiving.room.take_memory(-self._held)
-        self._held = 0
+        """Release the memory."""
+        self._receiving.room.take_memory(-self._held_bytes)
+        self._held_bytes = 0
         self._pieces = []
 
 
 class LargePost(Exchange):
-    """A webhook request whose body is examined while it arrives."""
+    """A webhook request whose body is verified while it arrives."""
 
-    __slots__ = ("_check", "_is_dropped", "_is_read_back", "_most", "_receiving", "_spool")
+    __slots__ = ("_check", "_is_dropped", "_is_read_back", "_max_bytes", "_receiving", "_spool")
 
     def __init__(self, client: Client, head: Head, receiving: Receiving) -> None:
-        """Examine the head: where it decides, the body is not read."""
+        """Check the head; if that decides the answer, the body is not kept."""
         super().__init__(client, head)
         self._receiving = receiving
         self._is_dropped = self._is_read_back = False
         receiver = receiving.receiver
-        self._most = receiver.max_body_bytes * LARGEST_FACTOR
+        self._max_bytes = receiver.max_body_bytes * LARGEST_FACTOR
         self._spool = Spool(receiving.room, head.length, receiver.max_body_bytes)
         signature, timestamp = receiving.claims(head)
         self._check = receiver.begin(signature, timestamp, head.length)
@@ -221,11 +226,11 @@ class LargePost(Exchange):
 
     @property
     def kept_bytes(self) -> int:
-        """Bytes that are to be stored."""
+        """Number of bytes that will be stored."""
         return self._spool.kept_bytes
 
     def write(self, piece: bytes) -> None:
-        """Take a piece of the body."""
+        """Keep a piece of the body and add it to the signature check."""
         if self.decided or isinstance(self._check, Answer):
             return
         try:
@@ -236,21 +241,21 @@ class LargePost(Exchange):
             self.decide(503)
             return
         self._check.update(piece)
-        if self._spool.size > self._most:
+        if self._spool.size > self._max_bytes:
             self._receiving.receiver.refuse("too_large", 413)
             self.decide(413)
 
     def start(self) -> None:
-        """Have it stored if it is verified."""
+        """Send the decided answer, or verify and store the body."""
         if self.decided:
             self.client.reply(self, self.decided)
         else:
             self._receiving.store_large(self)
 
     def conclude(self, reply: Reply) -> None:
-        """Decide about the whole body and have it stored."""
+        """Verify the complete body and store it."""
         if isinstance(self._check, Answer) or self._is_dropped:
-            reply(503)  # to nobody
+            reply(503)  # the client has gone; this releases the memory for the next body
             return
         self._is_read_back = True
         self._receiving.examine_large(self._check, self._spool, partial(self._examined, reply))
@@ -260,9 +265,9 @@ class LargePost(Exchange):
         self.client.reply(self, status)
 
     def drop(self) -> None:
-        """Give back memory and disk, though not while a thread reads there."""
+        """Release memory and disk."""
         self._is_dropped = True
-        if not self._is_read_back:
+        if not self._is_read_back:  # else a thread reads the file: `_examined` closes it
             self._spool.close()
 
     def _examined(self, reply: Reply, found: Answer | Record | None) -> None:
@@ -274,8 +279,3 @@ class LargePost(Exchange):
             reply(found.status)
         else:
             self._receiving.store(found, reply)
-
-
-def _result(examined: Future[Answer | Record]) -> Answer | Record | None:
-    """Return an outcome; None where a pool that ends has cancelled it."""
-    return None if examined.cancelled() else examined.result()

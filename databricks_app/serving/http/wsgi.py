@@ -1,7 +1,7 @@
-"""A WSGI app (PEP 3333) called for one request; what it says comes back as a whole.
+"""Calls a WSGI app (PEP 3333) for one request and returns its complete answer.
 
-For requests that are not the sender's: health, metrics, and apps that are no receiver. Neither
-bodies nor answers are streamed through it: the one is complete before, the other after the call.
+Not for webhook requests: for health, metrics and other apps. Nothing is streamed: the body is
+complete before the call, and the answer after it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from databricks_app.serving.http.parser import Head
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
-# These are of the connection, which is the server's.
+# Headers of the connection, which belongs to the server: an app may not set them.
 _HOP_BY_HOP = frozenset(
     (
         "connection",
@@ -37,12 +37,12 @@ _LINE_END = re.compile(r"[\r\n\0]")
 
 @dataclass(frozen=True, slots=True)
 class RequestTarget:
-    """A request target as WSGI wants it.
+    """A request target in the parts that WSGI needs.
 
     Attributes:
         script_name: The part of the path that leads to the app.
-        path: The rest of it, decoded, as latin-1.
-        query: As received.
+        path: The rest of the path, percent-decoded, as latin-1.
+        query: The query as received.
     """
 
     script_name: str
@@ -51,11 +51,11 @@ class RequestTarget:
 
     @classmethod
     def of(cls, target: bytes, script_name: str = "") -> RequestTarget:
-        """Take apart a target of any form: `/path?query`, `http://host/path?query`, `*`.
+        """Split a target of any form: `/path?query`, `http://host/path?query`, `*`.
 
         Args:
-            target: As received.
-            script_name: Where the app is mounted; a path elsewhere has an empty `path`.
+            target: The target as received.
+            script_name: Where the app is mounted; `path` is empty for a target outside of it.
         """
         if not target.startswith(b"/") and b"://" in target:
             authority = target.partition(b"://")[2]
@@ -72,7 +72,7 @@ class RequestTarget:
 
 @dataclass(frozen=True, slots=True)
 class WsgiResponse:
-    """What an app said: code and reason, headers, and the whole body."""
+    """An app's answer: code and reason, headers, and the whole body."""
 
     status_line: str
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -81,7 +81,7 @@ class WsgiResponse:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """The two ends of a connection, as far as WSGI asks for them."""
+    """The addresses of both ends of a connection, as WSGI needs them."""
 
     client: str
     client_port: str
@@ -90,7 +90,7 @@ class Ends:
 
     @classmethod
     def of(cls, client: Any, server: Any) -> Ends:
-        """Take the addresses as sockets give them; those of Unix sockets are empty."""
+        """Convert the addresses of two sockets; a Unix socket has empty ones."""
         pairs = [one[:2] if isinstance(one, tuple) else ("", "") for one in (client, server)]
         (host, port), (own, own_port) = pairs
         return cls(str(host), str(port), str(own), str(own_port))
@@ -99,14 +99,14 @@ class Ends:
 def environ(
     head: Head, target: RequestTarget, ends: Ends, body: IO[bytes], size: int
 ) -> WSGIEnvironment:
-    """Return WSGI's view of a request.
+    """Return the WSGI environ of a request.
 
     Args:
         head: Request line and fields.
         target: The request target.
-        ends: Of the connection.
-        body: At its beginning; all of it has come.
-        size: Bytes of it.
+        ends: The addresses of the connection.
+        body: The complete body, at its beginning.
+        size: Length of the body in bytes.
     """
     made: dict[str, Any] = {
         "REQUEST_METHOD": head.method,
@@ -122,6 +122,7 @@ def environ(
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
         "wsgi.input": body,
+        # The input has an end, so that Werkzeug also reads a body without Content-Length.
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
@@ -131,6 +132,7 @@ def environ(
     for name, value in head.fields.items():
         key = name.decode("latin-1").upper().replace("-", "_")
         made[f"HTTP_{key}"] = value.decode("latin-1")
+    # These two have names of their own in WSGI (PEP 3333, "environ Variables").
     made.pop("HTTP_CONTENT_LENGTH", None)
     if head.length is None or head.length:
         made["CONTENT_LENGTH"] = str(size)
@@ -140,19 +142,19 @@ def environ(
 
 
 def call(app: WSGIApplication, given: WSGIEnvironment) -> WsgiResponse:
-    """Have an app answer; runs in a thread.
+    """Call an app; runs in a thread.
 
     Raises:
-        RuntimeError: The app did not begin its answer.
-        ValueError: A line of its head would be more than one line.
+        RuntimeError: The app did not call `start_response`.
+        ValueError: A header of the answer contains a line end.
     """
-    said: list[tuple[str, list[tuple[str, str]]]] = []
+    started: list[tuple[str, list[tuple[str, str]]]] = []
     written: list[bytes] = []
 
     def start_response(
         status: str, headers: list[tuple[str, str]], _exc_info: Any = None
     ) -> Callable[[bytes], object]:
-        said[:] = [(status, headers)]
+        started[:] = [(status, headers)]
         return written.append
 
     pieces = app(given, start_response)
@@ -161,13 +163,14 @@ def call(app: WSGIApplication, given: WSGIEnvironment) -> WsgiResponse:
     finally:
         if (close := getattr(pieces, "close", None)) is not None:
             close()
-    if not said:
+    if not started:
         raise RuntimeError("the app did not call start_response")
     body = b"".join(written)
-    status_line, headers = said[0]
+    status_line, headers = started[0]
     kept = [(name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP]
+    # A line end in a header would let its value add headers or a second answer.
     if any(_LINE_END.search(text) for text in (status_line, *map("".join, kept))):
-        raise ValueError("a header of the app's answer has a line end in it")
+        raise ValueError("a header of the app's answer contains a line end")
     is_bodiless = status_line[:3] in ("204", "304")
     if not is_bodiless and "content-length" not in {name.lower() for name, _ in kept}:
         kept.append(("Content-Length", str(len(body))))

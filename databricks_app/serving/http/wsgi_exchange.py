@@ -1,4 +1,4 @@
-"""Requests that a WSGI app answers in a thread: health, metrics, and all of an app of its own."""
+"""Requests that a WSGI app answers in a thread: health, metrics, and all requests of other apps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 from databricks_app.serving.http.answers import Answers
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
 
 LARGEST_BODY_BYTES = 256 << 20
 
-# By reason, status and detail.
+# Called with reason, status and detail.
 Refuse = Callable[[str, int, str], None]
 
 
 class AppCaller:
-    """Calls an app in threads."""
+    """Calls a WSGI app in threads."""
 
     def __init__(
         self,
@@ -40,46 +39,47 @@ class AppCaller:
         refuse: Refuse,
         fail: Callable[[Exception], None],
     ) -> None:
-        """Begin without requests.
+        """Start without requests.
 
         Args:
-            app: Answers.
-            threads: Where it is called.
-            loop: Where its answers are sent.
-            answers: Makes their bytes.
+            app: The app.
+            threads: Threads that call it.
+            loop: The event loop, which sends the answers.
+            answers: Makes the bytes of the answers.
             longest_wait_seconds: How long a request may wait for a thread.
             refuse: Counts and logs refusals.
-            fail: Counts and logs what the app raises.
+            fail: Counts and logs exceptions of the app.
         """
         self.refuse = refuse
         self._app = app
         self._threads = threads
         self._loop = loop
         self._answers = answers
-        self._patience_seconds = longest_wait_seconds
+        self._longest_wait_seconds = longest_wait_seconds
         self._fail = fail
 
     def submit(self, exchange: WsgiExchange, ends: Ends) -> None:
-        """Have a request answered."""
+        """Let a thread answer a request."""
+
+        def finish(answered: Future[WsgiResponse | None]) -> None:
+            # At its end the pool cancels the work that waits.
+            response = None if answered.cancelled() else answered.result()
+            with suppress(RuntimeError):  # the loop has ended, so nobody waits for the answer
+                self._loop.call_soon_threadsafe(exchange.answer, response, self._answers)
+
         answered = self._threads.submit(self._answer, exchange, ends, time.monotonic())
-        answered.add_done_callback(partial(self._answered, exchange))
+        answered.add_done_callback(finish)
 
     def _answer(self, exchange: WsgiExchange, ends: Ends, since: float) -> WsgiResponse | None:
-        """Call the app; runs in a thread. None stands for 503."""
-        if time.monotonic() - since > self._patience_seconds:
+        """Call the app; runs in a thread. None means 503."""
+        if time.monotonic() - since > self._longest_wait_seconds:
             self.refuse("overloaded", 503, "")
             return None
         try:
             return call(self._app, exchange.environ(ends))
-        except Exception as error:  # noqa: BLE001  # a 500 would stall the feed for an hour
+        except Exception as error:  # noqa: BLE001  # after a 500 Customer.io waits an hour
             self._fail(error)
             return None
-
-    def _answered(self, exchange: WsgiExchange, answered: Future[WsgiResponse | None]) -> None:
-        # A pool that ends cancels what waits.
-        response = None if answered.cancelled() else answered.result()
-        with suppress(RuntimeError):  # the loop has ended, and all who waited with it
-            self._loop.call_soon_threadsafe(exchange.answer, response, self._answers)
 
 
 class WsgiExchange(Exchange):
@@ -95,14 +95,14 @@ class WsgiExchange(Exchange):
         caller: AppCaller,
         room: Room | None = None,
     ) -> None:
-        """Begin with the head alone.
+        """Start with the head only.
 
         Args:
-            connection: Who asks.
-            head: What it asks.
+            connection: The connection.
+            head: Request line and fields.
             target: The request target.
             caller: Calls the app.
-            room: For the body; None if the app does not want it.
+            room: Memory and disk for the body; None if the app does not use the body.
         """
         super().__init__(connection, head)
         self._connection = connection
@@ -123,7 +123,7 @@ class WsgiExchange(Exchange):
         return self.is_complete or self.decided != 0 or self._is_cut_short
 
     def write(self, piece: bytes) -> None:
-        """Keep a piece of the body, or throw it away."""
+        """Keep a piece of the body, or discard it."""
         if self._spool is None:
             self._discarded += len(piece)
             self._is_cut_short = self._is_cut_short or self._discarded > DISCARD_BYTES
@@ -139,20 +139,20 @@ class WsgiExchange(Exchange):
             self.decide(413)
 
     def start(self) -> None:
-        """Have the app answer."""
+        """Send the decided answer, or call the app."""
         if self.decided:
             self._connection.reply(self, self.decided)
         else:
             self._caller.submit(self, self._connection.ends)
 
     def environ(self, ends: Ends) -> dict[str, object]:
-        """Return WSGI's view of the request."""
+        """Return the WSGI environ of the request."""
         if self._spool is None:
             return environ(self.head, self._target, ends, io.BytesIO(), 0)
         return environ(self.head, self._target, ends, self._spool.stream(), self._spool.size)
 
     def answer(self, response: WsgiResponse | None, answers: Answers) -> None:
-        """Send what the app said; None is 503."""
+        """Send the app's answer; None means 503."""
         if response is None:
             self._connection.reply(self, 503)
             return
@@ -161,6 +161,6 @@ class WsgiExchange(Exchange):
         self._connection.send(self, whole, closes=closes)
 
     def drop(self) -> None:
-        """Give back memory and disk."""
+        """Release memory and disk."""
         if self._spool is not None:
             self._spool.close()

@@ -1,4 +1,4 @@
-"""Statements end, are repeated where that helps, and say what is wrong."""
+"""Statements end, are repeated if that helps, and fail with a text that says what is wrong."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ CONFLICT = "[DELTA_CONCURRENT_APPEND] SQLSTATE: 2D521"
 
 
 class ServerOperationError(Exception):
-    """Named as the connector's, which the loader knows by its name."""
+    """Has the name of the connector's exception, by which the loader recognizes it."""
 
 
 class RequestError(Exception):
-    """The same, of the way to the server."""
+    """Has the name of the connector's exception for network errors."""
 
     def __init__(self, status: int | None) -> None:
         super().__init__("Error during request to server")
@@ -29,7 +29,7 @@ class RequestError(Exception):
 
 
 class Server:
-    """A warehouse that answers with what it is given, in order, and counts.
+    """A warehouse that gives prepared answers in order, and counts calls.
 
     Attributes:
         answers: An error to raise, or the rows.
@@ -79,7 +79,7 @@ class Server:
 
 
 def statements(server: Server, state: Callable[[], str | None] = str, **limits: Any) -> Statements:
-    """Statements to this server, repeated at once."""
+    """Statements to this server, with short pauses between tries."""
     return Statements(server.connect, CallTimeout(**limits), state, pause_seconds=0)
 
 
@@ -94,8 +94,8 @@ def test_an_answer_has_names_and_values() -> None:
     assert server.parameters == [{"a": 1}]
 
 
-def test_a_session_is_used_again() -> None:
-    """Opening one costs more than a statement."""
+def test_a_session_is_reused() -> None:
+    """Opening a session costs more than a statement."""
     server = Server([(1,)], [(2,)])
     run = statements(server)
 
@@ -106,18 +106,18 @@ def test_a_session_is_used_again() -> None:
 
 
 def test_a_conflict_is_repeated_and_its_session_kept() -> None:
-    """Somebody else was faster; the next try finds what they have written."""
+    """Another writer was faster; the next try sees its rows."""
     server = Server(ServerOperationError(CONFLICT), ServerOperationError(CONFLICT), [(3,)])
 
     assert statements(server).run("MERGE").rows == [(3,)]
     assert server.opened == 1
 
 
-def test_conflicts_without_end_are_told() -> None:
-    """There is a bound, and a hint."""
+def test_repeated_conflicts_are_an_error_with_a_hint() -> None:
+    """After six tries."""
     server = Server(*(ServerOperationError(CONFLICT) for _ in range(6)))
 
-    with pytest.raises(LakeError, match=r"6 times in a row\. Does another program write"):
+    with pytest.raises(LakeError, match=r"6 times in a row\. Check whether another program writes"):
         statements(server).run("MERGE")
 
 
@@ -131,14 +131,14 @@ def test_conflicts_without_end_are_told() -> None:
     ],
 )
 def test_a_broken_session_is_replaced(error: Exception) -> None:
-    """The statement runs again on a new one, for its answer may be all that was lost."""
+    """The statement runs again on a new session: perhaps only its answer was lost."""
     server = Server(error, [(1,)])
 
     assert statements(server).run("MERGE").rows == [(1,)]
     assert server.opened == 2
 
 
-def test_a_sleeping_warehouse_is_told_with_its_state() -> None:
+def test_the_error_of_a_stopped_warehouse_has_its_state() -> None:
     """The admin sees that it starts."""
     server = Server(RequestError(503), RequestError(503))
 
@@ -157,19 +157,21 @@ def test_a_sleeping_warehouse_is_told_with_its_state() -> None:
         (ServerOperationError("Invalid SessionHandle"), False),
     ],
 )
-def test_what_may_last_is_told_while_it_is_tried_again(error: Exception, is_told: bool) -> None:
-    """The network and a sleeping warehouse; a conflict or a renewed token is no trouble."""
-    said: list[str] = []
+def test_faults_that_may_last_are_reported_before_the_last_try(
+    error: Exception, is_told: bool
+) -> None:
+    """Network faults and a busy warehouse; not a conflict or a renewed token."""
+    messages: list[str] = []
 
-    statements(Server(error, [(1,)]), progress=said.append).run("MERGE INTO x")
+    statements(Server(error, [(1,)]), progress=messages.append).run("MERGE INTO x")
 
-    assert [one.startswith("MERGE on the warehouse is tried again: ") for one in said] == (
+    assert [one.startswith("MERGE on the warehouse is tried again: ") for one in messages] == (
         [True] if is_told else []
     )
 
 
-def test_a_warehouse_that_is_gone_is_told_once_no_session_can_be_had() -> None:
-    """An answer that says so may be meant for the session."""
+def test_a_deleted_warehouse_is_an_error_after_new_sessions_fail() -> None:
+    """The same answer may mean only that the session has ended."""
     server = Server(*(RequestError(404) for _ in range(3)))
 
     with pytest.raises(LakeError, match="there is no such warehouse: set DATABRICKS_WAREHOUSE_ID"):
@@ -178,8 +180,8 @@ def test_a_warehouse_that_is_gone_is_told_once_no_session_can_be_had() -> None:
     assert server.opened == 3
 
 
-def test_a_state_that_cannot_be_told_is_left_out() -> None:
-    """The reason counts."""
+def test_an_unknown_state_is_left_out() -> None:
+    """The error still has its reason."""
     server = Server(RequestError(503), RequestError(503))
 
     def refuse() -> str | None:
@@ -189,7 +191,7 @@ def test_a_state_that_cannot_be_told_is_left_out() -> None:
         statements(server, refuse).run("MERGE")
 
 
-def test_a_refused_value_is_a_verdict_on_rows() -> None:
+def test_a_refused_value_raises_value_refused() -> None:
     """It is not repeated."""
     server = Server(ServerOperationError("[CAST_OVERFLOW] SQLSTATE: 22003"))
 
@@ -197,8 +199,8 @@ def test_a_refused_value_is_a_verdict_on_rows() -> None:
         statements(server).run("MERGE")
 
 
-def test_an_unknown_error_says_its_name() -> None:
-    """And where its text is."""
+def test_an_unknown_error_has_its_name() -> None:
+    """And says where its text is."""
     server = Server(ServerOperationError("[ODD_THING] ada@example.com"))
 
     with pytest.raises(Unclear, match=r"\(ODD_THING\).*query history") as caught:
@@ -207,8 +209,8 @@ def test_an_unknown_error_says_its_name() -> None:
     assert caught.value.name == "ODD_THING"
 
 
-def test_an_unknown_error_is_logged_without_the_servers_sentence() -> None:
-    """An admin sees it on the page of `/readyz`; a log line quotes no other program."""
+def test_an_unknown_error_is_logged_without_the_servers_text() -> None:
+    """`/readyz` shows the text to an admin; a log line quotes no other program."""
     text = "[PARSE_SYNTAX_ERROR] near ada@example.com. SQLSTATE: 42601"
 
     with pytest.raises(Unclear, match=r"ada@example\.com") as caught:
@@ -219,7 +221,7 @@ def test_an_unknown_error_is_logged_without_the_servers_sentence() -> None:
 
 
 def test_a_hung_statement_is_cancelled_and_ends() -> None:
-    """Its session is never used again."""
+    """Its session is not used again."""
     release = threading.Event()
     server = Server(lambda: release.wait(20) and [], [(1,)])
     run = statements(server, call_seconds=0.3)
@@ -233,8 +235,8 @@ def test_a_hung_statement_is_cancelled_and_ends() -> None:
     assert server.opened == 2
 
 
-def test_a_stop_waits_for_a_statement_no_longer_than_the_grace() -> None:
-    """SIGTERM is not held by a warehouse."""
+def test_a_stop_waits_for_a_statement_only_for_the_grace_seconds() -> None:
+    """A warehouse does not delay SIGTERM."""
     release, stopping = threading.Event(), threading.Event()
     server = Server(lambda: release.wait(20) and [])
     stopping.set()
@@ -244,8 +246,8 @@ def test_a_stop_waits_for_a_statement_no_longer_than_the_grace() -> None:
     release.set()
 
 
-def test_a_stop_ends_the_repetitions() -> None:
-    """What fails now is left to the next start."""
+def test_a_stop_ends_the_retries() -> None:
+    """The next start repeats the load."""
     stopping = threading.Event()
     stopping.set()
     server = Server(ServerOperationError(CONFLICT))
@@ -254,50 +256,58 @@ def test_a_stop_ends_the_repetitions() -> None:
         statements(server, stopping=stopping).run("MERGE")
 
 
-def test_a_long_call_is_told_of_while_it_lasts() -> None:
-    """The page shows that it is being waited for."""
-    said: list[str] = []
+def test_a_long_call_sends_progress_messages() -> None:
+    """`/readyz` shows that the loader waits."""
+    messages: list[str] = []
     now = iter(range(0, 1000, 6))
     timeout = CallTimeout(
         call_seconds=30,
-        progress=said.append,
+        progress=messages.append,
         monotonic=lambda: timedelta(seconds=next(now)).seconds,
     )
 
     with pytest.raises(LakeError):
         timeout.run(lambda: threading.Event().wait(2), "MERGE")
 
-    assert said[0] == "MERGE has taken 12 s so far"
+    assert messages[0] == "MERGE has taken 12 s so far"
 
 
-def test_why_a_call_takes_long_is_told_as_soon_as_it_is_known() -> None:
-    """It is asked in a thread of its own, and stands in the error too."""
-    said: list[str] = []
+def test_the_reason_of_a_long_call_is_reported_when_it_is_known() -> None:
+    """It is asked in another thread, and is in the error too."""
+    messages: list[str] = []
     now = iter(range(0, 1000, 6))
-    timeout = CallTimeout(call_seconds=60, progress=said.append, monotonic=lambda: float(next(now)))
+    timeout = CallTimeout(
+        call_seconds=60, progress=messages.append, monotonic=lambda: float(next(now))
+    )
 
     with pytest.raises(LakeError, match=r"MERGE: abandoned after 60 s: the warehouse starts\."):
         timeout.run(lambda: threading.Event().wait(4), "MERGE", why=lambda: "the warehouse starts")
 
-    assert said[0].startswith("MERGE has taken 12 s so far")
-    assert said[1].endswith("s so far: the warehouse starts")
+    assert messages[0].startswith("MERGE has taken 12 s so far")
+    assert messages[1].endswith("s so far: the warehouse starts")
     # Told again every ten seconds, and not at every look.
-    assert len(said) <= 6
+    assert len(messages) <= 6
 
 
-def test_a_slow_statement_is_told_with_the_warehouse_s_state() -> None:
-    """One that runs is busy or too small."""
-    said: list[str] = []
+def test_the_report_of_a_slow_statement_has_the_warehouses_state() -> None:
+    """A running warehouse is busy or too small."""
+    messages: list[str] = []
     now = iter(range(0, 1000, 6))
     release = threading.Event()
     server = Server(lambda: release.wait(20) and [])
-    limits = {"call_seconds": 60, "progress": said.append, "monotonic": lambda: float(next(now))}
+    limits = {
+        "call_seconds": 60,
+        "progress": messages.append,
+        "monotonic": lambda: float(next(now)),
+    }
 
-    with pytest.raises(LakeError, match="see its query history, and whether it is too small"):
+    with pytest.raises(
+        LakeError, match="look at its query history, and check whether it is too small"
+    ):
         statements(server, lambda: "RUNNING", **limits).run("MERGE INTO x")
     release.set()
 
-    assert any("so far: its state is RUNNING; see its query history" in one for one in said)
+    assert any("so far: its state is RUNNING; look at its query history" in one for one in messages)
 
 
 def test_close_ends_the_sessions() -> None:

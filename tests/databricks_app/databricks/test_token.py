@@ -1,4 +1,4 @@
-"""The token in force: renewed early, replaced when refused, its trouble told in words."""
+"""OAuth tokens: renewed early, replaced when refused, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONG = 10.0
 
 
 class Source:
-    """Gives out what it was given, one after the other; the last one for ever."""
+    """Returns prepared tokens in order; the last one again and again."""
 
     def __init__(self, *answers: Token | TokenError) -> None:
         self.answers = list(answers)
@@ -32,7 +32,7 @@ class Source:
 
 @pytest.fixture
 def begun() -> Iterator[Callable[[Source], Tokens]]:
-    """Begins tokens, all of which are closed at the end."""
+    """Starts `Tokens`, and closes them all at the end."""
     made: list[Tokens] = []
 
     def begin(source: Source) -> Tokens:
@@ -45,15 +45,15 @@ def begun() -> Iterator[Callable[[Source], Tokens]]:
         one.close()
 
 
-def test_who_comes_before_the_first_token_waits_for_it(begun: Callable[[Source], Tokens]) -> None:
+def test_get_waits_for_the_first_token(begun: Callable[[Source], Tokens]) -> None:
     """A request at the start is not refused."""
     tokens = begun(Source(Token("first")))
 
     assert tokens.get(LONG).text == "first"
 
 
-def test_a_token_is_renewed_before_it_ends(begun: Callable[[Source], Tokens]) -> None:
-    """Nobody waits: the old one is given out until the new one is there."""
+def test_a_token_is_renewed_before_it_expires(begun: Callable[[Source], Tokens]) -> None:
+    """Nobody waits: the old one is used until the new one is there."""
     source = Source(Token("old", refresh_at=0.0), Token("new"))
     tokens = begun(source)
 
@@ -67,8 +67,8 @@ def test_a_token_is_renewed_before_it_ends(begun: Callable[[Source], Tokens]) ->
     assert texts <= {"old", "new"}
 
 
-def test_a_failed_renewal_leaves_the_token_in_force(begun: Callable[[Source], Tokens]) -> None:
-    """It still is good for ten minutes."""
+def test_a_failed_renewal_keeps_the_valid_token(begun: Callable[[Source], Tokens]) -> None:
+    """It is valid for ten more minutes."""
     source = Source(Token("good", refresh_at=0.0), TokenError("not now"))
     tokens = begun(source)
 
@@ -78,8 +78,8 @@ def test_a_failed_renewal_leaves_the_token_in_force(begun: Callable[[Source], To
     assert tokens.get(LONG).text == "good"
 
 
-def test_an_ended_token_is_given_to_nobody(begun: Callable[[Source], Tokens]) -> None:
-    """The reason why there is no other one is told."""
+def test_an_expired_token_is_never_returned(begun: Callable[[Source], Tokens]) -> None:
+    """The error says why there is no new one."""
     tokens = begun(Source(Token("over", 0.0, 0.0), TokenError("check the secret")))
 
     with pytest.raises(TokenError, match="check the secret"):
@@ -87,7 +87,7 @@ def test_an_ended_token_is_given_to_nobody(begun: Callable[[Source], Tokens]) ->
 
 
 def test_a_refused_token_is_replaced(begun: Callable[[Source], Tokens]) -> None:
-    """Tokens can be revoked before they end."""
+    """Tokens can be revoked before they expire."""
     tokens = begun(Source(Token("revoked"), Token("better")))
 
     tokens.refuse(tokens.get(LONG))
@@ -95,8 +95,10 @@ def test_a_refused_token_is_replaced(begun: Callable[[Source], Tokens]) -> None:
     assert tokens.get(LONG).text == "better"
 
 
-def test_a_refusal_soon_after_another_asks_for_no_more(begun: Callable[[Source], Tokens]) -> None:
-    """Where a new token is refused too it is not the token: it stays in force."""
+def test_a_second_refusal_soon_after_the_first_fetches_no_token(
+    begun: Callable[[Source], Tokens],
+) -> None:
+    """If a new token is refused too, the token is not the cause."""
     source = Source(Token("first"), Token("second"), Token("third"))
     tokens = begun(source)
     first = tokens.get(LONG)
@@ -109,8 +111,8 @@ def test_a_refusal_soon_after_another_asks_for_no_more(begun: Callable[[Source],
     assert tokens.get(LONG) is second
 
 
-def test_a_token_that_is_the_only_one_is_not_replaced() -> None:
-    """Such as a personal token."""
+def test_a_token_that_cannot_be_renewed_is_not_replaced() -> None:
+    """For example a personal token."""
     tokens = Tokens(Source(Token("only")), is_renewable=False)
     tokens.begin()
 
@@ -118,7 +120,7 @@ def test_a_token_that_is_the_only_one_is_not_replaced() -> None:
     tokens.close()
 
 
-def test_a_failed_request_for_a_token_is_repeated(begun: Callable[[Source], Tokens]) -> None:
+def test_a_failed_fetch_is_repeated(begun: Callable[[Source], Tokens]) -> None:
     """After a pause."""
     source = Source(TokenError("not yet"), Token("at last"))
     tokens = begun(source)
@@ -135,22 +137,22 @@ def test_a_failed_request_for_a_token_is_repeated(begun: Callable[[Source], Toke
             assert time.monotonic() < deadline
 
 
-def test_nobody_waits_longer_than_asked() -> None:
-    """Where no token comes, that is said."""
+def test_get_waits_only_as_long_as_asked() -> None:
+    """Then it raises an error."""
     tokens = Tokens(Source(Token("never asked")))
 
-    with pytest.raises(TokenError, match="not yet given us a token"):
+    with pytest.raises(TokenError, match="has not given us a token"):
         tokens.get(0.01)
 
 
 def test_a_token_is_not_shown() -> None:
-    """Neither in a log nor in an error."""
+    """Not in a log and not in an error."""
     assert "secret" not in repr(Token("secret"))
 
 
 @pytest.mark.parametrize(("seconds", "early"), [(3600.0, 600.0), (600.0, 300.0)])
 def test_a_token_is_renewed_ten_minutes_early(seconds: float, early: float) -> None:
-    """A short one at half its life."""
+    """A token with a short life at half of it."""
     token = Token.lasting("text", seconds, 1000.0)
 
     assert token.refresh_at == 1000.0 + seconds - early

@@ -1,4 +1,4 @@
-"""The workspace's files, and what is said where they cannot be used."""
+"""The files of the workspace, and the errors when they cannot be used."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def double(tmp_path: Path) -> Iterator[Databricks]:
 
 @pytest.fixture
 def files(double: Databricks) -> Iterator[DatabricksWorkspace]:
-    """Its files, as its service principal."""
+    """The files, used as the service principal."""
     files = connect(double.environment())
     yield files
     files.close()
 
 
 def answering(status: int, content: bytes = b"{}", **headers: str) -> DatabricksWorkspace:
-    """A workspace that always answers so."""
+    """A workspace that always gives this answer."""
     transport = httpx2.MockTransport(
         lambda _request: httpx2.Response(status, content=content, headers=headers)
     )
@@ -51,8 +51,8 @@ def answering(status: int, content: bytes = b"{}", **headers: str) -> Databricks
     )
 
 
-def test_what_is_put_is_read(files: DatabricksWorkspace) -> None:
-    """Byte for byte, under a name with odd characters; folders on the way are made."""
+def test_get_returns_what_was_put(files: DatabricksWorkspace) -> None:
+    """Byte for byte, also with odd characters in the name; missing folders are made."""
     path = f"{VOLUME}/a b/c%20ü?.bin"
 
     files.put(path, b"\x00\xff", overwrite=False)
@@ -60,8 +60,8 @@ def test_what_is_put_is_read(files: DatabricksWorkspace) -> None:
     assert files.get(path) == b"\x00\xff"
 
 
-def test_a_put_without_overwriting_finds_what_is_there(files: DatabricksWorkspace) -> None:
-    """The first one wins; with overwriting the last one does."""
+def test_a_put_without_overwrite_keeps_the_existing_file(files: DatabricksWorkspace) -> None:
+    """The first file stays; with `overwrite` the last one."""
     path = f"{VOLUME}/lease"
     files.put(path, b"one", overwrite=False)
 
@@ -73,7 +73,7 @@ def test_a_put_without_overwriting_finds_what_is_there(files: DatabricksWorkspac
 
 
 def test_a_folder_is_listed_page_by_page(double: Databricks, files: DatabricksWorkspace) -> None:
-    """Everything in it, however many pages that takes."""
+    """All entries of all pages."""
     double.workspace.page_size = 2
     for name in "abcde":
         files.put(f"{VOLUME}/full/{name}", name.encode() * 3, overwrite=True)
@@ -87,8 +87,8 @@ def test_a_folder_is_listed_page_by_page(double: Databricks, files: DatabricksWo
     assert files.names(f"{VOLUME}/empty") == []
 
 
-def test_what_is_gone_can_be_removed(files: DatabricksWorkspace) -> None:
-    """A file and a folder; a folder with something in it stays."""
+def test_a_missing_file_can_be_deleted(files: DatabricksWorkspace) -> None:
+    """A missing folder too; a folder with a file in it stays."""
     files.put(f"{VOLUME}/folder/one", b"", overwrite=True)
 
     with pytest.raises(WorkspaceError):
@@ -117,7 +117,7 @@ def test_a_revoked_token_is_replaced_within_the_call(
 def test_a_token_that_is_refused_with_403_is_replaced(
     double: Databricks, files: DatabricksWorkspace, text: str
 ) -> None:
-    """The platform does not always say 401; another 403 is a missing permission."""
+    """The platform does not always answer 401; another 403 is a missing permission."""
     files.put(f"{VOLUME}/one", b"1", overwrite=True)
     double.faults.set(Fault("invalid_token", "files.get", text=text), Fault("denied", "files.put"))
 
@@ -129,8 +129,8 @@ def test_a_token_that_is_refused_with_403_is_replaced(
     assert caught.value.kind == "denied"
 
 
-def test_a_personal_token_is_used_as_it_is(double: Databricks) -> None:
-    """And where it is refused, that is said."""
+def test_a_personal_token_is_not_renewed(double: Databricks) -> None:
+    """If it is refused, that is the error."""
     good = connect({"DATABRICKS_HOST": double.url, "DATABRICKS_TOKEN": TOKEN})
     bad = connect({"DATABRICKS_HOST": double.url, "DATABRICKS_TOKEN": "dapi-other"})
 
@@ -143,10 +143,10 @@ def test_a_personal_token_is_used_as_it_is(double: Databricks) -> None:
     bad.close()
 
 
-def test_other_ways_to_log_in_are_the_sdks(
+def test_other_kinds_of_login_use_the_sdk(
     double: Databricks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As a profile in its configuration file."""
+    """For example a profile in its configuration file."""
     pytest.importorskip("databricks.sdk", reason="not needed by a service principal")
     profile = tmp_path / "databrickscfg"
     profile.write_text(f"[other]\nhost = {double.url}\ntoken = {TOKEN}\n")
@@ -160,21 +160,21 @@ def test_other_ways_to_log_in_are_the_sdks(
     files.close()
 
 
-def test_no_way_to_log_in_is_said_without_its_text(
+def test_a_failed_login_does_not_quote_the_sdk(
     double: Databricks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The SDK's own text may quote the configuration."""
+    """The SDK's text may quote the configuration."""
     pytest.importorskip("databricks.sdk", reason="not needed by a service principal")
     monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
     files = connect({"DATABRICKS_HOST": double.url})
 
-    with pytest.raises(WorkspaceError, match=r"no way to log in \(ValueError\): set DATABRICKS"):
+    with pytest.raises(WorkspaceError, match=r"cannot log in \(ValueError\): set DATABRICKS"):
         files.get(f"{VOLUME}/one")
     files.close()
 
 
-def test_a_wrong_secret_is_said_and_not_shown(double: Databricks) -> None:
-    """The words name the variables to check."""
+def test_a_wrong_secret_is_an_error_that_does_not_show_it(double: Databricks) -> None:
+    """The text names the variables to check."""
     secret = secrets.token_hex(8)
     files = connect(double.environment() | {"DATABRICKS_CLIENT_SECRET": secret})
 
@@ -193,15 +193,15 @@ def test_a_wrong_secret_is_said_and_not_shown(double: Databricks) -> None:
             "denied",
             "to write into the volume main.cio.landing: grant READ VOLUME and WRITE VOLUME",
         ),
-        (Fault("full"), "full", r"takes no more \(HTTP 507\): raise its quota"),
-        (Fault("error"), "busy", r"\(HTTP 500\): if this lasts, see the status page"),
-        (Fault("throttled"), "busy", r"\(HTTP 429\): if this lasts, see who else"),
-        (Fault("reset_before"), "unreachable", "does not answer, connections break off"),
-        (Fault("hang", seconds=5), "unreachable", "does not answer, it stays silent"),
+        (Fault("full"), "full", r"takes no more data \(HTTP 507\): raise its quota"),
+        (Fault("error"), "busy", r"\(HTTP 500\): if this continues, see the status page"),
+        (Fault("throttled"), "busy", r"\(HTTP 429\): if this continues, see who else"),
+        (Fault("reset_before"), "unreachable", "does not answer, the connection was interrupted"),
+        (Fault("hang", seconds=5), "unreachable", "does not answer, the call timed out"),
     ],
     ids=lambda value: value.action if isinstance(value, Fault) else "",
 )
-def test_what_is_wrong_is_said_in_words(
+def test_each_fault_has_its_kind_and_advice(
     double: Databricks, files: DatabricksWorkspace, fault: Fault, kind: str, words: str
 ) -> None:
     """So that an admin knows what to do."""
@@ -214,10 +214,10 @@ def test_what_is_wrong_is_said_in_words(
     assert caught.value.kind == kind
 
 
-def test_a_right_to_read_that_is_missing_is_told_from_one_to_write(
+def test_a_missing_permission_to_read_differs_from_one_to_write(
     double: Databricks, files: DatabricksWorkspace
 ) -> None:
-    """The admin sees what was tried."""
+    """The admin sees which call failed."""
     double.faults.set(Fault("denied", "files.get"))
 
     with pytest.raises(
@@ -226,9 +226,7 @@ def test_a_right_to_read_that_is_missing_is_told_from_one_to_write(
         files.get(f"{VOLUME}/one")
 
 
-def test_a_pause_that_the_workspace_asks_for_is_told(
-    double: Databricks, files: DatabricksWorkspace
-) -> None:
+def test_retry_after_is_in_the_error(double: Databricks, files: DatabricksWorkspace) -> None:
     """In seconds."""
     double.faults.set(Fault("throttled", "files.get", retry_after=7))
 
@@ -238,22 +236,22 @@ def test_a_pause_that_the_workspace_asks_for_is_told(
     assert caught.value.retry_after_seconds == 7
 
 
-def test_a_volume_that_is_not_there_is_said(files: DatabricksWorkspace) -> None:
-    """With the settings that name it."""
+def test_a_missing_volume_is_an_error(files: DatabricksWorkspace) -> None:
+    """The text has the settings that name it."""
     with pytest.raises(WorkspaceError, match=r"main\.cio\.other does not exist: CREATE VOLUME"):
         files.put("/Volumes/main/cio/other/one", b"", overwrite=True)
 
 
-def test_an_answer_that_is_no_json_is_not_taken_for_an_empty_folder() -> None:
-    """As from something between here and the workspace."""
+def test_an_answer_without_json_is_not_an_empty_folder() -> None:
+    """A proxy may answer instead of the workspace."""
     for content in (b"<html>", b"[]"):
         files = answering(200, content)
-        with pytest.raises(WorkspaceError, match="not what its API promises"):
+        with pytest.raises(WorkspaceError, match="does not follow its API"):
             files.names(VOLUME)
         files.close()
 
 
-def test_other_refusals_are_told_by_their_status() -> None:
+def test_other_refusals_have_their_status() -> None:
     """A redirect is not followed."""
     files = answering(302, Location="https://example.com/login")
 
@@ -269,11 +267,13 @@ def test_other_refusals_are_told_by_their_status() -> None:
     [
         (httpx2.Response(200, json={"token_type": "Bearer"}), "HTTP 200"),
         (httpx2.Response(503), "HTTP 503"),
-        (httpx2.ConnectError("no route"), "does not answer, it takes no connection"),
+        (httpx2.ConnectError("no route"), "does not answer, it accepts no connection"),
     ],
 )
-def test_why_there_is_no_token_is_said(answer: httpx2.Response | Exception, words: str) -> None:
-    """Whatever the token endpoint does."""
+def test_the_error_says_why_there_is_no_token(
+    answer: httpx2.Response | Exception, words: str
+) -> None:
+    """For each fault of the token endpoint."""
 
     def reply(request: httpx2.Request) -> httpx2.Response:
         expected = base64.b64encode(b"me:hidden").decode()
@@ -297,16 +297,17 @@ def test_why_there_is_no_token_is_said(answer: httpx2.Response | Exception, word
     files.close()
 
 
-@pytest.mark.parametrize("text", ["https://example.com/", "example.com", " example.com "])
-def test_the_host_may_come_without_a_scheme(text: str) -> None:
-    """As a Databricks App is given it."""
-    assert host_url(text) == "https://example.com"
+def test_the_host_may_have_no_scheme() -> None:
+    """Databricks Apps set it without one."""
+    texts = ("https://example.com/", "example.com", " example.com ")
+
+    assert {text: host_url(text) for text in texts} == dict.fromkeys(texts, "https://example.com")
 
 
 @pytest.mark.parametrize(
     "text", ["", "https://", "ftp://example.com", "https://me@example.com", "example.com/path"]
 )
-def test_a_host_that_is_none_is_refused(text: str) -> None:
+def test_an_unusable_host_is_refused(text: str) -> None:
     """At the start, with the name of the variable."""
-    with pytest.raises(SettingsError, match="DATABRICKS_HOST must name"):
+    with pytest.raises(SettingsError, match="DATABRICKS_HOST"):
         host_url(text)

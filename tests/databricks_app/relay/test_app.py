@@ -1,4 +1,4 @@
-"""The relay in this process: what it takes, what it forwards, and what it makes of answers."""
+"""The relay in this process: what it accepts, what it forwards, and how it answers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Opener = Callable[..., Relay]
 
 @pytest.fixture
 def platform() -> Iterator[Platform]:
-    """A workspace whose app stores everything by itself."""
+    """A workspace whose app stores every event."""
     with Platform() as platform:
         yield platform
 
@@ -77,13 +77,13 @@ def environ(body: bytes = b"{}", *, key: str = KEY, at: float | None = None) -> 
 
 def ask(relay: Relay, request: dict[str, Any]) -> tuple[str, dict[str, str], bytes]:
     """Call the WSGI app; return status line, headers and body."""
-    said: list[Any] = []
-    body = b"".join(relay(request, lambda *given: said.extend(given)))  # type: ignore[arg-type]
-    return said[0], dict(said[1]), body
+    started: list[Any] = []
+    body = b"".join(relay(request, lambda *given: started.extend(given)))  # type: ignore[arg-type]
+    return started[0], dict(started[1]), body
 
 
-def test_relay_brings_a_verified_body_to_the_app(platform: Platform, opened: Opener) -> None:
-    """The app gets bytes, signature, timestamp and content type as they came; and no token."""
+def test_relay_forwards_a_verified_body_to_the_app(platform: Platform, opened: Opener) -> None:
+    """The app gets body, signature, timestamp and content type unchanged, and no token."""
     request = environ(b'{"event_id":"1"}')
 
     answer = opened().answer(request)
@@ -98,7 +98,7 @@ def test_relay_brings_a_verified_body_to_the_app(platform: Platform, opened: Ope
 
 
 def test_relay_forwards_every_body_byte_for_byte(platform: Platform, opened: Opener) -> None:
-    """Whatever the bytes are: NUL, not UTF-8, empty."""
+    """Any bytes: NUL, not UTF-8, empty."""
     relay = opened()
 
     @given(st.binary(max_size=300) | st.text().map(str.encode))
@@ -115,7 +115,7 @@ def test_relay_forwards_every_body_byte_for_byte(platform: Platform, opened: Ope
 
 @pytest.mark.parametrize("size", [1 << 20, 3 << 20])
 def test_relay_forwards_large_bodies(platform: Platform, opened: Opener, size: int) -> None:
-    """From memory, and from the disk beyond the limit of memory."""
+    """From memory, and from a file above the limit of memory."""
     body = bytes(range(256)) * (size // 256)
 
     answer = opened(CIO_MAX_BODY_BYTES=str(2 << 20)).answer(environ(body))
@@ -124,7 +124,7 @@ def test_relay_forwards_large_bodies(platform: Platform, opened: Opener, size: i
     assert platform.seen[0].body == body
 
 
-def test_relay_takes_a_body_of_untold_length(platform: Platform, opened: Opener) -> None:
+def test_relay_accepts_a_body_without_a_length(platform: Platform, opened: Opener) -> None:
     """A sender may use chunks."""
     request = environ(b"[1]")
     del request["CONTENT_LENGTH"]
@@ -133,8 +133,8 @@ def test_relay_takes_a_body_of_untold_length(platform: Platform, opened: Opener)
     assert platform.seen[0].body == b"[1]"
 
 
-def test_relay_can_carry_the_signature_in_the_query_too(platform: Platform, opened: Opener) -> None:
-    """Should the platform drop the headers, the app finds it there."""
+def test_relay_can_send_the_signature_in_the_query_too(platform: Platform, opened: Opener) -> None:
+    """For a platform that drops the headers."""
     request = environ(b"{}", at=None)
 
     opened(CIO_RELAY_SIGNATURE="both").answer(request)
@@ -158,38 +158,38 @@ def test_relay_can_carry_the_signature_in_the_query_too(platform: Platform, open
 def test_relay_forwards_nothing_unverified(
     platform: Platform, opened: Opener, change: dict[str, Any], reason: str
 ) -> None:
-    """Strangers get 401, and the app does not hear of them."""
+    """The answer is 401, and the app gets no request."""
     request = {name: value for name, value in (environ() | change).items() if value is not None}
 
     assert opened().answer(request) == RelayAnswer(401, reason)
     assert platform.calls == 0
 
 
-def test_relay_may_answer_the_unverified_503_during_set_up(opened: Opener) -> None:
-    """As the receiver itself does."""
+def test_relay_can_answer_unverified_requests_503(opened: Opener) -> None:
+    """As the receiver itself can."""
     relay = opened(CIO_UNVERIFIED_STATUS="503")
 
     assert relay.answer(environ(key="another")) == RelayAnswer(503, "wrong_signature")
 
 
-def test_relay_takes_each_of_several_keys(opened: Opener) -> None:
+def test_relay_accepts_each_of_several_keys(opened: Opener) -> None:
     """A key can be rotated without a gap."""
     relay = opened(CIO_WEBHOOK_SIGNING_KEYS=f"another,{KEY}")
 
     assert {relay.answer(environ(key=key)).status for key in ("another", KEY)} == {200}
 
 
-def test_relay_without_a_key_takes_nothing(platform: Platform, opened: Opener) -> None:
-    """Never accept everything instead."""
+def test_relay_without_a_key_accepts_nothing(platform: Platform, opened: Opener) -> None:
+    """It never accepts everything instead."""
     assert opened(CIO_WEBHOOK_SIGNING_KEYS="").answer(environ()) == RelayAnswer(503, "no_key")
     assert platform.calls == 0
 
 
 @pytest.mark.parametrize(("policy", "status"), [("reject", 401), ("accept", 200)])
-def test_relay_has_the_receivers_window(
+def test_relay_has_the_receivers_time_window(
     opened: Opener, now: FixedClock, policy: str, status: int
 ) -> None:
-    """A right signature of long ago is a matter of the setting."""
+    """The setting decides about a correct signature with an old timestamp."""
     relay = opened(now=now, CIO_STALE_TIMESTAMPS=policy)
 
     with structlog.testing.capture_logs() as lines:
@@ -200,36 +200,40 @@ def test_relay_has_the_receivers_window(
     assert (line["age_seconds"], line["accepted"]) == (301, policy == "accept")
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "allow"),
-    [
-        ("GET", WEBHOOK_PATH, "405 Method Not Allowed", "POST"),
-        *(("POST", unquote(path), "200 OK", None) for path in SPELLINGS),
-        *(("GET", unquote(path), "405 Method Not Allowed", "POST") for path in SPELLINGS),
-        *(("POST", unquote(path, "latin-1"), "404 Not Found", None) for path in OTHERS),
-        ("GET", "/healthz", "200 OK", None),
-        ("HEAD", "/healthz", "200 OK", None),
-        ("POST", "/healthz", "405 Method Not Allowed", "GET, HEAD"),
-    ],
-)
-def test_relay_knows_one_path_and_one_method(
-    opened: Opener, method: str, path: str, status: str, allow: str | None
-) -> None:
-    """Everything else ends here, without a redirect."""
-    told, headers, _ = ask(opened(), environ() | {"REQUEST_METHOD": method, "PATH_INFO": path})
+ROUTES = [
+    ("GET", WEBHOOK_PATH, "405 Method Not Allowed", "POST"),
+    *(("POST", unquote(path), "200 OK", None) for path in SPELLINGS),
+    *(("GET", unquote(path), "405 Method Not Allowed", "POST") for path in SPELLINGS),
+    *(("POST", unquote(path, "latin-1"), "404 Not Found", None) for path in OTHERS),
+    ("GET", "/healthz", "200 OK", None),
+    ("HEAD", "/healthz", "200 OK", None),
+    ("POST", "/healthz", "405 Method Not Allowed", "GET, HEAD"),
+]
 
-    assert (status, allow) == (told, headers.get("Allow"))
-    assert "Location" not in headers
+
+def test_relay_accepts_one_path_and_one_method(opened: Opener) -> None:
+    """All other requests get 404 or 405, without a redirect."""
+    relay = opened()
+    wrong = {}
+    for method, path, status, allow in ROUTES:
+        request = environ() | {"REQUEST_METHOD": method, "PATH_INFO": path}
+        status_line, headers, _ = ask(relay, request)
+        found = (status_line, headers.get("Allow"), headers.get("Location"))
+        if found != (status, allow, None):
+            wrong[method, path] = found
+
+    assert wrong == {}
 
 
 def test_relay_is_alive_without_the_app(platform: Platform, opened: Opener) -> None:
-    """A host that watches it must not restart it because of others."""
+    """Its host must not restart it because the app is down."""
     platform.stop()
 
     assert ask(opened(), {"REQUEST_METHOD": "GET", "PATH_INFO": "/healthz"})[2] == b"alive\n"
 
 
-TROUBLES: list[tuple[str, Behaviour, int]] = [
+# The reason in the log, what the app or the platform does, and how often the relay tries.
+FAULTS: list[tuple[str, Behaviour, int]] = [
     ("app_refused", genuine(401), 1),
     ("app_unavailable", genuine(503), 1),
     ("app_unavailable", genuine(413), 1),
@@ -245,23 +249,30 @@ TROUBLES: list[tuple[str, Behaviour, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("reason", "behaviour", "tries"), TROUBLES)
-def test_relay_makes_503_of_all_trouble_behind_it(
-    platform: Platform, opened: Opener, reason: str, behaviour: Behaviour, tries: int
+def test_relay_answers_503_to_every_fault_behind_it(platform: Platform, opened: Opener) -> None:
+    """Only the app's own 200 means that the event is stored."""
+    relay = opened()
+    wrong = []
+    for reason, behaviour, tries in FAULTS:
+        platform.always = behaviour
+        before = platform.calls
+        status, headers, _ = ask(relay, environ())
+        found = (
+            status,
+            headers.get("Retry-After"),
+            platform.calls - before,
+            relay.answer(environ()).reason,
+        )
+        if found != ("503 Service Unavailable", "5", tries, reason):
+            wrong.append((reason, tries, found))
+
+    assert wrong == []
+
+
+def test_relay_answers_503_while_connections_are_refused(
+    platform: Platform, opened: Opener
 ) -> None:
-    """Only the app's own 200 counts: nothing else says that the event is stored."""
-    platform.always = behaviour
-
-    status, headers, _ = ask(opened(), environ())
-
-    assert status == "503 Service Unavailable"
-    assert headers["Retry-After"] == "5"
-    assert platform.calls == tries
-    assert opened().answer(environ()).reason == reason
-
-
-def test_relay_says_503_while_connections_are_refused(platform: Platform, opened: Opener) -> None:
-    """And 200 again as soon as they are not."""
+    """And 200 as soon as they are accepted."""
     relay = opened()
     platform.stop()
 
@@ -272,10 +283,10 @@ def test_relay_says_503_while_connections_are_refused(platform: Platform, opened
     assert relay.answer(environ()) == RelayAnswer(200)
 
 
-def test_relay_tries_again_where_a_kept_connection_has_ended(
+def test_relay_repeats_a_request_after_a_broken_connection(
     platform: Platform, opened: Opener
 ) -> None:
-    """That happens whenever the platform restarts something; it costs no event its turn."""
+    """The platform closes idle connections when it restarts something."""
     platform.behaviours = [hang_up]
 
     assert opened().answer(environ(b"[1]")) == RelayAnswer(200)
@@ -286,7 +297,7 @@ def test_relay_tries_again_where_a_kept_connection_has_ended(
 def test_relay_answers_in_time_whatever_the_app_does(
     platform: Platform, opened: Opener, behaviour: Behaviour
 ) -> None:
-    """Silence or a trickle: the sender has its answer before it gives up after 4 s."""
+    """If the app hangs or is slow, the sender is answered before it gives up after 4 s."""
     platform.always = behaviour
     relay = opened(CIO_RELAY_DEADLINE_SECONDS="1")
     started = time.monotonic()
@@ -299,8 +310,8 @@ def test_relay_answers_in_time_whatever_the_app_does(
     assert relay.answer(environ()) == RelayAnswer(200)
 
 
-def test_relay_answers_in_time_even_if_its_own_loop_does_not(opened: Opener) -> None:
-    """A machine that stands still for a moment costs a 503, no time-out of the sender."""
+def test_relay_answers_in_time_even_if_its_loop_is_blocked(opened: Opener) -> None:
+    """A machine that pauses costs a 503, not a timeout of the sender."""
     relay = opened(CIO_RELAY_DEADLINE_SECONDS="1")
     assert relay.answer(environ()) == RelayAnswer(200)
     relay._loop._loop.call_soon_threadsafe(time.sleep, 3)
@@ -310,8 +321,8 @@ def test_relay_answers_in_time_even_if_its_own_loop_does_not(opened: Opener) -> 
     assert time.monotonic() - started < 2.5
 
 
-def test_relay_takes_no_more_requests_than_it_may(platform: Platform, opened: Opener) -> None:
-    """One too many is answered at once, and its turn comes later."""
+def test_relay_limits_the_number_of_requests(platform: Platform, opened: Opener) -> None:
+    """One too many is answered 503 at once."""
     arrived = threading.Event()
 
     def wait(handler: Any) -> None:
@@ -331,20 +342,22 @@ def test_relay_takes_no_more_requests_than_it_may(platform: Platform, opened: Op
     assert relay.answer(environ()) == RelayAnswer(200)
 
 
-def test_relay_refuses_a_body_beyond_all_limits(platform: Platform, opened: Opener) -> None:
-    """Eight times the limit, as the receiver; told or not."""
+def test_relay_refuses_a_body_over_eight_times_the_limit(
+    platform: Platform, opened: Opener
+) -> None:
+    """Like the receiver, with a known or unknown length."""
     relay = opened(CIO_MAX_BODY_BYTES="1024")
-    told, untold = environ(b"x" * 8193), environ(b"x" * 8193)
-    del untold["CONTENT_LENGTH"]
+    known, unknown = environ(b"x" * 8193), environ(b"x" * 8193)
+    del unknown["CONTENT_LENGTH"]
 
-    assert relay.answer(told) == RelayAnswer(413, "too_large")
-    assert relay.answer(untold) == RelayAnswer(413, "too_large")
+    assert relay.answer(known) == RelayAnswer(413, "too_large")
+    assert relay.answer(unknown) == RelayAnswer(413, "too_large")
     assert relay.answer(environ(b"x" * 8192)) == RelayAnswer(200)
     assert platform.calls == 1
 
 
-def test_relay_bounds_the_bytes_in_hand(platform: Platform, opened: Opener) -> None:
-    """Large bodies wait for each other, small limits of memory hold."""
+def test_relay_limits_the_bytes_of_all_requests(platform: Platform, opened: Opener) -> None:
+    """A second large body is answered 503 while the first one is forwarded."""
     arrived = threading.Event()
 
     def wait(handler: Any) -> None:
@@ -365,7 +378,7 @@ def test_relay_bounds_the_bytes_in_hand(platform: Platform, opened: Opener) -> N
 
 
 class Broken(io.BytesIO):
-    """A body whose sender goes away."""
+    """A body whose sender closes the connection."""
 
     def read(self, _size: int | None = -1) -> bytes:
         """Fail as a socket does."""
@@ -373,7 +386,7 @@ class Broken(io.BytesIO):
 
 
 class Slow(io.BytesIO):
-    """A body that takes longer than the relay has."""
+    """A body that takes longer than the deadline."""
 
     def read(self, size: int | None = -1) -> bytes:
         """Pass the deadline."""
@@ -385,14 +398,14 @@ class Slow(io.BytesIO):
 def test_relay_forwards_no_incomplete_body(
     platform: Platform, opened: Opener, body: io.BytesIO
 ) -> None:
-    """It is answered 408, as by the receiver: its sender has gone or has given up."""
+    """The answer is 408, like the receiver's."""
     relay = opened(CIO_RELAY_DEADLINE_SECONDS="0.5")
 
     assert relay.answer(environ() | {"wsgi.input": body}) == RelayAnswer(408, "incomplete")
     assert platform.calls == 0
 
 
-def test_relay_answers_503_to_what_nobody_foresaw(opened: Opener) -> None:
+def test_relay_answers_503_after_an_unforeseen_error(opened: Opener) -> None:
     """Never 500, after which Customer.io waits an hour."""
     request = environ()
     del request["wsgi.input"]
@@ -400,8 +413,8 @@ def test_relay_answers_503_to_what_nobody_foresaw(opened: Opener) -> None:
     assert opened().answer(request) == RelayAnswer(503, "exception")
 
 
-def test_relay_tells_no_secret_in_its_log(platform: Platform, opened: Opener) -> None:
-    """Neither keys, tokens, signatures nor bodies, whatever goes wrong."""
+def test_relay_logs_no_secret(platform: Platform, opened: Opener) -> None:
+    """No keys, tokens, signatures or bodies, after any fault."""
     request = environ(b'{"email":"person@example.com"}')
     with structlog.testing.capture_logs() as lines:
         relay = opened(CIO_RELAY_SIGNATURE="both")
@@ -410,13 +423,13 @@ def test_relay_tells_no_secret_in_its_log(platform: Platform, opened: Opener) ->
             relay.answer(request | {"wsgi.input": io.BytesIO(b'{"email":"person@example.com"}')})
         relay.answer(environ(key="another"))
 
-    said = repr(lines) + repr(relay._settings)
+    output = repr(lines) + repr(relay._settings)
     for secret in (KEY, CLIENT_SECRET, "token-1", request["HTTP_X_CIO_SIGNATURE"], "person@"):
-        assert secret not in said
+        assert secret not in output
     assert {"not_delivered", "request_refused"} <= {line["event"] for line in lines}
 
 
-def test_relay_says_what_to_do_when_the_app_refuses(platform: Platform, opened: Opener) -> None:
+def test_relay_logs_advice_when_the_app_refuses(platform: Platform, opened: Opener) -> None:
     """Different keys look like dropped headers; the log line names both."""
     platform.always = genuine(401)
     relay = opened()
@@ -432,7 +445,7 @@ def test_relay_says_what_to_do_when_the_app_refuses(platform: Platform, opened: 
 def test_create_relay_reads_the_environment(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    """What is missing is named at start, so that a deployment fails and not the feed."""
+    """A missing setting fails the deployment, not the requests."""
     monkeypatch.chdir(tmp_path)
     for name, value in platform.variables().items():
         monkeypatch.setenv(name, value)
@@ -442,7 +455,7 @@ def test_create_relay_reads_the_environment(
         create_relay()
 
 
-def test_relay_needs_neither_flask_nor_a_store() -> None:
+def test_relay_imports_neither_flask_nor_a_store() -> None:
     """A function host starts it in a fraction of a second."""
     source = (
         "import sys, databricks_app.relay.app\n"

@@ -1,4 +1,4 @@
-"""The relay's deployment examples are run: what they install suffices, and the handler answers."""
+"""The relay's deployment examples are run: their packages are enough, and the handler answers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ print(json.dumps([aws_lambda.handler(event, None) for event in json.load(sys.std
 
 
 def closure(names: set[str]) -> set[str]:
-    """These distributions and all that they need here."""
+    """The distributions with all their dependencies."""
     found: set[str] = set()
     left = set(names)
     while left:
@@ -58,24 +58,24 @@ def closure(names: set[str]) -> set[str]:
 
 
 def is_needed(need: Requirement) -> bool:
-    """Whether it is for this system and for no extra."""
+    """Return whether a dependency is for this system and for no extra."""
     return need.marker is None or need.marker.evaluate({"extra": ""})
 
 
 def listed(path: Path) -> set[str]:
-    """The names in a file of requirements."""
+    """The names in a requirements file."""
     lines = path.read_text(encoding="utf-8").splitlines()
     wanted = (Requirement(line) for line in lines if line and not line.startswith("#"))
     return {str(canonicalize_name(want.name)) for want in wanted}
 
 
 def installed() -> str:
-    """What the image has, with the product itself and what measures it."""
+    """The packages of the image, with the product itself and the coverage tool."""
     return ",".join(closure(listed(EXAMPLES / "requirements.txt")) | {"ciolake", "coverage"})
 
 
 def asked(platform: Platform, *events: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the handler says to these events, in a process that has what the image has."""
+    """The handler's answers to these events, in a process with only the packages of the image."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CIO_")}
     done = subprocess.run(
         [sys.executable, "-c", _ONLY + _ASK, installed()],
@@ -86,12 +86,12 @@ def asked(platform: Platform, *events: dict[str, Any]) -> list[dict[str, Any]]:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    said: list[dict[str, Any]] = json.loads(done.stdout)
-    return said
+    answers: list[dict[str, Any]] = json.loads(done.stdout)
+    return answers
 
 
 def lambda_event(body: bytes, *, is_encoded: bool) -> dict[str, Any]:
-    """A signed request as a function URL hands it over."""
+    """A signed request as a function URL passes it."""
     headers = {name.lower(): value for name, value in signed(body).items()}
     text = base64.b64encode(body).decode() if is_encoded else body.decode()
     return {
@@ -105,8 +105,8 @@ def lambda_event(body: bytes, *, is_encoded: bool) -> dict[str, Any]:
     }
 
 
-def test_the_function_brings_events_to_the_app() -> None:
-    """As text and as base64, with nothing installed but what the example lists."""
+def test_the_function_forwards_events_to_the_app() -> None:
+    """As text and as base64, with only the packages of the example."""
     bodies = [event("1"), '{"name":"Zo\u00eb \U0001f600"}'.encode(), b"\xff\0"]
     with Platform() as platform:
         answers = asked(
@@ -121,8 +121,8 @@ def test_the_function_brings_events_to_the_app() -> None:
     assert {seen.headers["content-type"] for seen in platform.seen} == {"application/json"}
 
 
-def test_the_function_takes_a_spelling_of_the_path() -> None:
-    """The event holds the path as it was sent."""
+def test_the_function_accepts_another_spelling_of_the_path() -> None:
+    """The event has the path as it was sent."""
     with Platform() as platform:
         good = lambda_event(b"{}", is_encoded=False)
         answers = asked(
@@ -132,7 +132,7 @@ def test_the_function_takes_a_spelling_of_the_path() -> None:
     assert [answer["statusCode"] for answer in answers] == [200] * len(SPELLINGS) + [404]
 
 
-def test_the_function_answers_everything_else_itself() -> None:
+def test_the_function_answers_other_requests_itself() -> None:
     """A fault of the handler would be a 502, after which Customer.io waits an hour."""
     good = lambda_event(b"{}", is_encoded=False)
     alive = {"rawPath": "/healthz", "headers": {}, "requestContext": {"http": {"method": "GET"}}}
@@ -145,19 +145,19 @@ def test_the_function_answers_everything_else_itself() -> None:
 
 
 def test_the_image_has_what_its_web_server_imports() -> None:
-    """The worker that gunicorn.conf.py names, and the relay under it."""
+    """The worker that gunicorn.conf.py names, and the relay."""
     source = f"{_ONLY}\nimport databricks_app.serving.worker, databricks_app.relay.app"
 
     subprocess.run([sys.executable, "-c", source, installed()], check=True, timeout=60)
 
 
 def test_the_image_pins_what_it_installs() -> None:
-    """All of it stands in requirements.txt with its release."""
+    """Every package has its release in requirements.txt."""
     assert closure(listed(EXAMPLES / "requirements.txt")) <= listed(ROOT / "requirements.txt")
 
 
-def test_the_image_copies_what_is_there() -> None:
-    """Each source of a COPY is in the checkout and let through to the build."""
+def test_the_image_copies_existing_files() -> None:
+    """Each source of a COPY exists and is not excluded from the build."""
     lines = (EXAMPLES / "Dockerfile").read_text(encoding="utf-8").splitlines()
     sources = [line.split()[1] for line in lines if line.startswith("COPY ")]
     allowed = (EXAMPLES / "Dockerfile.dockerignore").read_text(encoding="utf-8").split("\n")

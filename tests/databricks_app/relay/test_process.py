@@ -33,7 +33,7 @@ def receiver(tmp_path: Path) -> Iterator[Receiver]:
 def test_an_event_reaches_the_receiver_through_the_relay(
     receiver: Receiver, tmp_path: Path
 ) -> None:
-    """Customer.io has its 200, and the event is stored behind a platform that wants a token."""
+    """The answer is 200, and the event is stored behind a platform that requires a token."""
     with Platform(app=receiver.address) as platform:
         assert request_without_token(platform) == (401, b"{}")
         with relaying(tmp_path / "relay", platform) as relay:
@@ -51,14 +51,14 @@ def request_without_token(platform: Platform) -> tuple[int, bytes]:
     """Post to the platform as Customer.io would."""
     connection = HTTPConnection(*platform.address, timeout=10)
     connection.request("POST", WEBHOOK_PATH, event("direct"))
-    said = connection.getresponse()
+    answer = connection.getresponse()
     try:
-        return said.status, said.read()
+        return answer.status, answer.read()
     finally:
         connection.close()
 
 
-def test_other_keys_at_the_app_cost_no_hour(receiver: Receiver, tmp_path: Path) -> None:
+def test_different_keys_at_the_app_are_answered_503(receiver: Receiver, tmp_path: Path) -> None:
     """The app's 401 becomes 503, and the log says what to do."""
     with (
         Platform(app=receiver.address) as platform,
@@ -72,7 +72,7 @@ def test_other_keys_at_the_app_cost_no_hour(receiver: Receiver, tmp_path: Path) 
 
 
 def test_bytes_arrive_as_they_were_sent(tmp_path: Path) -> None:
-    """A megabyte of all values, over real sockets."""
+    """A megabyte with all byte values, over real sockets."""
     body = bytes(range(256)) * 4096
     with Platform() as platform, relaying(tmp_path / "relay", platform) as relay:
         sent = request(body, {"Content-Type": "application/json; charset=utf-8"})
@@ -86,8 +86,10 @@ def test_bytes_arrive_as_they_were_sent(tmp_path: Path) -> None:
         assert f"{name}: {seen.headers[name.lower()]}" in head
 
 
-def test_parallel_requests_while_the_app_restarts(receiver: Receiver, tmp_path: Path) -> None:
-    """Refused and reset connections, pages of the platform: the sender sees 200 and 503 alone."""
+def test_parallel_requests_get_200_or_503_while_the_app_restarts(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    """With refused and reset connections and pages of the platform."""
     with (
         Platform(app=receiver.address) as platform,
         relaying(tmp_path / "relay", platform) as relay,
@@ -109,23 +111,23 @@ def test_parallel_requests_while_the_app_restarts(receiver: Receiver, tmp_path: 
     assert set(tally.acknowledged) <= receiver.stored()
 
 
-def test_dawdling_clients_do_not_stand_in_the_way(tmp_path: Path) -> None:
-    """More half requests than the relay has threads, and the sender is still answered."""
+def test_slow_clients_do_not_block_the_sender(tmp_path: Path) -> None:
+    """There are more unfinished requests than the relay has threads."""
     with (
         Platform() as platform,
         relaying(tmp_path / "relay", platform) as relay,
-        contextlib.ExitStack() as dawdlers,
+        contextlib.ExitStack() as slow_clients,
     ):
         for _ in range(40):
-            wire = dawdlers.enter_context(relay.connect())
+            wire = slow_clients.enter_context(relay.connect())
             wire.send(request(event("slow", padding=100))[:-50])
 
         assert relay.post(request(event("id"))).status == 200
 
 
 @pytest.mark.slow
-def test_a_stop_finishes_the_requests_in_hand(tmp_path: Path) -> None:
-    """A deployment of the relay costs nobody an answer."""
+def test_a_stop_finishes_the_requests_in_progress(tmp_path: Path) -> None:
+    """A deployment of the relay costs no answer."""
     arrived, release = threading.Event(), threading.Event()
 
     def late(handler: Handler) -> None:
@@ -149,8 +151,8 @@ def test_a_stop_finishes_the_requests_in_hand(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_silent_app_is_answered_for_in_time(tmp_path: Path) -> None:
-    """Customer.io gives up after 4 s; the relay says 503 before that, as it is set by default."""
+def test_relay_answers_503_in_time_when_the_app_hangs(tmp_path: Path) -> None:
+    """Customer.io gives up after 4 s; the default deadline is shorter."""
     with Platform(always=hang) as platform, relaying(tmp_path / "relay", platform) as relay:
         started = time.monotonic()
         answer = relay.post(request(event("id")))
@@ -160,8 +162,8 @@ def test_a_silent_app_is_answered_for_in_time(tmp_path: Path) -> None:
     assert 3 < taken < 3.9
 
 
-def test_settings_that_are_missing_stop_it_at_start(tmp_path: Path) -> None:
-    """The host keeps what ran before; the log names the variable."""
+def test_a_missing_setting_ends_the_relay_at_the_start(tmp_path: Path) -> None:
+    """The host keeps the old release; the log names the variable."""
     with (
         Platform() as platform,
         relaying(tmp_path / "relay", platform, DATABRICKS_HOST="") as relay,

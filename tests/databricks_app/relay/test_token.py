@@ -1,4 +1,4 @@
-"""The relay's tokens: asked for once, renewed early, renewed once more when refused."""
+"""The relay's tokens: fetched once, renewed early, renewed once more when refused."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LONG = 20.0
 
 @pytest.fixture
 def platform() -> Iterator[Platform]:
-    """A workspace whose app stores everything by itself."""
+    """A workspace whose app stores every event."""
     with Platform() as platform:
         yield platform
 
@@ -60,7 +60,7 @@ def begun(platform: Platform, now: Callable[[], float] = time.time) -> Iterator[
 
 
 def eventually(holds: Callable[[], bool]) -> None:
-    """Wait for what another thread does."""
+    """Wait for the effect of another thread."""
     deadline = time.monotonic() + LONG
     while not holds():
         assert time.monotonic() < deadline
@@ -68,7 +68,7 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 
 def post(relay: Relay, now: Callable[[], float] = time.time) -> RelayAnswer:
-    """Have the relay answer a signed request."""
+    """Let the relay answer a signed request."""
     timestamp = str(int(now()))
     return relay.answer(
         {
@@ -84,14 +84,14 @@ def post(relay: Relay, now: Callable[[], float] = time.time) -> RelayAnswer:
 
 @pytest.fixture
 def relay(platform: Platform, now: FixedClock) -> Iterator[Relay]:
-    """A relay in front of `platform`, with a clock that stands still."""
+    """A relay in front of `platform`, with a fixed clock."""
     relay = create_relay(from_environment(platform.variables()), now=now)
     yield relay
     relay.close()
 
 
 def test_a_token_is_used_until_it_is_renewed(platform: Platform, now: FixedClock) -> None:
-    """One call for many requests, however many begin at once."""
+    """One call for many requests, also for requests at the same time."""
     with begun(platform, now) as tokens, ThreadPoolExecutor(16) as threads:
         got = set(threads.map(lambda _: tokens.get(LONG).text, range(32)))
         now.at += 3600 - EARLY_SECONDS - 1
@@ -101,10 +101,10 @@ def test_a_token_is_used_until_it_is_renewed(platform: Platform, now: FixedClock
         assert platform.token_calls == 1
 
 
-def test_a_token_is_renewed_early_while_the_old_one_serves(
+def test_a_token_is_renewed_early_while_the_old_one_is_used(
     platform: Platform, now: FixedClock
 ) -> None:
-    """A request wakes what renews it, which may have been frozen, and does not wait."""
+    """A request wakes the thread that renews it, and does not wait."""
     with begun(platform, now) as tokens:
         tokens.get(LONG)
         now.at += 3600 - EARLY_SECONDS
@@ -113,10 +113,10 @@ def test_a_token_is_renewed_early_while_the_old_one_serves(
         eventually(lambda: tokens.get(LONG).text == "token-2")
 
 
-def test_a_token_that_ended_in_a_pause_is_renewed_by_the_next_request(
+def test_a_token_that_expired_in_a_pause_is_renewed_by_the_next_request(
     platform: Platform, now: FixedClock
 ) -> None:
-    """A function host freezes a process for longer than a token lasts."""
+    """A function host may freeze a process for longer than the life of a token."""
     with begun(platform, now) as tokens:
         tokens.get(LONG)
         now.at += 7200
@@ -132,10 +132,10 @@ def test_a_token_is_renewed_without_any_request(platform: Platform) -> None:
         eventually(lambda: platform.issued >= 2)
 
 
-def test_an_old_token_serves_while_no_new_one_can_be_had(
+def test_an_old_token_is_used_until_it_expires_if_no_renewal_works(
     platform: Platform, now: FixedClock
 ) -> None:
-    """An hour's token bridges ten minutes of a broken endpoint; then there is none."""
+    """The token endpoint may be down for ten minutes."""
     with begun(platform, now) as tokens:
         tokens.get(LONG)
         platform.token_behaviour = page(500)
@@ -150,7 +150,7 @@ def test_an_old_token_serves_while_no_new_one_can_be_had(
 
 
 def test_a_request_ends_the_pause_after_a_failure(platform: Platform, now: FixedClock) -> None:
-    """A second later; until then the failure is shared, so that the endpoint is not flooded."""
+    """After a second; until then requests share the failure and do not flood the endpoint."""
     platform.token_behaviour = page(500)
     with begun(platform, now) as tokens:
         for _ in range(20):
@@ -163,43 +163,49 @@ def test_a_request_ends_the_pause_after_a_failure(platform: Platform, now: Fixed
         assert tokens.get(LONG).text == "token-1"
 
 
-def said(text: bytes, status: int = 200) -> Behaviour:
-    """Answer a call for a token with this text."""
+def token_answer(text: bytes, status: int = 200) -> Behaviour:
+    """Answer a token call with this text."""
     return lambda handler: handler.answer(status, text, content_type="application/json")
 
 
-@pytest.mark.parametrize(
-    "behaviour",
-    [
-        said(b""),
-        said(b"\xff"),
-        said(b"[]"),
-        said(b"null"),
-        said(b"[" * 100_000),
-        said(b'{"expires_in":3600}'),
-        said(b'{"access_token":"t"}'),
-        said(b'{"access_token":"t","expires_in":"3600"}'),
-        said(b'{"access_token":"t","expires_in":true}'),
-        said(b'{"access_token":"t","expires_in":0}'),
-        said(b'{"access_token":"","expires_in":3600}'),
-        said(b'{"access_token":"a\\r\\nb: c","expires_in":3600}'),
-        said(b'{"access_token":"t","expires_in":3600}', 401),
-        page(200),
-        page(302, Location="https://example.com/"),
-        reset,
-    ],
-)
-def test_a_strange_answer_is_no_token(platform: Platform, behaviour: Behaviour) -> None:
-    """Whatever an endpoint, or a proxy instead of it, says: an error of ours, without its text."""
-    platform.token_behaviour = behaviour
-    with begun(platform) as tokens, pytest.raises(TokenError, match=r"^the workspace ") as caught:
-        tokens.get(LONG)
-
-    assert "access_token" not in str(caught.value)
+UNEXPECTED: dict[str, Behaviour] = {
+    "empty": token_answer(b""),
+    "not UTF-8": token_answer(b"\xff"),
+    "a list": token_answer(b"[]"),
+    "null": token_answer(b"null"),
+    "deeply nested": token_answer(b"[" * 100_000),
+    "no token": token_answer(b'{"expires_in":3600}'),
+    "no lifetime": token_answer(b'{"access_token":"t"}'),
+    "lifetime as text": token_answer(b'{"access_token":"t","expires_in":"3600"}'),
+    "lifetime as boolean": token_answer(b'{"access_token":"t","expires_in":true}'),
+    "no time left": token_answer(b'{"access_token":"t","expires_in":0}'),
+    "empty token": token_answer(b'{"access_token":"","expires_in":3600}'),
+    "token with a line end": token_answer(b'{"access_token":"a\\r\\nb: c","expires_in":3600}'),
+    "401": token_answer(b'{"access_token":"t","expires_in":3600}', 401),
+    "a page": page(200),
+    "a redirect": page(302, Location="https://example.com/"),
+    "a reset": reset,
+}
 
 
-def test_who_gives_up_waiting_does_not_end_the_call_for_others(platform: Platform) -> None:
-    """A token that comes late serves those who wait longer."""
+def test_an_unexpected_answer_is_a_token_error(platform: Platform) -> None:
+    """Whatever an endpoint or a proxy answers; the error does not quote it."""
+    wrong = {}
+    for name, behaviour in UNEXPECTED.items():
+        platform.token_behaviour = behaviour
+        with begun(platform) as tokens:
+            try:
+                text = f"no error, but {tokens.get(LONG)}"
+            except TokenError as error:
+                text = str(error)
+        if not text.startswith("the workspace ") or "access_token" in text:
+            wrong[name] = text
+
+    assert wrong == {}
+
+
+def test_a_timeout_of_one_caller_does_not_end_the_fetch(platform: Platform) -> None:
+    """A late token serves the callers that wait longer."""
     release = threading.Event()
 
     def late(handler: Any) -> None:
@@ -209,7 +215,7 @@ def test_who_gives_up_waiting_does_not_end_the_call_for_others(platform: Platfor
     platform.token_behaviour = late
     with begun(platform) as tokens, ThreadPoolExecutor(1) as threads:
         longer = threads.submit(lambda: tokens.get(LONG).text)
-        with pytest.raises(TokenError, match="not yet"):
+        with pytest.raises(TokenError, match="has not given us a token"):
             tokens.get(0.1)
         release.set()
 
@@ -217,7 +223,7 @@ def test_who_gives_up_waiting_does_not_end_the_call_for_others(platform: Platfor
 
 
 def test_relay_answers_503_without_a_token(platform: Platform) -> None:
-    """The endpoint is slow: the sender has its answer in time all the same."""
+    """In time, although the token endpoint hangs."""
     platform.token_behaviour = hang
     relay = create_relay(from_environment(platform.variables(CIO_RELAY_DEADLINE_SECONDS="0.5")))
 
@@ -231,7 +237,7 @@ def test_relay_answers_503_without_a_token(platform: Platform) -> None:
 
 
 def test_relay_answers_503_when_the_secret_is_wrong(platform: Platform) -> None:
-    """And sends nothing to the app without a token."""
+    """It sends nothing to the app without a token."""
     variables = platform.variables(DATABRICKS_CLIENT_SECRET="another")
     relay = create_relay(from_environment(variables))
 
@@ -240,10 +246,10 @@ def test_relay_answers_503_when_the_secret_is_wrong(platform: Platform) -> None:
     relay.close()
 
 
-def test_relay_answers_503_when_the_token_has_ended_and_none_comes(
+def test_relay_answers_503_when_the_token_has_expired_and_none_comes(
     platform: Platform, relay: Relay, now: FixedClock
 ) -> None:
-    """An ended token is never sent."""
+    """It never sends an expired token."""
     assert post(relay, now).status == 200
     platform.token_behaviour = page(500)
     now.at += 3600
@@ -256,7 +262,7 @@ def test_relay_answers_503_when_the_token_has_ended_and_none_comes(
 def test_relay_tries_again_with_a_new_token(
     platform: Platform, relay: Relay, now: FixedClock, behaviour: Behaviour | None
 ) -> None:
-    """A token revoked early, a login redirect, a permission given just now: once more."""
+    """Once, after a revoked token, a login redirect or a missing permission."""
     assert post(relay, now).status == 200
     if behaviour is None:
         platform.valid.clear()
@@ -267,8 +273,8 @@ def test_relay_tries_again_with_a_new_token(
     assert (platform.calls, platform.token_calls) == (3, 2)
 
 
-def test_relay_tries_again_once_only(platform: Platform, relay: Relay, now: FixedClock) -> None:
-    """Where new tokens are refused too it is not the token, and more of them do not help."""
+def test_relay_tries_again_only_once(platform: Platform, relay: Relay, now: FixedClock) -> None:
+    """If new tokens are refused too, the token is not the cause."""
     platform.always = page(403)
 
     answers = {post(relay, now) for _ in range(5)}
@@ -278,7 +284,7 @@ def test_relay_tries_again_once_only(platform: Platform, relay: Relay, now: Fixe
     assert platform.token_calls == 2
 
 
-def test_relay_renews_a_refused_token_once_for_all(
+def test_relay_renews_a_refused_token_once_for_all_requests(
     platform: Platform, relay: Relay, now: FixedClock
 ) -> None:
     """Requests refused at the same time share the new token."""
@@ -293,7 +299,7 @@ def test_relay_renews_a_refused_token_once_for_all(
 
 
 def test_relay_follows_no_redirect(platform: Platform, relay: Relay, now: FixedClock) -> None:
-    """The token goes to the app's host and to no other."""
+    """The token is sent only to the app's host."""
     visits: list[object] = []
 
     class Elsewhere(BaseHTTPRequestHandler):

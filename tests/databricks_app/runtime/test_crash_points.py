@@ -1,4 +1,4 @@
-"""Crash points: dying at a named place."""
+"""Crash points: a process dies at a named place."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from databricks_app.runtime import crash_points
 from databricks_app.runtime.crash_points import CrashPoint
 
 
-def test_fault_is_due_at_the_first_visit_of_its_name_only() -> None:
-    """A name alone means the first visit, and no other point counts."""
+def test_a_crash_point_is_due_only_at_the_first_visit_of_its_name() -> None:
+    """A name without a number means the first visit; other points do not count."""
     fault = CrashPoint.parse("lake.after_raw_append")
 
     assert fault is not None
@@ -22,7 +22,7 @@ def test_fault_is_due_at_the_first_visit_of_its_name_only() -> None:
     ] == [False, True, False]
 
 
-def test_fault_counts_visits_from_one() -> None:
+def test_a_crash_point_counts_visits_from_one() -> None:
     """`name:3` is the third visit."""
     fault = CrashPoint.parse(" here:3 ")
 
@@ -30,14 +30,14 @@ def test_fault_counts_visits_from_one() -> None:
     assert [fault.is_due("here") for _ in range(4)] == [False, False, True, False]
 
 
-def test_fault_of_an_empty_text_is_none() -> None:
+def test_an_empty_text_is_no_crash_point() -> None:
     """Nothing is armed without a name."""
     assert CrashPoint.parse("") is None
 
 
 @pytest.mark.parametrize("text", ["here:0", "here:-1", "here:x"])
-def test_fault_refuses_a_count_that_is_no_visit(text: str) -> None:
-    """A count below one or no number is a mistake of whoever arms it."""
+def test_a_crash_point_refuses_an_impossible_count(text: str) -> None:
+    """Below one, or not a number."""
     with pytest.raises(ValueError, match=r"visits|invalid literal"):
         CrashPoint.parse(text)
 
@@ -48,7 +48,7 @@ def test_reach_does_nothing_when_nothing_is_armed() -> None:
 
 
 def test_reach_kills_the_process_that_was_armed_by_the_environment() -> None:
-    """SIGKILL, at the second visit, as asked."""
+    """With SIGKILL, at the second visit."""
     code = (
         "from databricks_app.runtime import crash_points\n"
         "for n in '12': print(n, flush=True); crash_points.reach('x')"

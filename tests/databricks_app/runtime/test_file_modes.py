@@ -1,4 +1,4 @@
-"""Who may read what lies on disk, on real files; as another user where the tests run as root."""
+"""Who may read which files, on a real disk; as another user if the tests run as root."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: other users 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Iterator[Path]:
-    """A data folder to be made, under the usual umask."""
+    """The path of a new data folder, with the usual umask."""
     before = os.umask(0o022)
     yield tmp_path / "data"
     os.umask(before)
@@ -41,7 +41,7 @@ def data(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def reachable() -> Iterator[Path]:
-    """A folder that every user may pass through; those of pytest are for their owner alone."""
+    """A folder that every user may pass through; pytest's folders are private."""
     folder = Path(tempfile.mkdtemp(prefix="ciolake-test-"))
     folder.chmod(0o755)
     yield folder
@@ -49,12 +49,12 @@ def reachable() -> Iterator[Path]:
 
 
 def mode(path: Path) -> int:
-    """Permissions, with setuid, setgid and sticky bit."""
+    """The permissions, with setuid, setgid and sticky bit."""
     return stat.S_IMODE(path.lstat().st_mode)
 
 
 def modes(top: Path) -> tuple[set[int], set[int]]:
-    """The modes of all folders and of all files in a folder, itself included."""
+    """The modes of a folder and of everything in it."""
     below = [top, *top.rglob("*")]
     return (
         {mode(one) for one in below if one.is_dir()},
@@ -81,7 +81,7 @@ def load(receiver: Receiver, number: int = 20) -> None:
 
 
 def old_data(data: Path) -> None:
-    """Make a data folder as earlier releases left it: readable by everybody."""
+    """Make a data folder like earlier releases: readable for everybody."""
     day = data / "tables/webhook_raw_events/event_date=2025-01-01"
     for folder in (data / "inbox/quarantine", data / "quarantine", day):
         folder.mkdir(parents=True, mode=0o755)
@@ -97,7 +97,7 @@ def old_data(data: Path) -> None:
 
 
 def as_nobody(command: str, *arguments: object, groups: tuple[int, ...] = ()) -> bool:
-    """Run a shell command as a user who owns nothing; whether it succeeds."""
+    """Run a shell command as a user without rights; return whether it succeeds."""
     done = subprocess.run(
         ["/bin/sh", "-c", command, "sh", *map(str, arguments)],
         user=NOBODY,
@@ -109,8 +109,8 @@ def as_nobody(command: str, *arguments: object, groups: tuple[int, ...] = ()) ->
     return done.returncode == 0
 
 
-def test_serve_keeps_all_for_its_owner(tmp_path: Path) -> None:
-    """What a loaded receiver and its processes write, whatever the umask of the shell."""
+def test_serve_makes_files_only_for_their_owner(tmp_path: Path) -> None:
+    """With a wide umask of the shell too."""
     before = os.umask(0o022)
     try:
         with serving(tmp_path) as receiver:
@@ -128,8 +128,8 @@ def test_serve_keeps_all_for_its_owner(tmp_path: Path) -> None:
     assert not receiver.logged("modes_corrected")
 
 
-def test_serve_lets_the_group_of_setgid_tables_read_them(tmp_path: Path) -> None:
-    """And nothing else; the process that writes tables has a wider umask, it alone."""
+def test_serve_lets_the_group_of_a_setgid_tables_folder_read_the_tables(tmp_path: Path) -> None:
+    """And nothing else; only the process that writes tables has a wider umask."""
     tables = tmp_path / "data/tables"
     tables.mkdir(parents=True)
     tables.chmod(0o2750)
@@ -145,8 +145,8 @@ def test_serve_lets_the_group_of_setgid_tables_read_them(tmp_path: Path) -> None
     assert set(masks.values()) == {"0077"}
 
 
-def test_a_setgid_data_folder_means_its_tables(tmp_path: Path) -> None:
-    """The folder of the tables is made with the bit; the inbox without."""
+def test_a_setgid_data_folder_opens_only_its_tables(tmp_path: Path) -> None:
+    """The tables folder gets the bit, the inbox does not."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data").chmod(0o2755)
     with serving(tmp_path) as receiver:
@@ -158,7 +158,7 @@ def test_a_setgid_data_folder_means_its_tables(tmp_path: Path) -> None:
 
 
 def test_serve_corrects_an_old_data_folder(tmp_path: Path) -> None:
-    """Inbox, quarantine, tables and `.env`; what was changed is logged once, in numbers."""
+    """Inbox, quarantine, tables and `.env`; one log line has the numbers."""
     env = tmp_path / ".env"
     env.write_text("CIO_WEBHOOK_SIGNING_KEYS=a key of the tests\n")
     env.chmod(0o644)
@@ -181,8 +181,8 @@ def test_serve_corrects_an_old_data_folder(tmp_path: Path) -> None:
     assert len(again.logged("modes_corrected")) == len(corrected)
 
 
-def test_correct_protects_all_but_the_files_of_tables_at_once(data: Path, tmp_path: Path) -> None:
-    """The folder above these is closed, so nobody reaches them; the writer corrects them."""
+def test_correct_closes_the_tables_folder_before_its_files(data: Path, tmp_path: Path) -> None:
+    """Nobody can reach the files then; the loader corrects them later."""
     old_data(data)
     env = tmp_path / ".env"
     env.touch(mode=0o644)
@@ -202,8 +202,8 @@ def test_correct_protects_all_but_the_files_of_tables_at_once(data: Path, tmp_pa
     ]
 
 
-def test_correct_gives_the_group_what_is_there(data: Path) -> None:
-    """A bit that is set later opens the tables of before; what the group may do more is kept."""
+def test_correct_gives_the_group_existing_tables(data: Path) -> None:
+    """A bit that is set later opens older tables too; further rights of the group are kept."""
     old_data(data)
     (data / "tables").chmod(0o2775)
 
@@ -216,8 +216,8 @@ def test_correct_gives_the_group_what_is_there(data: Path) -> None:
     assert modes(data / "inbox") == ({0o700}, {0o600})
 
 
-def test_correct_closes_the_tables_when_the_bit_is_gone(data: Path) -> None:
-    """The group is shut out as it was let in."""
+def test_correct_closes_the_tables_when_the_bit_is_removed(data: Path) -> None:
+    """The group loses its rights again."""
     old_data(data)
     (data / "tables").chmod(0o2750)
     correct(data, None)
@@ -230,8 +230,8 @@ def test_correct_closes_the_tables_when_the_bit_is_gone(data: Path) -> None:
     assert modes(data) == ({0o700}, {0o600})
 
 
-def test_correct_leaves_a_folder_that_holds_other_things(data: Path) -> None:
-    """It may be somebody's home; what is ours in it is corrected all the same."""
+def test_correct_leaves_the_mode_of_a_folder_with_other_files(data: Path) -> None:
+    """It may be a home; our own files in it are corrected."""
     old_data(data)
     (data / "notes.txt").touch(mode=0o644)
 
@@ -242,7 +242,7 @@ def test_correct_leaves_a_folder_that_holds_other_things(data: Path) -> None:
 
 
 def test_correct_follows_no_link_below_a_folder(data: Path, tmp_path: Path) -> None:
-    """What it points to is not ours."""
+    """Its target may belong to somebody else."""
     old_data(data)
     (tmp_path / "else").touch(mode=0o644)
     (data / "inbox/link").symlink_to(tmp_path / "else")
@@ -253,7 +253,7 @@ def test_correct_follows_no_link_below_a_folder(data: Path, tmp_path: Path) -> N
 
 
 def test_an_inbox_is_private_without_serve(data: Path) -> None:
-    """As under a bare WSGI server with the usual umask; replayed and damaged bytes as well."""
+    """As under a bare WSGI server with the usual umask; replayed and damaged bytes too."""
     record = Record(b"{}", datetime(2025, 1, 1, tzinfo=UTC), "", "", 2)
     inbox = LocalInbox(data / "inbox")
     inbox.append(record, 5)
@@ -268,7 +268,7 @@ def test_an_inbox_is_private_without_serve(data: Path) -> None:
 
 
 def test_a_private_folder_inherits_no_bit(data: Path) -> None:
-    """A project's folder may be setgid; that is no word about the tables."""
+    """The setgid bit of a project's folder says nothing about the tables."""
     data.parent.chmod(0o2775)
 
     LocalInbox(data / "inbox").close()
@@ -276,8 +276,8 @@ def test_a_private_folder_inherits_no_bit(data: Path) -> None:
     assert (mode(data), mode(data / "inbox")) == (0o700, 0o700)
 
 
-def test_a_private_file_replaces_what_was_in_it(data: Path) -> None:
-    """It is cut, as `open` would."""
+def test_a_private_file_is_truncated(data: Path) -> None:
+    """Like with `open`."""
     data.mkdir()
     for text in (b"longer", b"short"):
         with create_private_file(data / "f") as file:
@@ -289,7 +289,7 @@ def test_a_private_file_replaces_what_was_in_it(data: Path) -> None:
 
 @AS_ROOT
 def test_an_analyst_reads_the_tables_and_nothing_else(reachable: Path) -> None:
-    """Another user in the group of the tables; one outside it reads nothing at all."""
+    """A user in the group of the tables; a user outside it reads nothing."""
     (reachable / "data/tables").mkdir(parents=True)
     os.chown(reachable / "data/tables", -1, GROUP)
     (reachable / "data/tables").chmod(0o2750)
@@ -308,7 +308,7 @@ def test_an_analyst_reads_the_tables_and_nothing_else(reachable: Path) -> None:
 
 
 @AS_ROOT
-def test_correct_gives_files_of_before_to_the_group(data: Path) -> None:
+def test_correct_gives_older_files_to_the_group(data: Path) -> None:
     """One `chgrp` and one `chmod` of the folder are enough."""
     old_data(data)
     os.chown(data / "tables", -1, GROUP)
@@ -339,7 +339,7 @@ print(json.dumps(lines))
 
 
 def corrected_by_nobody(data: Path) -> list[dict[str, object]]:
-    """Correct a folder as another user, in a process of its own; what it logged."""
+    """Correct a folder as another user, in another process; return the log."""
     done = subprocess.run(
         [sys.executable, "-c", _CORRECT, str(data)], capture_output=True, text=True, check=True
     )
@@ -348,8 +348,8 @@ def corrected_by_nobody(data: Path) -> list[dict[str, object]]:
 
 
 @AS_ROOT
-def test_a_file_of_another_user_is_told_and_stops_nothing(reachable: Path) -> None:
-    """The rest is corrected; the line says what to do and names nobody's data."""
+def test_a_file_of_another_user_is_logged_and_the_rest_is_corrected(reachable: Path) -> None:
+    """The line says what to do."""
     data = reachable / "data"
     before = os.umask(0o022)
     old_data(data)
@@ -370,8 +370,8 @@ def test_a_file_of_another_user_is_told_and_stops_nothing(reachable: Path) -> No
 
 
 @AS_ROOT
-def test_a_user_outside_the_group_does_not_lose_its_bit(reachable: Path) -> None:
-    """The system clears setgid where the user who changes a mode is not in the group."""
+def test_correct_by_a_user_outside_the_group_keeps_the_bit(reachable: Path) -> None:
+    """`chmod` by a user who is not in the group would clear it."""
     data = reachable / "data"
     (data / "tables").mkdir(parents=True)
     for one in (data, data / "tables"):
@@ -384,7 +384,7 @@ def test_a_user_outside_the_group_does_not_lose_its_bit(reachable: Path) -> None
     assert [line["event"] for line in lines].count("modes_not_corrected") == 1
 
 
-def test_a_commit_that_is_moved_aside_is_private(data: Path) -> None:
+def test_a_commit_in_quarantine_is_private(data: Path) -> None:
     """Its table may be open to a group; the quarantine is not."""
     log = data / "tables/t/_delta_log"
     log.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""An event may wait as long as the flush interval says, and not much longer."""
+"""How long an event may wait, derived from the flush interval."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def double(tmp_path: Path) -> Iterator[Databricks]:
 
 @pytest.fixture
 def variables(double: Databricks, tmp_path: Path) -> dict[str, str]:
-    """The environment of an app that says nothing of its interval."""
+    """The environment of an app with the default interval."""
     return double.environment() | {
         "CIO_STORE": "databricks",
         "CIO_CATALOG": "main",
@@ -50,7 +50,7 @@ def variables(double: Databricks, tmp_path: Path) -> dict[str, str]:
 
 
 def settings_of(store: str, interval: str) -> Settings:
-    """Settings of a store with this interval."""
+    """Settings with this store and interval."""
     return from_environment(
         {"CIO_STORE": store, "CIO_CATALOG": "main", "CIO_FLUSH_INTERVAL_SECONDS": interval}
     )
@@ -63,19 +63,19 @@ def settings_of(store: str, interval: str) -> Settings:
 def test_a_wait_follows_from_the_interval(
     store: str, interval: str, wait: float, stall: float
 ) -> None:
-    """A local segment is closed after half an interval more; ten minutes beyond is a stall."""
+    """A local segment is closed after half an interval; ten minutes more is a stall."""
     settings = settings_of(store, interval)
 
     assert (longest_wait_seconds(settings), stall_seconds(settings)) == (wait, stall)
 
 
 def test_a_row_is_expected_after_the_interval_and_a_load() -> None:
-    """In UTC, and never a minute too early: 22:13:20 and 15 + 2 minutes is 22:30:20."""
+    """In UTC, rounded up to a minute: 22:13:20 plus 15 and 2 minutes is 22:30:20."""
     assert expected_by(settings_of("databricks", "900"), 1_700_000_000) == "22:31 UTC"
 
 
 @pytest.mark.parametrize(("age", "is_stalled"), AGES)
-def test_readyz_tells_a_stall_and_no_interval(
+def test_readyz_reports_a_stall_but_not_a_normal_wait(
     double: Databricks,
     variables: dict[str, str],
     tmp_path: Path,
@@ -83,7 +83,7 @@ def test_readyz_tells_a_stall_and_no_interval(
     age: float,
     is_stalled: bool,
 ) -> None:
-    """With the default interval of the volume 14 minutes are in order, and 40 are not."""
+    """With the default interval 14 minutes are normal, and 40 are not."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv(status.RUN_DIR, str(tmp_path))
@@ -92,12 +92,14 @@ def test_readyz_tells_a_stall_and_no_interval(
     app = create_app(from_environment(variables))
     client = app.test_client()
 
-    def said() -> dict[str, Any]:
+    def readiness() -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
         return dict(client.get("/readyz", headers=headers).get_json())
 
-    wait_until(lambda: said()["inbox_pending_events"] == 1 and said()["status"] != "refusing")
-    shown = said()
+    wait_until(
+        lambda: readiness()["inbox_pending_events"] == 1 and readiness()["status"] != "refusing"
+    )
+    shown = readiness()
     app.extensions[INBOX].close()
 
     assert shown["status"] == ("degraded" if is_stalled else "ok")
@@ -108,17 +110,19 @@ class _Alerts:
     """Keeps the alerts that are posted to a free loopback port."""
 
     def __init__(self) -> None:
-        self.said: list[dict[str, Any]] = []
+        self.posted: list[dict[str, Any]] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                outer.said.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                outer.posted.append(
+                    json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                )
                 self.send_response(204)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
@@ -134,10 +138,10 @@ class _Alerts:
 
 
 @pytest.mark.parametrize(("age", "is_stalled"), AGES)
-def test_an_alert_tells_a_stall_in_the_volume_and_no_interval(
+def test_an_alert_reports_a_stall_in_the_volume_but_not_a_normal_wait(
     double: Databricks, variables: dict[str, str], age: float, is_stalled: bool
 ) -> None:
-    """The process that posts alerts counts the inbox of the volume, with the same limit."""
+    """The alerting process counts the inbox of the volume, with the same limit."""
     store(double, VOLUME, b"{}", age_seconds=age)
     counts = double.faults.counts
     with _Alerts() as alerts:
@@ -150,11 +154,11 @@ def test_an_alert_tells_a_stall_in_the_volume_and_no_interval(
         try:
             wait_until(lambda: counts["directories.list"] >= 2)
             if is_stalled:
-                wait_until(lambda: bool(alerts.said))
+                wait_until(lambda: bool(alerts.posted))
             else:
                 time.sleep(1)  # ten looks
         finally:
             process.terminate()
             process.wait(10)
 
-    assert [one["alert"] for one in alerts.said] == ["backlog"] * is_stalled
+    assert [one["alert"] for one in alerts.posted] == ["backlog"] * is_stalled

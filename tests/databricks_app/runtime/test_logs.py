@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, whoever writes it, and no text that a sender may have written."""
+"""Logs: one JSON object a line, and no text that a sender may have written."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ START = """
 
 
 def run(source: str, level: str = "info") -> list[dict[str, Any]]:
-    """Run a process of its own; return its log lines, each of which must be a JSON object."""
+    """Run a process; return its log lines, each of which must be a JSON object."""
     done = subprocess.run(
         [sys.executable, "-c", dedent(START).format(level=level) + dedent(source)],
         capture_output=True,
@@ -44,8 +44,8 @@ def run(source: str, level: str = "info") -> list[dict[str, Any]]:
     return lines
 
 
-def test_our_own_line_has_its_fields_and_where_it_comes_from() -> None:
-    """Event, level, logger, process, time and what was said."""
+def test_our_own_line_has_its_fields_and_its_logger() -> None:
+    """Event, level, logger, process, time and the given fields."""
     (line,) = run('own.warning("stale_timestamp", age_seconds=301, key="651bf3b7")')
 
     assert line.pop("timestamp").endswith("Z")
@@ -76,8 +76,8 @@ def test_a_line_stays_one_line() -> None:
         ("error", ["d"]),
     ],
 )
-def test_the_level_holds_for_our_own_lines(level: str, shown: list[str]) -> None:
-    """Also for those of the module that a process was started with, `python -m ...`."""
+def test_the_level_applies_to_our_own_lines(level: str, shown: list[str]) -> None:
+    """Also to those of a module that was started with `python -m`."""
     lines = run(
         """
         for name in ("databricks_app.serving.worker", "__main__"):
@@ -91,7 +91,7 @@ def test_the_level_holds_for_our_own_lines(level: str, shown: list[str]) -> None
 
 
 def test_a_line_of_a_library_is_stripped() -> None:
-    """Its text may quote a sender: only where it comes from is kept, from warnings on."""
+    """Its text may quote a sender. Only its origin is kept, from level warning on."""
     lines = run(
         """
         other = logging.getLogger("werkzeug")
@@ -115,7 +115,7 @@ def test_a_line_of_a_library_is_stripped() -> None:
 
 
 def test_an_exception_of_a_library_is_named_and_not_quoted() -> None:
-    """Its kind is kept; its text and its trace are not."""
+    """Its type is kept; its text and its traceback are not."""
     (line,) = run(
         """
         try:
@@ -129,8 +129,8 @@ def test_an_exception_of_a_library_is_named_and_not_quoted() -> None:
     assert line["event"] == "library_message"
 
 
-def test_a_line_that_a_library_got_wrong_is_stripped_as_well() -> None:
-    """Arguments that do not fit their text are not printed by `logging` itself."""
+def test_a_library_line_with_wrong_arguments_is_stripped_too() -> None:
+    """`logging` itself does not print arguments that do not fit."""
     lines = run(
         """
         logging.getLogger("werkzeug").warning("%d of %d", secret)
@@ -142,7 +142,7 @@ def test_a_line_that_a_library_got_wrong_is_stripped_as_well() -> None:
 
 
 def test_a_line_of_gunicorn_keeps_its_template_and_numbers() -> None:
-    """What an operator needs to know of a worker, without any text that was filled in."""
+    """Other arguments are dropped."""
     (line,) = run('logging.getLogger("gunicorn.error").error("Worker %s: %s (%d)", 17, secret, 9)')
 
     assert line["template"] == "Worker %s: %s (%d)"
@@ -150,7 +150,7 @@ def test_a_line_of_gunicorn_keeps_its_template_and_numbers() -> None:
 
 
 def test_a_line_of_gunicorn_that_is_an_exception_is_not_quoted() -> None:
-    """Gunicorn logs some exceptions in place of a text."""
+    """Some exceptions are logged in place of a text."""
     (line,) = run('logging.getLogger("gunicorn.error").error(ValueError(secret))')
 
     assert "template" not in line
@@ -158,15 +158,15 @@ def test_a_line_of_gunicorn_that_is_an_exception_is_not_quoted() -> None:
 
 @pytest.mark.parametrize("arguments", ["{'a': secret}", "secret, exc_info=ValueError(secret)"])
 def test_a_line_of_gunicorn_with_odd_arguments_is_stripped(arguments: str) -> None:
-    """Names in place of positions, and an exception beside them."""
+    """Names instead of positions, and an exception too."""
     (line,) = run(f'logging.getLogger("gunicorn.error").error("said %s", {arguments})')
 
     assert line["template"] == "said %s"
     assert not line.get("numbers")
 
 
-def test_an_uncaught_exception_is_told_of_by_kind_and_place() -> None:
-    """Of the process: file names and line numbers, no text, no values."""
+def test_an_uncaught_exception_is_logged_by_type_and_place() -> None:
+    """File names and line numbers, no text and no values."""
     (line,) = run(
         """
         def fail():
@@ -180,8 +180,8 @@ def test_an_uncaught_exception_is_told_of_by_kind_and_place() -> None:
     assert all(place.startswith("<string>:") for place in line["at"])
 
 
-def test_an_uncaught_exception_of_a_thread_is_told_of_as_well() -> None:
-    """A thread that dies silently would be worse."""
+def test_an_uncaught_exception_of_a_thread_is_logged_too() -> None:
+    """A thread does not die silently."""
     (line,) = run(
         """
         def fail():
@@ -195,13 +195,13 @@ def test_an_uncaught_exception_of_a_thread_is_told_of_as_well() -> None:
     assert (line["event"], line["error"]) == ("uncaught", "KeyError")
 
 
-def test_a_thread_that_ends_itself_is_no_fault() -> None:
-    """SystemExit in a thread is how it says that it is done."""
+def test_system_exit_in_a_thread_is_not_logged() -> None:
+    """A thread may end itself so."""
     assert run("thread = threading.Thread(target=sys.exit); thread.start(); thread.join()") == []
 
 
-def test_an_exception_that_cannot_be_raised_is_told_of_without_its_text() -> None:
-    """Python prints those of finalizers by itself, text and all, unless told otherwise."""
+def test_an_exception_of_a_finalizer_is_logged_without_its_text() -> None:
+    """Python itself would print it with its text."""
     (line,) = run(
         """
         class Failing:
@@ -216,14 +216,14 @@ def test_an_exception_that_cannot_be_raised_is_told_of_without_its_text() -> Non
 
 
 def test_a_warning_of_python_is_a_line_too() -> None:
-    """Warnings go to the same place, stripped like those of any library."""
+    """Warnings are stripped like the lines of a library."""
     (line,) = run("warnings.warn(secret, UserWarning, stacklevel=1)")
 
     assert (line["event"], line["logger"]) == ("library_message", "py.warnings")
 
 
-def test_nothing_is_said_twice() -> None:
-    """Configured again, after a fork say, each line comes once."""
+def test_no_line_is_logged_twice() -> None:
+    """Also after a second call of `configure`."""
     lines = run('logs.configure("info", "worker"); own.info("once")')
 
     assert [(line["event"], line["process"]) for line in lines] == [("once", "worker")]
@@ -231,7 +231,7 @@ def test_nothing_is_said_twice() -> None:
 
 @pytest.fixture
 def own_logging() -> Iterator[None]:
-    """Put back what `configure` changes in this process."""
+    """Restore what `configure` changes in this process."""
     root, own = logging.getLogger(), logging.getLogger("databricks_app")
     kept = root.handlers, root.level, own.level, sys.excepthook, threading.excepthook
     hook, captures = sys.unraisablehook, logging.getLogger("py.warnings").handlers
@@ -248,7 +248,7 @@ def own_logging() -> Iterator[None]:
 
 @pytest.mark.usefixtures("own_logging")
 def test_configure_writes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """In this process: our own line, those of libraries, an exception that nobody caught."""
+    """Our own line, lines of libraries and an uncaught exception, in this process."""
     logs.configure("info", "web")
 
     structlog.get_logger("databricks_app.ingest.receiver").info("ours", number=1)

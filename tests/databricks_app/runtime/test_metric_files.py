@@ -1,4 +1,4 @@
-"""What ended processes counted still counts, in one file."""
+"""The counts of ended processes are added up in one file."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ COUNT = dedent("""
 
 
 def count_in_a_process(folder: Path) -> None:
-    """Let a process of its own count three events, and end."""
+    """Count three events in another process, which then ends."""
     environ = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(folder)}
     subprocess.run([sys.executable, "-c", COUNT], env=environ, check=True)
 
 
 def sums(folder: Path) -> dict[str, float | None]:
-    """What a scrape would show."""
+    """The sums that a scrape shows."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
     return {
@@ -47,7 +47,7 @@ def sums(folder: Path) -> dict[str, float | None]:
 
 
 def test_sums_stay_the_same_when_processes_have_ended(tmp_path: Path) -> None:
-    """Once and again: the file of sums is added to."""
+    """Twice: the file of sums is added to."""
     for processes in (1, 2, 3):
         count_in_a_process(tmp_path)
 
@@ -70,8 +70,8 @@ def test_files_of_running_processes_are_left_alone(tmp_path: Path) -> None:
     assert sums(tmp_path)["accepted"] == 3
 
 
-def test_files_of_a_process_that_waits_to_be_reaped_are_added_up(tmp_path: Path) -> None:
-    """It has a number still, and counts no more."""
+def test_files_of_a_zombie_are_added_up(tmp_path: Path) -> None:
+    """It still has its process id, but counts no more."""
     environ = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", COUNT], env=environ) as process:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -80,8 +80,8 @@ def test_files_of_a_process_that_waits_to_be_reaped_are_added_up(tmp_path: Path)
     assert sums(tmp_path)["accepted"] == 3
 
 
-def test_files_of_an_earlier_process_with_the_same_number_are_added_up(tmp_path: Path) -> None:
-    """A running process with this number started at another time."""
+def test_files_of_an_earlier_process_with_the_same_id_are_added_up(tmp_path: Path) -> None:
+    """The running process with this id started at another time."""
     count_in_a_process(tmp_path)
     for path in tmp_path.glob("*.db"):
         path.rename(tmp_path / f"{path.name.partition('_')[0]}_{os.getpid()}-1.db")
@@ -91,7 +91,7 @@ def test_files_of_an_earlier_process_with_the_same_number_are_added_up(tmp_path:
 
 
 def test_files_are_left_alone_while_they_are_read(tmp_path: Path) -> None:
-    """A reader that stands still does not stop the supervisor either."""
+    """A reader that hangs does not stop the supervisor."""
     count_in_a_process(tmp_path)
 
     with reading(tmp_path):
@@ -108,7 +108,7 @@ STEPS = st.one_of(
 
 
 class Processes:
-    """Processes that share a folder; a number is given again when its process has died."""
+    """Processes that share a folder; the id of a dead process is reused."""
 
     def __init__(self, folder: Path) -> None:
         """Begin with three."""
@@ -121,7 +121,7 @@ class Processes:
         return f"{number + 1}-{self.starts[number]}"
 
     def start(self, number: int) -> metrics.Metrics:
-        """Start one: its instruments write to files of its identity."""
+        """Start a process: its instruments write to files of its identity."""
         name = self.identity(number)
         values.ValueClass = values.MultiProcessValue(lambda: name)  # type: ignore[no-untyped-call]
         made = metrics.Metrics()
@@ -129,7 +129,7 @@ class Processes:
         return made
 
     def take(self, step: tuple[str, int, float]) -> None:
-        """Let a process count or die, or add up the files of the dead."""
+        """Let a process count or die, or add up the files of dead processes."""
         what, number, amount = step
         if what == "count":
             self.metrics[number].accepted.labels("0badf00d").inc()
@@ -171,7 +171,7 @@ MANY = [
 @given(steps=st.lists(STEPS, max_size=60))
 @settings(max_examples=30)
 def test_no_count_ever_decreases(steps: list[tuple[str, int, float]]) -> None:
-    """Deaths, sums of the dead and scrapes in any order, to the last bit."""
+    """With deaths, folding and scrapes in any order, exact to the last bit."""
     before = values.ValueClass
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PROMETHEUS_MULTIPROC_DIR", folder)
@@ -208,7 +208,7 @@ SCRAPE = dedent("""
 
 
 def test_no_count_decreases_while_files_are_added_up(tmp_path: Path) -> None:
-    """A process that scrapes without pause sees them before or after, never in between."""
+    """A process that scrapes all the time sees the sums before or after, never in between."""
     folder = tmp_path / "metrics"
     folder.mkdir()
     count_in_a_process(folder)

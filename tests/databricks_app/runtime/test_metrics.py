@@ -1,4 +1,4 @@
-"""Metrics: counted once, added up over processes, and without anything a sender wrote."""
+"""Metrics: added up over processes, and without text of a sender."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SHOW = """
 
 
 def samples(text: str) -> dict[str, float]:
-    """Values by name, of samples without labels or with that of the key."""
+    """Values by name, of samples without labels or with the label `key`."""
     families = text_string_to_metric_families(text)
     return {
         sample.name: sample.value
@@ -41,7 +41,7 @@ def samples(text: str) -> dict[str, float]:
 
 
 def run(source: str, folder: Path) -> str:
-    """Run a process of its own that shares its counts with others; return what it printed."""
+    """Run a process that shares its counts; return its output."""
     done = subprocess.run(
         [sys.executable, "-c", dedent(source)],
         env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)},
@@ -54,7 +54,7 @@ def run(source: str, folder: Path) -> str:
 
 
 def test_processes_are_added_up(tmp_path: Path) -> None:
-    """What several processes counted, also those that have ended, is shown by any of them."""
+    """Any process shows the counts of all, including those that have ended."""
     run(COUNT, tmp_path)
     run(COUNT, tmp_path)
 
@@ -70,7 +70,7 @@ def test_processes_are_added_up(tmp_path: Path) -> None:
 def test_counts_of_others_are_read_from_their_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that counted nothing itself shows what the others did."""
+    """A process that counted nothing shows the counts of the others."""
     run(COUNT, tmp_path)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
 
@@ -80,7 +80,7 @@ def test_counts_of_others_are_read_from_their_folder(
     assert samples(metrics.exposition().decode())["ciolake_accepted_events_total"] == 3
 
 
-def test_a_process_alone_shows_its_own() -> None:
+def test_a_single_process_shows_its_own_counts() -> None:
     """Without a shared folder the counts are in memory."""
     metrics = Metrics()
     metrics.accepted.labels("651bf3b7").inc()
@@ -93,14 +93,14 @@ def test_a_process_alone_shows_its_own() -> None:
 
 
 def test_two_receivers_in_one_process_do_not_share_counts() -> None:
-    """Each has a registry of its own ."""
+    """Each has its own registry."""
     Metrics().stale_age.observe(1)
 
     assert Metrics().stale_total() == 0
 
 
-def test_every_name_is_ours_and_every_label_is_a_closed_list() -> None:
-    """No label is one into which a sender's text would go."""
+def test_every_name_has_our_prefix_and_every_label_is_known() -> None:
+    """No label contains text of a sender."""
     registry = Metrics().registry
     families = list(registry.collect())
 
@@ -113,5 +113,5 @@ def test_every_name_is_ours_and_every_label_is_a_closed_list() -> None:
 
 
 def test_the_content_type_is_that_of_the_text_format() -> None:
-    """As Prometheus asks for it."""
+    """Prometheus asks for it."""
     assert CONTENT_TYPE.startswith("text/plain; version=")

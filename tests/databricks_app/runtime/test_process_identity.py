@@ -1,4 +1,4 @@
-"""Which process a number means."""
+"""The identity of a process: more than its process id."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from databricks_app.runtime.process_identity import identity, is_running, own
 
 
 def test_this_process_runs() -> None:
-    """Its identity begins with its number and stays the same."""
+    """Its identity begins with its process id and stays the same."""
     assert own() == identity(os.getpid())
     assert own().startswith(f"{os.getpid()}-")
     assert is_running(own())
 
 
-def test_a_process_that_waits_to_be_reaped_has_ended() -> None:
-    """Its number is still taken."""
+def test_a_zombie_has_ended() -> None:
+    """Although its process id is still taken."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         known = identity(process.pid)
         assert known is not None
@@ -30,13 +30,13 @@ def test_a_process_that_waits_to_be_reaped_has_ended() -> None:
     assert not is_running(known)
 
 
-def test_a_number_that_is_given_again_is_another_process() -> None:
-    """It started at another time."""
+def test_a_reused_process_id_is_another_process() -> None:
+    """It has another start time."""
     assert not is_running(f"{os.getpid()}-1")
 
 
-def test_a_fork_has_an_identity_of_its_own() -> None:
-    """Also if that of its parent was asked for before."""
+def test_a_fork_has_its_own_identity() -> None:
+    """Also if the parent's identity was read before."""
     code = (
         "import os; from databricks_app.runtime.process_identity import own\n"
         "before = own()\n"

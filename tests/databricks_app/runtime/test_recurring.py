@@ -1,4 +1,4 @@
-"""What recurs is a line at its beginning and one at its end, however often it comes."""
+"""Repeated cases are logged when they begin and when they end."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from databricks_app.runtime.recurring import QUIET_SECONDS, RecurringLog
 from tests.support.still_time import FixedClock
 
 
-def test_what_recurs_is_one_line_when_it_begins_and_one_when_it_ends() -> None:
-    """The end comes a minute after the last case and says how many there were."""
+def test_repeated_cases_are_two_lines() -> None:
+    """The last one comes a minute after the last case and has the number of cases."""
     now = FixedClock(0.0)
     recurring = RecurringLog(now)
 
@@ -44,7 +44,7 @@ def test_what_recurs_is_one_line_when_it_begins_and_one_when_it_ends() -> None:
 
 
 def test_one_kind_begins_at_most_once_a_minute() -> None:
-    """Whatever comes and goes in between."""
+    """In any order of cases and pauses."""
     now = FixedClock(0.0)
     recurring = RecurringLog(now)
 
@@ -59,7 +59,7 @@ def test_one_kind_begins_at_most_once_a_minute() -> None:
 
 
 def test_each_kind_has_its_own_lines() -> None:
-    """One that stays away does not end another one."""
+    """The end of one kind does not end another."""
     now = FixedClock(0.0)
     recurring = RecurringLog(now)
 
@@ -77,8 +77,8 @@ def test_each_kind_has_its_own_lines() -> None:
     ]
 
 
-def test_the_end_of_the_process_ends_all() -> None:
-    """What is still going on says so, and does not say that its cause is gone."""
+def test_the_end_of_the_process_ends_every_kind() -> None:
+    """The line says that the process ends, not that the cause is gone."""
     recurring = RecurringLog(FixedClock(0.0))
 
     with capture_logs() as lines:

@@ -1,4 +1,4 @@
-"""The run folder is this supervisor's alone, and none is left behind for ever."""
+"""The run folder belongs to one supervisor, and abandoned ones are removed."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def made_by_another() -> tuple[subprocess.Popen[str], Path]:
     return process, Path(process.stdout.readline().strip())
 
 
-def test_it_is_for_its_owner_alone(folder: Path) -> None:
-    """Others can neither read nor replace what the processes tell each other."""
+def test_the_folder_is_only_for_its_owner(folder: Path) -> None:
+    """Others can neither read nor replace the files."""
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_the_next_start_removes_what_a_killed_supervisor_left() -> None:
-    """Its lock has gone with it."""
+def test_the_next_start_removes_the_folder_of_a_killed_supervisor() -> None:
+    """Its lock ended with the process."""
     process, left = made_by_another()
     process.kill()
     process.communicate()
@@ -51,7 +51,7 @@ def test_the_next_start_removes_what_a_killed_supervisor_left() -> None:
     assert not left.exists()
 
 
-def test_the_next_start_leaves_a_running_one_alone(folder: Path) -> None:
+def test_the_next_start_keeps_the_folder_of_a_running_supervisor(folder: Path) -> None:
     """Two receivers may run on one machine."""
     process, running = made_by_another()
 
@@ -64,8 +64,8 @@ def test_the_next_start_leaves_a_running_one_alone(folder: Path) -> None:
     shutil.rmtree(running)
 
 
-def test_a_folder_that_is_still_being_made_is_left_alone(folder: Path) -> None:
-    """Without a lock nobody can say that it is abandoned."""
+def test_the_next_start_keeps_a_folder_without_a_lock(folder: Path) -> None:
+    """Another supervisor may be making it just now."""
     unfinished = folder.with_name(f"{folder.name}-unfinished")
     unfinished.mkdir()
 

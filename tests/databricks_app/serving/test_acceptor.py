@@ -1,4 +1,4 @@
-"""The acceptor: a connection outlives the worker that serves it, at least for an answer."""
+"""The acceptor: a connection whose worker dies is still answered."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ sys.stdin.read()
 
 @dataclass
 class Worker:
-    """A worker in the test's own process: takes connections when it is told to."""
+    """A worker in the test's process; it takes connections only when the test says so."""
 
     channel: AcceptorChannel
 
@@ -54,7 +54,7 @@ class Worker:
 
 
 @dataclass
-class House:
+class AcceptorUnderTest:
     """An acceptor's public address and its folder."""
 
     folder: Path
@@ -62,7 +62,7 @@ class House:
 
     @contextlib.contextmanager
     def worker(self, most: int = 100) -> Iterator[Worker]:
-        """Begin a worker that takes so many connections; 0 if it does not ask yet."""
+        """Start a worker that takes at most this many connections; 0 if it does not ask yet."""
         channel = AcceptorChannel.connect(self.folder)
         assert channel is not None
         if most:
@@ -72,12 +72,12 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def acceptor(tmp_path: Path) -> Iterator[AcceptorUnderTest]:
     """Run an acceptor on a free loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as public:
         acceptor = Acceptor(tmp_path, public, linger_seconds=0.5)
         acceptor.start()
-        yield House(tmp_path, public.getsockname())
+        yield AcceptorUnderTest(tmp_path, public.getsockname())
         acceptor.stop()
 
 
@@ -95,12 +95,12 @@ def no_more_files() -> Iterator[None]:
 
 
 def is_readable(channel: AcceptorChannel) -> bool:
-    """Whether something comes soon."""
+    """Return whether bytes or an end arrive soon."""
     return bool(select.select([channel], [], [], 0.1)[0])
 
 
 def is_reset(client: Wire) -> bool:
-    """Whether a client can say no more."""
+    """Return whether the connection of a client is reset."""
     try:
         client.send(b"x")
     except OSError:
@@ -108,28 +108,30 @@ def is_reset(client: Wire) -> bool:
     return False
 
 
-def test_holder_lends_each_connection_once_and_lets_go_of_it(house: House) -> None:
-    """What a worker releases is over: the client sees the end and nothing else."""
-    with house.worker() as worker, connect(house.address) as client:
+def test_acceptor_passes_each_connection_once_and_closes_released_ones(
+    acceptor: AcceptorUnderTest,
+) -> None:
+    """A released connection ends, and the client gets nothing more."""
+    with acceptor.worker() as worker, connect(acceptor.address) as client:
         number, ours = worker.take()
         client.send(b"question")
-        heard = ours.socket.recv(100)
+        received = ours.socket.recv(100)
         ours.send(b"answer").socket.close()
         worker.channel.release(number)
 
-        assert heard == b"question"
+        assert received == b"question"
         assert client.socket.recv(100) == b"answer"
         assert client.is_ended()
 
 
-def test_holder_answers_for_a_worker_that_was_killed(house: House) -> None:
-    """Idle, in flight or not yet read: every connection is answered, none is reset."""
+def test_acceptor_answers_for_a_killed_worker(acceptor: AcceptorUnderTest) -> None:
+    """Idle, in progress or not yet read: every connection is answered, none is reset."""
     with contextlib.ExitStack() as stack:
-        command = [sys.executable, "-c", _WORKER, str(house.folder), "3"]
+        command = [sys.executable, "-c", _WORKER, str(acceptor.folder), "3"]
         process = stack.enter_context(
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         )
-        clients = [stack.enter_context(connect(house.address)) for _ in range(3)]
+        clients = [stack.enter_context(connect(acceptor.address)) for _ in range(3)]
         assert process.stdout is not None
         assert process.stdout.readline() == b"taken\n"
         clients[1].send(b"half a req")
@@ -140,14 +142,16 @@ def test_holder_answers_for_a_worker_that_was_killed(house: House) -> None:
         for client in clients:
             answer = client.answer()
             assert (answer.status, answer.headers["connection"]) == (503, "close")
-            client.send(b"what was under way")
+            client.send(b"half a request")
             assert client.is_ended()
 
 
-def test_holder_says_nothing_for_a_worker_that_ended_in_order(house: House) -> None:
-    """All was released: there is nobody to answer."""
-    with connect(house.address) as client:
-        with house.worker() as worker:
+def test_acceptor_sends_nothing_for_a_worker_that_ended_gracefully(
+    acceptor: AcceptorUnderTest,
+) -> None:
+    """It has released all its connections."""
+    with connect(acceptor.address) as client:
+        with acceptor.worker() as worker:
             number, ours = worker.take()
             worker.channel.release(number)
             ours.send(b"answer").socket.close()
@@ -156,13 +160,18 @@ def test_holder_says_nothing_for_a_worker_that_ended_in_order(house: House) -> N
         assert client.is_ended()
 
 
-def test_acceptor_answers_for_a_worker_that_dies_before_its_first_byte(house: House) -> None:
-    """It has released the connection, and the kernel knows that nothing was sent."""
-    with connect(house.address) as client:
-        with house.worker() as worker:
+def test_acceptor_answers_for_a_worker_that_dies_before_its_first_byte(
+    acceptor: AcceptorUnderTest,
+) -> None:
+    """It has released the connection, but the kernel reports that nothing was sent."""
+    with connect(acceptor.address) as client:
+        with acceptor.worker() as worker:
             number, ours = worker.take()
             worker.channel.release(number)
-            with house.worker(), connect(house.address):  # another turn of the acceptor's loop
+            with (
+                acceptor.worker(),
+                connect(acceptor.address),
+            ):  # another turn of the acceptor's loop
                 pass
             ours.socket.close()
 
@@ -170,10 +179,12 @@ def test_acceptor_answers_for_a_worker_that_dies_before_its_first_byte(house: Ho
         assert client.is_ended()
 
 
-def test_holder_adds_nothing_to_an_answer_whose_worker_dies(house: House) -> None:
-    """Not to a part of one either."""
-    with connect(house.address) as client:
-        with house.worker() as worker:
+def test_acceptor_appends_nothing_to_the_answer_of_a_dead_worker(
+    acceptor: AcceptorUnderTest,
+) -> None:
+    """Not to a part of an answer either."""
+    with connect(acceptor.address) as client:
+        with acceptor.worker() as worker:
             number, ours = worker.take()
             worker.channel.release(number)
             ours.send(b"HTTP/1.1 2").socket.close()
@@ -182,22 +193,24 @@ def test_holder_adds_nothing_to_an_answer_whose_worker_dies(house: House) -> Non
         assert client.is_ended()
 
 
-def test_holder_lets_go_of_a_connection_that_ended_without_an_answer(house: House) -> None:
-    """As where the client has gone: it does not count for ever."""
-    with house.worker(most=1) as worker, connect(house.address):
+def test_acceptor_closes_a_released_connection_without_an_answer(
+    acceptor: AcceptorUnderTest,
+) -> None:
+    """The client has gone; the connection does not count for ever."""
+    with acceptor.worker(most=1) as worker, connect(acceptor.address):
         number, ours = worker.take()
         worker.channel.release(number)
         ours.socket.close()
 
-        with connect(house.address):
+        with connect(acceptor.address):
             other, ours = worker.take()
             ours.socket.close()
             assert other != number
 
 
-def test_holder_leaves_connections_with_the_kernel_until_a_worker_asks(house: House) -> None:
-    """Nobody is refused while no worker runs; the first that asks gets those who wait."""
-    with connect(house.address) as client, house.worker(most=0) as worker:
+def test_connections_wait_in_the_kernel_until_a_worker_asks(acceptor: AcceptorUnderTest) -> None:
+    """Nobody is refused while no worker runs; the first worker gets the waiting clients."""
+    with connect(acceptor.address) as client, acceptor.worker(most=0) as worker:
         client.send(b"question")
         assert worker.channel.take() is None
         worker.channel.ask(1)
@@ -209,15 +222,15 @@ def test_holder_leaves_connections_with_the_kernel_until_a_worker_asks(house: Ho
 
 
 @pytest.mark.parametrize(("most", "shares"), [(3, (3, 37)), (100, (20, 20))])
-def test_holder_prefers_the_worker_with_the_fewest(
-    house: House, most: int, shares: tuple[int, int]
+def test_acceptor_prefers_the_worker_with_the_fewest_connections(
+    acceptor: AcceptorUnderTest, most: int, shares: tuple[int, int]
 ) -> None:
-    """Connections are shared out evenly, up to what each worker takes."""
+    """Up to the limit of each worker."""
     with contextlib.ExitStack() as stack:
-        workers = [stack.enter_context(house.worker(each)) for each in (most, 100)]
+        workers = [stack.enter_context(acceptor.worker(each)) for each in (most, 100)]
         taken = []
         for _ in range(40):
-            stack.enter_context(connect(house.address))
+            stack.enter_context(connect(acceptor.address))
             select.select([worker.channel for worker in workers], [], [], 5)
             for worker in workers:
                 if (passed := worker.channel.take()) is not None:
@@ -227,12 +240,12 @@ def test_holder_prefers_the_worker_with_the_fewest(
         assert tuple(taken.count(worker) for worker in workers) == shares
 
 
-def test_holder_does_not_mistake_a_descriptor_that_is_used_again(house: House) -> None:
-    """A worker's descriptor numbers come again and again; the acceptor's own numbers do not."""
-    with house.worker() as worker:
+def test_acceptor_does_not_confuse_reused_descriptors(acceptor: AcceptorUnderTest) -> None:
+    """A worker's descriptors are reused; the acceptor's own numbers are not."""
+    with acceptor.worker() as worker:
         seen = []
         for _ in range(5):
-            with connect(house.address) as client:
+            with connect(acceptor.address) as client:
                 number, ours = worker.take()
                 seen.append((number, ours.socket.fileno()))
                 worker.channel.release(number)
@@ -244,25 +257,27 @@ def test_holder_does_not_mistake_a_descriptor_that_is_used_again(house: House) -
         assert len({descriptor for _, descriptor in seen}) < 5
 
 
-def test_rest_yields_what_is_under_way_and_then_nothing_comes(house: House) -> None:
-    """A worker that stops serves what was sent to it; later connections go to another one."""
-    with house.worker() as stopping, contextlib.ExitStack() as stack:
+def test_rest_yields_the_passed_connections_and_then_no_more_come(
+    acceptor: AcceptorUnderTest,
+) -> None:
+    """A stopping worker serves what was passed to it; later connections go to another one."""
+    with acceptor.worker() as stopping, contextlib.ExitStack() as stack:
         for _ in range(3):
-            stack.enter_context(connect(house.address))
+            stack.enter_context(connect(acceptor.address))
         stopping.take()[1].socket.close()
         wait_until(lambda: is_readable(stopping.channel))
 
         rest = list(stopping.channel.rest())
 
         assert len(rest) == 2
-        with house.worker() as other, connect(house.address):
+        with acceptor.worker() as other, connect(acceptor.address):
             other.take()[1].socket.close()
             assert stopping.channel.take() is None
         for passed in rest:
             os.close(passed.descriptor)
 
 
-def test_rest_waits_a_second_at_most() -> None:
+def test_rest_waits_at_most_a_second() -> None:
     """A supervisor that hangs does not keep a worker from stopping."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
@@ -274,28 +289,28 @@ def test_rest_waits_a_second_at_most() -> None:
         channel.close()
 
 
-def test_release_never_waits_and_says_later_what_it_could_not_say() -> None:
-    """A full channel neither blocks a worker nor loses a word."""
+def test_release_never_waits_and_sends_later_what_it_could_not_send() -> None:
+    """A full channel neither blocks a worker nor loses a message."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         channel = AcceptorChannel(ours)
         for number in range(5_000):
             channel.release(number)
         theirs.setblocking(False)
-        heard = []
+        received = []
         for _ in range(5_000):
             with contextlib.suppress(BlockingIOError):
-                heard.append(theirs.recv(100))
+                received.append(theirs.recv(100))
             channel.flush()
 
-        assert heard == [b"R%d" % number for number in range(5_000)]
+        assert received == [b"R%d" % number for number in range(5_000)]
         channel.close()
 
 
-def test_holder_passes_over_a_worker_that_takes_nothing(house: House) -> None:
-    """A channel that is full does not hold up the acceptor; clients are served or get 503."""
-    with house.worker(most=5_000) as silent, contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(connect(house.address)) for _ in range(600)]
+def test_acceptor_skips_a_worker_whose_channel_is_full(acceptor: AcceptorUnderTest) -> None:
+    """It does not block the acceptor; clients are served or get 503."""
+    with acceptor.worker(most=5_000) as silent, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(acceptor.address)) for _ in range(600)]
         with selectors.DefaultSelector() as selector:
             for client in clients:
                 selector.register(client.socket, selectors.EVENT_READ, client)
@@ -306,9 +321,11 @@ def test_holder_passes_over_a_worker_that_takes_nothing(house: House) -> None:
             silent.take()[1].socket.close()
 
 
-def test_holder_refuses_a_connection_that_is_given_back(house: House) -> None:
-    """A worker that cannot open another file leaves the answer to the acceptor."""
-    with house.worker() as worker, connect(house.address) as client:
+def test_acceptor_answers_503_on_a_connection_that_is_given_back(
+    acceptor: AcceptorUnderTest,
+) -> None:
+    """A worker that cannot open another file gives it back."""
+    with acceptor.worker() as worker, connect(acceptor.address) as client:
         wait_until(lambda: is_readable(worker.channel))
         with no_more_files():
             assert worker.channel.take() is None
@@ -316,37 +333,37 @@ def test_holder_refuses_a_connection_that_is_given_back(house: House) -> None:
         assert client.answer().status == 503
 
 
-def test_holder_outlives_a_lack_of_files(house: House) -> None:
-    """While no file can be opened nobody is accepted, and afterwards all are."""
-    with house.worker() as worker:
+def test_acceptor_survives_too_many_open_files(acceptor: AcceptorUnderTest) -> None:
+    """Meanwhile no connection is accepted, afterwards all are."""
+    with acceptor.worker() as worker:
         waiting = socket.socket()
         with Wire(waiting) as client:
             with no_more_files():
-                waiting.connect(house.address)
+                waiting.connect(acceptor.address)
                 assert not is_readable(worker.channel)
 
             worker.take()[1].socket.close()
             client.socket.close()
 
 
-def test_holder_outlives_a_message_that_makes_no_sense(house: House) -> None:
-    """It is logged, and the others are served."""
+def test_acceptor_survives_an_invalid_message(acceptor: AcceptorUnderTest) -> None:
+    """It is logged, and the other workers are served."""
     with capture_logs() as lines:
         channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        channel.connect(str(house.folder / SOCKET_NAME))
+        channel.connect(str(acceptor.folder / SOCKET_NAME))
         channel.send(b"Rnonsense")
         wait_until(lambda: bool(lines))
-        with house.worker() as worker, connect(house.address):
+        with acceptor.worker() as worker, connect(acceptor.address):
             worker.take()[1].socket.close()
         channel.close()
 
     assert (lines[0]["event"], lines[0]["error"]) == ("acceptor_failed", "ValueError")
 
 
-def test_holder_ends_a_refused_connection_that_its_client_keeps(house: House) -> None:
-    """After the answer a client is heard for a while, not for ever."""
-    with connect(house.address) as client:
-        with house.worker() as worker:
+def test_acceptor_closes_a_refused_connection_after_a_while(acceptor: AcceptorUnderTest) -> None:
+    """Also if its client keeps it open."""
+    with connect(acceptor.address) as client:
+        with acceptor.worker() as worker:
             worker.take()[1].socket.close()
         assert client.answer().status == 503
         assert client.is_ended()
@@ -354,8 +371,8 @@ def test_holder_ends_a_refused_connection_that_its_client_keeps(house: House) ->
         wait_until(lambda: is_reset(client), seconds=10)
 
 
-def test_take_says_that_the_supervisor_is_gone(tmp_path: Path) -> None:
-    """A worker learns of it at once, and what it still says does no harm."""
+def test_take_raises_when_the_supervisor_has_ended(tmp_path: Path) -> None:
+    """Later messages of the worker do no harm."""
     with socket.create_server(("127.0.0.1", 0)) as public:
         acceptor = Acceptor(tmp_path, public)
         acceptor.start()
@@ -371,6 +388,6 @@ def test_take_says_that_the_supervisor_is_gone(tmp_path: Path) -> None:
     channel.close()
 
 
-def test_connect_finds_no_supervisor(tmp_path: Path) -> None:
-    """A web server without a supervisor accepts by itself."""
+def test_connect_returns_none_without_a_supervisor(tmp_path: Path) -> None:
+    """Such a web server accepts connections itself."""
     assert (AcceptorChannel.connect(None), AcceptorChannel.connect(tmp_path)) == (None, None)

@@ -1,4 +1,4 @@
-"""A socket that systemd hands over: used, kept open, and refused if it cannot be used."""
+"""Socket activation: the socket of systemd is used and kept open, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def activator(listener: socket.socket) -> list[str]:
     return [sys.executable, "-c", HAND_OVER, str(listener.fileno()), "1", found, *variables]
 
 
-def test_nothing_is_taken_that_is_meant_for_another_process() -> None:
-    """The variables go all the same: a child must not take them for its own."""
+def test_a_socket_for_another_process_is_not_taken() -> None:
+    """The variables are removed anyway, so that no child takes it."""
     environ = {"LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "web", "PORT": "1"}
 
     assert inherited_listener(environ) is None
@@ -52,7 +52,7 @@ def test_nothing_is_taken_that_is_meant_for_another_process() -> None:
 
 
 def error_of(folder: Path, descriptor: int, count: str) -> str:
-    """Hand a descriptor to a receiver that refuses it; return its sentence."""
+    """Pass a descriptor to a receiver that refuses it; return its error."""
     done = subprocess.run(
         [sys.executable, "-c", HAND_OVER, str(descriptor), count, *SERVE],
         cwd=folder,
@@ -69,18 +69,18 @@ def error_of(folder: Path, descriptor: int, count: str) -> str:
 
 
 @pytest.mark.parametrize("count", ["0", "2", "many", ""])
-def test_there_is_exactly_one_socket(tmp_path: Path, count: str) -> None:
-    """Of several, nobody knows which is meant."""
+def test_a_number_of_sockets_other_than_one_is_refused(tmp_path: Path, count: str) -> None:
+    """With several it is unclear which one is meant."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        said = error_of(tmp_path, listener.fileno(), count)
+        message = error_of(tmp_path, listener.fileno(), count)
 
-    assert said.startswith("ciolake: LISTEN_FDS says ")
-    assert "exactly one socket" in said
+    assert message.startswith("ciolake: LISTEN_FDS is ")
+    assert "exactly one socket" in message
 
 
 @pytest.mark.parametrize("kind", ["connected", "datagram", "unix"])
-def test_the_socket_listens_and_is_tcp(tmp_path: Path, kind: str) -> None:
-    """A connection, as with Accept=yes, or a socket of another kind is refused in a sentence."""
+def test_a_socket_that_does_not_listen_on_tcp_is_refused(tmp_path: Path, kind: str) -> None:
+    """A connection (Accept=yes) or a socket of another kind."""
     with contextlib.ExitStack() as stack:
         if kind == "connected":
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -91,22 +91,22 @@ def test_the_socket_listens_and_is_tcp(tmp_path: Path, kind: str) -> None:
             given = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             given.bind("")  # a name of the kernel's choice, outside of all folders
             given.listen()
-        said = error_of(tmp_path, given.fileno(), "1")
+        message = error_of(tmp_path, given.fileno(), "1")
 
-    assert "is no TCP socket that listens" in said
-    assert "Accept=no" in said
+    assert "is not a listening TCP socket" in message
+    assert "Accept=no" in message
 
 
-def test_what_is_no_socket_is_refused(tmp_path: Path) -> None:
-    """A file, as an error of the one who starts the receiver."""
+def test_a_descriptor_that_is_not_a_socket_is_refused(tmp_path: Path) -> None:
+    """For example a file."""
     with Path(os.devnull).open() as file:
-        said = error_of(tmp_path, file.fileno(), "1")
+        message = error_of(tmp_path, file.fileno(), "1")
 
-    assert "is no socket (" in said
+    assert "is not a socket (" in message
 
 
 def test_systemd_starts_the_receiver_at_the_first_connection(tmp_path: Path) -> None:
-    """The client that came first is answered, the address is announced, no child is told of it."""
+    """The first client is answered, the address is logged, no child inherits the variables."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
         with (
@@ -123,7 +123,7 @@ def test_systemd_starts_the_receiver_at_the_first_connection(tmp_path: Path) -> 
 
 
 def test_no_client_is_refused_while_the_receiver_is_replaced(tmp_path: Path) -> None:
-    """Under load: the supervisor ends and another one starts on the same socket, twice."""
+    """Under load, two times, on the same socket."""
     acknowledged: set[str] = set()
     with (
         socket.create_server(("127.0.0.1", 0), backlog=2048) as listener,

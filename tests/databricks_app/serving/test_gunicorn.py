@@ -1,4 +1,4 @@
-"""gunicorn as its users start it, without a supervisor: our worker, and gunicorn's own."""
+"""gunicorn without a supervisor: with our worker, and with gunicorn's own."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Server:
     log: Path
 
     def post(self, data: bytes) -> Answer:
-        """Send bytes on a connection of their own; return the answer."""
+        """Send bytes on a new connection; return the answer."""
         with connect(self.address) as wire:
             return wire.send(data).answer()
 
@@ -70,7 +70,7 @@ def gunicorn(folder: Path, *arguments: str) -> Iterator[Server]:
 
 @pytest.mark.parametrize("arguments", [(), ("-k", OURS)], ids=["sync", "ours"])
 def test_gunicorn_alone_serves_the_app(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    """Signed requests are stored, small ones and large ones; health is told; the stop is clean."""
+    """Signed requests are stored, health is answered, the stop is clean."""
     with gunicorn(tmp_path, *arguments) as server:
         seen = [
             server.post(data).status
@@ -90,7 +90,7 @@ def test_gunicorn_alone_serves_the_app(tmp_path: Path, arguments: tuple[str, ...
 
 
 def test_a_stuck_worker_is_replaced_in_seconds(tmp_path: Path) -> None:
-    """Gunicorn misses its sign of life."""
+    """The timeout of gunicorn finds it."""
     with gunicorn(tmp_path, "-k", OURS, "--timeout=2") as server:
         assert server.post(request(event("before"))).status == 200
         stuck = children(server.process.pid)
@@ -100,18 +100,18 @@ def test_a_stuck_worker_is_replaced_in_seconds(tmp_path: Path) -> None:
         assert server.post(request(event("after"))).status == 200
 
 
-def test_our_worker_says_why_it_cannot_be_used(tmp_path: Path) -> None:
-    """A sentence, and no server that serves half."""
+def test_our_worker_refuses_unsupported_settings_with_a_reason(tmp_path: Path) -> None:
+    """There is no server that serves only partly."""
     with gunicorn(tmp_path, "-k", OURS, "--max-requests=10") as server:
         assert server.process.wait(10) != 0
         assert "max_requests cannot be used with ReceiverWorker" in server.log.read_text()
 
 
 @pytest.mark.parametrize("arguments", [(), ("-k", OURS)], ids=["sync", "ours"])
-def test_gunicorn_alone_takes_other_paths_as_received(
+def test_gunicorn_alone_uses_other_paths_as_received(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    """A doubled slash is not taken away: a proxy's rule for `/healthz` would not meet it."""
+    """A doubled slash stays, so that a proxy's rule for `/healthz` cannot be bypassed."""
     with gunicorn(tmp_path, *arguments) as server:
         paths = ("/healthz", "//healthz", "/healthz/", "/HEALTHZ")
         lines = [f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" for path in paths]

@@ -1,4 +1,4 @@
-"""Workers killed while they answer: no client gets a second answer to its request."""
+"""Workers are killed while they answer: no client gets a second answer to its request."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ CLIENTS = 8
 
 
 def whole_answer(receiver: Receiver, data: bytes) -> bytes:
-    """Send a request and read until the server ends the connection."""
+    """Send a request and read until the server closes the connection."""
     with socket.create_connection(receiver.address, timeout=20) as client:
         client.sendall(data)
-        heard = b""
+        received = b""
         while piece := client.recv(1 << 16):
-            heard += piece
-        return heard
+            received += piece
+        return received
 
 
 def outcome(receiver: Receiver, data: bytes) -> str:
-    """What a client saw: the status, how many answers beyond the first, or why there is none."""
+    """What a client got: the status, the number of further answers, or the error."""
     try:
-        heard = whole_answer(receiver, data)
+        received = whole_answer(receiver, data)
     except ConnectionError as error:
         return type(error).__name__
-    answers = heard.count(b"HTTP/1.1 ")
-    return heard[9:12].decode() + "+" * (answers - 1) if answers else "empty"
+    answers = received.count(b"HTTP/1.1 ")
+    return received[9:12].decode() + "+" * (answers - 1) if answers else "empty"
 
 
 def kill_while_they_send(receiver: Receiver, kills: int, headers: dict[str, str]) -> Counter[str]:
-    """Kill workers under clients that each use a connection once; count what these saw."""
+    """Kill workers under clients with a new connection for each request; count the outcomes."""
     ending = threading.Event()
     seen: Counter[str] = Counter()
 
@@ -67,8 +67,8 @@ def kill_while_they_send(receiver: Receiver, kills: int, headers: dict[str, str]
     return seen
 
 
-def test_no_answer_is_followed_by_another_one(tmp_path: Path) -> None:
-    """Killed between any two steps of an answer."""
+def test_no_answer_is_followed_by_a_second_one(tmp_path: Path) -> None:
+    """Workers are killed between any two steps of an answer."""
     with serving(tmp_path, CIO_FLUSH_INTERVAL_SECONDS="3600") as receiver:
         seen = kill_while_they_send(receiver, 5, {"Connection": "close"})
 
@@ -78,8 +78,8 @@ def test_no_answer_is_followed_by_another_one(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_no_answer_is_followed_by_another_one_in_many_kills(tmp_path: Path) -> None:
-    """The same often."""
+def test_no_answer_is_followed_by_a_second_one_in_many_kills(tmp_path: Path) -> None:
+    """The same with more kills."""
     with serving(tmp_path, CIO_FLUSH_INTERVAL_SECONDS="3600") as receiver:
         seen = kill_while_they_send(receiver, 60, {"Connection": "close"})
 

@@ -1,4 +1,4 @@
-"""Processes that stand still under load: no client is reset, nothing is lost or doubled."""
+"""Processes are paused under load: no client is reset, no event is lost or stored twice."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def supervisor(receiver: Receiver) -> list[int]:
 
 
 def everything(receiver: Receiver) -> list[int]:
-    """All processes at once, as when a machine is paused."""
+    """All processes, like on a machine that is paused."""
     return sorted(receiver.all())
 
 
 def pause(pids: list[int]) -> None:
-    """Let processes stand still for a while."""
+    """Stop processes for a while (SIGSTOP, SIGCONT)."""
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     time.sleep(PAUSE_SECONDS)
@@ -52,7 +52,7 @@ def pause(pids: list[int]) -> None:
 
 
 def assert_faultless(receiver: Receiver, *tallies: Tally) -> None:
-    """Check that clients saw 200 and 503 alone, and that each 200 stands once in the tables."""
+    """Check that clients got only 200 and 503, and that each 200 is in the tables once."""
     for tally in tallies:
         assert tally.kinds <= {"200", "503"}, tally.outcomes
         assert tally.slowest_seconds < ANSWERED_SECONDS
@@ -64,7 +64,7 @@ def assert_faultless(receiver: Receiver, *tallies: Tally) -> None:
 
 
 def pause_under_load(folder: Path, whose: Callable[[Receiver], list[int]], times: int) -> None:
-    """Pause processes again and again under clients that keep their connections and others."""
+    """Pause processes again and again under load, from clients with and without keep-alive."""
     with serving(folder, **ALERTING) as receiver:
         wait_until(lambda: bool(receiver.loader()) and bool(alerting(receiver)))
         with (
@@ -89,15 +89,17 @@ PROCESSES = (worker, Receiver.web, Receiver.loader, alerting, supervisor, everyt
 
 
 @pytest.mark.parametrize("whose", [worker, Receiver.web, supervisor])
-def test_clients_outlive_a_pause(tmp_path: Path, whose: Callable[[Receiver], list[int]]) -> None:
-    """Two seconds: those who wait for the process are answered when it goes on."""
+def test_clients_are_answered_after_a_pause(
+    tmp_path: Path, whose: Callable[[Receiver], list[int]]
+) -> None:
+    """Of two seconds: requests that wait for the process are answered when it continues."""
     pause_under_load(tmp_path, whose, times=1)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("whose", PROCESSES)
-def test_clients_outlive_many_pauses(
+def test_clients_are_answered_after_many_pauses(
     tmp_path: Path, whose: Callable[[Receiver], list[int]]
 ) -> None:
     """The same ten times."""
@@ -105,7 +107,7 @@ def test_clients_outlive_many_pauses(
 
 
 def stick_under_load(folder: Path, times: int) -> None:
-    """Stop a worker for good, again and again; each time another one takes its place."""
+    """Stop a worker for good, again and again; each time another one replaces it."""
     with serving(folder) as receiver:
         with (
             posting(receiver, keep_alive=True, clients=4, pause_seconds=0.02) as kept,
@@ -125,7 +127,7 @@ def stick_under_load(folder: Path, times: int) -> None:
 
 
 def test_a_stuck_worker_is_replaced_and_its_clients_are_answered(tmp_path: Path) -> None:
-    """About five seconds later; what it had is answered 503 by the acceptor."""
+    """After about five seconds; the acceptor answers its clients 503."""
     stick_under_load(tmp_path, 1)
 
 

@@ -1,4 +1,4 @@
-"""The supervisor as process 1 of a container: whatever ends is reaped, and its counts stay."""
+"""The supervisor as process 1 of a container: every process is reaped, and its counts stay."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SUBREAPER = (
 
 
 def accepted(seen: dict[str, float]) -> float:
-    """Return how many events were answered 200, of all keys."""
+    """Return how many events were answered 200, with any key."""
     return sum(value for name, value in seen.items() if "accepted_events_total" in name)
 
 
@@ -48,17 +48,17 @@ def samples(receiver: Receiver) -> dict[str, float]:
 
 
 def decreased(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
-    """Return what is less than before, or gone."""
+    """Return the counts that are smaller than before, or missing."""
     return {name: value for name, value in before.items() if after.get(name, 0.0) < value}
 
 
 def zombies(supervisor: int) -> list[int]:
-    """Return its children that wait to be reaped."""
+    """Return the children that wait to be reaped."""
     return [pid for pid in children(supervisor) if is_zombie(pid)]
 
 
 def test_orphans_of_a_killed_child_are_reaped(tmp_path: Path) -> None:
-    """The workers of a killed master come to the supervisor, and none stays a zombie."""
+    """The workers of a killed master become the supervisor's children, and none stays a zombie."""
     with serving(tmp_path, prefix=[sys.executable, "-c", SUBREAPER]) as receiver:
         orphans = receiver.workers()
         kill_master(receiver)
@@ -70,7 +70,7 @@ def test_orphans_of_a_killed_child_are_reaped(tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def in_a_container(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Run a receiver as process 1 of a process namespace; yields that, and its number outside."""
+    """Run a receiver as process 1 of a process namespace; yield it and its process id outside."""
     own = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
     try:
         allowed = subprocess.run([*own, "true"], capture_output=True, check=False)
@@ -95,8 +95,8 @@ def in_a_container(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]
         process.wait()
 
 
-def test_process_one_of_a_container_reaps_all_and_stops_in_order(tmp_path: Path) -> None:
-    """Masters are killed, their workers reaped, and SIGTERM is no signal that it misses."""
+def test_process_one_of_a_container_reaps_all_and_stops_gracefully(tmp_path: Path) -> None:
+    """Masters are killed, their workers are reaped, and SIGTERM works."""
 
     def masters(supervisor: int) -> list[int]:
         return [pid for pid in children(supervisor) if "serving.server" in command(pid)]
@@ -151,8 +151,8 @@ def test_counts_never_decrease_while_workers_are_killed(tmp_path: Path) -> None:
         assert len(seen) > 2
 
 
-def test_files_of_dead_web_processes_go_at_once(tmp_path: Path) -> None:
-    """The file that says that they serve, and the files of their counts."""
+def test_files_of_dead_web_processes_are_removed_at_once(tmp_path: Path) -> None:
+    """Their ready files and the files of their counts."""
     with serving(tmp_path) as receiver:
         assert receiver.run_folder is not None
         folder = receiver.run_folder

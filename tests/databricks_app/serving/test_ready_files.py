@@ -1,4 +1,4 @@
-"""The files that say which web process serves live as long as it."""
+"""The ready files of web processes exist as long as their processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from databricks_app.serving import ready_files
 
 
 def test_a_marked_process_serves(tmp_path: Path) -> None:
-    """It is marked from then on, and its file stays."""
+    """Its file stays."""
     assert not ready_files.is_marked(tmp_path, os.getpid())
 
     ready_files.mark(tmp_path, os.getpid())
@@ -20,15 +20,15 @@ def test_a_marked_process_serves(tmp_path: Path) -> None:
     assert ready_files.is_marked(tmp_path, os.getpid())
 
 
-def test_the_file_of_an_earlier_process_marks_nobody(tmp_path: Path) -> None:
-    """Its number was given again."""
+def test_the_file_of_an_earlier_process_does_not_count(tmp_path: Path) -> None:
+    """The kernel has reused the process id."""
     (tmp_path / f"web-ready-{os.getpid()}-1").touch()
 
     assert not ready_files.is_marked(tmp_path, os.getpid())
 
 
-def test_the_file_goes_with_its_process(tmp_path: Path) -> None:
-    """Also while the process waits to be reaped; afterwards none is made for it."""
+def test_the_file_of_an_ended_process_is_removed(tmp_path: Path) -> None:
+    """Also of a zombie; no new one is made for it."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         ready_files.mark(tmp_path, process.pid)
         process.kill()

@@ -1,4 +1,4 @@
-"""`ciolake serve` as its users have it: real processes, real sockets, killed for real."""
+"""`ciolake serve` in real processes with real sockets and real kills."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ WORKER_BYTES = 600 << 20
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
-    """Run one receiver for the tests that leave it as it was."""
+    """Run one receiver for the tests that do not change it."""
     with serving(tmp_path_factory.mktemp("shared")) as receiver:
         yield receiver
 
 
 def good(receiver: Receiver) -> tuple[int, float]:
-    """Post an event on a connection of its own; return the status and the seconds that it took."""
+    """Post an event on a new connection; return the status and the seconds that it took."""
     started = time.monotonic()
     status = receiver.post(request(event("good"))).status
     return status, time.monotonic() - started
 
 
 def assert_faultless(receiver: Receiver, *tallies: Tally) -> None:
-    """Check that senders heard 200 and 503 alone, and that every 200 was kept to."""
+    """Check that senders got only 200 and 503, and that every event answered 200 is stored."""
     for tally in tallies:
         assert tally.kinds <= {"200", "503"}, tally.outcomes
     acknowledged = {event_id for tally in tallies for event_id in tally.acknowledged}
@@ -58,7 +58,7 @@ def assert_faultless(receiver: Receiver, *tallies: Tally) -> None:
 
 
 def chunked(body: bytes) -> bytes:
-    """Return a signed request whose body comes in chunks."""
+    """Return a signed request with a chunked body."""
     whole = request(body, {"Transfer-Encoding": "chunked"})
     head = whole.partition(b"\r\n\r\n")[0].replace(b"Content-Length: %d\r\n" % len(body), b"")
     half = len(body) // 2
@@ -72,7 +72,7 @@ def spelled(target: str, event_id: str) -> bytes:
 
 
 def assert_spellings_are_served(receiver: Receiver) -> None:
-    """Check answers and Allow of spellings of the path and of other paths, without a redirect."""
+    """Check the answers for spellings of the path and for other paths; none is a redirect."""
     for target in SPELLINGS:
         taken = receiver.post(spelled(target, target))
         shown = receiver.post(f"GET {target} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
@@ -86,14 +86,14 @@ def assert_spellings_are_served(receiver: Receiver) -> None:
     assert receiver.stored() == set(SPELLINGS)
 
 
-def test_serve_takes_a_spelling_of_the_path(tmp_path: Path) -> None:
-    """Each is stored, asked with another method it names POST, and another path is 404."""
+def test_serve_accepts_other_spellings_of_the_path(tmp_path: Path) -> None:
+    """Each is stored; another method is 405 with `Allow`; another path is 404."""
     with serving(tmp_path) as receiver:
         assert_spellings_are_served(receiver)
 
 
-def test_serve_takes_every_spelling_of_the_path(shared: Receiver) -> None:
-    """Random ones, on one connection."""
+def test_serve_accepts_random_spellings_of_the_path(shared: Receiver) -> None:
+    """On one connection."""
     with shared.connect() as wire:
 
         @given(target=spellings())
@@ -104,8 +104,8 @@ def test_serve_takes_every_spelling_of_the_path(shared: Receiver) -> None:
         check()
 
 
-def test_serve_answers_400_to_a_body_whose_chunks_make_no_sense(tmp_path: Path) -> None:
-    """It is the client's fault, and no line of the log calls it ours."""
+def test_serve_answers_400_to_invalid_chunks(tmp_path: Path) -> None:
+    """It is the client's fault, and no log line says that it is ours."""
     broken = chunked(event("broken")).replace(b"\r\n\r\n", b"\r\n\r\nzz", 1)
     with serving(tmp_path) as receiver:
         answer = receiver.post(broken)
@@ -128,17 +128,15 @@ def test_serve_answers_400_to_a_body_whose_chunks_make_no_sense(tmp_path: Path) 
         pytest.param(lambda: request(event("large", padding=60 << 20)), id="60 MB"),
     ],
 )
-def test_serve_takes_an_event_however_it_is_sent(
-    shared: Receiver, make: Callable[[], bytes]
-) -> None:
-    """What HTTP allows is taken, and the answer is empty."""
+def test_serve_accepts_every_form_of_a_request(shared: Receiver, make: Callable[[], bytes]) -> None:
+    """As HTTP allows; the answer is empty."""
     answer = shared.post(make())
 
     assert (answer.status, answer.body) == (200, b"")
 
 
-def test_serve_tells_a_client_that_asks_to_go_on(shared: Receiver) -> None:
-    """`Expect: 100-continue` is answered before the body comes."""
+def test_serve_answers_expect_100_continue(shared: Receiver) -> None:
+    """Before the body comes."""
     head, _, body = request(event("expects"), {"Expect": "100-continue"}).partition(b"\r\n\r\n")
     with shared.connect() as wire:
         first = wire.send(head + b"\r\n\r\n").answer()
@@ -148,7 +146,7 @@ def test_serve_tells_a_client_that_asks_to_go_on(shared: Receiver) -> None:
 
 
 def test_serve_answers_requests_sent_ahead(shared: Receiver) -> None:
-    """All that came on a connection is answered, in order, on that connection."""
+    """In order, on the same connection."""
     with shared.connect() as wire:
         wire.send(b"".join(request(event(f"ahead{n}"), key=k) for n, k in enumerate((KEY, "x"))))
 
@@ -167,18 +165,18 @@ def test_serve_answers_requests_sent_ahead(shared: Receiver) -> None:
         pytest.param(b"GET /hunter2 HTTP/1.1\r\nHost: h\r\n\r\n", 404, id="path"),
     ],
 )
-def test_serve_quotes_nothing_of_what_it_refuses(
+def test_serve_quotes_nothing_from_a_refused_request(
     shared: Receiver, data: bytes, status: int
 ) -> None:
-    """Neither the answer nor any log line holds what a stranger wrote."""
+    """Not in the answer and not in the log."""
     answer = shared.post(data)
 
     assert (answer.status, answer.body) == (status, b"")
     assert "hunter2" not in shared.log
 
 
-def test_serve_outlives_a_client_that_ends_after_the_head(shared: Receiver) -> None:
-    """A request without its body is no event and no error."""
+def test_serve_survives_a_client_that_ends_after_the_head(shared: Receiver) -> None:
+    """A request without its body is not an event and not an error."""
     with shared.connect() as wire:
         wire.send(request(event("gone"))[:-1]).socket.shutdown(socket.SHUT_WR)
 
@@ -187,7 +185,7 @@ def test_serve_outlives_a_client_that_ends_after_the_head(shared: Receiver) -> N
 
 
 @contextlib.contextmanager
-def dawdling(receiver: Receiver, number: int) -> Iterator[None]:
+def slow_clients(receiver: Receiver, number: int) -> Iterator[None]:
     """Keep connections open that send nothing, half a head, half a body, or a byte at a time."""
     whole = request(event("slow", padding=500))
     starts = (b"", whole[:60], whole[:-300], whole[:100])
@@ -213,8 +211,8 @@ def dawdling(receiver: Receiver, number: int) -> Iterator[None]:
 
 
 def test_serve_answers_quickly_beside_slow_clients(shared: Receiver) -> None:
-    """Two hundred clients that dawdle delay nobody."""
-    with dawdling(shared, 200):
+    """Two hundred of them delay nobody."""
+    with slow_clients(shared, 200):
         seen = [good(shared) for _ in range(20)]
 
     slowest = max(seconds for _, seconds in seen)
@@ -250,7 +248,7 @@ def post_large(receiver: Receiver, number: int, key: str) -> tuple[list[int], fl
 
 
 def test_serve_answers_quickly_beside_large_bodies(shared: Receiver) -> None:
-    """Thirty-two bodies of 20 MB at once are read to their end; nobody waits for them."""
+    """Thirty-two bodies of 20 MB at the same time are read completely and delay nobody."""
     statuses, slowest, most = post_large(shared, 32, "a wrong key")
 
     sys.stdout.write(f"slowest good request {slowest:.3f} s, largest worker {most >> 20} MiB\n")
@@ -261,7 +259,7 @@ def test_serve_answers_quickly_beside_large_bodies(shared: Receiver) -> None:
 
 @pytest.mark.slow
 def test_serve_stores_large_bodies_and_answers_quickly(tmp_path: Path) -> None:
-    """Thirty-two events of 20 MB at once are all stored; nobody waits for them."""
+    """Thirty-two events of 20 MB at the same time are all stored and delay nobody."""
     with serving(tmp_path, CIO_FLUSH_INTERVAL_SECONDS="3600") as receiver:
         statuses, slowest, most = post_large(receiver, 32, KEY)
 
@@ -272,12 +270,12 @@ def test_serve_stores_large_bodies_and_answers_quickly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "times"), [(kill_worker, 5), (kill_master, 2), (kill_loader, 3), (reload, 2)]
+    ("fault", "times"), [(kill_worker, 5), (kill_master, 2), (kill_loader, 3), (reload, 2)]
 )
-def test_serve_shows_senders_nothing_of_its_troubles(
-    tmp_path: Path, trouble: Callable[[Receiver], None], times: int
+def test_senders_see_no_kill_or_reload(
+    tmp_path: Path, fault: Callable[[Receiver], None], times: int
 ) -> None:
-    """Whatever is killed or reloaded, nobody is refused, reset or left without an answer."""
+    """Nobody is refused, reset or left without an answer."""
     with serving(tmp_path) as receiver:
         with (
             posting(receiver, keep_alive=True, clients=4) as kept,
@@ -287,7 +285,7 @@ def test_serve_shows_senders_nothing_of_its_troubles(
             for _ in range(times):
                 kept.wait_for(50)
                 fresh.wait_for(50)
-                trouble(receiver)
+                fault(receiver)
             kept.wait_for(50)
             tallies = [clients.stop() for clients in (kept, fresh, idle)]
         receiver.stop()
@@ -296,8 +294,8 @@ def test_serve_shows_senders_nothing_of_its_troubles(
 
 
 @pytest.mark.slow
-def test_serve_loses_nothing_in_a_minute_of_troubles(tmp_path: Path) -> None:
-    """All of it again and again, in turns."""
+def test_serve_loses_nothing_in_a_minute_of_kills_and_reloads(tmp_path: Path) -> None:
+    """All kinds, in turns."""
     with serving(tmp_path) as receiver:
         with (
             posting(receiver, keep_alive=True, clients=16) as kept,
@@ -305,9 +303,9 @@ def test_serve_loses_nothing_in_a_minute_of_troubles(tmp_path: Path) -> None:
         ):
             end = time.monotonic() + 60
             while time.monotonic() < end:
-                for trouble in (kill_worker, kill_worker, reload, kill_loader, kill_master):
+                for fault in (kill_worker, kill_worker, reload, kill_loader, kill_master):
                     kept.wait_for(200)
-                    trouble(receiver)
+                    fault(receiver)
             tallies = [kept.stop(), fresh.stop()]
         receiver.stop()
 
@@ -315,18 +313,18 @@ def test_serve_loses_nothing_in_a_minute_of_troubles(tmp_path: Path) -> None:
 
 
 def assert_gone(receiver: Receiver) -> None:
-    """Check that nothing of it is left."""
+    """Check that no process and no socket of it is left."""
     assert receiver.all() == set()
     with pytest.raises(ConnectionRefusedError):
         receiver.connect()
     assert not receiver.run_folder.exists()
 
 
-def test_serve_stops_in_order(tmp_path: Path) -> None:
-    """A request that is under way is answered; then all is gone within 10 s, with code 0."""
+def test_serve_stops_gracefully(tmp_path: Path) -> None:
+    """A request in progress is answered; then everything ends within 10 s, with code 0."""
     with serving(tmp_path) as receiver:
         wait_until(lambda: bool(receiver.loader()))
-        data = request(event("under way"))
+        data = request(event("in progress"))
         with receiver.connect() as wire, receiver.connect() as idle:
             idle.send(request(event("before"))).answer()
             wire.send(data[:-10])
@@ -340,11 +338,11 @@ def test_serve_stops_in_order(tmp_path: Path) -> None:
         assert (ended.status, ended.headers["connection"]) == (503, "close")
         assert (code, time.monotonic() - started < STOP_SECONDS) == (0, True)
         assert_gone(receiver)
-        assert {"before", "under way"} <= receiver.stored()
+        assert {"before", "in progress"} <= receiver.stored()
 
 
 def test_serve_stops_under_load_and_loses_nothing(tmp_path: Path) -> None:
-    """Senders hear 503 until the socket closes, and what was answered 200 is stored."""
+    """Senders get 503 until the socket closes, and events answered 200 are stored."""
     with serving(tmp_path) as receiver:
         with posting(receiver, keep_alive=True, clients=8) as clients:
             clients.wait_for(200)
@@ -360,7 +358,7 @@ def test_serve_stops_under_load_and_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_serve_stops_when_the_whole_group_is_interrupted(tmp_path: Path) -> None:
-    """Ctrl-C reaches every process; they stop in the same order, without a trace."""
+    """Ctrl-C reaches every process; they stop gracefully, without a traceback."""
     with serving(tmp_path) as receiver:
         wait_until(lambda: bool(receiver.loader()))
         os.killpg(receiver.process.pid, signal.SIGINT)
@@ -372,7 +370,7 @@ def test_serve_stops_when_the_whole_group_is_interrupted(tmp_path: Path) -> None
 
 
 def test_serve_ends_with_its_supervisor(tmp_path: Path) -> None:
-    """A supervisor that is killed leaves no process behind, and no listening socket."""
+    """A killed supervisor leaves no process and no listening socket."""
     with serving(tmp_path) as receiver:
         os.kill(receiver.process.pid, signal.SIGKILL)
         receiver.process.wait()
@@ -382,8 +380,8 @@ def test_serve_ends_with_its_supervisor(tmp_path: Path) -> None:
             receiver.connect()
 
 
-def test_serve_takes_every_signal_while_it_reloads(tmp_path: Path) -> None:
-    """Reloads asked for at once are made one after the other, and a stop among them is heard."""
+def test_serve_handles_every_signal_during_a_reload(tmp_path: Path) -> None:
+    """Reloads are made one after the other, and a stop between them works."""
     with serving(tmp_path) as receiver:
         for _ in range(3):
             receiver.process.send_signal(signal.SIGHUP)
@@ -393,8 +391,8 @@ def test_serve_takes_every_signal_while_it_reloads(tmp_path: Path) -> None:
         assert receiver.stop() == 0
 
 
-def test_serve_keeps_what_runs_when_a_setting_is_broken(tmp_path: Path) -> None:
-    """A reload with a setting that cannot be used changes nothing and tells no value."""
+def test_a_reload_with_a_broken_setting_changes_nothing(tmp_path: Path) -> None:
+    """And shows no value."""
     env = tmp_path / ".env"
     env.write_text(f"CIO_WEBHOOK_SIGNING_KEYS={KEY}\n")
     with serving(tmp_path) as receiver:
@@ -410,8 +408,8 @@ def test_serve_keeps_what_runs_when_a_setting_is_broken(tmp_path: Path) -> None:
         assert "CIO_WEB_WORKERS" in str(receiver.logged("settings_unusable"))
 
 
-def test_serve_takes_another_key_without_losing_a_request(tmp_path: Path) -> None:
-    """A key is added, used and the old one taken away, by `.env` and SIGHUP alone."""
+def test_a_key_is_rotated_without_losing_a_request(tmp_path: Path) -> None:
+    """The new one is added, used, and the old one removed, with `.env` and SIGHUP only."""
     env = tmp_path / ".env"
     env.write_text(f"CIO_WEBHOOK_SIGNING_KEYS={KEY}\n")
     with serving(tmp_path) as receiver:
@@ -430,8 +428,8 @@ def test_serve_takes_another_key_without_losing_a_request(tmp_path: Path) -> Non
         assert_faultless(receiver, tally)
 
 
-def test_serve_answers_503_where_others_can_reach_it_without_a_key(tmp_path: Path) -> None:
-    """No key means that nothing is accepted, and that the sender comes again soon."""
+def test_serve_without_a_key_on_a_public_address_answers_503(tmp_path: Path) -> None:
+    """It accepts nothing, and the sender repeats soon."""
     (tmp_path / ".env").touch()
     with serving(tmp_path, CIO_HOST="0.0.0.0") as receiver:  # noqa: S104
         answer = receiver.post(request(event("e")))
@@ -441,7 +439,7 @@ def test_serve_answers_503_where_others_can_reach_it_without_a_key(tmp_path: Pat
 
 
 def test_serve_makes_a_key_for_development(tmp_path: Path) -> None:
-    """On loopback a key and an admin token are made, kept for their owner alone, and work."""
+    """On loopback a key and an admin token are made, readable only for their owner, and work."""
     (tmp_path / ".env").touch()
     with serving(tmp_path) as receiver:
         made = dotenv_values(tmp_path / ".env")
@@ -455,7 +453,7 @@ def test_serve_makes_a_key_for_development(tmp_path: Path) -> None:
         assert secret not in receiver.log + receiver.announced
 
 
-def test_serve_says_that_the_port_is_taken(tmp_path: Path) -> None:
+def test_serve_fails_when_the_port_is_taken(tmp_path: Path) -> None:
     """Code 1 and one line that says what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = subprocess.run(
@@ -473,8 +471,8 @@ def test_serve_says_that_the_port_is_taken(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_serve_announces_where_it_receives(shared: Receiver) -> None:
-    """The address is the one taken, and the key appears by its fingerprint alone."""
+def test_serve_prints_its_address(shared: Receiver) -> None:
+    """The real address, and only the fingerprint of the key."""
     assert shared.announced.startswith(f"Receiving at  {shared.url}\n")
     assert WEBHOOK_PATH in shared.url
     assert KEY not in shared.announced + shared.log

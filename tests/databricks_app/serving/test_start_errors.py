@@ -1,4 +1,4 @@
-"""What keeps `ciolake serve` from starting is said in a sentence, and nothing is left behind."""
+"""Each reason why `ciolake serve` cannot start is one line, and no file is left behind."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def abandoned_run_folders() -> set[Path]:
 
 
 def is_free(lock: Path) -> bool:
-    """Whether no process holds a lock; one that goes meanwhile is held."""
+    """Return whether no process holds a lock."""
     try:
         with lock.open() as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,7 +51,7 @@ def is_free(lock: Path) -> bool:
 
 
 def error_of(folder: Path, *, prefix: Sequence[str] = (), **variables: str) -> str:
-    """Start a receiver that cannot start; return its sentence.
+    """Start a receiver that cannot start; return its error.
 
     The exit code is 1, there is nothing but the sentence, and no file or folder is new.
     """
@@ -79,63 +79,67 @@ def error_of(folder: Path, *, prefix: Sequence[str] = (), **variables: str) -> s
 
 
 def test_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    """A file stands where the folder should be."""
+    """A file is in its place."""
     (tmp_path / "file").touch()
 
-    said = error_of(tmp_path, CIO_DATA_DIR=str(tmp_path / "file" / "data"))
+    message = error_of(tmp_path, CIO_DATA_DIR=str(tmp_path / "file" / "data"))
 
-    assert "file/data cannot be made or written (Not a directory); a part of this path is" in said
-    assert "CIO_DATA_DIR" in said
+    assert (
+        "file/data cannot be made or written (Not a directory); a part of this path is" in message
+    )
+    assert "CIO_DATA_DIR" in message
 
 
 def test_a_data_folder_without_rights(tmp_path: Path) -> None:
-    """The folder above belongs to others: the user who lacks the right is named."""
+    """The error names the user who has no right to write there."""
     above = tmp_path / "above"
     above.mkdir(mode=0o500)
 
-    said = error_of(tmp_path, prefix=powerless(), CIO_DATA_DIR=str(above / "data"))
+    message = error_of(tmp_path, prefix=powerless(), CIO_DATA_DIR=str(above / "data"))
 
-    assert f"(Permission denied); give user {os.geteuid()} the right to write there" in said
+    assert f"(Permission denied); give user {os.geteuid()} the right to write there" in message
 
 
 def test_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    """It is there already, and takes no file."""
+    """It exists, but no file can be made in it."""
     (tmp_path / "data/inbox").mkdir(parents=True)
     with unwritable(tmp_path / "data/inbox"):
-        said = error_of(tmp_path)
+        message = error_of(tmp_path)
 
-    assert "data cannot be made or written (Operation not permitted)" in said
+    assert "data cannot be made or written (Operation not permitted)" in message
 
 
 def test_a_read_only_root(tmp_path: Path) -> None:
-    """The file system is named as the reason, with what to mount."""
-    said = error_of(tmp_path, prefix=with_mounts(READ_ONLY_ROOT), CIO_DATA_DIR="/var/lib/ciolake")
+    """The error says what to mount."""
+    message = error_of(
+        tmp_path, prefix=with_mounts(READ_ONLY_ROOT), CIO_DATA_DIR="/var/lib/ciolake"
+    )
 
-    assert "/var/lib/ciolake cannot be made or written (Read-only file system); mount a" in said
+    assert "/var/lib/ciolake cannot be made or written (Read-only file system); mount a" in message
 
 
-def test_a_development_key_that_cannot_be_kept(tmp_path: Path) -> None:
-    """No data folder is left behind either, although it could be made."""
+def test_a_development_key_that_cannot_be_stored(tmp_path: Path) -> None:
+    """The data folder is removed again too."""
     here = tmp_path / "here"
     here.mkdir(mode=0o500)
     (tmp_path / "there").mkdir()
     prefix = ["env", "--unset=CIO_WEBHOOK_SIGNING_KEYS", f"--chdir={here}", *powerless()]
 
-    said = error_of(tmp_path, prefix=prefix, CIO_DATA_DIR=str(tmp_path / "there/data"))
+    message = error_of(tmp_path, prefix=prefix, CIO_DATA_DIR=str(tmp_path / "there/data"))
 
-    assert ".env" in said
-    assert "set CIO_WEBHOOK_SIGNING_KEYS" in said
+    assert ".env" in message
+    assert "set CIO_WEBHOOK_SIGNING_KEYS" in message
 
 
 def test_a_temporary_path_that_is_too_long_for_a_socket(tmp_path: Path) -> None:
-    """It counts only where there is no shared memory, and the limit is given."""
+    """Only without shared memory; the error has the limit."""
     long = tmp_path / ("x" * 100)
     long.mkdir()
 
-    said = error_of(tmp_path, prefix=with_mounts(NO_SHARED_MEMORY), TMPDIR=str(long))
+    message = error_of(tmp_path, prefix=with_mounts(NO_SHARED_MEMORY), TMPDIR=str(long))
 
-    assert "too long for a socket" in said
-    assert "TMPDIR to one of at most 65 bytes" in said
+    assert "too long for a socket" in message
+    assert "TMPDIR to a path of at most 65 bytes" in message
 
 
 @pytest.mark.parametrize(
@@ -147,18 +151,18 @@ def test_a_temporary_path_that_is_too_long_for_a_socket(tmp_path: Path) -> None:
     ],
 )
 def test_no_shared_memory_and_no_temporary_folder(tmp_path: Path, script: str, reason: str) -> None:
-    """Without either there is no place for what the processes share."""
+    """Then there is no place for the run folder."""
     script = f"{script}; {READ_ONLY_ROOT}; for one in /tmp /var/tmp; do mount -o ro,bind $one $one"
     script += ' && mount -o remount,ro,bind $one; done; cd "$1"'
 
-    said = error_of(tmp_path, prefix=with_mounts(script, str(tmp_path)))
+    message = error_of(tmp_path, prefix=with_mounts(script, str(tmp_path)))
 
-    assert f"/dev/shm {reason}" in said
-    assert "set TMPDIR" in said
+    assert f"/dev/shm {reason}" in message
+    assert "set TMPDIR" in message
 
 
-def test_full_shared_memory_alone_keeps_nobody_from_starting(tmp_path: Path) -> None:
-    """The run folder lies in the temporary folder then, and a warning says why."""
+def test_serve_starts_with_full_shared_memory(tmp_path: Path) -> None:
+    """The run folder is in the temporary folder then, and a warning says why."""
     prefix = with_mounts(FULL_SHARED_MEMORY)
     with (
         tempfile.TemporaryDirectory() as short,
@@ -170,31 +174,31 @@ def test_full_shared_memory_alone_keeps_nobody_from_starting(tmp_path: Path) -> 
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
-    """Port, reason and setting are named."""
+    """The error has the port, the reason and the setting."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-        said = error_of(tmp_path, PORT=str(port))
+        message = error_of(tmp_path, PORT=str(port))
 
-    assert f"cannot listen on 127.0.0.1 port {port} (Address already in use); " in said
-    assert "another port with PORT" in said
+    assert f"cannot listen on 127.0.0.1 port {port} (Address already in use); " in message
+    assert "set PORT to another port" in message
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "a..b"])
 def test_an_address_that_is_not_of_this_machine(tmp_path: Path, host: str) -> None:
-    """An address of the documentation, an unknown name, and what is no name."""
-    said = error_of(tmp_path, CIO_HOST=host)
+    """An unused address, an unknown name and an impossible name."""
+    message = error_of(tmp_path, CIO_HOST=host)
 
-    assert f"cannot listen on {host} port 0 (" in said
-    assert "set CIO_HOST to an address of this machine" in said
+    assert f"cannot listen on {host} port 0 (" in message
+    assert "set CIO_HOST to an address of this machine" in message
 
 
 def test_an_env_file_that_cannot_be_read(tmp_path: Path) -> None:
-    """The reason is given, and nothing that is in it."""
+    """The error has the reason and quotes nothing from the file."""
     (tmp_path / ".env").write_text("CIO_WEBHOOK_SIGNING_KEYS=hunter2\n")
     (tmp_path / ".env").chmod(0)
 
-    said = error_of(tmp_path, prefix=powerless())
+    message = error_of(tmp_path, prefix=powerless())
 
-    assert said.startswith("ciolake: .env cannot be read (Permission denied)")
-    assert "hunter2" not in said
+    assert message.startswith("ciolake: .env cannot be read (Permission denied)")
+    assert "hunter2" not in message

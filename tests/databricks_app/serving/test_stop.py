@@ -1,4 +1,4 @@
-"""SIGTERM under load: each request that was sent has its answer, 200 or 503."""
+"""SIGTERM under load: each request that was sent is answered 200 or 503."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REQUESTS_BEFORE = 200
 
 
 class _Client(threading.Thread):
-    """Posts until the server ends its connection or the stop has begun, and notes what it saw.
+    """Posts until the server closes its connection or the stop has begun; records the outcomes.
 
     Attributes:
         seen: Answers by status; the name of the error where none came.
@@ -53,7 +53,7 @@ class _Client(threading.Thread):
                 wire.socket.close()
                 wire = None
                 if not self._headers or answer.status != 200:
-                    return  # it said that it ends
+                    return  # the answer announced the end
         except OSError as error:
             self.seen[type(error).__name__] += 1
         finally:
@@ -62,7 +62,7 @@ class _Client(threading.Thread):
 
 
 def stop_under_load(folder: Path, times: int) -> None:
-    """Start, load and stop a receiver again and again; then load what it stored."""
+    """Start, load and stop a receiver again and again; then load its inbox."""
     acknowledged: set[str] = set()
     seen: Counter[str] = Counter()
     for turn in range(times):
@@ -90,13 +90,13 @@ def stop_under_load(folder: Path, times: int) -> None:
     assert (stored.lost(acknowledged), stored.doubled) == (set(), 0)
 
 
-def test_a_stop_answers_all_that_was_sent(tmp_path: Path) -> None:
-    """Under 16 clients; what was answered 200 stands once in the tables."""
+def test_a_stop_answers_every_request(tmp_path: Path) -> None:
+    """Under 16 clients; each event answered 200 is in the tables once."""
     stop_under_load(tmp_path, 1)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_twenty_stops_answer_all_that_was_sent(tmp_path: Path) -> None:
+def test_twenty_stops_answer_every_request(tmp_path: Path) -> None:
     """The same twenty times."""
     stop_under_load(tmp_path, 20)

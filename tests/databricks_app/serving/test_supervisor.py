@@ -1,4 +1,4 @@
-"""The supervisor: keeps its children running, replaces them without a gap, stops all of them."""
+"""The supervisor: keeps its children running, replaces them without a gap, stops them all."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Signals = Callable[[signal.Signals], None]
 
 @pytest.fixture
 def send() -> Iterator[Signals]:
-    """Keep signals pending, as the supervisor does; yields what sends one to this thread."""
+    """Block signals as the supervisor does; yield a function that sends one to this thread."""
     numbers = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     thread = threading.get_ident()
@@ -50,7 +50,7 @@ def a_supervisor(
     stop_seconds: float = 5.0,
     reload_seconds: float = 5.0,
 ) -> Supervisor:
-    """Make one that is quick."""
+    """Make a supervisor with short limits."""
     return Supervisor(
         children,
         dict(os.environ),
@@ -69,20 +69,20 @@ def started(child: Child) -> subprocess.Popen[bytes]:
 
 
 def end(*processes: subprocess.Popen[bytes]) -> None:
-    """End what a test started."""
+    """End the processes of a test."""
     for process in processes:
         process.kill()
         process.wait()
 
 
-def test_bind_takes_a_free_port() -> None:
-    """Port 0 means any; what is announced is the one taken."""
+def test_bind_uses_a_free_port() -> None:
+    """With port 0."""
     with bind("127.0.0.1", 0) as listener:
         assert listener.getsockname()[1] > 0
 
 
-def test_bind_takes_an_address_of_the_other_family() -> None:
-    """An address with colons is IPv6."""
+def test_bind_accepts_an_ipv6_address() -> None:
+    """An address with colons."""
     if not Path("/proc/net/if_inet6").exists():
         pytest.skip("this machine has no IPv6")
     with bind("::1", 0) as listener:
@@ -90,7 +90,7 @@ def test_bind_takes_an_address_of_the_other_family() -> None:
 
 
 def test_bind_says_what_to_do_when_the_port_is_taken() -> None:
-    """The text names the port, the reason and the setting."""
+    """The text has the port, the reason and the setting."""
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
 
@@ -99,13 +99,13 @@ def test_bind_says_what_to_do_when_the_port_is_taken() -> None:
 
 
 def test_bind_says_that_a_name_is_unknown() -> None:
-    """A host that is no address of this machine is an error of the settings."""
+    """An unknown host is a SettingsError."""
     with pytest.raises(SettingsError, match="cannot listen on no such host port 0"):
         bind("no such host", 0)
 
 
 def test_child_environment_names_the_run_folder_and_the_supervisor(tmp_path: Path) -> None:
-    """The rest of the environment is passed on."""
+    """The rest of the environment is kept."""
     environ = child_environment(tmp_path, {"PORT": "1"})
 
     assert environ == {
@@ -118,7 +118,7 @@ def test_child_environment_names_the_run_folder_and_the_supervisor(tmp_path: Pat
 
 
 def test_child_is_started_again_after_a_growing_pause() -> None:
-    """At once after the first death, later than before after each further one, up to 5 s."""
+    """At once after the first death, then later after each further one, up to 5 s."""
     child = Child("web", FAILING)
     pauses = []
     for _ in range(7):
@@ -130,7 +130,7 @@ def test_child_is_started_again_after_a_growing_pause() -> None:
 
 
 def test_child_that_ran_long_is_started_again_at_once() -> None:
-    """A death after a steady time counts as the first."""
+    """Its death counts as the first one."""
     child = Child("web", FAILING, failures=5)
     started(child).wait()
 
@@ -140,7 +140,7 @@ def test_child_that_ran_long_is_started_again_at_once() -> None:
 
 
 def test_child_that_runs_is_not_reaped() -> None:
-    """Nothing changes as long as it lives."""
+    """Nothing changes while it runs."""
     child = Child("web", SLEEPER)
     process = started(child)
     try:
@@ -151,7 +151,7 @@ def test_child_that_runs_is_not_reaped() -> None:
 
 
 def test_child_that_cannot_be_started_is_tried_again() -> None:
-    """A machine out of memory or processes is no reason to give up."""
+    """The machine may be short of memory or processes for a while."""
     child = Child("web", ["/no/such/program"])
 
     with capture_logs() as lines:
@@ -163,9 +163,9 @@ def test_child_that_cannot_be_started_is_tried_again() -> None:
 
 
 def test_child_that_runs_once_is_not_started_again(send: Signals) -> None:
-    """It may end; that is no problem, and it is not part of a reload."""
+    """Its end is not a problem, and a reload leaves it out."""
     once, web = Child("demo", ["true"], is_once=True), Child("web", SLEEPER, (1,))
-    told: list[tuple[str, ...]] = []
+    reported: list[tuple[str, ...]] = []
 
     def is_ready(_: Child) -> bool:
         send(signal.SIGTERM)
@@ -174,16 +174,16 @@ def test_child_that_runs_once_is_not_started_again(send: Signals) -> None:
     started(once).wait()
     once.reap(0.0)
     send(signal.SIGHUP)
-    code = a_supervisor([once, web], is_ready=is_ready, write_problems=told.append).run()
+    code = a_supervisor([once, web], is_ready=is_ready, write_problems=reported.append).run()
 
-    assert (code, once.process, told) == (0, None, [])
+    assert (code, once.process, reported) == (0, None, [])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_supervisor_ends_its_children_when_told_to_stop(
     send: Signals, number: signal.Signals
 ) -> None:
-    """All have ended when it returns, and the exit code says that they did so in time."""
+    """All have ended when it returns; the exit code is 0 if they were in time."""
     children = [Child("web", SLEEPER), Child("loader", SLEEPER)]
     send(number)
 
@@ -194,7 +194,7 @@ def test_supervisor_ends_its_children_when_told_to_stop(
 
 
 def test_supervisor_kills_a_child_that_does_not_stop(send: Signals) -> None:
-    """It is waited for no longer than is allowed, and the exit code says so."""
+    """After `stop_seconds`; the exit code is 1."""
     child = Child("web", STUBBORN)
     process = started(child)
     wait_until(lambda: is_stubborn(process.pid))
@@ -205,12 +205,12 @@ def test_supervisor_kills_a_child_that_does_not_stop(send: Signals) -> None:
     assert (code, process.returncode) == (1, -9)
 
 
-def test_supervisor_starts_again_what_dies_and_says_so(send: Signals) -> None:
-    """A child that keeps dying is a problem in words; one that runs is not."""
-    told: list[tuple[str, ...]] = []
+def test_supervisor_restarts_and_reports_a_child_that_dies(send: Signals) -> None:
+    """A child that keeps dying is a problem; one that runs is not."""
+    reported: list[tuple[str, ...]] = []
 
     def write_problems(problems: tuple[str, ...]) -> None:
-        told.append(problems)
+        reported.append(problems)
         if "2 times" in problems[0]:
             send(signal.SIGTERM)
 
@@ -218,12 +218,12 @@ def test_supervisor_starts_again_what_dies_and_says_so(send: Signals) -> None:
         [Child("loader", FAILING), Child("web", SLEEPER)], write_problems=write_problems
     ).run()
 
-    assert told == [
+    assert reported == [
         (f"the loader ended {n} times in a row and is started again: see the log",) for n in (1, 2)
     ]
 
 
-def test_reload_replaces_what_serves_and_restarts_the_rest(send: Signals) -> None:
+def test_reload_replaces_the_web_server_and_restarts_the_others(send: Signals) -> None:
     """The old web process ends only when the new one serves."""
     web, loader = Child("web", SLEEPER, (1,)), Child("loader", SLEEPER)
     old_web, old_writer = started(web), started(loader)
@@ -246,10 +246,10 @@ def test_reload_replaces_what_serves_and_restarts_the_rest(send: Signals) -> Non
 
 
 @pytest.mark.parametrize("successor", [FAILING, ["/no/such/program"], SLEEPER])
-def test_reload_keeps_what_runs_when_the_successor_does_not_serve(
+def test_reload_keeps_the_old_processes_when_the_new_one_does_not_serve(
     send: Signals, successor: list[str]
 ) -> None:
-    """Neither the old web process nor any other child is touched; the successor is ended."""
+    """The new web process is ended, and no other child is touched."""
     web, loader = Child("web", SLEEPER, (1,)), Child("loader", SLEEPER)
     processes = started(web), started(loader)
     web.command = successor
@@ -266,7 +266,7 @@ def test_reload_keeps_what_runs_when_the_successor_does_not_serve(
 
 
 def test_child_of_a_supervisor_that_has_died_ends_at_once() -> None:
-    """It died before the kernel could know that it is to be told."""
+    """The supervisor died before the child called `prctl`."""
     done = subprocess.run(
         [
             sys.executable,
@@ -282,7 +282,7 @@ def test_child_of_a_supervisor_that_has_died_ends_at_once() -> None:
 
 
 def test_stop_does_not_wait_for_a_reload(send: Signals) -> None:
-    """Told to stop while a successor starts, the supervisor stops."""
+    """SIGTERM while a new process starts."""
     web = Child("web", SLEEPER, (1,))
     old = started(web)
 
@@ -297,7 +297,7 @@ def test_stop_does_not_wait_for_a_reload(send: Signals) -> None:
 
 
 def is_stubborn(pid: int) -> bool:
-    """Whether a process ignores SIGTERM by now."""
+    """Return whether a process ignores SIGTERM already."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     ignored = next(line for line in lines if line.startswith("SigIgn"))
     return bool(int(ignored.split()[1], 16) & 1 << (signal.SIGTERM - 1))

@@ -1,4 +1,4 @@
-"""One line a minute with what came and went, from the files that the processes count in."""
+"""The traffic summary: one log line a minute from the metric files of all processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OLDEST = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def count(folder: Path, source: str) -> None:
-    """Count in a process of its own, as a worker does."""
+    """Count in another process, like a worker."""
     start = "from databricks_app.runtime.metrics import Metrics\nmetrics = Metrics()\n"
     subprocess.run(
         [sys.executable, "-c", start + dedent(source)],
@@ -34,12 +34,12 @@ def count(folder: Path, source: str) -> None:
 
 
 def nothing() -> Pending | None:
-    """Nobody knows what is pending."""
+    """The number of pending events is unknown."""
     return None
 
 
-def test_a_line_has_what_was_counted_since_the_line_before(tmp_path: Path) -> None:
-    """Of all processes, by reason, with the answer time and what waits."""
+def test_a_line_has_the_counts_since_the_last_line(tmp_path: Path) -> None:
+    """Of all processes, by reason, with answer times and pending events."""
     now = FixedClock(OLDEST.timestamp() + 90)
     summary = TrafficSummary(tmp_path, lambda: Pending(7, 700, OLDEST), now)
     worker = """
@@ -74,7 +74,7 @@ def test_a_line_has_what_was_counted_since_the_line_before(tmp_path: Path) -> No
 
 
 def test_a_quiet_minute_has_no_line(tmp_path: Path) -> None:
-    """Neither before the first request nor after the last one."""
+    """Before the first request and after the last one."""
     summary = TrafficSummary(tmp_path, nothing)
 
     with capture_logs() as lines:
@@ -86,8 +86,8 @@ def test_a_quiet_minute_has_no_line(tmp_path: Path) -> None:
     assert [line["accepted"] for line in lines] == [1]
 
 
-def test_a_disk_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
-    """The line leaves out what waits, and no second thread asks the disk."""
+def test_a_disk_that_hangs_does_not_delay_the_line(tmp_path: Path) -> None:
+    """The line has no pending events then, and no second thread asks the disk."""
     let_go = threading.Event()
     asked = []
 
@@ -107,7 +107,7 @@ def test_a_disk_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_read_are_a_warning(tmp_path: Path) -> None:
-    """The supervisor goes on: its death would end all."""
+    """The supervisor continues: its death would end everything."""
     damaged = struct.pack("iii", 64, 0, 40) + b"\xff" * 52
     (tmp_path / "counter_1.db").write_bytes(damaged)
 
@@ -129,5 +129,5 @@ def test_files_that_cannot_be_read_are_a_warning(tmp_path: Path) -> None:
 def test_a_quantile_is_estimated_within_its_bucket(
     buckets: dict[float, int], share: float, seconds: float
 ) -> None:
-    """As Prometheus does; past the last bound it is that bound."""
+    """Like in Prometheus; above the last bound it is that bound."""
     assert quantile(buckets, share) == pytest.approx(seconds)

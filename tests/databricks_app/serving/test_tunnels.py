@@ -1,4 +1,4 @@
-"""What is shown to who comes through a proxy or a tunnel that leaves no mark."""
+"""What is shown through a proxy or a tunnel that adds no header."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ http {{
 
 @contextlib.contextmanager
 def nginx(to: Address, folder: Path) -> Iterator[Address]:
-    """Run nginx in front, as `proxy_pass` alone configures it: Host is the receiver's address."""
+    """Run nginx in front with `proxy_pass` alone: Host is the receiver's address."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if program is None:
         pytest.skip("nginx is not installed")
@@ -66,14 +66,14 @@ def nginx(to: Address, folder: Path) -> Iterator[Address]:
 
 
 def is_open(address: Address) -> bool:
-    """Whether somebody listens there."""
+    """Return whether somebody listens there."""
     with socket.socket() as wire:
         return wire.connect_ex(address) == 0
 
 
 @contextlib.contextmanager
 def tcp_tunnel(to: Address, _folder: Path) -> Iterator[Address]:
-    """Pass bytes on as they come, as `ssh -R` does."""
+    """Forward bytes unchanged, as `ssh -R` does."""
     with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as stack:
 
         def copy(source: socket.socket, target: socket.socket) -> None:
@@ -103,13 +103,13 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
 
 
 def ask(address: Address, data: bytes) -> Answer:
-    """Send bytes on a connection of their own; return the answer."""
+    """Send bytes on a new connection; return the answer."""
     with connect(address) as wire:
         return wire.send(data).answer()
 
 
 def anonymous(path: str) -> bytes:
-    """Return a request that names loopback and nothing else."""
+    """Return a request with loopback as its Host and no other header."""
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
 
 
@@ -117,7 +117,7 @@ def anonymous(path: str) -> bytes:
 def test_through_a_tunnel_nothing_is_shown_without_the_token(
     receiver: Receiver, tmp_path: Path, tunnel: Tunnel
 ) -> None:
-    """The bare status and 403, under any spelling of the path; the webhook is open as ever."""
+    """Only the bare status and 403, for any spelling of the path; the webhook stays open."""
     with tunnel(receiver.address, tmp_path) as address:
         ready = ask(address, anonymous("/readyz"))
         counts = ask(address, anonymous("/metrics"))
@@ -131,10 +131,10 @@ def test_through_a_tunnel_nothing_is_shown_without_the_token(
 
 
 @pytest.mark.parametrize("tunnel", [nginx, tcp_tunnel])
-def test_through_a_tunnel_the_token_shows_all(
+def test_through_a_tunnel_everything_is_shown_with_the_token(
     receiver: Receiver, tmp_path: Path, tunnel: Tunnel
 ) -> None:
-    """The header passes a proxy, and who sends it may come from anywhere."""
+    """The header passes a proxy."""
     with tunnel(receiver.address, tmp_path) as address:
         ready = ask(address, page("/readyz"))
         counts = ask(address, page("/metrics"))

@@ -1,4 +1,4 @@
-"""The unit files of examples/systemd, judged by systemd itself."""
+"""The unit files of examples/systemd, checked by systemd itself."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from databricks_app.serving.supervisor import STOP_SECONDS
 from tests.support.paths import ROOT
 
 UNITS = ROOT / "examples/systemd"
-# Of 100, as `systemd-analyze security` counts; what is left is said in the unit file.
+# Of 100, as `systemd-analyze security` counts; the unit file explains the rest.
 MOST_EXPOSED = 20
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Path:
-    """A copy of the units whose program is there."""
+    """A copy of the units whose program exists."""
     for name in ("ciolake.socket", "ciolake.service"):
         text = (UNITS / name).read_text()
         (tmp_path / name).write_text(text.replace("/opt/ciolake/.venv/bin/ciolake", "/bin/true"))
@@ -38,15 +38,15 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_units_are_right(service: Path) -> None:
-    """No unknown line, no unit that is missing."""
+def test_units_are_valid(service: Path) -> None:
+    """No unknown line and no missing unit."""
     done = analyze("verify", "--man=no", str(service.with_suffix(".socket")), str(service))
 
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_service_has_few_rights(service: Path) -> None:
-    """Less than most services of a distribution."""
+    """Fewer than most services of a distribution."""
     done = analyze(
         "security", "--offline=true", f"--threshold={MOST_EXPOSED}", "--no-pager", str(service)
     )
@@ -54,8 +54,8 @@ def test_the_service_has_few_rights(service: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_service_has_the_time_that_a_stop_takes() -> None:
-    """And is started again however often it ends; the socket is never given up."""
+def test_the_service_allows_the_time_of_a_stop() -> None:
+    """It is restarted after every end; the socket stays open."""
     unit = RawConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read([UNITS / "ciolake.service"])

@@ -159,7 +159,7 @@ def test_warehouse_that_sleeps_is_waited_for(double: DatabricksDouble, receiver:
     """Events are taken while it starts, its state is told, and they are loaded then."""
     double.warehouse(stop=True, start_seconds=35)
     with posting(receiver, keep_alive=True, clients=2, pause_seconds=0.1) as clients:
-        await_words(receiver, r"its state is STARTING; wait, that may take minutes")
+        await_words(receiver, r"its state is STARTING; wait, this may take minutes")
         clients.wait_for(20)
         tally = clients.stop()
 

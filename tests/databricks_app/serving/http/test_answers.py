@@ -1,11 +1,11 @@
-"""The bytes of answers: those that gunicorn would send."""
+"""The bytes of answers: the same as gunicorn's."""
 
 from __future__ import annotations
 
+import itertools
 import socket
 from http import HTTPStatus
 
-import pytest
 from gunicorn import SERVER
 from gunicorn.config import Config
 from gunicorn.http.message import Request as GunicornRequest
@@ -20,32 +20,38 @@ from databricks_app.serving.http.answers import Answers
 from databricks_app.settings import Settings
 
 
-@pytest.mark.parametrize("closes", [False, True])
-@pytest.mark.parametrize("status", RECEIVER_STATUSES)
-def test_answers_are_those_of_gunicorn(
-    settings: Settings, inbox: LocalInbox, status: int, closes: bool
-) -> None:
-    """Byte for byte but for the date."""
-    webhook = webhook_of(create_app(settings, inbox=inbox))
-    assert webhook is not None
+def gunicorns_answer(status: int, headers: list[tuple[str, str]], *, closes: bool) -> bytes:
+    """Return the bytes that gunicorn sends, with a fixed date."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         line = b"Connection: close\r\n" if closes else b""
         message = b"POST / HTTP/1.1\r\n" + line + b"Content-Length: 0\r\n\r\n"
         request = GunicornRequest(Config(), IterUnreader(iter([message])), ("192.0.2.1", 1))
         response = Response(request, theirs, Config())
-        response.start_response(f"{status} {HTTPStatus(status).phrase}", webhook.headers[status])
+        response.start_response(f"{status} {HTTPStatus(status).phrase}", headers)
         response.close()
-        expected = ours.recv(4096)
-    date = next(line for line in expected.split(b"\r\n") if line.startswith(b"Date: "))
-
-    said = Answers(SERVER, webhook.headers, lambda: 1_700_000_000.9)(status, closes)
-
-    assert said == expected.replace(date, b"Date: Tue, 14 Nov 2023 22:13:20 GMT")
+        answer = ours.recv(4096)
+    date = next(line for line in answer.split(b"\r\n") if line.startswith(b"Date: "))
+    return answer.replace(date, b"Date: Tue, 14 Nov 2023 22:13:20 GMT")
 
 
-def test_answers_tell_the_time_of_each_second() -> None:
-    """What is kept of a second is not said in the next."""
+def test_answers_equal_those_of_gunicorn(settings: Settings, inbox: LocalInbox) -> None:
+    """Byte for byte, except for the date, for each status of the receiver."""
+    webhook = webhook_of(create_app(settings, inbox=inbox))
+    assert webhook is not None
+    answers = Answers(SERVER, webhook.headers, lambda: 1_700_000_000.9)
+    cases = list(itertools.product(RECEIVER_STATUSES, (False, True)))
+
+    made = {(status, closes): answers(status, closes) for status, closes in cases}
+
+    assert made == {
+        (status, closes): gunicorns_answer(status, list(webhook.headers[status]), closes=closes)
+        for status, closes in cases
+    }
+
+
+def test_answers_have_the_date_of_each_second() -> None:
+    """Cached answers are dropped when the second changes."""
     at = [0.0]
     answers = Answers("s", {200: ()}, lambda: at[0])
     first = answers(200, False)

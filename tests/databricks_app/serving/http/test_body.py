@@ -1,8 +1,9 @@
-"""Bodies that wait: in memory, then in a file that has no name, within bounds."""
+"""Buffers of bodies: in memory, then in a file without a name, within limits."""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from pathlib import Path
 
@@ -19,22 +20,24 @@ def room(folder: Path, *, memory: int = MANY, files: int = MANY) -> Room:
     return Room(memory, files, folder)
 
 
-@pytest.mark.parametrize("length", [None, 3 * len(PIECE)])
-@pytest.mark.parametrize("pieces", [1, 2, 3, 6])
-def test_a_body_is_kept_as_it_came(tmp_path: Path, pieces: int, length: int | None) -> None:
-    """In memory or in a file; nothing is cut, so that no digest is needed."""
-    spool = Spool(room(tmp_path), length, MANY)
-    for _ in range(pieces):
-        spool.write(PIECE)
+def test_a_body_is_kept_unchanged(tmp_path: Path) -> None:
+    """In memory or in a file. It is not cut, so it has no digest."""
+    wrong = []
+    for pieces, length in itertools.product((1, 2, 3, 6), (None, 3 * len(PIECE))):
+        spool = Spool(room(tmp_path), length, MANY)
+        for _ in range(pieces):
+            spool.write(PIECE)
+        size = len(PIECE) * pieces
+        is_kept = spool.kept() == PIECE * pieces and spool.stream().read(10) == PIECE[:10]
+        if not is_kept or (spool.size, spool.kept_bytes, spool.sha256()) != (size, size, None):
+            wrong.append((pieces, length))
+        spool.close()
 
-    assert spool.kept() == PIECE * pieces
-    assert spool.stream().read(10) == PIECE[:10]
-    assert (spool.size, spool.kept_bytes, spool.sha256()) == (len(PIECE) * pieces,) * 2 + (None,)
-    spool.close()
+    assert wrong == []
 
 
-def test_a_large_body_takes_room_on_disk_and_none_in_memory(tmp_path: Path) -> None:
-    """And gives it back, once, at its end."""
+def test_a_large_body_uses_disk_and_no_memory(tmp_path: Path) -> None:
+    """It releases its room once, at its end."""
     given = room(tmp_path)
     spool = Spool(given, None, MANY)
     spool.write(PIECE)
@@ -49,8 +52,8 @@ def test_a_large_body_takes_room_on_disk_and_none_in_memory(tmp_path: Path) -> N
     assert (given.memory_left, given.file_left) == (MANY, MANY)
 
 
-def test_the_file_of_a_body_has_no_name_and_is_for_its_owner_alone(tmp_path: Path) -> None:
-    """Nothing unverified outlives its request, not even if the process is killed."""
+def test_the_file_of_a_body_has_no_name_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    """No unverified body stays on disk, even if the process is killed."""
     spool = Spool(room(tmp_path), None, MANY)
     spool.write(bytes(MEMORY_BYTES + 1))
 
@@ -61,8 +64,8 @@ def test_the_file_of_a_body_has_no_name_and_is_for_its_owner_alone(tmp_path: Pat
     spool.close()
 
 
-def test_no_room_on_disk_is_said(tmp_path: Path) -> None:
-    """And what the body held is given back."""
+def test_no_room_on_disk_is_an_error(tmp_path: Path) -> None:
+    """The room of the body is released."""
     given = room(tmp_path, files=MEMORY_BYTES + 10, memory=MEMORY_BYTES + 10)
     spool = Spool(given, None, MANY)
     spool.write(bytes(MEMORY_BYTES))
@@ -76,7 +79,7 @@ def test_no_room_on_disk_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not is_in_memory(Path("/dev/shm")), reason="no memory file system there")
 def test_a_file_system_in_memory_counts_as_memory() -> None:
-    """Otherwise bodies would fill the memory past its bound."""
+    """Otherwise bodies would exceed the limit of memory."""
     given = room(Path("/dev/shm"), memory=MEMORY_BYTES * 2)
     spool = Spool(given, None, MANY)
     spool.write(bytes(MEMORY_BYTES + 1))
@@ -87,24 +90,26 @@ def test_a_file_system_in_memory_counts_as_memory() -> None:
     spool.close()
 
 
-@pytest.mark.parametrize("length", [None, 4 * len(PIECE)])
-@pytest.mark.parametrize("limit", [1000, 100_000, 3 * len(PIECE)])
-def test_of_a_body_past_the_limit_the_beginning_and_the_digest_are_kept(
-    tmp_path: Path, limit: int, length: int | None
-) -> None:
-    """No file is left of it."""
-    given = room(tmp_path)
-    spool = Spool(given, length, limit)
-    for _ in range(4):
-        spool.write(PIECE)
+def test_a_body_over_the_limit_is_cut_and_has_a_digest(tmp_path: Path) -> None:
+    """No file is left."""
+    wrong = []
+    digest = hashlib.sha256(PIECE * 4).hexdigest()
+    limits = (1000, 100_000, 3 * len(PIECE))
+    for limit, length in itertools.product(limits, (None, 4 * len(PIECE))):
+        given = room(tmp_path)
+        spool = Spool(given, length, limit)
+        for _ in range(4):
+            spool.write(PIECE)
+        kept = min(limit, 64 << 10)
+        used = (given.memory_left, given.file_left)
+        expected = (PIECE[:kept], digest, (MANY - kept, MANY))
+        if (spool.kept(), spool.sha256(), used) != expected:
+            wrong.append((limit, length))
+        spool.close()
 
-    kept = min(limit, 64 << 10)
-    assert spool.kept() == PIECE[:kept]
-    assert spool.sha256() == hashlib.sha256(PIECE * 4).hexdigest()
-    assert (given.memory_left, given.file_left) == (MANY - kept, MANY)
-    spool.close()
+    assert wrong == []
 
 
-def test_a_folder_that_cannot_be_looked_at_counts_as_memory(tmp_path: Path) -> None:
-    """The stricter bound holds where it is not known."""
+def test_an_unknown_folder_counts_as_memory(tmp_path: Path) -> None:
+    """The stricter limit applies."""
     assert is_in_memory(tmp_path / "missing")

@@ -1,11 +1,11 @@
-"""Deadlines: one list a kind, in order by itself."""
+"""Deadlines: one sorted list for each kind."""
 
 from __future__ import annotations
 
 from databricks_app.serving.http.deadlines import Deadlines
 
 
-def test_members_are_due_in_the_order_in_which_they_came() -> None:
+def test_members_are_due_in_the_order_of_arrival() -> None:
     """Each once."""
     deadlines: Deadlines[str] = Deadlines(10)
     deadlines.add("a", 0)
@@ -18,8 +18,8 @@ def test_members_are_due_in_the_order_in_which_they_came() -> None:
     assert list(deadlines.due(99)) == []
 
 
-def test_a_member_that_is_added_again_waits_from_then_on() -> None:
-    """Also while the due ones are looked through, and if it is the only one."""
+def test_a_member_that_is_added_again_starts_its_time_again() -> None:
+    """Also during the iteration over due members."""
     deadlines: Deadlines[str] = Deadlines(10)
     deadlines.add("a", 0)
 
@@ -33,8 +33,8 @@ def test_a_member_that_is_added_again_waits_from_then_on() -> None:
     )
 
 
-def test_shorten_holds_for_those_there_are_and_those_to_come() -> None:
-    """Nobody waits longer than that, and nobody longer than before."""
+def test_shorten_applies_to_present_and_future_members() -> None:
+    """No member waits longer than that, or longer than before."""
     deadlines: Deadlines[str] = Deadlines(10)
     deadlines.add("a", 0)
     deadlines.add("b", 8)

@@ -1,4 +1,4 @@
-"""Requests from bytes: the same meaning however they are cut, and limits that hold meanwhile."""
+"""The parser: the same meaning for any split of the bytes, and limits for incomplete requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHUNKED = START + b"Transfer-Encoding: chunked\r\n\r\n"
 
 @dataclass
 class Collected:
-    """A handler that keeps all it is given.
+    """A handler that keeps everything.
 
     Attributes:
         heads: Of the requests that have begun.
@@ -53,7 +53,7 @@ class Collected:
         self.complete += 1
 
     def meaning(self) -> list[tuple[str, bytes, dict[bytes, bytes], bytes]]:
-        """What was asked."""
+        """The parsed requests."""
         return [
             (head.method, head.target, head.fields, body)
             for head, body in zip(self.heads, self.bodies, strict=True)
@@ -70,15 +70,22 @@ def parsed(*pieces: bytes) -> Collected:
     return collected
 
 
-def refusal(*pieces: bytes) -> tuple[int, str]:
-    """Parse what is refused; return status and kind."""
-    with pytest.raises(Malformed) as refused:
+def refusal(*pieces: bytes) -> tuple[int, str] | None:
+    """Parse bytes; return status and kind of the refusal, None if they are accepted."""
+    try:
         parsed(*pieces)
-    return refused.value.status, refused.value.kind
+    except Malformed as malformed:
+        return malformed.status, malformed.kind
+    return None
 
 
-def test_a_request_is_its_method_target_fields_and_body() -> None:
-    """Names in lower case, values without the white space around them, doubled ones joined."""
+def cut(data: bytes, size: int) -> list[bytes]:
+    """Cut bytes into pieces of this size."""
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def test_a_request_has_method_target_fields_and_body() -> None:
+    """Names in lower case, values stripped, repeated names joined."""
     found = parsed(START + b"X-A: \t1 \r\nx-a:2\r\nE:\r\nContent-Length: 2\r\n\r\nok")
 
     fields = {b"host": b"h", b"x-a": b"1,2", b"e": b"", b"content-length": b"2"}
@@ -96,7 +103,7 @@ def test_a_request_is_its_method_target_fields_and_body() -> None:
     ],
 )
 def test_the_client_decides_whether_the_connection_ends(data: bytes, closes: bool) -> None:
-    """By version and `Connection`."""
+    """By its version and `Connection`."""
     assert parsed(data).heads[0].closes is closes
 
 
@@ -104,20 +111,21 @@ def test_the_client_decides_whether_the_connection_ends(data: bytes, closes: boo
     "framing",
     [b"Content-Length: 2\r\n\r\nok", b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"],
 )
-@pytest.mark.parametrize("size", [1, 7, 1000])
-def test_a_body_follows_a_request_for_another_protocol(framing: bytes, size: int) -> None:
-    """We speak no other one: the request is HTTP with its body, and so is the next."""
+def test_an_upgrade_request_keeps_its_body(framing: bytes) -> None:
+    """The upgrade is ignored: the request and the next one stay HTTP, for any size of pieces."""
     asked = START + b"Connection: Upgrade\r\nUpgrade: h2c\r\n" + framing
     data = asked + START + b"\r\n"
 
-    found = parsed(*(data[at : at + size] for at in range(0, len(data), size)))
+    found = {size: parsed(*cut(data, size)) for size in (1, 7, 1000)}
 
-    assert (found.bodies, found.complete) == ([b"ok", b""], 2)
-    assert found.heads[0].fields[b"upgrade"] == b"h2c"
+    assert {
+        size: (one.bodies, one.complete, one.heads[0].fields[b"upgrade"])
+        for size, one in found.items()
+    } == dict.fromkeys(found, ([b"ok", b""], 2, b"h2c"))
 
 
-def test_a_trailer_is_no_field() -> None:
-    """What comes after the body was not signed and adds nothing to the head."""
+def test_a_trailer_adds_no_field() -> None:
+    """It comes after the body and must not change the head."""
     found = parsed(CHUNKED + b"2\r\nok\r\n0\r\nX-CIO-Signature: 1\r\n\r\n" + START + b"\r\n")
 
     assert b"x-cio-signature" not in found.heads[0].fields
@@ -125,82 +133,82 @@ def test_a_trailer_is_no_field() -> None:
 
 
 def test_a_name_with_an_underscore_is_dropped() -> None:
-    """WSGI would take it for the one with a hyphen."""
+    """WSGI has the same name for it and for the one with a hyphen."""
     assert parsed(START + b"X_CIO_Signature: 1\r\n\r\n").heads[0].fields == {b"host": b"h"}
 
 
-@pytest.mark.parametrize(
-    ("data", "expected"),
-    [
-        pytest.param(b"nonsense\r\n\r\n", (400, "syntax"), id="no request"),
-        pytest.param(b"GET / HTTP/2.0\r\n\r\n", (400, "version"), id="version"),
-        pytest.param(b"GET /\r\n\r\n", (400, "version"), id="HTTP/0.9"),
-        pytest.param(b"CONNECT a:1 HTTP/1.1\r\n\r\n", (501, "method"), id="tunnel"),
-        pytest.param(START + b"Host: h\r\n\r\n", (400, "hosts"), id="two hosts"),
-        pytest.param(
-            START + b"Content-Length: 1\r\n" * 2 + b"\r\nx",
-            (400, "syntax"),
-            id="lengths",
-        ),
-        pytest.param(
-            START + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            (400, "syntax"),
-            id="length and chunks",
-        ),
-        pytest.param(
-            START + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n",
-            (400, "syntax"),
-            id="chunks and length",
-        ),
-        pytest.param(
-            START + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", (501, "coding"), id="gzip"
-        ),
-        pytest.param(
-            START + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            (400, "syntax"),
-            id="two codings",
-        ),
-        pytest.param(
-            b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            (400, "coding"),
-            id="chunks in HTTP/1.0",
-        ),
-        pytest.param(START + b"A: b\r\n c\r\n\r\n", (400, "syntax"), id="folded"),
-        pytest.param(START + b"A : b\r\n\r\n", (400, "syntax"), id="space before the colon"),
-        pytest.param(START + b"A: b\nC: d\r\n\r\n", (400, "syntax"), id="bare line feed"),
-        pytest.param(START + b"A: \x01\r\n\r\n", (400, "syntax"), id="control"),
-        pytest.param(CHUNKED + b"zz\r\n", (400, "syntax"), id="chunk size"),
-        pytest.param(CHUNKED + b"1\nx\r\n", (400, "syntax"), id="line feed after chunk size"),
-    ],
-)
-def test_what_is_no_request_is_refused_at_once(data: bytes, expected: tuple[int, str]) -> None:
-    """In one piece as byte by byte."""
-    assert refusal(data) == expected
-    assert refusal(*(bytes([byte]) for byte in data)) == expected
+REFUSED: dict[str, tuple[bytes, tuple[int, str]]] = {
+    "no request": (b"nonsense\r\n\r\n", (400, "syntax")),
+    "version": (b"GET / HTTP/2.0\r\n\r\n", (400, "version")),
+    "HTTP/0.9": (b"GET /\r\n\r\n", (400, "version")),
+    "tunnel": (b"CONNECT a:1 HTTP/1.1\r\n\r\n", (501, "method")),
+    "two hosts": (START + b"Host: h\r\n\r\n", (400, "hosts")),
+    "two lengths": (START + b"Content-Length: 1\r\n" * 2 + b"\r\nx", (400, "syntax")),
+    "length and chunks": (
+        START + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        (400, "syntax"),
+    ),
+    "chunks and length": (
+        START + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n",
+        (400, "syntax"),
+    ),
+    "gzip": (START + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", (501, "coding")),
+    "two codings": (
+        START + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        (400, "syntax"),
+    ),
+    "chunks in HTTP/1.0": (
+        b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        (400, "coding"),
+    ),
+    "folded line": (START + b"A: b\r\n c\r\n\r\n", (400, "syntax")),
+    "space before the colon": (START + b"A : b\r\n\r\n", (400, "syntax")),
+    "bare line feed": (START + b"A: b\nC: d\r\n\r\n", (400, "syntax")),
+    "control character": (START + b"A: \x01\r\n\r\n", (400, "syntax")),
+    "chunk size": (CHUNKED + b"zz\r\n", (400, "syntax")),
+    "line feed after a chunk size": (CHUNKED + b"1\nx\r\n", (400, "syntax")),
+}
 
 
-@pytest.mark.parametrize("size", [1, 100, 5000])
-@pytest.mark.parametrize(
-    ("data", "status"),
-    [
-        pytest.param(b"GET /" + b"a" * TARGET_BYTES, 414, id="target"),
-        pytest.param(START + b"A: " + b"b" * FIELD_BYTES + b"\r\n\r\n", 431, id="field"),
-        pytest.param(START + b"A: " + b"b" * HEAD_BYTES, 431, id="endless field"),
-        pytest.param(START + b"A" * HEAD_BYTES, 431, id="endless name"),
-        pytest.param(START + b"A: b\r\n" * (FIELDS + 1), 431, id="fields"),
-        pytest.param(b"\r\n" * HEAD_BYTES, 431, id="empty lines"),
-        pytest.param(CHUNKED + b"1;" + b"a" * 2 * HEAD_BYTES, 431, id="chunk extension"),
-        pytest.param(CHUNKED + b"0\r\nA: " + b"b" * 2 * HEAD_BYTES, 431, id="endless trailer"),
-        pytest.param(CHUNKED + b"0\r\n" + b"A: b\r\n" * 20_000, 431, id="trailers"),
-    ],
-)
-def test_limits_hold_before_the_end_has_come(data: bytes, status: int, size: int) -> None:
-    """What has no end is not waited for, however it is cut."""
-    assert refusal(*(data[at : at + size] for at in range(0, len(data), size)))[0] == status
+def test_bytes_that_are_not_a_request_are_refused_at_once() -> None:
+    """In one piece and byte by byte."""
+    wrong = {
+        (name, way): found
+        for name, (data, expected) in REFUSED.items()
+        for way, size in (("whole", len(data)), ("by bytes", 1))
+        if (found := refusal(*cut(data, size))) != expected
+    }
+
+    assert wrong == {}
+
+
+ENDLESS: dict[str, tuple[bytes, int]] = {
+    "target": (b"GET /" + b"a" * TARGET_BYTES, 414),
+    "field": (START + b"A: " + b"b" * FIELD_BYTES + b"\r\n\r\n", 431),
+    "endless field": (START + b"A: " + b"b" * HEAD_BYTES, 431),
+    "endless name": (START + b"A" * HEAD_BYTES, 431),
+    "fields": (START + b"A: b\r\n" * (FIELDS + 1), 431),
+    "empty lines": (b"\r\n" * HEAD_BYTES, 431),
+    "chunk extension": (CHUNKED + b"1;" + b"a" * 2 * HEAD_BYTES, 431),
+    "endless trailer": (CHUNKED + b"0\r\nA: " + b"b" * 2 * HEAD_BYTES, 431),
+    "trailers": (CHUNKED + b"0\r\n" + b"A: b\r\n" * 20_000, 431),
+}
+
+
+def test_limits_apply_to_incomplete_requests() -> None:
+    """For any size of the pieces: the parser does not wait for the end."""
+    wrong = {
+        (name, size): found
+        for name, (data, status) in ENDLESS.items()
+        for size in (1, 100, 5000)
+        if (found := refusal(*cut(data, size))) is None or found[0] != status
+    }
+
+    assert wrong == {}
 
 
 def test_feed_stops_soon_after_the_end_of_a_request() -> None:
-    """A client that sends thousands ahead has a few of them parsed at a time."""
+    """Of thousands of requests sent ahead, a few are parsed at a time."""
     one = b"GET / HTTP/1.1\r\n\r\n"
     collected = Collected()
     parser = RequestParser(collected)
@@ -213,13 +221,13 @@ def test_feed_stops_soon_after_the_end_of_a_request() -> None:
 
 
 def test_feed_ignores_what_follows_a_request_that_ends_the_connection() -> None:
-    """Nobody will be there to read an answer."""
+    """Nobody would read an answer."""
     found = parsed(START + b"Connection: close\r\n\r\n" + b"nonsense", b"\r\n" * 10, START)
 
     assert (found.complete, len(found.heads)) == (1, 1)
 
 
-def test_is_within_tells_whether_a_request_has_begun() -> None:
+def test_is_within_is_true_inside_a_request() -> None:
     """From its first byte to its last."""
     parser = RequestParser(Collected())
     seen = [
@@ -230,15 +238,15 @@ def test_is_within_tells_whether_a_request_has_begun() -> None:
 
 
 class Failing(Collected):
-    """A handler that fails."""
+    """A handler that raises an error."""
 
     def on_piece(self, piece: bytes) -> None:
         """Fail."""
         raise KeyError(piece)
 
 
-def test_a_handler_that_fails_is_503_and_named_by_its_error_and_place() -> None:
-    """It is our fault, and no text of the client's is in it."""
+def test_an_error_of_the_handler_is_503_with_type_and_place() -> None:
+    """It is our fault, and the text quotes nothing from the client."""
     with pytest.raises(Malformed) as refused:
         RequestParser(Failing()).feed(START + b"Content-Length: 1\r\n\r\nx")
 
@@ -259,9 +267,7 @@ WHOLE = (
     requests=st.lists(st.sampled_from(WHOLE), min_size=1, max_size=4),
     cuts=st.lists(st.integers(0, 20_000), max_size=8),
 )
-def test_meaning_does_not_depend_on_how_the_bytes_are_cut(
-    requests: list[bytes], cuts: list[int]
-) -> None:
+def test_the_meaning_does_not_depend_on_the_split(requests: list[bytes], cuts: list[int]) -> None:
     """Requests in one piece or in many are the same."""
     data = b"".join(requests)
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
@@ -273,8 +279,8 @@ def test_meaning_does_not_depend_on_how_the_bytes_are_cut(
 
 
 @given(st.lists(st.binary(max_size=300), max_size=5), st.sampled_from((b"", START, CHUNKED)))
-def test_nothing_but_malformed_is_raised(pieces: list[bytes], start: bytes) -> None:
-    """Whatever a stranger sends, the loop that all share goes on."""
+def test_only_malformed_is_raised(pieces: list[bytes], start: bytes) -> None:
+    """For any bytes, so that the loop of all connections continues."""
     status = 400
     try:
         parsed(start, *pieces)

@@ -1,4 +1,4 @@
-"""The parser against h11 and gunicorn's own: what we accept means the same to them."""
+"""The parser against h11 and gunicorn's parser: accepted requests mean the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.http_fuzz import run
     ],
 )
 def test_requests_mean_the_same_to_three_parsers(count: int, seed: int) -> None:
-    """Each difference has a leniency with a name and a reason that explains it."""
+    """Each difference is a known lenient case with a name and a reason."""
     seen, unexplained = run(count, seed)
 
     assert unexplained == []

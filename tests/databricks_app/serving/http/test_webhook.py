@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import socket
 import struct
@@ -32,7 +33,7 @@ from databricks_app.settings import Settings, from_environment
 
 
 class _Threaded:
-    """The same inbox without its way for event loops."""
+    """The same inbox without group commit for event loops."""
 
     def __init__(self, inbox: LocalInbox) -> None:
         self.append, self.trouble, self.close = inbox.append, inbox.trouble, inbox.close
@@ -55,30 +56,30 @@ class _App:
 
 
 class _Worker(ReceiverWorker):
-    """A worker in a thread of a test, where it can take no signals."""
+    """A worker in a thread of the test, which cannot handle signals."""
 
     address: tuple[str, int]
 
     def init_signals(self) -> None:
-        """Leave those of the tests alone."""
+        """Keep the signals of the tests."""
 
     @property
     def room_in_files(self) -> int:
-        """Bytes of bodies that may still be kept in files."""
+        """Free bytes for bodies in files."""
         return self._pool.room.file_left
 
     @property
     def open_connections(self) -> int:
-        """How many connections it has."""
+        """Number of open connections."""
         return len(self._pool.connections)
 
     def stop(self) -> None:
-        """Stop it as SIGTERM does."""
+        """Stop it like SIGTERM."""
         with contextlib.suppress(RuntimeError):  # it has ended
             self._loop.call_soon_threadsafe(self.handle_exit, None, None)
 
     def post(self, *pieces: bytes, number: int = 1) -> list[Answer]:
-        """Send bytes on one connection and wait for so many answers."""
+        """Send bytes on one connection and wait for `number` answers."""
         with connect(self.address) as wire:
             for piece in pieces:
                 wire.send(piece)
@@ -103,7 +104,7 @@ def working(
         most_body_bytes: Of a longer body only the beginning is stored.
         append_seconds: How long storing may take.
         sync: The inbox's.
-        limits: The worker's, where they differ.
+        limits: The worker's, if they differ.
     """
     settings = from_environment(
         {
@@ -126,6 +127,7 @@ def working(
         worker.address = listener.getsockname()
         thread = threading.Thread(target=worker.init_process)
         thread.start()
+        wait_until(lambda: worker._is_serving)
         try:
             yield worker
         finally:
@@ -148,13 +150,13 @@ class _Listener:
 
 
 def stored(folder: Path) -> list[Record]:
-    """What is in the inbox after the worker's end."""
+    """The records in the inbox after the end of the worker."""
     batches = SegmentReader(folder / "inbox").batches(10**6, 10**9)
     return [record for batch in batches for record in batch.records]
 
 
 def odd_requests() -> list[bytes]:
-    """Requests of the webhook route, plain ones and others."""
+    """Requests to the webhook route, usual and unusual ones."""
     stale = {**signed(b"s", timestamp=1), "Content-Length": "1"}
     return [
         request(event("plain")),
@@ -181,8 +183,8 @@ def odd_requests() -> list[bytes]:
     ]
 
 
-def test_both_ways_give_the_same_answers_and_records(tmp_path: Path) -> None:
-    """Whatever is sent, nobody can tell which way it went."""
+def test_loop_and_threads_give_the_same_answers_and_records(tmp_path: Path) -> None:
+    """For every request, usual or not."""
     seen, kept = {}, {}
     requests = odd_requests()
     for threads_only in (False, True):
@@ -202,15 +204,15 @@ def test_both_ways_give_the_same_answers_and_records(tmp_path: Path) -> None:
 
 
 def test_a_plain_request_needs_no_thread(tmp_path: Path) -> None:
-    """The loop answers it by itself."""
+    """The loop answers it."""
     with working(tmp_path) as worker:
         assert worker.post(request(event("a")))[0].status == 200
         assert not [one for one in threading.enumerate() if one.name.startswith("request")]
     assert len(stored(tmp_path)) == 1
 
 
-def test_requests_sent_ahead_are_answered_in_their_order(tmp_path: Path) -> None:
-    """A connection has one request under way, whichever way it goes."""
+def test_requests_sent_ahead_are_answered_in_order(tmp_path: Path) -> None:
+    """A connection has one request in progress."""
     gate = threading.Event()
     reached = threading.Event()
 
@@ -229,8 +231,8 @@ def test_requests_sent_ahead_are_answered_in_their_order(tmp_path: Path) -> None
     assert len(stored(tmp_path)) == 2
 
 
-def test_a_client_that_goes_while_the_disk_works_harms_nobody(tmp_path: Path) -> None:
-    """What it sent is stored, and its connection ends."""
+def test_a_client_that_leaves_during_the_sync_does_no_harm(tmp_path: Path) -> None:
+    """Its event is stored, and its connection ends."""
     gate = threading.Event()
     reached = threading.Event()
 
@@ -251,7 +253,7 @@ def test_a_client_that_goes_while_the_disk_works_harms_nobody(tmp_path: Path) ->
 
 
 def test_a_disk_that_hangs_is_503_at_the_deadline(tmp_path: Path) -> None:
-    """The loop looks at the clock by itself."""
+    """The loop checks the deadline."""
     gate = threading.Event()
 
     def sync(_descriptor: int) -> None:
@@ -264,8 +266,8 @@ def test_a_disk_that_hangs_is_503_at_the_deadline(tmp_path: Path) -> None:
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
 
 
-def test_a_stopping_worker_answers_what_the_disk_has(tmp_path: Path) -> None:
-    """It waits for the group, and says that the connection ends."""
+def test_a_stopping_worker_waits_for_the_group_commit(tmp_path: Path) -> None:
+    """The answer is 200 and ends the connection."""
     gate = threading.Event()
     reached = threading.Event()
 
@@ -286,7 +288,7 @@ def test_a_stopping_worker_answers_what_the_disk_has(tmp_path: Path) -> None:
 
 
 def test_a_request_that_waits_too_long_for_a_thread_is_503(tmp_path: Path) -> None:
-    """Its sender is about to go: to serve it would only delay the others."""
+    """Its sender gives up soon; serving it would only delay others."""
     with capture_logs() as lines, working(tmp_path, longest_wait_seconds=-1.0) as worker:
         answer = worker.post(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")[0]
 
@@ -296,8 +298,10 @@ def test_a_request_that_waits_too_long_for_a_thread_is_503(tmp_path: Path) -> No
         assert worker.post(request(event("plain")))[0].status == 200
 
 
-def test_an_app_may_lie_below_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SCRIPT_NAME in the environment changes what every path means."""
+def test_an_app_may_be_mounted_below_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SCRIPT_NAME in the environment changes all paths."""
     monkeypatch.setenv("SCRIPT_NAME", "/below")
     with working(tmp_path) as worker:
         data = request(event("below"))
@@ -307,46 +311,15 @@ def test_an_app_may_lie_below_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def metric(worker: _Worker, reason: str) -> float:
-    """How many requests were refused for a reason."""
+    """The number of requests refused for a reason."""
     value = worker.app.metrics.registry.get_sample_value(
         "ciolake_rejected_requests_total", {"reason": reason, "key": ""}
     )
     return value or 0.0
 
 
-@pytest.mark.parametrize("threads_only", [False, True])
-@pytest.mark.parametrize(
-    "make",
-    [
-        pytest.param(lambda body: request(body), id="plain"),
-        pytest.param(lambda body: request(body, {"Connection": "close"}), id="closes"),
-        pytest.param(
-            lambda body: request(body, {"Connection": "Upgrade", "Upgrade": "h2c"}), id="upgrade"
-        ),
-        pytest.param(lambda body: request(body).replace(b"HTTP/1.1", b"HTTP/1.0"), id="HTTP/1.0"),
-        pytest.param(lambda body: in_chunks(body), id="chunks"),
-        pytest.param(lambda body: in_query(body), id="query"),
-        pytest.param(
-            lambda body: request(body).replace(b" /api", b" http://receiver/api"), id="absolute"
-        ),
-    ],
-)
-@pytest.mark.parametrize("padding", [0, 100 << 10, 600 << 10])
-def test_a_signed_request_is_stored_however_it_is_sent(
-    tmp_path: Path,
-    make: Callable[[bytes], bytes],
-    padding: int,
-    threads_only: bool,
-) -> None:
-    """Small or large, in the loop or with threads: the body that is stored is the one sent."""
-    body = event("e", padding=padding)
-    with working(tmp_path, threads_only=threads_only) as worker:
-        assert [one.status for one in worker.post(make(body))] == [200]
-    assert [record.body for record in stored(tmp_path)] == [body]
-
-
 def in_chunks(body: bytes) -> bytes:
-    """A signed request whose body comes in chunks, with a trailer that looks like a header."""
+    """A signed request with a chunked body, and a trailer that looks like a header."""
     whole = request(body, {"Transfer-Encoding": "chunked"})
     head = whole.partition(b"\r\n\r\n")[0].replace(b"Content-Length: %d\r\n" % len(body), b"")
     pieces = [body[at : at + 9000] for at in range(0, len(body), 9000)]
@@ -355,7 +328,7 @@ def in_chunks(body: bytes) -> bytes:
 
 
 def in_query(body: bytes) -> bytes:
-    """A request that is signed in its query alone, as the relay may have to."""
+    """A request signed only in its query, as the relay can send it."""
     headers = signed(body)
     query = "cio_signature={}&cio_timestamp={}".format(
         headers["X-CIO-Signature"], headers["X-CIO-Timestamp"]
@@ -364,8 +337,36 @@ def in_query(body: bytes) -> bytes:
     return f"{start}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+FORMS: dict[str, Callable[[bytes], bytes]] = {
+    "plain": request,
+    "closes": lambda body: request(body, {"Connection": "close"}),
+    "upgrade": lambda body: request(body, {"Connection": "Upgrade", "Upgrade": "h2c"}),
+    "HTTP/1.0": lambda body: request(body).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "chunks": in_chunks,
+    "query": in_query,
+    "absolute": lambda body: request(body).replace(b" /api", b" http://receiver/api"),
+}
+
+
+@pytest.mark.parametrize("threads_only", [False, True])
+def test_a_signed_request_is_stored_however_it_is_sent(tmp_path: Path, threads_only: bool) -> None:
+    """In every form and size, in the loop or with threads: the stored body is the one sent."""
+    sent, refused = {}, {}
+    with working(tmp_path, threads_only=threads_only) as worker:
+        for form, padding in itertools.product(FORMS, (0, 100 << 10, 600 << 10)):
+            body = sent[form, padding] = event(f"{form} {padding}", padding=padding)
+            status = worker.post(FORMS[form](body))[0].status
+            if status != 200:
+                refused[form, padding] = status
+    kept = [record.body for record in stored(tmp_path)]
+    changed = [case for case, body in sent.items() if kept.count(body) != 1]
+
+    assert (refused, changed) == ({}, [])
+    assert len(kept) == len(sent)
+
+
 def test_a_large_request_without_signature_is_refused_at_its_head(tmp_path: Path) -> None:
-    """401 before the body is sent, and the client that sends it all the same hears it too."""
+    """401 before the body is sent; a client that sends the body gets the answer too."""
     size = 20 << 20
     head = b"POST /api/webhooks/customerio HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size
     with working(tmp_path) as worker:
@@ -377,17 +378,17 @@ def test_a_large_request_without_signature_is_refused_at_its_head(tmp_path: Path
         assert (answer.status, answer.headers["connection"]) == (401, "close")
 
 
-def test_a_large_request_that_waits_for_our_word_is_refused_without_it(tmp_path: Path) -> None:
-    """No `100 Continue` for a body that nobody will read."""
+def test_a_refused_large_request_gets_no_100_continue(tmp_path: Path) -> None:
+    """Its body will not be read."""
     head = b"POST /api/webhooks/customerio HTTP/1.1\r\nHost: h\r\nContent-Length: 900000\r\n"
     with working(tmp_path) as worker:
         assert worker.post(head + b"Expect: 100-continue\r\n\r\n")[0].status == 401
 
 
-def test_a_client_that_leaves_while_its_large_body_is_read_back_costs_no_room(
+def test_a_client_that_leaves_while_its_body_is_read_back_releases_the_room(
     tmp_path: Path,
 ) -> None:
-    """The file is given back when the thread has read it; what was verified is stored."""
+    """The file is closed after the thread has read it; the verified event is stored."""
     going_on = threading.Event()
     body = event("large", padding=600 << 10)
 
@@ -421,7 +422,7 @@ def test_a_client_that_leaves_while_its_large_body_is_read_back_costs_no_room(
 
 
 def test_a_body_without_room_is_503(tmp_path: Path) -> None:
-    """On disk: the sender repeats it; others are served, and the room is given back."""
+    """On disk. The sender repeats it, others are served, and the room is released."""
     with working(tmp_path, file_bytes=1 << 20, buffered_bytes=1 << 20) as worker:
         large = worker.post(request(event("large", padding=2 << 20)))[0]
         medium = [worker.post(request(event("m", padding=600 << 10)))[0].status for _ in range(5)]
@@ -431,7 +432,7 @@ def test_a_body_without_room_is_503(tmp_path: Path) -> None:
         assert metric(worker, "no_room") == 1
 
 
-def test_of_a_body_past_the_limit_the_beginning_and_the_digest_are_stored(tmp_path: Path) -> None:
+def test_a_body_over_the_limit_is_stored_cut_with_its_digest(tmp_path: Path) -> None:
     """As a raw row: the sender has done nothing wrong."""
     body = event("huge", padding=3 << 20)
     with working(tmp_path, most_body_bytes="1000000") as worker:
@@ -443,8 +444,8 @@ def test_of_a_body_past_the_limit_the_beginning_and_the_digest_are_stored(tmp_pa
         assert record.body_sha256 == hashlib.sha256(body).hexdigest()
 
 
-def test_a_body_past_eight_times_the_limit_is_413(tmp_path: Path) -> None:
-    """Whether it is announced or not; the announced one is not read."""
+def test_a_body_over_eight_times_the_limit_is_413(tmp_path: Path) -> None:
+    """With a known or unknown length; with a known one the body is not read."""
     body = event("huge", padding=100_000)
     with working(tmp_path, most_body_bytes="10000") as worker:
         with connect(worker.address) as wire:
@@ -454,7 +455,7 @@ def test_a_body_past_eight_times_the_limit_is_413(tmp_path: Path) -> None:
 
 
 def test_other_paths_are_404_in_the_loop(tmp_path: Path) -> None:
-    """Empty, counted, and the connection goes on; a body that is too long ends it."""
+    """Empty and counted; the connection stays open unless the body is too long."""
     with working(tmp_path) as worker:
         with connect(worker.address) as wire:
             short = wire.send(
@@ -471,7 +472,7 @@ def test_other_paths_are_404_in_the_loop(tmp_path: Path) -> None:
         assert not [one for one in threading.enumerate() if one.name.startswith("request")]
 
 
-def test_the_app_answers_its_routes_beside_the_webhook(tmp_path: Path) -> None:
+def test_the_app_answers_its_other_routes(tmp_path: Path) -> None:
     """Health and metrics; another method of the webhook route is 405."""
     with working(tmp_path) as worker:
         seen = [
@@ -491,17 +492,17 @@ def test_the_app_answers_its_routes_beside_the_webhook(tmp_path: Path) -> None:
     assert seen[3].headers["allow"] == "POST"
 
 
-def test_bytes_that_are_no_request_are_counted_and_logged_once(tmp_path: Path) -> None:
-    """A flood of them is one line now and one with their number at the end."""
+def test_bytes_that_are_not_a_request_are_counted_and_logged_once(tmp_path: Path) -> None:
+    """A flood of them is one line now, and one with their number at the end."""
     with capture_logs() as lines, working(tmp_path) as worker:
         for _ in range(20):
             assert worker.post(b"secret\r\n\r\n")[0].status == 400
         assert metric(worker, "malformed") == 20
-    told = [line for line in lines if line["event"].startswith("request")]
+    refusals = [line for line in lines if line["event"].startswith("request")]
 
-    assert [(line["event"], line["reason"]) for line in told] == [
+    assert [(line["event"], line["reason"]) for line in refusals] == [
         ("request_refused", "malformed: syntax"),
         ("request_refused_ended", "malformed: syntax"),
     ]
-    assert told[1]["times"] == 20
+    assert refusals[1]["times"] == 20
     assert "secret" not in repr(lines)
