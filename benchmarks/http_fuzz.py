@@ -217,8 +217,8 @@ def gunicorns(data: bytes) -> list[Meaning]:
         for number in range(1, 20):
             request = Request(_CONFIG, unreader, ("192.0.2.1", 1), number)
             body = request.body.read()
-            told = dict(request.headers).get("CONTENT-LENGTH")
-            if told is not None and len(body) < int(told):
+            length = dict(request.headers).get("CONTENT-LENGTH")
+            if length is not None and len(body) < int(length):
                 return found
             headers = [
                 (n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in request.headers

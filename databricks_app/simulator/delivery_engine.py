@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from databricks_app.simulator.people import Profile, SimulatedPeople
     from databricks_app.simulator.scheduler import Scheduler
 
+# The links in the content of a call are the links that people click.
 _HREF = re.compile(r'href="(https?://[^"]+)"')
 
 

@@ -115,13 +115,15 @@ class Driver:
                 if due is None or due > end:
                     return
                 workspace.clock.jump_to(due)
+                # At the same time a scheduled call comes before a post: it may report the event
+                # that is posted.
                 if workspace.scheduler.next_at == due:
                     at, call = workspace.scheduler.pop()
                     call(at)
                     continue
                 next_post = workspace.feeds.next_due()
                 if next_post is None:
-                    raise ValueError("next_due() of the workspace named a time, but nothing is due")
+                    raise ValueError("no post is due")
                 feed = next_post[1]
                 head = feed.queue[0]
             self._post_head(feed, head)
@@ -136,7 +138,7 @@ class Driver:
         # The receiver compares the timestamp with the machine's clock, not with the simulated one.
         # So the header gets the machine's time, minus the simulated age of the signature.
         timestamp = int(self._wall() - (started_at - signed_at))
-        # The lock is not held during the post: the receiver may call the simulator meanwhile.
+        # Without the lock, so that other calls are answered during the post.
         outcome = _post(self._kept_sender(feed), head.body, timestamp)
         with workspace.lock:
             # The event is no longer at the head if the webhook was deleted during the post.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from core.webhooks.sender import Destination
     from databricks_app.simulator.events.payload import Event
 
+# Older attempts are dropped, so that a long simulation does not fill the memory.
 _KEPT_ATTEMPTS = 100_000
 
 
@@ -131,6 +132,7 @@ class Feed:
     def take(self, report: Report, at: float) -> bool:
         """Queue an event if the webhook gets it; returns whether it does."""
         webhook = self.webhook
+        # As at the vendor, events that happen while a webhook is disabled are never sent to it.
         if webhook.disabled or report.name is None or report.name not in webhook.events:
             return False
         metric = report.event["metric"]

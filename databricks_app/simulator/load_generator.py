@@ -182,6 +182,7 @@ class LoadGenerator:
             except KeyboardInterrupt:
                 self.counts.is_interrupted = True
             finally:
+                # After Ctrl-C or an error the workers finish their current posts and end.
                 self._stop.set()
         for worker in workers:
             worker.result()

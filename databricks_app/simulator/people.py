@@ -104,6 +104,7 @@ class SimulatedPeople:
     def find(self, text: str, id_type: IdType | None = None) -> Profile | None:
         """Find a person; without `id_type` by id, then by e-mail address, as the Pipelines API."""
         if id_type == "cio_id":
+            # The App API accepts a cio_id with and without the prefix `cio_`.
             return self._by_cio_id.get(text.removeprefix("cio_"))
         if id_type == "email":
             return self._by_email.get(text.lower())

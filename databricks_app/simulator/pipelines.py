@@ -20,11 +20,13 @@ from databricks_app.simulator.workspace import SimulatedWorkspace
 
 routes = Routes("pipelines", shape="pipelines", rate="transactional")
 CALLS = ("identify", "track", "page", "screen", "group", "alias")
+# The vendor's limits: 32 KB a call, 500 KB a batch.
 _MAX_CALL_BYTES = 32 * 1024
 _MAX_BATCH_BYTES = 500 * 1024
 # The field that a type of item must have besides an id of the person.
 _REQUIRED = {"track": "event", "group": "groupId", "alias": "previousId"}
 _TEXTS = ("event", "name", "userId", "anonymousId", "groupId", "previousId")
+# These events are about a delivery, so they need no id of a person.
 _WITHOUT_PERSON = frozenset({"Report Delivery Event", "Report Content Event"})
 _PREFERENCES = "cio_subscription_preferences"
 _PREFERENCES_CHANGED = f"{_PREFERENCES}_changed"

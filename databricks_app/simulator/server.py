@@ -14,6 +14,7 @@ from typing import Any
 
 from databricks_app.simulator.messages import ApiReply, ApiRequest
 
+# A body is read into memory before the handler runs.
 _MAX_BODY_BYTES = 32 << 20
 _IDLE_SECONDS = 60.0
 
@@ -33,6 +34,7 @@ class Server:
             OSError: The address is in use or does not belong to this machine.
         """
         self._server = _Listener(host, port, _handler(answer))
+        # `stop` waits for up to one poll interval; the default of half a second would slow tests.
         serve = self._server.serve_forever
         self._thread = threading.Thread(target=serve, args=(0.01,), name="server", daemon=True)
 

@@ -21,6 +21,7 @@ _TRIGGERS = "/v1/campaigns/{broadcast_id}/triggers"
 _AUDIENCES = ("recipients", "ids", "emails", "per_user_data", "data_file_url")
 _MAX_ENTRIES = 10_000
 _MAX_DATA_BYTES = 50_000
+# Short, because the workspace's lock is held while a file is fetched.
 _FILE_SECONDS = 5.0
 # An identifier of a recipient: (`id` or `email`, its value).
 _Identifier = tuple[str, str]

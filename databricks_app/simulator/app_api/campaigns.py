@@ -10,6 +10,7 @@ from databricks_app.simulator.workspace import SimulatedWorkspace
 
 routes = Routes()
 _PATH = "/v1/campaigns/{campaign_id}"
+# A fixed time, so that answers are the same in each run.
 CREATED = 1_700_000_000
 _CAMPAIGNS = {int(source.id): source for source in SOURCES if source.origin == "campaign"}
 # For each period: (length in seconds, maximum number of steps).

@@ -31,6 +31,7 @@ _ID_TYPES = frozenset({"id", "email", "cio_id"})
 _NEEDS_TO = frozenset({"email", "push", "sms", "whatsapp"})
 # In `to`, a push names the devices (`all` or `last_used`), not an address.
 _TO_IS_ADDRESS = _NEEDS_TO - {"push"}
+# The vendor's limits. Attachments do not count as payload.
 _MAX_PAYLOAD_BYTES = 1_000_000
 _MAX_ATTACHMENT_BYTES = 2_000_000
 _MAX_RECIPIENTS = 15

@@ -205,6 +205,7 @@ class _LifecycleBuilder:
         if self._chance(0.012 * self._message.harm):
             self._add(at + self._delay(8), "bounced")
             return None
+        # A channel without the metric `delivered` reports nothing between sent and opened.
         if "delivered" not in self._known:
             return at
         if self._chance(0.015) and "deferred" in self._known:
@@ -238,6 +239,7 @@ class _LifecycleBuilder:
             self._open(clicked_at, synthetic=True)
         else:
             self._open(at, proxied=mailbox == "proxy")
+        # A quarter of the readers open it again, each time hours later.
         later = at
         while self._chance(0.25):
             later += self._delay(5 * _HOUR)

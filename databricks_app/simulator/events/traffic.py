@@ -36,6 +36,8 @@ _BY_HOUR = (
     *(0.3, 0.2, 0.2, 0.2, 0.3, 0.5, 0.8, 1.1, 1.3, 1.4, 1.4, 1.3),
     *(1.3, 1.3, 1.3, 1.3, 1.4, 1.6, 1.7, 1.7, 1.5, 1.2, 0.8, 0.5),
 )
+# Share of messages that are followed by the next message of their campaign, and share of starts
+# that are a change of a person without a message.
 _NEXT_MESSAGE_SHARE = 0.75
 _CUSTOMER_SHARE = 0.04
 # An estimate for the first 100 deliveries; after them the counted mean is used.

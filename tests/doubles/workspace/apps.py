@@ -57,7 +57,7 @@ class Change:
         """Whether the change has ended."""
         return time.monotonic() >= self.until
 
-    def as_json(self) -> dict[str, str]:
+    def shown(self) -> dict[str, str]:
         """Return the status in the form of the API."""
         state = self.after if self.is_done else self.during
         return {"state": state, "message": self.message if self.is_done else f"App is {state}"}
@@ -70,9 +70,9 @@ class Deployment:
     fields: dict[str, Any]
     change: Change
 
-    def as_json(self) -> dict[str, Any]:
+    def shown(self) -> dict[str, Any]:
         """Return the deployment in the form of the API."""
-        return self.fields | {"status": self.change.as_json()}
+        return self.fields | {"status": self.change.shown()}
 
 
 @dataclass(slots=True)
@@ -180,7 +180,7 @@ def create_update(workspace: Workspace, request: Request) -> Json:
 def get_update(workspace: Workspace, request: Request) -> Json:
     """Return the progress of the last such change."""
     app = _app(workspace, request)
-    status = app.update.as_json() if app.update else {"state": "NOT_UPDATED", "message": ""}
+    status = app.update.shown() if app.update else {"state": "NOT_UPDATED", "message": ""}
     return {"status": status}
 
 
@@ -216,7 +216,7 @@ def deploy(workspace: Workspace, request: Request) -> Json:
     """Deploy the files of a workspace folder."""
     app, apps, body = _app(workspace, request), workspace.apps, request.json()
     source = body.get("source_code_path", "")
-    if app.compute.as_json()["state"] != "ACTIVE":
+    if app.compute.shown()["state"] != "ACTIVE":
         name = app.given["name"]
         text = f"Cannot deploy app {name} as its compute is not in ACTIVE state."
         raise Refused(400, "INVALID_STATE", text)
@@ -234,14 +234,14 @@ def deploy(workspace: Workspace, request: Request) -> Json:
         "create_time": _now(),
     }
     app.deployments.append(Deployment(fields, change))
-    return app.deployments[-1].as_json()
+    return app.deployments[-1].shown()
 
 
 @routes.on("GET", f"{_API}/{{name}}/deployments", "apps.list_deployments")
 def list_deployments(workspace: Workspace, request: Request) -> Json:
     """List all deployments, newest first."""
     found = reversed(_app(workspace, request).deployments)
-    return {"app_deployments": [one.as_json() for one in found]}
+    return {"app_deployments": [one.shown() for one in found]}
 
 
 @routes.on("GET", f"{_API}/{{name}}/deployments/{{id}}", "apps.get_deployment")
@@ -249,7 +249,7 @@ def get_deployment(workspace: Workspace, request: Request) -> Json:
     """Return one deployment."""
     for one in _app(workspace, request).deployments:
         if one.fields["deployment_id"] == request.arguments["id"]:
-            return one.as_json()
+            return one.shown()
     raise Refused(404, "RESOURCE_DOES_NOT_EXIST", "The deployment does not exist.")
 
 
@@ -265,13 +265,13 @@ def _app(workspace: Workspace, request: Request) -> App:
 def _as_json(workspace: Workspace, app: App) -> dict[str, Any]:
     name = app.given["name"]
     url = workspace.apps.urls.get(name, f"https://{name}-{workspace.workspace_id}.example.com")
-    shown = app.given | {"url": url, "compute_status": app.compute.as_json()}
+    shown = app.given | {"url": url, "compute_status": app.compute.shown()}
     done = [one for one in app.deployments if one.change.is_done]
     pending = [one for one in app.deployments if not one.change.is_done]
     if pending:
-        shown["pending_deployment"] = pending[-1].as_json()
+        shown["pending_deployment"] = pending[-1].shown()
     if succeeded := [one for one in done if one.change.after == "SUCCEEDED"]:
-        active = succeeded[-1].as_json()
+        active = succeeded[-1].shown()
         shown["active_deployment"] = active
         shown["default_source_code_path"] = active.get("source_code_path", "")
     shown["app_status"] = _status(app, is_deploying=bool(pending), is_deployed=bool(succeeded))
@@ -279,7 +279,7 @@ def _as_json(workspace: Workspace, app: App) -> dict[str, Any]:
 
 
 def _status(app: App, *, is_deploying: bool, is_deployed: bool) -> dict[str, str]:
-    if app.compute.as_json()["state"] != "ACTIVE":
+    if app.compute.shown()["state"] != "ACTIVE":
         return {"state": "UNAVAILABLE", "message": "App compute is not running."}
     if is_deploying:
         return {"state": "DEPLOYING", "message": "App is being deployed."}

@@ -64,7 +64,7 @@ def get(workspace: Workspace, request: Request) -> Json:
     try:
         content = target.read_bytes()
         headers = _described(target, len(content))
-    except FileNotFoundError:  # removed meanwhile
+    except FileNotFoundError:  # it was deleted in the meantime
         raise _missing("file") from None
     wanted = request.headers.get("range", "")
     if not wanted:
@@ -187,7 +187,7 @@ def list_directory(workspace: Workspace, request: Request) -> Json:
 def _entry(folder: Path, path: str, name: str) -> Json | None:
     try:
         status = (folder / name).stat()
-    except FileNotFoundError:  # removed meanwhile
+    except FileNotFoundError:  # it was deleted in the meantime
         return None
     entry: dict[str, Json] = {"path": f"{path}/{name}", "name": name, "is_directory": False}
     if (folder / name).is_dir():

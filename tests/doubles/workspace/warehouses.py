@@ -59,7 +59,7 @@ class Warehouse:
         """Return the seconds until it runs."""
         return max(0.0, self.running_at - time.monotonic())
 
-    def as_json(self, host: str) -> dict[str, Any]:
+    def shown(self, host: str) -> dict[str, Any]:
         """Return the warehouse in the form of the API."""
         path = f"/sql/1.0/warehouses/{self.id}"
         return self.settings | {
@@ -113,7 +113,7 @@ class Warehouses:
 def list_warehouses(workspace: Workspace, request: Request) -> Json:
     """List all warehouses."""
     host = request.headers["host"]
-    return {"warehouses": [one.as_json(host) for one in workspace.warehouses.held.values()]}
+    return {"warehouses": [one.shown(host) for one in workspace.warehouses.held.values()]}
 
 
 @routes.on("POST", _API, "warehouses.create")
@@ -126,7 +126,7 @@ def create(workspace: Workspace, request: Request) -> Json:
 @routes.on("GET", f"{_API}/{{id}}", "warehouses.get")
 def get(workspace: Workspace, request: Request) -> Json:
     """Return one warehouse."""
-    return workspace.warehouses.get(request.arguments["id"]).as_json(request.headers["host"])
+    return workspace.warehouses.get(request.arguments["id"]).shown(request.headers["host"])
 
 
 @routes.on("DELETE", f"{_API}/{{id}}", "warehouses.delete")
