@@ -1,5 +1,5 @@
-"""How fast the receiver is, and against what: `python -m benchmarks`.
+"""Benchmarks of the receiver, and comparisons with other solutions: `python -m benchmarks`.
 
-Not part of the product: nothing in `databricks_app` or `core` imports it. The outcome of the
-newest runs stands in `RESULTS.md`.
+Not part of the product: nothing in `databricks_app` or `core` imports it. `RESULTS.md` has the
+results of the newest runs.
 """

@@ -1,8 +1,8 @@
-"""Run the benchmarks and write their outcome into RESULTS.md.
+"""Run the benchmarks and write the results into RESULTS.md.
 
-python -m benchmarks                   all of them; the better part of two hours
-python -m benchmarks receive start     these
-python -m benchmarks --smallest        all in a minute, to see that they work; writes nothing
+python -m benchmarks                   runs all; takes almost two hours
+python -m benchmarks receive start     runs only these
+python -m benchmarks --smallest        checks in a minute that all of them work; writes nothing
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ BENCHMARKS: dict[str, Benchmark] = {
     "warehouse": warehouse.run,
     "year": year.run,
 }
-# A script of its own, as it installs the clients that it compares with.
+# A separate script, because it installs the clients that it compares with.
 SCRIPTS = {"pipelines_queue": Path(__file__).with_name("pipelines_queue.py")}
 
 
 def main() -> int:
-    """Read the command line and run."""
+    """Run the benchmarks that the command line names."""
     names = [*BENCHMARKS, *SCRIPTS]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",

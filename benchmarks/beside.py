@@ -1,4 +1,4 @@
-"""Two cores, the load beside the receiver: durable events a second on `ciolake serve`."""
+"""Durable events per second of `ciolake serve` on two cores, while wrk and the loader run too."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from databricks_app.ingest.inbox.local_reader import pending
 
 
 def run(plan: Plan) -> Section:
-    """Throughput a whole receiver."""
+    """Measure the throughput of a whole receiver."""
     around = Surroundings()
     found: list[Throughput] = []
     left, loader = [], []
@@ -49,4 +49,4 @@ def run(plan: Plan) -> Section:
         "",
         *table(("", ""), rows),
     ]
-    return Section("beside", "Receiving with the load beside it", lines, around)
+    return Section("beside", "Receiving while the loader runs", lines, around)

@@ -1,12 +1,13 @@
-"""A client whose requests come by a schedule, whatever becomes of those before.
+"""An open-loop client: it sends requests by a schedule, also if earlier ones have no answer yet.
 
     python -m benchmarks.client PORT RATE SECONDS CONNECTIONS [JOURNAL]
 
-Arrivals are at even distances. A request takes a free connection, else opens one, else waits for
-one; its latency counts from the moment it was due. One that has no answer 4 s after that is given
-up with its connection, as Customer.io does; one that was still not sent by then is counted apart,
-for the server never saw it. High rates are shared among processes. Prints one JSON object; the
-journal gets a line with id and due time (Unix seconds) of each event that was answered 200.
+Requests are due at equal intervals. A request uses a free connection, or opens one, or waits for
+one. Its latency counts from the time at which it was due. A request without an answer 4 s after
+that time is given up, and its connection is closed, as Customer.io does. A request that was not
+sent by then is counted separately, because the server never saw it. Several processes share a high
+rate. The client prints one JSON object. The journal gets a line with the id and the due time (Unix
+seconds) of each event that was answered 200.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ from benchmarks.shapes import request, shapes
 from databricks_app.simulator.events.payload import make_ulid
 
 GIVE_UP_SECONDS = 4.0
-_FAIR_SECONDS = 2.0  # what is sent later leaves the server too little of the 4 s
+_FAIR_SECONDS = 2.0  # a request sent later than this leaves the server too little of the 4 s
 _SHAPES = 2000
-_PROCESS_RATE = 5000.0  # above it one process begins to send late
-_MOST_PROCESSES = 4
+_PROCESS_RATE = 5000.0  # above this rate one process sends late
+_MAX_PROCESSES = 4
 _START_SECONDS = 0.5
 
 
 def _bodies() -> Iterator[tuple[bytes, bytes]]:
-    """Make ids and bodies of events of now, without end."""
+    """Yield ids and bodies of events that happen now, without end."""
     made = shapes(_SHAPES)
-    random = Random()  # noqa: S311  # ids need be different, not secret
+    random = Random()  # noqa: S311  # ids must be different, not secret
     while True:
         for shape in made:
             now = time.time()
@@ -49,18 +50,18 @@ def _bodies() -> Iterator[tuple[bytes, bytes]]:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run saw.
+    """The results of a run.
 
     Attributes:
-        outcomes: Answers by status; `timeout`, `reset`, `refused` where there was none; `unsent`
-            where the client had no time or no connection to send it before it was given up,
-            `late` where it sent it so late that no answer in time says nothing of the server.
-        p50_ms: From due to answered, of all that were answered.
-        p99_ms: The same.
-        p999_ms: The same.
-        late_p99_ms: From due to sent: the client's own delay, and the wait for a connection.
-        sent_p99_ms: From sent to answered: without the client's own delay before it.
-        connections: Most at once.
+        outcomes: Answers by status; without an answer `timeout`, `reset` or `refused`; `unsent` if
+            the client could not send the request before it was given up; `late` if it sent it so
+            late that the missing answer says nothing about the server.
+        p50_ms: Median time from due to answered, of the answered requests.
+        p99_ms: The 99th percentile of the same time.
+        p999_ms: The 99.9th percentile of the same time.
+        late_p99_ms: Time from due to sent: the client's delay and the wait for a connection.
+        sent_p99_ms: Time from sent to answered, without the client's delay.
+        connections: Highest number of open connections.
     """
 
     outcomes: dict[str, int]
@@ -73,21 +74,21 @@ class Report:
 
     @property
     def total(self) -> int:
-        """How many requests there were."""
+        """Number of requests."""
         return sum(self.outcomes.values())
 
 
 @dataclass(slots=True)
 class Seen:
-    """What one process saw.
+    """The results of one process.
 
     Attributes:
         outcomes: As in `Report`.
         latencies: Seconds from due to answered.
         late: Seconds from due to sent.
         service: Seconds from sent to answered.
-        connections: Most at once.
-        journal: Id and due time (Unix seconds) of what was acknowledged.
+        connections: Highest number of open connections.
+        journal: Id and due time (Unix seconds) of the acknowledged events.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -100,7 +101,7 @@ class Seen:
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    """A request under way, or waiting for a connection."""
+    """A request that waits for a connection or for its answer."""
 
     due: float
     sent: float = 0.0
@@ -115,11 +116,11 @@ class Client:
     """One process of a run.
 
     Attributes:
-        port: On loopback.
-        rate: Arrivals a second.
-        seconds: How long they come.
-        connections: Most at once.
-        began: When the first one is due, by the clock `time.monotonic`.
+        port: Port of the server on loopback.
+        rate: Requests per second.
+        seconds: Duration of the schedule.
+        connections: Maximum number of open connections.
+        started: When the first request is due, by the clock `time.monotonic`.
         bodies: Ids and bodies to post.
     """
 
@@ -127,47 +128,49 @@ class Client:
     rate: float
     seconds: float
     connections: int
-    began: float
+    started: float
     bodies: Iterator[tuple[bytes, bytes]] = field(default_factory=_bodies)
     _seen: Seen = field(default_factory=Seen)
     _free: list[socket.socket] = field(default_factory=list)
     _waiting: deque[_Call] = field(default_factory=deque)
-    _under_way: deque[_Call] = field(default_factory=deque)
+    _running: deque[_Call] = field(default_factory=deque)
     _calls: dict[int, _Call] = field(default_factory=dict)
     _poll: select.epoll = field(default_factory=select.epoll)
     _open: int = 0
 
     def run(self) -> Seen:
-        """Post until the schedule is over and every request has its outcome."""
-        next(self.bodies)  # makes the shapes
-        began = self.began
+        """Post until the schedule has ended and every request has an outcome."""
+        next(self.bodies)  # makes the shapes before the first request is due
+        started = self.started
         number, count = 0, int(self.rate * self.seconds)
-        while number < count or self._under_way:
+        while number < count or self._running:
             now = time.monotonic()
-            while number < count and began + number / self.rate <= now:
-                call = _Call(began + number / self.rate)
-                self._under_way.append(call)
+            while number < count and started + number / self.rate <= now:
+                call = _Call(started + number / self.rate)
+                self._running.append(call)
                 self._waiting.append(call)
                 number += 1
             self._give_up(now)
             self._serve_waiting()
-            for descriptor, _ in self._poll.poll(self._pause(began, number, count)):
-                self._hear(descriptor)
+            for descriptor, _ in self._poll.poll(self._pause(started, number, count)):
+                self._receive(descriptor)
         offset = time.time() - time.monotonic()
         self._seen.journal = [(event_id, due + offset) for event_id, due in self._seen.journal]
         return self._seen
 
-    def _pause(self, began: float, number: int, count: int) -> float:
-        due = began + number / self.rate if number < count else float("inf")
-        if self._under_way:
-            due = min(due, self._under_way[0].due + GIVE_UP_SECONDS)
+    def _pause(self, started: float, number: int, count: int) -> float:
+        due = started + number / self.rate if number < count else float("inf")
+        if self._running:
+            due = min(due, self._running[0].due + GIVE_UP_SECONDS)
         return max(0.0, min(1.0, due - time.monotonic()))
 
     def _serve_waiting(self) -> None:
-        """Send what is due, first come, first served, while there are connections for it."""
+        """Send the waiting requests, oldest first, while there are connections."""
         while self._waiting:
             call = self._waiting[0]
-            wire = None if call.is_over else self._connection(call)
+            wire = None
+            if not call.is_over:
+                wire = self._free.pop() if self._free else self._connect(call)
             if wire is None and not call.is_over:
                 return
             self._waiting.popleft()
@@ -175,9 +178,6 @@ class Client:
                 call.sent = time.monotonic()
                 self._seen.late.append(call.sent - call.due)
                 self._send(call, wire)
-
-    def _connection(self, call: _Call) -> socket.socket | None:
-        return self._free.pop() if self._free else self._connect(call)
 
     def _connect(self, call: _Call) -> socket.socket | None:
         if self._open >= self.connections:
@@ -207,10 +207,13 @@ class Client:
             self._finish(call, "reset")
             self._close(wire)
 
-    def _hear(self, descriptor: int) -> None:
+    def _receive(self, descriptor: int) -> None:
         call = self._calls.get(descriptor)
         if call is None or call.wire is None:
-            self._drop_idle(descriptor)
+            # The server has closed an idle connection.
+            for wire in [one for one in self._free if one.fileno() == descriptor]:
+                self._free.remove(wire)
+                self._close(wire)
             return
         try:
             piece = call.wire.recv(1 << 16)
@@ -240,23 +243,22 @@ class Client:
             self._free.append(wire)
 
     def _give_up(self, now: float) -> None:
-        while self._under_way and (
-            self._under_way[0].is_over or self._under_way[0].due + GIVE_UP_SECONDS <= now
+        while self._running and (
+            self._running[0].is_over or self._running[0].due + GIVE_UP_SECONDS <= now
         ):
-            call = self._under_way.popleft()
-            if not call.is_over:
-                self._finish(call, _given_up(call))
-                if call.wire is not None:
-                    self._close(call.wire)
+            call = self._running.popleft()
+            if call.is_over:
+                continue
+            if call.wire is None:
+                self._finish(call, "unsent")
+            else:
+                is_fair = call.sent - call.due <= _FAIR_SECONDS
+                self._finish(call, "timeout" if is_fair else "late")
+                self._close(call.wire)
 
     def _finish(self, call: _Call, outcome: str) -> None:
         call.is_over = True
         self._seen.outcomes[outcome] += 1
-
-    def _drop_idle(self, descriptor: int) -> None:
-        for wire in [one for one in self._free if one.fileno() == descriptor]:
-            self._free.remove(wire)
-            self._close(wire)
 
     def _close(self, wire: socket.socket) -> None:
         self._calls.pop(wire.fileno(), None)
@@ -265,14 +267,8 @@ class Client:
         self._open -= 1
 
 
-def _given_up(call: _Call) -> str:
-    if call.wire is None:
-        return "unsent"
-    return "timeout" if call.sent - call.due <= _FAIR_SECONDS else "late"
-
-
 def report(seen: Sequence[Seen]) -> Report:
-    """Put together what the processes of a run saw."""
+    """Combine the results of the processes of a run."""
     latencies = [one for part in seen for one in part.latencies]
     p50, p99, p999 = (percentile(latencies, share) * 1e3 for share in (0.5, 0.99, 0.999))
     late = percentile([one for part in seen for one in part.late], 0.99) * 1e3
@@ -283,25 +279,25 @@ def report(seen: Sequence[Seen]) -> Report:
 
 
 def run(port: int, rate: float, seconds: float, connections: int) -> list[Seen]:
-    """Post at a rate, from as many processes as it takes; they take turns."""
-    number = max(1, min(_MOST_PROCESSES, math.ceil(rate / _PROCESS_RATE)))
+    """Post at a rate, from as many processes as the rate needs; their requests alternate."""
+    number = max(1, min(_MAX_PROCESSES, math.ceil(rate / _PROCESS_RATE)))
     with ProcessPoolExecutor(number) as pool:
-        began = time.monotonic() + _START_SECONDS
+        started = time.monotonic() + _START_SECONDS
         parts = [
             pool.submit(
-                _run, port, rate / number, seconds, connections // number, began + turn / rate
+                _run, port, rate / number, seconds, connections // number, started + turn / rate
             )
             for turn in range(number)
         ]
         return [part.result() for part in parts]
 
 
-def _run(port: int, rate: float, seconds: float, connections: int, began: float) -> Seen:
-    return Client(port, rate, seconds, connections, began).run()
+def _run(port: int, rate: float, seconds: float, connections: int, started: float) -> Seen:
+    return Client(port, rate, seconds, connections, started).run()
 
 
 def main() -> None:
-    """Run once and report."""
+    """Run once and print the results."""
     port, rate, seconds, connections = map(float, sys.argv[1:5])
     seen = run(int(port), rate, seconds, int(connections))
     for path in sys.argv[5:]:

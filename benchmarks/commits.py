@@ -1,4 +1,4 @@
-"""What a batch costs after many commits, against after few."""
+"""The time of a batch after many commits, compared with after few."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from databricks_app.events.decoding import read
 from databricks_app.lake.local.store import LocalLake
 
 BATCH_ROWS = 400  # two seconds at 200 events a second
-_WINDOW = 10  # one checkpoint in each
+_WINDOW = 10  # batches in a measurement: one of them writes a checkpoint
 _FEW, _MANY = 20, 2000
 
 
 class Aged:
-    """A lake that is given one small batch after the other.
+    """A lake into which small batches are loaded, one after the other.
 
     Attributes:
-        seconds: Of every load so far.
+        seconds: Duration of every load so far.
     """
 
     def __init__(self, data_dir: Path, made: Iterator[Made]) -> None:
@@ -34,27 +34,30 @@ class Aged:
         self._lake.start()
 
     def load(self, batches: int) -> list[float]:
-        """Load so many batches; returns what each of them took."""
+        """Load batches; returns the seconds of each."""
         for _ in range(batches):
             now = datetime.now(UTC)
             batch = islice(self._made, BATCH_ROWS)
             readings = [read(record(one, now)) for one in batch]
-            began = time.perf_counter()
+            started = time.perf_counter()
             self._lake.load(readings, batch_id=uuid.uuid4().hex, loaded_at=now)
-            self.seconds.append(time.perf_counter() - began)
+            self.seconds.append(time.perf_counter() - started)
         return self.seconds[-batches:]
 
     def close(self) -> None:
-        """Release the tables."""
+        """Close the tables."""
         self._lake.close()
 
 
 def run(plan: Plan) -> Section:
-    """Age one lake, then load into it and into young ones in turns."""
+    """Load many batches into one lake, then compare it with lakes with few batches."""
     around = Surroundings()
     few, many = plan.pick(_FEW, 1), plan.pick(_MANY, 3)
     window = plan.pick(_WINDOW, 1)
-    made = _stream((many + few + 2 * window * plan.rounds + window) * BATCH_ROWS)
+    count = (many + few + 2 * window * plan.rounds + window) * BATCH_ROWS
+    # At 200 events a second that end now, so that there are few dates, as in production.
+    seconds = count / 200
+    made = events(shapes(5000), start=time.time() - seconds, seconds=seconds, count=count)
     young, old = plan.folder / "young", plan.folder / "old"
     start = Aged(young, made)
     start.load(few)
@@ -67,7 +70,7 @@ def run(plan: Plan) -> Section:
         copy = plan.folder / f"young-{turn}"
         shutil.copytree(young, copy)
         fresh = Aged(copy, made)
-        # In turns batch by batch, so that what else the machine does meets both.
+        # They alternate batch by batch, so that other load on the machine affects both.
         pairs = [(fresh.load(1)[0], aged.load(1)[0]) for _ in range(window)]
         fresh.close()
         young_seconds.append([one for one, _ in pairs])
@@ -75,12 +78,6 @@ def run(plan: Plan) -> Section:
     aged.close()
     lines = _lines(plan, young_seconds, old_seconds, aged.seconds)
     return Section("commits", "A batch after 2,000 commits", lines, around)
-
-
-def _stream(count: int) -> Iterator[Made]:
-    # As at 200 events a second that end now: few dates, as in service.
-    seconds = count / 200
-    return events(shapes(5000), start=time.time() - seconds, seconds=seconds, count=count)
 
 
 def _lines(

@@ -1,13 +1,13 @@
-"""Kill it a thousand times and count what is lost or doubled.
+"""Kill processes a thousand times, and count lost and duplicated events.
 
-    python -m benchmarks.faults --cycles 1000            700 between two steps of a load,
-                                                         200 single processes, 100 whole groups
+    python -m benchmarks.faults --cycles 1000            700 kills between two steps of a load,
+                                                         200 of single processes, 100 of all
     python -m benchmarks.faults --cycles 100 --parts groups
-    python -m benchmarks.faults --minutes 10             as many of them as fit, for each part
-    python -m benchmarks.faults --store databricks       into the double of a workspace
+    python -m benchmarks.faults --minutes 10             10 minutes for each part
+    python -m benchmarks.faults --store databricks       with the double of a workspace
     python -m benchmarks.faults --week                   1,000,000 events without a loader
 
-Prints Markdown for RESULTS.md. Exit code 1 if anything was lost, doubled or told wrongly.
+Prints Markdown for RESULTS.md. Exit code 1 if an event was lost or duplicated.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ RUNS: dict[Store, dict[str, Run]] = {
 
 
 def lines(name: str, outcome: Outcome) -> Iterable[str]:
-    """Say what came of a part."""
+    """Write the results of one part as Markdown."""
     where = ", ".join(f"{place} {times}" for place, times in sorted(outcome.where.items()))
     answers = ", ".join(f"{one} {times:,}" for one, times in sorted(outcome.answers.items()))
     yield (
@@ -61,7 +61,7 @@ def lines(name: str, outcome: Outcome) -> Iterable[str]:
 
 
 def main() -> int:
-    """Read the command line and run."""
+    """Run the parts that the command line names."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.faults",
         description=__doc__,
@@ -79,18 +79,18 @@ def main() -> int:
     is_bad = False
     with tempfile.TemporaryDirectory(prefix="ciolake-faults-") as parent:
         if chosen.week:
-            said = faults_local.week(Path(parent), _WEEK)
-            is_bad = "NOT" in said[0]
-            print("\n".join(said), flush=True)
+            report = faults_local.week(Path(parent), _WEEK)
+            is_bad = "NOT" in report[0]
+            print("\n".join(report), flush=True)
             runs = {}
         for name in [name for name in chosen.parts if name in runs]:
             folder = Path(parent) / name
             folder.mkdir()
             cycles = round(chosen.cycles * SHARES[name] / whole)
-            began = time.perf_counter()
-            outcome = Outcome(began + chosen.minutes * 60, cycles)
+            started = time.perf_counter()
+            outcome = Outcome(started + chosen.minutes * 60, cycles)
             runs[name](outcome, folder, random.Random(chosen.seed))  # noqa: S311  # no secret
-            outcome.seconds = time.perf_counter() - began
+            outcome.seconds = time.perf_counter() - started
             is_bad |= bool(outcome.lost or outcome.doubled)
             print("\n".join(lines(name, outcome)), flush=True)
             shutil.rmtree(folder)

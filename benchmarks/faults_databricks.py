@@ -1,6 +1,6 @@
-"""The kills of `benchmarks.faults` where events are kept in a volume and a warehouse loads them.
+"""The kills of `benchmarks.faults` with the inbox in a volume and a SQL warehouse.
 
-Both are the double of `tests.doubles`, a process of its own that is never killed.
+Both are the double of `tests.doubles`, which runs in its own process and is never killed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ POINTS = {
     "loader.before_delete": 1,
     "loader.after_delete": 1,
 }
-"""Crash points of a load, and at how many of their visits to die."""
+"""Crash points of a load; at each of their first visits, up to this number, a process is killed."""
 
 _EVENTS = 30
 _AGAIN = 5
@@ -41,7 +41,15 @@ _DEATH_SECONDS = 300.0
 
 def points(outcome: Outcome, folder: Path, chance: random.Random) -> None:
     """Kill a loader between every two steps of a load, at each of its visits in turn."""
-    places = list(_places())
+    every = [f"{name}:{nth}" for name, visits in POINTS.items() for nth in range(1, visits + 1)]
+    places = []
+    for number, place in enumerate(every):
+        places.append(place)
+        # After the third death with the same objects the loader would load their events one by one,
+        # which takes a minute and is tested elsewhere. So every second death is followed by one
+        # that leaves no objects behind.
+        if number % 2:
+            places.append("loader.after_delete:1")
     with _judging(outcome, folder) as double:
         while not outcome.is_done():
             for place in places:
@@ -58,24 +66,11 @@ def points(outcome: Outcome, folder: Path, chance: random.Random) -> None:
             await_loaded(double, _LOAD_SECONDS)
 
 
-def _places() -> Iterator[str]:
-    """Every visit of every point, and after each two of them one that leaves nothing behind.
-
-    The third death in the same objects would make the loader load their events one by one: that is
-    the matter of other tests, and takes a minute.
-    """
-    every = [f"{name}:{nth}" for name, most in POINTS.items() for nth in range(1, most + 1)]
-    for number, place in enumerate(every):
-        yield place
-        if number % 2:
-            yield "loader.after_delete:1"
-
-
 def _offer(double: DatabricksDouble, outcome: Outcome, chance: random.Random) -> None:
     """Put new events into the volume, and a few that were sent before."""
     new = [f"P{outcome.kills}x{n}x{chance.getrandbits(32):x}" for n in range(_EVENTS)]
     again = chance.sample(sorted(outcome.sent), min(_AGAIN, len(outcome.sent)))
-    # Every kind each time: a load that lacked one would not visit all of its steps.
+    # With all kinds each time: a load without one of them would not visit all crash points.
     kinds = {one: KINDS[int(one.split("x")[1]) % len(KINDS)] for one in new + again}
     double.put([record(event(one, kind, hash_of(one) % 2)) for one, kind in kinds.items()])
     outcome.sent.update(new)
@@ -92,7 +87,7 @@ def singles(outcome: Outcome, folder: Path, chance: random.Random) -> None:
 
 
 def groups(outcome: Outcome, folder: Path, chance: random.Random) -> None:
-    """Kill all processes at once, at random moments under load; each next one has an empty disk."""
+    """Kill all processes at once, at random times under load; the next ones have an empty disk."""
     with _judging(outcome, folder) as double:
         while not outcome.is_done():
             with app(double, folder / f"app{outcome.kills}") as receiver:
@@ -103,7 +98,7 @@ def groups(outcome: Outcome, folder: Path, chance: random.Random) -> None:
 
 @contextmanager
 def _judging(outcome: Outcome, folder: Path) -> Iterator[DatabricksDouble]:
-    """Run a double; afterwards compare what was acknowledged with its tables."""
+    """Run a double; at the end compare the acknowledged events with its tables."""
     with databricks_double(folder / "double") as double:
         yield double
         outcome.judge(double.found())

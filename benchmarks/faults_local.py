@@ -1,4 +1,4 @@
-"""The kills of `benchmarks.faults` where events are kept in a local folder."""
+"""The kills of `benchmarks.faults` with the local inbox and local tables."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ POINTS = {
     "lake.after_log_cleanup": 4,
     "lake.after_vacuum": 2,
 }
-"""Crash points, and at how many of their visits to die."""
+"""Crash points; at each of their first visits, up to this number, a process is killed."""
 
 _EVENTS = 30
 _SEGMENT = 10_000
@@ -62,11 +62,9 @@ def points(outcome: Outcome, folder: Path, chance: random.Random) -> None:
 
 
 def policy_for(place: str) -> Policy | None:
-    """Do all upkeep at every load where the place is within it."""
-    is_upkeep = any(
-        word in place for word in ("merge", "compact", "checkpoint", "cleanup", "vacuum")
-    )
-    return BUSY if is_upkeep else None
+    """Return a policy with all maintenance at every load, if the crash point is within it."""
+    words = ("merge", "compact", "checkpoint", "cleanup", "vacuum")
+    return BUSY if any(word in place for word in words) else None
 
 
 def singles(outcome: Outcome, folder: Path, chance: random.Random) -> None:
@@ -96,7 +94,7 @@ def await_empty(receiver: Receiver) -> None:
 
 def week(folder: Path, events: int) -> list[str]:
     """Let the inbox grow without a loader, then load it all."""
-    began = time.perf_counter()
+    started = time.perf_counter()
     for start in range(0, events, _SEGMENT):
         records = [
             record(event(f"W{n}", KINDS[n % len(KINDS)])) for n in range(start, start + _SEGMENT)
@@ -112,7 +110,7 @@ def week(folder: Path, events: int) -> list[str]:
     is_right = code == 0 and len(stored.ids) == events and not stored.doubled
     return [
         f"- A week without a loader: {waiting.events:,} events in {events // _SEGMENT} segments, "
-        f"{waiting.bytes / 2**20:,.0f} MiB, written in {grown - began:.0f} s; one loader then "
+        f"{waiting.bytes / 2**20:,.0f} MiB, written in {grown - started:.0f} s; one loader then "
         f"loaded them in {loaded - grown:.0f} s ({events / (loaded - grown):,.0f} events/s): "
-        + ("each stands exactly once." if is_right else "NOT each stands exactly once.")
+        + ("each is there exactly once." if is_right else "NOT each is there exactly once.")
     ]

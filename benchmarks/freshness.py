@@ -1,4 +1,4 @@
-"""From the moment an event is due to the moment its rows can be queried."""
+"""The time from when an event is due to when its rows can be queried."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _LONGEST_SECONDS = 30.0
 
 
 class Watch:
-    """Sees rows come into the tables: a row can be queried once its commit is in the log.
+    """Records when rows appear: a row can be queried when its commit is in the Delta log.
 
     Attributes:
-        seen: By event, when the last of its rows came, Unix seconds.
+        seen: For each event, when its last row appeared, in Unix seconds.
     """
 
     def __init__(self, tables: Path) -> None:
@@ -29,14 +29,15 @@ class Watch:
         self._read: set[Path] = set()
 
     def look(self) -> None:
-        """Read the commits that came since."""
+        """Read the new commits."""
         for entry in self._tables.glob("*/_delta_log/*.json"):
             if entry not in self._read:
                 self._read.add(entry)
-                at = entry.stat().st_ctime  # when it got its name
+                at = entry.stat().st_ctime  # when the commit file was renamed to its final name
                 for path in _added(entry):
-                    # Its rows lie in it and nowhere else: the folder's name is the date.
-                    for event_id in _ids(path):
+                    # ParquetFile, not read_table: that would take the folder `event_date=...` for
+                    # a partition.
+                    for event_id in pq.ParquetFile(path).read(["event_id"]).column(0).to_pylist():
                         self.seen[event_id] = max(at, self.seen.get(event_id, 0.0))
 
 
@@ -47,11 +48,6 @@ def _added(entry: Path) -> list[Path]:
         for action in actions
         if action.get("add", {}).get("dataChange")
     ]
-
-
-def _ids(path: Path) -> list[str]:
-    found: list[str] = pq.ParquetFile(path).read(["event_id"]).column(0).to_pylist()
-    return found
 
 
 def run(plan: Plan) -> Section:
@@ -92,7 +88,7 @@ def _round(plan: Plan, turn: int, seconds: float) -> list[float]:
         while due.keys() - watch.seen.keys() and time.monotonic() < deadline:
             watch.look()
             time.sleep(_LOOK_SECONDS)
-        # The typed rows come after the raw ones.
+        # The typed rows are committed after the raw ones.
         time.sleep(1)
         watch.look()
     missing = due.keys() - watch.seen.keys()

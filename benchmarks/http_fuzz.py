@@ -2,10 +2,11 @@
 
     python -m benchmarks.http_fuzz [COUNT] [SEED]
 
-Requests are made, changed in a few places, cut at random, and given to all three. What we accept
-another one has to accept with the same meaning, method, target, fields, body and the border to the
-next request; or one of the leniencies in `LENIENCIES` has to explain it. What we refuse is never
-compared: to refuse more is safe. Ends with code 1 if anything is unexplained.
+It makes requests, changes them in a few places, cuts them at random, and gives them to all three
+parsers. A request that our parser accepts must be accepted by the others with the same method,
+target, fields, body and end, or one of `LENIENCIES` must explain the difference. A request that our
+parser refuses is not compared, because refusing more is safe. Exit code 1 if a difference is
+unexplained.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ from gunicorn.http.unreader import IterUnreader
 
 from databricks_app.serving.http.parser import Head, Malformed, RequestParser
 
-_LARGEST_HEAD = 1 << 20
-_SHOWN = 20
+_MAX_HEAD_BYTES = 1 << 20
+_MAX_SHOWN = 20
 
 Field = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a parser takes a request for."""
+    """A request as a parser understands it."""
 
     method: str
     target: bytes
@@ -45,13 +46,13 @@ class Meaning:
 
 @dataclass(frozen=True, slots=True)
 class Leniency:
-    """Something that we accept and another parser refuses.
+    """A kind of request that our parser accepts and another parser refuses.
 
     Attributes:
-        name: In a few words.
+        name: A short description.
         of: The parsers that refuse it.
-        reason: Why it can stay.
-        explains: Whether it is the case for a request, given its meaning and its bytes.
+        reason: Why accepting it is safe.
+        explains: Returns whether a request, given as meaning and bytes, is of this kind.
     """
 
     name: str
@@ -136,7 +137,7 @@ LENIENCIES = (
 
 @dataclass(slots=True)
 class _Collected:
-    """A handler that keeps whole requests."""
+    """A handler that collects whole requests."""
 
     whole: list[Meaning] = field(default_factory=list)
     head: Head | None = None
@@ -157,7 +158,7 @@ class _Collected:
 
 
 def ours(data: bytes, cuts: list[int]) -> tuple[list[Meaning], bool]:
-    """Return the whole requests that we find, and whether the last one ends the connection."""
+    """Return the whole requests of our parser, and whether the last one ends the connection."""
     collected = _Collected()
     parser = RequestParser(collected)
     places = [0, *cuts, len(data)]
@@ -173,8 +174,8 @@ def ours(data: bytes, cuts: list[int]) -> tuple[list[Meaning], bool]:
 
 
 def h11s(data: bytes) -> list[Meaning]:
-    """Return the whole requests that h11 finds before it refuses anything."""
-    server = h11.Connection(h11.SERVER, max_incomplete_event_size=_LARGEST_HEAD)
+    """Return the whole requests that h11 finds before it refuses one."""
+    server = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
     found: list[Meaning] = []
     head: h11.Request | None = None
     body = b""
@@ -209,22 +210,22 @@ _CONFIG.set("header_map", "drop")
 
 
 def gunicorns(data: bytes) -> list[Meaning]:
-    """Return the whole requests that gunicorn's parser finds before it refuses anything."""
+    """Return the whole requests that gunicorn's parser finds before it refuses one."""
     found: list[Meaning] = []
     unreader = IterUnreader(iter([data]))
     try:
         for number in range(1, 20):
             request = Request(_CONFIG, unreader, ("192.0.2.1", 1), number)
             body = request.body.read()
-            told = dict(request.headers).get("CONTENT-LENGTH")
-            if told is not None and len(body) < int(told):
+            length = dict(request.headers).get("CONTENT-LENGTH")
+            if length is not None and len(body) < int(length):
                 return found
             headers = [
                 (n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in request.headers
             ]
             target = request.uri.encode("latin-1")
             found.append(Meaning(request.method, target, _joined(headers), body))
-            # gunicorn looks at the first field `Connection` alone.
+            # gunicorn reads only the first field `Connection`.
             if request.should_close() and not _is_kept(_joined(headers)):
                 return found
     except (ParseException, OSError, StopIteration, ValueError):
@@ -233,7 +234,7 @@ def gunicorns(data: bytes) -> list[Meaning]:
 
 
 def _is_kept(fields: tuple[Field, ...]) -> bool:
-    """Whether a client asks in words that the connection goes on."""
+    """Return whether a client explicitly asks to keep the connection."""
     wishes = dict(fields).get(b"connection", b"").lower().replace(b" ", b"").split(b",")
     return b"keep-alive" in wishes and b"close" not in wishes
 
@@ -270,7 +271,7 @@ _PIECES = (
 
 
 def made(chance: random.Random) -> bytes:
-    """Return one sound request."""
+    """Return one valid request."""
     lines = [chance.choice(_STARTS), *chance.choices(_LINES, k=chance.randint(0, 5))]
     if chance.random() < 0.9:
         lines.insert(chance.randint(1, len(lines)), b"Host: h")
@@ -292,7 +293,7 @@ def made(chance: random.Random) -> bytes:
 
 
 def changed(data: bytes, chance: random.Random) -> bytes:
-    """Change a few places."""
+    """Change a request in a few places."""
     for _ in range(chance.choice((0, 1, 1, 2, 3))):
         at = chance.randrange(len(data) + 1)
         size = chance.choice((0, 0, 1, 1, 2, 8))
@@ -304,7 +305,7 @@ def changed(data: bytes, chance: random.Random) -> bytes:
 
 
 def raws(data: bytes) -> list[bytes]:
-    """Return the bytes of each whole request, those before its request line included."""
+    """Return the bytes of each whole request, with the bytes before its request line."""
     collected = _Collected()
     parser = RequestParser(collected)
     found: list[bytes] = []
@@ -321,7 +322,10 @@ def raws(data: bytes) -> list[bytes]:
 
 
 def compare(name: str, data: bytes, found: list[Meaning], theirs: list[Meaning]) -> str | None:
-    """Return what explains the first difference; empty if there is none, None if nothing does."""
+    """Return the leniency that explains the first difference.
+
+    It is empty if there is no difference, and None if nothing explains it.
+    """
     for number, one in enumerate(found):
         if number < len(theirs):
             if one != theirs[number]:
@@ -336,14 +340,14 @@ def compare(name: str, data: bytes, found: list[Meaning], theirs: list[Meaning])
 
 
 def run(count: int, seed: int) -> tuple[Counter[str], list[tuple[str, bytes]]]:
-    """Fuzz.
+    """Compare the parsers with random inputs.
 
     Args:
-        count: How many inputs.
-        seed: Of all chance.
+        count: Number of inputs.
+        seed: Seed of the random generator.
 
     Returns:
-        How often each thing was seen, and the differences that nothing explains.
+        The number of inputs by result, and the unexplained differences.
     """
     chance = random.Random(seed)  # noqa: S311  # makes inputs, no secrets
     seen: Counter[str] = Counter()
@@ -366,7 +370,7 @@ def run(count: int, seed: int) -> tuple[Counter[str], list[tuple[str, bytes]]]:
 
 
 def main() -> int:
-    """Fuzz as the arguments say, and report."""
+    """Compare as the command line says, and print the results."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     started = time.monotonic()
@@ -374,7 +378,7 @@ def main() -> int:
     print(f"{count} inputs, seed {seed}, {time.monotonic() - started:.0f} s")
     for name, number in sorted(seen.items()):
         print(f"{number:10d} {name}")
-    for name, data in unexplained[:_SHOWN]:
+    for name, data in unexplained[:_MAX_SHOWN]:
         print(name, data)
     return 1 if unexplained else 0
 

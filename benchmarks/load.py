@@ -1,8 +1,9 @@
-"""How fast the loader empties an inbox, against how fast the receiver fills it.
+"""How fast the loader empties an inbox, compared with how fast the receiver fills it.
 
-    python -m benchmarks.load FOLDER
+    python -m benchmarks.load FOLDER PROFILE
 
-empties the inbox of one data folder in this process, under a profile if asked, and reports.
+empties the inbox of one data folder in this process, with a profile if PROFILE is 1, and prints
+the results as JSON.
 """
 
 from __future__ import annotations
@@ -40,15 +41,15 @@ _PROFILED = ("cumulative", 22)
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """An inbox emptied.
+    """The results of emptying an inbox.
 
     Attributes:
-        events: How many.
-        seconds: Without the start of process and tables.
-        cpu_seconds: The same; more than one core may work.
-        peak_megabytes: Of the process at any time.
-        megabytes: Resident after each batch.
-        profile: Where it was, if asked.
+        events: Number of events.
+        seconds: Duration, without the start of the process and of the tables.
+        cpu_seconds: CPU time in that duration, of all cores.
+        peak_megabytes: Highest resident memory of the process.
+        megabytes: Resident memory after each batch.
+        profile: The profile, if requested.
     """
 
     events: int
@@ -60,12 +61,12 @@ class Drained:
 
     @property
     def rate(self) -> float:
-        """Events a second."""
+        """Events per second."""
         return self.events / self.seconds
 
 
 def drain(data_dir: Path, *, is_profiled: bool = False) -> Drained:
-    """Empty the inbox of this data folder in a process of its own."""
+    """Empty the inbox of a data folder, in a new process."""
     command = [sys.executable, "-m", "benchmarks.load", str(data_dir), str(int(is_profiled))]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True, check=True
@@ -74,7 +75,7 @@ def drain(data_dir: Path, *, is_profiled: bool = False) -> Drained:
 
 
 def run(plan: Plan) -> Section:
-    """Measure receiving and loading in turns, then a million events once."""
+    """Measure receiving and loading alternately, then a million events once."""
     around = Surroundings()
     among = shapes(5000)
     requests = plan.folder / "requests"
@@ -111,6 +112,7 @@ def _lines(
 ) -> list[str]:
     ratios = [one.rate / rate for one, rate in zip(drained, received, strict=True)]
     cpu = [one.cpu_seconds / one.events * 1e6 for one in drained]
+    step = max(1, len(million.megabytes) // 10)
     rows = [
         ("receiving, two workers, no loader, events/s", spread(received)),
         (f"loading {_count(plan):,} events, events/s", spread(one.rate for one in drained)),
@@ -119,7 +121,10 @@ def _lines(
         ("memory of the loader at most, MB", spread(one.peak_megabytes for one in drained)),
         (f"seconds for {million.events:,} events, once (goal 180)", f"{million.seconds:,.0f}"),
         ("memory of the loader at most in that, MB (goal 700)", f"{million.peak_megabytes:,.0f}"),
-        ("the same after each tenth of the batches, MB", _tenths(million.megabytes)),
+        (
+            "the same after each tenth of the batches, MB",
+            ", ".join(f"{value:.0f}" for value in million.megabytes[step - 1 :: step]),
+        ),
     ]
     return [
         "Segments of 2,500 signed simulated events of one day, emptied by the loader's own loop "
@@ -136,11 +141,6 @@ def _lines(
     ]
 
 
-def _tenths(values: list[float]) -> str:
-    step = max(1, len(values) // 10)
-    return ", ".join(f"{value:.0f}" for value in values[step - 1 :: step])
-
-
 def main() -> None:
     """Empty one inbox."""
     logs.configure("warning", "writer")
@@ -153,18 +153,18 @@ def main() -> None:
     loader.lake.start()
     count = loader.reader.pending().events
     profile = cProfile.Profile()
-    began, used = time.perf_counter(), time.process_time()
+    started, used = time.perf_counter(), time.process_time()
     if is_profiled:
         profile.runcall(loader.drain)
     else:
         loader.drain()
     report = {
         "events": count,
-        "seconds": time.perf_counter() - began,
+        "seconds": time.perf_counter() - started,
         "cpu_seconds": time.process_time() - used,
         "peak_megabytes": peak_megabytes(os.getpid()),
         "megabytes": megabytes,
-        "profile": _told(profile) if is_profiled else "",
+        "profile": _profile_text(profile) if is_profiled else "",
     }
     if left := loader.reader.pending().events:
         raise SystemExit(f"{left} events are still in the inbox")
@@ -172,10 +172,10 @@ def main() -> None:
     print(json.dumps(report))
 
 
-def _told(profile: cProfile.Profile) -> str:
+def _profile_text(profile: cProfile.Profile) -> str:
     text = io.StringIO()
-    order, most = _PROFILED
-    pstats.Stats(profile, stream=text).strip_dirs().sort_stats(order).print_stats(most)
+    order, lines = _PROFILED
+    pstats.Stats(profile, stream=text).strip_dirs().sort_stats(order).print_stats(lines)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines() if line.strip())
 
 

@@ -1,4 +1,4 @@
-"""Memory of the web workers while a million events pass; that of the loader is in `load`."""
+"""Memory of the web workers during a million events; `load` measures that of the loader."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _STEPS = 10
 
 
 def run(plan: Plan) -> Section:
-    """Throughput two web workers until they have acknowledged so many."""
+    """Post until two web workers have acknowledged all events, and record their memory."""
     around = Surroundings()
     around.look()
     count = plan.pick(1_000_000, 2000)

@@ -1,4 +1,4 @@
-"""A batch of late events into a large table, against into a small one."""
+"""The time of a batch of late events into a large table, compared with a small one."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ BATCH_ROWS = 1000
 _DAYS, _DAY = 30, 86_400
 _REPEATED = BATCH_ROWS // 10
 _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-# As upkeep leaves a table in the end: each day in as few files as it makes.
+# Compact each day into as few files as possible, as maintenance does in the end.
 _TIDY = Policy(checkpoint_every=1, limits=MergeLimits(compact_files=2))
 _PROFILED = 14
 
 
 def run(plan: Plan) -> Section:
-    """Make both tables, then load the same batches into them in turns."""
+    """Make both tables, then load the same batches into them alternately."""
     around = Surroundings()
     base, copies = plan.pick(100_000, 2000), plan.pick(50, 3)
     held = list(_month(base, seed=0))
@@ -47,7 +47,7 @@ def run(plan: Plan) -> Section:
         around.look()
         batch = _batch(held, turn)
         seconds = {"small": _load(small, batch), "large": _load(large, batch)}
-        for name in found if turn else ():  # the first one opens files and is not counted
+        for name in found if turn else ():  # the first batch also opens the files: not counted
             found[name].append(seconds[name])
     profile = cProfile.Profile()
     profile.runcall(_load, large, _batch(held, plan.rounds + 1))
@@ -65,7 +65,7 @@ def _month(count: int, seed: int) -> Iterator[Made]:
 
 
 def _batch(held: list[Made], turn: int) -> list[Reading]:
-    """Make a batch over all days: nine tenths new, one tenth that the tables hold."""
+    """Make a batch over all days: nine tenths new events, one tenth duplicates."""
     step = len(held) // _REPEATED
     made = [*_month(BATCH_ROWS - _REPEATED, seed=turn + 1), *held[turn % step :: step][:_REPEATED]]
     return _readings(made)
@@ -77,7 +77,7 @@ def _readings(made: list[Made]) -> list[Reading]:
 
 
 def _lake(data_dir: Path, held: list[Made], *, copies: int) -> LocalLake:
-    """Make tables that hold some events, and more copies of them under other ids."""
+    """Make tables with some events, and with further copies of them that have other ids."""
     stamps = {"loaded_at": datetime.now(UTC), "batch_id": "the month"}
     schemas = {one.name: one.schema for one in definitions()}
     prepared = prepare(_readings(held), schemas, stamps)
@@ -100,7 +100,7 @@ def _lake(data_dir: Path, held: list[Made], *, copies: int) -> LocalLake:
 
 
 def _renamed(rows: ArrowTable, copy: int) -> ArrowTable:
-    """The rows under ids of their own; those of the first copy keep theirs."""
+    """Return a copy of the rows with its own ids; copy 0 keeps the ids."""
     if not copy:
         return rows
     ids = pc.utf8_slice_codeunits(rows.column("event_id"), 0, 24)
@@ -110,11 +110,11 @@ def _renamed(rows: ArrowTable, copy: int) -> ArrowTable:
 
 
 def _load(lake: LocalLake, batch: list[Reading]) -> float:
-    began = time.perf_counter()
+    started = time.perf_counter()
     report = lake.load(batch, batch_id=uuid.uuid4().hex, loaded_at=datetime.now(UTC))
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - started
     if report.inserted[RAW_TABLE] != BATCH_ROWS - _REPEATED:
-        raise RuntimeError("not the new rows were inserted")
+        raise RuntimeError("the number of inserted rows is not that of the new events")
     return seconds
 
 
@@ -128,7 +128,7 @@ def _lines(
     ]
     text = io.StringIO()
     pstats.Stats(profile, stream=text).strip_dirs().sort_stats("tottime").print_stats(_PROFILED)
-    told = [line.rstrip() for line in text.getvalue().splitlines() if line.strip()]
+    profile_lines = [line.rstrip() for line in text.getvalue().splitlines() if line.strip()]
     return [
         f"{BATCH_ROWS:,} events over {_DAYS} days, {_REPEATED} of them held already, through "
         "`LocalLake.load`, durable, raw and typed tables, upkeep as in service. Rows in the raw "
@@ -140,6 +140,6 @@ def _lines(
         "One batch into the large table (cProfile, time in the function itself):",
         "",
         "```",
-        *told,
+        *profile_lines,
         "```",
     ]

@@ -1,4 +1,4 @@
-"""Latency at half of the sustainable rate, and what happens at twice that rate."""
+"""Latency at half of the sustainable rate, and the answers at twice that rate."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Run:
     """One run at a steady rate.
 
     Attributes:
-        rate: Arrivals a second.
-        report: What the client saw.
-        pending: Events in the inbox, looked at all the time.
-        megabytes: The largest web worker's, likewise.
+        rate: Requests per second.
+        report: The client's results.
+        pending: Events in the inbox, sampled during the run.
+        megabytes: Resident memory of the largest web worker, sampled during the run.
     """
 
     rate: float
@@ -43,14 +43,14 @@ class Run:
 
     @property
     def growth(self) -> float:
-        """Mean backlog of the last third over that of the third before."""
+        """Mean backlog of the last third of the run, divided by that of the third before."""
         third = max(1, len(self.pending) // 3)
         last, before = self.pending[-third:], self.pending[-2 * third : -third]
         return (sum(last) + 1) / (sum(before) + 1)
 
 
 def run(plan: Plan) -> Section:
-    """Find the rate, then run at half of it and at twice it."""
+    """Find the sustainable rate, then run at half of it and at twice it."""
     around = Surroundings()
     seconds = plan.pick(8, 1)
     requests = plan.folder / "requests"
@@ -71,8 +71,8 @@ def run(plan: Plan) -> Section:
 
 
 def steady(server: Server, rate: float, seconds: float) -> Run:
-    """Post at a rate and look at backlog and memory meanwhile."""
-    await_empty_inbox(server)  # the loader has made its tables
+    """Post at a rate, and sample backlog and memory during the run."""
+    await_empty_inbox(server)  # so that the loader has created its tables
     client = schedule(server, rate=rate, seconds=seconds, connections=_CONNECTIONS)
     workers = server.workers()
     backlog, megabytes = [], []

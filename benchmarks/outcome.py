@@ -1,4 +1,4 @@
-"""What was measured, where, and how it is written down."""
+"""The results of benchmarks: the plan, the machine, and their text in RESULTS.md."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Plan:
     """How much to run.
 
     Attributes:
-        folder: An empty folder on the disk to measure on.
-        rounds: How often each contestant runs, taking turns.
-        is_smallest: Whether to run for seconds only, to see that everything works; the figures
-            then say nothing.
+        folder: An empty folder on the disk to measure.
+        rounds: How often each contestant runs; they alternate.
+        is_smallest: Whether to run only for seconds, to check that everything works; the figures
+            then mean nothing.
     """
 
     folder: Path
@@ -35,31 +35,31 @@ class Plan:
     is_smallest: bool = False
 
     def pick(self, full: int, smallest: int) -> int:
-        """Return the one or the other size."""
+        """Return the size for a full run or for the smallest one."""
         return smallest if self.is_smallest else full
 
 
 @dataclass(slots=True)
 class Surroundings:
-    """What else the machine did. Look while nothing of the benchmark runs.
+    """Other load on the machine. Call `look` while the benchmark itself is idle.
 
     Attributes:
-        loads: Load averages over a minute; the benchmark itself is in them.
-        others: Cores in use by others just before a round.
+        loads: Load averages over a minute; they include the benchmark itself.
+        others: Cores in use by other processes just before a round.
     """
 
     loads: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
 
     def look(self) -> None:
-        """Look for half a second."""
+        """Measure for half a second."""
         self.loads.append(os.getloadavg()[0])
-        busy, began = _busy_seconds(), time.perf_counter()
+        busy, started = _busy_seconds(), time.perf_counter()
         time.sleep(_LOOK_SECONDS)
-        self.others.append((_busy_seconds() - busy) / (time.perf_counter() - began))
+        self.others.append((_busy_seconds() - busy) / (time.perf_counter() - started))
 
     def words(self) -> str:
-        """Say what was seen."""
+        """Return the measurements as a sentence."""
         return (
             f"Load average before a round {spread(self.loads, 1)}; cores in use by others just "
             f"before it {spread(self.others, 1)}."
@@ -68,13 +68,13 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One heading of the results.
+    """One section of the results.
 
     Attributes:
         name: Name of the benchmark.
         title: The heading.
-        lines: Markdown; what was done, tables, what bounds it.
-        surroundings: What else the machine did.
+        lines: Markdown: what was done, tables, what limits the result.
+        surroundings: Other load on the machine.
     """
 
     name: str
@@ -83,10 +83,10 @@ class Section:
     surroundings: Surroundings
 
     def text(self, folder: Path) -> str:
-        """Write it as Markdown.
+        """Return the section as Markdown.
 
         Args:
-            folder: Where it was measured.
+            folder: The folder on the measured disk.
         """
         where = f"{machine(folder)} {self.surroundings.words()}"
         command = f"Command: `python -m benchmarks {self.name}`"
@@ -97,7 +97,7 @@ Benchmark = Callable[[Plan], Section]
 
 
 def spread(values: Iterable[float], digits: int = 0) -> str:
-    """Write the median and the range."""
+    """Return the median and the range as text."""
     known = list(values)
     if not known:
         return "-"
@@ -106,13 +106,13 @@ def spread(values: Iterable[float], digits: int = 0) -> str:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return the value that this share of the others does not exceed; 0 of nothing."""
+    """Return a percentile; `share` 0.5 is the median; 0 if there are no values."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Write a table as Markdown."""
+    """Return a table as lines of Markdown."""
     lines = [heads, ["---"] * len(heads), *rows]
     return [f"| {' | '.join(map(str, line))} |" for line in lines]
 
@@ -121,7 +121,7 @@ def machine(folder: Path) -> str:
     """Describe the machine and the versions.
 
     Args:
-        folder: On the disk that was measured.
+        folder: A folder on the measured disk.
     """
     names = re.findall(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -134,7 +134,7 @@ def machine(folder: Path) -> str:
 
 
 def write(section: str, path: Path = RESULTS) -> None:
-    """Put a section under its heading; other headings stay."""
+    """Write a section under its heading in RESULTS.md; other sections stay."""
     heading = section.partition("\n")[0]
     old = path.read_text() if path.exists() else "# Measurements\n"
     pattern = re.compile(rf"^{re.escape(heading)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -146,7 +146,7 @@ def write(section: str, path: Path = RESULTS) -> None:
 
 
 def _busy_seconds() -> float:
-    """Seconds that all cores together were busy since the machine started."""
+    """Return the busy seconds of all cores since the machine started."""
     fields = Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
     user, nice, system, _idle, _wait, *others = map(int, fields[:8])
     return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")

@@ -1,12 +1,12 @@
-"""Items per second through the background queue, against the vendor's client and its ancestor.
+"""Items per second through the background queue, compared with the vendor's client and Segment's.
 
     .venv/bin/python benchmarks/pipelines_queue.py            prints the report
-    .venv/bin/python benchmarks/pipelines_queue.py --write    and puts it into RESULTS.md
+    .venv/bin/python benchmarks/pipelines_queue.py --write    also writes it into RESULTS.md
 
-A server of its own process takes batches on loopback and counts the items, so that a lost one
-fails the run. Each run is a fresh process: it puts all items, flushes, and reports. The clients
-take turns in every round. The two others are installed into a virtual environment that is made
-for the run; every queue is given room for all items, as theirs drop what finds no room.
+A server in its own process receives batches on loopback and counts the items, so that a lost item
+fails the run. Each run is a new process: it puts all items, flushes, and reports. The clients
+alternate in every round. The two other clients are installed into a temporary virtual environment.
+Every queue has room for all items, because the other clients drop items when their queue is full.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Found = dict[str, list[dict[str, float]]]
 
 
 class Counter(socketserver.StreamRequestHandler):
-    """Answers every POST with 200 and counts the items in it; GET tells the count and resets it."""
+    """Answers every POST with 200 and counts its items; GET returns the count and resets it."""
 
     disable_nagle_algorithm = True
     counted = 0
@@ -83,7 +83,7 @@ def serve() -> None:
         server.serve_forever()
 
 
-# One run, in a process of its own
+# One run, in its own process
 
 
 def fields(at: int) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def customerio(
 
 
 def segment(url: str, count: int, size: int) -> tuple[Callable[..., object], Callable[[], object]]:
-    """Make the client that the vendor's descends from."""
+    """Make Segment's client, from which the vendor's client is derived."""
     from segment.analytics.client import Client  # type: ignore[import-not-found]
 
     client = Client("k", host=url, max_queue_size=count, upload_size=size)
@@ -132,12 +132,12 @@ def run(client: str, url: str, count: int, size: int) -> None:
     make = {"ours": ours, "customerio": customerio, "segment": segment}[client]
     track, flush = make(url, count, size)
     before = resource.getrusage(resource.RUSAGE_SELF)
-    began = time.perf_counter()
+    started = time.perf_counter()
     for at in range(count):
         track(**fields(at))
-    put = time.perf_counter() - began
+    put = time.perf_counter() - started
     flush()
-    whole = time.perf_counter() - began
+    whole = time.perf_counter() - started
     usage = resource.getrusage(resource.RUSAGE_SELF)
     report = {
         "items_per_s": count / whole,
@@ -151,7 +151,7 @@ def run(client: str, url: str, count: int, size: int) -> None:
 
 
 def hold(client: str, url: str, count: int, size: int) -> None:
-    """Put `count` items while the server says nothing, and print the memory they take."""
+    """Put `count` items while the server does not answer, and print the memory of an item."""
     make = {"ours": ours, "customerio": customerio, "segment": segment}[client]
     track, _ = make(url, count, size)
     before = resident_bytes()
@@ -159,16 +159,16 @@ def hold(client: str, url: str, count: int, size: int) -> None:
         track(**fields(at))
     after = resident_bytes()
     print(json.dumps({"item_bytes": (after - before) / count}), flush=True)
-    os._exit(0)  # what waits is never sent
+    os._exit(0)  # the waiting items are never sent
 
 
 def resident_bytes() -> int:
-    """Tell how much memory this process has now."""
+    """Return the resident memory of this process."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def checks(count: int) -> None:
-    """Print what an item costs: encoded with and without our checks."""
+    """Print the CPU time of an item, with and without our checks."""
     from core.http.client import utc_now
     from core.pipelines.encoding import completed, encoded, json_bytes
     from core.pipelines.validation import check
@@ -183,10 +183,10 @@ def checks(count: int) -> None:
     whole = completed(item, utc_now)
 
     def microseconds(act: Callable[[], object]) -> float:
-        began = time.perf_counter()
+        started = time.perf_counter()
         for _ in range(count):
             act()
-        return (time.perf_counter() - began) / count * 1e6
+        return (time.perf_counter() - started) / count * 1e6
 
     report = {
         "check": microseconds(lambda: check(item)),
@@ -202,7 +202,7 @@ def checks(count: int) -> None:
 
 
 def measured(python: str, *arguments: object) -> dict[str, float]:
-    """Run this file in a fresh process and read what it prints."""
+    """Run this file in a new process and read its output."""
     root = str(Path(__file__).resolve().parents[1])
     done = subprocess.run(
         [python, __file__, *map(str, arguments)],
@@ -216,20 +216,20 @@ def measured(python: str, *arguments: object) -> dict[str, float]:
 
 
 def spread(values: list[float], digits: int = 0) -> str:
-    """Write the median and the range."""
+    """Return the median and the range as text."""
     low, middle, high = min(values), statistics.median(values), max(values)
     return f"{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 
 
 def machine() -> str:
-    """Describe where this ran."""
+    """Describe the machine."""
     names = re.findall(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     name = names[0] if names else platform.machine()
     return f"{os.cpu_count()} cores ({name}), load before {os.getloadavg()[0]:.1f}"
 
 
 def rounds(python: str, url: str, count: int, number: int) -> Found:
-    """Let every contestant run once a round, and check that all items arrived."""
+    """Run every contestant once a round, and check that all items arrived."""
     found: Found = {name: [] for name in CONTESTANTS}
     for turn in range(number):
         names = list(CONTESTANTS)
@@ -246,14 +246,14 @@ def rounds(python: str, url: str, count: int, number: int) -> Found:
 
 
 def held(runner: str, client: str, count: int, size: int) -> dict[str, float]:
-    """Measure items that wait: a socket that is never read from is a vendor that hangs."""
+    """Measure the memory of waiting items, with a server that never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         return measured(runner, "--hold", client, url, count, size)
 
 
 def report(found: Found, cost: dict[str, list[float]], count: int, where: str) -> str:
-    """Write the outcome as Markdown."""
+    """Return the results as Markdown."""
     turns = len(found["core.pipelines"])
     lines = [
         HEADING,
@@ -293,7 +293,7 @@ def ratios(found: Found) -> list[str]:
 
 
 def costs(cost: dict[str, list[float]]) -> list[str]:
-    """Write what an item costs."""
+    """Return the CPU time of an item as Markdown."""
     names = {
         "check": "checks of fields, types and identity",
         "complete": "message id and timestamp",
@@ -309,7 +309,7 @@ def costs(cost: dict[str, list[float]]) -> list[str]:
 
 
 def write(text: str) -> None:
-    """Put the report under its heading in RESULTS.md; other headings stay."""
+    """Write the report under its heading in RESULTS.md; other sections stay."""
     path = Path(__file__).with_name("RESULTS.md")
     old = path.read_text() if path.exists() else "# Measurements\n\n"
     pattern = re.compile(rf"^{re.escape(HEADING)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -322,7 +322,7 @@ def write(text: str) -> None:
 
 
 def compare(count: int, number: int, is_written: bool) -> None:
-    """Make the environment, start the server, run the rounds and print the report."""
+    """Create the environment, start the server, run the rounds and print the report."""
     where = machine()
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
@@ -345,7 +345,7 @@ def compare(count: int, number: int, is_written: bool) -> None:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Run what the command line asks for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

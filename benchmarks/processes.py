@@ -1,4 +1,4 @@
-"""Servers and clients of the benchmarks: each a process group of its own that leaves nothing."""
+"""Servers and clients of the benchmarks: each is a process group that is removed at the end."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Server:
     """A running receiver.
 
     Attributes:
-        process: Leads a session of its own.
+        process: Its first process, the leader of its own session.
         folder: Its working folder.
-        port: On loopback.
+        port: Its port on loopback.
     """
 
     process: subprocess.Popen[bytes]
@@ -52,22 +52,23 @@ class Server:
         ]
 
     def workers(self) -> list[int]:
-        """Return its web workers; supervisor and master were there before them."""
+        """Return the process ids of its web workers."""
+        # They are the youngest: supervisor and master started before them.
         return self.pids("databricks_app.serving.server")[1:] or self.pids("benchmarks.rival")[2:]
 
     def cpu_seconds(self) -> float:
-        """Return what all its processes have used so far."""
+        """Return the CPU seconds of all its processes so far."""
         return sum(map(cpu_seconds, self.pids("")))
 
 
 def environment(**variables: object) -> dict[str, str]:
-    """Return the environment of a receiver: this one without settings, and these."""
+    """Return the environment of a receiver: that of this process without settings, and these."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CIO_")}
     return kept | {
         "PYTHONPATH": str(ROOT),
         "CIO_WEBHOOK_SIGNING_KEYS": KEY,
         "CIO_ADMIN_TOKEN": ADMIN_TOKEN,
-        # Requests are signed before a run; a long one takes more than the usual window.
+        # Requests are signed before a run, which can last longer than the default window.
         "CIO_TIMESTAMP_TOLERANCE_SECONDS": "86400",
         "CIO_LOG_LEVEL": "warning",
         **{name: str(value) for name, value in variables.items()},
@@ -79,7 +80,7 @@ def serving(folder: Path, *command: str, **variables: object) -> Iterator[Server
     """Run a receiver in a new folder and wait for its first 200; the folder is removed.
 
     Args:
-        folder: Made, and removed at the end.
+        folder: The folder to create; it is removed at the end.
         command: A module and its arguments; `ciolake serve` if left out.
         variables: Its settings.
     """
@@ -96,7 +97,7 @@ def serving(folder: Path, *command: str, **variables: object) -> Iterator[Server
 
 
 def await_empty_inbox(server: Server, seconds: float = 60.0) -> bool:
-    """Wait until everything received is in the tables; whether it is in time."""
+    """Wait until all received events are in the tables; returns False if they are not in time."""
     inbox = server.folder / "data" / "inbox"
     deadline = time.monotonic() + seconds
     while pending(inbox).events:
@@ -107,7 +108,7 @@ def await_empty_inbox(server: Server, seconds: float = 60.0) -> bool:
 
 
 def start(folder: Path, command: tuple[str, ...], **variables: object) -> subprocess.Popen[bytes]:
-    """Start a module in a folder, in a session of its own; its log goes into the folder."""
+    """Start a module in a folder, in its own session; its log is in the folder."""
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", *command],
@@ -121,10 +122,10 @@ def start(folder: Path, command: tuple[str, ...], **variables: object) -> subpro
 
 
 def await_first_answer(server: Server) -> None:
-    """Post one event again and again until it is answered 200.
+    """Post one event repeatedly until it is answered 200.
 
     Raises:
-        RuntimeError: It is not in time.
+        RuntimeError: It is not answered 200 in time.
     """
     body = b'{"event_id": "the first"}'
     data = request(body, int(time.time()))
@@ -148,7 +149,7 @@ def _status(port: int, data: bytes) -> int:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Stop a process group: in order if that works, else at once."""
+    """Stop a process group; kill it if it does not stop in time."""
     process.terminate()
     try:
         process.wait(_STOP_SECONDS)
@@ -159,14 +160,14 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def resident_megabytes(pid: int) -> float:
-    """Return how much memory a process holds, in units of a million bytes."""
+    """Return the resident memory of a process, in units of a million bytes."""
     return resident_bytes(pid) / 1e6
 
 
@@ -178,7 +179,7 @@ def peak_megabytes(pid: int) -> float:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return what a process has used so far; 0 if it is gone."""
+    """Return the CPU seconds of a process so far; 0 if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -188,15 +189,15 @@ def cpu_seconds(pid: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What clients that never wait got.
+    """The results of clients that send the next request as soon as the last one is answered.
 
     Attributes:
         seconds: How long they posted.
-        acknowledged: How many answers were 200.
-        others: How many were not; time-outs are among them.
-        p50_ms: Of all answers.
-        p99_ms: The same.
-        cpu_seconds: What the server used meanwhile.
+        acknowledged: Number of answers 200.
+        others: Number of other answers, with timeouts.
+        p50_ms: Median latency of all answers.
+        p99_ms: 99th percentile of the latency.
+        cpu_seconds: CPU seconds of the server in that time.
     """
 
     seconds: float
@@ -208,12 +209,12 @@ class Throughput:
 
     @property
     def rate(self) -> float:
-        """Events a second that were answered 200."""
+        """Events per second that were answered 200."""
         return self.acknowledged / self.seconds
 
     @property
     def cpu_us(self) -> float:
-        """Microseconds of the server for each of them."""
+        """CPU time of the server for each of them, in microseconds."""
         return self.cpu_seconds / max(1, self.acknowledged) * 1e6
 
 
@@ -221,9 +222,9 @@ def schedule(
     server: Server, *, rate: float, seconds: float, connections: int, journal: Path | None = None
 ) -> subprocess.Popen[str]:
     """Start the client of `benchmarks.client`; `reported` waits for it."""
-    said = [server.port, rate, seconds, connections, *([journal] if journal else [])]
+    arguments = [server.port, rate, seconds, connections, *([journal] if journal else [])]
     return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.client", *map(str, said)],
+        [sys.executable, "-m", "benchmarks.client", *map(str, arguments)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -231,19 +232,19 @@ def schedule(
 
 
 def reported(client: subprocess.Popen[str]) -> Report:
-    """Wait for a client and return what it saw.
+    """Wait for a client and return its results.
 
     Raises:
-        RuntimeError: It failed.
+        RuntimeError: The client failed.
     """
-    said, _ = client.communicate()
+    output, _ = client.communicate()
     if client.returncode:
         raise RuntimeError(f"the client ended with {client.returncode}")
-    return Report(**json.loads(said))
+    return Report(**json.loads(output))
 
 
 def write_requests(path: Path, among: list[Shape], count: int, seed: int) -> None:
-    """Write different signed requests of now for `saturate`."""
+    """Write different signed requests, signed now, for `saturate`."""
     second = int(time.time())
     made = events(among, start=second - 5, seconds=5, count=count, seed=seed)
     with path.open("wb") as file:
@@ -253,11 +254,11 @@ def write_requests(path: Path, among: list[Shape], count: int, seed: int) -> Non
 
 
 def saturate(server: Server, requests: Path, *, seconds: float, clients: int = 32) -> Throughput:
-    """Post requests with wrk, over connections that are kept.
+    """Post requests with wrk, over kept connections.
 
     Raises:
         RuntimeError: wrk fails.
-        SystemExit: It is not installed; says how it is.
+        SystemExit: wrk is not installed; the text says how to install it.
     """
     wrk = shutil.which("wrk")
     if wrk is None:
@@ -268,15 +269,15 @@ def saturate(server: Server, requests: Path, *, seconds: float, clients: int = 3
     done = subprocess.run(
         [wrk, *arguments, url, "--", str(requests)], capture_output=True, text=True, check=False
     )
-    told = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if not told:
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if not lines:
         raise RuntimeError(f"wrk failed: {done.stderr or done.stdout}")
-    said: Mapping[str, float] = json.loads(told[-1])
+    result: Mapping[str, float] = json.loads(lines[-1])
     return Throughput(
-        seconds=said["seconds"],
-        acknowledged=int(said["requests"] - said["refused"]),
-        others=int(said["refused"] + said["silent"]),
-        p50_ms=said["p50_ms"],
-        p99_ms=said["p99_ms"],
+        seconds=result["seconds"],
+        acknowledged=int(result["requests"] - result["refused"]),
+        others=int(result["refused"] + result["silent"]),
+        p50_ms=result["p50_ms"],
+        p99_ms=result["p99_ms"],
         cpu_seconds=server.cpu_seconds() - used,
     )

@@ -1,4 +1,4 @@
-"""Durable receiving, against the same server that stores nothing, and against naive stores."""
+"""Durable receiving, compared with the same server that stores nothing, and with naive stores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Found = dict[tuple[int, str], list[Throughput]]
 
 
 def run(plan: Plan) -> Section:
-    """Let every store run once a round, with one web worker and with two."""
+    """Run every store once a round, with one web worker and with two."""
     seconds = plan.pick(2, 1)
     requests = plan.folder / "requests"
     write_requests(requests, shapes(plan.pick(5000, 200)), plan.pick(20_000, 500), seed=1)
@@ -37,7 +37,7 @@ def run(plan: Plan) -> Section:
                 *("benchmarks.rival", kind),
                 CIO_WEB_WORKERS=workers,
             ) as server:
-                if not plan.is_smallest:  # warm up
+                if not plan.is_smallest:  # warm-up
                     saturate(server, requests, seconds=1, clients=_CLIENTS)
                 found[workers, kind].append(
                     saturate(server, requests, seconds=seconds, clients=_CLIENTS)
@@ -96,7 +96,7 @@ def _against(found: Found) -> list[str]:
 
 
 def _bound(found: Found, workers: int) -> str:
-    """Say what storing costs: the hand-over between threads, and the disk."""
+    """Return what storing costs: the hand-over between threads, and the sync."""
     mine, unsynced, nothing = (
         [one.cpu_us for one in found[workers, kind]] for kind in ("ours", "unsynced", "nothing")
     )
@@ -109,7 +109,7 @@ def _bound(found: Found, workers: int) -> str:
 
 
 def _profile(plan: Plan) -> list[str]:
-    """Say where the interpreter of a web worker is while wrk posts."""
+    """Return a sampling profile of a web worker while wrk posts."""
     folder = plan.folder / "profile"
     folder.mkdir()
     variables = {sampler.VARIABLE: folder, "CIO_WEB_WORKERS": 1}

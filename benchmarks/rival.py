@@ -1,9 +1,9 @@
-"""The receiver's web server over other inboxes: what durable receiving is measured against.
+"""The receiver's web server with other inboxes, for comparisons with durable receiving.
 
     python -m benchmarks.rival KIND
 
-serves like `ciolake serve` without the loader: the same supervisor, the same worker, the same
-receiver; only the inbox differs. Settings come from the environment.
+serves like `ciolake serve` without the loader: supervisor, worker and receiver are the same, only
+the inbox differs. Settings come from the environment.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 class _Rival:
-    """What the rivals need not do; without `submit` a thread waits for each request."""
+    """Base of the other inboxes. Without `submit`, a thread waits for each request."""
 
     def __init__(self, _settings: Settings) -> None:
-        """Need nothing."""
+        """Do nothing."""
 
     def trouble(self) -> str | None:
-        """Have none."""
+        """Report no problem."""
         return None
 
     def close(self) -> None:
-        """Have nothing to close."""
+        """Do nothing."""
 
 
 class Nothing(_Rival):
-    """Stores nothing: what the server can do at most."""
+    """Stores nothing: the maximum that the server can do."""
 
     groups = 1
 
@@ -58,23 +58,23 @@ class Nothing(_Rival):
     def submit(
         self, _records: Sequence[Record], done: Callable[[InboxError | None], None]
     ) -> Callable[[], bool]:
-        """Be done at once."""
+        """Report success at once."""
         done(None)
         return lambda: False
 
 
 class NothingInThreads(_Rival):
-    """Stores nothing, in a thread a request: what any Flask app on gunicorn can do at most."""
+    """Stores nothing, with one thread a request: the maximum for a Flask app on gunicorn."""
 
     def append(self, record: Record, deadline_seconds: float) -> None:
         """Do nothing."""
 
 
 class Sqlite(_Rival):
-    """A durable transaction for each request, in one database of all processes."""
+    """A durable SQLite transaction for each request, in one database for all processes."""
 
     def __init__(self, settings: Settings) -> None:
-        """Make the table."""
+        """Create the table."""
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         self._path = settings.data_dir / "events.sqlite"
         self._of_thread = threading.local()
@@ -99,11 +99,11 @@ class Sqlite(_Rival):
 
 
 class Delta(_Rival):
-    """A Delta commit for each request, as delta-rs makes it: without any sync."""
+    """A Delta commit for each request, by delta-rs, which syncs nothing."""
 
     def __init__(self, settings: Settings) -> None:
-        """Make the table."""
-        # Here, so that they take no memory in the workers that others are measured in.
+        """Create the table."""
+        # Imported here, so that they use no memory in the workers of the other kinds.
         import deltalake
         import pyarrow as pa
 
@@ -117,7 +117,7 @@ class Delta(_Rival):
         deltalake.DeltaTable.create(self._path, self._schema, mode="ignore")
 
     def append(self, record: Record, _deadline_seconds: float) -> None:
-        """Append one row in a commit of its own."""
+        """Append one row in its own commit."""
         row = (record.received_at, record.key_fingerprint, record.body)
         rows = self._make([[value] for value in row], schema=self._schema)
         try:
@@ -127,7 +127,7 @@ class Delta(_Rival):
 
 
 def unsynced(settings: Settings) -> LocalInbox:
-    """Our inbox without its sync: tells the disk's share from that of the hand-over."""
+    """Return the local inbox without its sync, to separate the cost of the disk from the rest."""
     return LocalInbox(settings.inbox_dir, sync=lambda _: None)
 
 
@@ -150,13 +150,13 @@ class RivalWeb(Web):
         super().__init__(settings, descriptor)
 
     def load(self) -> Flask:
-        """Make the app; called in each worker after it has forked."""
+        """Create the app; called in each worker after the fork."""
         sampler.start_if_wanted()
         return create_app(self._settings, inbox=KINDS[self._kind](self._settings))
 
 
 def web(kind: str, descriptor: int) -> None:
-    """Run the web server until told to stop."""
+    """Run the web server until a signal stops it."""
     process.begin()
     settings = process.configured("web")
     sys.argv = sys.argv[:1]
@@ -164,7 +164,7 @@ def web(kind: str, descriptor: int) -> None:
 
 
 def serve(kind: str) -> int:
-    """Run supervisor and web server until told to stop."""
+    """Run supervisor and web server until a signal stops them."""
     settings = from_environment(environment())
     logs.configure(settings.log_level, "supervisor")
     settings.inbox_dir.mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,7 @@ def serve(kind: str) -> int:
     descriptor = listener.fileno()
     command = [sys.executable, "-m", "benchmarks.rival", kind, str(descriptor)]
     print(listener.getsockname()[1], flush=True)
-    # As in `supervisor.serve`: before any thread begins.
+    # As in `supervisor.serve`, the signals must be blocked before the first thread starts.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     acceptor = Acceptor(folder, listener)
     acceptor.start()

@@ -1,7 +1,7 @@
 """A sampling profile of all threads of a process.
 
-Threads that wait (for the disk, a socket, a lock) are left out; a thread that waits for the
-interpreter counts where it stands. Only shares are told, not times.
+Threads that wait for the disk, a socket or a lock are left out. A thread that waits for the
+interpreter lock counts at its current function. The profile has shares, not times.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ _ROOTS = ("databricks_app", "gunicorn", "prometheus_client", "benchmarks", "delt
 
 
 def start_if_wanted() -> None:
-    """Begin in this process if the environment names a folder for the outcome."""
+    """Start the sampler in this process if the environment names a folder for the profile."""
     folder = os.environ.get(VARIABLE)
     if folder:
         found: Counter[str] = Counter()
+        path = Path(folder) / f"{os.getpid()}.json"
         threading.Thread(target=_run, args=(found,), name="sampler", daemon=True).start()
-        atexit.register(_write, Path(folder) / f"{os.getpid()}.json", found)
+        atexit.register(lambda: path.write_text(json.dumps(found)))
 
 
 def read(folder: Path) -> list[tuple[str, float]]:
@@ -50,7 +51,7 @@ def _run(found: Counter[str]) -> None:
 
 
 def _place(frame: FrameType) -> str | None:
-    """Name the innermost function of the server in a stack; None of a thread that waits."""
+    """Return the innermost function of the server in a stack; None if the thread waits."""
     if frame.f_code.co_name in _WAITING:
         return None
     at: FrameType | None = frame
@@ -60,7 +61,3 @@ def _place(frame: FrameType) -> str | None:
             return f"{module}.{at.f_code.co_qualname}"
         at = at.f_back
     return None
-
-
-def _write(path: Path, found: Counter[str]) -> None:
-    path.write_text(json.dumps(found))

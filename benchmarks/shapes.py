@@ -1,7 +1,7 @@
-"""Signed events without end: the simulation's, each time with another id and time.
+"""Any number of signed events: those of the simulator, each time with another id and time.
 
-Making an event costs more than receiving it, so a few thousand are made once and cut where the id
-and the time stand.
+Making an event costs more CPU than receiving it. So a few thousand events are made once, and only
+the id and the time are replaced.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SEGMENT_EVENTS = 2500
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The bytes of an event before its id, between id and time, and after the time."""
+    """An event's bytes before its id, between id and time, and after the time."""
 
     before: bytes
     between: bytes
@@ -52,21 +52,20 @@ class Made:
 def shapes(count: int, seed: int = 0) -> list[Shape]:
     """Make shapes of the events of a small workspace."""
     now = datetime(2026, 3, 1, tzinfo=UTC)
-    return [_shape(event) for event in traffic(Traffic(count=count, now=now, seed=seed))]
-
-
-def _shape(event: dict[str, object]) -> Shape:
-    body = json.dumps(event, ensure_ascii=False).encode()
-    before, _, rest = body.partition(str(event["event_id"]).encode())
-    between, _, after = rest.partition(str(event["timestamp"]).encode())
-    return Shape(before, between, after)
+    found = []
+    for event in traffic(Traffic(count=count, now=now, seed=seed)):
+        body = json.dumps(event, ensure_ascii=False).encode()
+        before, _, rest = body.partition(str(event["event_id"]).encode())
+        between, _, after = rest.partition(str(event["timestamp"]).encode())
+        found.append(Shape(before, between, after))
+    return found
 
 
 def events(
     among: list[Shape], *, start: float, seconds: float, count: int, seed: int = 0
 ) -> Iterator[Made]:
-    """Make different events that happen evenly between two times, in Unix seconds."""
-    random = Random(seed)  # noqa: S311  # ids need be different, not secret
+    """Make different events at equal intervals between two times, in Unix seconds."""
+    random = Random(seed)  # noqa: S311  # ids must be different, not secret
     for number, shape in zip(range(count), cycle(among)):
         at = start + seconds * number / count
         event_id = make_ulid(random, at).encode()
@@ -74,7 +73,7 @@ def events(
 
 
 def request(body: bytes, second: int, key: bytes = KEY.encode()) -> bytes:
-    """Return a whole signed request as it goes over the wire."""
+    """Return a whole signed request as raw bytes."""
     at = b"%d" % second
     signature = hmac.new(key, b"v0:%b:%b" % (at, body), hashlib.sha256).hexdigest()
     return (
@@ -85,12 +84,12 @@ def request(body: bytes, second: int, key: bytes = KEY.encode()) -> bytes:
 
 
 def fill(inbox: Path, made: Iterator[Made], *, at: float) -> int:
-    """Write events into an inbox as a busy receiver leaves them; returns how many.
+    """Write events into an inbox, as a busy receiver would; returns how many.
 
     Args:
-        inbox: Its folder.
+        inbox: The folder of the inbox.
         made: The events.
-        at: When they are received, Unix seconds.
+        at: When they were received, in Unix seconds.
     """
     inbox.mkdir(parents=True, exist_ok=True)
     received_at = datetime.fromtimestamp(at, UTC)

@@ -1,4 +1,4 @@
-"""`ciolake serve` alone and beside slow clients: throughput and tail."""
+"""Throughput and tail latency of `ciolake serve`, with and without slow clients."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from benchmarks.processes import Server, Throughput, saturate, serving, write_re
 from benchmarks.shapes import request, shapes
 
 _CLIENTS = 32
-_DAWDLERS = 200
+_SLOW_CLIENTS = 200
 Found = dict[bool, list[Throughput]]
 
 
 def run(plan: Plan) -> Section:
-    """Run a fresh server a round, first alone, then beside slow clients."""
+    """Run a new server in each round, first without and then with slow clients."""
     seconds = plan.pick(3, 1)
     requests = plan.folder / "requests"
     write_requests(requests, shapes(plan.pick(5000, 200)), plan.pick(20_000, 500), seed=1)
@@ -28,14 +28,14 @@ def run(plan: Plan) -> Section:
         with serving(plan.folder / f"server-{turn}") as server:
             saturate(server, requests, seconds=1, clients=_CLIENTS)
             found[False].append(saturate(server, requests, seconds=seconds, clients=_CLIENTS))
-            with dawdling(server, _DAWDLERS):
+            with slow_connections(server, _SLOW_CLIENTS):
                 found[True].append(saturate(server, requests, seconds=seconds, clients=_CLIENTS))
     return Section("slow_clients", "Slow clients", _lines(found, plan), around)
 
 
 @contextlib.contextmanager
-def dawdling(server: Server, number: int) -> Iterator[None]:
-    """Keep connections open that sent nothing, half a head or half a body."""
+def slow_connections(server: Server, number: int) -> Iterator[None]:
+    """Keep connections open that have sent nothing, half a head or half a body."""
     body = b'{"event_id": "never", "metric": "' + b"x" * 500 + b'"}'
     whole = request(body, int(time.time()))
     starts = (b"", whole[:60], whole[:-300])
@@ -49,7 +49,7 @@ def dawdling(server: Server, number: int) -> Iterator[None]:
 def _lines(found: Found, plan: Plan) -> list[str]:
     rows = [
         (
-            f"{_DAWDLERS} slow" if slow else "none",
+            f"{_SLOW_CLIENTS} slow" if slow else "none",
             spread(one.rate for one in runs),
             spread(one.cpu_us for one in runs),
             spread((one.p50_ms for one in runs), 1),

@@ -1,4 +1,4 @@
-"""From the start of `ciolake serve` to its first 200."""
+"""The time from the start of `ciolake serve` to its first 200."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def run(plan: Plan) -> Section:
         folder = plan.folder / f"start-{turn}"
         folder.mkdir(parents=True)
         port = free_port()
-        began = time.perf_counter()
+        started = time.perf_counter()
         process = start(folder, ("databricks_app", "serve"), PORT=port)
         try:
             await_first_answer(Server(process, folder, port))
-            found.append(time.perf_counter() - began)
+            found.append(time.perf_counter() - started)
         finally:
             end(process)
             shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""Receiving into a volume whose puts take long, as those of a real workspace do."""
+"""Receiving into a volume whose puts are slow, as in a real workspace."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _THREADS = 32  # sixteen a worker, the default
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What clients got, and the puts meanwhile."""
+    """The throughput of the clients, and the number of puts in that time."""
 
     throughput: Throughput
     puts: int
 
 
 def run(plan: Plan) -> Section:
-    """Let each number of connections run once a round, against a fresh server."""
+    """Run each number of connections once a round, with a new server."""
     requests = plan.folder / "requests"
     write_requests(requests, shapes(plan.pick(5000, 200)), plan.pick(20_000, 500), seed=1)
     found: dict[int, list[_Run]] = {connections: [] for connections in _CONNECTIONS}
@@ -58,11 +58,12 @@ def _puts(double: DatabricksDouble) -> int:
 
 
 def _lines(found: dict[int, list[_Run]], plan: Plan) -> list[str]:
+    expected = {count: min(count, _THREADS) / (1.5 * PUT_SECONDS) for count in found}
     rows = [
         (
             connections,
             spread(one.throughput.rate for one in runs),
-            spread((one.throughput.rate / _expected(connections) for one in runs), 2),
+            spread((one.throughput.rate / expected[connections] for one in runs), 2),
             spread((one.throughput.p50_ms for one in runs), 0),
             spread((one.throughput.p99_ms for one in runs), 0),
             spread((one.puts / one.throughput.seconds for one in runs), 1),
@@ -86,7 +87,3 @@ def _lines(found: dict[int, list[_Run]], plan: Plan) -> list[str]:
         "",
         *table((*heads, "puts/s", "not 200"), rows),
     ]
-
-
-def _expected(connections: int) -> float:
-    return min(connections, _THREADS) / (1.5 * PUT_SECONDS)

@@ -1,8 +1,8 @@
-"""What loading through a SQL warehouse asks of it, and how fast a backlog goes in.
+"""How many statements loading through a SQL warehouse needs, and how fast it loads a backlog.
 
-The warehouse is the double of `tests.doubles` on the same cores: its statements take milliseconds
-where those of a real one take seconds. So the number of statements of a load carries over, and the
-loader's own share of the time; the rest is the double's.
+The warehouse is the double of `tests.doubles` on the same cores. Its statements take milliseconds;
+those of a real warehouse take seconds. So only the number of statements of a load and the loader's
+own part of the time apply to a real warehouse.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _HOUR = 3_600
 
 @dataclass(frozen=True, slots=True)
 class _Steady:
-    """What a steady stream asked of the warehouse.
+    """The work of the warehouse for a steady stream.
 
     Attributes:
-        seconds: From the first event until all were loaded.
-        events: How many were acknowledged.
-        merges: MERGE statements.
-        loads: Loads.
+        seconds: Time from the first event until all were loaded.
+        events: Number of acknowledged events.
+        merges: Number of MERGE statements.
+        loads: Number of loads.
     """
 
     seconds: float
@@ -66,7 +66,7 @@ def run(plan: Plan) -> Section:
 
 
 def _stream(folder: Path, rate: int, flush: int, seconds: int) -> _Steady:
-    """Send events at a steady rate to an app whose MERGEs take `MERGE_SECONDS`."""
+    """Send events at a steady rate to an app whose MERGEs take `MERGE_SECONDS` more."""
     with (
         databricks_double(folder / "double") as double,
         app(double, folder / "app", CIO_FLUSH_INTERVAL_SECONDS=str(flush)) as receiver,
@@ -75,11 +75,11 @@ def _stream(folder: Path, rate: int, flush: int, seconds: int) -> _Steady:
         await_loaded(double)
         double.set("statement_slow", statement="MERGE", seconds=MERGE_SECONDS)
         merges, loads = _merges(double), len(receiver.logged("batch_loaded"))
-        began = time.perf_counter()
+        started = time.perf_counter()
         events = _post(receiver, rate, seconds)
         await_loaded(double)
         return _Steady(
-            seconds=time.perf_counter() - began,
+            seconds=time.perf_counter() - started,
             events=events,
             merges=_merges(double) - merges,
             loads=len(receiver.logged("batch_loaded")) - loads,
@@ -87,13 +87,13 @@ def _stream(folder: Path, rate: int, flush: int, seconds: int) -> _Steady:
 
 
 def _post(receiver: Receiver, rate: int, seconds: int) -> int:
-    """Post on one connection, without waiting for answers; return how many were 200."""
+    """Post at a rate, with a new connection for each event; return how many were answered 200."""
     number = rate * seconds
-    began = time.perf_counter()
+    started = time.perf_counter()
     acknowledged = 0
     for start in range(0, number, max(1, rate // 10)):
-        time.sleep(max(0.0, began + start / rate - time.perf_counter()))
-        names = [f"B{began}x{n}" for n in range(start, min(number, start + max(1, rate // 10)))]
+        time.sleep(max(0.0, started + start / rate - time.perf_counter()))
+        names = [f"B{started}x{n}" for n in range(start, min(number, start + max(1, rate // 10)))]
         wires = [receiver.connect().send(request(event(name, padding=400))) for name in names]
         for wire in wires:
             with wire:
@@ -106,7 +106,7 @@ def _merges(double: DatabricksDouble) -> int:
 
 
 def _catch_up(folder: Path, events: int) -> float:
-    """Return the seconds in which one loader that is under way loads a backlog."""
+    """Return the seconds in which one running loader loads a backlog."""
     with databricks_double(folder / "double") as double:
         double.put([record(event("first"))])
         with loader_process(folder, **double.variables) as loader:
@@ -118,9 +118,9 @@ def _catch_up(folder: Path, events: int) -> float:
                     double.put([record(event(f"L{n}", KINDS[n % len(KINDS)])) for n in names])
             finally:
                 loader.send_signal(signal.SIGCONT)
-            began = time.perf_counter()
+            started = time.perf_counter()
             await_loaded(double, _HOUR)
-            return time.perf_counter() - began
+            return time.perf_counter() - started
 
 
 def _lines(steady: dict[tuple[int, int], list[_Steady]], backlog: list[float]) -> list[str]:

@@ -1,11 +1,11 @@
-"""What requests of every shape cost the web server, against another checkout of this repository.
+"""The CPU time of requests of every shape, compared with another checkout of this repository.
 
     git worktree add ../before COMMIT
     python -m benchmarks.web_worker ../before [--rounds 5] [--write]
 
-Both servers run at once, from this interpreter's packages, and take each shape in turns, so that
-what else the machine does meets both. They store in the inbox and have no loader. What is compared
-is the CPU time of the server's own processes; of nginx's there is none in it.
+Both servers run at the same time, with the packages of this interpreter. For each shape they
+alternate, so that other load on the machine affects both. They store in the inbox and have no
+loader. The CPU time is that of the server's own processes, without nginx.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from benchmarks.processes import (
 )
 from benchmarks.processes import end as stop
 from benchmarks.shapes import request, shapes
-from benchmarks.slow_clients import dawdling
+from benchmarks.slow_clients import slow_connections
 
 IDLE_CONNECTIONS = 4000
 SLOW_CLIENTS = 64
@@ -134,7 +134,7 @@ def cpu_of(done: Throughput) -> float:
     """Return the CPU time of the server for each event, in microseconds.
 
     Raises:
-        RuntimeError: Something was not acknowledged.
+        RuntimeError: A request was not answered 200.
     """
     if done.others or not done.acknowledged:
         raise RuntimeError(f"{done.others} of {done.acknowledged + done.others} were not 200")
@@ -142,7 +142,7 @@ def cpu_of(done: Throughput) -> float:
 
 
 def kept(server: Server, requests: Requests, seconds: float) -> Sample:
-    """Post over 32 connections, and over one."""
+    """Post over 32 kept connections, and over one."""
     return {
         f"kept connections, {clients}; CPU, µs an event": cpu_of(
             saturate(server, requests.kept, seconds=seconds, clients=clients)
@@ -152,29 +152,29 @@ def kept(server: Server, requests: Requests, seconds: float) -> Sample:
 
 
 def closing(server: Server, requests: Requests, seconds: float) -> Sample:
-    """Post in HTTP/1.0, with a connection for each request."""
+    """Post with HTTP/1.0, with a new connection for each request."""
     used = cpu_of(saturate(server, requests.old, seconds=seconds))
     return {"HTTP/1.0, a connection a request; CPU, µs an event": used}
 
 
 def behind_nginx(server: Server, requests: Requests, seconds: float) -> Sample:
-    """Post over kept connections to an nginx that has its default settings."""
+    """Post over kept connections to an nginx with its default settings."""
     with _nginx(server) as port:
-        # What is counted is the server's CPU: only the port is the proxy's.
+        # Only the port is nginx's; the CPU time is still that of the server.
         proxied = replace(server, port=port)
         used = cpu_of(saturate(proxied, requests.kept, seconds=seconds))
     return {"behind nginx with its defaults; CPU, µs an event": used}
 
 
 def beside_slow(server: Server, requests: Requests, seconds: float) -> Sample:
-    """Post over 32 connections beside clients that never finish."""
-    with dawdling(server, SLOW_CLIENTS):
+    """Post over 32 connections while other clients never finish their requests."""
+    with slow_connections(server, SLOW_CLIENTS):
         used = cpu_of(saturate(server, requests.kept, seconds=seconds))
     return {f"kept connections, 32, beside {SLOW_CLIENTS} slow clients; CPU, µs an event": used}
 
 
 def large(server: Server, _requests: Requests, _seconds: float) -> Sample:
-    """Post one large body beside slow clients and a client of small requests."""
+    """Post one large body while slow clients and a client of small requests are connected."""
     body = b'{"event_id": "large", "padding": "' + b"x" * LARGE_BYTES + b'"}'
     data = request(body, int(time.time()))
     ending = threading.Event()
@@ -182,18 +182,18 @@ def large(server: Server, _requests: Requests, _seconds: float) -> Sample:
 
     def post_small() -> None:
         while not ending.is_set():
-            began = time.perf_counter()
+            started = time.perf_counter()
             _post(server, request(_BODY, int(time.time())))
-            small.append(time.perf_counter() - began)
+            small.append(time.perf_counter() - started)
             ending.wait(0.01)
 
-    with dawdling(server, _BESIDE_LARGE):
+    with slow_connections(server, _BESIDE_LARGE):
         beside = threading.Thread(target=post_small)
         beside.start()
         try:
-            used, began = server.cpu_seconds(), time.perf_counter()
+            used, started = server.cpu_seconds(), time.perf_counter()
             _post(server, data)
-            took = time.perf_counter() - began
+            took = time.perf_counter() - started
             used = server.cpu_seconds() - used
         finally:
             ending.set()
@@ -207,7 +207,7 @@ def large(server: Server, _requests: Requests, _seconds: float) -> Sample:
 
 
 def idle(server: Server, requests: Requests, seconds: float) -> Sample:
-    """Keep many idle connections open, then post beside them."""
+    """Open many idle connections, then post while they stay open."""
     held = sum(map(resident_megabytes, server.pids("")))
     data = request(_BODY, int(time.time()))
     with contextlib.ExitStack() as stack:
@@ -229,20 +229,20 @@ def idle(server: Server, requests: Requests, seconds: float) -> Sample:
     }
 
 
-# Idle connections before the large body, whose memory the processes give back only in part.
+# `idle` comes before `large`: the processes release the memory of a large body only partly.
 _SHAPES = (kept, closing, behind_nginx, beside_slow, idle, large, large, large)
 
 
 def _started(folder: Path, root: Path) -> Sample:
-    """Start a server and look at what its start took."""
+    """Start a server and measure its start."""
     folder.mkdir()
     port = free_port()
-    began = time.perf_counter()
+    started = time.perf_counter()
     process = start(folder, ("benchmarks.rival", "ours"), PORT=port, PYTHONPATH=root)
     try:
         server = Server(process, folder, port)
         await_first_answer(server)
-        took = time.perf_counter() - began
+        took = time.perf_counter() - started
         time.sleep(1)  # the other worker is still starting
         memory = sum(map(resident_megabytes, server.pids("")))
         return {
@@ -306,8 +306,8 @@ def _lines(found: Found, rounds: int) -> list[str]:
 
 def _nginx_version() -> str:
     command = [_nginx_command(), "-v"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-    return said.strip().rpartition(" ")[2]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    return text.strip().rpartition(" ")[2]
 
 
 def _nginx_command() -> str:
@@ -318,7 +318,7 @@ def _nginx_command() -> str:
 
 
 def main() -> None:
-    """Read the command line and run."""
+    """Run the comparison that the command line asks for."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.web_worker",
         description=__doc__,
@@ -327,7 +327,7 @@ def main() -> None:
     parser.add_argument("before", type=Path, help="root of the other checkout")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--write", action="store_true", help="put the outcome into RESULTS.md")
+    parser.add_argument("--write", action="store_true", help="write the results into RESULTS.md")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ciolake-benchmark-") as folder:
         made = run(chosen.before.resolve(), Path(folder), chosen.rounds, chosen.seconds)

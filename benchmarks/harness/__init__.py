@@ -1,4 +1,4 @@
-"""What benchmarks and tests both need: real receivers and loaders, clients, kills, a verdict.
+"""Shared by benchmarks and tests: real receivers and loaders, clients, kills, checks of tables.
 
-Nothing here imports a test. The double of a Databricks workspace is reached as a process alone.
+Nothing here imports a test. The double of a Databricks workspace runs only as a process.
 """

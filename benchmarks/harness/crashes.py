@@ -1,4 +1,4 @@
-"""Loaders in processes of their own, which die on demand."""
+"""Loaders in their own processes, which can be killed at a crash point."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from databricks_app.runtime import crash_points, logs
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.runtime.status import LoaderStatus
 
-# Every upkeep at every load, and nothing kept longer than needed.
+# All maintenance at every load, and no old files are kept.
 BUSY = Policy(
     checkpoint_every=1,
     checkpoint_every_at_most=1,
@@ -32,25 +32,25 @@ BUSY = Policy(
     chores_seconds=60,
 )
 
-# Where the server of the children begins: what they need is imported once.
+# A fork server that has imported what the child processes need, so that they start quickly.
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["databricks_app.lake.local.store", "databricks_app.loading.loader"])
 
 
 def run_loader(folder: Path, crash_point: str = "", policy: Policy | None = None) -> int:
-    """Run a loader in a process of its own until the inbox is empty; return its exit code."""
+    """Run a loader in its own process until the inbox is empty; return its exit code."""
     return in_child(_load, folder, crash_point, policy)
 
 
 def in_child(function: Callable[..., object], *arguments: object) -> int:
-    """Call a function in a process of its own; return its exit code."""
+    """Call a function in its own process; return the exit code."""
     child = _SERVER.Process(target=function, args=arguments)
     child.start()
     child.join()
     code = child.exitcode
     child.close()
     if code is None:
-        raise RuntimeError("the process was joined and has not ended")
+        raise RuntimeError("the process was joined but has no exit code")
     return code
 
 
@@ -109,7 +109,7 @@ def loader_process(
 
 
 def problems(folder: Path) -> str:
-    """Return what the loader process says is wrong."""
+    """Return the problems that the loader process reports."""
     try:
         return " ".join(json.loads((folder / "writer.json").read_text())["problems"])
     except (OSError, ValueError):

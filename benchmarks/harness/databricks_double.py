@@ -1,6 +1,6 @@
-"""The app beside the double of a Databricks workspace, which is a process with a control interface.
+"""The app with the double of a Databricks workspace, which runs in its own process.
 
-What goes wrong there is set from outside, over HTTP.
+Faults of the double are set over HTTP.
 """
 
 from __future__ import annotations
@@ -37,36 +37,36 @@ class DatabricksDouble:
     """A double that runs as a process.
 
     Attributes:
-        url: Where it listens.
-        variables: Environment of an app that uses it.
+        url: Its URL.
+        variables: Environment variables for an app that uses it.
     """
 
     url: str
     variables: dict[str, str]
 
     def set(self, action: str, **how: Any) -> None:
-        """Let something go wrong from now on, each time unless `times` is given; see `Fault`."""
+        """Set a fault; it acts each time unless `times` is given. `Fault` has the fields."""
         self._control("POST", "faults", {"action": action, "times": None} | how)
 
     def clear(self) -> None:
-        """Let all go right again."""
+        """Remove all faults."""
         self._control("DELETE", "faults")
 
     def warehouse(self, **how: Any) -> None:
-        """Stop the warehouse, or say how long it takes to start."""
+        """Stop the warehouse, or set how long it takes to start."""
         self._control("POST", "warehouse", how)
 
     def revoke_tokens(self) -> None:
-        """Refuse every token that was given out."""
+        """Revoke every token issued so far."""
         self._control("POST", "tokens/revoke", {})
 
     def counts(self) -> dict[str, int]:
-        """Requests by operation, statements by their first word."""
+        """Return the number of requests by operation, and of statements by their first word."""
         counts: dict[str, int] = self._control("GET", "state")["counts"]
         return counts
 
     def has_acted(self) -> bool:
-        """Whether something has gone wrong since it was set."""
+        """Return whether a fault has acted."""
         return any(fault["acted"] for fault in self._control("GET", "state")["faults"])
 
     def waiting(self) -> int:
@@ -75,12 +75,12 @@ class DatabricksDouble:
             return pending(joined, self.settings.volume_path).events
 
     def put(self, records: list[Record]) -> None:
-        """Put events into the inbox of the volume, as an instance does that is gone."""
+        """Put events into the inbox of the volume, as a former instance would have left them."""
         with self._joined() as joined:
             put_replay(joined, self.settings.volume_path, records)
 
     def found(self) -> Found:
-        """Look into the tables, once everything is in them or was given up."""
+        """Read the tables. The loader must have ended, or the inbox must be empty."""
         typed = [table.name for table in sql_dialect.tables()][1:]
         with self._joined() as joined:
             query = open_query(joined, self.settings)
@@ -102,26 +102,26 @@ class DatabricksDouble:
         finally:
             joined.close()
 
-    def _control(self, method: str, path: str, said: dict[str, Any] | None = None) -> Any:
-        body = None if said is None else json.dumps(said).encode()
+    def _control(self, method: str, path: str, value: dict[str, Any] | None = None) -> Any:
+        body = None if value is None else json.dumps(value).encode()
         url = f"{self.url}/double/{path}"
-        asked = urllib.request.Request(url, body, method=method)  # noqa: S310  # loopback
-        with urllib.request.urlopen(asked, timeout=_SECONDS) as answer:  # noqa: S310
+        request = urllib.request.Request(url, body, method=method)  # noqa: S310  # loopback
+        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
             return json.load(answer)
 
 
 @contextlib.contextmanager
 def databricks_double(folder: Path) -> Iterator[DatabricksDouble]:
-    """Run the double in a process of its own, until the end of the block."""
+    """Run the double in its own process, until the end of the block."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "tests.doubles", "--dir", str(folder)]
     command += ["--volume", ".".join(_VOLUME.values())]
     process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None  # noqa: S101  # it is a pipe
-        said = json.loads(process.stdout.readline())
-        variables = said["environment"] | _VOLUME | {"CIO_STORE": "databricks"}
-        yield DatabricksDouble(said["url"], variables)
+        started = json.loads(process.stdout.readline())
+        variables = started["environment"] | _VOLUME | {"CIO_STORE": "databricks"}
+        yield DatabricksDouble(started["url"], variables)
     finally:
         process.terminate()
         process.communicate()
@@ -129,7 +129,7 @@ def databricks_double(folder: Path) -> Iterator[DatabricksDouble]:
 
 @contextlib.contextmanager
 def app(double: DatabricksDouble, folder: Path, **variables: str) -> Iterator[Receiver]:
-    """Run one instance of the app, with a disk of its own."""
+    """Run one instance of the app, with its own disk."""
     folder.mkdir(parents=True, exist_ok=True)
     chosen = {"CIO_WEB_WORKERS": "1"} | double.variables | variables
     with serving(folder, **chosen) as receiver:
@@ -137,17 +137,17 @@ def app(double: DatabricksDouble, folder: Path, **variables: str) -> Iterator[Re
 
 
 def readiness(receiver: Receiver) -> dict[str, Any]:
-    """Return what `/readyz` says."""
+    """Return the body of `/readyz`."""
     return dict(json.loads(receiver.page("/readyz").body))
 
 
 def await_words(receiver: Receiver, words: str, seconds: float = 90.0) -> None:
     """Wait until a problem that `/readyz` names matches a pattern."""
 
-    def is_said() -> bool:
+    def is_listed() -> bool:
         return any(re.search(words, one) for one in readiness(receiver)["problems"])
 
-    wait_until(is_said, seconds)
+    wait_until(is_listed, seconds)
 
 
 def await_loaded(double: DatabricksDouble, seconds: float = 180.0) -> None:

@@ -1,4 +1,4 @@
-"""Events for runs that must not lose or double any: bodies, records, a filled inbox."""
+"""Events for runs that must neither lose nor duplicate any: bodies, records, a filled inbox."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def event(event_id: str, kind: str = "email/opened", days: int = 0, *, padding: 
     """Return the body of an event.
 
     Args:
-        event_id: Its key.
-        kind: Object type and metric.
+        event_id: Its id.
+        kind: Object type and metric, as `email/opened`.
         days: How many days before 2025-11-22 it happened.
         padding: Bytes of content.
     """
@@ -38,7 +38,7 @@ def event(event_id: str, kind: str = "email/opened", days: int = 0, *, padding: 
 
 
 def hash_of(event_id: str) -> int:
-    """Return a number that is the same whenever an event is sent."""
+    """Return a number that is the same each time the event is sent."""
     return sum(event_id.encode())
 
 

@@ -1,4 +1,4 @@
-"""Whether each acknowledged event stands exactly once in the local tables."""
+"""Checks that each acknowledged event is exactly once in the local tables."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from databricks_app.lake.local.verify import Verdict, check
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether nothing waits in the inbox of a data folder."""
+    """Return whether the inbox of a data folder is empty."""
     return not any(path.suffix in (".seg", ".open") for path in (folder / "inbox").iterdir())
 
 
 def verdict(folder: Path) -> Verdict:
-    """Return what `ciolake verify` finds."""
+    """Return the result of `ciolake verify`."""
     return check(folder, [one.name for one in definitions()][1:])
 
 
 def raw_ids(folder: Path) -> list[str]:
-    """Return the ids of the raw table, ordered, repeated if they stand there more than once."""
+    """Return the ids of the raw table, sorted; an id with several rows is repeated."""
     rows = LocalQuery(folder).run("SELECT event_id FROM webhook_raw_events").rows
     return sorted(str(row[0]) for row in rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What stands in the tables.
+    """The content of the tables.
 
     Attributes:
-        ids: Of the raw table, ordered, repeated if they stand there more than once.
-        differences: What `ciolake verify` finds.
+        ids: Ids of the raw table, sorted; an id with several rows is repeated.
+        differences: The differences that `ciolake verify` finds.
     """
 
     ids: list[str]
@@ -41,14 +41,14 @@ class Found:
 
     @property
     def doubled(self) -> int:
-        """How many rows are too many, or not in the table where they belong."""
+        """Number of rows that are duplicates, or missing in their typed table."""
         return len(self.ids) - len(set(self.ids)) + len(self.differences)
 
     def lost(self, acknowledged: Iterable[str]) -> set[str]:
-        """Which acknowledged events are in no table."""
+        """Return the acknowledged events that are in no table."""
         return set(acknowledged) - set(self.ids)
 
 
 def found(folder: Path) -> Found:
-    """Look into the tables of a data folder."""
+    """Read the tables of a data folder."""
     return Found(raw_ids(folder), verdict(folder).differences)

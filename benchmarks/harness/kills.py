@@ -1,4 +1,4 @@
-"""Kill or reload the processes of a running receiver, and count what comes of it."""
+"""Kill or reload the processes of a running receiver, and count lost and duplicated events."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from benchmarks.harness.receiver import Receiver
 
 @dataclass
 class Outcome:
-    """What came of killing again and again.
+    """The results of many kills.
 
     Attributes:
         end: When to stop, by the clock of `time.perf_counter`.
         cycles: How often to kill.
         kills: How often something was killed.
-        seconds: All of it.
-        sent: Ids of acknowledged events.
-        lost: How many of them are in no table.
-        doubled: Differences that `ciolake verify` finds, repeated ids among them.
-        answers: What senders saw.
-        where: Kills by place.
+        seconds: Duration of the run.
+        sent: Ids of the acknowledged events.
+        lost: Number of acknowledged events that are in no table.
+        doubled: Number of duplicates and of differences that `ciolake verify` finds.
+        answers: Answers to the senders, by outcome.
+        where: Kills by crash point or kind of process.
     """
 
     end: float
@@ -42,16 +42,16 @@ class Outcome:
     where: Counter[str] = field(default_factory=Counter)
 
     def is_done(self) -> bool:
-        """Whether it was killed often enough, or the time is over."""
+        """Return whether there were enough kills, or the time is over."""
         return self.kills >= self.cycles or time.perf_counter() >= self.end
 
     def count(self, tally: Tally) -> None:
-        """Add what clients saw."""
+        """Add the answers that clients got."""
         self.sent.update(tally.acknowledged)
         self.answers.update(tally.outcomes)
 
     def judge(self, found: Found) -> None:
-        """Compare what was acknowledged with what the tables hold."""
+        """Compare the acknowledged events with the tables."""
         self.lost, self.doubled = len(found.lost(self.sent)), found.doubled
 
 
@@ -68,7 +68,7 @@ def kill_worker(receiver: Receiver) -> None:
 
 
 def kill_master(receiver: Receiver) -> None:
-    """Kill gunicorn's master; wait for its successor and for the end of the orphans."""
+    """Kill gunicorn's master; wait for its successor and until its orphaned workers have ended."""
     before, orphans = ready(receiver), receiver.workers()
     os.kill(receiver.web()[0], signal.SIGKILL)
     wait_until(lambda: ready(receiver) > before + 1)
@@ -84,7 +84,7 @@ def kill_loader(receiver: Receiver) -> None:
 
 
 def reload(receiver: Receiver) -> None:
-    """Reload and wait for the end of all processes before."""
+    """Reload, and wait until all earlier processes have ended."""
     before, old = ready(receiver), [*receiver.workers(), *receiver.web(), *receiver.loader()]
     receiver.process.send_signal(signal.SIGHUP)
     wait_until(lambda: ready(receiver) > before + 1)

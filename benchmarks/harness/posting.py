@@ -1,7 +1,7 @@
-"""Clients that post without pause, and tell what they saw.
+"""Clients that post continuously, and report the answers.
 
-Run as a module it is these clients: they have a process of their own, so that they do not compete
-with the test or the benchmark for its interpreter.
+As a module it runs these clients. They have their own process, so that they do not compete with the
+test or the benchmark for its interpreter lock.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from benchmarks.harness.events import event
 from benchmarks.harness.wire import ANSWER_SECONDS, Answer, Wire, connect, request
 
-if TYPE_CHECKING:  # the clients must not wait for the engines that it imports
+if TYPE_CHECKING:  # it imports DuckDB and delta-rs, which would delay the start of the clients
     from benchmarks.harness.receiver import Receiver
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -35,12 +35,12 @@ _STOP_SECONDS = 20.0
 
 @dataclass
 class Tally:
-    """What the clients saw.
+    """The answers that the clients got.
 
     Attributes:
-        outcomes: Answers by status, and `refused`, `reset`, `empty`, `silent` where none came.
+        outcomes: Answers by status; without an answer `refused`, `reset`, `empty` or `silent`.
         acknowledged: Ids of the events that were answered 200.
-        slowest_seconds: Of any answer.
+        slowest_seconds: Duration of the slowest request.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -49,21 +49,25 @@ class Tally:
 
     @property
     def kinds(self) -> set[str]:
-        """Which outcomes there were."""
+        """The different outcomes."""
         return set(self.outcomes)
 
 
 @dataclass
 class Clients:
-    """Clients that post without pause, in a process of their own.
+    """Clients that post continuously, in their own process.
 
-    They are as unforgiving as can be: none looks whether its connection has ended before it sends.
+    They are strict: no client checks before it sends whether the server has closed the connection.
     """
 
     process: subprocess.Popen[str]
 
     def wait_for(self, answers: int) -> None:
-        """Wait until so many more requests were answered."""
+        """Wait until this many more requests were answered.
+
+        Raises:
+            TimeoutError: No request was answered for some time.
+        """
         assert self.process.stdout is not None  # noqa: S101  # it is a pipe
         seen = 0
         while seen < answers:
@@ -73,28 +77,28 @@ class Clients:
             seen += len(os.read(self.process.stdout.fileno(), 1 << 16))
 
     def stop(self) -> Tally:
-        """End them; requests in flight are waited for."""
-        _, said = self.process.communicate(timeout=ANSWER_SECONDS + _STOP_SECONDS)
-        told = json.loads(said)
-        return Tally(Counter(told["outcomes"]), told["acknowledged"], told["slowest"])
+        """Stop the clients after their current requests, and return the answers."""
+        _, output = self.process.communicate(timeout=ANSWER_SECONDS + _STOP_SECONDS)
+        report = json.loads(output)
+        return Tally(Counter(report["outcomes"]), report["acknowledged"], report["slowest"])
 
 
 @contextlib.contextmanager
 def posting(
     receiver: Receiver, *, keep_alive: bool, clients: int = 8, pause_seconds: float = 0.0
 ) -> Iterator[Clients]:
-    """Post to a receiver until told to stop.
+    """Post to a receiver until the clients are stopped.
 
     Args:
-        receiver: Where to.
-        keep_alive: Use a connection for many requests, or one for each.
-        clients: How many at once.
+        receiver: The receiver.
+        keep_alive: Whether a connection is used for many requests, or for one.
+        clients: Number of clients.
         pause_seconds: Longest random pause of a client between two requests.
     """
     host, port = receiver.address
-    said = (host, str(port), str(clients), str(int(keep_alive)), str(pause_seconds))
+    arguments = (host, str(port), str(clients), str(int(keep_alive)), str(pause_seconds))
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.harness.posting", *said],
+        [sys.executable, "-m", "benchmarks.harness.posting", *arguments],
         cwd=_ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -153,7 +157,7 @@ class _Client:
         return str(answer.status) if answer.status else "empty"
 
     def _keep(self, answer: Answer | None) -> None:
-        """Keep the connection for the next request, unless the server ends it."""
+        """Keep the connection for the next request, unless the server closes it."""
         is_kept = self._keep_alive and answer is not None and answer.status
         if self._wire is not None and (
             answer is None or not is_kept or answer.headers.get("connection") == "close"
@@ -163,7 +167,7 @@ class _Client:
 
 
 def _run(host: str, port: str, clients: str, keep_alive: str, pause_seconds: str) -> None:
-    """Run until standard input ends; a point on standard output for each request answered."""
+    """Run until standard input ends; write a dot to standard output for each request."""
     os.set_blocking(1, False)
     ending = threading.Event()
     prefix = f"F{os.getpid()}"
@@ -181,12 +185,12 @@ def _run(host: str, port: str, clients: str, keep_alive: str, pause_seconds: str
     for thread in threads:
         thread.join()
     outcomes = sum((client.tally.outcomes for client in crew), Counter[str]())
-    said = {
+    report = {
         "outcomes": outcomes,
         "acknowledged": [one for client in crew for one in client.tally.acknowledged],
         "slowest": max(client.tally.slowest_seconds for client in crew),
     }
-    sys.stderr.write(json.dumps(said))
+    sys.stderr.write(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The processes of this machine as /proc shows them, and waiting for what they do."""
+"""The processes of this machine as /proc shows them, and waiting for a condition."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def wait_until(
     seconds: float = _START_SECONDS,
     poll_seconds: float = _POLL_SECONDS,
 ) -> None:
-    """Look again and again, as no process is told of another one's state.
+    """Poll until a condition is true.
 
     Raises:
-        TimeoutError: It is not so in time.
+        TimeoutError: It is not true in time.
     """
     end = time.monotonic() + seconds
     while not is_so():
@@ -34,23 +34,23 @@ def processes() -> list[int]:
 
 
 def children(parent: int) -> list[int]:
-    """Return the ids of a process's children, those waiting to be reaped included."""
+    """Return the ids of a process's children, with zombies."""
     return sorted(pid for pid in processes() if _status(pid)[1] == str(parent))
 
 
 def session(pid: int) -> int:
-    """Return the session of a process; 0 if it is gone or waits to be reaped."""
+    """Return the session of a process; 0 if it has ended."""
     fields = _status(pid)
     return 0 if fields[0] in "ZX" else int(fields[3])
 
 
 def is_zombie(pid: int) -> bool:
-    """Whether a process has ended."""
+    """Return whether a process has ended."""
     return _status(pid)[0] in "ZX"
 
 
 def command(pid: int) -> str:
-    """Return a process's command line; empty if it is gone."""
+    """Return a process's command line; empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
@@ -58,7 +58,7 @@ def command(pid: int) -> str:
 
 
 def environment(pid: int) -> dict[str, str]:
-    """Return the variables that a process was started with."""
+    """Return the environment with which a process was started; empty if it has ended."""
     try:
         pairs = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
     except OSError:
@@ -67,13 +67,13 @@ def environment(pid: int) -> dict[str, str]:
 
 
 def resident_bytes(pid: int) -> int:
-    """Return how much memory a process holds."""
+    """Return the resident memory of a process."""
     pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _status(pid: int) -> list[str]:
-    """State, parent, group and session of a process."""
+    """Return state, parent, group and session of a process; state X if it does not exist."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:4]
     except OSError:

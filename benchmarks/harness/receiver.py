@@ -1,4 +1,4 @@
-"""A real `ciolake serve` as a process group; nothing of it is left afterwards."""
+"""A real `ciolake serve` as a process group, which is removed completely at the end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STOP_SECONDS = 20.0
 
 @dataclass
 class Receiver:
-    """A running `ciolake serve`; its process leads a session of its own."""
+    """A running `ciolake serve`; its process is the leader of its own session."""
 
     process: subprocess.Popen[bytes]
     folder: Path
@@ -44,16 +44,16 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        """Where events are posted to."""
+        """The URL of the webhook route."""
         return f"http://{self.address[0]}:{self.address[1]}{WEBHOOK_PATH}"
 
     @property
     def log(self) -> str:
-        """What all its processes have logged."""
+        """The log of all its processes."""
         return (self.folder / "stderr").read_text()
 
     def logged(self, name: str) -> list[dict[str, object]]:
-        """Return its log lines of one kind."""
+        """Return its log lines of one event."""
         lines = (line for line in self.log.splitlines() if line.startswith("{"))
         return [line for line in map(json.loads, lines) if line.get("event") == name]
 
@@ -62,16 +62,16 @@ class Receiver:
         return connect(self.address, seconds)
 
     def post(self, data: bytes) -> Answer:
-        """Send raw bytes on a connection of their own and wait for the answer."""
+        """Send raw bytes on a new connection and wait for the answer."""
         with self.connect() as wire:
             return wire.send(data).answer()
 
     def page(self, path: str) -> Answer:
-        """Ask for a page with the admin token."""
+        """Get a page with the admin token."""
         return self.post(page(path))
 
     def web(self) -> list[int]:
-        """Return the process ids of gunicorn's masters that the supervisor started."""
+        """Return the process ids of the running gunicorn masters."""
         return [
             pid
             for pid in children(self.process.pid)
@@ -79,7 +79,8 @@ class Receiver:
         ]
 
     def ready(self) -> set[object]:
-        """Return the process ids of the workers that serve; the log names earlier ones too."""
+        """Return the process ids of the workers that serve."""
+        # The log also has the workers that have ended.
         return {line["pid"] for line in self.logged("web_worker_ready")} & self.all()
 
     def loader(self) -> list[int]:
@@ -95,7 +96,7 @@ class Receiver:
         return [pid for master in self.web() for pid in children(master) if not is_zombie(pid)]
 
     def all(self) -> set[int]:
-        """Return every process of its session that still runs."""
+        """Return the process ids of all running processes of its session."""
         return {pid for pid in processes() if session(pid) == self.process.pid}
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -105,23 +106,24 @@ class Receiver:
 
     def stored(self) -> set[str]:
         """Return the ids of all stored events, in the inbox and in the raw table."""
-        return _inbox_ids(self.folder / "data/inbox") | _table_ids(
-            self.folder / "data/tables/webhook_raw_events"
-        )
+        batches = SegmentReader(self.folder / "data/inbox").batches(1 << 30, 1 << 40)
+        records = (record for batch in batches for record in batch.records)
+        inbox_ids = {json.loads(record.body)["event_id"] for record in records}
+        return inbox_ids | _table_ids(self.folder / "data/tables/webhook_raw_events")
 
 
 @contextlib.contextmanager
 def serving(
     folder: Path, *, prefix: Sequence[str] = (), descriptors: Sequence[int] = (), **variables: str
 ) -> Iterator[Receiver]:
-    """Run `ciolake serve` in a folder on a free port; nothing of it is left afterwards.
+    """Run `ciolake serve` in a folder on a free port; at the end all its processes are stopped.
 
     Args:
         folder: Working folder: `.env`, data and logs.
-        prefix: A command that runs it in its own place, as `strace -D`.
-        descriptors: Open files that it inherits.
-        variables: Environment; KEY is the signing key unless one is given here or in `.env`,
-            ADMIN_TOKEN the admin token unless one is given here or there is a `.env`.
+        prefix: A command that runs it, as `strace -D`.
+        descriptors: File descriptors that it inherits.
+        variables: Environment variables. Without a `.env` in the folder, KEY is the signing key and
+            ADMIN_TOKEN the admin token, unless they are given here.
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CIO_")}
     environ |= {"PORT": "0", "CIO_FLUSH_INTERVAL_SECONDS": "0.5"}
@@ -142,7 +144,7 @@ def serving(
         )
     receiver = Receiver(process, folder)
     try:
-        _read_announcement(receiver)
+        _await_address(receiver)
         number = int(variables.get("CIO_WEB_WORKERS", "2"))
         wait_until(lambda: len(receiver.ready()) >= number)
         receiver.run_folder = Path(environment(receiver.web()[0])["CIO_RUN_DIR"])
@@ -151,7 +153,8 @@ def serving(
         _end(receiver)
 
 
-def _read_announcement(receiver: Receiver) -> None:
+def _await_address(receiver: Receiver) -> None:
+    """Wait for the text that the receiver prints at its start, and read its address from it."""
     path = receiver.folder / "stdout"
     wait_until(lambda: "\nTry " in path.read_text() or receiver.process.poll() is not None)
     receiver.announced = path.read_text()
@@ -162,7 +165,7 @@ def _read_announcement(receiver: Receiver) -> None:
 
 
 def _end(receiver: Receiver) -> None:
-    """End every process of the session: in order if that works, else at once."""
+    """Stop every process of the session; kill those that do not stop in time."""
     if receiver.process.poll() is None:
         receiver.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -173,11 +176,6 @@ def _end(receiver: Receiver) -> None:
     receiver.process.wait(_STOP_SECONDS)
     if receiver.run_folder is not None:
         shutil.rmtree(receiver.run_folder, ignore_errors=True)
-
-
-def _inbox_ids(folder: Path) -> set[str]:
-    batches = SegmentReader(folder).batches(1 << 30, 1 << 40)
-    return {json.loads(record.body)["event_id"] for batch in batches for record in batch.records}
 
 
 def _table_ids(folder: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""Signed requests as they go over the wire, and a client's end of a connection."""
+"""Signed requests as raw bytes, and the client's side of a connection."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def signed(body: bytes, *, key: str = KEY, timestamp: int | None = None) -> dict
 
 
 def request(body: bytes, headers: dict[str, str] | None = None, *, key: str = KEY) -> bytes:
-    """Return a whole signed request as it goes over the wire."""
+    """Return a whole signed request as raw bytes."""
     given = {"Host": "receiver", "Content-Length": str(len(body)), **signed(body, key=key)}
     lines = [
         f"POST {WEBHOOK_PATH} HTTP/1.1",
@@ -33,14 +33,14 @@ def request(body: bytes, headers: dict[str, str] | None = None, *, key: str = KE
 
 
 def page(path: str, token: str = ADMIN_TOKEN) -> bytes:
-    """Return a request for a page that is shown for the admin token, as it goes over the wire."""
+    """Return a request for a page, with the admin token, as raw bytes."""
     head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
     return f"{head}Authorization: Bearer {token}\r\n\r\n".encode()
 
 
 @dataclass
 class Wire:
-    """A client's end of a connection, with what arrived and was not yet taken."""
+    """The client's side of a connection, with a buffer of unread bytes."""
 
     socket: socket.socket
     buffer: bytes = b""
@@ -59,7 +59,7 @@ class Wire:
         return self
 
     def answer(self) -> Answer:
-        """Wait for the next answer; none is status 0."""
+        """Wait for the next answer; a connection that ends without one is status 0."""
         while b"\r\n\r\n" not in self.buffer:
             if not self._more():
                 return Answer(0, {}, self.buffer)
@@ -75,10 +75,10 @@ class Wire:
         return Answer(int(lines[0].split(" ")[1]), headers, rest[:length])
 
     def is_ended(self) -> bool:
-        """Wait for the server's end of the connection, in order; False if it says more or resets.
+        """Wait until the server closes the connection; False if it sends more or resets.
 
         Raises:
-            TimeoutError: It does not end.
+            TimeoutError: The server does not close it.
         """
         try:
             return not self.buffer and not self.socket.recv(1)
@@ -93,7 +93,7 @@ class Wire:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said; the names of headers are in lower case."""
+    """The answer of a server; the names of headers are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -101,5 +101,5 @@ class Answer:
 
 
 def connect(address: tuple[str, int], seconds: float = ANSWER_SECONDS) -> Wire:
-    """Open a connection whose calls give up after some seconds."""
+    """Open a connection with a timeout for each call."""
     return Wire(socket.create_connection(address, timeout=seconds))

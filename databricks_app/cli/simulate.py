@@ -1,4 +1,4 @@
-"""The command `ciolake simulate`: signed traffic as a workspace of Customer.io would cause."""
+"""The command `ciolake simulate`: sends signed events, as Customer.io does for a workspace."""
 
 from __future__ import annotations
 
@@ -38,68 +38,69 @@ _PLAIN_EVERY_SECONDS = 5.0
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    help="Different events to send.",
+    help="Number of different events.",
 )
 @click.option(
     "--rate",
     type=click.FloatRange(0, min_open=True),
-    help="Most events per second. [default: as fast as they are acknowledged]",
+    help="Maximum events per second. [default: as fast as they are acknowledged]",
 )
-@click.option("--seed", type=int, help="Make the same events again, ids too, for the same --until.")
+@click.option(
+    "--seed", type=int, help="Make the same events (with the same ids) for the same --until."
+)
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 256),
     default=8,
     show_default=True,
-    help="Connections, each kept open.",
+    help="Number of connections; each is kept open.",
 )
 @click.option(
     "--days",
     type=click.FloatRange(0, 3650, min_open=True),
     default=7.0,
     show_default=True,
-    help="The events happened within so many days before --until.",
+    help="The events happened within this many days before --until.",
 )
 @click.option(
     "--until",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
     metavar="TIME",
-    help="The end of those days, UTC, as 2026-11-22 or 2026-11-22T12:00:00. [default: now]",
+    help="End of the period, in UTC: 2026-11-22 or 2026-11-22T12:00:00. [default: now]",
 )
 @click.option(
     "--late",
     type=_SHARE,
     default=0.0,
     metavar="SHARE",
-    help="Share (0 to 1) of events sent hours to days after younger ones.",
+    help="Share (0 to 1) of events that are sent hours to days late, after newer ones.",
 )
 @click.option(
     "--repeat",
     type=_SHARE,
     default=0.0,
     metavar="SHARE",
-    help="Share (0 to 1) of events sent twice with the same id, on top of --count.",
+    help="Share (0 to 1) of events that are sent twice, with the same id; added to --count.",
 )
 @click.option("--every-kind", is_flag=True, help="Send each kind of event at least once.")
 @click.option(
-    "--first-only", is_flag=True, help="Only the first open and click of a message, not every one."
+    "--first-only", is_flag=True, help="Send only the first open and click of each message."
 )
-@click.option("--with-content", is_flag=True, help="Let `sent` events carry the message itself.")
-@click.option("--no-retry", is_flag=True, help="Try each event once.")
+@click.option("--with-content", is_flag=True, help="Include the message in `sent` events.")
+@click.option("--no-retry", is_flag=True, help="Try each event only once.")
 @click.option(
     "--give-up",
     type=click.FloatRange(0),
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long one event is tried; Customer.io tries for seven days.",
+    help="How long to try one event; Customer.io tries for seven days.",
 )
 @click.option(
     "--acknowledged",
     type=click.File("w", encoding="utf-8", lazy=False),
     metavar="FILE",
-    help="Write a JSON line for each acknowledged post as it happens: event_id, object_type, "
-    "metric, timestamp.",
+    help="Write a JSON line at each acknowledged post: event_id, object_type, metric, timestamp.",
 )
 @destination_options
 def simulate(
@@ -121,20 +122,20 @@ def simulate(
     key_env: str,
     timeout: float,
 ) -> None:
-    """Send signed traffic, as Customer.io would for a small workspace.
+    """Send signed events, as Customer.io would for a small workspace.
 
-    Messages on all channels are sent, delivered, opened by people and by machines, clicked,
-    bounced; people subscribe and unsubscribe. A post that is not acknowledged is tried again, with
-    growing waits and a fresh timestamp; answers that would not change (wrong key, wrong path) are
-    not.
+    The messages are sent on all channels, delivered, opened by people and by machines, clicked and
+    bounced; people subscribe and unsubscribe. A post that is not acknowledged is tried again, after
+    a growing wait and with a new timestamp. It is not tried again if the answer would be the same,
+    as for a wrong key or path.
 
-    Ctrl-C ends the run and tells what was acknowledged.
+    Ctrl-C ends the run and reports what was acknowledged.
 
-    Exit status: 0 all acknowledged, 1 some never were, 2 a mistake in the command, 130 ended by
-    Ctrl-C.
+    Exit status: 0 all events acknowledged, 1 some never acknowledged, 2 wrong arguments, 130 ended
+    by Ctrl-C.
     """
     destination, key = resolve(url, key_env)
-    wanted = Traffic(
+    options = Traffic(
         count=count,
         now=until.replace(tzinfo=UTC) if until else datetime.now(UTC),
         days=days,
@@ -147,13 +148,15 @@ def simulate(
         every_kind=every_kind,
     )
     try:
-        events = traffic(wanted)
+        events = traffic(options)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    options = GeneratorOptions(
-        concurrency, rate, timeout, retry=not no_retry, give_up_seconds=give_up
+    generator = LoadGenerator(
+        destination,
+        key,
+        GeneratorOptions(concurrency, rate, timeout, retry=not no_retry, give_up_seconds=give_up),
+        on_acknowledged=_line_writer(acknowledged),
     )
-    generator = LoadGenerator(destination, key, options, on_acknowledged=_noting(acknowledged))
     click.echo(f"Sending {count} events to {destination.url} over {concurrency} connections")
     with _progress(count, Console()) as watch:
         counts = generator.run(events, watch=watch)
@@ -161,7 +164,8 @@ def simulate(
     sys.exit(130 if counts.is_interrupted else int(counts.given_up > 0))
 
 
-def _noting(file: TextIO | None) -> Callable[[Event], None] | None:
+def _line_writer(file: TextIO | None) -> Callable[[Event], None] | None:
+    """Return a function that writes the line of an acknowledged event."""
     if file is None:
         return None
 
@@ -170,27 +174,27 @@ def _noting(file: TextIO | None) -> Callable[[Event], None] | None:
             name: event.get(name) for name in ("event_id", "object_type", "metric", "timestamp")
         }
         file.write(json.dumps(line) + "\n")
-        file.flush()  # whoever kills the receiver or this process must find it
+        file.flush()  # the line must be in the file even if this process is killed now
 
     return write
 
 
 class _PlainProgress:
-    """A line every few seconds, where no terminal can redraw one."""
+    """Prints a line every few seconds, where the output is not a terminal."""
 
     def __init__(self) -> None:
-        self._said_at = 0.0
+        self._printed_at = 0.0
 
     def __call__(self, counts: GeneratorCounts) -> None:
-        if counts.seconds - self._said_at >= _PLAIN_EVERY_SECONDS:
-            self._said_at = counts.seconds
-            trouble = f", now failing: {counts.trouble}" if counts.trouble else ""
-            click.echo(f"{counts.acknowledged} acknowledged after {counts.seconds:.0f} s{trouble}")
+        if counts.seconds - self._printed_at >= _PLAIN_EVERY_SECONDS:
+            self._printed_at = counts.seconds
+            failing = f", now failing: {counts.current_failure}" if counts.current_failure else ""
+            click.echo(f"{counts.acknowledged} acknowledged after {counts.seconds:.0f} s{failing}")
 
 
 @contextmanager
 def _progress(count: int, console: Console) -> Iterator[Callable[[GeneratorCounts], None]]:
-    """A bar on a terminal, lines elsewhere."""
+    """Show a progress bar on a terminal, and lines elsewhere."""
     if not console.is_terminal:
         yield _PlainProgress()
         return
@@ -199,16 +203,19 @@ def _progress(count: int, console: Console) -> Iterator[Callable[[GeneratorCount
         task = bar.add_task("", total=count)
 
         def watch(counts: GeneratorCounts) -> None:
-            done = min(counts.acknowledged + counts.given_up, count)  # repeats are beyond the count
-            bar.update(task, completed=done, description=counts.trouble or f"{counts.rate:,.0f}/s")
+            # Repeated events are not part of `count`, so more than `count` may be acknowledged.
+            done = min(counts.acknowledged + counts.given_up, count)
+            bar.update(
+                task, completed=done, description=counts.current_failure or f"{counts.rate:,.0f}/s"
+            )
 
         yield watch
 
 
 def _report(counts: GeneratorCounts, key: SigningKey) -> None:
-    """Say what was acknowledged, and what to do about what was not."""
+    """Print what was acknowledged, and how to fix what was not."""
     if counts.is_interrupted:
-        click.echo("Interrupted. Until then:")
+        click.echo("Interrupted. Results until then:")
     click.echo(
         f"{counts.acknowledged} acknowledged in {counts.seconds:.1f} s ({counts.rate:,.0f}/s), "
         f"{counts.given_up} never acknowledged"
@@ -219,10 +226,10 @@ def _report(counts: GeneratorCounts, key: SigningKey) -> None:
     if half is not None and most is not None:
         click.echo(f"  latency       p50 {half * 1000:.1f} ms, p99 {most * 1000:.1f} ms")
     click.echo(f"  tries         {counts.retries} again, {counts.reopened} connections reopened")
-    if counts.is_hopeless:
-        click.echo("Stopped early: nothing was acknowledged.", err=True)
+    if counts.is_stopped_early:
+        click.echo("Stopped early: no event was acknowledged.", err=True)
     if counts.given_up and counts.last_failure is not None:
-        click.echo(f"The last failure: {fault_of(counts.last_failure, key)}", err=True)
+        click.echo(f"Last failure: {fault_of(counts.last_failure, key)}", err=True)
 
 
 def _counts(counts: Counter[str]) -> str:

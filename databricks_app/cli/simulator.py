@@ -1,4 +1,4 @@
-"""`ciolake simulator`: run a Customer.io on this machine."""
+"""The command `ciolake simulator`: runs a Customer.io on this machine."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from databricks_app.simulator.workspace import WORKSPACE_ID, SimulatorOptions
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8200,
     show_default=True,
-    help="Port to listen at; 0: any free one.",
+    help="Port to listen on; 0: any free port.",
 )
 @click.option(
     "--seed",
     type=int,
     default=0,
     show_default=True,
-    help="Make the same people, keys and chances again.",
+    help="The same seed makes the same people, keys and events.",
 )
 @click.option(
     "--people",
     type=click.IntRange(0, 100_000),
     default=100,
     show_default=True,
-    help="People who are there from the start.",
+    help="Number of people at the start.",
 )
 @click.option(
     "--speed",
     type=click.FloatRange(0, 100_000),
     default=1.0,
     show_default=True,
-    help="Seconds of its clock to each of this machine's; 0: it moves only when told to.",
+    help="Seconds of its clock per second of this machine; 0: it moves only by /simulator/clock.",
 )
 @click.option(
     "--messages",
@@ -52,14 +52,14 @@ from databricks_app.simulator.workspace import WORKSPACE_ID, SimulatorOptions
     default=0.0,
     show_default=True,
     metavar="PER_HOUR",
-    help="Messages that campaigns send by themselves, an hour of its clock.",
+    help="Messages per hour of its clock that campaigns send without a call.",
 )
 @click.option(
     "--same-timestamp",
     is_flag=True,
-    help="Do not sign repeated webhook calls anew: their timestamps age.",
+    help="Retry webhook calls with the timestamp of the first try, not with a new one.",
 )
-@click.option("--no-rate-limits", is_flag=True, help="Refuse no call for coming too fast.")
+@click.option("--no-rate-limits", is_flag=True, help="Do not enforce the vendor's rate limits.")
 def simulator(
     *,
     host: str,
@@ -73,8 +73,8 @@ def simulator(
 ) -> None:
     """Run a Customer.io on this machine: both APIs, and a sender of reporting webhooks.
 
-    Everything is kept in memory. Whoever reaches the port may use it, so it belongs on loopback.
-    SIGTERM and Ctrl-C end it.
+    All data is in memory and is lost at the end. Everyone who reaches the port can use it without
+    a key, so listen on loopback only. SIGTERM or Ctrl-C stops it.
     """
     options = SimulatorOptions(
         seed=seed,
@@ -86,7 +86,10 @@ def simulator(
     try:
         running = Simulator(options, host=host, port=port, speed=speed)
     except OSError as error:
-        raise SettingsError(f"cannot listen at {host}:{port} ({error.strerror})") from error
+        raise SettingsError(
+            f"cannot listen on {host}:{port} ({error.strerror}); "
+            "use another --host or --port; --port 0 takes any free port"
+        ) from error
     stopped = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -95,14 +98,14 @@ def simulator(
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     with running:
-        _announce(running)
+        _print_start(running)
         _warn(host)
         stopped.wait()
     click.echo("Stopped.")
 
 
-def _announce(running: Simulator) -> None:
-    """Say where it is, what opens it, and how to point the others at it."""
+def _print_start(running: Simulator) -> None:
+    """Print its URL, its keys, and the commands to try it."""
     keys, url = running.workspace.keys, running.url
     click.echo(
         f"Customer.io at  {url}  (base_url of both clients)\n"
@@ -110,15 +113,15 @@ def _announce(running: Simulator) -> None:
         f"Write key       {keys.pipelines}  (Pipelines API)\n"
         f"Private key     {keys.private}  (both)\n"
         f"Service account {keys.service_account}  (sends; X-Workspace-Id: {WORKSPACE_ID})\n"
-        f"Its own page    {url}/simulator/state\n"
+        f"State           {url}/simulator/state\n"
         "\n"
-        "Create a webhook, and give its signing key to the receiver:\n"
+        "Create a webhook, and start the receiver with its signing key:\n"
         f"  curl -s {url}/v1/reporting_webhooks -H 'Authorization: Bearer {keys.app}' \\\n"
         '    -d \'{"name": "lake", "endpoint": "http://127.0.0.1:8000/api/webhooks/customerio", '
         '"events": ["email_sent", "email_opened"]}\'\n'
         f"  curl -s {url}/simulator/webhooks/1/signing_key\n"
         "  CIO_WEBHOOK_SIGNING_KEYS=... .venv/bin/ciolake serve\n"
-        "Send a message, and let a day pass:\n"
+        "Send a message, and advance the clock by a day:\n"
         f"  curl -s {url}/v1/send/email -H 'Authorization: Bearer {keys.app}' \\\n"
         '    -d \'{"transactional_message_id": 401, "to": "ada@example.com", '
         '"identifiers": {"id": "1"}}\'\n'
@@ -128,9 +131,14 @@ def _announce(running: Simulator) -> None:
 
 
 def _warn(host: str) -> None:
+    """Print a warning if the address is not loopback."""
     try:
         is_loopback = host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         is_loopback = False
     if not is_loopback:
-        click.echo("Warning: others can reach this address, and /simulator needs no key.", err=True)
+        click.echo(
+            "Warning: other machines may reach this address, and /simulator needs no key. "
+            "Use --host 127.0.0.1.",
+            err=True,
+        )

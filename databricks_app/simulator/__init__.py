@@ -1,6 +1,7 @@
 """A Customer.io that runs on this machine: both APIs, and the sender of reporting webhooks.
 
-`simulator.Simulator` joins it: `server` and `answering` take calls, `app_api` (a module for each
-noun) and `pipelines` answer them out of `workspace`, `driver` lets time pass and posts.
-`control` is the interface that the vendor has not: time, faults, signing keys, what was sent.
+`simulator.Simulator` connects the parts. `server` and `dispatch` take calls. `app_api` (one module
+a noun) and `pipelines` answer them from the state in `workspace`. `driver` advances the clock and
+posts the webhooks. `control` is an interface that the vendor does not have: it sets time and
+faults, and shows signing keys and what was sent.
 """

@@ -1,4 +1,4 @@
-"""Runs of API-triggered broadcasts: who gets one, and when its turn comes."""
+"""Runs of API-triggered broadcasts: their recipients, and when each run sends."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from databricks_app.simulator.scheduler import Scheduler
 
 BROADCASTS = {int(source.id): source for source in SOURCES if source.origin == "broadcast"}
-MOST_QUEUED = 5
-# How long a run takes is not published; long enough here that a queue can build up.
+MAX_QUEUED_RUNS = 5
+# The vendor does not publish how long a run takes. A minute is long enough for a queue to form.
 RUN_SECONDS = 60.0
 
 
@@ -25,11 +25,11 @@ class BroadcastRun:
     """One run of a broadcast.
 
     Attributes:
-        id: Counts the runs of the broadcast, from 1.
-        broadcast_id: Of which broadcast.
-        created_at: Unix seconds.
-        processed_at: When it sends, or has sent.
-        errors: What kept people from getting it, one sentence each.
+        id: Number of the run within its broadcast, from 1.
+        broadcast_id: Id of the broadcast.
+        created_at: When it was triggered, in Unix seconds.
+        processed_at: When it sends or has sent, in Unix seconds.
+        errors: Why some people do not get it, one sentence a person.
     """
 
     id: int
@@ -48,40 +48,42 @@ class BroadcastRuns:
         self.triggers: dict[int, list[BroadcastRun]] = {number: [] for number in BROADCASTS}
 
     def queued(self, at: float) -> int:
-        """How many runs wait for their turn."""
+        """Count the runs that have not been sent yet."""
         return sum(
             trigger.processed_at > at for triggers in self.triggers.values() for trigger in triggers
         )
 
     def find(self, broadcast_id: int, trigger_id: int) -> BroadcastRun | None:
-        """One run."""
+        """Return one run, or None if it does not exist."""
         runs = self.triggers.get(broadcast_id, [])
         return runs[trigger_id - 1] if 1 <= trigger_id <= len(runs) else None
 
     def reject(self, broadcast_id: int, errors: list[str], at: float) -> BroadcastRun:
-        """Note a run that sends nothing, so that its errors can be read."""
+        """Record a run that sends nothing, so that its errors can be read."""
         return self._add(broadcast_id, at, at, errors)
 
     def start(
         self, broadcast_id: int, recipients: list[Profile], errors: list[str], at: float
     ) -> BroadcastRun:
-        """Queue a run; runs take their turns one after the other."""
+        """Queue a run. Runs are processed one after the other."""
         last = max(
             (one.processed_at for runs in self.triggers.values() for one in runs), default=at
         )
-        turn = max(last, at) + RUN_SECONDS
-        trigger = self._add(broadcast_id, at, turn, errors)
+        processed_at = max(last, at) + RUN_SECONDS
+        trigger = self._add(broadcast_id, at, processed_at, errors)
         source = BROADCASTS[broadcast_id]
-        self._scheduler.add(turn, partial(self._run, source, trigger, recipients))
+        self._scheduler.add(processed_at, partial(self._send, source, trigger, recipients))
         return trigger
 
-    def _add(self, broadcast_id: int, at: float, turn: float, errors: list[str]) -> BroadcastRun:
+    def _add(
+        self, broadcast_id: int, at: float, processed_at: float, errors: list[str]
+    ) -> BroadcastRun:
         runs = self.triggers[broadcast_id]
-        trigger = BroadcastRun(len(runs) + 1, broadcast_id, at, turn, errors)
+        trigger = BroadcastRun(len(runs) + 1, broadcast_id, at, processed_at, errors)
         runs.append(trigger)
         return trigger
 
-    def _run(
+    def _send(
         self, source: Source, trigger: BroadcastRun, recipients: list[Profile], at: float
     ) -> None:
         for profile in recipients:

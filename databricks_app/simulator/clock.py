@@ -1,4 +1,4 @@
-"""The simulator's time: as fast as the machine's, faster, standing still, or stepped."""
+"""The simulator's clock: it runs at any speed, stands still, or jumps forward."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class SimulatedClock:
-    """Unix seconds that pass at a speed of their own. Safe to share between threads."""
+    """A clock in Unix seconds that runs at its own speed. Safe to share between threads."""
 
     def __init__(
         self,
@@ -17,55 +17,54 @@ class SimulatedClock:
         speed: float = 1.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin.
+        """Start the clock.
 
         Args:
-            start: What the clock says first, in Unix seconds.
-            speed: Its seconds to each of the machine's; 0: it moves by `jump_to` alone.
-            monotonic: The machine's seconds.
+            start: The first time that it shows, in Unix seconds.
+            speed: Seconds of this clock per second of the machine; 0: only `jump_to` moves it.
+            monotonic: Returns seconds of the machine's monotonic clock.
         """
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._begun = self._set = monotonic()
+        # The clock showed `_at` when the machine's monotonic clock showed `_set`.
+        self._started = self._set = monotonic()
         self._at = start
         self._jumped = 0.0
         self._speed = speed
 
     def now(self) -> float:
-        """What the clock says."""
+        """Return the current time, in Unix seconds."""
         with self._lock:
             return self._now()
 
     @property
     def speed(self) -> float:
-        """Its seconds to each of the machine's."""
+        """Seconds of this clock per second of the machine."""
         return self._speed
 
     def set_speed(self, speed: float) -> None:
-        """Go on from the same time at another speed."""
+        """Change the speed; the current time does not change."""
         with self._lock:
             self._at, self._set = self._now(), self._monotonic()
             self._speed = speed
 
     def jump_to(self, at: float) -> None:
-        """Say this time from now on; an earlier time changes nothing."""
+        """Set the clock forward to this time; an earlier time has no effect."""
         with self._lock:
             gap = at - self._now()
             if gap > 0:
                 self._at, self._set = at, self._monotonic()
                 self._jumped += gap
 
-    def passed(self) -> float:
-        """The machine's seconds since the start, and what was jumped over: the time of rate limits.
-
-        A clock that stands still must not keep a limit in force for ever, and a fast one must not
-        undo it.
-        """
+    def elapsed(self) -> float:
+        """Return the machine's seconds since the start plus all jumps: the time of rate limits."""
+        # Not the time of this clock: while it stands still a limit would never end, and at a high
+        # speed no limit would be reached.
         with self._lock:
-            return self._monotonic() - self._begun + self._jumped
+            return self._monotonic() - self._started + self._jumped
 
     def machine_seconds_until(self, at: float) -> float | None:
-        """How long the machine waits for this time; None: it never comes by itself."""
+        """Return how long the machine must wait until this time; None: the clock stands still."""
         with self._lock:
             gap = at - self._now()
             if gap <= 0:

@@ -1,7 +1,7 @@
-"""What the vendor has not: time, faults, signing keys, and what was sent, under `/simulator`.
+"""The simulator's own interface under `/simulator`: time, faults, signing keys, what was sent.
 
-No key opens it: whoever reaches the socket may use it, so it belongs on loopback. Unlike the other
-handlers these take the workspace's lock by themselves, as some of them let time pass.
+It needs no key: everyone who reaches the socket may use it. So listen on loopback only. These
+handlers take the workspace's lock themselves; the dispatcher takes it for all other handlers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from databricks_app.simulator import pipelines
-from databricks_app.simulator.app_api.reporting_webhooks import feed_of, shown
+from databricks_app.simulator.app_api.reporting_webhooks import feed_of, webhook_json
 from databricks_app.simulator.app_api.segments import segment_of
 from databricks_app.simulator.faults import InjectedFault
 from databricks_app.simulator.feeds import Feed
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from databricks_app.simulator.driver import Driver
 
 _WEBHOOK = "/simulator/webhooks/{webhook_id}"
-_MOST_SECONDS = 366 * 86400.0
+_MAX_SECONDS = 366 * 86400.0
 
 
 def routes(driver: Driver) -> Routes:
-    """The routes; those that let time pass or post are bound to the driver."""
+    """Return the routes. Handlers that advance time or post a webhook are bound to the driver."""
+    # The driver posts webhooks without the workspace's lock. A handler that held the lock while it
+    # waits for the driver would block all other calls for that time.
     table = Routes("simulator", rate=None)
     table("simulator.state", "GET", "/simulator/state")(state)
     table("simulator.seed", "POST", "/simulator/state")(seed)
@@ -46,7 +48,7 @@ def routes(driver: Driver) -> Routes:
 
 
 def state(workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
-    """How much there is of everything."""
+    """Return the clock and the number of people, messages, events and scheduled calls."""
     with workspace.lock:
         return {
             "now": workspace.clock.now(),
@@ -55,40 +57,40 @@ def state(workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
             "people": len(workspace.people),
             "suppressed": sorted(workspace.people.suppressed),
             "messages": len(workspace.delivery_engine.sent),
-            "events": workspace.delivery_engine.reports,
+            "events": workspace.delivery_engine.event_count,
             "to_come": len(workspace.scheduler),
             "disabled_channels": sorted(workspace.disabled_channels),
             "dropped": list(workspace.dropped),
-            "webhooks": [_feed(feed) for feed in workspace.feeds.all()],
+            "webhooks": [_feed_json(feed) for feed in workspace.feeds.all()],
         }
 
 
 def seed(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """Put people in, and switch channels off or on."""
+    """Add people, and disable or enable channels."""
     body = request.json()
     with workspace.lock:
         for person in _list(body, "people"):
             fields = person if isinstance(person, dict) else {}
             attributes = fields.get("attributes", {})
             if not fields.get("id") or not isinstance(attributes, dict):
-                raise Refused(400, "each of people needs an id, and may have attributes")
-            profile = workspace.people.claim(str(fields["id"]), attributes.get("email"))
+                raise Refused(400, "people: each entry needs an id; attributes must be an object")
+            profile = workspace.people.identify(str(fields["id"]), attributes.get("email"))
             pipelines.put(workspace, profile, attributes)
         channels = _list(body, "disabled_channels")
         if "disabled_channels" in body:
             if any(one not in CHANNELS for one in channels):
-                raise Refused(400, f"channels are {', '.join(CHANNELS)}")
+                raise Refused(400, f"disabled_channels: the channels are {', '.join(CHANNELS)}")
             workspace.disabled_channels = set(channels)
     return state(workspace, request)
 
 
 def clock(workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
-    """What the clock says."""
+    """Return the simulated time and its speed."""
     return {"now": workspace.clock.now(), "speed": workspace.clock.speed}
 
 
 def set_clock(driver: Driver, workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """Change the speed, then let time pass at once; answers when all of it has happened."""
+    """Change the speed, then advance the clock; answers when everything due has happened."""
     body = request.json()
     speed, seconds = _seconds(body, "speed"), _seconds(body, "advance_seconds")
     if speed is not None:
@@ -99,13 +101,13 @@ def set_clock(driver: Driver, workspace: SimulatedWorkspace, request: ApiRequest
 
 
 def faults(workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
-    """The instructions in force."""
+    """Return the active faults."""
     with workspace.lock:
         return {"faults": [asdict(fault) for fault in workspace.faults.all]}
 
 
 def add_fault(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """Let the next calls of an operation fail; see `InjectedFault` for the fields."""
+    """Add a fault for the next calls of an operation; `InjectedFault` lists the fields."""
     fault = InjectedFault.from_json(request.json())
     with workspace.lock:
         workspace.faults.add(fault)
@@ -113,33 +115,33 @@ def add_fault(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
 
 
 def clear_faults(workspace: SimulatedWorkspace, _request: ApiRequest) -> ApiReply:
-    """Let all calls be answered as usual again."""
+    """Remove all faults."""
     with workspace.lock:
         workspace.faults.all.clear()
     return ApiReply(204)
 
 
 def webhooks(workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
-    """Every webhook with its queue."""
+    """Return every webhook with the state of its queue."""
     with workspace.lock:
-        return {"webhooks": [_feed(feed) for feed in workspace.feeds.all()]}
+        return {"webhooks": [_feed_json(feed) for feed in workspace.feeds.all()]}
 
 
 def signing_key(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """The signing key, as the vendor shows it on a page only."""
+    """Return the signing key of a webhook. The vendor shows it only in its web interface."""
     with workspace.lock:
         return {"signing_key": feed_of(workspace, request).key_text}
 
 
 def test(driver: Driver, workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """Press the Send Test button; says what came of it."""
+    """Post a test event, as the Send Test button does; returns the outcome."""
     with workspace.lock:
         feed = feed_of(workspace, request)
     return {"outcome": driver.test(feed)}
 
 
 def deliveries(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """The newest calls of webhooks, oldest first."""
+    """Return the newest webhook calls, oldest first."""
     limit = request.number("limit", 100, 10_000)
     wanted = request.query.get("webhook_id")
     with workspace.lock:
@@ -152,41 +154,43 @@ def deliveries(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
 
 
 def event(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """Report made-up events of a kind; says at how many webhooks each was queued."""
+    """Report sample events of one kind; returns how many webhooks queued each event."""
     body = request.json()
     count = body.get("count", 1)
     if not isinstance(count, int) or not 1 <= count <= 10_000:
-        raise Refused(400, "count must be from 1 to 10,000")
+        raise Refused(400, "count must be a whole number from 1 to 10,000")
     kind = str(body.get("object_type")), str(body.get("metric"))
     with workspace.lock:
         now = workspace.clock.now()
         try:
-            taken = [workspace.delivery_engine.announce_kind(*kind, now) for _ in range(count)]
+            queued = [workspace.delivery_engine.report_sample(*kind, now) for _ in range(count)]
         except KeyError as error:
-            raise Refused(400, "no event is called so") from error
-    return {"queued_at_webhooks": taken[0]}
+            raise Refused(400, "no event has this object_type and metric") from error
+    return {"queued_at_webhooks": queued[0]}
 
 
 def members(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """Say who is in a manual segment."""
+    """Set the members of a manual segment; unknown ids are ignored."""
     ids = _list(request.json(), "ids")
     with workspace.lock:
         segment = segment_of(workspace, request)
-        if segment.test is not None:
-            raise Refused(400, "a filter makes this segment")
+        if segment.predicate is not None:
+            raise Refused(
+                400, "only a manual segment has members that can be set; this has a filter"
+            )
         found = [workspace.people.find(str(one)) for one in ids]
         segment.members = {one.cio_id: None for one in found if one is not None}
         return {"count": len(segment.members)}
 
 
-def _feed(feed: Feed) -> Json:
-    trial = feed.trial
-    return shown(feed.webhook) | {
+def _feed_json(feed: Feed) -> Json:
+    retry_state = feed.retry_state
+    return webhook_json(feed.webhook) | {
         "fingerprint": feed.key.fingerprint,
         "queued": len(feed.queue),
         "next_at": feed.due_at,
-        "failures": trial.failures if trial else 0,
-        "failing_since": trial.first_at if trial else None,
+        "failures": retry_state.failures if retry_state else 0,
+        "failing_since": retry_state.first_at if retry_state else None,
     }
 
 
@@ -203,6 +207,6 @@ def _seconds(body: Json, name: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Refused(400, f"{name} must be a number")
-    if not 0 <= value <= _MOST_SECONDS:
-        raise Refused(400, f"{name} must be from 0 to {_MOST_SECONDS:.0f}")
+    if not 0 <= value <= _MAX_SECONDS:
+        raise Refused(400, f"{name} must be from 0 to {_MAX_SECONDS:.0f}")
     return float(value)

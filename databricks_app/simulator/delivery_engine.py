@@ -1,7 +1,7 @@
-"""Sends messages to people, and lets them cause what messages cause.
+"""The delivery engine: sends messages to people, and schedules the events of each message.
 
-Each message has its own chance, seeded by its number: what becomes of it depends on nothing but
-the seed and how many messages went before, not on the speed of the clock.
+Each message has its own random generator, seeded by its number. So its life cycle depends only on
+the seed and on how many messages were sent before it, not on the speed of the clock.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from databricks_app.simulator.people import Profile, SimulatedPeople
     from databricks_app.simulator.scheduler import Scheduler
 
+# The links in the content of a call are the links that people click.
 _HREF = re.compile(r'href="(https?://[^"]+)"')
 
 
@@ -37,12 +38,12 @@ class SendOptions:
     """How one message is sent.
 
     Attributes:
-        content: Its content, where a call brought its own.
-        is_draft: Whether it waits for a person to release it, which nobody does here.
-        is_blocked: Whether it may not be sent to this person.
-        is_tracked: Whether opens and clicks are noticed.
-        trigger_id: Which run of a broadcast sends it.
-        recipient: Where a call sends it; None: to the person's own address.
+        content: The content given in the call; None: the content of the template.
+        is_draft: Whether it stays a draft; no draft is ever released here.
+        is_blocked: Whether this person must not get it.
+        is_tracked: Whether opens and clicks are recorded.
+        trigger_id: Id of the broadcast run that sends it.
+        recipient: The address given in the call; None: the person's own address.
     """
 
     content: str | None = None
@@ -58,14 +59,14 @@ class SentMessage:
     """A message to a person.
 
     Attributes:
-        number: Counts the messages, from 1.
-        delivery: What its events are about.
-        created_at: Unix seconds.
-        content: Its content, where a call brought its own.
-        recipient: Where a call sent it; None: to the person's own address.
-        template_id: Of a transactional message.
-        metrics: When each metric came first, in Unix seconds.
-        failure_message: The newest.
+        number: Number of the message in this simulation, from 1.
+        delivery: The delivery that its events describe.
+        created_at: When it was sent, in Unix seconds.
+        content: The content given in the call; None: the content of the template.
+        recipient: The address given in the call; None: the person's own address.
+        template_id: Id of the transactional message that it was made from.
+        metrics: For each metric the time of its first event, in Unix seconds.
+        failure_message: The newest failure message.
     """
 
     number: int
@@ -88,7 +89,7 @@ class DeliveryEngine:
 
     Attributes:
         sent: Every message by its delivery id, oldest first.
-        reports: How many events have happened.
+        event_count: How many events have happened.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class DeliveryEngine:
         self._people = people
         self._changes = 0
         self.sent: dict[str, SentMessage] = {}
-        self.reports = 0
+        self.event_count = 0
 
     def send(
         self,
@@ -110,14 +111,14 @@ class DeliveryEngine:
         at: float,
         options: SendOptions | None = None,
     ) -> SentMessage:
-        """Send a message and plan what it causes; nothing has happened before `at`."""
+        """Send a message at `at`, in Unix seconds, and schedule its events."""
         options = options or SendOptions()
         number = len(self.sent) + 1
         random = Random(f"{self._seed}/message/{number}")  # noqa: S311  # imitates people
         if options.content is not None:
             message = replace(message, links=tuple(_HREF.findall(options.content)) or message.links)
         delivery = make_delivery(random, profile.as_person(), source, message, seconds=at)
-        if not source.id:  # an e-mail with its own content has no template to name
+        if not source.id:  # an e-mail with its own content has no template, so no id
             delivery = replace(delivery, source_id=None)
         if options.trigger_id is not None:
             delivery = replace(delivery, trigger_id=options.trigger_id)
@@ -126,43 +127,50 @@ class DeliveryEngine:
         for step in _steps(delivery, message, options, random):
             then = at + step.after_seconds
             event = self._event(delivery, step, then, random)
-            if options.recipient is not None and step.metric != "replied":
-                _address(event, options.recipient)
+            # The recipient of a reply is the sender's number, not the address given in the call.
+            is_reply = step.metric == "replied"
+            if options.recipient is not None and not is_reply and "recipient" in event["data"]:
+                event["data"]["recipient"] = options.recipient
             self._scheduler.add(then, partial(self._happen, sent, step, event))
         return sent
 
-    def report(
-        self, sent: SentMessage, metric: str, at: float, own: dict[str, Any] | None = None
+    def report_metric(
+        self, sent: SentMessage, metric: str, at: float, overrides: dict[str, Any] | None = None
     ) -> bool:
-        """Let something happen to a message now; False if its channel knows no such thing."""
+        """Report a metric of a message now; returns False if its channel does not have it."""
         channel = str(sent.delivery.channel)
         if metric not in metrics(channel):
             return False
-        step = LifecycleStep(0.0, metric, channel, own)
-        self._happen(sent, step, self._event(sent.delivery, step, at, self._next_chance()), at)
+        step = LifecycleStep(0.0, metric, channel, overrides)
+        self._happen(sent, step, self._event(sent.delivery, step, at, self._next_random()), at)
         return True
 
-    def announce(
-        self, profile: Profile, metric: str, at: float, own: dict[str, Any] | None = None
+    def report_change(
+        self, profile: Profile, metric: str, at: float, overrides: dict[str, Any] | None = None
     ) -> None:
         """Report a change of a person that no message caused."""
-        step = LifecycleStep(0.0, metric, "customer", own)
+        step = LifecycleStep(0.0, metric, "customer", overrides)
         delivery = SimulatedDelivery(profile.as_person())
-        self._publish(step, self._event(delivery, step, at, self._next_chance()), True, at)
+        self._publish(step, self._event(delivery, step, at, self._next_random()), True, at)
 
-    def announce_kind(self, object_type: str, metric: str, at: float) -> int:
-        """Report a made-up event of this kind; returns to how many webhooks.
+    def report_sample(self, object_type: str, metric: str, at: float) -> int:
+        """Report a sample event about nothing in the workspace; returns how many webhooks got it.
 
         Raises:
-            KeyError: The facts do not know the pair.
+            KeyError: The specification has no such pair of object type and metric.
         """
         kind = specification.event(object_type, metric)
-        random = self._next_chance()
-        event = sample(kind, at, random)
-        self.reports += 1
+        event = make_event(
+            kind.object_type,
+            kind.metric,
+            random=self._next_random(),
+            at=datetime.fromtimestamp(at, UTC),
+            with_content=True,
+        )
+        self.event_count += 1
         return self._feeds.publish(Report(kind.subscribe, event), at)
 
-    def _next_chance(self) -> Random:
+    def _next_random(self) -> Random:
         self._changes += 1
         return Random(f"{self._seed}/change/{self._changes}")  # noqa: S311  # imitates people
 
@@ -173,41 +181,28 @@ class DeliveryEngine:
         return event_of(delivery, step, at=when, random=random, with_content=True)
 
     def _happen(self, sent: SentMessage, step: LifecycleStep, event: Event, at: float) -> None:
+        """Apply an event to its message or person, then publish it."""
         is_first = True
         if step.object_type == "customer":
-            self._change(sent, step.metric, at)
+            profile = self._people.find(sent.delivery.person.cio_id, "cio_id")
+            if profile is not None and step.metric == "unsubscribed":
+                self._people.put(profile, {"unsubscribed": True}, at)
         else:
             is_first = step.metric not in sent.metrics
             sent.metrics.setdefault(step.metric, int(at))
             sent.failure_message = event["data"].get("failure_message", sent.failure_message)
         self._publish(step, event, is_first, at)
 
-    def _change(self, sent: SentMessage, metric: str, at: float) -> None:
-        profile = self._people.find(sent.delivery.person.cio_id, "cio_id")
-        if profile is not None and metric == "unsubscribed":
-            self._people.put(profile, {"unsubscribed": True}, at)
-
     def _publish(self, step: LifecycleStep, event: Event, is_first: bool, at: float) -> None:
-        self.reports += 1
+        self.event_count += 1
         name = specification.event(step.object_type, step.metric).subscribe
         self._feeds.publish(Report(name, event, is_first), at)
-
-
-def sample(kind: specification.EventKind, at: float, random: Random) -> Event:
-    """Make an event of a kind that is about nothing in the workspace."""
-    when = datetime.fromtimestamp(at, UTC)
-    return make_event(kind.object_type, kind.metric, random=random, at=when, with_content=True)
-
-
-def _address(event: Event, recipient: str) -> None:
-    if "recipient" in event["data"]:
-        event["data"]["recipient"] = recipient
 
 
 def _steps(
     delivery: SimulatedDelivery, message: SimulatedMessage, options: SendOptions, random: Random
 ) -> list[LifecycleStep]:
-    """The life cycle of a message under these options."""
+    """Return the life cycle of a message that is sent with these options."""
     if options.is_draft:
         return [LifecycleStep(0.0, "drafted", message.channel)]
     if options.is_blocked:
@@ -219,6 +214,8 @@ def _steps(
         return steps
     content = {"content": options.content}
     return [
-        step._replace(own={**(step.own or {}), **content}) if step.metric == "sent" else step
+        step._replace(overrides={**(step.overrides or {}), **content})
+        if step.metric == "sent"
+        else step
         for step in steps
     ]

@@ -1,6 +1,6 @@
-"""From a request to an answer: fault, key, rate, then the operation's own function.
+"""The dispatcher: finds the handler of a request, and checks fault, key and rate limit first.
 
-Knows no HTTP server: `server` hands requests in.
+It does not know the HTTP server: `server` passes requests in.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from databricks_app.simulator.app_api import (
     sends,
     transactional,
 )
-from databricks_app.simulator.messages import ApiReply, ApiRequest, Refused, Shape, error_reply
-from databricks_app.simulator.routing import Known, Route, Router
+from databricks_app.simulator.messages import ApiReply, ApiRequest, ErrorShape, Refused, error_reply
+from databricks_app.simulator.routing import Route, Router, UnsupportedOperation
 from databricks_app.simulator.workspace import WORKSPACE_ID
 
 if TYPE_CHECKING:
@@ -48,24 +48,25 @@ NOUNS = (
     sends,
     transactional,
 )
-_WHATSAPP = "/v1/send/whatsapp"  # not among the sends that the vendor lists for service accounts
+# The vendor does not list this send for service accounts.
+_WHATSAPP = "/v1/send/whatsapp"
 ROUTES: list[Route] = [
     route for routes in (*(noun.routes for noun in NOUNS), pipelines.routes) for route in routes.all
 ]
 
 
-def inventory() -> list[Known]:
-    """Every operation of the App API, as the client's own inventory lists them."""
+def inventory() -> list[UnsupportedOperation]:
+    """Return every operation of the App API, from the inventory of the client in `core`."""
     file = resources.files("core") / "app_api" / "operations.json"
     rows = json.loads(file.read_text("utf-8"))["operations"]
-    return [Known(row["id"], row["method"], row["path"]) for row in rows]
+    return [UnsupportedOperation(row["id"], row["method"], row["path"]) for row in rows]
 
 
-class Answering:
-    """Answers requests to all three interfaces.
+class Dispatcher:
+    """Answers requests to the App API, the Pipelines API and the simulator's own interface.
 
     Attributes:
-        workspace: What is read and changed.
+        workspace: The state that the handlers read and change.
     """
 
     def __init__(self, workspace: SimulatedWorkspace, driver: Driver) -> None:
@@ -75,7 +76,7 @@ class Answering:
 
     def __call__(self, request: ApiRequest) -> ApiReply:
         """Answer a request."""
-        shape: Shape = "errors"
+        shape: ErrorShape = "errors"
         try:
             route, values = self._router.find(request.method, request.path)
             if isinstance(route, Route):
@@ -84,63 +85,66 @@ class Answering:
         except Refused as error:
             return error_reply(error, shape)
 
-    def _answer(self, route: Route | Known, request: ApiRequest) -> ApiReply:
+    def _answer(self, route: Route | UnsupportedOperation, request: ApiRequest) -> ApiReply:
         if isinstance(route, Route) and route.surface == "simulator":
-            answer = route.handler(self.workspace, request)  # it takes the lock by itself
+            answer = route.handler(self.workspace, request)  # this handler takes the lock itself
         else:
             with self.workspace.lock:
-                answer = self._guarded(route, request)
+                answer = self._answer_as_vendor(route, request)
         self._wake()
         return answer if isinstance(answer, ApiReply) else ApiReply(200, answer)
 
-    def _guarded(self, route: Route | Known, request: ApiRequest) -> Json | ApiReply:
-        """Answer as the vendor would, unless a fault stands in the way."""
+    def _answer_as_vendor(
+        self, route: Route | UnsupportedOperation, request: ApiRequest
+    ) -> Json | ApiReply:
+        """Answer as the vendor would, unless a fault says otherwise."""
+        # A fault comes before the key check, so that a test can provoke it without a key.
         fault = self.workspace.faults.take(route.operation)
         if fault is not None:
-            reply = fault.reply("errors" if isinstance(route, Known) else route.shape)
+            reply = fault.reply(
+                "errors" if isinstance(route, UnsupportedOperation) else route.shape
+            )
             if reply is not None:
                 return reply
         keys = self.workspace.keys
-        if isinstance(route, Known):
+        if isinstance(route, UnsupportedOperation):
             check_key("app", request, keys)
-            raise Refused(501, f"the simulator does not imitate {route.operation}")
+            raise Refused(501, f"the simulator does not support the operation {route.operation}")
         check_key(route.surface, request, keys)
-        self._count(route)
+        if route.rate is not None and self.workspace.options.has_rate_limits:
+            elapsed = self.workspace.clock.elapsed()
+            seconds = self.workspace.rates.wait_seconds(route.rate, elapsed)
+            if seconds is not None:
+                raise Refused(429, "too many requests", retry_after_seconds=seconds)
         answer = route.handler(self.workspace, request)
         if fault is None:
             return answer
         reply = answer if isinstance(answer, ApiReply) else ApiReply(200, answer)
         return replace(reply, delay_seconds=fault.delay_seconds)
 
-    def _count(self, route: Route) -> None:
-        if route.rate is None or not self.workspace.options.has_rate_limits:
-            return
-        seconds = self.workspace.rates.wait_seconds(route.rate, self.workspace.clock.passed())
-        if seconds is not None:
-            raise Refused(429, "too many requests", retry_after_seconds=seconds)
-
 
 def check_key(surface: Surface, request: ApiRequest, keys: Keys) -> None:
     """Check the key of a request.
 
     Raises:
-        Refused: 401.
+        Refused: 401, the key is missing or wrong.
     """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     token = token.strip()
     if scheme.lower() == "basic":
-        accepted = surface == "pipelines" and _user(token) == keys.pipelines
+        accepted = surface == "pipelines" and _basic_user(token) == keys.pipelines
     elif scheme.lower() == "bearer":
-        every = _bearers(surface, request, keys)
-        accepted = any(hmac.compare_digest(token.encode(), key.encode()) for key in every)
+        valid = _bearer_tokens(surface, request, keys)
+        accepted = any(hmac.compare_digest(token.encode(), key.encode()) for key in valid)
     else:
         accepted = False
     if not accepted:
         raise Refused(401, "unauthorized")
 
 
-def _bearers(surface: Surface, request: ApiRequest, keys: Keys) -> list[str]:
-    """The tokens that open an operation; a service account must name the workspace, and sends."""
+def _bearer_tokens(surface: Surface, request: ApiRequest, keys: Keys) -> list[str]:
+    """Return the tokens that an operation accepts."""
+    # A service account may only send, and its call must name the workspace in a header.
     if surface == "pipelines":
         return [keys.private, keys.public]
     is_named = request.headers.get("x-workspace-id") == str(WORKSPACE_ID)
@@ -149,8 +153,8 @@ def _bearers(surface: Surface, request: ApiRequest, keys: Keys) -> list[str]:
     return [keys.app, keys.private]
 
 
-def _user(token: str) -> str | None:
-    """The user of HTTP Basic, where the password is empty."""
+def _basic_user(token: str) -> str | None:
+    """Return the user name of HTTP Basic; None if it cannot be read or has a password."""
     try:
         user, _, password = base64.b64decode(token, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):

@@ -1,7 +1,8 @@
-"""Lets time pass: what is due happens, and webhooks are posted, in the order of their times.
+"""The driver: makes scheduled calls and posts webhooks, in the order in which they are due.
 
-The only module that posts. One post is made at a time, so that a run repeats; a receiver that
-does not answer holds up the other webhooks for its timeout too, which at the vendor it may not.
+It is the only module that posts. It makes one post at a time, so that a run can be repeated
+exactly. So a receiver that does not answer delays the other webhooks too, until its timeout; at the
+vendor it perhaps does not.
 """
 
 from __future__ import annotations
@@ -18,41 +19,41 @@ from databricks_app.simulator.events.payload import make_event
 from databricks_app.simulator.feeds import encoded
 
 if TYPE_CHECKING:
-    from databricks_app.simulator.feeds import Feed, PostAttempt, Queued
+    from databricks_app.simulator.feeds import Feed, Queued
     from databricks_app.simulator.schedule import PostOutcome
     from databricks_app.simulator.workspace import SimulatedWorkspace
 
-_LONGEST_WAIT_SECONDS = 60.0
+_MAX_WAIT_SECONDS = 60.0
 
 
 class Driver:
-    """Moves a workspace along its clock, by itself in a thread, or step by step."""
+    """Advances a workspace: in its own thread as the clock runs, or step by step."""
 
     def __init__(
         self, workspace: SimulatedWorkspace, *, wall: Callable[[], float] = time.time
     ) -> None:
-        """Prepare.
+        """Prepare; nothing happens before `start` or `advance`.
 
         Args:
-            workspace: What is moved.
-            wall: The time of day of the machine, in Unix seconds; the receiver's too.
+            workspace: The workspace to advance.
+            wall: Returns the machine's time of day in Unix seconds, which the receiver uses too.
         """
         self._workspace = workspace
         self._wall = wall
         self._driving = threading.RLock()
         self._woken = threading.Condition()
-        self._is_dirty = False
+        self._is_woken = False
         self._is_stopping = False
         self._tests = 0
         self._senders: dict[int, tuple[str, Sender]] = {}
-        self._thread = threading.Thread(target=self._drive, name="driver", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
 
     def start(self) -> None:
-        """Let time pass by itself from now on."""
+        """Start the thread that does what is due as the clock runs."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; a post in flight is waited for."""
+        """Stop the thread, after the post that it is making has ended."""
         self._is_stopping = True
         self.wake()
         if self._thread.is_alive():
@@ -63,13 +64,13 @@ class Driver:
             self._senders.clear()
 
     def wake(self) -> None:
-        """Say that something new may be due."""
+        """Wake the thread, because something new may be due."""
         with self._woken:
-            self._is_dirty = True
+            self._is_woken = True
             self._woken.notify()
 
     def advance(self, seconds: float) -> None:
-        """Let so much time pass at once; returns when all that it brings has happened."""
+        """Advance the clock at once; returns when everything due by then has happened."""
         with self._driving:
             clock = self._workspace.clock
             end = clock.now() + seconds
@@ -78,7 +79,7 @@ class Driver:
         self.wake()
 
     def test(self, feed: Feed) -> PostOutcome:
-        """Post a made-up event to a webhook now, past its queue, as the Send Test button does."""
+        """Post a sample event at once, without the queue, as the Send Test button does."""
         now = self._workspace.clock.now()
         with self._workspace.lock:
             self._tests += 1
@@ -87,7 +88,7 @@ class Driver:
         with self._sender(feed) as sender:
             return _post(sender, encoded(event), int(self._wall()))
 
-    def _drive(self) -> None:
+    def _run(self) -> None:
         while not self._is_stopping:
             with self._driving:
                 self._run_until(self._workspace.clock.now())
@@ -97,15 +98,16 @@ class Driver:
         with self._workspace.lock:
             due = self._workspace.next_due()
         clock = self._workspace.clock
-        # A clock that stands still is looked at as well: somebody may set it going.
         seconds = None if due is None else clock.machine_seconds_until(due)
-        seconds = _LONGEST_WAIT_SECONDS if seconds is None else seconds
+        # While the clock stands still the wait is limited too: its speed may be changed.
+        seconds = _MAX_WAIT_SECONDS if seconds is None else seconds
         with self._woken:
-            if not self._is_dirty:
-                self._woken.wait(min(seconds, _LONGEST_WAIT_SECONDS))
-            self._is_dirty = False
+            if not self._is_woken:
+                self._woken.wait(min(seconds, _MAX_WAIT_SECONDS))
+            self._is_woken = False
 
     def _run_until(self, end: float) -> None:
+        """Do everything that is due by this time, earliest first."""
         workspace = self._workspace
         while not self._is_stopping:
             with workspace.lock:
@@ -113,38 +115,39 @@ class Driver:
                 if due is None or due > end:
                     return
                 workspace.clock.jump_to(due)
+                # At the same time a scheduled call comes before a post: it may report the event
+                # that is posted.
                 if workspace.scheduler.next_at == due:
                     at, call = workspace.scheduler.pop()
                     call(at)
                     continue
-                feed = self._head()
-            self._call(*feed)
+                next_post = workspace.feeds.next_due()
+                if next_post is None:
+                    raise ValueError("no post is due")
+                feed = next_post[1]
+                head = feed.queue[0]
+            self._post_head(feed, head)
 
-    def _head(self) -> tuple[Feed, Queued]:
-        found = self._workspace.feeds.next_due()
-        if found is None:
-            raise ValueError("nothing is due")
-        return found[1], found[1].queue[0]
-
-    def _call(self, feed: Feed, head: Queued) -> PostAttempt | None:
-        """Post what is at the head of a queue, and note what came of it."""
+    def _post_head(self, feed: Feed, head: Queued) -> None:
+        """Post the event at the head of a queue, and record the outcome."""
         workspace, rules = self._workspace, self._workspace.options.rules
-        began = workspace.clock.now()
+        started_at = workspace.clock.now()
         with workspace.lock:
-            first_at = feed.begin(began)
-        signed = began if rules.re_sign else first_at
-        # The receiver uses the machine's clock: the header is as old there as it is here.
-        timestamp = int(self._wall() - (began - signed))
+            first_at = feed.start_attempt(started_at)
+        signed_at = started_at if rules.re_sign else first_at
+        # The receiver compares the timestamp with the machine's clock, not with the simulated one.
+        # So the header gets the machine's time, minus the simulated age of the signature.
+        timestamp = int(self._wall() - (started_at - signed_at))
+        # Without the lock, so that other calls are answered during the post.
         outcome = _post(self._kept_sender(feed), head.body, timestamp)
         with workspace.lock:
-            if not feed.queue or feed.queue[0] is not head:
-                return None  # the webhook was deleted meanwhile
-            attempt = feed.record(outcome, workspace.clock.now(), timestamp, rules)
-            workspace.feeds.attempts.append(attempt)
-        return attempt
+            # The event is no longer at the head if the webhook was deleted during the post.
+            if feed.queue and feed.queue[0] is head:
+                attempt = feed.record_outcome(outcome, workspace.clock.now(), timestamp, rules)
+                workspace.feeds.attempts.append(attempt)
 
     def _kept_sender(self, feed: Feed) -> Sender:
-        """The connection of a webhook, made anew when its endpoint changes."""
+        """Return the webhook's open connection, or a new one if its endpoint has changed."""
         webhook = feed.webhook
         endpoint, sender = self._senders.get(webhook.id, ("", None))
         if sender is None or endpoint != webhook.endpoint:

@@ -1,13 +1,12 @@
-"""Errors on demand: the next calls of an operation are answered as an instruction says."""
+"""Injected faults: tests can make the next calls of an operation fail, hang up or be slow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
-from databricks_app.simulator.messages import ApiReply, Json, Refused, Shape, error_reply
+from databricks_app.simulator.messages import ApiReply, ErrorShape, Json, Refused, error_reply
 
-_KINDS: dict[str, type | tuple[type, ...]] = {
+_TYPES: dict[str, type | tuple[type, ...]] = {
     "operation": str,
     "status": int,
     "times": int,
@@ -21,47 +20,51 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class InjectedFault:
-    """An instruction.
+    """A fault for the next calls of an operation.
 
     Attributes:
-        operation: The vendor's name of the calls it is for; `*`: all.
-        status: What they are answered; None: as usual, only later.
-        times: How many of them.
-        retry_after: Seconds for that header; None: none.
-        detail: The words of the error.
-        delay_seconds: How long the machine waits first.
-        hang_up: Whether the connection is closed without an answer.
-        without_body: Whether the error has no body, as some 401 and 404 of the vendor's.
+        operation: The vendor's name of the operation; `*`: every operation.
+        status: The status of the answer; None: the usual answer, after the delay.
+        times: How many calls get the fault.
+        retry_after: Value of the header `Retry-After`, in seconds; None: no such header.
+        detail: Text of the error.
+        delay_seconds: How long to wait before the answer, in seconds of the machine.
+        hang_up: Whether to close the connection without an answer.
+        without_body: Whether the error has no body, as some 401 and 404 of the vendor do.
     """
 
     operation: str = "*"
     status: int | None = None
     times: int = 1
     retry_after: int | None = None
-    detail: str = "a fault was asked for"
+    detail: str = "a fault that was added through /simulator/faults"
     delay_seconds: float = 0.0
     hang_up: bool = False
     without_body: bool = False
 
     @classmethod
     def from_json(cls, fields: Json) -> InjectedFault:
-        """Read an instruction.
+        """Read a fault.
 
         Raises:
-            Refused: 400, a field is unknown or has the wrong type.
+            Refused: 400, a field is unknown, has the wrong type, or is out of range.
         """
         for name, value in fields.items():
-            if name not in _KINDS:
-                raise Refused(400, f"{name} is not one of {', '.join(_KINDS)}")
-            if not _is(value, _KINDS[name]):
+            if name not in _TYPES:
+                raise Refused(400, f"{name} is not a field of a fault: {', '.join(_TYPES)}")
+            expected = _TYPES[name]
+            # In Python True is an int as well.
+            if not isinstance(value, expected) or (
+                isinstance(value, bool) and expected is not bool
+            ):
                 raise Refused(400, f"{name} has the wrong type")
         fault = cls(**fields)
         if fault.status is not None and not 400 <= fault.status <= 599:
             raise Refused(400, "status must be from 400 to 599")
         return fault
 
-    def reply(self, shape: Shape) -> ApiReply | None:
-        """What is answered instead; None: only the delay holds."""
+    def reply(self, shape: ErrorShape) -> ApiReply | None:
+        """Return the answer of the fault; None: the usual answer, after the delay."""
         if self.hang_up:
             return ApiReply(500, delay_seconds=self.delay_seconds, hangs_up=True)
         if self.status is None:
@@ -72,26 +75,22 @@ class InjectedFault:
 
 
 class InjectedFaults:
-    """The instructions that are in force, in the order they were given."""
+    """The active faults, oldest first."""
 
     def __init__(self) -> None:
         self.all: list[InjectedFault] = []
 
     def add(self, fault: InjectedFault) -> None:
-        """Put an instruction in force."""
+        """Add a fault."""
         self.all.append(fault)
 
     def take(self, operation: str) -> InjectedFault | None:
-        """The fault of a call that is made now; uses one of its times."""
-        for place, fault in enumerate(self.all):
+        """Return the oldest fault of this operation, and use one of its times."""
+        for index, fault in enumerate(self.all):
             if fault.operation in {operation, "*"}:
                 if fault.times > 1:
-                    self.all[place] = replace(fault, times=fault.times - 1)
+                    self.all[index] = replace(fault, times=fault.times - 1)
                 else:
-                    del self.all[place]
+                    del self.all[index]
                 return fault
         return None
-
-
-def _is(value: Any, kind: type | tuple[type, ...]) -> bool:
-    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))

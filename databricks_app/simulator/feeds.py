@@ -1,6 +1,6 @@
-"""Reporting webhooks and their queues: which events one gets, and which is at its head.
+"""Reporting webhooks and their queues: which events a webhook gets, and which one is tried next.
 
-Does no I/O: `driver` posts what is at the head and notes the outcome here.
+Does no I/O: `driver` posts the event at the head of a queue, and records the outcome here.
 """
 
 from __future__ import annotations
@@ -13,28 +13,35 @@ from typing import TYPE_CHECKING
 
 from core.webhooks.signature import SigningKey
 from databricks_app.simulator.events.payload import without_content
-from databricks_app.simulator.schedule import Ending, PostOutcome, RetryRules, Trial, after
+from databricks_app.simulator.schedule import (
+    Ending,
+    PostOutcome,
+    RetryRules,
+    RetryState,
+    next_state,
+)
 
 if TYPE_CHECKING:
     from core.webhooks.sender import Destination
     from databricks_app.simulator.events.payload import Event
 
+# Older attempts are dropped, so that a long simulation does not fill the memory.
 _KEPT_ATTEMPTS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A reporting webhook as it is configured.
+    """The configuration of a reporting webhook.
 
     Attributes:
         id: Its number.
-        name: For people.
-        endpoint: Where it posts to, as it was written.
-        destination: The same, taken apart.
+        name: Its display name.
+        endpoint: The URL that it posts to, as given in the call.
+        destination: The same URL, parsed.
         events: Names of the events it gets.
-        disabled: Whether it gets none for now.
-        full_resolution: Whether it gets every open and click, or the first of a delivery only.
-        with_content: Whether `sent` events carry the message.
+        disabled: Whether it is switched off; events of that time are never sent.
+        full_resolution: Whether it gets every open and click, or only the first of a delivery.
+        with_content: Whether `sent` events contain the message.
     """
 
     id: int
@@ -49,12 +56,12 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An event that happened, before any webhook takes it.
+    """An event that happened; each webhook decides whether it gets it.
 
     Attributes:
-        name: What a webhook subscribes to; None: nobody can.
-        event: The whole event, its content included.
-        is_first: Whether it is the delivery's first of its metric.
+        name: The name that a webhook subscribes to; None: no webhook can subscribe to it.
+        event: The whole event, with its content.
+        is_first: Whether it is the first event of this metric of its delivery.
     """
 
     name: str | None
@@ -64,7 +71,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """An event that waits for its acknowledgement."""
+    """An event in a queue, until it is acknowledged or given up."""
 
     event_id: str
     name: str
@@ -73,18 +80,18 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class PostAttempt:
-    """One call that was made.
+    """One call of a webhook.
 
     Attributes:
-        webhook_id: Whose.
-        event_id: Of which event.
-        name: The event's name.
-        try_number: From 1.
-        at: When, by the simulator's clock, in Unix seconds.
-        timestamp: What the header said, by the machine's clock.
-        outcome: A status, or why nothing came back.
-        ending: `acknowledged` or `given_up`; None: it is tried again.
-        next_at: When.
+        webhook_id: Id of the webhook.
+        event_id: Id of the event.
+        name: Name of the event.
+        try_number: Number of the try of this event, from 1.
+        at: When the call ended, in Unix seconds of the simulator's clock.
+        timestamp: The timestamp header, in Unix seconds of the machine's clock.
+        outcome: The status of the answer, or the reason why there was none.
+        ending: `acknowledged` or `given_up`; None: the event is tried again.
+        next_at: When it is tried again, in Unix seconds of the simulator's clock.
     """
 
     webhook_id: int
@@ -99,13 +106,13 @@ class PostAttempt:
 
 
 class Feed:
-    """A webhook with its queue; only the event at the head is ever tried.
+    """A webhook with its queue. Only the event at the head is tried.
 
     Attributes:
         webhook: Its configuration; replaced when that changes.
-        key: Signs its calls.
-        queue: What waits, oldest first.
-        trial: How far the head has come; None: the queue is empty.
+        key: The key that signs its calls.
+        queue: The events that wait, oldest first.
+        retry_state: State of the tries of the event at the head; None: the queue is empty.
     """
 
     def __init__(self, webhook: Webhook, key_text: str) -> None:
@@ -113,16 +120,19 @@ class Feed:
         self.key_text = key_text
         self.key = SigningKey.from_text(key_text)
         self.queue: deque[Queued] = deque()
-        self.trial: Trial | None = None
+        self.retry_state: RetryState | None = None
 
     @property
     def due_at(self) -> float | None:
-        """When the head is to be tried; None: there is none, or the webhook is disabled."""
-        return None if self.trial is None or self.webhook.disabled else self.trial.next_at
+        """When the head is tried next; None: the queue is empty or the webhook is disabled."""
+        return (
+            None if self.retry_state is None or self.webhook.disabled else self.retry_state.next_at
+        )
 
     def take(self, report: Report, at: float) -> bool:
-        """Queue an event, if the webhook gets it."""
+        """Queue an event if the webhook gets it; returns whether it does."""
         webhook = self.webhook
+        # As at the vendor, events that happen while a webhook is disabled are never sent to it.
         if webhook.disabled or report.name is None or report.name not in webhook.events:
             return False
         metric = report.event["metric"]
@@ -130,50 +140,49 @@ class Feed:
             return False
         event = report.event if webhook.with_content else without_content(report.event)
         self.queue.append(Queued(event["event_id"], report.name, encoded(event)))
-        if self.trial is None:
-            self.trial = Trial(at)
+        if self.retry_state is None:
+            self.retry_state = RetryState(at)
         return True
 
-    def begin(self, at: float) -> float:
-        """Say that the head is tried now; returns when it was tried first.
+    def start_attempt(self, at: float) -> float:
+        """Record that the head is tried now; returns the time of its first try.
 
         Raises:
             ValueError: The queue is empty.
         """
-        if self.trial is None:
-            raise ValueError("nothing is to be tried")
-        if self.trial.first_at is None:
-            self.trial = replace(self.trial, first_at=at)
-        return at if self.trial.first_at is None else self.trial.first_at
+        if self.retry_state is None:
+            raise ValueError("the queue is empty: there is no event to try")
+        if self.retry_state.first_at is None:
+            self.retry_state = replace(self.retry_state, first_at=at)
+        return at if self.retry_state.first_at is None else self.retry_state.first_at
 
-    def record(
+    def record_outcome(
         self, outcome: PostOutcome, at: float, timestamp: int, rules: RetryRules
     ) -> PostAttempt:
-        """Note the outcome of trying the head; if it is done with, the next event becomes the head.
+        """Record the outcome of a try; an event that is acknowledged or given up leaves the queue.
 
         Raises:
             ValueError: The queue is empty.
         """
-        if self.trial is None:
-            raise ValueError("nothing was to be tried")
-        head, trial = self.queue[0], self.trial
-        then = after(trial, outcome, at, rules)
-        ending = then if isinstance(then, Ending) else None
-        if isinstance(then, Ending):
+        if self.retry_state is None:
+            raise ValueError("the queue is empty: no event was tried")
+        head, before = self.queue[0], self.retry_state
+        after = next_state(before, outcome, at, rules)
+        if isinstance(after, Ending):
             self.queue.popleft()
-            self.trial = Trial(at) if self.queue else None
+            self.retry_state = RetryState(at) if self.queue else None
         else:
-            self.trial = then
+            self.retry_state = after
         return PostAttempt(
-            self.webhook.id,
-            head.event_id,
-            head.name,
-            trial.failures + 1,
-            at,
-            timestamp,
-            outcome,
-            ending,
-            then.next_at if isinstance(then, Trial) else None,
+            webhook_id=self.webhook.id,
+            event_id=head.event_id,
+            name=head.name,
+            try_number=before.failures + 1,
+            at=at,
+            timestamp=timestamp,
+            outcome=outcome,
+            ending=after if isinstance(after, Ending) else None,
+            next_at=after.next_at if isinstance(after, RetryState) else None,
         )
 
 
@@ -191,42 +200,43 @@ class Feeds:
         self.attempts: deque[PostAttempt] = deque(maxlen=_KEPT_ATTEMPTS)
 
     def all(self) -> list[Feed]:
-        """Every webhook, oldest first."""
+        """Return every webhook, oldest first."""
         return list(self._feeds.values())
 
     def get(self, webhook_id: int) -> Feed | None:
-        """One webhook."""
+        """Return one webhook, or None if it does not exist."""
         return self._feeds.get(webhook_id)
 
     def next_id(self) -> int:
-        """Count on."""
+        """Return the id for a new webhook; no id is used twice."""
         self._last_id += 1
         return self._last_id
 
     def add(self, webhook: Webhook) -> Feed:
-        """Add a webhook; its signing key follows from the seed and its number."""
+        """Add a webhook; its signing key is derived from the seed and its id."""
         text = hashlib.sha256(f"{self._seed}/signing key/{webhook.id}".encode()).hexdigest()
         feed = self._feeds[webhook.id] = Feed(webhook, text)
         return feed
 
     def remove(self, webhook_id: int) -> Feed | None:
-        """Remove a webhook; what waits in its queue is never sent."""
+        """Remove a webhook; the events in its queue are never sent."""
         return self._feeds.pop(webhook_id, None)
 
     def publish(self, report: Report, at: float) -> int:
-        """Queue an event wherever it is wanted; returns at how many webhooks."""
+        """Queue an event at every webhook that gets it; returns how many do."""
         return sum(feed.take(report, at) for feed in self._feeds.values())
 
     def next_due(self) -> tuple[float, Feed] | None:
-        """The head that is to be tried first, and when."""
+        """Return the webhook whose head is tried next, and when; None: no event waits."""
         due = [(feed.due_at, feed) for feed in self._feeds.values()]
         waiting = [(at, feed) for at, feed in due if at is not None]
         return min(waiting, key=lambda pair: pair[0], default=None)
 
 
 def encoded(value: Event) -> bytes:
-    """Write JSON in UTF-8; half a surrogate pair, which has no bytes there, as an escape."""
+    """Write an event as compact JSON in UTF-8."""
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
+        # Half a surrogate pair has no bytes in UTF-8, so all text is written with escapes.
         return json.dumps(value, separators=(",", ":")).encode()

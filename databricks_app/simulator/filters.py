@@ -11,29 +11,29 @@ from typing import TypeAlias
 from databricks_app.simulator.messages import Json, Refused
 from databricks_app.simulator.people import Profile
 
-Test: TypeAlias = Callable[[Profile], bool]
-# Whether a person is in a segment of this number.
+Predicate: TypeAlias = Callable[[Profile], bool]
+# Returns whether a person is in the segment with this number.
 Membership: TypeAlias = Callable[[int, Profile], bool]
-_MOST_DEEP = 20
+_MAX_DEPTH = 20
 
 
-def compile_filter(condition: object, is_in: Membership, depth: int = 0) -> Test:
-    """Read a filter.
+def compile_filter(condition: object, is_in: Membership, depth: int = 0) -> Predicate:
+    """Turn a filter into a function that decides for one person.
 
     Args:
-        condition: As a client sent it.
-        is_in: Answers for segments.
-        depth: How many filters it stands in.
+        condition: The filter, as a client sent it.
+        is_in: Returns whether a person is in a segment.
+        depth: How many filters contain this one.
 
     Raises:
-        Refused: 400, it cannot be read.
+        Refused: 400, the filter cannot be read, or is nested too deep.
     """
-    if not isinstance(condition, dict) or len(condition) != 1 or depth > _MOST_DEEP:
+    if not isinstance(condition, dict) or len(condition) != 1 or depth > _MAX_DEPTH:
         raise Refused(400, "a filter is an object with one of and, or, not, segment, attribute")
     ((name, value),) = condition.items()
     if name in {"and", "or"}:
         if not isinstance(value, list) or not value:
-            raise Refused(400, f"filter: {name} takes a list")
+            raise Refused(400, f"filter: {name} needs a list of filters")
         tests = [compile_filter(one, is_in, depth + 1) for one in value]
         every = all if name == "and" else any
         return lambda person: every(test(person) for test in tests)
@@ -41,24 +41,20 @@ def compile_filter(condition: object, is_in: Membership, depth: int = 0) -> Test
         test = compile_filter(value, is_in, depth + 1)
         return lambda person: not test(person)
     if name == "segment":
-        return _segment(value, is_in)
+        number = value.get("id") if isinstance(value, dict) else None
+        if not isinstance(number, int):
+            raise Refused(400, "filter: segment needs a numeric id")
+        return lambda person: is_in(number, person)
     if name == "attribute":
         return _attribute(value)
-    raise Refused(400, f"filter: {name} is not known")
+    raise Refused(400, f"filter: {name} is not one of and, or, not, segment, attribute")
 
 
-def _segment(value: object, is_in: Membership) -> Test:
-    number = value.get("id") if isinstance(value, dict) else None
-    if not isinstance(number, int):
-        raise Refused(400, "filter: segment takes an id")
-    return lambda person: is_in(number, person)
-
-
-def _attribute(value: object) -> Test:
+def _attribute(value: object) -> Predicate:
     fields: Json = value if isinstance(value, dict) else {}
     name, operator = fields.get("field"), fields.get("operator")
     if not isinstance(name, str) or operator not in ("eq", "exists"):
-        raise Refused(400, "filter: attribute takes a field and the operator eq or exists")
+        raise Refused(400, "filter: attribute needs a field and the operator eq or exists")
     if operator == "exists":
         return lambda person: person.value(name) is not None
     wanted = text_of(fields.get("value"))
@@ -66,5 +62,5 @@ def _attribute(value: object) -> Test:
 
 
 def text_of(value: object) -> str:
-    """Write an attribute's value as the App API shows it."""
+    """Return an attribute's value as the text that the App API shows."""
     return str(value).lower() if isinstance(value, bool) else str(value)

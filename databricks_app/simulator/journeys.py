@@ -1,4 +1,4 @@
-"""Messages that nobody calls for: campaigns and transactional messages, around the clock."""
+"""Messages that are sent without a call: campaigns and transactional messages, at all hours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WEIGHTS = [source.weight for source in _SOURCES]
 
 
 class Journeys:
-    """Sends a message to somebody now and then, as the workspace's campaigns would."""
+    """Sends random messages to random people, as the campaigns of a workspace would."""
 
     def __init__(
         self,
@@ -32,11 +32,11 @@ class Journeys:
         """Prepare.
 
         Args:
-            seed: Of all chance.
-            per_hour: Messages an hour, on average.
-            scheduler: Where they are planned.
-            engine: Where they are sent.
-            people: To whom.
+            seed: Seed of the random generator.
+            per_hour: Average number of messages per hour; 0: none.
+            scheduler: Schedules them.
+            engine: Sends them.
+            people: The people who get them.
         """
         self._random = Random(f"{seed}/journeys")  # noqa: S311  # imitates people
         self._per_hour = per_hour
@@ -44,8 +44,8 @@ class Journeys:
         self._engine = engine
         self._people = people
 
-    def begin(self, at: float) -> None:
-        """Plan the first message; each plans the next."""
+    def start(self, at: float) -> None:
+        """Schedule the first message after this time; each message schedules the next."""
         if self._per_hour > 0:
             gap = self._random.expovariate(self._per_hour / _HOUR)
             self._scheduler.add(at + gap, self._send)
@@ -57,4 +57,4 @@ class Journeys:
             message, person = self._random.choice(source.messages), self._random.choice(people)
             is_blocked = person.is_unsubscribed and source.origin != "transactional"
             self._engine.send(person, source, message, at, SendOptions(is_blocked=is_blocked))
-        self.begin(at)
+        self.start(at)

@@ -1,8 +1,8 @@
-"""Post many events over several connections, and keep count of what was acknowledged.
+"""The load generator: posts many events over several connections, and counts the answers.
 
-Each connection takes the next event, posts it and, like Customer.io, tries again until it is
-acknowledged. Unlike Customer.io, a failing event holds up its own connection only, and is given
-up after a while that a person can wait for.
+Each connection takes the next event, posts it and, as Customer.io does, tries again until it is
+acknowledged. Unlike at Customer.io, a failing event delays only its own connection, and is given up
+after a minute by default, not after seven days.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 
-# The same request would get the same answer again: key, URL or size are wrong.
-_LASTING = frozenset({400, 401, 402, 403, 404, 405, 410, 411, 413, 414, 415})
-_HOPELESS = 20  # events given up before any was acknowledged end the run
+# Another try would get the same answer: the key, the URL or the size is wrong.
+_PERMANENT_STATUSES = frozenset({400, 401, 402, 403, 404, 405, 410, 411, 413, 414, 415})
+# The run stops when this many events were given up and none was acknowledged.
+_STOP_AFTER_GIVEN_UP = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,11 @@ class GeneratorOptions:
     """How to send.
 
     Attributes:
-        concurrency: Connections.
-        rate: Most events per second; None: as fast as they are answered.
-        timeout_seconds: How long one post may be silent.
+        concurrency: Number of connections.
+        rate: Maximum number of events per second; None: as fast as they are answered.
+        timeout_seconds: How long to wait for an answer.
         retry: Whether a failed post is tried again.
-        first_delay_seconds: Wait before the second try; doubles each time.
+        first_delay_seconds: The wait before the second try; it doubles with each try.
         max_delay_seconds: The longest wait between two tries.
         give_up_seconds: How long one event is tried.
     """
@@ -55,21 +56,21 @@ class GeneratorOptions:
 
 @dataclass(slots=True)
 class GeneratorCounts:
-    """What happened so far.
+    """The counts of a run so far.
 
     Attributes:
         acknowledged: Posts answered 2xx; an event that was sent twice counts twice.
         given_up: Events that were never acknowledged.
-        retries: Posts after the first of an event.
-        reopened: Kept connections that the receiver had closed between two posts.
-        outcomes: Posts by status (`200`) or by why nothing came back (`refused`).
+        retries: Posts after the first post of an event.
+        reopened: Connections that the receiver had closed between two posts.
+        outcomes: Posts by status (`200`), or by the reason why there was no answer (`refused`).
         object_types: Acknowledged posts by object type.
-        latencies: Seconds of each acknowledged post.
-        seconds: How long the run took.
-        is_hopeless: Whether it ended early because nothing was ever acknowledged.
-        is_interrupted: Whether a person ended it.
-        last_failure: What came of the newest post that was not acknowledged.
-        is_failing: Whether nothing was acknowledged since then.
+        latencies: Duration of each acknowledged post, in seconds.
+        seconds: Duration of the run.
+        is_stopped_early: Whether the run ended early because no event was acknowledged.
+        is_interrupted: Whether Ctrl-C ended the run.
+        last_failure: The outcome of the newest post that was not acknowledged.
+        is_failing: Whether no post was acknowledged after `last_failure`.
     """
 
     acknowledged: int = 0
@@ -80,29 +81,29 @@ class GeneratorCounts:
     object_types: Counter[str] = field(default_factory=Counter)
     latencies: array[float] = field(default_factory=lambda: array("d"))
     seconds: float = 0.0
-    is_hopeless: bool = False
+    is_stopped_early: bool = False
     is_interrupted: bool = False
     last_failure: PostResponse | NoAnswer | None = None
     is_failing: bool = False
 
     @property
-    def trouble(self) -> str:
-        """What goes wrong at the moment, in a few words; empty where nothing does."""
+    def current_failure(self) -> str:
+        """Why posts fail now, in a few words; empty while they are acknowledged."""
         return str(self.last_failure) if self.is_failing else ""
 
     @property
     def rate(self) -> float:
-        """Acknowledged posts per second of the run."""
+        """Acknowledged posts per second."""
         return self.acknowledged / self.seconds if self.seconds else 0.0
 
     def latency(self, share: float) -> float | None:
-        """Seconds within which this share of the acknowledged posts was answered."""
+        """Return the latency percentile of acknowledged posts, in seconds; `share` 0.5: median."""
         ordered = sorted(self.latencies)
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else None
 
 
 class _PacedEvents:
-    """Hands out the events, one to each caller, no faster than the rate."""
+    """Gives each caller the next event, no faster than the rate."""
 
     def __init__(self, events: Iterable[Event], rate: float | None, stop: threading.Event) -> None:
         self._events = iter(events)
@@ -112,11 +113,11 @@ class _PacedEvents:
         self._due = time.monotonic()
 
     def take(self) -> Event | None:
-        """The next event; None at the end, or when the run is stopped."""
+        """Return the next event; None at the end, or when the run is stopped."""
         with self._lock:
             event = None if self._stop.is_set() else next(self._events, None)
             due = self._due
-            # At most a second of lost time is made up for, so that a pause ends without a burst.
+            # After a pause at most one second of events is sent faster, so that there is no burst.
             self._due = max(due + self._gap_seconds, time.monotonic() - 1)
         if event is not None and self._gap_seconds:
             self._stop.wait(due - time.monotonic())
@@ -124,7 +125,7 @@ class _PacedEvents:
 
 
 class LoadGenerator:
-    """One run over a stream of events."""
+    """One run that posts a stream of events."""
 
     def __init__(
         self,
@@ -139,10 +140,10 @@ class LoadGenerator:
 
         Args:
             destination: Where to post.
-            key: Signs every post.
+            key: The key that signs every post.
             options: How to send.
             on_acknowledged: Called with each acknowledged event, by one thread at a time.
-            now: Unix seconds for the timestamp header; read anew for each try.
+            now: Returns Unix seconds for the timestamp header; called again for each try.
         """
         self._destination = destination
         self._key = key
@@ -160,10 +161,10 @@ class LoadGenerator:
         watch: Callable[[GeneratorCounts], None] | None = None,
         watch_seconds: float = 0.2,
     ) -> GeneratorCounts:
-        """Send all events; a KeyboardInterrupt ends the run early and is marked in the counts.
+        """Send all events. A KeyboardInterrupt ends the run early and is marked in the counts.
 
         Args:
-            events: Taken one by one, while sending.
+            events: The events; each is taken only when a connection is free.
             watch: Called in this thread about every `watch_seconds`.
             watch_seconds: See `watch`.
         """
@@ -181,6 +182,7 @@ class LoadGenerator:
             except KeyboardInterrupt:
                 self.counts.is_interrupted = True
             finally:
+                # After Ctrl-C or an error the workers finish their current posts and end.
                 self._stop.set()
         for worker in workers:
             worker.result()
@@ -207,9 +209,14 @@ class LoadGenerator:
             answer = self._attempt(sender, event, body)
             if answer is not None and answer.is_acknowledged:
                 return
-            is_lasting = answer is not None and answer.status in _LASTING
-            if is_lasting or not options.retry or time.monotonic() + delay > give_up_at:
-                self._give_up()
+            is_permanent = answer is not None and answer.status in _PERMANENT_STATUSES
+            if is_permanent or not options.retry or time.monotonic() + delay > give_up_at:
+                with self._lock:
+                    self.counts.given_up += 1
+                    has_success = self.counts.acknowledged > 0
+                    if not has_success and self.counts.given_up >= _STOP_AFTER_GIVEN_UP:
+                        self.counts.is_stopped_early = True
+                        self._stop.set()
                 return
             if self._stop.wait(delay):
                 return
@@ -218,7 +225,7 @@ class LoadGenerator:
                 self.counts.retries += 1
 
     def _attempt(self, sender: Sender, event: Event, body: bytes) -> PostResponse | None:
-        """Post once and count what came of it."""
+        """Post once and count the outcome; returns None if there was no answer."""
         counts = self.counts
         try:
             answer = sender.post(body, timestamp=int(self._now()))
@@ -239,10 +246,3 @@ class LoadGenerator:
             if self._on_acknowledged is not None:
                 self._on_acknowledged(event)
         return answer
-
-    def _give_up(self) -> None:
-        with self._lock:
-            self.counts.given_up += 1
-            if not self.counts.acknowledged and self.counts.given_up >= _HOPELESS:
-                self.counts.is_hopeless = True
-                self._stop.set()

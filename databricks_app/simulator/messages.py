@@ -1,4 +1,4 @@
-"""Requests and replies of the simulator, and the vendor's error bodies. Knows no HTTP server."""
+"""Requests and replies of the simulator, and the vendor's error bodies. Imports no HTTP server."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from databricks_app.errors import ReceiverError
 
 Json: TypeAlias = dict[str, Any]
 
-# Which kind of body an error has: a list, sends' one sentence, the Pipelines API's list.
-Shape: TypeAlias = Literal["errors", "send", "pipelines"]
+# The form of an error's body: the App API's list, the one sentence of its sends, or the Pipelines
+# API's list.
+ErrorShape: TypeAlias = Literal["errors", "send", "pipelines"]
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """A request, read to its end.
+    """A request that was read completely.
 
     Attributes:
-        method: In capitals.
-        path: As it was sent, without the query.
-        query: The last value of each name.
-        headers: Names in lower case.
-        body: Raw bytes.
-        values: What stands in the path for each name of the template.
+        method: In upper case.
+        path: The path as it was sent, without the query.
+        query: The query; of a repeated name, the last value.
+        headers: The headers; names in lower case.
+        body: The raw bytes.
+        values: The path's value for each name in the template of the route.
     """
 
     method: str
@@ -41,43 +42,48 @@ class ApiRequest:
     def from_target(
         cls, method: str, target: str, headers: Mapping[str, str], body: bytes
     ) -> ApiRequest:
-        """Make a request of the parts of its first line."""
+        """Make a request from method, target (path with query), headers and body."""
         parts = urlsplit(target)
         query = {name: values[-1] for name, values in parse_qs(parts.query, True).items()}
         return cls(method, parts.path, query, headers, body)
 
     def json(self) -> Json:
-        """Read the body as a JSON object; an empty one is empty.
+        """Read the body as a JSON object; without a body the object is empty.
 
         Raises:
-            Refused: 400, it is none.
+            Refused: 400, the body is not a JSON object.
         """
+
+        def refuse_constant(name: str) -> None:
+            # Python reads NaN and Infinity, which are not JSON.
+            raise ValueError(name)
+
         try:
-            value = json.loads(self.body or b"{}", parse_constant=_refuse)
+            value = json.loads(self.body or b"{}", parse_constant=refuse_constant)
         except ValueError as error:
             raise Refused(400, "the body is not JSON") from error
         if not isinstance(value, dict):
             raise Refused(400, "the body is not a JSON object")
         return value
 
-    def number(self, name: str, default: int, most: int) -> int:
-        """Read a whole number of the query; more than the most is the most, as at the vendor.
+    def number(self, name: str, default: int, maximum: int) -> int:
+        """Read a whole number from the query; a larger one becomes the maximum, as at the vendor.
 
         Raises:
-            Refused: 400, it is no whole number.
+            Refused: 400, it is not a whole number.
         """
         text = self.query.get(name, "")
         if not text:
             return default
         if not re.fullmatch(r"\d{1,15}", text):
             raise Refused(400, f"{name} must be a whole number")
-        return min(int(text), most)
+        return min(int(text), maximum)
 
     def id(self, name: str) -> int:
-        """Read a number of the path.
+        """Read a numeric id from the path.
 
         Raises:
-            Refused: 404, it is none, so nothing has this id.
+            Refused: 404, it is not a number, so nothing has this id.
         """
         text = self.values[name]
         if not re.fullmatch(r"\d{1,15}", text):
@@ -87,11 +93,11 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True)
 class ApiReply:
-    """An answer; a body of None has no bytes.
+    """An answer; a body of None is empty.
 
     Attributes:
-        delay_seconds: How long the machine waits before it is given.
-        hangs_up: Whether the connection is closed instead.
+        delay_seconds: How long to wait before the answer, in seconds of the machine.
+        hangs_up: Whether the connection is closed without an answer.
     """
 
     status: int = 200
@@ -101,12 +107,12 @@ class ApiReply:
     hangs_up: bool = False
 
 
-class Refused(ReceiverError):  # noqa: N818  # an answer of the vendor's, not a fault of ours
+class Refused(ReceiverError):  # noqa: N818  # an answer of the API, not an error of the simulator
     """The request is answered with an error.
 
     Attributes:
-        status: 400 or more.
-        retry_after_seconds: For the header, where there is one.
+        status: Status of the answer, 400 or more.
+        retry_after_seconds: Value of the header `Retry-After`; None: no such header.
     """
 
     def __init__(self, status: int, detail: str, *, retry_after_seconds: int | None = None) -> None:
@@ -115,10 +121,10 @@ class Refused(ReceiverError):  # noqa: N818  # an answer of the vendor's, not a 
         self.retry_after_seconds = retry_after_seconds
 
 
-def error_reply(error: Refused, shape: Shape) -> ApiReply:
-    """Word an error as the vendor does."""
+def error_reply(error: Refused, shape: ErrorShape) -> ApiReply:
+    """Return the answer for an error, in the vendor's form."""
     detail = str(error)
-    bodies: dict[Shape, Json] = {
+    bodies: dict[ErrorShape, Json] = {
         "errors": {"errors": [{"status": str(error.status), "detail": detail}]},
         "send": {"meta": {"error": detail}},
         "pipelines": {"meta": {"errors": [detail]}},
@@ -128,15 +134,22 @@ def error_reply(error: Refused, shape: Shape) -> ApiReply:
     return ApiReply(error.status, bodies[shape], headers)
 
 
-def page(items: list[Any], request: ApiRequest, default: int, most: int) -> tuple[list[Any], str]:
-    """Cut the page that a request asks for; returns it and where the next one starts.
+def page(
+    items: list[Any], request: ApiRequest, default: int, maximum: int
+) -> tuple[list[Any], str]:
+    """Return the requested page, and the cursor of the next page (empty at the end).
 
-    `start` is opaque to clients; here it is a place in the list, marked with a letter.
+    Args:
+        items: All items.
+        request: Its query may hold `limit` and `start`.
+        default: Items per page without `limit`.
+        maximum: Highest `limit`.
 
     Raises:
-        Refused: 400, `start` was not given out here.
+        Refused: 400, `start` is not a cursor.
     """
-    limit = max(request.number("limit", default, most), 1)
+    # The cursor is an index with a letter before it, so that no client takes it for a number.
+    limit = max(request.number("limit", default, maximum), 1)
     start = request.query.get("start", "")
     match = re.fullmatch(r"c(\d{1,12})", start)
     if start and match is None:
@@ -144,8 +157,3 @@ def page(items: list[Any], request: ApiRequest, default: int, most: int) -> tupl
     first = int(match[1]) if match else 0
     rest = first + limit
     return items[first:rest], f"c{rest}" if rest < len(items) else ""
-
-
-def _refuse(name: str) -> None:
-    """Keep out NaN and Infinity, which Python would read and nobody else."""
-    raise ValueError(name)

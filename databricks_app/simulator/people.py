@@ -1,4 +1,4 @@
-"""The people of the simulated workspace, as attributes that calls change."""
+"""The people of the simulated workspace and their attributes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ IdType: TypeAlias = Literal["id", "email", "cio_id"]
 
 @dataclass(slots=True)
 class SimulatedActivity:
-    """Something a person did, newest last."""
+    """Something that a person did; `at` in Unix seconds."""
 
     id: str
     type: str
@@ -28,13 +28,13 @@ class Profile:
     """A person.
 
     Attributes:
-        cio_id: Customer.io's own id; never changes.
-        id: The workspace's id; None for people known by e-mail address alone.
-        attributes: Everything else that is known, e-mail address and phone included.
-        changed_at: When each attribute was set last, in Unix seconds.
-        devices: Attributes of each device by its token.
-        objects: (type, id) of the objects it is related to.
-        activities: Oldest first.
+        cio_id: Customer.io's own id; it never changes.
+        id: The workspace's id; None for people known only by e-mail address.
+        attributes: All other attributes, with e-mail address and phone number.
+        changed_at: When each attribute was last set, in Unix seconds.
+        devices: The attributes of each device, by device token.
+        objects: (type, id) of each related object.
+        activities: What the person did, oldest first.
     """
 
     cio_id: str
@@ -47,26 +47,26 @@ class Profile:
 
     @property
     def email(self) -> str | None:
-        """The e-mail address; None where there is none, or what was set is none."""
+        """The e-mail address; None if the attribute is missing or is not text."""
         email = self.attributes.get("email")
         return email if isinstance(email, str) else None
 
     @property
     def is_unsubscribed(self) -> bool:
-        """Whether the person wants no messages."""
+        """Whether the person is unsubscribed."""
         return str(self.attributes.get("unsubscribed", False)).lower() == "true"
 
     @property
     def identifiers(self) -> dict[str, str | None]:
-        """The three names that the App API gives."""
+        """The three identifiers that the App API shows."""
         return {"id": self.id, "email": self.email, "cio_id": self.cio_id}
 
     def value(self, name: str) -> Any:
-        """An attribute, or an identifier by its name."""
+        """Return an attribute or an identifier; None if the person does not have it."""
         return self.identifiers[name] if name in self.identifiers else self.attributes.get(name)
 
     def put(self, attributes: dict[str, Any], at: float) -> None:
-        """Set attributes; an empty text or None takes one away."""
+        """Set attributes; an empty text or None removes the attribute."""
         for name, value in attributes.items():
             self.changed_at[name] = int(at)
             if value is None or value == "":
@@ -75,17 +75,17 @@ class Profile:
                 self.attributes[name] = value
 
     def as_person(self) -> SimulatedPerson:
-        """What the events of a message need to know."""
+        """Return the person as the events of a message need it."""
         devices = tuple((token, str(one.get("type", "ios"))) for token, one in self.devices.items())
         phone = str(self.attributes.get("phone") or "")
         return SimulatedPerson(self.id, self.email or "", self.cio_id, phone, devices)
 
 
 class SimulatedPeople:
-    """Everyone, in the order they came; found by any identifier.
+    """All people in the order of their creation, with an index for each identifier.
 
     Attributes:
-        suppressed: Identifiers that are ignored.
+        suppressed: Identifiers of suppressed people: calls about them have no effect.
     """
 
     def __init__(self) -> None:
@@ -102,8 +102,9 @@ class SimulatedPeople:
         return iter(self._by_cio_id.values())
 
     def find(self, text: str, id_type: IdType | None = None) -> Profile | None:
-        """Find a person; without a type by id, then by e-mail address, as the Pipelines API."""
+        """Find a person; without `id_type` by id, then by e-mail address, as the Pipelines API."""
         if id_type == "cio_id":
+            # The App API accepts a cio_id with and without the prefix `cio_`.
             return self._by_cio_id.get(text.removeprefix("cio_"))
         if id_type == "email":
             return self._by_email.get(text.lower())
@@ -113,7 +114,7 @@ class SimulatedPeople:
         return found
 
     def find_or_add(self, text: str) -> Profile:
-        """Find a person by id or e-mail address, or begin a profile under it."""
+        """Find a person by id or e-mail address, or add one with this identifier."""
         found = self.find(text)
         if found is not None:
             return found
@@ -125,10 +126,10 @@ class SimulatedPeople:
         self._index(profile)
         return profile
 
-    def claim(self, text: str, email: object) -> Profile:
-        """Find a person by id or e-mail address, as `find_or_add`; an id may come to an address.
+    def identify(self, text: str, email: object) -> Profile:
+        """Find or add a person, as `find_or_add`, but join an id and an e-mail address.
 
-        Somebody known by an e-mail address alone gets the id that comes with the same address.
+        A person known only by e-mail address gets the id that is sent with the same address.
         """
         if self.find(text) is None and isinstance(email, str) and "@" not in text:
             known = self._by_email.get(email.lower())
@@ -138,7 +139,7 @@ class SimulatedPeople:
         return self.find_or_add(text)
 
     def add(self, person: SimulatedPerson, attributes: dict[str, Any], at: float) -> Profile:
-        """Add somebody whom the simulation made up."""
+        """Add a made-up person with these additional attributes."""
         profile = Profile(person.cio_id, person.id)
         profile.put({"email": person.email, "phone": person.phone, **attributes}, at)
         profile.devices = {token: {"type": platform} for token, platform in person.devices}
@@ -146,15 +147,15 @@ class SimulatedPeople:
         return profile
 
     def put(self, profile: Profile, attributes: dict[str, Any], at: float) -> None:
-        """Set attributes of a person; the e-mail address is found by its new value then."""
-        self._forget_email(profile)
+        """Set attributes of a person, and update the indexes."""
+        self._unindex_email(profile)
         profile.put(attributes, at)
         self._index(profile)
 
     def remove(self, profile: Profile) -> None:
         """Delete a person."""
         self._by_cio_id.pop(profile.cio_id, None)
-        self._forget_email(profile)
+        self._unindex_email(profile)
         if profile.id is not None:
             self._by_id.pop(profile.id, None)
 
@@ -165,6 +166,7 @@ class SimulatedPeople:
         if profile.email:
             self._by_email[profile.email.lower()] = profile
 
-    def _forget_email(self, profile: Profile) -> None:
+    def _unindex_email(self, profile: Profile) -> None:
+        # The address may lead to another person who got the same one later.
         if profile.email and self._by_email.get(profile.email.lower()) is profile:
             del self._by_email[profile.email.lower()]

@@ -1,6 +1,6 @@
-"""The Pipelines API: seven calls that change people, and what changed people cause.
+"""The Pipelines API: seven calls that change people and objects.
 
-Without strict mode everything is answered 200, and what cannot be used is dropped.
+Without strict mode every call is answered 200, and invalid items are dropped.
 Source: https://docs.customer.io/integrations/api/cdp/
 """
 
@@ -20,24 +20,34 @@ from databricks_app.simulator.workspace import SimulatedWorkspace
 
 routes = Routes("pipelines", shape="pipelines", rate="transactional")
 CALLS = ("identify", "track", "page", "screen", "group", "alias")
+# The vendor's limits: 32 KB a call, 500 KB a batch.
 _MAX_CALL_BYTES = 32 * 1024
 _MAX_BATCH_BYTES = 500 * 1024
+# The field that a type of item must have besides an id of the person.
 _REQUIRED = {"track": "event", "group": "groupId", "alias": "previousId"}
 _TEXTS = ("event", "name", "userId", "anonymousId", "groupId", "previousId")
+# These events are about a delivery, so they need no id of a person.
 _WITHOUT_PERSON = frozenset({"Report Delivery Event", "Report Content Event"})
 _PREFERENCES = "cio_subscription_preferences"
-_CHANGED = f"{_PREFERENCES}_changed"
+_PREFERENCES_CHANGED = f"{_PREFERENCES}_changed"
 
 
 def call(type_: str, workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """Take one item."""
-    return _taken(workspace, request, _MAX_CALL_BYTES, lambda body: [{**body, "type": type_}])
+    """Accept one item of the given type."""
+    return _accept(workspace, request, _MAX_CALL_BYTES, lambda body: [{**body, "type": type_}])
 
 
 @routes("batch", "POST", "/v1/batch")
 def batch(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """Take many items, each with its type."""
-    return _taken(workspace, request, _MAX_BATCH_BYTES, _items)
+    """Accept many items, each with its type."""
+
+    def items(body: Json) -> list[Any]:
+        found = body.get("batch")
+        if not isinstance(found, list):
+            raise Refused(400, "batch must be a list")
+        return found
+
+    return _accept(workspace, request, _MAX_BATCH_BYTES, items)
 
 
 for _type in CALLS:
@@ -45,43 +55,40 @@ for _type in CALLS:
     routes(_type, "POST", f"/v1/{_type}")(_handler)
 
 
-def _taken(
-    workspace: SimulatedWorkspace, request: ApiRequest, most: int, read: Callable[[Json], list[Any]]
+def _accept(
+    workspace: SimulatedWorkspace,
+    request: ApiRequest,
+    max_bytes: int,
+    read: Callable[[Json], list[Any]],
 ) -> Json:
+    """Apply the valid items of a call; refuse (strict mode) or drop the invalid ones."""
     is_strict = request.headers.get("x-strict-mode", "0") == "1"
-    good: list[Json] = []
-    faults: list[str] = []
+    valid: list[Json] = []
+    problems: list[str] = []
     try:
-        if len(request.body) > most:
-            raise Refused(400, f"the body is over {most} bytes")
+        if len(request.body) > max_bytes:
+            raise Refused(400, f"the body is over {max_bytes} bytes")
         items = read(request.json())
     except Refused as error:
-        items, faults = [], [str(error)]
-    for place, item in enumerate(items):
-        fault = _fault(item)
-        if fault is None:
-            good.append(item)
+        items, problems = [], [str(error)]
+    for index, item in enumerate(items):
+        problem = _problem(item)
+        if problem is None:
+            valid.append(item)
         else:
-            faults.append(f"item {place}: {fault}")
-    if faults and is_strict:
-        raise Refused(400, "; ".join(faults))
-    workspace.dropped += faults
-    for item in good:
+            problems.append(f"item {index}: {problem}")
+    if problems and is_strict:
+        raise Refused(400, "; ".join(problems))
+    workspace.dropped += problems
+    for item in valid:
         apply(workspace, item)
     return {}
 
 
-def _items(body: Json) -> list[Any]:
-    items = body.get("batch")
-    if not isinstance(items, list):
-        raise Refused(400, "batch must be a list")
-    return items
-
-
-def _fault(item: object) -> str | None:
-    """What keeps an item from being used; None: nothing."""
+def _problem(item: object) -> str | None:
+    """Return why an item is invalid; None if it is valid."""
     if not isinstance(item, dict) or item.get("type") not in CALLS:
-        return "type is required"
+        return f"type is required, one of {', '.join(CALLS)}"
     if len(encoded(item)) > _MAX_CALL_BYTES:
         return f"over {_MAX_CALL_BYTES} bytes"
     type_ = item["type"]
@@ -102,14 +109,19 @@ def _fault(item: object) -> str | None:
 
 
 def apply(workspace: SimulatedWorkspace, item: Json) -> None:
-    """Do what an item says; people known by an anonymous id alone leave no trace here."""
+    """Apply a valid item."""
+    # Items with only an anonymous id change nothing: the App API does not show anonymous people.
     event, user_id = item.get("event"), str(item.get("userId") or "")
     if event == "User Unsuppressed":
         workspace.people.suppressed.discard(user_id)
     elif event == "Report Delivery Event":
         _report(workspace, item)
     elif event == "Object Deleted":
-        _delete_object(workspace, _object(item.get("properties", {})))
+        key = _object_key(item.get("properties", {}))
+        workspace.objects.pop(key, None)
+        for profile in workspace.people:
+            if key in profile.objects:
+                profile.objects.remove(key)
     elif item["type"] == "group":
         _group(workspace, item, user_id)
     elif user_id and user_id not in workspace.people.suppressed:
@@ -117,32 +129,30 @@ def apply(workspace: SimulatedWorkspace, item: Json) -> None:
 
 
 def put(workspace: SimulatedWorkspace, profile: Profile, traits: Json) -> None:
-    """Set attributes of a person; a change of subscriptions is reported."""
+    """Set attributes of a person, and report a change of subscription as an event."""
     before = profile.is_unsubscribed
     now = workspace.clock.now()
     workspace.people.put(profile, traits, now)
     if profile.is_unsubscribed != before:
         metric = "unsubscribed" if profile.is_unsubscribed else "subscribed"
-        workspace.delivery_engine.announce(profile, metric, now)
+        workspace.delivery_engine.report_change(profile, metric, now)
     if _PREFERENCES in traits:
-        own = {"content": json.dumps(traits[_PREFERENCES])}
-        workspace.delivery_engine.announce(profile, _CHANGED, now, own)
+        content = {"content": json.dumps(traits[_PREFERENCES])}
+        workspace.delivery_engine.report_change(profile, _PREFERENCES_CHANGED, now, content)
 
 
 def _identify(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
     traits = dict(item.get("traits", {}))
-    put(workspace, workspace.people.claim(user_id, traits.get("email")), traits)
+    put(workspace, workspace.people.identify(user_id, traits.get("email")), traits)
 
 
 def _track(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
-    special = _SPECIAL.get(item["event"])
-    if special is None:
-        _remember(workspace, item, user_id)
-    else:
-        special(workspace, item, user_id)
+    # Semantic events, such as `User Deleted`, are calls of `track` with a reserved event name.
+    handle = _SEMANTIC_EVENTS.get(item["event"], _add_activity)
+    handle(workspace, item, user_id)
 
 
-def _remember(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
+def _add_activity(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
     profile, at = workspace.people.find_or_add(user_id), workspace.clock.now()
     name = item.get("event") or item.get("name") or ""
     type_ = "event" if item["type"] == "track" else item["type"]
@@ -172,7 +182,8 @@ def _device(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
 
 def _group(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
     traits = dict(item.get("traits", {}))
-    key = _object({"objectTypeId": traits.pop("object_type_id", 1), "objectId": item["groupId"]})
+    object_type = traits.pop("object_type_id", 1)
+    key = _object_key({"objectTypeId": object_type, "objectId": item["groupId"]})
     workspace.objects.setdefault(key, {}).update(traits)
     if user_id and user_id not in workspace.people.suppressed:
         objects = workspace.people.find_or_add(user_id).objects
@@ -180,57 +191,51 @@ def _group(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
             objects.append(key)
 
 
-def _delete_object(workspace: SimulatedWorkspace, key: tuple[int, str]) -> None:
-    workspace.objects.pop(key, None)
-    for profile in workspace.people:
-        if key in profile.objects:
-            profile.objects.remove(key)
-
-
-def _unrelate(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
-    profile, key = workspace.people.find(user_id), _object(item.get("properties", {}))
+def _delete_relationship(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
+    profile, key = workspace.people.find(user_id), _object_key(item.get("properties", {}))
     if profile is not None and key in profile.objects:
         profile.objects.remove(key)
 
 
 def _alias(workspace: SimulatedWorkspace, item: Json, user_id: str) -> None:
-    earlier = workspace.people.find(str(item["previousId"]))
-    if earlier is None:
+    previous = workspace.people.find(str(item["previousId"]))
+    if previous is None:
         return
-    workspace.people.remove(earlier)
+    workspace.people.remove(previous)
     profile = workspace.people.find_or_add(user_id)
-    workspace.people.put(profile, earlier.attributes | profile.attributes, workspace.clock.now())
+    # Where both have an attribute, the remaining person keeps its own.
+    workspace.people.put(profile, previous.attributes | profile.attributes, workspace.clock.now())
 
 
 def _report(workspace: SimulatedWorkspace, item: Json) -> None:
-    """Let a message be opened or the like because an app says so."""
+    """Report a metric of a message, as the mobile SDKs do with `Report Delivery Event`."""
     properties = item.get("properties", {})
     sent = workspace.delivery_engine.sent.get(str(properties.get("deliveryId", "")))
     metric = str(properties.get("metric", ""))
-    own = {"href": properties["href"]} if "href" in properties else None
-    if sent is None or not workspace.delivery_engine.report(
-        sent, metric, workspace.clock.now(), own
+    overrides = {"href": properties["href"]} if "href" in properties else None
+    if sent is None or not workspace.delivery_engine.report_metric(
+        sent, metric, workspace.clock.now(), overrides
     ):
         workspace.dropped.append("Report Delivery Event: no such delivery or metric")
 
 
-def _object(properties: Json) -> tuple[int, str]:
+def _object_key(properties: Json) -> tuple[int, str]:
     number = text_of(properties.get("objectTypeId", 1))
     return int(number) if number.isdecimal() else 1, str(properties.get("objectId", ""))
 
 
-_Apply = Callable[[SimulatedWorkspace, Json, str], None]
-_BY_TYPE: dict[str, _Apply] = {
+_ItemFunction = Callable[[SimulatedWorkspace, Json, str], None]
+_BY_TYPE: dict[str, _ItemFunction] = {
     "identify": _identify,
     "track": _track,
-    "page": _remember,
-    "screen": _remember,
+    "page": _add_activity,
+    "screen": _add_activity,
     "alias": _alias,
 }
-_SPECIAL: dict[str, _Apply] = {
+_SEMANTIC_EVENTS: dict[str, _ItemFunction] = {
     "User Deleted": _delete,
     "User Suppressed": _delete,
     "Device Created or Updated": _device,
     "Device Deleted": _device,
-    "Relationship Deleted": _unrelate,
+    "Relationship Deleted": _delete_relationship,
 }

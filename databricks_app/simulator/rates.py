@@ -1,4 +1,4 @@
-"""The vendor's documented rate limits, counted over a sliding window.
+"""The vendor's documented rate limits, each with a sliding window.
 
 Source: https://docs.customer.io/integrations/api/app/ and https://docs.customer.io/integrations/api/cdp/
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict, deque
 
-# Class: (calls, in so many seconds). Sends share the limit of the Pipelines API.
+# Class of calls: (maximum calls, length of the window in seconds). Transactional sends share the
+# limit of the Pipelines API.
 RATES: dict[str, tuple[int, float]] = {
     "default": (10, 1.0),
     "broadcast": (1, 10.0),
@@ -18,17 +19,17 @@ RATES: dict[str, tuple[int, float]] = {
 
 
 class Rates:
-    """Counts calls; not for several threads at once."""
+    """Counts calls. Not safe to share between threads without a lock."""
 
     def __init__(self) -> None:
         self._calls: dict[str, deque[float]] = defaultdict(deque)
 
     def wait_seconds(self, name: str, at: float) -> int | None:
-        """Count a call; returns after how many seconds to try again if it is one too many.
+        """Count a call; returns None, or the seconds to wait if the call is over the limit.
 
         Args:
-            name: The class.
-            at: Seconds of any clock that does not go back.
+            name: The class of the call.
+            at: Seconds of any clock that never goes back.
         """
         limit, window = RATES[name]
         calls = self._calls[name]

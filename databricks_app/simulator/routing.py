@@ -1,7 +1,7 @@
-"""From a request to the function that answers it.
+"""Routing: finds the function that answers a request.
 
-The path templates are the vendor's, so that one table serves to route, to name what is not
-imitated, and to be compared with the inventory of operations. Knows no HTTP server.
+The path templates are the vendor's, so that a test can compare the routes with the inventory of
+operations. Imports no HTTP server.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import unquote
 
-from databricks_app.simulator.messages import ApiReply, ApiRequest, Json, Refused, Shape
+from databricks_app.simulator.messages import ApiReply, ApiRequest, ErrorShape, Json, Refused
 
 if TYPE_CHECKING:
     from databricks_app.simulator.workspace import SimulatedWorkspace
@@ -23,16 +23,16 @@ RouteFunction: TypeAlias = "Callable[[SimulatedWorkspace, ApiRequest], Json | Ap
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """An operation that is imitated.
+    """An operation that the simulator supports.
 
     Attributes:
         operation: Its name in the vendor's specification.
-        method: In capitals.
-        path: The template, names in braces.
-        handler: Answers it; a dictionary means 200.
-        surface: Whose keys open it.
-        shape: How its errors look.
-        rate: Its class of `rates.RATES`; None: not limited.
+        method: In upper case.
+        path: The path template, with names in braces.
+        handler: The function that answers it; a dictionary means status 200.
+        surface: The API that it belongs to, which decides the keys that it accepts.
+        shape: The form of its errors.
+        rate: Its rate limit, a key of `rates.RATES`; None: no limit.
     """
 
     operation: str
@@ -40,25 +40,29 @@ class Route:
     path: str
     handler: RouteFunction
     surface: Surface
-    shape: Shape
+    shape: ErrorShape
     rate: str | None
 
 
 class Routes:
-    """The operations of one noun, gathered by decorating the functions that answer them."""
+    """The operations of one noun; each function that answers one is registered by decoration."""
 
     def __init__(
-        self, surface: Surface = "app", *, shape: Shape = "errors", rate: str | None = "default"
+        self,
+        surface: Surface = "app",
+        *,
+        shape: ErrorShape = "errors",
+        rate: str | None = "default",
     ) -> None:
         self._surface: Surface = surface
-        self._shape: Shape = shape
+        self._shape: ErrorShape = shape
         self._rate = rate
         self.all: list[Route] = []
 
     def __call__(
         self, operation: str, method: str, path: str, *, rate: str | None = None
     ) -> Callable[[RouteFunction], RouteFunction]:
-        """Answer an operation with the decorated function."""
+        """Return a decorator that registers a function as the handler of an operation."""
 
         def add(handler: RouteFunction) -> RouteFunction:
             route = Route(
@@ -71,8 +75,8 @@ class Routes:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """An operation of the vendor's that is not imitated."""
+class UnsupportedOperation:
+    """An operation of the App API that the simulator does not support."""
 
     operation: str
     method: str
@@ -80,21 +84,31 @@ class Known:
 
 
 class Router:
-    """Finds what answers a request."""
+    """Finds the operation of a request."""
 
-    def __init__(self, routes: list[Route], known: list[Known]) -> None:
-        imitated = {route.operation for route in routes}
-        others = [one for one in known if one.operation not in imitated]
-        everything: list[Route | Known] = [*routes, *others]
-        # A literal path goes before a template: /v1/customers/attributes is no person's page.
-        everything.sort(key=lambda one: one.path.count("{"))
-        self._table = [(_pattern(one.path), one) for one in everything]
+    def __init__(self, routes: list[Route], inventory: list[UnsupportedOperation]) -> None:
+        """Prepare.
 
-    def find(self, method: str, path: str) -> tuple[Route | Known, dict[str, str]]:
-        """Find the operation, and what stands in its path.
+        Args:
+            routes: The supported operations.
+            inventory: All operations; those that have a route are ignored.
+        """
+        supported = {route.operation for route in routes}
+        others = [one for one in inventory if one.operation not in supported]
+        operations: list[Route | UnsupportedOperation] = [*routes, *others]
+        # A literal path is matched before a template: `attributes` in /v1/customers/attributes is
+        # not the id of a person.
+        operations.sort(key=lambda one: one.path.count("{"))
+        self._table = [
+            (re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", one.path)), one)
+            for one in operations
+        ]
+
+    def find(self, method: str, path: str) -> tuple[Route | UnsupportedOperation, dict[str, str]]:
+        """Find the operation, and the values of the names in its path template.
 
         Raises:
-            Refused: 404 for an unknown path, 405 for an unknown method.
+            Refused: 404, the path is unknown; 405, the path does not have this method.
         """
         has_path = False
         for pattern, one in self._table:
@@ -105,7 +119,3 @@ class Router:
             if one.method == method:
                 return one, {name: unquote(text) for name, text in match.groupdict().items()}
         raise Refused(405, "method not allowed") if has_path else Refused(404, "not found")
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path))

@@ -1,4 +1,4 @@
-"""The HTTP server of the simulator: sockets in, `ApiRequest` and `ApiReply` inside."""
+"""The HTTP server of the simulator: turns HTTP into `ApiRequest`, and `ApiReply` into HTTP."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from typing import Any
 
 from databricks_app.simulator.messages import ApiReply, ApiRequest
 
+# A body is read into memory before the handler runs.
 _MAX_BODY_BYTES = 32 << 20
 _IDLE_SECONDS = 60.0
 
 
 class Server:
-    """Answers on a socket of its own, a thread a connection."""
+    """Listens on a socket and answers each connection in its own thread."""
 
     def __init__(self, host: str, port: int, answer: Callable[[ApiRequest], ApiReply]) -> None:
-        """Listen; nothing is answered before `start`.
+        """Listen; requests are answered only after `start`.
 
         Args:
-            host: The address to listen at.
-            port: 0: any free one.
-            answer: Called by many threads.
+            host: The address to listen on.
+            port: The port; 0: any free port.
+            answer: Answers a request; called by many threads at once.
 
         Raises:
-            OSError: The address is taken or not this machine's.
+            OSError: The address is in use or does not belong to this machine.
         """
         self._server = _Listener(host, port, _handler(answer))
+        # `stop` waits for up to one poll interval; the default of half a second would slow tests.
         serve = self._server.serve_forever
         self._thread = threading.Thread(target=serve, args=(0.01,), name="server", daemon=True)
 
@@ -43,11 +45,11 @@ class Server:
         return f"http://{f'[{host}]' if ':' in host else host}:{self._server.server_port}"
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start answering requests."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Listen no longer."""
+        """Stop answering, and close the socket."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -55,7 +57,7 @@ class Server:
 
 
 class _Listener(ThreadingHTTPServer):
-    daemon_threads = True  # a client that keeps its connection open must not keep us
+    daemon_threads = True  # an open connection must not prevent the process from ending
     request_queue_size = 128
 
     def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
@@ -63,12 +65,13 @@ class _Listener(ThreadingHTTPServer):
         super().__init__((host, port), handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that has gone; the trace of anything else is printed."""
+        """Print the traceback of an error, but not when a client has closed its connection."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
     def server_bind(self) -> None:
-        """Bind without the base class's look-up of our own name, which can take seconds."""
+        """Bind the socket without looking up the host name."""
+        # The base class looks up the name of this machine, which can take seconds.
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
@@ -93,7 +96,7 @@ def _handler(answer: Callable[[ApiRequest], ApiReply]) -> type[BaseHTTPRequestHa
             self._write(reply)
 
         def _read_body(self) -> bytes | None:
-            """Read the body; None where it was refused."""
+            """Read the body; returns None if it was refused (411 or 413)."""
             text = self.headers.get("content-length", "0")
             if "transfer-encoding" in self.headers or not text.isdecimal():
                 self.send_error(411)
@@ -118,6 +121,6 @@ def _handler(answer: Callable[[ApiRequest], ApiReply]) -> type[BaseHTTPRequestHa
         do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815  # names of the base class
 
         def log_message(self, *_: object) -> None:
-            """Print nothing: paths hold addresses of people."""
+            """Print nothing: paths contain e-mail addresses."""
 
     return SimulatorRequestHandler

@@ -1,4 +1,4 @@
-"""A Customer.io that runs on this machine, joined from its parts."""
+"""A Customer.io that runs on this machine: the server, the workspace and the driver together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from databricks_app.simulator.clock import SimulatedClock
-from databricks_app.simulator.dispatch import Answering
+from databricks_app.simulator.dispatch import Dispatcher
 from databricks_app.simulator.driver import Driver
 from databricks_app.simulator.server import Server
 from databricks_app.simulator.workspace import SimulatedWorkspace, SimulatorOptions
@@ -23,9 +23,9 @@ class Simulator:
     """Serves the App API, the Pipelines API and its own interface, and sends reporting webhooks.
 
     Attributes:
-        workspace: Its state; hold `workspace.lock` to look at more than one thing.
-        clock: Its time.
-        url: The `base_url` of the clients.
+        workspace: Its state; hold `workspace.lock` to read more than one value consistently.
+        clock: Its clock.
+        url: The `base_url` for the clients.
     """
 
     def __init__(
@@ -38,32 +38,32 @@ class Simulator:
         speed: float = 1.0,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """Listen; nothing is answered and no time passes before `start`.
+        """Listen; requests are answered and events happen only after `start`.
 
         Args:
-            options: What it starts with.
-            host: The address to listen at.
-            port: 0: any free one.
-            start_at: What its clock says first, in Unix seconds; None: the machine's time.
-            speed: Seconds of its clock to each of the machine's; 0: `advance` alone moves it.
-            wall: The time of day of the machine, in Unix seconds.
+            options: How the simulation starts.
+            host: The address to listen on.
+            port: The port; 0: any free port.
+            start_at: First time of its clock, in Unix seconds; None: the machine's time.
+            speed: Seconds of its clock per second of the machine; 0: only `advance` moves it.
+            wall: Returns the machine's time of day, in Unix seconds.
 
         Raises:
-            OSError: The address is taken or not this machine's.
+            OSError: The address is in use or does not belong to this machine.
         """
         self.clock = SimulatedClock(wall() if start_at is None else start_at, speed=speed)
         self.workspace = SimulatedWorkspace(options or SimulatorOptions(), self.clock)
         self._driver = Driver(self.workspace, wall=wall)
-        self._server = Server(host, port, Answering(self.workspace, self._driver))
+        self._server = Server(host, port, Dispatcher(self.workspace, self._driver))
         self.url = self._server.url
 
     def start(self) -> None:
-        """Answer, and let time pass."""
+        """Start answering requests and doing what is due."""
         self._driver.start()
         self._server.start()
 
     def stop(self) -> None:
-        """End; a post in flight is waited for."""
+        """Stop, after the current post has ended."""
         self._server.stop()
         self._driver.stop()
 
@@ -80,11 +80,11 @@ class Simulator:
         self.stop()
 
     def advance(self, seconds: float) -> None:
-        """Let so much time pass at once; returns when all that it brings has happened."""
+        """Advance the clock at once; returns when everything due by then has happened."""
         self._driver.advance(seconds)
 
     def signing_key(self, webhook_id: int) -> str:
-        """The signing key of a webhook, as the vendor shows it on a page only.
+        """Return the signing key of a webhook. The vendor shows it only in its web interface.
 
         Raises:
             KeyError: There is no such webhook.
@@ -95,7 +95,7 @@ class Simulator:
         return feed.key_text
 
     def test(self, webhook_id: int) -> PostOutcome:
-        """Press a webhook's Send Test button; returns what came of it.
+        """Post a test event, as the Send Test button does; returns the outcome.
 
         Raises:
             KeyError: There is no such webhook.
@@ -106,7 +106,7 @@ class Simulator:
         return self._driver.test(feed)
 
     def attempts(self, webhook_id: int | None = None) -> list[PostAttempt]:
-        """The newest calls of one webhook, or of all, oldest first."""
+        """Return the newest calls of one webhook or of all webhooks, oldest first."""
         with self.workspace.lock:
-            every = list(self.workspace.feeds.attempts)
-        return [one for one in every if webhook_id in {None, one.webhook_id}]
+            attempts = list(self.workspace.feeds.attempts)
+        return [one for one in attempts if webhook_id in {None, one.webhook_id}]

@@ -1,6 +1,6 @@
-"""The transactional messages of the simulated workspace, one or more for each channel.
+"""The transactional messages of the simulated workspace, at least one for each channel.
 
-Pure. Those of `events.sample_workspace` come first; the others are for channels without one there.
+Pure. The messages of `events.sample_workspace` come first; the others add the missing channels.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ _TICKET = (SimulatedMessage("whatsapp", "Your ticket", opens=0.9, clicks=0.3),)
 _TRANSACTIONAL = (
     *((source, None) for source in SOURCES if source.origin == "transactional"),
     (Source("transactional", 405, _NOTICE, 0), None),
+    # The vendor does not publish how inbox messages are reported; here they are `in_app` events.
     (Source("transactional", 406, _INBOX, 0), "inbox_message"),
     (Source("transactional", 407, _TICKET, 0), None),
 )
@@ -26,11 +27,10 @@ class Template:
 
     Attributes:
         id: Its number.
-        trigger_name: What a send may call it by, in any case of letters.
-        channel: Which send it is for: an object type, or `inbox_message`. How inbox messages are
-            reported is not published; here their events are those of `in_app`.
-        source: Causes its events.
-        message: What is sent.
+        trigger_name: A name that a send may use instead of the id; case does not matter.
+        channel: The send that it is for: an object type, or `inbox_message`.
+        source: The source of its events.
+        message: The message that is sent.
     """
 
     id: int
@@ -41,7 +41,7 @@ class Template:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Its display name."""
         return self.message.subject
 
 

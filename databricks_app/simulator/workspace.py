@@ -1,4 +1,4 @@
-"""The simulated workspace: everything that calls read and change, behind one lock."""
+"""The simulated workspace: all state that calls read and change, behind one lock."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ CHANNELS = ("email", "push", "sms", "in_app", "inbox_message", "whatsapp")
 
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
-    """What a simulation starts with.
+    """How a simulation starts.
 
     Attributes:
         seed: The same seed and the same calls at the same times give the same events and keys.
-        people: How many people are there from the start.
-        rules: How reporting webhooks are sent.
-        messages_per_hour: How many messages are sent without a call for them.
+        people: Number of people at the start.
+        rules: How reporting webhooks are sent and retried.
+        messages_per_hour: Number of messages that campaigns send without a call.
         has_rate_limits: Whether calls over the documented rates are refused.
     """
 
@@ -49,14 +49,14 @@ class SimulatorOptions:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What opens the APIs; made from the seed, so worth nothing elsewhere.
+    """The keys of the APIs. They are made from the seed, so they are no secret.
 
     Attributes:
-        app: Of the App API.
-        pipelines: A write key.
-        private: Of all APIs, in the form of 2026.
-        public: Of the Pipelines API alone, in the form of 2026.
-        service_account: Of sends, beside the header `X-Workspace-Id`.
+        app: Key of the App API.
+        pipelines: Write key of the Pipelines API.
+        private: Key of both APIs, in the form of 2026.
+        public: Key of the Pipelines API only, in the form of 2026.
+        service_account: Key for sends, together with the header `X-Workspace-Id`.
     """
 
     app: str
@@ -82,13 +82,13 @@ class Keys:
 
 
 class SimulatedWorkspace:
-    """The whole state.
+    """The whole state of a simulation.
 
     Attributes:
-        lock: Held while anything below is read or changed; never while a webhook is posted.
-        disabled_channels: On which nothing can be sent: the vendor's 403.
-        objects: Attributes of each object by its type and id.
-        dropped: Why the Pipelines API dropped data behind a 200, oldest first.
+        lock: Hold it to read or change the state; it is never held while a webhook is posted.
+        disabled_channels: Channels whose sends are answered 403.
+        objects: The attributes of each object, by its type and id.
+        dropped: Why the Pipelines API dropped items that it answered 200, oldest first.
     """
 
     def __init__(self, options: SimulatorOptions, clock: SimulatedClock) -> None:
@@ -115,16 +115,16 @@ class SimulatedWorkspace:
             self.delivery_engine,
             self.people,
         )
-        journeys.begin(clock.now())
+        journeys.start(clock.now())
 
     def next_due(self) -> float | None:
-        """When something happens next, in Unix seconds: a scheduled call or a post."""
+        """Return when the next scheduled call or post is due, in Unix seconds; None: never."""
         head = self.feeds.next_due()
         times = [at for at in (self.scheduler.next_at, head and head[0]) if at is not None]
         return min(times, default=None)
 
     def _populate(self, count: int) -> None:
-        """Let so many made-up people in."""
+        """Add made-up people."""
         random = Random(f"{self.options.seed}/people")  # noqa: S311  # imitates people
         for number in range(count):
             person = make_person(random, number)

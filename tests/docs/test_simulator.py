@@ -1,4 +1,4 @@
-"""docs/simulator.md says what there is, and its calls work as written."""
+"""docs/simulator.md lists every option, call and fault field, and its commands work as written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shlex
 from dataclasses import fields
 
 import httpx2
-import pytest
 
 from databricks_app.cli.simulator import simulator as command
 from databricks_app.simulator.control import routes
@@ -21,35 +20,39 @@ TEXT = (DOCS / "simulator.md").read_text(encoding="utf-8")
 CALLS = re.findall(r"^curl -s (.*?)$(?=\n(?:\w|\.|```))", TEXT, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("option", [name for one in command.params for name in one.opts])
-def test_each_option_is_documented(option: str) -> None:
-    """In the table of options."""
-    assert f"`{option}`" in TEXT
+def test_page_documents_every_option() -> None:
+    """Each option of the command is named in the page."""
+    options = [name for one in command.params for name in one.opts]
+
+    undocumented = [option for option in options if f"`{option}`" not in TEXT]
+
+    assert options
+    assert undocumented == []
 
 
-def test_each_call_of_its_own_interface_is_documented(simulator: Simulator) -> None:
-    """With its path; names in the path are written `<id>`."""
+def test_page_documents_every_call_of_the_own_interface(simulator: Simulator) -> None:
+    """Each path of `/simulator` is in the page; names in a path are written `<id>`."""
     paths = {route.path for route in routes(Driver(simulator.workspace)).all}
     written = {re.sub(r"\{\w+\}", "<id>", path) for path in paths}
 
     assert {path for path in written if path not in TEXT} == set()
 
 
-def test_each_field_of_a_fault_is_documented() -> None:
-    """As the interface refuses all others."""
+def test_page_documents_every_field_of_a_fault() -> None:
+    """The interface refuses unknown fields, so all known ones must be in the page."""
     assert {field.name for field in fields(InjectedFault) if f"`{field.name}`" not in TEXT} == set()
 
 
-def test_the_one_hour_statuses_are_documented() -> None:
-    """All of them, in one sentence."""
+def test_page_documents_the_statuses_that_cost_an_hour() -> None:
+    """The page lists all of them in one sentence."""
     listed = re.search(r"- (400, [\d, ]+), a refused", TEXT)
 
     assert listed is not None
     assert {int(text) for text in listed[1].split(", ")} == HOUR_STATUSES
 
 
-def test_the_calls_work_as_written(simulator: Simulator, app: httpx2.Client) -> None:
-    """Each curl command of the page, one after the other, is answered 200."""
+def test_commands_of_the_page_work_as_written(simulator: Simulator, app: httpx2.Client) -> None:
+    """Each curl command of the page is answered 200, in the order of the page."""
     statuses = []
     for call in CALLS:
         words = shlex.split(call)

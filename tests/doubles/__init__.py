@@ -1,8 +1,8 @@
 """Doubles of a Databricks workspace and SQL warehouse that speak the real protocols.
 
-`Databricks` serves REST and Thrift on one loopback port; `python -m tests.doubles --dir D` does so
-in a process of its own. Each module says what it does not imitate,
-README.md where it is stricter than the platform may be, and where more lenient.
+`Databricks` serves REST and Thrift on one loopback port; `python -m tests.doubles --dir D` does the
+same in its own process. Each module says what it does not simulate. README.md lists where the
+double is stricter than the platform may be, and where it is more lenient.
 """
 
 from tests.doubles.databricks import (

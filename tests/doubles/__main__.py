@@ -13,13 +13,15 @@ from tests.doubles.workspace.limits import Limits, relaxed
 
 
 def main() -> None:
-    """Answer until SIGTERM or SIGINT."""
+    """Run the double until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m tests.doubles")
-    parser.add_argument("--dir", type=Path, required=True, help="where it keeps its files")
-    parser.add_argument("--volume", help="catalog.schema.volume that is there from the beginning")
-    parser.add_argument("--port", type=int, default=0, help="a free one by default")
-    parser.add_argument("--token-seconds", type=float, default=3600, help="life of OAuth tokens")
-    parser.add_argument("--relaxed", metavar="WHY", help="take as many calls as come, because ...")
+    parser.add_argument("--dir", type=Path, required=True, help="folder for its files")
+    parser.add_argument("--volume", help="catalog.schema.volume that exists at the start")
+    parser.add_argument("--port", type=int, default=0, help="port; by default any free port")
+    parser.add_argument(
+        "--token-seconds", type=float, default=3600, help="lifetime of OAuth tokens"
+    )
+    parser.add_argument("--relaxed", metavar="REASON", help="do not limit calls, for this reason")
     options = parser.parse_args()
     limits = relaxed(options.relaxed) if options.relaxed else Limits()
     ended = threading.Event()
@@ -28,7 +30,7 @@ def main() -> None:
     given = {"volume": options.volume, "port": options.port, "limits": limits}
     with Databricks(options.dir, **given) as double:
         double.workspace.tokens.seconds = options.token_seconds
-        said = {
+        start_message = {
             "port": double.port,
             "url": double.url,
             "connection_uri": double.connection_uri,
@@ -36,7 +38,7 @@ def main() -> None:
             "token": TOKEN,
             "environment": double.environment(),
         }
-        print(json.dumps(said), flush=True)  # noqa: T201  # read by whoever started it
+        print(json.dumps(start_message), flush=True)  # noqa: T201  # the parent process reads it
         ended.wait()
 
 

@@ -1,4 +1,4 @@
-"""The double and the unmodified client libraries that talk to it."""
+"""Fixtures: the double, and the unmodified client libraries connected to it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def double(tmp_path: Path) -> Iterator[Databricks]:
 
 @pytest.fixture
 def client(double: Databricks) -> WorkspaceClient:
-    """The SDK as the double's service principal; gives up a retried call after a second."""
+    """The SDK as the double's service principal; it retries a call for at most a second."""
     config = Config(
         host=double.url,
         client_id=CLIENT_ID,
@@ -41,7 +41,7 @@ def client(double: Databricks) -> WorkspaceClient:
 
 @pytest.fixture
 def connect(double: Databricks) -> Iterator[Callable[..., Any]]:
-    """Open a session of the connector: `connect(**arguments)`; closed at the end."""
+    """Open a session of the connector: `connect(**arguments)`; all are closed at the end."""
     opened: list[Any] = []
 
     def connect(**arguments: Any) -> Any:
@@ -70,7 +70,7 @@ def connect(double: Databricks) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def stage(client: WorkspaceClient) -> Callable[[str, pa.Table], str]:
-    """Put rows as Parquet into the volume and return their path: `stage(name, rows)`."""
+    """Put rows as a Parquet file into the volume: `stage(name, rows)`; returns the path."""
 
     def stage(name: str, rows: pa.Table) -> str:
         buffer = io.BytesIO()

@@ -30,15 +30,14 @@ _SERVICES = (tokens, files, catalogs, secret_scopes, identity, warehouses, apps,
 
 
 class Databricks:
-    """The double; a context manager that answers from `with` to its end.
+    """The double; a context manager that answers inside the `with` block.
 
-    One warehouse, one service principal and one personal access token are there from the
-    beginning.
+    One warehouse, one service principal and one personal access token exist at the start.
 
     Attributes:
-        workspace: Everything it holds, to look into and to seed.
+        workspace: Its state, for tests to read and to seed.
         faults: Fault switches and counters.
-        port: Where it listens, on 127.0.0.1.
+        port: Its port on 127.0.0.1.
     """
 
     def __init__(
@@ -49,13 +48,13 @@ class Databricks:
         port: int = 0,
         limits: Limits | None = None,
     ) -> None:
-        """Make it; nothing listens yet.
+        """Prepare; it listens only inside the `with` block.
 
         Args:
-            folder: Volumes, tables and workspace files are kept in it.
-            volume: A volume `catalog.schema.volume` that is to be there, with what it is in.
-            port: Where to listen; 0 takes a free one.
-            limits: How many calls it takes; the platform's if left out.
+            folder: The folder for volumes, tables and workspace files.
+            volume: A volume `catalog.schema.volume` to create, with its catalog and schema.
+            port: The port to listen on; 0: any free port.
+            limits: Limits of calls and sizes; None: those of the platform.
         """
         self.workspace = Workspace(folder, limits=limits or Limits())
         self.faults: FaultSwitches = self.workspace.switches
@@ -72,7 +71,7 @@ class Databricks:
             workspace.catalog.seed(volume)
 
     def __enter__(self) -> Databricks:
-        """Begin to answer."""
+        """Start answering."""
         routes = Routes([route for service in _SERVICES for route in service.routes.routes])
         self._server = Server(self.workspace, routes, self.port)
         self.port = self._server.server_port
@@ -84,14 +83,14 @@ class Databricks:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Listen no more."""
+        """Stop answering, and close the socket."""
         if self._server is not None:
             self._server.close()
         self.workspace.engine.close()
 
     @property
     def url(self) -> str:
-        """Address of the workspace."""
+        """URL of the workspace."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -101,11 +100,11 @@ class Databricks:
 
     @property
     def connection_uri(self) -> str:
-        """For the connector's argument `_connection_uri`."""
+        """Value for the connector's argument `_connection_uri`."""
         return self.url + self.http_path
 
     def environment(self) -> dict[str, str]:
-        """Variables with which the SDK and the product find it, as the service principal."""
+        """Return the environment for the SDK and the product, as the service principal."""
         return {
             "DATABRICKS_HOST": self.url,
             "DATABRICKS_CLIENT_ID": CLIENT_ID,

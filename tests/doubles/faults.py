@@ -1,7 +1,7 @@
-"""Fault switches: what shall go wrong, where, and how often; and counters of what was asked.
+"""Fault switches (what fails, where and how often), and counters of requests.
 
-A fault matches requests by operation, path and SQL statement, skips the first `skip` matches, acts
-`times` times and is spent. Latency adds up; of the others the first that matches acts alone.
+A fault matches requests by operation, path and SQL statement. It skips the first `skip` matches,
+then acts `times` times. All matching latencies act; of the other faults only the first one does.
 
 Assumptions about the platform, where no document says it: a full volume is HTTP 507 with
 `QUOTA_EXCEEDED`; a missing permission 403 with `PERMISSION_DENIED`; an expired token 401.
@@ -20,20 +20,20 @@ from typing import Any, Literal, get_args
 from tests.doubles.messages import Dropped, Refused, Request
 
 Action = Literal[
-    "latency",  # waits `seconds`, then goes on
+    "latency",  # waits `seconds`, then continues
     "latency_after",  # waits after the effect, before the answer
-    "hang",  # never answers, or after `seconds` resets; nothing takes effect
-    "hang_after",  # the same once the effect has taken place
-    "reset_before",  # connection reset, nothing takes effect
+    "hang",  # never answers, or resets after `seconds`; nothing takes effect
+    "hang_after",  # the same, after the effect has taken place
+    "reset_before",  # resets the connection; nothing takes effect
     "reset_after",  # the effect takes place, then the connection is reset
     "throttled",  # 429 with Retry-After
     "unavailable",  # 503 with Retry-After
     "error",  # 500
     "expired",  # 401: the token is no longer valid
-    "invalid_token",  # 403: the same, as the platform words it at times; `text` as for denied
+    "invalid_token",  # 403: the same, in another form of the platform; `text` as for denied
     "denied",  # 403: a permission is missing; `text` replaces the message
-    "missing",  # 404: what is asked for is not there any more
-    "full",  # 507: the volume takes no more
+    "missing",  # 404: the thing does not exist any more
+    "full",  # 507: the volume is full
     "statement_slow",  # the engine waits `seconds` before it runs a statement
     "statement_fails",  # the engine fails a statement with `text`
     "statement_fails_after",  # its effect takes place, then it fails with `text`
@@ -55,14 +55,15 @@ class Fault:
     Attributes:
         action: What goes wrong.
         operation: Pattern of operations, with `*`: `files.put`, `sql.*`, `apps.deploy`.
-        path: Regular expression found somewhere in the path.
-        statement: Regular expression found somewhere in the SQL text, case ignored.
-        times: How often it acts; None means always.
-        skip: How many matches are left alone first.
-        seconds: Of latency, a hang or a slow statement.
-        retry_after: Seconds in `Retry-After`; None leaves the header out.
+        path: Regular expression to search in the path.
+        statement: Regular expression to search in the SQL text; case is ignored.
+        times: How often it acts; None: always.
+        skip: How many matches to ignore first.
+        seconds: Duration of a latency, a hang or a slow statement.
+        retry_after: Value of `Retry-After` in seconds; None: no such header.
         text: Message of the error.
-        parties: Of an overlap.
+        parties: Number of writes in an overlap.
+        acted: How often it has acted.
     """
 
     action: Action
@@ -78,7 +79,7 @@ class Fault:
     acted: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        """Refuse what would never act.
+        """Check the action: a fault with an unknown one would never act.
 
         Raises:
             ValueError: The action is unknown.
@@ -87,7 +88,7 @@ class Fault:
             raise ValueError(f"Unknown action {self.action!r}; one of {get_args(Action)}.")
 
     def matches(self, operation: str, path: str, statement: str) -> bool:
-        """Whether it is meant for that request or statement."""
+        """Return whether the fault applies to a request or statement."""
         return (
             fnmatchcase(operation, self.operation)
             and re.search(self.path, path) is not None
@@ -101,8 +102,8 @@ class FaultSwitches:
 
     Attributes:
         counts: Requests by operation; statements by their first word, as `statement.MERGE`.
-        failed: Of these, those answered with a status from 400 or not at all.
-        closing: Set at the end, ends what hangs.
+        failed: Those of them that were answered with a status of 400 or more, or not at all.
+        closing: Set when the double ends; ends all waits.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -113,12 +114,12 @@ class FaultSwitches:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def set(self, *faults: Fault) -> None:
-        """Switch faults on, behind those that are set."""
+        """Add faults after those that are set."""
         with self._lock:
             self._faults.extend(faults)
 
     def clear(self) -> None:
-        """Switch all off."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
             for barrier in self._overlaps.values():
@@ -126,13 +127,13 @@ class FaultSwitches:
             self._overlaps.clear()
 
     def reset_counts(self) -> None:
-        """Start counting at zero."""
+        """Set all counters to zero."""
         with self._lock:
             self.counts.clear()
             self.failed.clear()
 
     def state(self) -> dict[str, Any]:
-        """Counters and faults, for the control route."""
+        """Return counters and faults, for the control route."""
         with self._lock:
             return {
                 "counts": dict(self.counts),
@@ -146,7 +147,7 @@ class FaultSwitches:
             (self.failed if is_failed else self.counts)[operation] += 1
 
     def before(self, request: Request) -> None:
-        """Let faults act before a request's effect.
+        """Apply the faults that act before a request's effect.
 
         Raises:
             Refused: A fault answers instead of the service.
@@ -156,7 +157,7 @@ class FaultSwitches:
             self._act(fault)
 
     def after(self, request: Request) -> None:
-        """Let faults act between a request's effect and its answer.
+        """Apply the faults that act between a request's effect and its answer.
 
         Raises:
             Dropped: The connection ends.
@@ -165,11 +166,11 @@ class FaultSwitches:
             self._act(fault)
 
     def statement(self, text: str, actions: tuple[Action, ...]) -> list[Fault]:
-        """The faults of the engine that are due for a statement; each counts as acted."""
+        """Return the engine's faults that apply to a statement; each counts as acted."""
         return self._due(frozenset(actions), "statement", "", text)
 
     def overlap(self, fault: Fault, seconds: float = 10.0) -> None:
-        """Wait until as many writes have come as are to overlap, or `seconds`."""
+        """Wait until `fault.parties` writes are waiting, at most `seconds`."""
         with self._lock:
             barrier = self._overlaps.setdefault(id(fault), threading.Barrier(fault.parties))
         try:
@@ -198,7 +199,7 @@ class FaultSwitches:
                 fault.acted += 1
                 is_answered |= not is_passing
                 due.append(fault)
-        # Waiting comes first, whatever the order they were set in.
+        # Latencies come first: an error or reset would end the request before them.
         return sorted(due, key=lambda fault: not fault.action.startswith("latency"))
 
     def _act(self, fault: Fault) -> None:
@@ -213,8 +214,8 @@ class FaultSwitches:
             raise _refusal(fault)
 
     def wait(self, seconds: float | None) -> None:
-        """Wait, but not past the end of the double; None means until then."""
-        if seconds is not None and seconds < 0.05:  # an event is coarser than this
+        """Wait, at most until the double ends; None: until it ends."""
+        if seconds is not None and seconds < 0.05:  # waiting for an event is less exact than this
             time.sleep(seconds)
         else:
             self.closing.wait(seconds)

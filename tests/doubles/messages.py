@@ -1,4 +1,4 @@
-"""What the doubles' server and its services say to each other: requests, answers, refusals."""
+"""Requests, answers and refusals, as the doubles' server and its services exchange them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 Json = Any  # as in the vendor's own payloads
 
 
-class Refused(Exception):  # noqa: N818  # an answer, not a fault of the double
-    """The service refuses a request; becomes the platform's error body.
+class Refused(Exception):  # noqa: N818  # an answer, not an error of the double
+    """The service refuses a request; the answer has the platform's form of errors.
 
     Attributes:
         status: HTTP status.
         code: The platform's `error_code`.
-        reason: Of the `ErrorInfo` in the body's details; None leaves it out.
-        headers: More headers of the answer.
+        reason: Reason of the `ErrorInfo` in the details; None: no details.
+        headers: Further headers of the answer.
     """
 
     def __init__(
@@ -35,20 +35,20 @@ class Refused(Exception):  # noqa: N818  # an answer, not a fault of the double
         self.headers = headers or {}
 
     def answer(self) -> Answer:
-        """The answer that says so."""
+        """Return the answer for this refusal."""
         body: dict[str, Json] = {"error_code": self.code, "message": str(self)}
         if self.reason:
             kind = "type.googleapis.com/google.rpc.ErrorInfo"
             domain = "filesystem.databricks.com"
             body["details"] = [{"@type": kind, "reason": self.reason, "domain": domain}]
-        # The SQL connector reads the text from here.
+        # The SQL connector reads the error text from this header.
         headers = {"X-Databricks-Reason-Phrase": str(self).encode("ascii", "replace").decode()}
         headers = {name: " ".join(value.split()) for name, value in headers.items()}
         return Answer(self.status, json.dumps(body).encode(), headers=headers | self.headers)
 
 
 class Dropped(Exception):  # noqa: N818  # an outcome, not an error
-    """The connection ends without an answer: a reset, as a broken proxy makes it."""
+    """The connection is reset without an answer, as by a broken proxy."""
 
 
 @dataclass(slots=True)
@@ -59,12 +59,12 @@ class Request:
         method: HTTP method.
         path: Decoded path without the query.
         query: Last value of each query argument.
-        headers: By lower-case name.
+        headers: Headers, by lower-case name.
         body: The raw body.
         operation: Name of the operation, e.g. `files.put` or `sql.ExecuteStatement`.
         arguments: Parts of the path that the route names.
-        statement: SQL text that the request carries.
-        principal: Who asks; empty where no token is needed.
+        statement: SQL text of the request; empty if it has none.
+        principal: The caller; empty for a route that needs no token.
     """
 
     method: str
@@ -78,21 +78,21 @@ class Request:
     principal: str = ""
 
     def json(self) -> dict[str, Json]:
-        """The body as an object; an empty body is an empty object.
+        """Return the body as a JSON object; an empty body is an empty object.
 
         Raises:
-            Refused: It is none.
+            Refused: The body is not a JSON object.
         """
         try:
             value = json.loads(self.body or b"{}")
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise Refused(400, "MALFORMED_REQUEST", "The request's body is no JSON object.")
+            raise Refused(400, "MALFORMED_REQUEST", "The request body is not a JSON object.")
         return value
 
     def field(self, name: str) -> Json:
-        """A field that the body must have.
+        """Return a field that the body must have.
 
         Raises:
             Refused: It is missing.
@@ -105,7 +105,7 @@ class Request:
 
 @dataclass(slots=True)
 class Answer:
-    """One answer; `headers` may replace the content type of JSON."""
+    """One answer; its content type is JSON unless `headers` says otherwise."""
 
     status: int = 200
     body: bytes = b""
@@ -113,7 +113,7 @@ class Answer:
 
 
 def answered(value: Json) -> Answer:
-    """An answer of whatever a service returned: an `Answer`, JSON, or None for no content."""
+    """Make an answer from the result of a service: an `Answer`, JSON, or None for `{}`."""
     if isinstance(value, Answer):
         return value
     if value is None:

@@ -1,4 +1,4 @@
-"""Routes: which function answers which method and path."""
+"""Routes: the function that answers each method and path."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Service = Callable[["Workspace", Request], Json]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation; `is_open` needs no token."""
+    """One operation; with `is_open` it needs no token."""
 
     method: str
     pattern: re.Pattern[str]
@@ -35,7 +35,10 @@ class Routes:
     def on(
         self, method: str, path: str, operation: str, *, is_open: bool = False
     ) -> Callable[[Service], Service]:
-        """Register a service; `{name}` is one part of the path, `{name*}` all the rest."""
+        """Return a decorator that registers a service.
+
+        In the path, `{name}` is one part, `{name*}` is the whole rest.
+        """
         pattern = re.sub(r"\{(\w+)\*\}", r"(?P<\1>.*)", path)
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)
 
@@ -48,10 +51,10 @@ class Routes:
         return register
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
-        """The route of a request and the parts of its path.
+        """Return the route of a request and the named parts of its path.
 
         Raises:
-            Refused: There is none, or not with that method.
+            Refused: The path does not exist, or not with this method.
         """
         is_known = False
         for route in self.routes:

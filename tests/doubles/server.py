@@ -1,6 +1,6 @@
-"""The doubles' HTTP server: one loopback port, a thread a connection, HTTP/1.1 kept alive.
+"""The doubles' HTTP server: one loopback port, HTTP/1.1 with keep-alive, one thread a connection.
 
-Does not imitate: TLS, HTTP/2, compression of answers, IP access lists, audit logs.
+Not simulated: TLS, HTTP/2, compression of answers, IP access lists, audit logs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CONTROL = "/double/"
 
 
 class Server(ThreadingHTTPServer):
-    """Listens on a free loopback port until it is closed."""
+    """Listens on a loopback port until it is closed."""
 
     daemon_threads = True
     block_on_close = False
@@ -41,24 +41,23 @@ class Server(ThreadingHTTPServer):
         ).start()
 
     def close(self) -> None:
-        """End what hangs and listen no more; kept connections end with their client."""
+        """End all waits and close the socket; open connections end when the client closes them."""
         self.workspace.switches.closing.set()
         self.shutdown()
         self.server_close()
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: a client that went away is part of the tests."""
+        """Print nothing: clients that close their connection are part of the tests."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    # One segment for head and body.
-    wbufsize = -1
+    wbufsize = -1  # head and body go out in one TCP segment
     server: Server
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def do_GET(self) -> None:
         """Answer any method."""
@@ -71,16 +70,21 @@ class _Handler(BaseHTTPRequestHandler):
             answer = refused.answer()
         except Dropped:
             switches.count(request.operation, is_failed=True)
-            self._reset()
+            # With a linger time of 0 the kernel closes the connection with RST instead of FIN.
+            self.close_connection = True
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.shutdown(socket.SHUT_RD)
+            self.connection.close()
             return
-        except Exception:  # noqa: BLE001  # a fault of the double itself must not look like one that a test set
+        except Exception:  # noqa: BLE001  # a bug of the double must not look like a fault of a test
             answer = Refused(500, "DOUBLE_BROKEN", traceback.format_exc()).answer()
         self._send(request, answer)
 
     do_PUT = do_POST = do_DELETE = do_HEAD = do_PATCH = do_GET  # noqa: N815  # the library's names
 
     def _serve(self, request: Request) -> Answer:
-        """Let the service of a request act, between the faults."""
+        """Call the service of a request, with the faults before and after it."""
         workspace = self.server.workspace
         route, request.arguments = self.server.routes.find(request.method, request.path)
         request.operation = route.operation
@@ -96,24 +100,24 @@ class _Handler(BaseHTTPRequestHandler):
         return answer
 
     def _control(self, request: Request) -> Answer | None:
-        """The double's own routes, out of reach of faults and counters."""
+        """Answer the double's own routes, without faults and counters; None for other paths."""
         if not request.path.startswith(CONTROL):
             return None
         workspace = self.server.workspace
-        what = request.method, request.path.removeprefix(CONTROL)
-        said: Json = {}
+        route = request.method, request.path.removeprefix(CONTROL)
+        result: Json = {}
         try:
-            match what:
+            match route:
                 case "POST", "faults":
-                    listed = json.loads(request.body)
-                    listed = listed if isinstance(listed, list) else [listed]
-                    workspace.switches.set(*(_fault(one) for one in listed))
+                    given = json.loads(request.body)
+                    faults = given if isinstance(given, list) else [given]
+                    workspace.switches.set(*(_fault(one) for one in faults))
                 case "DELETE", "faults":
                     workspace.switches.clear()
                 case "DELETE", "counts":
                     workspace.switches.reset_counts()
                 case "GET", "state":
-                    said = workspace.switches.state()
+                    result = workspace.switches.state()
                 case "POST", "warehouse":
                     workspace.warehouses.control(**request.json())
                 case "POST", "apps":
@@ -121,10 +125,10 @@ class _Handler(BaseHTTPRequestHandler):
                 case "POST", "tokens/revoke":
                     workspace.tokens.revoke_all()
                 case _:
-                    raise Refused(404, "NOT_FOUND", f"The double knows no {what}.")
+                    raise Refused(404, "NOT_FOUND", f"The double has no control route {route}.")
         except (TypeError, ValueError) as error:
             raise Refused(400, "INVALID_PARAMETER_VALUE", str(error)) from error
-        return answered(said)
+        return answered(result)
 
     def _request(self) -> Request:
         parts = urlsplit(self.path)
@@ -149,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, request: Request, answer: Answer) -> None:
         self.send_response(answer.status)
         headers = {"Content-Type": "application/json"} | answer.headers
-        # The answer to HEAD says how long the body would be.
+        # The answer to HEAD has the length that the body would have.
         headers.setdefault("Content-Length", str(len(answer.body)))
         for name, value in headers.items():
             self.send_header(name, value)
@@ -158,17 +162,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
         self.wfile.flush()
 
-    def _reset(self) -> None:
-        """End the connection with RST instead of FIN."""
-        self.close_connection = True
-        linger = struct.pack("ii", 1, 0)
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self.connection.shutdown(socket.SHUT_RD)
-        self.connection.close()
 
-
-def _fault(said: dict[str, Any]) -> Fault:
+def _fault(values: dict[str, Any]) -> Fault:
     known = {each.name for each in fields(Fault) if each.init}
-    if unknown := set(said) - known:
-        raise ValueError(f"A fault has no {', '.join(sorted(unknown))}; it has {sorted(known)}.")
-    return Fault(**said)
+    if unknown := set(values) - known:
+        names = ", ".join(sorted(unknown))
+        raise ValueError(f"A fault has no field {names}; its fields are {sorted(known)}.")
+    return Fault(**values)

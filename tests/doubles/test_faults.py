@@ -1,4 +1,4 @@
-"""The fault switches, each seen through a real client."""
+"""The fault switches, each tested through a real client."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 
 def put(double: Databricks, name: str = "one", seconds: float = 5) -> requests.Response:
-    """Put a file without any retries."""
+    """Put a file without retries."""
     url = f"{double.url}/api/2.0/fs/files{VOLUME}/{name}"
     return requests.put(url, data=b"content", headers=HEADERS, timeout=seconds)
 
 
 def stored(double: Databricks, name: str = "one") -> Path:
-    """Where the file would lie."""
+    """Return the local path of the file."""
     return double.workspace.catalog.local_path(f"{VOLUME}/{name}")
 
 
@@ -43,10 +43,10 @@ def stored(double: Databricks, name: str = "one") -> Path:
         ("full", 507, "QUOTA_EXCEEDED"),
     ],
 )
-def test_an_answer_takes_the_place_of_the_service(
+def test_a_fault_answers_instead_of_the_service(
     double: Databricks, action: Any, status: int, code: str
 ) -> None:
-    """The error is the platform's, nothing takes effect, and the next request is served."""
+    """The error has the platform's form, nothing takes effect, and the next request succeeds."""
     double.faults.set(Fault(action, operation="files.put"))
 
     answer = put(double)
@@ -57,26 +57,26 @@ def test_an_answer_takes_the_place_of_the_service(
     assert double.faults.failed["files.put"] == 1
 
 
-def test_retry_after_is_told(double: Databricks) -> None:
-    """429 and 503 say when to come again."""
+def test_a_throttled_answer_has_retry_after(double: Databricks) -> None:
+    """The fault sets the value of the header."""
     double.faults.set(Fault("throttled", retry_after=7))
 
     assert put(double).headers["Retry-After"] == "7"
 
 
-def test_latency_is_waited_for(double: Databricks) -> None:
-    """Latency delays and changes nothing else."""
+def test_latency_delays_the_answer(double: Databricks) -> None:
+    """The call succeeds after the delay."""
     double.faults.set(Fault("latency", operation="files.put", seconds=0.2))
 
-    began = time.monotonic()
+    start = time.monotonic()
     answer = put(double)
 
     assert answer.status_code == 204
-    assert time.monotonic() - began >= 0.2
+    assert time.monotonic() - start >= 0.2
 
 
 def test_a_reset_before_the_effect_stores_nothing(double: Databricks) -> None:
-    """The connection ends and the file is not there."""
+    """The connection ends and the file does not exist."""
     double.faults.set(Fault("reset_before", operation="files.put"))
 
     with pytest.raises(requests.ConnectionError):
@@ -86,7 +86,7 @@ def test_a_reset_before_the_effect_stores_nothing(double: Databricks) -> None:
 
 
 def test_a_reset_after_the_effect_has_stored(double: Databricks) -> None:
-    """The connection ends and the file is there: an answer that was lost."""
+    """The connection ends and the file exists: only the answer is lost."""
     double.faults.set(Fault("reset_after", operation="files.put"))
 
     with pytest.raises(requests.ConnectionError):
@@ -97,7 +97,7 @@ def test_a_reset_after_the_effect_has_stored(double: Databricks) -> None:
 
 @pytest.mark.parametrize(("action", "is_stored"), [("hang", False), ("hang_after", True)])
 def test_a_hang_gives_no_answer(double: Databricks, action: Any, *, is_stored: bool) -> None:
-    """The client's own limit ends it."""
+    """The client's timeout ends the call."""
     double.faults.set(Fault(action, operation="files.put"))
 
     with pytest.raises(requests.Timeout):
@@ -106,8 +106,8 @@ def test_a_hang_gives_no_answer(double: Databricks, action: Any, *, is_stored: b
     assert stored(double).exists() is is_stored
 
 
-def test_a_fault_acts_where_and_as_often_as_it_was_told(double: Databricks) -> None:
-    """Path, skip and times limit it."""
+def test_path_skip_and_times_limit_a_fault(double: Databricks) -> None:
+    """It ignores other paths and the first match, then acts twice."""
     double.faults.set(Fault("error", path="/inbox/", skip=1, times=2))
 
     seen = [put(double, name).status_code for name in ("other", *["inbox/x"] * 4)]
@@ -115,8 +115,8 @@ def test_a_fault_acts_where_and_as_often_as_it_was_told(double: Databricks) -> N
     assert seen == [204, 204, 500, 500, 204]
 
 
-def test_the_sdk_names_the_errors(client: WorkspaceClient, double: Databricks) -> None:
-    """The bodies are such that the SDK finds its own error classes."""
+def test_the_sdk_raises_its_own_errors(client: WorkspaceClient, double: Databricks) -> None:
+    """The error bodies have the form from which the SDK finds its error classes."""
     path = f"{VOLUME}/one"
     double.faults.set(Fault("denied", operation="files.put", text="no WRITE VOLUME"))
     with pytest.raises(PermissionDenied, match="no WRITE VOLUME"):
@@ -130,7 +130,7 @@ def test_the_sdk_names_the_errors(client: WorkspaceClient, double: Databricks) -
 
 
 def test_faults_can_be_set_over_http(double: Databricks) -> None:
-    """Another process sets and clears faults, and reads counters."""
+    """So another process can set and clear faults, and read counters."""
     control = f"{double.url}/double"
     wanted = [{"action": "error", "operation": "files.put", "times": None}]
 
@@ -148,16 +148,16 @@ def test_faults_can_be_set_over_http(double: Databricks) -> None:
 
 @pytest.mark.parametrize("wrong", [{"action": "explode"}, {"action": "error", "colour": 1}, {}])
 def test_an_unknown_fault_is_refused(double: Databricks, wrong: dict[str, object]) -> None:
-    """A misspelled fault would prove nothing."""
+    """With a misspelled fault a test would prove nothing."""
     answer = requests.post(f"{double.url}/double/faults", data=json.dumps(wrong), timeout=5)
 
     assert answer.status_code == 400
 
 
-def test_a_stopped_warehouse_starts_when_asked(
+def test_a_stopped_warehouse_starts_with_the_first_statement(
     double: Databricks, connect: Callable[..., Any]
 ) -> None:
-    """While it starts the connector is told 503 and asks again."""
+    """While it starts the connector gets 503 and retries."""
     body = {"stop": True, "start_seconds": 0.8}
     requests.post(f"{double.url}/double/warehouse", json=body, timeout=5)
 
@@ -168,10 +168,10 @@ def test_a_stopped_warehouse_starts_when_asked(
     assert double.faults.failed["sql.OpenSession"] >= 1
 
 
-def test_a_statement_fails_with_the_text_it_was_given(
+def test_a_statement_fails_with_the_text_of_the_fault(
     double: Databricks, connect: Callable[..., Any]
 ) -> None:
-    """Only statements that match fail, before their effect or after it."""
+    """Only matching statements fail, before or after their effect."""
     cursor = connect().cursor()
     cursor.execute("CREATE TABLE t (a BIGINT)")
     text = "[DELTA_CONCURRENT_APPEND] given. SQLSTATE: 2D521"
@@ -186,21 +186,21 @@ def test_a_statement_fails_with_the_text_it_was_given(
     assert double.workspace.engine.query("SELECT a FROM main.cio.t") == [{"a": 2}]
 
 
-def test_a_slow_statement_takes_its_time(double: Databricks, connect: Callable[..., Any]) -> None:
+def test_a_slow_statement_is_delayed(double: Databricks, connect: Callable[..., Any]) -> None:
     """The engine waits before it runs the statement."""
     cursor = connect().cursor()
     double.faults.set(Fault("statement_slow", statement="SELECT 1", seconds=0.3))
 
-    began = time.monotonic()
+    start = time.monotonic()
     cursor.execute("SELECT 1")
 
-    assert time.monotonic() - began >= 0.3
+    assert time.monotonic() - start >= 0.3
 
 
-def test_the_connector_repeats_a_statement_whose_answer_is_lost(
+def test_the_connector_retries_a_statement_whose_answer_is_lost(
     double: Databricks, connect: Callable[..., Any]
 ) -> None:
-    """After a reset the unmodified connector sends the statement again: an INSERT stands twice."""
+    """After a reset the unmodified connector sends the statement again: an INSERT runs twice."""
     cursor = connect().cursor()
     cursor.execute("CREATE TABLE t (a BIGINT)")
     double.faults.set(Fault("reset_after", operation="sql.ExecuteStatement", statement="^INSERT"))

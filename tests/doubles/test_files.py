@@ -1,4 +1,4 @@
-"""The Files API and OAuth of the double, through the unmodified SDK."""
+"""The Files API and OAuth of the double, tested through the unmodified SDK."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ VOLUME = "/Volumes/main/cio/events"
 
 
 def put(client: WorkspaceClient, name: str, content: bytes, **more: bool) -> None:
-    """Upload."""
+    """Upload a file."""
     client.files.upload(f"{VOLUME}/{name}", io.BytesIO(content), **more)  # type: ignore[arg-type]
 
 
-def test_a_file_is_read_as_it_was_put(client: WorkspaceClient, double: Databricks) -> None:
-    """Bytes survive the way there and back, and lie in the volume's local folder."""
+def test_a_file_is_read_back_unchanged(client: WorkspaceClient, double: Databricks) -> None:
+    """The download has the same bytes, which are also in the volume's local folder."""
     put(client, "a folder/ü.bin", b"\x00\xff")
 
     found = client.files.download(f"{VOLUME}/a folder/ü.bin").contents
@@ -39,8 +39,8 @@ def test_a_file_is_read_as_it_was_put(client: WorkspaceClient, double: Databrick
     assert found.read() == b"\x00\xff" == local.read_bytes()
 
 
-def test_metadata_tells_length_and_time(client: WorkspaceClient) -> None:
-    """HEAD says how long a file is."""
+def test_metadata_has_length_and_time(client: WorkspaceClient) -> None:
+    """HEAD returns the length of a file and when it was modified."""
     put(client, "one", b"12345")
 
     found = client.files.get_metadata(f"{VOLUME}/one")
@@ -49,7 +49,7 @@ def test_metadata_tells_length_and_time(client: WorkspaceClient) -> None:
     assert found.last_modified
 
 
-def test_a_put_without_overwrite_keeps_what_is_there(client: WorkspaceClient) -> None:
+def test_a_put_without_overwrite_keeps_the_existing_file(client: WorkspaceClient) -> None:
     """The second put is refused and changes nothing."""
     put(client, "one", b"first", overwrite=False)
 
@@ -61,8 +61,8 @@ def test_a_put_without_overwrite_keeps_what_is_there(client: WorkspaceClient) ->
     assert found.read() == b"first"
 
 
-def test_one_of_many_puts_without_overwrite_wins(double: Databricks) -> None:
-    """The put without overwrite is an atomic test."""
+def test_one_of_many_puts_without_overwrite_succeeds(double: Databricks) -> None:
+    """The put without overwrite is an atomic test-and-set."""
     url = f"{double.url}/api/2.0/fs/files{VOLUME}/lease?overwrite=false"
     headers = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -77,34 +77,30 @@ def test_one_of_many_puts_without_overwrite_wins(double: Databricks) -> None:
     assert sorted(one.status_code for one in answers) == [204] + [409] * 7
 
 
-def test_256_puts_at_once_are_borne(tmp_path: Path) -> None:
-    """256 connections put at the same time under latency, all answered well under a second each."""
-    why = "the double's own server is looked at, not the platform's limits"
-    with Databricks(tmp_path, volume="main.cio.events", limits=relaxed(why)) as double:
-        put_256(double)
-
-
-def put_256(double: Databricks) -> None:
-    """Put so many files at once."""
-    double.faults.set(Fault("latency", operation="files.put", seconds=0.15, times=None))
+def test_256_concurrent_puts_are_served(tmp_path: Path) -> None:
+    """256 puts with a latency of 0.15 s run at the same time."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
+    why = "it tests the double's own server, not the platform's limits"
+    with Databricks(tmp_path, volume="main.cio.events", limits=relaxed(why)) as double:
+        double.faults.set(Fault("latency", operation="files.put", seconds=0.15, times=None))
+        url = f"{double.url}/api/2.0/fs/files{VOLUME}"
 
-    def send(name: int) -> int:
-        url = f"{double.url}/api/2.0/fs/files{VOLUME}/{name}"
-        return requests.put(url, data=b"x" * 1000, headers=headers, timeout=20).status_code
+        def send(name: int) -> int:
+            body = b"x" * 1000
+            return requests.put(f"{url}/{name}", data=body, headers=headers, timeout=20).status_code
 
-    began = time.monotonic()
-    with ThreadPoolExecutor(256) as pool:
-        answers = list(pool.map(send, range(256)))
+        start = time.monotonic()
+        with ThreadPoolExecutor(256) as pool:
+            answers = list(pool.map(send, range(256)))
+        seconds = time.monotonic() - start
 
     assert answers == [204] * 256
-    # One after the other they would take 38 s.
-    assert time.monotonic() - began < 15
+    assert seconds < 15  # one after the other they would take 38 s
     assert double.faults.counts["files.put"] == 256
 
 
-def test_a_folder_is_listed_page_by_page(client: WorkspaceClient, double: Databricks) -> None:
-    """Page tokens lead through a folder larger than a page."""
+def test_a_folder_is_listed_in_pages(client: WorkspaceClient, double: Databricks) -> None:
+    """The SDK follows the page tokens of a folder larger than a page."""
     double.workspace.page_size = 3
     for number in range(8):
         put(client, f"inbox/{number}", b"x")
@@ -115,8 +111,8 @@ def test_a_folder_is_listed_page_by_page(client: WorkspaceClient, double: Databr
     assert double.faults.counts["directories.list"] == 3
 
 
-def test_folders_are_made_and_removed_when_empty(client: WorkspaceClient) -> None:
-    """A folder can be made twice, and removed only once it is empty."""
+def test_folders_are_created_and_deleted_when_empty(client: WorkspaceClient) -> None:
+    """A folder can be created twice, and deleted only when it is empty."""
     client.files.create_directory(f"{VOLUME}/a/b")
     client.files.create_directory(f"{VOLUME}/a/b")
     put(client, "a/b/one", b"x")
@@ -130,8 +126,8 @@ def test_folders_are_made_and_removed_when_empty(client: WorkspaceClient) -> Non
         client.files.get_directory_metadata(f"{VOLUME}/a/b")
 
 
-def test_what_is_missing_is_not_found(client: WorkspaceClient) -> None:
-    """A missing file, folder and volume are 404 for every operation."""
+def test_a_missing_file_folder_or_volume_is_not_found(client: WorkspaceClient) -> None:
+    """Every operation on it is answered 404."""
     with pytest.raises(NotFound):
         client.files.download(f"{VOLUME}/none")
     with pytest.raises(NotFound):
@@ -143,17 +139,15 @@ def test_what_is_missing_is_not_found(client: WorkspaceClient) -> None:
 
 
 def test_a_large_upload_falls_back_to_one_put(client: WorkspaceClient, double: Databricks) -> None:
-    """From 50 MiB the SDK asks for presigned URLs, is told there are none, and puts whole."""
+    """From 50 MiB on the SDK asks for presigned URLs, gets none, and sends one put."""
     put(client, "large", bytes(51 << 20))
 
     assert double.faults.counts["files.initiate"] == 1
     assert client.files.get_metadata(f"{VOLUME}/large").content_length == 51 << 20
 
 
-def test_a_token_that_is_no_longer_valid_is_refused(
-    client: WorkspaceClient, double: Databricks
-) -> None:
-    """Revoked tokens get 403, as has been seen of the platform."""
+def test_a_revoked_token_is_refused(client: WorkspaceClient, double: Databricks) -> None:
+    """It is answered 403, as seen from the platform."""
     assert client.current_user.me().user_name == CLIENT_ID
     double.workspace.tokens.revoke_all()
 
@@ -162,7 +156,7 @@ def test_a_token_that_is_no_longer_valid_is_refused(
 
 
 def test_a_token_expires(double: Databricks) -> None:
-    """A token is valid as long as was said."""
+    """A token is accepted at first, and is answered 401 after its lifetime."""
     double.workspace.tokens.seconds = 0.2
     token = double.workspace.tokens.issue(CLIENT_ID)
     url, headers = f"{double.url}/api/2.0/preview/scim/v2/Me", {"Authorization": f"Bearer {token}"}
@@ -177,8 +171,8 @@ def test_a_token_expires(double: Databricks) -> None:
     assert set(seen) <= {200, 403, 401}
 
 
-def test_a_token_that_is_about_to_end_is_refused(double: Databricks) -> None:
-    """Within 30 s of its end, though it has not ended."""
+def test_a_token_that_is_about_to_expire_is_refused(double: Databricks) -> None:
+    """In the last 30 s of its life it is answered 403."""
     double.workspace.tokens.seconds = 3600
     good = double.workspace.tokens.issue(CLIENT_ID)
     double.workspace.tokens.seconds = 120
@@ -196,8 +190,8 @@ def test_a_token_that_is_about_to_end_is_refused(double: Databricks) -> None:
     assert "expiring within 30 seconds" in answers[1].text
 
 
-def test_a_personal_token_is_its_user(double: Databricks) -> None:
-    """A personal access token needs no OAuth."""
+def test_a_personal_access_token_needs_no_oauth(double: Databricks) -> None:
+    """The caller is the user of the token."""
     client = WorkspaceClient(host=double.url, token=TOKEN)
 
     assert client.current_user.me().user_name == USER
@@ -205,7 +199,7 @@ def test_a_personal_token_is_its_user(double: Databricks) -> None:
 
 
 def test_a_wrong_secret_gets_no_token(double: Databricks) -> None:
-    """The token endpoint refuses a client that does not know its secret."""
+    """The token endpoint refuses a client with a wrong secret."""
     answer = requests.post(
         f"{double.url}/oidc/v1/token",
         data={"grant_type": "client_credentials"},
@@ -216,8 +210,8 @@ def test_a_wrong_secret_gets_no_token(double: Databricks) -> None:
     assert answer.status_code == 401
 
 
-def test_an_unknown_route_says_which(double: Databricks, client: WorkspaceClient) -> None:
-    """What the double does not have is 404 with the path."""
+def test_an_unknown_route_is_not_found(double: Databricks, client: WorkspaceClient) -> None:
+    """It is answered 404 with the path."""
     with pytest.raises(DatabricksError, match=r"No API found for 'GET /api/2.0/clusters/x'"):
         client.api_client.do("GET", "/api/2.0/clusters/x")
     assert double.faults.failed["unknown"] == 1

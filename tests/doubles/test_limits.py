@@ -1,4 +1,4 @@
-"""The limits of the platform, on by default: what exceeds them is refused and has no effect."""
+"""The limits of the platform: on by default, a call over a limit is refused without effect."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 
 def put(double: Databricks, name: object, content: bytes = b"x") -> requests.Response:
-    """Put a file without any retries."""
+    """Put a file without retries."""
     url = f"{double.url}/api/2.0/fs/files{VOLUME}/{name}"
     return requests.put(url, data=content, headers=HEADERS, timeout=20)
 
 
 def test_the_eleventh_call_at_once_is_refused(double: Databricks) -> None:
-    """With 429 and Retry-After; ten are served, and the next one after them."""
+    """It gets 429 with Retry-After; ten calls succeed, and so does the next call after them."""
     double.faults.set(Fault("latency", operation="files.put", seconds=1, times=None))
 
     with ThreadPoolExecutor(11) as pool:
@@ -38,7 +38,7 @@ def test_the_eleventh_call_at_once_is_refused(double: Databricks) -> None:
 
 
 def test_more_than_a_hundred_calls_a_second_are_refused(double: Databricks) -> None:
-    """Files and folders count together; a second later calls are served again."""
+    """Calls about files and folders count together; a second later calls succeed again."""
     now = 1000.0
     double.workspace.limits.clock = lambda: now
     listing = f"{double.url}/api/2.0/fs/directories{VOLUME}"
@@ -54,7 +54,7 @@ def test_more_than_a_hundred_calls_a_second_are_refused(double: Databricks) -> N
 
 
 def test_other_calls_are_not_counted(double: Databricks) -> None:
-    """The limits are those of the Files API."""
+    """The limits apply only to the Files API."""
     double.workspace.limits.per_second = 0
     url = f"{double.url}/api/2.0/preview/scim/v2/Me"
 
@@ -62,8 +62,8 @@ def test_other_calls_are_not_counted(double: Databricks) -> None:
     assert put(double, "one").status_code == 429
 
 
-def test_a_file_may_be_so_large_and_no_larger(double: Databricks) -> None:
-    """The limit of 5 GiB, set lower."""
+def test_a_file_over_the_maximum_size_is_refused(double: Databricks) -> None:
+    """A file of exactly the maximum is stored; the test sets a lower limit than 5 GiB."""
     double.workspace.limits.file_bytes = 1000
 
     answers = [put(double, size, bytes(size)).status_code for size in (1000, 1001)]
@@ -72,22 +72,22 @@ def test_a_file_may_be_so_large_and_no_larger(double: Databricks) -> None:
     assert not double.workspace.catalog.local_path(f"{VOLUME}/1001").exists()
 
 
-def test_a_statement_may_be_so_long_and_no_longer(double: Databricks) -> None:
-    """16 MiB of text, counted in UTF-8."""
+def test_a_statement_over_the_maximum_length_is_refused(double: Databricks) -> None:
+    """The length is counted in bytes of UTF-8; the test sets a lower limit than 16 MiB."""
     url = f"{double.url}/api/2.0/sql/statements"
-    said = {"warehouse_id": WAREHOUSE_ID, "wait_timeout": "30s"}
+    body = {"warehouse_id": WAREHOUSE_ID, "wait_timeout": "30s"}
     double.workspace.limits.statement_bytes = 12
 
     answers = [
-        requests.post(url, json=said | {"statement": sql}, headers=HEADERS, timeout=40).status_code
+        requests.post(url, json=body | {"statement": sql}, headers=HEADERS, timeout=40).status_code
         for sql in ("SELECT 'abc'", "SELECT 'abü'")
     ]
 
     assert answers == [200, 400]
 
 
-def test_a_double_without_limits_has_a_reason(tmp_path: Path) -> None:
-    """So that each relaxation can be looked for and taken back."""
+def test_a_double_without_limits_needs_a_reason(tmp_path: Path) -> None:
+    """An empty reason is refused; with a reason 150 calls at once succeed."""
     with pytest.raises(ValueError, match="reason"):
         relaxed("")
 

@@ -1,4 +1,4 @@
-"""The double as a process of its own."""
+"""The double in its own process."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ import requests
 from tests.support.paths import ROOT
 
 
-def test_the_process_says_where_it_is_and_ends_on_sigterm(tmp_path: Path) -> None:
-    """It prints its port as JSON, serves files and faults, and stops at once when told."""
+def test_the_process_prints_its_address_and_ends_on_sigterm(tmp_path: Path) -> None:
+    """It prints its URL as JSON, serves files and faults, and exits with status 0."""
     command = [sys.executable, "-m", "tests.doubles", "--dir", str(tmp_path)]
     process = subprocess.Popen(
         [*command, "--volume", "main.cio.events"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
-        url = f"{said['url']}/api/2.0/fs/files/Volumes/main/cio/events/x"
-        headers = {"Authorization": f"Bearer {said['token']}"}
+        started = json.loads(process.stdout.readline())
+        url = f"{started['url']}/api/2.0/fs/files/Volumes/main/cio/events/x"
+        headers = {"Authorization": f"Bearer {started['token']}"}
 
         first = requests.put(url, data=b"x", headers=headers, timeout=5)
         fault = {"action": "denied", "operation": "files.put"}
-        requests.post(f"{said['url']}/double/faults", json=fault, timeout=5)
+        requests.post(f"{started['url']}/double/faults", json=fault, timeout=5)
         second = requests.put(url, data=b"x", headers=headers, timeout=5)
     finally:
         process.send_signal(signal.SIGTERM)
-        ended = process.wait(10)
+        exit_status = process.wait(10)
         process.communicate()
 
-    assert (first.status_code, second.status_code, ended) == (204, 403, 0)
+    assert (first.status_code, second.status_code, exit_status) == (204, 403, 0)

@@ -1,4 +1,4 @@
-"""The other REST services of the double, through the unmodified SDK."""
+"""The other REST services of the double, tested through the unmodified SDK."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from databricks.sdk.service.workspace import AclPermission, ImportFormat, Object
 from tests.doubles import CLIENT_ID, WAREHOUSE_ID, Databricks, Fault
 
 
-def test_catalogs_schemas_and_volumes_are_made(client: WorkspaceClient) -> None:
-    """What was made is found and listed; a second time it exists already."""
+def test_catalogs_schemas_and_volumes_are_created(client: WorkspaceClient) -> None:
+    """They are found and listed; creating one twice is refused."""
     client.catalogs.create("more")
     client.schemas.create("cio", "more", comment="said")
     client.volumes.create("more", "cio", "files", VolumeType.MANAGED)
@@ -50,8 +50,8 @@ def test_catalogs_schemas_and_volumes_are_made(client: WorkspaceClient) -> None:
         client.volumes.read("more.cio.files")
 
 
-def test_tables_are_seen_with_their_columns(client: WorkspaceClient, double: Databricks) -> None:
-    """What SQL made, the catalog shows."""
+def test_the_catalog_shows_tables_with_columns(client: WorkspaceClient, double: Databricks) -> None:
+    """A table created with SQL is found over REST."""
     double.workspace.engine.query("CREATE TABLE main.cio.t (a BIGINT NOT NULL COMMENT 'key')")
 
     found = client.tables.get("main.cio.t")
@@ -74,8 +74,8 @@ def test_grants_are_changed_and_read(client: WorkspaceClient) -> None:
     assert [(one.principal, one.privileges) for one in found] == [("a", [Privilege.USE_SCHEMA])]
 
 
-def test_secrets_are_kept(client: WorkspaceClient) -> None:
-    """Secrets are put, listed, read and removed; their lists too."""
+def test_secrets_are_stored(client: WorkspaceClient) -> None:
+    """Secrets and their access control lists are put, listed, read and deleted."""
     client.secrets.create_scope("cio")
     client.secrets.put_secret("cio", "key", string_value="worth")
     client.secrets.put_acl("cio", CLIENT_ID, AclPermission.READ)
@@ -99,7 +99,7 @@ def test_secrets_are_kept(client: WorkspaceClient) -> None:
 
 
 def test_service_principals_are_found_by_their_application_id(client: WorkspaceClient) -> None:
-    """The filter of SCIM works for equality."""
+    """The SCIM filter supports equality."""
     made = client.service_principals.create(display_name="relay")
 
     found = list(client.service_principals.list(filter=f'applicationId eq "{made.application_id}"'))
@@ -110,7 +110,7 @@ def test_service_principals_are_found_by_their_application_id(client: WorkspaceC
 
 
 def test_warehouses_are_stopped_and_started(client: WorkspaceClient) -> None:
-    """States follow the calls."""
+    """The state and settings change with the calls."""
     assert [one.id for one in client.warehouses.list()] == [WAREHOUSE_ID]
 
     client.warehouses.stop(WAREHOUSE_ID)
@@ -127,8 +127,8 @@ def test_warehouses_are_stopped_and_started(client: WorkspaceClient) -> None:
     assert levels.permission_levels
 
 
-def test_workspace_files_are_kept(client: WorkspaceClient) -> None:
-    """Folders are made, files uploaded, listed, read and removed."""
+def test_workspace_files_are_stored(client: WorkspaceClient) -> None:
+    """Folders are created; files are uploaded, listed, read and deleted."""
     client.workspace.mkdirs("/Workspace/Users/a/app")
     path = "/Workspace/Users/a/app/x.py"
     client.workspace.upload(path, io.BytesIO(b"print()"), format=ImportFormat.RAW)
@@ -148,8 +148,10 @@ def test_workspace_files_are_kept(client: WorkspaceClient) -> None:
         client.workspace.get_status(path)
 
 
-def test_an_app_is_made_deployed_and_removed(client: WorkspaceClient, double: Databricks) -> None:
-    """The life of an app, with its own service principal."""
+def test_an_app_is_created_deployed_and_deleted(
+    client: WorkspaceClient, double: Databricks
+) -> None:
+    """An app has its own service principal, permissions, deployments and compute."""
     double.workspace.apps.urls["cio"] = "http://127.0.0.1:1"
     client.workspace.mkdirs("/Workspace/app")
     made = client.apps.create(App(name="cio", description="d")).result()
@@ -182,10 +184,8 @@ def test_an_app_is_made_deployed_and_removed(client: WorkspaceClient, double: Da
         client.apps.get("cio")
 
 
-def test_a_deployment_takes_a_while_and_may_fail(
-    client: WorkspaceClient, double: Databricks
-) -> None:
-    """States are polled; a failure tells its message."""
+def test_a_deployment_takes_time_and_can_fail(client: WorkspaceClient, double: Databricks) -> None:
+    """The SDK polls its state; a failure has its message."""
     double.workspace.apps.control(deploy_seconds=0.5, deployment_fails="requirements.txt is bad")
     client.workspace.mkdirs("/Workspace/app")
     client.apps.create(App(name="cio")).result()
@@ -199,8 +199,8 @@ def test_a_deployment_takes_a_while_and_may_fail(
         client.apps.create(App(name="cio"))
 
 
-def test_a_statement_is_executed_and_failed_over_200(client: WorkspaceClient) -> None:
-    """Rows come as text; a failure is a state and no HTTP error."""
+def test_a_failed_statement_is_a_state_and_no_http_error(client: WorkspaceClient) -> None:
+    """The rows of a successful one are text."""
     run = client.statement_execution.execute_statement
     parameter = StatementParameterListItem(name="x", value="7", type="BIGINT")
 
@@ -216,7 +216,7 @@ def test_a_statement_is_executed_and_failed_over_200(client: WorkspaceClient) ->
 
 
 def test_a_statement_is_polled_and_cancelled(client: WorkspaceClient, double: Databricks) -> None:
-    """0s answers at once; what hangs can be cancelled."""
+    """With `wait_timeout` 0s the answer comes at once; a hanging statement can be cancelled."""
     double.faults.set(Fault("statement_slow", statement="SELECT 1", seconds=None, times=None))
     timeout = ExecuteStatementRequestOnWaitTimeout.CONTINUE
     begun = client.statement_execution.execute_statement(

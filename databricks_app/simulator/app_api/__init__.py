@@ -1,1 +1,1 @@
-"""The App API of the simulator: a module for each noun, each with its `routes`."""
+"""The App API of the simulator: one module a noun, each with its `routes`."""

@@ -1,9 +1,8 @@
-"""Campaigns: which there are, and their metrics over time."""
+"""Campaigns: list them, and read their metrics over time."""
 
 from __future__ import annotations
 
 from databricks_app.simulator.app_api.messages import type_of
-from databricks_app.simulator.delivery_engine import SentMessage
 from databricks_app.simulator.events.sample_workspace import SOURCES, Source
 from databricks_app.simulator.messages import ApiRequest, Json, Refused
 from databricks_app.simulator.routing import Routes
@@ -11,9 +10,10 @@ from databricks_app.simulator.workspace import SimulatedWorkspace
 
 routes = Routes()
 _PATH = "/v1/campaigns/{campaign_id}"
+# A fixed time, so that answers are the same in each run.
 CREATED = 1_700_000_000
 _CAMPAIGNS = {int(source.id): source for source in SOURCES if source.origin == "campaign"}
-# A period: (its length in seconds, most steps).
+# For each period: (length in seconds, maximum number of steps).
 _PERIODS = {
     "hours": (3600, 24),
     "days": (86400, 45),
@@ -25,35 +25,35 @@ _RESOLUTIONS = {"hourly": "hours", "daily": "days", "weekly": "weeks", "monthly"
 
 @routes("listCampaigns", "GET", "/v1/campaigns")
 def list_(_workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
-    """All of them."""
-    return {"campaigns": [shown(source, "event") for source in _CAMPAIGNS.values()]}
+    """List all campaigns."""
+    return {"campaigns": [source_json(source, "event") for source in _CAMPAIGNS.values()]}
 
 
 @routes("getCampaigns", "GET", _PATH)
 def get(_workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """One of them."""
-    return {"campaign": shown(_campaign(request), "event")}
+    """Return one campaign."""
+    return {"campaign": source_json(_campaign(request), "event")}
 
 
 @routes("campaignMetrics", "GET", f"{_PATH}/metrics")
 def metrics(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """How many messages reached each metric first, by period, oldest first."""
+    """Count the messages by metric and by the period of its first event, oldest first."""
     number = _campaign(request).id
     starts, seconds = _periods(request, workspace.clock.now())
-    wanted = request.query.get("type")
+    type_ = request.query.get("type")
     series: dict[str, list[int]] = {"created": [0] * len(starts)}
     for sent in workspace.delivery_engine.sent.values():
-        if sent.delivery.source_id != number or wanted not in {None, type_of(sent)}:
+        if sent.delivery.source_id != number or type_ not in {None, type_of(sent)}:
             continue
-        for metric, at in _moments(sent).items():
-            place = (at - starts[0]) // seconds
-            if 0 <= place < len(starts):
-                series.setdefault(metric, [0] * len(starts))[place] += 1
+        for metric, at in {"created": sent.created_at, **sent.metrics}.items():
+            index = (at - starts[0]) // seconds
+            if 0 <= index < len(starts):
+                series.setdefault(metric, [0] * len(starts))[index] += 1
     return {"metric": {"series": series}}
 
 
-def shown(source: Source, type_: str) -> Json:
-    """A source of messages as the App API shows it."""
+def source_json(source: Source, type_: str) -> Json:
+    """Return a campaign or broadcast as the App API shows it."""
     return {
         "id": source.id,
         "deduplicate_id": f"{source.id}:{CREATED}",
@@ -73,10 +73,6 @@ def shown(source: Source, type_: str) -> Json:
     }
 
 
-def _moments(sent: SentMessage) -> dict[str, int]:
-    return {"created": sent.created_at, **sent.metrics}
-
-
 def _campaign(request: ApiRequest) -> Source:
     source = _CAMPAIGNS.get(request.id("campaign_id"))
     if source is None:
@@ -85,23 +81,24 @@ def _campaign(request: ApiRequest) -> Source:
 
 
 def _periods(request: ApiRequest, now: float) -> tuple[list[int], int]:
-    """Where each period starts, in Unix seconds, and how long it is.
-
-    Version 1 counts steps back from now, version 2 goes from `start` to `end`; in UTC always.
-    """
+    """Return the start of each period, in Unix seconds, and the length of a period in seconds."""
+    # Version 1 counts `steps` back from now, version 2 goes from `start` to `end`. Periods are in
+    # UTC, whatever `tz` says.
     query = request.query
     if query.get("version") not in {"1", "2"}:
         raise Refused(400, "version must be 1 or 2")
-    is_first = query["version"] == "1"
-    name = query.get("period" if is_first else "res", "days")
+    is_version_1 = query["version"] == "1"
+    parameter = "period" if is_version_1 else "res"
+    name = query.get(parameter, "days")
     if _RESOLUTIONS.get(name, name) not in _PERIODS:
-        raise Refused(400, "the period must be hours, days, weeks or months")
-    seconds, most = _PERIODS[_RESOLUTIONS.get(name, name)]
+        raise Refused(400, f"{parameter} must be hours, days, weeks or months")
+    seconds, maximum = _PERIODS[_RESOLUTIONS.get(name, name)]
     end = int(now)
-    steps = request.number("steps", 0, most) or min(most, 12 if name.startswith("month") else most)
-    if not is_first and "start" in query:
+    default = 12 if name.startswith("month") else maximum
+    steps = request.number("steps", 0, maximum) or default
+    if not is_version_1 and "start" in query:
         end = request.number("end", end, 1 << 40)
-        steps = max(-(-(end - request.number("start", 0, 1 << 40)) // seconds), 1)
-        if steps > most:
-            raise Refused(400, f"at most {most} {name}")
-    return [end + 1 - seconds * (steps - place) for place in range(steps)], seconds
+        steps = max(-(-(end - request.number("start", 0, 1 << 40)) // seconds), 1)  # rounded up
+        if steps > maximum:
+            raise Refused(400, f"start to end may span at most {maximum} {name}")
+    return [end + 1 - seconds * (steps - index) for index in range(steps)], seconds

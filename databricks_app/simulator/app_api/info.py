@@ -1,4 +1,4 @@
-"""Where webhooks come from."""
+"""The IP addresses from which webhooks are sent."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ routes = Routes()
 
 @routes("getCioAllowlist", "GET", "/v1/info/ip_addresses")
 def ip_addresses(_workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
-    """The truth: the simulator sends from this machine, to this machine."""
+    """Return the loopback address: the simulator sends from this machine."""
     return {"ip_addresses": ["127.0.0.1"]}

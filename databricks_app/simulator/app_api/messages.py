@@ -1,4 +1,4 @@
-"""Messages that were sent, with what became of them."""
+"""The messages that were sent, with their metrics."""
 
 from __future__ import annotations
 
@@ -24,50 +24,50 @@ _IDS = ("campaign_id", "newsletter_id", "action_id")
 
 @routes("listMessages", "GET", "/v1/messages")
 def list_(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """Messages of the last six months, newest first, in pages."""
+    """List the messages of the last six months, newest first, in pages."""
     query = request.query
     if query.get("type", "email") not in _TYPES:
-        raise Refused(400, "type is not known")
+        raise Refused(400, f"type must be one of {', '.join(sorted(_TYPES))}")
     if query.get("metric", "sent") not in _METRICS:
-        raise Refused(400, "metric is not known")
-    return listed(workspace, request, lambda sent: _fits(sent, request))
+        raise Refused(400, f"metric must be one of {', '.join(sorted(_METRICS))}")
+    return messages_page(workspace, request, lambda sent: _matches(sent, request))
 
 
 @routes("getMessage", "GET", "/v1/messages/{message_id}")
 def get(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """One of them."""
-    return {"message": shown(_sent(workspace, request))}
+    """Return one message."""
+    return {"message": message_json(_sent(workspace, request))}
 
 
 @routes("getArchivedMessage", "GET", "/v1/messages/{message_id}/archived_message", rate="archive")
 def archived_message(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """The content of one that brought its own."""
+    """Return the content of a message whose content was given in the call."""
     sent = _sent(workspace, request)
     if sent.content is None:
         raise Refused(404, "not found")
-    row = shown(sent)
+    row = message_json(sent)
     archived = {name: row[name] for name in ("id", "recipient", "subject", "forgotten")}
     return {"archived_message": archived | {"body": sent.content}}
 
 
-def listed(
-    workspace: SimulatedWorkspace, request: ApiRequest, wanted: Callable[[SentMessage], bool]
+def messages_page(
+    workspace: SimulatedWorkspace, request: ApiRequest, predicate: Callable[[SentMessage], bool]
 ) -> Json:
-    """A page of the messages that are wanted, newest first.
+    """Return the requested page of the messages for which `predicate` is true, newest first.
 
     Raises:
         Refused: 400, the query cannot be read.
     """
     first = request.number("start_ts", int(workspace.clock.now()) - _WINDOW_SECONDS, 1 << 40)
     last = request.number("end_ts", 1 << 40, 1 << 40)
-    every = reversed(workspace.delivery_engine.sent.values())
-    found = [sent for sent in every if first <= sent.created_at <= last and wanted(sent)]
-    items, then = page(found, request, 50, 1000)
-    return {"messages": [shown(sent) for sent in items], "next": then}
+    newest_first = reversed(workspace.delivery_engine.sent.values())
+    found = [sent for sent in newest_first if first <= sent.created_at <= last and predicate(sent)]
+    items, next_cursor = page(found, request, 50, 1000)
+    return {"messages": [message_json(sent) for sent in items], "next": next_cursor}
 
 
-def shown(sent: SentMessage) -> Json:
-    """A message as the App API shows it."""
+def message_json(sent: SentMessage) -> Json:
+    """Return a message as the App API shows it."""
     delivery = sent.delivery
     person, message = delivery.person, delivery.message
     row: Json = {
@@ -97,7 +97,7 @@ def shown(sent: SentMessage) -> Json:
 
 
 def type_of(sent: SentMessage) -> str:
-    """The channel by the App API's older name."""
+    """Return the message's channel by the name of the App API, which calls SMS `twilio`."""
     channel = str(sent.delivery.channel)
     return "twilio" if channel == "sms" else channel
 
@@ -109,8 +109,8 @@ def _sent(workspace: SimulatedWorkspace, request: ApiRequest) -> SentMessage:
     return sent
 
 
-def _fits(sent: SentMessage, request: ApiRequest) -> bool:
-    query, row = request.query, shown(sent)
+def _matches(sent: SentMessage, request: ApiRequest) -> bool:
+    query, row = request.query, message_json(sent)
     is_draft = "drafted" in sent.metrics and "sent" not in sent.metrics
     return (
         query.get("type", row["type"]) == row["type"]

@@ -1,4 +1,4 @@
-"""Newsletters: which there are."""
+"""Newsletters: list and get."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _NEWSLETTERS = {
 
 @routes("listNewsletters", "GET", "/v1/newsletters")
 def list_(_workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """All of them, in pages."""
+    """List all newsletters, in pages."""
     found = list(_NEWSLETTERS.values())
     if request.query.get("sort") == "desc":
         found.reverse()
-    items, then = page(found, request, 50, 1000)
-    return {"newsletters": items, "next": then}
+    items, next_cursor = page(found, request, 50, 1000)
+    return {"newsletters": items, "next": next_cursor}
 
 
 @routes("getNewsletters", "GET", "/v1/newsletters/{newsletter_id}")
 def get(_workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """One of them."""
+    """Return one newsletter."""
     found = _NEWSLETTERS.get(request.id("newsletter_id"))
     if found is None:
         raise Refused(404, "not found")

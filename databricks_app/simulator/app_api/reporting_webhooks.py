@@ -1,4 +1,4 @@
-"""Reporting webhooks: the five operations on their configuration. None shows a signing key."""
+"""Reporting webhooks: the five operations on them. As at the vendor, none shows a signing key."""
 
 from __future__ import annotations
 
@@ -19,44 +19,45 @@ _FLAGS = ("disabled", "full_resolution", "with_content")
 
 @routes("createWebhook", "POST", "/v1/reporting_webhooks")
 def create(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """Add a webhook; what it gets begins with the next event."""
+    """Add a webhook; it gets the events that happen from now on."""
     feeds = workspace.feeds
     webhook = _checked(request.json(), None)
-    return shown(feeds.add(replace(webhook, id=feeds.next_id())).webhook)
+    return webhook_json(feeds.add(replace(webhook, id=feeds.next_id())).webhook)
 
 
 @routes("listWebhooks", "GET", "/v1/reporting_webhooks")
 def list_(workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
-    """All of them, oldest first."""
-    return {"reporting_webhooks": [shown(feed.webhook) for feed in workspace.feeds.all()]}
+    """List all webhooks, oldest first."""
+    return {"reporting_webhooks": [webhook_json(feed.webhook) for feed in workspace.feeds.all()]}
 
 
 @routes("getWebhook", "GET", _PATH)
 def get(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """One of them."""
-    return shown(feed_of(workspace, request).webhook)
+    """Return one webhook."""
+    return webhook_json(feed_of(workspace, request).webhook)
 
 
 @routes("updateWebhook", "PUT", _PATH)
 def update(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """Change a webhook; fields that are left out stay, as public clients rely on."""
+    """Change a webhook; fields that are not given keep their values."""
+    # The vendor's page does not say so, but public clients send only the fields that they change.
     feed = feed_of(workspace, request)
     feed.webhook = _checked(request.json(), feed.webhook)
-    return shown(feed.webhook)
+    return webhook_json(feed.webhook)
 
 
 @routes("deleteWebhook", "DELETE", _PATH)
 def delete(workspace: SimulatedWorkspace, request: ApiRequest) -> ApiReply:
-    """Remove a webhook, and what waits for it."""
+    """Remove a webhook and its queue."""
     workspace.feeds.remove(feed_of(workspace, request).webhook.id)
     return ApiReply(200)
 
 
 def feed_of(workspace: SimulatedWorkspace, request: ApiRequest) -> Feed:
-    """The webhook that the path names.
+    """Return the webhook that the path names.
 
     Raises:
-        Refused: 404, there is none.
+        Refused: 404, it does not exist.
     """
     feed = workspace.feeds.get(request.id("webhook_id"))
     if feed is None:
@@ -64,8 +65,8 @@ def feed_of(workspace: SimulatedWorkspace, request: ApiRequest) -> Feed:
     return feed
 
 
-def shown(webhook: Webhook) -> Json:
-    """A webhook as the App API shows it."""
+def webhook_json(webhook: Webhook) -> Json:
+    """Return a webhook as the App API shows it."""
     return {
         "id": webhook.id,
         "name": webhook.name,
@@ -79,13 +80,13 @@ def shown(webhook: Webhook) -> Json:
 
 
 def _checked(fields: Json, before: Webhook | None) -> Webhook:
-    """Make a webhook of a call's fields over those it had.
+    """Merge the fields of a call into a webhook, and check the result.
 
     Raises:
-        Refused: 400, names the field.
+        Refused: 400, names the invalid field.
     """
-    whole = {**(shown(before) if before else {}), **fields}
-    name, endpoint, events = whole.get("name"), whole.get("endpoint"), whole.get("events")
+    merged = {**(webhook_json(before) if before else {}), **fields}
+    name, endpoint, events = merged.get("name"), merged.get("endpoint"), merged.get("events")
     if not isinstance(name, str) or not name.strip():
         raise Refused(400, "name is required")
     if not isinstance(endpoint, str):
@@ -94,7 +95,7 @@ def _checked(fields: Json, before: Webhook | None) -> Webhook:
         found = destination(endpoint)
     except ConfigurationError as error:
         raise Refused(400, f"endpoint: {error}") from error
-    flags = {flag: whole.get(flag, False) for flag in _FLAGS}
+    flags = {flag: merged.get(flag, False) for flag in _FLAGS}
     for flag, value in flags.items():
         if not isinstance(value, bool):
             raise Refused(400, f"{flag} must be true or false")
@@ -104,7 +105,7 @@ def _checked(fields: Json, before: Webhook | None) -> Webhook:
 
 def _events(names: object) -> tuple[str, ...]:
     if not isinstance(names, list) or not names:
-        raise Refused(400, "events must name at least one event")
+        raise Refused(400, "events must be a list with at least one event name")
     unknown = [name for name in names if name not in specification.subscription_names()]
     if unknown:
         raise Refused(400, f"malformed events: {', '.join(map(str, unknown))}")

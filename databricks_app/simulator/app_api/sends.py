@@ -1,4 +1,4 @@
-"""Transactional sends on every channel. Their errors are one sentence under `meta.error`."""
+"""Transactional sends on every channel. An error is one sentence under `meta.error`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from databricks_app.simulator.delivery_engine import SendOptions, SentMessage
+from databricks_app.simulator.delivery_engine import SendOptions
 from databricks_app.simulator.events.sample_workspace import SimulatedMessage, Source
 from databricks_app.simulator.messages import ApiRequest, Json, Refused
 from databricks_app.simulator.people import Profile
@@ -29,7 +29,9 @@ _OPERATIONS = {
 }
 _ID_TYPES = frozenset({"id", "email", "cio_id"})
 _NEEDS_TO = frozenset({"email", "push", "sms", "whatsapp"})
-_ADDRESSED = _NEEDS_TO - {"push"}  # a push goes to `all` devices or the one `last_used`
+# In `to`, a push names the devices (`all` or `last_used`), not an address.
+_TO_IS_ADDRESS = _NEEDS_TO - {"push"}
+# The vendor's limits. Attachments do not count as payload.
 _MAX_PAYLOAD_BYTES = 1_000_000
 _MAX_ATTACHMENT_BYTES = 2_000_000
 _MAX_RECIPIENTS = 15
@@ -37,7 +39,7 @@ _MAX_AHEAD_SECONDS = 90 * 86400
 
 
 def send(channel: str, workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """Send one message; webhooks and the message's metrics show what becomes of it."""
+    """Send one message; its events follow as the clock advances."""
     if channel in workspace.disabled_channels:
         raise Refused(403, f"{channel} is not enabled for this workspace")
     body = request.json()
@@ -51,17 +53,13 @@ def send(channel: str, workspace: SimulatedWorkspace, request: ApiRequest) -> Js
     options = _send_options(workspace, body, profile, channel)
     sent = workspace.delivery_engine.send(profile, source, message, at, options)
     sent.template_id = template.id if template else None
-    return _answer(sent, now, at)
+    answer: Json = {"delivery_id": sent.id, "queued_at": int(now)}
+    return answer | {"send_at": int(at)} if at > now else answer
 
 
 for _channel in CHANNELS:
     _handler: Callable[[SimulatedWorkspace, ApiRequest], Json] = partial(send, _channel)
     routes(_OPERATIONS[_channel], "POST", f"/v1/send/{_channel}")(_handler)
-
-
-def _answer(sent: SentMessage, now: float, at: float) -> Json:
-    answer: Json = {"delivery_id": sent.id, "queued_at": int(now)}
-    return answer | {"send_at": int(at)} if at > now else answer
 
 
 def _check_size(body: Json) -> None:
@@ -82,34 +80,34 @@ def _check_size(body: Json) -> None:
 
 
 def _content(channel: str, body: Json) -> tuple[Source, SimulatedMessage, Template | None]:
-    """What is sent: a template's message, or for e-mail the call's own.
+    """Return the message of a template, or for e-mail the message given in the call.
 
     Raises:
-        Refused: 400, there is neither.
+        Refused: 400, the call has neither.
     """
     reference = body.get("transactional_message_id")
     if reference is None:
         if channel == "email" and all(_text(body, name) for name in ("body", "subject", "from")):
-            return INLINE, _own(INLINE.messages[0], body), None
+            return INLINE, _with_subject(INLINE.messages[0], body), None
         needs = ", or body, subject and from" if channel == "email" else ""
         raise Refused(400, f"transactional_message_id is required{needs}")
     template = find(reference)
     if template is None or template.channel != channel:
         raise Refused(400, f"no transactional message of the channel {channel} has this id")
-    return template.source, _own(template.message, body), template
+    return template.source, _with_subject(template.message, body), template
 
 
-def _own(message: SimulatedMessage, body: Json) -> SimulatedMessage:
-    """The message under the call's own subject or title."""
+def _with_subject(message: SimulatedMessage, body: Json) -> SimulatedMessage:
+    """Return the message with the subject or title of the call, if it has one."""
     subject = _text(body, "subject") or _text(body, "title")
     return replace(message, subject=subject) if subject else message
 
 
 def _profile(workspace: SimulatedWorkspace, body: Json) -> Profile:
-    """Who it is for; unknown people are added, unless the call says not to.
+    """Return the recipient; an unknown person is added, unless `auto_create` is false.
 
     Raises:
-        Refused: 400, not exactly one identifier, or nobody has it.
+        Refused: 400, there is not exactly one identifier, or no person has it.
     """
     given = body.get("identifiers")
     if not isinstance(given, dict) or len(given) != 1 or not given.keys() <= _ID_TYPES:
@@ -121,7 +119,7 @@ def _profile(workspace: SimulatedWorkspace, body: Json) -> Profile:
     if profile is not None:
         return profile
     if id_type == "cio_id" or body.get("auto_create") is False:
-        raise Refused(400, "nobody has this identifier")
+        raise Refused(400, "no person has this identifier")
     return workspace.people.find_or_add(str(value))
 
 
@@ -140,24 +138,24 @@ def _send_options(
     lists = ",".join(_text(body, name) for name in ("to", "cc", "bcc"))
     recipients = [one for one in lists.split(",") if one]
     if channel == "email" and len(recipients) > _MAX_RECIPIENTS:
-        raise Refused(400, "at most 15 recipients")
-    for_all = body.get("send_to_unsubscribed", True)
-    names: set[Any] = {profile.id, profile.email}
-    is_suppressed = not workspace.people.suppressed.isdisjoint(names)
+        raise Refused(400, f"to, cc and bcc may name at most {_MAX_RECIPIENTS} recipients")
+    to_unsubscribed = body.get("send_to_unsubscribed", True)
+    identifiers: set[Any] = {profile.id, profile.email}
+    is_suppressed = not workspace.people.suppressed.isdisjoint(identifiers)
     return SendOptions(
         content=_text(body, "body") or None,
         is_draft=bool(body.get("queue_draft", False)),
-        is_blocked=is_suppressed or (profile.is_unsubscribed and not for_all),
+        is_blocked=is_suppressed or (profile.is_unsubscribed and not to_unsubscribed),
         is_tracked=bool(body.get("tracked", True)),
-        recipient=_text(body, "to") if channel in _ADDRESSED else None,
+        recipient=_text(body, "to") if channel in _TO_IS_ADDRESS else None,
     )
 
 
 def _text(body: Json, name: str) -> str:
-    """A field that is text; empty where it is not there.
+    """Return a text field; empty if it is missing.
 
     Raises:
-        Refused: 400, it is something else.
+        Refused: 400, it is not text.
     """
     value = body.get(name)
     if value is not None and not isinstance(value, str):

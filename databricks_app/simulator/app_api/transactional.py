@@ -1,8 +1,8 @@
-"""Transactional messages: which there are, and what was sent by them."""
+"""Transactional messages: list them, and the messages that were sent from them."""
 
 from __future__ import annotations
 
-from databricks_app.simulator.app_api.messages import listed
+from databricks_app.simulator.app_api.messages import messages_page
 from databricks_app.simulator.messages import ApiRequest, Json, Refused
 from databricks_app.simulator.routing import Routes
 from databricks_app.simulator.templates import TEMPLATES, Template
@@ -15,21 +15,21 @@ _CREATED = 1_700_000_000
 
 @routes("listTransactional", "GET", "/v1/transactional")
 def list_(_workspace: SimulatedWorkspace, _request: ApiRequest) -> Json:
-    """All of them."""
-    return {"messages": [_shown(template) for template in TEMPLATES]}
+    """List all transactional messages."""
+    return {"messages": [_template_json(template) for template in TEMPLATES]}
 
 
 @routes("getTransactional", "GET", _PATH)
 def get(_workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """One of them."""
-    return {"message": _shown(_template(request))}
+    """Return one transactional message."""
+    return {"message": _template_json(_template(request))}
 
 
 @routes("transactionalMessages", "GET", f"{_PATH}/messages")
 def messages(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
-    """What was sent by one of them, newest first, in pages."""
+    """List the messages that were sent from one of them, newest first, in pages."""
     number = _template(request).id
-    return listed(workspace, request, lambda sent: sent.template_id == number)
+    return messages_page(workspace, request, lambda sent: sent.template_id == number)
 
 
 def _template(request: ApiRequest) -> Template:
@@ -40,7 +40,7 @@ def _template(request: ApiRequest) -> Template:
     return found
 
 
-def _shown(template: Template) -> Json:
+def _template_json(template: Template) -> Json:
     return {
         "id": template.id,
         "name": template.name,

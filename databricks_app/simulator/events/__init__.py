@@ -1,5 +1,5 @@
-"""Make events as Customer.io would report them, and send them as Customer.io does.
+"""Make events as Customer.io would report them. Pure.
 
-`sample_workspace` says who sends what to whom, `payload` and `wording` what an event looks like,
-`message_lifecycle` which events a message has and when, `traffic` joins them to a stream. Pure.
+`sample_workspace` holds people, messages and campaigns. `payload` and `wording` make one event.
+`message_lifecycle` decides which events a message has, and when. `traffic` makes a stream of them.
 """

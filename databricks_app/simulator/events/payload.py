@@ -1,7 +1,7 @@
-"""Make single events with every field that the facts list for their kind.
+"""Make single events with every field that the specification lists for their kind.
 
-Pure: no clock, no I/O; the same seed makes the same events. Which fields an event has is read
-from `core.webhooks.specification`; here stands only what a field's value looks like.
+Pure: no clock, no I/O; the same seed makes the same events. `core.webhooks.specification` decides
+which fields an event has; this module makes the values.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from databricks_app.simulator.events.sample_workspace import (
 
 Event = dict[str, Any]
 
-_BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # the ULID alphabet: without I, L, O, U
+# A ULID is made of 13 pairs: each is looked up for 10 bits at once.
 _PAIRS = tuple(first + second for first in _BASE32 for second in _BASE32)
 _SENDER_NUMBER = "+12025550100"
 _WEEK_SECONDS = 7 * 86400
@@ -40,16 +41,16 @@ class SimulatedDelivery:
     """One message to one person, or a change of a person that no message caused.
 
     Attributes:
-        person: Whom it is about.
-        origin: What caused the message; None where there is no message, and so nothing below.
-        message: What was sent.
+        person: The person that it is about.
+        origin: What caused the message; None if there is no message: then all below is None too.
+        message: The message that was sent.
         source_id: Id of the campaign, broadcast, newsletter or transactional message.
-        delivery_id: Opaque, like base64.
-        action_id: The step, or the arm of an A/B test, that sent it.
-        content_id: The variant of a newsletter.
-        journey_id: The person's path through a campaign; its deliveries share it.
-        trigger_id: Which run of a broadcast.
-        trigger_event_id: The event that started the campaign.
+        delivery_id: An opaque id in base64.
+        action_id: Id of the workflow step, or of the variant of an A/B test, that sent it.
+        content_id: Id of the variant of a newsletter.
+        journey_id: Id of the person's path through a campaign; all its deliveries share it.
+        trigger_id: Id of the broadcast run.
+        trigger_event_id: Id of the event that started the campaign.
     """
 
     person: SimulatedPerson
@@ -65,12 +66,12 @@ class SimulatedDelivery:
 
     @property
     def channel(self) -> str | None:
-        """Object type of the message's events."""
+        """The object type of the message's events."""
         return self.message.channel if self.message else None
 
 
 def make_ulid(random: Random, seconds: float) -> str:
-    """26 characters that sort by time; time in Unix seconds."""
+    """Make an id of 26 characters that sorts by time, for a time in Unix seconds."""
     number = int(seconds * 1000) << 80 | random.getrandbits(80)
     return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
@@ -84,10 +85,8 @@ def make_delivery(
     seconds: float,
     journey_id: str | None = None,
 ) -> SimulatedDelivery:
-    """Make the delivery of a source's message to a person at a time in Unix seconds.
-
-    A newsletter or broadcast has one edition a week: its ids count the weeks.
-    """
+    """Make the delivery of a source's message to a person, at a time in Unix seconds."""
+    # Newsletters and broadcasts are sent once a week, so their ids contain the number of the week.
     edition = int(seconds) // _WEEK_SECONDS
     is_workflow = source.origin in {"campaign", "broadcast"}
     source_id = int(source.id) * 10_000 + edition if source.origin == "newsletter" else source.id
@@ -109,7 +108,7 @@ def make_delivery(
 def make_sample_delivery(
     random: Random, channel: str, origin: Origin | None, *, seconds: float
 ) -> SimulatedDelivery:
-    """Make a delivery that has every id its origin allows; None means a campaign."""
+    """Make a delivery with every id that its origin has; an origin of None means a campaign."""
     message = SimulatedMessage(
         channel,
         "A message from Example",
@@ -130,26 +129,26 @@ def make_event(
     at: datetime,
     origin: Origin | None = None,
     delivery: SimulatedDelivery | None = None,
-    own: Mapping[str, object] | None = None,
+    overrides: Mapping[str, object] | None = None,
     reported_as: str | None = None,
     with_content: bool = False,
 ) -> Event:
-    """Make one event, as the object that Customer.io would post.
+    """Make one event, as the JSON object that Customer.io would post.
 
     Args:
         object_type: With `metric`, one of the kinds in `specification.events()`.
         metric: See `object_type`.
-        random: All chance; the ids too.
-        at: When it happened, timezone-aware.
-        origin: What caused the message, where no delivery is given.
-        delivery: What the event is about; None makes one up.
-        own: Fields of `data` that shall have these values.
-        reported_as: The `object_type` to put into the event instead: a customer event may carry
-            that of the channel that caused it.
-        with_content: Whether `sent` events and changed preferences carry their content.
+        random: The random generator, for ids too.
+        at: When the event happened, timezone-aware.
+        origin: What caused the message, if no delivery is given.
+        delivery: The delivery that the event is about; None: a sample delivery.
+        overrides: Fields of `data` with the values to set.
+        reported_as: The `object_type` of the event, if it differs: a customer event may carry that
+            of the channel that caused it.
+        with_content: Whether `sent` events and changed preferences contain their content.
 
     Raises:
-        KeyError: The facts do not know the pair.
+        KeyError: The specification has no such pair of object type and metric.
     """
     seconds = at.timestamp()
     if delivery is None:
@@ -162,18 +161,18 @@ def make_event(
         "timestamp": int(seconds),
     }
     data: Event = {}
-    for slot in _slots(object_type, metric, delivery.origin, with_content):
-        value = slot.value(delivery, random)
-        if value is not None or slot.is_nullable:
-            (data if slot.is_data else event)[slot.key] = value
-    if own:
-        data.update(own)
+    for field in _fields(object_type, metric, delivery.origin, with_content):
+        value = field.value(delivery, random)
+        if value is not None or field.is_nullable:
+            (data if field.is_data else event)[field.key] = value
+    if overrides:
+        data.update(overrides)
     event["data"] = data
     return event
 
 
 def recipient(delivery: SimulatedDelivery) -> str:
-    """Where a message goes to, as its events say it."""
+    """Return the recipient of a message, as its events name it."""
     message, person = delivery.message, delivery.person
     if message is not None and message.to is not None:
         return message.to
@@ -183,7 +182,7 @@ def recipient(delivery: SimulatedDelivery) -> str:
 
 
 def without_content(event: Event) -> Event:
-    """The same event as a webhook gets it that takes no content: equal if it carries none."""
+    """Return the event without content, as a webhook with `with_content` false gets it."""
     data = event["data"]
     if _CONTENT.isdisjoint(data):
         return event
@@ -194,8 +193,8 @@ _Value = Callable[[SimulatedDelivery, Random], object]
 
 
 @dataclass(frozen=True, slots=True)
-class _Slot:
-    """A field of a kind of event: where it goes and how its value is made."""
+class _Field:
+    """A field of a kind of event: where it is, and the function that makes its value."""
 
     key: str
     is_data: bool
@@ -204,28 +203,30 @@ class _Slot:
 
 
 @cache
-def _slots(
+def _fields(
     object_type: str, metric: str, origin: Origin | None, with_content: bool
-) -> tuple[_Slot, ...]:
+) -> tuple[_Field, ...]:
     kind = specification.event(object_type, metric)
     paths = {field.path: field for field in kind.fields_of(origin)}
-    slots = []
+    fields = []
     for path, field in paths.items():
         key = path.removeprefix("data.")
         is_top = "." not in key and "[]" not in key
         if is_top and (with_content or key not in _CONTENT):
-            slots.append(_Slot(key, key != path, field.nullable, _value(kind, key, paths)))
-    # The facts list it for e-mail and push only; other channels send transactional messages too.
+            fields.append(_Field(key, key != path, field.nullable, _value(kind, key, paths)))
+    # The specification lists this field for e-mail and push only, but every channel has
+    # transactional messages.
     if origin == "transactional" and "data.transactional_message_id" not in paths:
-        slots.append(_Slot("transactional_message_id", True, False, _source_id))
-    return tuple(slots)
+        fields.append(_Field("transactional_message_id", True, False, _source_id))
+    return tuple(fields)
 
 
 def _value(kind: specification.EventKind, key: str, paths: Iterable[str]) -> _Value:
-    """How to make the value of a field of `data`, or of one beside it."""
+    """Return the function that makes the value of a field."""
     object_type, metric = kind.object_type, kind.metric
     if key == "identifiers":
-        return _identifiers(_below("data.identifiers.", paths))
+        getters = {name: attrgetter(name) for name in _below("data.identifiers.", paths)}
+        return lambda delivery, _: {name: get(delivery.person) for name, get in getters.items()}
     if key == "recipients":
         return _devices(_below("data.recipients[].", paths), metric)
     if key == "recipient" and metric == "replied":
@@ -239,11 +240,6 @@ def _value(kind: specification.EventKind, key: str, paths: Iterable[str]) -> _Va
 
 def _below(parent: str, paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(path.removeprefix(parent) for path in paths if path.startswith(parent))
-
-
-def _identifiers(names: tuple[str, ...]) -> _Value:
-    read = [(name, attrgetter(name)) for name in names]
-    return lambda delivery, _: {name: get(delivery.person) for name, get in read}
 
 
 def _devices(names: tuple[str, ...], metric: str) -> _Value:
@@ -266,10 +262,6 @@ def _devices(names: tuple[str, ...], metric: str) -> _Value:
 
 def _source_id(delivery: SimulatedDelivery, _: Random) -> int | str | None:
     return delivery.source_id
-
-
-def _link(delivery: SimulatedDelivery) -> str:
-    return delivery.message.links[0] if delivery.message else "https://www.example.com/"
 
 
 def _channel(delivery: SimulatedDelivery, _: Random) -> str | None:
@@ -302,7 +294,9 @@ _VALUES: dict[str, _Value] = {
         delivery.channel or "", delivery.message.subject if delivery.message else "", random
     ),
     "headers": lambda _, random: {"X-Example-Batch": [f"{random.getrandbits(32):08x}"]},
-    "href": lambda delivery, _: _link(delivery),
+    "href": lambda delivery, _: (
+        delivery.message.links[0] if delivery.message else "https://www.example.com/"
+    ),
     "link_id": lambda *_: 1,
     "machine": _never,
     "prefetched": _never,

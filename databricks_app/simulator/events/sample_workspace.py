@@ -1,6 +1,6 @@
-"""An imaginary workspace: its people, and the campaigns that write to them.
+"""A made-up workspace: its people, and the messages that they get.
 
-Pure: no clock, no I/O; all chance comes from the `Random` that is passed in. Every address lies
+Pure: no clock, no I/O; all randomness comes from the `Random` that is passed in. Every address is
 in a domain reserved for examples (RFC 2606), every phone number in a range reserved for fiction.
 """
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 Mailbox = Literal["proxy", "prefetch", "plain", "scanner"]
 
-# What loads a pixel or follows a link besides the reader: a proxy hides every human open (as
-# Gmail's), a prefetcher opens all mail by itself (as Apple's), a company's scanner clicks links.
+# The kinds of mailbox. `proxy` loads images for the reader, so every human open is marked as
+# proxied (Gmail does this). `prefetch` loads the images of all mail, read or not (Apple Mail does
+# this). `scanner` is a company's security software that follows every link.
 MAILBOXES: dict[str, Mailbox] = {
     "mail.example.com": "proxy",
     "cloud.example.net": "prefetch",
@@ -25,7 +26,7 @@ MAILBOXES: dict[str, Mailbox] = {
     "office.example.com": "scanner",
 }
 _MAILBOX_SHARES = (42, 28, 20, 10)
-_FIRST_NAMES = (  # noqa: SIM905  # fifty quoted names would fill a page
+_FIRST_NAMES = (  # noqa: SIM905  # a list of quoted names would need fifty lines
     "ada alan anita barbara dennis edsger fatima frances grace hedy ivan jean joan katherine ken "
     "lin margaret mary niklaus radia shafi tim vint wei yuki zainab"
 ).split()
@@ -37,14 +38,14 @@ _LAST_NAMES = (  # noqa: SIM905  # the same
 
 @dataclass(frozen=True, slots=True)
 class SimulatedPerson:
-    """Somebody messages are sent to.
+    """A person who gets messages.
 
     Attributes:
-        id: The workspace's own id; None for people known by e-mail address alone.
-        email: In a domain of `MAILBOXES` if made up here; empty where there is none.
+        id: The workspace's own id; None for people known only by e-mail address.
+        email: E-mail address; empty if there is none. `make_person` uses domains of `MAILBOXES`.
         cio_id: Customer.io's permanent id.
-        phone: In international form.
-        devices: (device token, platform) of each device that takes push messages.
+        phone: Phone number in international form.
+        devices: (device token, platform) of each device that gets push messages.
     """
 
     id: str | None
@@ -56,20 +57,20 @@ class SimulatedPerson:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedMessage:
-    """One message of a source, and how people take it.
+    """One message of a source, and how people react to it.
 
     Attributes:
-        channel: The object type its events are reported under.
-        subject: Subject of an e-mail, first line of anything else.
-        actions: Ids of the workflow steps that send it; several are the arms of an A/B test.
-        parent_action: The step that holds the arms.
-        variants: How many variants (`content_id`) a newsletter has.
-        links: Targets of its tracked links; `link_id` is the place in this list, from 1.
+        channel: The object type of its events.
+        subject: Subject of an e-mail, first line of any other message.
+        actions: Ids of the workflow steps that send it; several are the variants of an A/B test.
+        parent_action: Id of the step that contains these variants.
+        variants: Number of variants (`content_id`) of a newsletter.
+        links: Targets of its tracked links; `link_id` is the position in this list, from 1.
         opens: Share of delivered messages that a person opens.
         clicks: Share of opened messages with a click.
-        converts: Share of clicked messages that reach the goal.
-        harm: Factor on bounces, complaints and unsubscribes; 1 is usual.
-        to: The recipient where it is no person: a Slack channel, a URL.
+        converts: Share of clicked messages with a conversion.
+        harm: Factor on the rates of bounces, complaints and unsubscribes; 1 is usual.
+        to: The recipient, if it is not a person: a Slack channel or a URL.
     """
 
     channel: str
@@ -87,14 +88,14 @@ class SimulatedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What causes messages.
+    """A campaign, newsletter, broadcast or transactional message.
 
     Attributes:
-        origin: Which shape of `data` its events have.
-        id: Its id; a newsletter's editions count from it.
-        messages: In the order a person gets them; the later ones of a campaign days apart.
-        weight: How often it starts, against the other sources.
-        hour_of_week: The one UTC hour it is sent in, 0 is Monday 00:00; None: around the clock.
+        origin: What it is; this decides the fields of its events.
+        id: Its id; the ids of a newsletter's weekly editions are derived from it.
+        messages: Its messages in the order in which a person gets them, about a day apart.
+        weight: How often it starts, relative to the other sources.
+        hour_of_week: The UTC hour in which it is sent, 0 is Monday 00:00; None: at all hours.
     """
 
     origin: Origin
@@ -200,7 +201,7 @@ SOURCES: tuple[Source, ...] = (
 
 
 def make_person(random: Random, number: int) -> SimulatedPerson:
-    """Make a person; different numbers give different ids and addresses."""
+    """Make a person; people with different numbers have different ids and addresses."""
     first, last = random.choice(_FIRST_NAMES), random.choice(_LAST_NAMES)
     domain = random.choices(tuple(MAILBOXES), _MAILBOX_SHARES)[0]
     devices = tuple(
@@ -217,5 +218,5 @@ def make_person(random: Random, number: int) -> SimulatedPerson:
 
 
 def mailbox(person: SimulatedPerson) -> Mailbox:
-    """Which kind of mailbox reads the person's e-mail; at an unknown domain, a plain one."""
+    """Return the kind of the person's mailbox; an unknown domain has a plain one."""
     return MAILBOXES.get(person.email.rpartition("@")[2], "plain")

@@ -1,7 +1,6 @@
-"""Texts of imaginary messages: rendered content, and the failures that providers report.
+"""Texts of made-up messages: rendered content, and the failure messages of providers.
 
-Pure. No text holds an address or another trait of a person, as real failure messages may: what
-is kept of those is tested elsewhere with texts that do.
+Pure. Real failure messages may contain personal data such as an address; these do not.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _PARAGRAPH = (
     "what is planned next, and how to tell us what you think of it.</p>"
 )
 
-# By metric, then object type; `*` is any other. Reply codes as in RFC 5321 and RFC 3463.
+# By metric, then by object type; `*` is any other. Reply codes are from RFC 5321 and RFC 3463.
 _FAILURES: dict[str, dict[str, tuple[str, ...]]] = {
     "bounced": {
         "email": (
@@ -53,13 +52,13 @@ _FAILURES_OTHERWISE = {"*": ("Unknown failure",)}
 
 
 def failure(object_type: str, metric: str, random: Random) -> str:
-    """A failure message such as the channel's provider gives."""
+    """Return a failure message as the channel's provider would write it."""
     by_type = _FAILURES.get(metric, _FAILURES_OTHERWISE)
     return random.choice(by_type.get(object_type, by_type["*"]))
 
 
 def content(object_type: str, subject: str, random: Random) -> str:
-    """The rendered message: HTML for e-mail, JSON for what a machine reads, else plain text."""
+    """Return the rendered message: HTML for e-mail, JSON for push, in-app, webhook, else text."""
     if object_type == "email":
         body = _PARAGRAPH * random.randrange(8, 24)
         return f"<!doctype html><html><body><h1>{subject}</h1>{body}</body></html>"
@@ -72,6 +71,6 @@ def content(object_type: str, subject: str, random: Random) -> str:
 
 
 def preferences(random: Random) -> str:
-    """Changed subscription preferences; Customer.io sends them as JSON in a string."""
+    """Return changed subscription preferences; Customer.io sends them as JSON in a string."""
     topics = {f"topic_{number}": random.random() < 0.5 for number in random.sample(range(1, 6), 2)}
     return json.dumps({"topics": topics})

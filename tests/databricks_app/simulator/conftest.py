@@ -1,4 +1,4 @@
-"""What the simulator's tests share: a simulator that stands still, a client, a receiver."""
+"""Shared fixtures: a simulator whose clock stands still, a client of it, and a receiver."""
 
 from __future__ import annotations
 
@@ -15,23 +15,26 @@ from tests.support.simulating import RecordingReceiver, app, app_client, make_si
 
 @pytest.fixture
 def receiver() -> Iterator[RecordingReceiver]:
-    """A receiver that takes everything, until its `status` says otherwise."""
-    with RecordingReceiver() as opened:
-        yield opened
+    """A receiver that answers 200 until a test sets its `status`."""
+    with RecordingReceiver() as running:
+        yield running
 
 
 @pytest.fixture
 def subscribe(receiver: RecordingReceiver) -> Callable[..., int]:
-    """Let `receiver` get all events of a simulator: `subscribe(simulator, **fields)`; the id."""
+    """Create a webhook that posts all events to `receiver`; returns its id.
 
-    def create(simulator: Simulator, **fields: Any) -> int:  # noqa: F811  # the same
+    `subscribe(simulator, **fields)`: the fields replace those of the webhook.
+    """
+
+    def create(simulator: Simulator, **fields: Any) -> int:  # noqa: F811  # an argument, not a fixture
         events = list(specification.subscription_names())
-        whole = {"name": "lake", "endpoint": receiver.url, "events": events} | fields
+        webhook = {"name": "lake", "endpoint": receiver.url, "events": events} | fields
         with app_client(simulator) as client:
-            answer = client.post("/v1/reporting_webhooks", json=whole)
+            answer = client.post("/v1/reporting_webhooks", json=webhook)
         assert answer.status_code == 200, answer.text
-        number = int(answer.json()["id"])
-        receiver.key = SigningKey.from_text(simulator.signing_key(number))
-        return number
+        webhook_id = int(answer.json()["id"])
+        receiver.key = SigningKey.from_text(simulator.signing_key(webhook_id))
+        return webhook_id
 
     return create

@@ -1,4 +1,4 @@
-"""The project's own client of the App API against the simulator, by nothing but `base_url`."""
+"""The project's client of the App API works with the simulator; only its `base_url` differs."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ ONCE = RetryPolicy(1)
 
 @pytest.fixture
 def client(simulator: Simulator) -> Iterator[AppClient]:
-    """A client of `simulator` that repeats nothing."""
+    """A client of `simulator` that does not retry."""
     key = simulator.workspace.keys.app
-    with AppClient(key, base_url=simulator.url, retries=ONCE) as made:
-        yield made
+    with AppClient(key, base_url=simulator.url, retries=ONCE) as running:
+        yield running
 
 
 def test_the_client_manages_webhooks(simulator: Simulator, client: AppClient) -> None:
-    """Created, listed, changed, deleted."""
-    made = client.reporting_webhooks.create(
+    """It creates, lists, changes and deletes one."""
+    created = client.reporting_webhooks.create(
         {"name": "lake", "endpoint": "https://lake.example.com/", "events": ["email_sent"]}
     )
-    number = made["id"]
-    assert client.reporting_webhooks.list()["reporting_webhooks"] == [made]
+    number = created["id"]
+    assert client.reporting_webhooks.list()["reporting_webhooks"] == [created]
     client.reporting_webhooks.update(
         number, {"name": "l", "endpoint": "https://lake.example.com/", "events": ["sms_sent"]}
     )
@@ -43,18 +43,18 @@ def test_the_client_manages_webhooks(simulator: Simulator, client: AppClient) ->
     assert simulator.workspace.feeds.all() == []
 
 
-def test_the_client_walks_pages(simulator: Simulator, client: AppClient) -> None:
-    """All ten people, four at a time."""
-    every = list(client.segments.membership(1, limit=4))
+def test_the_client_reads_all_pages(simulator: Simulator, client: AppClient) -> None:
+    """It reads ten people in pages of four."""
+    people = list(client.segments.membership(1, limit=4))
 
-    assert len(every) == 10
+    assert len(people) == 10
     assert client.segments.customer_count(1)["count"] == 10
     assert list(client.messages.list()) == []
     assert len(simulator.workspace.people) == 10
 
 
-def test_the_client_reads_errors(simulator: Simulator, client: AppClient) -> None:
-    """A wrong body, a wrong key, a call too many."""
+def test_the_client_raises_its_own_errors(simulator: Simulator, client: AppClient) -> None:
+    """An invalid body, a wrong key and a rate limit each have their error."""
     with pytest.raises(BadRequestError, match=r"segment\.name is required"):
         client.segments.create({"segment": {"name": ""}})
     with (
@@ -70,10 +70,10 @@ def test_the_client_reads_errors(simulator: Simulator, client: AppClient) -> Non
     assert caught.value.retry_after_seconds == 1
 
 
-def test_the_client_gets_through_the_rate_that_the_simulator_enforces(
+def test_the_client_copes_with_the_rate_limit_of_the_simulator(
     make_simulator: Callable[..., Simulator],
 ) -> None:
-    """It counts when it sends, the server when a call arrives: a refused one is sent again."""
+    """More calls than the limit allows succeed: the client waits, and retries a 429."""
     simulator = make_simulator(SimulatorOptions(people=0))
     with AppClient(simulator.workspace.keys.private, base_url=simulator.url) as client:
         for _ in range(15):

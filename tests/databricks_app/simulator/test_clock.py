@@ -1,24 +1,24 @@
-"""The simulator's clock: speed, standing still, jumps."""
+"""The simulator's clock: its speed, standing still, and jumps."""
 
 from __future__ import annotations
 
 from databricks_app.simulator.clock import SimulatedClock
 
 
-class Machine:
-    """Seconds of a machine that pass when a test says so."""
+class FakeMonotonic:
+    """A monotonic clock that a test moves by setting `at`."""
 
     def __init__(self) -> None:
         self.at = 100.0
 
     def __call__(self) -> float:
-        """Return what passed."""
+        """Return the time."""
         return self.at
 
 
 def test_clock_runs_at_its_speed() -> None:
-    """A second of the machine is as many of the clock's as the speed says."""
-    machine = Machine()
+    """At speed 60, two seconds of the machine are 120 seconds of the clock."""
+    machine = FakeMonotonic()
     clock = SimulatedClock(1000.0, speed=60.0, monotonic=machine)
 
     machine.at += 2
@@ -28,9 +28,9 @@ def test_clock_runs_at_its_speed() -> None:
     assert clock.machine_seconds_until(1000.0) == 0.0
 
 
-def test_clock_goes_on_from_where_it_was_at_a_new_speed() -> None:
-    """A change of speed is no jump."""
-    machine = Machine()
+def test_clock_keeps_its_time_when_the_speed_changes() -> None:
+    """A change of speed does not change the time."""
+    machine = FakeMonotonic()
     clock = SimulatedClock(1000.0, monotonic=machine)
     machine.at += 5
 
@@ -43,8 +43,8 @@ def test_clock_goes_on_from_where_it_was_at_a_new_speed() -> None:
 
 
 def test_clock_jumps_forward_only() -> None:
-    """An earlier time changes nothing."""
-    clock = SimulatedClock(1000.0, speed=0.0, monotonic=Machine())
+    """A jump to an earlier time has no effect."""
+    clock = SimulatedClock(1000.0, speed=0.0, monotonic=FakeMonotonic())
 
     clock.jump_to(5000.0)
     clock.jump_to(10.0)
@@ -52,12 +52,12 @@ def test_clock_jumps_forward_only() -> None:
     assert clock.now() == 5000.0
 
 
-def test_passed_counts_the_machine_and_the_jumps() -> None:
-    """Rate limits end by waiting, whatever the speed, and by jumping."""
-    machine = Machine()
+def test_elapsed_counts_machine_time_and_jumps() -> None:
+    """So rate limits end by waiting, at any speed, and by jumping."""
+    machine = FakeMonotonic()
     clock = SimulatedClock(1000.0, speed=0.0, monotonic=machine)
 
     machine.at += 3
     clock.jump_to(1010.0)
 
-    assert clock.passed() == 13.0
+    assert clock.elapsed() == 13.0

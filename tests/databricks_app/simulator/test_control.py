@@ -1,4 +1,4 @@
-"""The simulator's own interface: state, time, faults, keys, what was sent."""
+"""The simulator's own interface: state, clock, faults, signing keys, deliveries."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SEND = {
 }
 
 
-def test_state_tells_how_much_there_is(
+def test_state_has_counts_and_queues_but_no_signing_key(
     simulator: Simulator,
     app: httpx2.Client,
     subscribe: Callable[..., int],
     receiver: RecordingReceiver,
 ) -> None:
-    """People, messages, events, queues; no signing key."""
+    """The state of a webhook has its queue, failures and next try."""
     number = subscribe(simulator)
     receiver.status = lambda _: 400
     app.post("/v1/send/email", json=SEND)
@@ -49,33 +49,33 @@ def test_state_tells_how_much_there_is(
     assert key == simulator.signing_key(number)
 
 
-def test_deliveries_tell_every_call(
+def test_deliveries_list_every_call(
     simulator: Simulator,
     app: httpx2.Client,
     subscribe: Callable[..., int],
     receiver: RecordingReceiver,
 ) -> None:
-    """With outcome, try, time and what follows; of one webhook or of all."""
+    """Each has its outcome, number of the try, and ending; for one webhook or for all."""
     number = subscribe(simulator)
     receiver.status = lambda count: 503 if count == 0 else 200
     app.post("/simulator/events", json={"object_type": "email", "metric": "sent", "count": 2})
     simulator.advance(10)
 
-    every = app.get("/simulator/deliveries").json()["deliveries"]
-    assert [(one["outcome"], one["try_number"], one["ending"]) for one in every] == [
+    deliveries = app.get("/simulator/deliveries").json()["deliveries"]
+    assert [(one["outcome"], one["try_number"], one["ending"]) for one in deliveries] == [
         (503, 1, None),
         (200, 2, "acknowledged"),
         (200, 1, "acknowledged"),
     ]
     limited = app.get("/simulator/deliveries", params={"webhook_id": number, "limit": 1})
-    assert limited.json()["deliveries"] == every[-1:]
+    assert limited.json()["deliveries"] == deliveries[-1:]
     assert app.get("/simulator/deliveries", params={"webhook_id": 9}).json() == {"deliveries": []}
     assert app.get("/simulator/deliveries", params={"limit": 0}).json() == {"deliveries": []}
     assert len(simulator.attempts(number)) == 3
 
 
 def test_the_clock_is_read_set_and_advanced(app: httpx2.Client) -> None:
-    """An hour at once; the speed as a number."""
+    """A call advances it by an hour; another sets its speed."""
     before = app.get("/simulator/clock").json()
 
     after = app.post("/simulator/clock", json={"advance_seconds": 3600}).json()
@@ -89,16 +89,16 @@ def test_the_clock_is_read_set_and_advanced(app: httpx2.Client) -> None:
 @pytest.mark.parametrize(
     "body", [{"speed": -1}, {"speed": "fast"}, {"advance_seconds": 1e12}, {"speed": True}]
 )
-def test_the_clock_refuses_what_no_clock_can(app: httpx2.Client, body: dict[str, Any]) -> None:
-    """400: times do not go back."""
+def test_the_clock_refuses_invalid_values(app: httpx2.Client, body: dict[str, Any]) -> None:
+    """A negative or huge number, or a value that is not a number, is answered 400."""
     assert app.post("/simulator/clock", json=body).status_code == 400
 
 
-def test_a_fault_holds_for_its_calls_only(app: httpx2.Client) -> None:
-    """So many times, for one operation or for any."""
+def test_a_fault_applies_only_to_its_calls(app: httpx2.Client) -> None:
+    """It applies `times` times, to one operation or to any."""
     fault = {"operation": "listSegments", "status": 503, "times": 2}
-    in_force = app.post("/simulator/faults", json=fault).json()["faults"]
-    assert (in_force[0]["operation"], in_force[0]["times"]) == ("listSegments", 2)
+    active = app.post("/simulator/faults", json=fault).json()["faults"]
+    assert (active[0]["operation"], active[0]["times"]) == ("listSegments", 2)
 
     assert app.get("/v1/campaigns").status_code == 200
     assert [app.get("/v1/segments").status_code for _ in range(3)] == [503, 503, 200]
@@ -118,7 +118,7 @@ def test_a_fault_holds_for_its_calls_only(app: httpx2.Client) -> None:
 def test_a_fault_has_the_form_of_its_operation(
     app: httpx2.Client, operation: str, method: str, path: str, form: dict[str, Any]
 ) -> None:
-    """Three forms of errors, and Retry-After where it is asked for."""
+    """There are three forms of errors; `retry_after` sets the header."""
     fault = {"operation": operation, "status": 418, "detail": "tea", "retry_after": 7}
     app.post("/simulator/faults", json=fault)
 
@@ -128,24 +128,24 @@ def test_a_fault_has_the_form_of_its_operation(
     assert answer.headers["Retry-After"] == "7"
 
 
-def test_a_fault_may_have_no_body_or_no_answer_or_come_late(app: httpx2.Client) -> None:
-    """As the vendor's bare 404, a broken connection, and slowness."""
+def test_a_fault_can_have_no_body_or_no_answer_or_a_delay(app: httpx2.Client) -> None:
+    """These are the vendor's 404 without a body, a closed connection, and a slow answer."""
     app.post("/simulator/faults", json={"status": 404, "without_body": True})
     app.post("/simulator/faults", json={"hang_up": True})
     app.post("/simulator/faults", json={"delay_seconds": 0.2})
 
-    bare = app.get("/v1/segments")
-    assert (bare.status_code, bare.content) == (404, b"")
+    without_body = app.get("/v1/segments")
+    assert (without_body.status_code, without_body.content) == (404, b"")
     with pytest.raises(httpx2.RemoteProtocolError):
         app.get("/v1/segments")
-    began = time.monotonic()
+    start = time.monotonic()
     assert app.get("/v1/segments").status_code == 200
     assert app.get("/v1/info/ip_addresses").status_code == 200
-    assert time.monotonic() - began >= 0.2
+    assert time.monotonic() - start >= 0.2
 
 
-def test_faults_are_lifted_at_once(app: httpx2.Client) -> None:
-    """All of them."""
+def test_delete_removes_all_faults(app: httpx2.Client) -> None:
+    """The next call has the usual answer."""
     app.post("/simulator/faults", json={"status": 500, "times": 99})
 
     assert app.delete("/simulator/faults").status_code == 204
@@ -155,8 +155,8 @@ def test_faults_are_lifted_at_once(app: httpx2.Client) -> None:
 @pytest.mark.parametrize(
     "fault", [{"staus": 500}, {"status": "500"}, {"status": 200}, {"times": True}]
 )
-def test_a_fault_that_cannot_be_read_is_refused(app: httpx2.Client, fault: dict[str, Any]) -> None:
-    """400, so that a test does not wait for an error that never comes."""
+def test_an_invalid_fault_is_refused(app: httpx2.Client, fault: dict[str, Any]) -> None:
+    """It is answered 400, so that a test does not wait for an error that never comes."""
     assert app.post("/simulator/faults", json=fault).status_code == 400
 
 
@@ -171,21 +171,21 @@ def test_a_fault_that_cannot_be_read_is_refused(app: httpx2.Client, fault: dict[
         {"disabled_channels": [{}]},
     ],
 )
-def test_a_seed_that_cannot_be_read_is_refused(app: httpx2.Client, body: dict[str, Any]) -> None:
-    """400."""
+def test_an_invalid_state_is_refused(app: httpx2.Client, body: dict[str, Any]) -> None:
+    """People or channels that cannot be read are answered 400."""
     assert app.post("/simulator/state", json=body).status_code == 400
 
 
 @pytest.mark.parametrize("body", [{"object_type": "pigeon"}, {"count": 0}, {"count": "x"}])
 def test_an_unknown_event_is_refused(app: httpx2.Client, body: dict[str, Any]) -> None:
-    """400."""
-    whole = {"object_type": "email", "metric": "sent"} | body
+    """An unknown object type or an invalid count is answered 400."""
+    sent = {"object_type": "email", "metric": "sent"}
 
-    assert app.post("/simulator/events", json=whole).status_code == 400
+    assert app.post("/simulator/events", json=sent | body).status_code == 400
 
 
-def test_unknown_webhooks_have_no_key(simulator: Simulator, app: httpx2.Client) -> None:
-    """404 over HTTP, KeyError in Python."""
+def test_an_unknown_webhook_is_not_found(simulator: Simulator, app: httpx2.Client) -> None:
+    """It is answered 404 over HTTP, and raises KeyError in Python."""
     assert app.get("/simulator/webhooks/9/signing_key").status_code == 404
     assert app.post("/simulator/webhooks/9/test").status_code == 404
     with pytest.raises(KeyError):
@@ -202,10 +202,10 @@ def test_unknown_webhooks_have_no_key(simulator: Simulator, app: httpx2.Client) 
         (b"Content-Length: 99999999999", b"413"),
     ],
 )
-def test_bodies_of_no_known_length_are_refused(
+def test_bodies_without_a_length_or_too_large_are_refused(
     simulator: Simulator, header: bytes, status: bytes
 ) -> None:
-    """And those that would fill the memory."""
+    """They are answered 411 or 413 before the body is read."""
     host, _, port = simulator.url.removeprefix("http://").rpartition(":")
     with socket.create_connection((host, int(port)), timeout=10) as wire:
         wire.sendall(b"POST /v1/track HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n")
@@ -215,12 +215,12 @@ def test_bodies_of_no_known_length_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("error", "is_told"), [(ConnectionResetError(), False), (ValueError("mine"), True)]
+    ("error", "is_printed"), [(ConnectionResetError(), False), (ValueError("mine"), True)]
 )
-def test_a_client_that_leaves_early_is_no_news(
-    capsys: pytest.CaptureFixture[str], error: Exception, is_told: bool
+def test_server_prints_its_own_errors_but_not_closed_connections(
+    capsys: pytest.CaptureFixture[str], error: Exception, is_printed: bool
 ) -> None:
-    """Nothing is printed of it; a fault of the simulator's own is."""
+    """A client that closes its connection early is not an error of the server."""
     listener = _Listener("127.0.0.1", 0, BaseHTTPRequestHandler)
     try:
         raise error
@@ -229,11 +229,11 @@ def test_a_client_that_leaves_early_is_no_news(
     finally:
         listener.server_close()
 
-    assert ("ValueError: mine" in capsys.readouterr().err) == is_told
+    assert ("ValueError: mine" in capsys.readouterr().err) == is_printed
 
 
-def test_it_listens_at_ipv6_too(make_simulator: Callable[..., Simulator]) -> None:
-    """Where the machine has it; the URL is one that clients take."""
+def test_simulator_listens_on_ipv6(make_simulator: Callable[..., Simulator]) -> None:
+    """The address is in brackets in the URL, as clients need it."""
     try:
         simulator = make_simulator(SimulatorOptions(people=0), host="::1")
     except OSError:
@@ -243,7 +243,7 @@ def test_it_listens_at_ipv6_too(make_simulator: Callable[..., Simulator]) -> Non
 
 
 def test_the_same_seed_has_the_same_keys_and_people() -> None:
-    """And another seed has others."""
+    """Another seed has other keys and people."""
     one, same, other = (
         Simulator(SimulatorOptions(seed=seed, people=3), speed=0) for seed in (1, 1, 2)
     )
@@ -255,8 +255,8 @@ def test_the_same_seed_has_the_same_keys_and_people() -> None:
     assert ids[0] == ids[1] != ids[2]
 
 
-def test_it_is_used_until_the_end_of_a_block() -> None:
-    """It answers inside, and nobody listens at its address afterwards."""
+def test_simulator_runs_until_the_end_of_a_with_block() -> None:
+    """It answers inside the block, and does not listen after it."""
     with Simulator(SimulatorOptions(people=0)) as running:
         assert call("GET", f"{running.url}/simulator/clock").json()["speed"] == 1
 

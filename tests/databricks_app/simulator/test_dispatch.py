@@ -1,4 +1,4 @@
-"""Requests to the simulator: keys, paths, limits, and what is not imitated."""
+"""Requests to the simulator: keys, paths, rate limits, and unsupported operations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from databricks_app.simulator.dispatch import ROUTES, inventory
 from databricks_app.simulator.messages import Refused
-from databricks_app.simulator.routing import Known, Route, Router
+from databricks_app.simulator.routing import Route, Router, UnsupportedOperation
 from databricks_app.simulator.simulator import Simulator
 from databricks_app.simulator.workspace import SimulatorOptions
 from tests.support.app_api_calls import detail
@@ -20,7 +20,7 @@ HOOKS = "/v1/reporting_webhooks"
 
 @pytest.mark.parametrize("authorization", ["", "Bearer wrong", "Basic abc", "Bearer"])
 def test_calls_without_the_key_are_refused(simulator: Simulator, authorization: str) -> None:
-    """401, in the vendor's form."""
+    """They are answered 401, in the vendor's form."""
     headers = {"Authorization": authorization} if authorization else {}
 
     answer = call("GET", f"{simulator.url}/v1/segments", headers=headers)
@@ -29,10 +29,10 @@ def test_calls_without_the_key_are_refused(simulator: Simulator, authorization: 
     assert detail(answer) == "unauthorized"
 
 
-def test_the_private_key_opens_the_app_api_and_the_public_one_does_not(
+def test_the_app_api_accepts_the_private_key_but_not_the_public_key(
     simulator: Simulator,
 ) -> None:
-    """As since 2026: a public key neither sends nor reads."""
+    """With the keys of 2026, a public key is for the Pipelines API only."""
     keys = simulator.workspace.keys
 
     statuses = [
@@ -58,7 +58,7 @@ def test_the_private_key_opens_the_app_api_and_the_public_one_does_not(
 def test_a_service_account_sends_in_its_workspace_only(
     simulator: Simulator, path: str, workspace_id: str, status: int
 ) -> None:
-    """And by the channels that the vendor lists."""
+    """It may use only the sends that the vendor lists."""
     key = simulator.workspace.keys.service_account
     headers = {"Authorization": f"Bearer {key}", "X-Workspace-Id": workspace_id}
 
@@ -67,23 +67,23 @@ def test_a_service_account_sends_in_its_workspace_only(
     assert answer.status_code == status
 
 
-def test_unknown_paths_and_methods_are_named_so(app: httpx2.Client) -> None:
-    """404 and 405, as routing goes before the key."""
+def test_unknown_paths_and_methods_are_refused(app: httpx2.Client) -> None:
+    """An unknown path is answered 404, an unknown method 405."""
     assert app.get("/v2/anything").status_code == 404
     assert app.patch(f"{HOOKS}/1").status_code in {405, 501}
     assert app.delete("/v1/info/ip_addresses").status_code == 405
 
 
-def test_router_names_what_is_not_imitated() -> None:
-    """An operation of the inventory without a route is found as such, literal paths first."""
-    known = [
-        Known("listExports", "GET", "/v1/exports"),
-        Known("getExport", "GET", "/v1/exports/{export_id}"),
-        Known("listSegments", "GET", "/v1/segments"),
+def test_router_finds_unsupported_operations() -> None:
+    """An operation of the inventory without a route is found; literal paths come first."""
+    inventory_rows = [
+        UnsupportedOperation("listExports", "GET", "/v1/exports"),
+        UnsupportedOperation("getExport", "GET", "/v1/exports/{export_id}"),
+        UnsupportedOperation("listSegments", "GET", "/v1/segments"),
     ]
-    router = Router(ROUTES, known)
+    router = Router(ROUTES, inventory_rows)
 
-    assert router.find("GET", "/v1/exports/7") == (known[1], {"export_id": "7"})
+    assert router.find("GET", "/v1/exports/7") == (inventory_rows[1], {"export_id": "7"})
     found, _ = router.find("GET", "/v1/segments")
     assert isinstance(found, Route)
     literal, _ = router.find("POST", "/v1/customers/attributes")
@@ -93,7 +93,7 @@ def test_router_names_what_is_not_imitated() -> None:
 
 
 def test_routes_are_operations_of_the_vendor() -> None:
-    """Name, method and path of each are those of the inventory."""
+    """The name, method and path of each route are in the inventory."""
     known = {(one.operation, one.method, one.path) for one in inventory()}
     ours = {(one.operation, one.method, one.path) for one in ROUTES if one.surface == "app"}
 
@@ -101,8 +101,8 @@ def test_routes_are_operations_of_the_vendor() -> None:
     assert len(known) == 188
 
 
-def test_what_is_not_imitated_says_so(simulator: Simulator, app: httpx2.Client) -> None:
-    """501 and the operation's name, once the key is right."""
+def test_an_unsupported_operation_is_answered_501(simulator: Simulator, app: httpx2.Client) -> None:
+    """The answer names the operation; without the right key it is 401."""
     answer = app.get("/v1/snippets")
 
     assert answer.status_code == 501
@@ -110,8 +110,8 @@ def test_what_is_not_imitated_says_so(simulator: Simulator, app: httpx2.Client) 
     assert call("GET", f"{simulator.url}/v1/snippets").status_code == 401
 
 
-def test_a_fault_may_stand_before_what_is_not_imitated(app: httpx2.Client) -> None:
-    """So that a client of it can be tried with errors at least."""
+def test_a_fault_can_be_injected_into_an_unsupported_operation(app: httpx2.Client) -> None:
+    """So a client can be tested with errors of every operation."""
     app.post("/simulator/faults", json={"operation": "listSnippets", "status": 429})
 
     assert app.get("/v1/snippets").status_code == 429
@@ -120,7 +120,7 @@ def test_a_fault_may_stand_before_what_is_not_imitated(app: httpx2.Client) -> No
 def test_the_eleventh_call_in_a_second_is_refused(
     make_simulator: Callable[..., Simulator],
 ) -> None:
-    """429 with Retry-After; after that long it is taken again."""
+    """It is answered 429 with Retry-After; after that time calls are accepted again."""
     simulator = make_simulator(SimulatorOptions(people=0))
     with app_client(simulator) as app:
         answers = [app.get("/v1/segments") for _ in range(11)]

@@ -1,4 +1,4 @@
-"""Whatever is sent to the simulator, it answers, and says what is wrong."""
+"""The simulator answers every request, also a hostile one, without an exception."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.webhooks import specification
 from core.webhooks.sender import destination
 from databricks_app.simulator.clock import SimulatedClock
-from databricks_app.simulator.dispatch import ROUTES, Answering
+from databricks_app.simulator.dispatch import ROUTES, Dispatcher
 from databricks_app.simulator.driver import Driver
 from databricks_app.simulator.feeds import Webhook
 from databricks_app.simulator.messages import ApiRequest
@@ -50,20 +50,20 @@ QUERIES = ("", "limit=²", "start=c9&limit=0", "id_type=email", "version=1&steps
 
 
 @pytest.fixture(scope="module")
-def answering() -> Answering:
-    """Everything but the sockets, with a webhook that gets all events."""
+def dispatcher() -> Dispatcher:
+    """The simulator without its sockets, with a webhook that gets all events."""
     workspace = SimulatedWorkspace(
         SimulatorOptions(people=3, has_rate_limits=False), SimulatedClock(1_790_000_000.0, speed=0)
     )
     names = specification.subscription_names()
     url = "http://127.0.0.1:1/"
     workspace.feeds.add(Webhook(99, "all", url, destination(url), names, with_content=True))
-    return Answering(workspace, Driver(workspace))
+    return Dispatcher(workspace, Driver(workspace))
 
 
-def authorization(route: Route, answering: Answering) -> str:
-    """Return what opens a route."""
-    keys = answering.workspace.keys
+def authorization(route: Route, dispatcher: Dispatcher) -> str:
+    """Return the Authorization header that a route accepts."""
+    keys = dispatcher.workspace.keys
     if route.surface == "pipelines":
         return f"Basic {base64.b64encode(f'{keys.pipelines}:'.encode()).decode()}"
     return f"Bearer {keys.app}"
@@ -78,41 +78,41 @@ def authorization(route: Route, answering: Answering) -> str:
 )
 @settings(max_examples=200)
 def test_any_body_and_path_is_answered(
-    answering: Answering, route: Route, body: dict[str, Any], value: str, query: str, strict: bool
+    dispatcher: Dispatcher, route: Route, body: dict[str, Any], value: str, query: str, strict: bool
 ) -> None:
-    """Never an exception, and what is answered can be written as JSON."""
+    """There is no exception, and the answer can be written as JSON."""
     path = "/".join(value if "{" in part else part for part in route.path.split("/"))
-    headers = {"authorization": authorization(route, answering)}
+    headers = {"authorization": authorization(route, dispatcher)}
     if strict:
         headers["x-strict-mode"] = "1"
     content = json.dumps(body).encode()
 
-    reply = answering(ApiRequest.from_target(route.method, f"{path}?{query}", headers, content))
+    reply = dispatcher(ApiRequest.from_target(route.method, f"{path}?{query}", headers, content))
 
     assert reply.status in {200, 204, 400, 403, 404, 405, 413, 422, 501}
     json.dumps(reply.body)
-    scheduler = answering.workspace.scheduler
+    scheduler = dispatcher.workspace.scheduler
     while len(scheduler):
         at, call = scheduler.pop()
         call(at)
 
 
 @given(body=BODIES.filter(lambda body: "data_file_url" not in body))
-def test_any_trigger_is_answered(answering: Answering, body: dict[str, Any]) -> None:
-    """Queued, refused, or one too many."""
-    headers = {"authorization": f"Bearer {answering.workspace.keys.app}"}
+def test_any_trigger_is_answered(dispatcher: Dispatcher, body: dict[str, Any]) -> None:
+    """A trigger is queued, or refused as invalid or as one too many."""
+    headers = {"authorization": f"Bearer {dispatcher.workspace.keys.app}"}
     target = "/v1/campaigns/301/triggers"
 
-    reply = answering(ApiRequest.from_target("POST", target, headers, json.dumps(body).encode()))
+    reply = dispatcher(ApiRequest.from_target("POST", target, headers, json.dumps(body).encode()))
 
     assert reply.status in {200, 422, 429}
 
 
 @given(st.binary(max_size=200), st.text(max_size=30))
-def test_any_bytes_and_headers_are_answered(answering: Answering, body: bytes, text: str) -> None:
-    """Keys of any text are wrong keys."""
+def test_any_bytes_and_headers_are_answered(dispatcher: Dispatcher, body: bytes, text: str) -> None:
+    """Any text as a key is answered 401, any body with the right key 200."""
     headers = {"authorization": text}
 
-    assert answering(ApiRequest.from_target("POST", "/v1/batch", headers, body)).status == 401
-    headers = {"authorization": f"Bearer {answering.workspace.keys.private}"}
-    assert answering(ApiRequest.from_target("POST", "/v1/batch", headers, body)).status == 200
+    assert dispatcher(ApiRequest.from_target("POST", "/v1/batch", headers, body)).status == 401
+    headers = {"authorization": f"Bearer {dispatcher.workspace.keys.private}"}
+    assert dispatcher(ApiRequest.from_target("POST", "/v1/batch", headers, body)).status == 200

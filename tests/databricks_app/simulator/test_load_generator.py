@@ -1,4 +1,4 @@
-"""A run over many events loses none silently: acknowledged, given up, or still to be sent."""
+"""The load generator loses no event silently: each is acknowledged, given up, or not yet sent."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from databricks_app.simulator.load_generator import (
 )
 from tests.support.loopback_receiver import KEY, LoopbackReceiver, unused_destination
 
-QUICK = GeneratorOptions(concurrency=3, first_delay_seconds=0.001, max_delay_seconds=0.01)
+FAST = GeneratorOptions(concurrency=3, first_delay_seconds=0.001, max_delay_seconds=0.01)
 
 
 def some_events(count: int) -> list[Event]:
-    """As many events, with nothing in them but their ids."""
+    """Make minimal events with different ids."""
     return [
         {"event_id": f"id{n}", "object_type": "email", "metric": "sent", "timestamp": n, "data": {}}
         for n in range(count)
@@ -30,11 +30,11 @@ def some_events(count: int) -> list[Event]:
 
 
 def test_run_delivers_every_event_once() -> None:
-    """Each event is posted by one of the connections, and all are acknowledged."""
+    """Each event is posted once, over one of the connections, and all are acknowledged."""
     events = some_events(100)
 
     with LoopbackReceiver() as receiver:
-        counts = LoadGenerator(receiver.destination, KEY, QUICK).run(iter(events))
+        counts = LoadGenerator(receiver.destination, KEY, FAST).run(iter(events))
 
     received = [json.loads(body) for body in receiver.bodies]
     assert sorted(received, key=lambda event: event["timestamp"]) == events
@@ -44,17 +44,17 @@ def test_run_delivers_every_event_once() -> None:
     assert receiver.connections <= 3
 
 
-def test_run_tries_again_what_was_answered_503() -> None:
+def test_run_retries_after_a_503() -> None:
     """A receiver that cannot store for a while gets every event in the end."""
     with LoopbackReceiver(status=lambda number: 503 if number < 7 else 200) as receiver:
-        counts = LoadGenerator(receiver.destination, KEY, QUICK).run(some_events(10))
+        counts = LoadGenerator(receiver.destination, KEY, FAST).run(some_events(10))
 
     assert (counts.acknowledged, counts.given_up, counts.retries) == (10, 0, 7)
     assert counts.outcomes == {"200": 10, "503": 7}
 
 
-def test_run_tries_again_what_was_not_answered() -> None:
-    """A silent receiver counts as a failure, after the timeout."""
+def test_run_retries_after_a_timeout() -> None:
+    """A post without an answer is counted as `timed_out`, and is tried again."""
     options = GeneratorOptions(concurrency=1, timeout_seconds=0.1, first_delay_seconds=0.001)
     with LoopbackReceiver(hangs=lambda number: number == 1) as receiver:
         counts = LoadGenerator(receiver.destination, KEY, options).run(some_events(4))
@@ -63,7 +63,7 @@ def test_run_tries_again_what_was_not_answered() -> None:
 
 
 def test_run_signs_each_try_with_the_time_of_the_try() -> None:
-    """A retry carries a fresh timestamp, so that no window closes on it."""
+    """A retry has a new timestamp, so that it is within the receiver's window."""
     times = iter([time.time() - 100, time.time()])
     options = GeneratorOptions(concurrency=1, first_delay_seconds=0.001)
 
@@ -85,11 +85,11 @@ def test_run_without_retry_gives_up_at_once() -> None:
     assert (counts.acknowledged, counts.given_up, counts.retries) == (7, 3, 0)
     assert isinstance(counts.last_failure, PostResponse)
     assert counts.last_failure.status == 503
-    assert counts.trouble == ""
+    assert counts.current_failure == ""
 
 
-def test_run_gives_up_an_event_after_the_longest_wait() -> None:
-    """What fails for too long is counted as never acknowledged."""
+def test_run_gives_up_an_event_after_the_configured_time() -> None:
+    """It is counted as given up."""
     options = GeneratorOptions(concurrency=1, first_delay_seconds=0.001, give_up_seconds=0.02)
 
     counts = LoadGenerator(unused_destination(), KEY, options).run(some_events(2))
@@ -100,46 +100,46 @@ def test_run_gives_up_an_event_after_the_longest_wait() -> None:
 
 
 def test_run_with_a_wrong_key_ends_early() -> None:
-    """Answers that cannot change are not asked for again, and a hopeless run stops."""
+    """A 401 is not retried, and a run without any acknowledged event stops early."""
     with LoopbackReceiver() as receiver:
-        generator = LoadGenerator(receiver.destination, SigningKey.from_text("wrong"), QUICK)
+        generator = LoadGenerator(receiver.destination, SigningKey.from_text("wrong"), FAST)
         counts = generator.run(some_events(1000))
 
-    assert counts.is_hopeless
+    assert counts.is_stopped_early
     assert counts.acknowledged == 0
     assert 20 <= counts.given_up <= 22
     assert counts.outcomes == {"401": counts.given_up}
 
 
-def test_run_goes_on_after_failures_once_something_was_acknowledged() -> None:
-    """Only a run without any success is hopeless."""
+def test_run_continues_after_failures_once_an_event_was_acknowledged() -> None:
+    """Only a run without any acknowledged event stops early."""
     options = GeneratorOptions(concurrency=1, retry=False)
     with LoopbackReceiver(status=lambda number: 200 if number in {0, 40} else 503) as receiver:
         counts = LoadGenerator(receiver.destination, KEY, options).run(some_events(41))
 
-    assert not counts.is_hopeless
+    assert not counts.is_stopped_early
     assert (counts.acknowledged, counts.given_up) == (2, 39)
 
 
-def test_run_tells_of_each_acknowledged_event_and_no_other() -> None:
-    """What is reported as acknowledged is exactly what the receiver has taken."""
-    told: list[str] = []
+def test_run_calls_on_acknowledged_for_exactly_the_acknowledged_events() -> None:
+    """The callback gets the events that the receiver has stored, and no others."""
+    reported: list[str] = []
     options = GeneratorOptions(concurrency=3, retry=False)
     with LoopbackReceiver(status=lambda number: 503 if number % 4 == 1 else 200) as receiver:
         LoadGenerator(
             receiver.destination,
             KEY,
             options,
-            on_acknowledged=lambda event: told.append(event["event_id"]),
+            on_acknowledged=lambda event: reported.append(event["event_id"]),
         ).run(some_events(60))
 
-    taken = [json.loads(body)["event_id"] for body in receiver.bodies]
-    assert sorted(told) == sorted(taken)
-    assert len(told) == 45
+    stored = [json.loads(body)["event_id"] for body in receiver.bodies]
+    assert sorted(reported) == sorted(stored)
+    assert len(reported) == 45
 
 
-def test_run_stops_at_ctrl_c_and_keeps_its_count() -> None:
-    """Interrupted, it finishes the posts in flight and says what was acknowledged until then."""
+def test_run_stops_at_ctrl_c_and_keeps_its_counts() -> None:
+    """It finishes the current posts, and the counts match what the receiver has."""
 
     def endless() -> Iterator[Event]:
         while True:
@@ -150,7 +150,7 @@ def test_run_stops_at_ctrl_c_and_keeps_its_count() -> None:
             raise KeyboardInterrupt
 
     with LoopbackReceiver() as receiver:
-        counts = LoadGenerator(receiver.destination, KEY, QUICK).run(
+        counts = LoadGenerator(receiver.destination, KEY, FAST).run(
             endless(), watch=interrupt, watch_seconds=0.01
         )
 
@@ -158,8 +158,8 @@ def test_run_stops_at_ctrl_c_and_keeps_its_count() -> None:
     assert counts.acknowledged == len(receiver.bodies) > 10
 
 
-def test_run_stops_at_ctrl_c_while_it_waits_to_try_again() -> None:
-    """A long wait between two tries does not hold up the end."""
+def test_run_stops_at_ctrl_c_during_a_wait_between_tries() -> None:
+    """The run ends at once, not after the wait."""
 
     def interrupt(counts: GeneratorCounts) -> None:
         if counts.outcomes["refused"] == 2:
@@ -174,8 +174,8 @@ def test_run_stops_at_ctrl_c_while_it_waits_to_try_again() -> None:
     assert counts.seconds < 10
 
 
-def test_run_keeps_to_its_rate() -> None:
-    """Events are spaced, not sent in bursts."""
+def test_run_does_not_exceed_its_rate() -> None:
+    """41 events at 200 per second take at least 0.2 s."""
     with LoopbackReceiver() as receiver:
         options = GeneratorOptions(concurrency=4, rate=200)
         counts = LoadGenerator(receiver.destination, KEY, options).run(some_events(41))
@@ -184,19 +184,19 @@ def test_run_keeps_to_its_rate() -> None:
     assert counts.seconds >= 0.2
 
 
-def test_run_passes_on_a_fault_of_its_source() -> None:
-    """An error while making events ends the run and is raised."""
+def test_run_raises_an_error_of_its_events() -> None:
+    """An error while the events are made ends the run."""
 
     def faulty() -> Iterator[Event]:
         yield from some_events(3)
         raise ValueError("no more")
 
     with LoopbackReceiver() as receiver, pytest.raises(ValueError, match="no more"):
-        LoadGenerator(receiver.destination, KEY, QUICK).run(faulty())
+        LoadGenerator(receiver.destination, KEY, FAST).run(faulty())
 
 
-def test_tally_without_an_answer_has_no_latency() -> None:
-    """There is no percentile of nothing, and no rate."""
+def test_counts_without_an_answer_have_no_latency() -> None:
+    """Without an acknowledged post there is no percentile, and the rate is 0."""
     counts = GeneratorCounts()
 
     assert counts.latency(0.99) is None
@@ -204,8 +204,8 @@ def test_tally_without_an_answer_has_no_latency() -> None:
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 1), (0.5, 51), (0.99, 100), (1.0, 100)])
-def test_tally_latency_is_that_of_the_share(share: float, expected: float) -> None:
-    """The share of posts at most that slow, of a hundred known ones."""
+def test_counts_latency_is_the_percentile(share: float, expected: float) -> None:
+    """Checked with a hundred known latencies."""
     counts = GeneratorCounts()
     counts.latencies.extend(float(n) for n in range(100, 0, -1))
 

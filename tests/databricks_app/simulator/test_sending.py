@@ -1,4 +1,4 @@
-"""The sender of reporting webhooks against a real receiver, over days that pass at once."""
+"""Sending of reporting webhooks to a real HTTP receiver, over simulated days."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def ids(receiver: RecordingReceiver) -> list[str]:
     return [json.loads(arrival.body)["event_id"] for arrival in receiver.arrivals]
 
 
-def happen(simulator: Simulator, count: int = 1, kind: str = "email/delivered") -> None:
-    """Let events happen, and what is due now be sent."""
+def report(simulator: Simulator, count: int = 1, kind: str = "email/delivered") -> None:
+    """Report sample events, and send what is due now."""
     object_type, _, metric = kind.partition("/")
     body = {"object_type": object_type, "metric": metric, "count": count}
     answer = call("POST", f"{simulator.url}/simulator/events", json=body)
@@ -37,7 +37,7 @@ def happen(simulator: Simulator, count: int = 1, kind: str = "email/delivered") 
 
 
 def queued(simulator: Simulator, number: int = 1) -> int:
-    """Return how many events wait."""
+    """Return how many events are in the queue of a webhook."""
     feed = simulator.workspace.feeds.get(number)
     assert feed is not None
     return len(feed.queue)
@@ -46,10 +46,10 @@ def queued(simulator: Simulator, number: int = 1) -> int:
 def test_events_arrive_signed_in_order(
     simulator: Simulator, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
-    """A receiver that takes them gets each once, verifies it, and can tell who sent it."""
+    """A receiver that answers 200 gets each event once, with a valid signature."""
     subscribe(simulator)
 
-    happen(simulator, 5)
+    report(simulator, 5)
 
     assert [arrival.refusal for arrival in receiver.arrivals] == [None] * 5
     assert len(set(ids(receiver))) == 5
@@ -60,11 +60,11 @@ def test_events_arrive_signed_in_order(
 def test_a_400_stalls_the_feed_for_an_hour(
     simulator: Simulator, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
-    """One bad answer: the later events wait behind the first, and all come in order after it."""
+    """The later events wait behind the first, and all arrive in order after the hour."""
     subscribe(simulator)
     receiver.status = lambda number: 400 if number == 0 else 200
 
-    happen(simulator, 3)
+    report(simulator, 3)
     assert (len(receiver.arrivals), queued(simulator)) == (1, 3)
     simulator.advance(HOUR - 1)
     assert len(receiver.arrivals) == 1
@@ -80,11 +80,11 @@ def test_a_400_stalls_the_feed_for_an_hour(
 def test_a_503_does_not_cost_an_hour(
     simulator: Simulator, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
-    """Outside the one-hour list the first repetition comes after seconds."""
+    """503 is not among the statuses that cost an hour: the first retry follows after 10 s."""
     subscribe(simulator)
     receiver.status = lambda number: 503 if number == 0 else 200
 
-    happen(simulator, 2)
+    report(simulator, 2)
     simulator.advance(10)
 
     assert [one.outcome for one in simulator.attempts()] == [503, 200, 200]
@@ -92,12 +92,12 @@ def test_a_503_does_not_cost_an_hour(
 
 
 def test_a_refused_connection_costs_an_hour(simulator: Simulator, subscribe: Subscribe) -> None:
-    """Nobody listens at the endpoint: the same as a 400."""
+    """An endpoint on which nothing listens has the same wait as a 400."""
     with RecordingReceiver() as closed:
         url = closed.url
     subscribe(simulator, endpoint=url)
 
-    happen(simulator)
+    report(simulator)
 
     (attempt,) = simulator.attempts()
     assert attempt.outcome == "refused"
@@ -107,20 +107,20 @@ def test_a_refused_connection_costs_an_hour(simulator: Simulator, subscribe: Sub
 def test_a_closed_connection_costs_an_hour(
     simulator: Simulator, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
-    """The end of the connection instead of an answer is a reset to the vendor."""
+    """A connection that is closed without an answer counts as reset."""
     subscribe(simulator)
     receiver.status = lambda _: 0
 
-    happen(simulator)
+    report(simulator)
 
     (attempt,) = simulator.attempts()
     assert (attempt.outcome, attempt.next_at) == ("reset", attempt.at + HOUR)
 
 
-def test_silence_is_given_up_after_the_timeout(
+def test_a_receiver_without_an_answer_times_out(
     make_simulator: Make, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
-    """No answer in time is tried again by backoff, though the receiver may have it already."""
+    """The event is tried again by backoff, although the receiver may have it already."""
     simulator = make_simulator(SimulatorOptions(people=0, rules=RetryRules(timeout_seconds=0.2)))
     subscribe(simulator)
 
@@ -129,21 +129,21 @@ def test_silence_is_given_up_after_the_timeout(
         return 200
 
     receiver.status = slow_once
-    happen(simulator)
+    report(simulator)
     simulator.advance(10)
 
     assert [one.outcome for one in simulator.attempts()] == ["timed_out", 200]
     assert len(set(ids(receiver))) == 1
 
 
-def test_seven_days_of_failure_give_up_one_event(
+def test_an_event_is_given_up_after_seven_days(
     simulator: Simulator, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
-    """Then the next one gets its first try; the first is lost."""
+    """The event is lost, and the next event gets its first try."""
     subscribe(simulator)
     receiver.status = lambda _: 400
 
-    happen(simulator, 2)
+    report(simulator, 2)
     simulator.advance(7 * DAY)
 
     first, second = list(dict.fromkeys(ids(receiver)))
@@ -153,14 +153,14 @@ def test_seven_days_of_failure_give_up_one_event(
     assert ids(receiver).count(second) == 1
 
 
-def test_re_signed_retries_pass_the_receivers_window(
+def test_re_signed_retries_are_within_the_receivers_window(
     simulator: Simulator, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
-    """A fresh timestamp with each try: an hour later the event is as good as new."""
+    """Each try has a new timestamp, so a retry after an hour is accepted."""
     subscribe(simulator)
     receiver.status = lambda number: 500 if number == 0 else 200
 
-    happen(simulator)
+    report(simulator)
     simulator.advance(HOUR)
 
     assert [one.outcome for one in simulator.attempts()] == [500, 200]
@@ -169,12 +169,12 @@ def test_re_signed_retries_pass_the_receivers_window(
 def test_retries_with_the_same_timestamp_are_stale_for_seven_days(
     make_simulator: Make, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
-    """A window of five minutes turns one 500 into a week of 401, and then a loss."""
+    """With a window of five minutes one 500 is followed by 401 for a week, then by a loss."""
     simulator = make_simulator(SimulatorOptions(people=0, rules=RetryRules(re_sign=False)))
     subscribe(simulator)
     receiver.status = lambda number: 500 if number == 0 else 200
 
-    happen(simulator)
+    report(simulator)
     simulator.advance(8 * DAY)
 
     attempts = simulator.attempts()
@@ -183,10 +183,10 @@ def test_retries_with_the_same_timestamp_are_stale_for_seven_days(
     assert attempts[-1].ending == "given_up"
 
 
-def test_a_retry_that_is_not_re_signed_bears_the_time_of_its_first_try(
+def test_a_retry_that_is_not_re_signed_has_the_timestamp_of_its_first_try(
     make_simulator: Make, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
-    """Within the receiver's window it passes, older by as much as has passed since."""
+    """On the machine's clock the timestamp is as old as the simulated time since the first try."""
     at = 1_790_000_000.0
     options = SimulatorOptions(people=0, rules=RetryRules(re_sign=False))
     simulator = make_simulator(options, wall=lambda: at)
@@ -194,7 +194,7 @@ def test_a_retry_that_is_not_re_signed_bears_the_time_of_its_first_try(
     receiver.key = None
     receiver.status = lambda number: 503 if number < 2 else 200
 
-    happen(simulator)
+    report(simulator)
     simulator.advance(30)
 
     stamps = [arrival.timestamp for arrival in receiver.arrivals]
@@ -204,28 +204,28 @@ def test_a_retry_that_is_not_re_signed_bears_the_time_of_its_first_try(
 def test_webhooks_do_not_block_each_other(
     simulator: Simulator, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
-    """One webhook's bad answer leaves the other's queue alone; each has a key of its own."""
+    """A failing webhook does not delay the other one; each has its own key."""
     with RecordingReceiver(lambda _: 400) as bad:
         subscribe(simulator, endpoint=bad.url)
         subscribe(simulator)
 
-        happen(simulator, 3)
+        report(simulator, 3)
 
         assert (queued(simulator, 1), queued(simulator, 2)) == (3, 0)
         assert [arrival.refusal for arrival in receiver.arrivals] == [None] * 3
         assert simulator.signing_key(1) != simulator.signing_key(2)
 
 
-def test_a_disabled_webhook_keeps_its_queue_and_takes_nothing_new(
+def test_a_disabled_webhook_keeps_its_queue_and_gets_no_new_events(
     simulator: Simulator, subscribe: Subscribe, app: httpx2.Client, receiver: RecordingReceiver
 ) -> None:
-    """What happens while it is disabled is not sent later; what waited is."""
+    """Events of that time are never sent; events that were queued before are sent later."""
     subscribe(simulator)
     receiver.status = lambda number: 503 if number == 0 else 200
-    happen(simulator)
+    report(simulator)
 
     app.put("/v1/reporting_webhooks/1", json={"disabled": True})
-    happen(simulator, 5)
+    report(simulator, 5)
     simulator.advance(DAY)
     assert len(receiver.arrivals) == 1
     app.put("/v1/reporting_webhooks/1", json={"disabled": False})
@@ -238,33 +238,33 @@ def test_a_disabled_webhook_keeps_its_queue_and_takes_nothing_new(
 def test_only_subscribed_events_are_sent(
     simulator: Simulator, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
-    """By the name of channel and metric."""
+    """An event is selected by its name, made of channel and metric."""
     subscribe(simulator, events=["sms_delivered"])
 
-    happen(simulator, kind="email/delivered")
-    happen(simulator, kind="sms/delivered")
-    happen(simulator, kind="slack/undeliverable")  # has no name to subscribe to
+    report(simulator, kind="email/delivered")
+    report(simulator, kind="sms/delivered")
+    report(simulator, kind="slack/undeliverable")  # has no name to subscribe to
 
     assert [json.loads(one.body)["object_type"] for one in receiver.arrivals] == ["sms"]
 
 
 @pytest.mark.parametrize("with_content", [True, False])
-def test_with_content_decides_whether_sent_carries_the_message(
+def test_with_content_decides_whether_sent_events_have_content(
     simulator: Simulator, subscribe: Subscribe, receiver: RecordingReceiver, with_content: bool
 ) -> None:
-    """The same event goes to one webhook with its content and to another without."""
+    """A `sent` event has content and headers only if the webhook wants them."""
     subscribe(simulator, with_content=with_content)
 
-    happen(simulator, kind="email/sent")
+    report(simulator, kind="email/sent")
 
     data: dict[str, Any] = json.loads(receiver.arrivals[0].body)["data"]
     assert ("content" in data, "headers" in data) == (with_content, with_content)
 
 
-def test_without_full_resolution_each_delivery_opens_once(
+def test_without_full_resolution_each_delivery_has_one_open(
     make_simulator: Make, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
-    """A full webhook gets every open, another one the first of each delivery only."""
+    """A webhook with full resolution gets every open, another one only the first of each."""
     simulator = make_simulator(SimulatorOptions(people=1, has_rate_limits=False))
     with RecordingReceiver() as full:
         subscribe(simulator, endpoint=full.url, full_resolution=True)
@@ -283,11 +283,11 @@ def test_without_full_resolution_each_delivery_opens_once(
         simulator.advance(7 * DAY)
 
         opens = [opened(one.body) for one in receiver.arrivals]
-        every = [opened(one.body) for one in full.arrivals]
-    firsts = [delivery for delivery in opens if delivery]
-    assert len(firsts) == len(set(firsts))
-    assert len([delivery for delivery in every if delivery]) > len(firsts)
-    assert set(firsts) == {delivery for delivery in every if delivery}
+        all_opens = [opened(one.body) for one in full.arrivals]
+    first_opens = [delivery for delivery in opens if delivery]
+    assert len(first_opens) == len(set(first_opens))
+    assert len([delivery for delivery in all_opens if delivery]) > len(first_opens)
+    assert set(first_opens) == {delivery for delivery in all_opens if delivery}
 
 
 def opened(body: bytes) -> str:
@@ -297,7 +297,7 @@ def opened(body: bytes) -> str:
 
 
 def test_the_same_seed_and_calls_make_the_same_events(make_simulator: Make) -> None:
-    """Ids, times and what becomes of each message: a run repeats byte for byte."""
+    """Two runs post identical bytes: ids, times and life cycles are the same."""
     runs = []
     for _ in range(2):
         simulator = make_simulator(
@@ -319,10 +319,10 @@ def test_the_same_seed_and_calls_make_the_same_events(make_simulator: Make) -> N
     assert runs[0] == runs[1]
 
 
-def test_a_clock_at_speed_sends_by_itself(
+def test_a_fast_clock_sends_without_advance(
     make_simulator: Make, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
-    """Nobody steps it: an hour passes in a fraction of a second."""
+    """At speed 36,000 the retry after an hour is made in a tenth of a second."""
     simulator = make_simulator(SimulatorOptions(people=0), speed=36_000.0)
     subscribe(simulator)
     receiver.status = lambda number: 400 if number == 0 else 200
@@ -334,27 +334,27 @@ def test_a_clock_at_speed_sends_by_itself(
     wait_until(lambda: len(receiver.arrivals) == 2, 10)
 
 
-def test_a_clock_set_going_sends_what_had_waited(
+def test_a_clock_that_is_started_later_sends_the_queue(
     make_simulator: Make, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
-    """Its thread learns of the new speed at once."""
+    """The driver's thread uses the new speed at once."""
     simulator = make_simulator(SimulatorOptions(people=0))
     subscribe(simulator)
     receiver.status = lambda number: 400 if number == 0 else 200
-    happen(simulator)
+    report(simulator)
 
     call("POST", f"{simulator.url}/simulator/clock", json={"speed": 36_000})
 
     wait_until(lambda: len(receiver.arrivals) == 2, 10)
 
 
-def test_send_test_goes_past_the_queue(
+def test_send_test_does_not_wait_for_the_queue(
     simulator: Simulator, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
-    """The button posts a signed sample now, even while the feed is blocked."""
+    """The button posts a signed sample at once, even while the queue is blocked."""
     number = subscribe(simulator)
     receiver.status = lambda count: 400 if count == 0 else 200
-    happen(simulator)
+    report(simulator)
 
     answer = call("POST", f"{simulator.url}/simulator/webhooks/{number}/test")
 
@@ -368,10 +368,10 @@ def test_send_test_goes_past_the_queue(
 def test_a_changed_endpoint_gets_the_head_of_the_queue(
     simulator: Simulator, subscribe: Subscribe, app: httpx2.Client, receiver: RecordingReceiver
 ) -> None:
-    """Mending a mistyped endpoint: at the next try the waiting events go to the new one."""
+    """After a wrong endpoint is corrected, the next try sends the waiting events to the new one."""
     with RecordingReceiver(lambda _: 404) as wrong:
         number = subscribe(simulator, endpoint=wrong.url)
-        happen(simulator, 2)
+        report(simulator, 2)
 
     app.put(f"/v1/reporting_webhooks/{number}", json={"endpoint": receiver.url})
     simulator.advance(HOUR)
@@ -383,10 +383,10 @@ def test_a_changed_endpoint_gets_the_head_of_the_queue(
 def test_a_deleted_webhook_sends_nothing_more(
     simulator: Simulator, subscribe: Subscribe, app: httpx2.Client, receiver: RecordingReceiver
 ) -> None:
-    """What waited for it is gone."""
+    """The events in its queue are lost."""
     number = subscribe(simulator)
     receiver.status = lambda _: 400
-    happen(simulator, 3)
+    report(simulator, 3)
 
     assert app.delete(f"/v1/reporting_webhooks/{number}").status_code == 200
     simulator.advance(DAY)
@@ -394,14 +394,14 @@ def test_a_deleted_webhook_sends_nothing_more(
     assert len(receiver.arrivals) == 1
 
 
-def test_signature_is_the_vendors(
+def test_the_key_of_another_webhook_does_not_verify(
     simulator: Simulator, subscribe: Subscribe, receiver: RecordingReceiver
 ) -> None:
-    """Another webhook's key does not verify it."""
+    """Each call is signed with the key of its own webhook."""
     subscribe(simulator)
     other = subscribe(simulator, events=["slack_sent"])
 
-    happen(simulator)
+    report(simulator)
 
     assert receiver.key is not None
     assert simulator.signing_key(other).encode() == receiver.key.secret

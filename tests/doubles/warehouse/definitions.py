@@ -1,7 +1,7 @@
-"""Statements that make, change and remove things, and those that grant.
+"""Statements that define things (CREATE, ALTER, DROP, COMMENT, USE) and GRANT.
 
-Does not imitate: CREATE TABLE AS SELECT, external tables, partitions, generated columns, checks,
-dropping or renaming columns. What it does not know fails with a text that names the statement.
+Not simulated: CREATE TABLE AS SELECT, external tables, partitions, generated columns, checks,
+dropping or renaming columns. An unknown statement fails with a text that names it.
 """
 
 from __future__ import annotations
@@ -13,26 +13,24 @@ from sqlglot import exp
 
 from tests.doubles.warehouse.failures import SqlFailure, missing_table, unknown_statement
 from tests.doubles.warehouse.queries import Query, Session, parse
-from tests.doubles.workspace.metastore import Column
-from tests.doubles.workspace.metastore import Securable as Made
+from tests.doubles.workspace.metastore import Column, Securable
 
 if TYPE_CHECKING:
     from tests.doubles.warehouse.statements import Engine
-    from tests.doubles.workspace.metastore import Securable
 
 
 DONE = pa.table({})
 
 
 def create(engine: Engine, session: Session, tree: exp.Create, text: str) -> pa.Table:
-    """CREATE TABLE, VIEW or SCHEMA."""
+    """Run CREATE TABLE, VIEW or SCHEMA."""
     if tree.kind == "TABLE":
         return _create_table(engine, session, tree, text)
     if tree.kind == "VIEW":
         return _create_view(engine, session, tree)
     if tree.kind in {"SCHEMA", "CATALOG", "DATABASE"}:
         name = _schema_name(session, tree.this)
-        made = Made("schema", name, _comment(tree))
+        made = Securable("schema", name, _comment(tree))
         engine.add(made, is_repeatable=bool(tree.args.get("exists")))
         return DONE
     raise unknown_statement(text)
@@ -45,14 +43,14 @@ def _create_table(engine: Engine, session: Session, tree: exp.Create, text: str)
     name = session.name(definition.this)
     catalog = engine.workspace.catalog
     with catalog.lock:
-        held = catalog.find("table", name)
-        if held is not None and tree.args.get("replace"):
+        securable = catalog.find("table", name)
+        if securable is not None and tree.args.get("replace"):
             catalog.drop("table", name)
             engine.forget(name)
-        elif held is not None and tree.args.get("exists"):
+        elif securable is not None and tree.args.get("exists"):
             return DONE
         columns = [_column(one, text) for one in definition.expressions]
-        made = Made("table", name, _comment(tree), _properties(tree, text), columns)
+        made = Securable("table", name, _comment(tree), _properties(tree, text), columns)
         made.clustering = _clustering(tree)
         engine.add(made)
         engine.delta(made).create(columns)
@@ -79,50 +77,50 @@ def _create_view(engine: Engine, session: Session, tree: exp.Create) -> pa.Table
     ]
     catalog = engine.workspace.catalog
     with catalog.lock:
-        held = catalog.find("table", name)
-        if held is not None:
+        securable = catalog.find("table", name)
+        if securable is not None:
             if tree.args.get("exists"):
                 return DONE
-            if not tree.args.get("replace") or held.kind != "view":
-                engine.add(Made("view", name))
+            if not tree.args.get("replace") or securable.kind != "view":
+                engine.add(Securable("view", name))
             catalog.drop("view", name)
-        made = Made("view", name, _comment(tree), columns=columns, query=query)
-        if held is not None:
-            made.grants = held.grants
+        made = Securable("view", name, _comment(tree), columns=columns, query=query)
+        if securable is not None:
+            made.grants = securable.grants
         engine.add(made)
     return DONE
 
 
 def alter(engine: Engine, session: Session, tree: exp.Alter, text: str) -> pa.Table:
-    """ALTER TABLE ... ADD COLUMNS, ... SET TBLPROPERTIES."""
-    held = named(engine, session, tree.this)
+    """Run ALTER TABLE ... ADD COLUMNS or ... SET TBLPROPERTIES."""
+    securable = named(engine, session, tree.this)
     for action in tree.args.get("actions", []):
         if isinstance(action, exp.AlterSet):
             for properties in action.expressions:
-                held.properties |= {
+                securable.properties |= {
                     one.this.name: one.args["value"].name for one in properties.expressions
                 }
-        elif isinstance(action, exp.Schema | exp.ColumnDef) and held.kind == "table":
+        elif isinstance(action, exp.Schema | exp.ColumnDef) and securable.kind == "table":
             added = action.expressions if isinstance(action, exp.Schema) else [action]
-            _add_columns(engine, held, [_column(one, text) for one in added])
+            _add_columns(engine, securable, [_column(one, text) for one in added])
         else:
             raise unknown_statement(text)
-    engine.changed(held)
+    engine.changed(securable)
     return DONE
 
 
-def _add_columns(engine: Engine, held: Securable, added: list[Column]) -> None:
-    there = {column.name.lower() for column in held.columns}
+def _add_columns(engine: Engine, securable: Securable, added: list[Column]) -> None:
+    existing = {column.name.lower() for column in securable.columns}
     for column in added:
-        if column.name.lower() in there:
+        if column.name.lower() in existing:
             text = f"Column {column.name} already exists."
             raise SqlFailure("FIELD_ALREADY_EXISTS", text, "42710")
-    engine.delta(held).widen([*held.columns, *added])
-    held.columns = [*held.columns, *added]
+    engine.delta(securable).widen([*securable.columns, *added])
+    securable.columns = [*securable.columns, *added]
 
 
 def drop(engine: Engine, session: Session, tree: exp.Drop, text: str) -> pa.Table:
-    """DROP TABLE, VIEW, SCHEMA."""
+    """Run DROP TABLE, VIEW or SCHEMA."""
     kind = str(tree.args["kind"]).lower()
     if kind not in {"table", "view", "schema"}:
         raise unknown_statement(text)
@@ -139,7 +137,7 @@ def drop(engine: Engine, session: Session, tree: exp.Drop, text: str) -> pa.Tabl
 
 
 def comment(engine: Engine, session: Session, tree: exp.Comment, text: str) -> pa.Table:
-    """COMMENT ON TABLE."""
+    """Run COMMENT ON TABLE."""
     if str(tree.args["kind"]).upper() not in {"TABLE", "VIEW"}:
         raise unknown_statement(text)
     named(engine, session, tree.this).comment = tree.expression.name
@@ -147,7 +145,7 @@ def comment(engine: Engine, session: Session, tree: exp.Comment, text: str) -> p
 
 
 def use(engine: Engine, session: Session, tree: exp.Use, _text: str) -> pa.Table:
-    """USE CATALOG, USE SCHEMA."""
+    """Run USE CATALOG or USE SCHEMA."""
     kind = tree.args.get("kind")
     parts = [part.name.lower() for part in tree.this.parts]
     if kind is not None and kind.name.upper() == "CATALOG":
@@ -162,20 +160,20 @@ def use(engine: Engine, session: Session, tree: exp.Use, _text: str) -> pa.Table
 
 
 def grant(engine: Engine, session: Session, tree: exp.Grant | exp.Revoke, text: str) -> pa.Table:
-    """GRANT and REVOKE."""
+    """Run GRANT or REVOKE."""
     kind = str(tree.args.get("kind") or "TABLE").lower()
     securable = tree.args["securable"]
-    held = secured(engine, session, kind, [part.name for part in securable.parts], text)
+    securable = secured(engine, session, kind, [part.name for part in securable.parts], text)
     privileges = {one.this.name for one in tree.args["privileges"]}
     is_grant = isinstance(tree, exp.Grant)
     for principal in tree.args["principals"]:
         add, remove = (privileges, set()) if is_grant else (set(), privileges)
-        engine.workspace.catalog.grant(held, principal.name, add, remove)
+        engine.workspace.catalog.grant(securable, principal.name, add, remove)
     return DONE
 
 
 def secured(engine: Engine, session: Session, kind: str, parts: list[str], text: str) -> Securable:
-    """What a GRANT speaks of."""
+    """Return the securable that a GRANT names."""
     kind = "table" if kind == "view" else kind
     depths = {"catalog": 1, "schema": 2, "table": 3, "volume": 3}
     if kind not in depths:
@@ -187,12 +185,12 @@ def secured(engine: Engine, session: Session, kind: str, parts: list[str], text:
 
 
 def named(engine: Engine, session: Session, table: exp.Expr) -> Securable:
-    """A table or view that must be there."""
+    """Return a table or view that must exist."""
     name = session.name(table)
-    held = engine.workspace.catalog.find("table", name)
-    if held is None:
+    securable = engine.workspace.catalog.find("table", name)
+    if securable is None:
         raise missing_table(".".join(name))
-    return held
+    return securable
 
 
 def _schema_name(session: Session, table: exp.Expr) -> tuple[str, ...]:
@@ -224,8 +222,8 @@ def _comment(tree: exp.Create) -> str:
 
 def _properties(tree: exp.Create, text: str) -> dict[str, str]:
     found = {}
-    held = tree.args.get("properties")
-    for one in held.expressions if held else []:
+    securable = tree.args.get("properties")
+    for one in securable.expressions if securable else []:
         if isinstance(one, exp.SchemaCommentProperty | exp.Cluster | exp.ClusteredByProperty):
             continue
         if isinstance(one, exp.FileFormatProperty) and one.name.upper() == "DELTA":
@@ -239,8 +237,8 @@ def _properties(tree: exp.Create, text: str) -> dict[str, str]:
 
 
 def _clustering(tree: exp.Create) -> list[str]:
-    held = tree.args.get("properties")
-    for one in held.expressions if held else []:
+    securable = tree.args.get("properties")
+    for one in securable.expressions if securable else []:
         if "cluster" in type(one).__name__.lower():
             return [
                 column.name for column in one.find_all(exp.Column, exp.Identifier) if column.name

@@ -1,10 +1,10 @@
-"""Delta tables in folders, with the isolation of a warehouse: a write that read is checked.
+"""Delta tables in folders, with the isolation of a warehouse.
 
-A write names the version that it read. If the table has a newer one by then, a write that read
-the table conflicts: with every newer commit if the table is `Serializable`, else with those that
-have read the table as well. Blind appends never conflict.
+A write gives the version that it has read. If the table has newer commits by then, the write
+conflicts: with every newer commit if the table is `Serializable`, else only with commits of writes
+that have read the table too. A blind append (a write that has not read the table) never conflicts.
 
-Does not imitate: deletion vectors, row-level concurrency, clustering of files, time travel.
+Not simulated: deletion vectors, row-level concurrency, clustering of files, time travel.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SIMPLE = {
     exp.DType.TIMESTAMPTZ: pa.timestamp("us", "UTC"),
     exp.DType.TIMESTAMPNTZ: pa.timestamp("us"),
 }
-# Few files keep reading fast, as the platform's own upkeep does.
+# The platform compacts tables by itself; without it reading gets slower with each commit.
 _COMPACT_EVERY = 40
 
 
@@ -52,12 +52,12 @@ class Snapshot:
 
 @dataclass(slots=True)
 class Delta:
-    """One table; methods may be called by several threads.
+    """One table. Safe to share between threads.
 
     Attributes:
-        folder: Where it lies.
-        name: For error texts.
-        is_serializable: Whether any newer commit is a conflict.
+        folder: The folder of the table.
+        name: Its name, for error texts.
+        is_serializable: Whether every newer commit is a conflict.
     """
 
     folder: Path
@@ -68,20 +68,21 @@ class Delta:
     _blind: set[int] = field(default_factory=set)
 
     def create(self, columns: list[Column]) -> None:
-        """Make it, empty."""
+        """Create the empty table."""
         with self._lock:
             self._handle = DeltaTable.create(str(self.folder), schema=schema(columns))
 
     def snapshot(self) -> Snapshot:
-        """The newest version."""
+        """Return the newest version."""
         with self._lock:
-            return self._snapshot(self._opened())
+            handle = self._opened()
+            return Snapshot(handle.version(), tuple(unquote(uri) for uri in handle.file_uris()))
 
     def append(self, rows: pa.Table, read: Snapshot | None) -> None:
-        """Add rows, if nothing that matters has come since `read`; None is a blind append.
+        """Append rows, unless a commit after `read` conflicts; None is a blind append.
 
         Raises:
-            SqlFailure: Another write was faster.
+            SqlFailure: Another write has committed first.
         """
         with self._lock:
             handle = self._opened()
@@ -95,10 +96,10 @@ class Delta:
                 self._compact(handle)
 
     def replace(self, rows: pa.Table, read: Snapshot) -> None:
-        """Put these rows in the place of all.
+        """Replace all rows by these.
 
         Raises:
-            SqlFailure: Another write was faster.
+            SqlFailure: Another write has committed first.
         """
         with self._lock:
             handle = self._opened()
@@ -107,7 +108,7 @@ class Delta:
             handle.update_incremental()
 
     def widen(self, columns: list[Column]) -> None:
-        """Give it the columns that it lacks."""
+        """Add the missing columns."""
         with self._lock:
             handle = self._opened()
             empty = schema(columns).empty_table()
@@ -115,7 +116,7 @@ class Delta:
             handle.update_incremental()
 
     def compact(self) -> None:
-        """Rewrite small files into few; conflicts with nothing."""
+        """Merge small files into few; this never conflicts."""
         with self._lock:
             self._compact(self._opened())
 
@@ -134,14 +135,9 @@ class Delta:
             self._handle = DeltaTable(str(self.folder))
         return self._handle
 
-    @staticmethod
-    def _snapshot(handle: DeltaTable) -> Snapshot:
-        files = tuple(unquote(uri) for uri in handle.file_uris())
-        return Snapshot(handle.version(), files)
-
 
 def schema(columns: list[Column]) -> pa.Schema:
-    """Arrow fields of columns; comments travel as metadata."""
+    """Return the Arrow schema of columns; comments are in the metadata."""
     return pa.schema(
         [
             pa.field(
@@ -157,10 +153,10 @@ def schema(columns: list[Column]) -> pa.Schema:
 
 @cache
 def arrow_type(databricks_type: str) -> pa.DataType:
-    """Arrow type of a Databricks type.
+    """Return the Arrow type of a Databricks type.
 
     Raises:
-        SqlFailure: The double does not know it.
+        SqlFailure: The double does not support the type.
     """
     return _arrow(exp.DataType.build(databricks_type, dialect="databricks"))
 
@@ -177,13 +173,13 @@ def _arrow(kind: exp.DataType) -> pa.DataType:
         precision, scale = (int(part.name) for part in inner) if inner else (10, 0)
         return pa.decimal128(precision, scale)
     if kind.this not in _SIMPLE:
-        text = f"The double does not know the type {kind.sql('databricks')}."
+        text = f"The double does not support the type {kind.sql('databricks')}."
         raise SqlFailure("DOUBLE_UNSUPPORTED", text, "0A000")
     return _SIMPLE[kind.this]
 
 
 def relation(columns: list[Column], files: tuple[str, ...]) -> str:
-    """DuckDB's SELECT of a snapshot, with all columns whichever of them the files have."""
+    """Return DuckDB's SELECT of a snapshot; a column that a file does not have is NULL."""
     names = ", ".join(f'"{column.name}"' for column in columns)
     typed = ", ".join(
         f'CAST(NULL AS {duckdb_type(column.type)}) AS "{column.name}"' for column in columns
@@ -196,5 +192,5 @@ def relation(columns: list[Column], files: tuple[str, ...]) -> str:
 
 
 def quoted(text: str) -> str:
-    """A DuckDB string."""
+    """Return a text as a DuckDB string literal."""
     return "'" + text.replace("'", "''") + "'"

@@ -1,4 +1,4 @@
-"""Statements under way: each runs in a thread, is waited for, polled, and cancelled."""
+"""Running statements: each runs in a thread; a client waits for it, polls or cancels it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Execution:
 
     Attributes:
         sql: Its text.
-        id: Unique for ever.
-        state: As the Statement Execution API names it.
-        rows: Of a success; empty and without columns where a statement has none.
-        failure: Of a failure.
+        id: Its id.
+        state: Its state, by the name of the Statement Execution API.
+        rows: The rows, after a success; a statement without a result has no columns.
+        failure: The error text, after a failure.
     """
 
     sql: str
@@ -39,10 +39,10 @@ class Execution:
     _done: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def begin(
+    def start(
         self, engine: Engine, session: Session, parameters: list[Parameter], delay: float = 0.0
     ) -> None:
-        """Run it in a thread, after `delay` seconds."""
+        """Run the statement in a thread, after `delay` seconds."""
 
         def work() -> None:
             if delay:
@@ -54,23 +54,23 @@ class Execution:
             try:
                 rows = engine.run(self.sql, session, parameters)
             except SqlFailure as failure:
-                self._settle("FAILED", None, str(failure), failure.state)
-            except Exception as error:  # noqa: BLE001  # a fault of the double, told to its user
-                self._settle("FAILED", None, f"[DOUBLE_BROKEN] {error!r}", "XX000")
+                self._finish("FAILED", None, str(failure), failure.state)
+            except Exception as error:  # noqa: BLE001  # a bug of the double is shown to its user
+                self._finish("FAILED", None, f"[DOUBLE_BROKEN] {error!r}", "XX000")
             else:
-                self._settle("SUCCEEDED", rows, "", "")
+                self._finish("SUCCEEDED", rows, "", "")
 
         engine.pool.submit(work)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for its end; whether it has come."""
+        """Wait until the statement has ended; returns whether it has."""
         return self._done.wait(seconds)
 
     def cancel(self) -> None:
-        """Give it up; what it does may still take effect, as on the platform."""
-        self._settle("CANCELED", None, "The statement was cancelled.", "HY008")
+        """Cancel the statement; as on the platform, its effect may still take place."""
+        self._finish("CANCELED", None, "The statement was cancelled.", "HY008")
 
-    def _settle(self, state: str, rows: pa.Table | None, failure: str, sql_state: str) -> None:
+    def _finish(self, state: str, rows: pa.Table | None, failure: str, sql_state: str) -> None:
         with self._lock:
             if self._done.is_set():
                 return

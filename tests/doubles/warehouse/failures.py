@@ -1,12 +1,12 @@
-"""How a statement fails: an error class, an SQLSTATE and a text, as Databricks writes them."""
+"""Failures of statements: error class, SQLSTATE and text, as Databricks writes them."""
 
 from __future__ import annotations
 
 import duckdb
 
 
-class SqlFailure(Exception):  # noqa: N818  # an answer, not a fault of the double
-    """A statement fails; the text is what the client is shown."""
+class SqlFailure(Exception):  # noqa: N818  # an answer, not an error of the double
+    """A statement fails; the client gets the text."""
 
     def __init__(self, error_class: str, text: str, state: str) -> None:
         super().__init__(f"[{error_class}] {text} SQLSTATE: {state}")
@@ -14,28 +14,28 @@ class SqlFailure(Exception):  # noqa: N818  # an answer, not a fault of the doub
         self.state = state
 
 
-class GivenFailure(SqlFailure):
-    """A failure whose whole text a test gave."""
+class InjectedFailure(SqlFailure):
+    """A failure that a fault injects, with the whole text given by a test."""
 
     def __init__(self, text: str) -> None:
-        Exception.__init__(self, text)
+        Exception.__init__(self, text or "[INTERNAL_ERROR] An injected fault. SQLSTATE: XX000")
         self.error_class, self.state = "GIVEN", "XX000"
 
 
 def missing_table(name: str) -> SqlFailure:
-    """There is no such table or view."""
+    """Return the failure for a table or view that does not exist."""
     text = f"The table or view `{name}` cannot be found. Verify the spelling and correctness."
     return SqlFailure("TABLE_OR_VIEW_NOT_FOUND", text, "42P01")
 
 
 def unknown_statement(statement: str) -> SqlFailure:
-    """The double does not know a statement; says which."""
+    """Return the failure for a statement that the double does not support."""
     words = " ".join(statement.split())[:200]
-    return SqlFailure("DOUBLE_UNSUPPORTED", f"The double does not know: {words}", "0A000")
+    return SqlFailure("DOUBLE_UNSUPPORTED", f"The double does not support: {words}", "0A000")
 
 
 def concurrent_append(table: str) -> SqlFailure:
-    """Another write was faster."""
+    """Return the failure for a write after which another write has committed first."""
     text = (
         "ConcurrentAppendException: Files were added to the root of the table by a concurrent"
         f" update of `{table}`. Please try the operation again."
@@ -44,7 +44,7 @@ def concurrent_append(table: str) -> SqlFailure:
 
 
 def of_engine(error: duckdb.Error) -> SqlFailure:
-    """What DuckDB's error would be on Databricks."""
+    """Return the failure that Databricks would give for an error of DuckDB."""
     text = str(error).partition("\n\nLINE ")[0]
     match error:
         case duckdb.ConversionException() | duckdb.InvalidInputException():

@@ -1,4 +1,4 @@
-"""The connector's generated Thrift code and the library under it, which carry no types."""
+"""The connector's generated Thrift code and its library, as `Any`: they have no type hints."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""What is there, as rows: the information schema, SHOW, DESCRIBE.
+"""The content of the catalog as rows: the information schema, SHOW, DESCRIBE.
 
-Does not imitate: columns of these listings beyond the ones here, statistics, history.
+Not simulated: other columns of these listings, statistics, history.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> pa.Table:
-    """Rows of texts, numbers and booleans; a column without rows is text."""
+    """Make a table of texts, numbers and booleans; a column without rows is text."""
     listed = list(rows)
-    columns = [pa.array([row[place] for row in listed]) for place in range(len(names))]
+    columns = [pa.array([row[index] for row in listed]) for index in range(len(names))]
     texts = [one.cast(pa.string()) if pa.types.is_null(one.type) else one for one in columns]
     return pa.table(dict(zip(names, texts, strict=True)))
 
 
 def information_schema(workspace: Workspace, catalog: str, name: str) -> pa.Table:
-    """One relation of a catalog's information schema.
+    """Return one relation of a catalog's information schema.
 
     Raises:
-        SqlFailure: The double does not have it.
+        SqlFailure: The double does not have this relation.
     """
-    held = workspace.catalog.inside("table", (catalog,))
+    securable = workspace.catalog.inside("table", (catalog,))
     if name == "columns":
         names = (
             "table_catalog table_schema table_name column_name ordinal_position is_nullable"
@@ -39,17 +39,17 @@ def information_schema(workspace: Workspace, catalog: str, name: str) -> pa.Tabl
         )
         rows = [
             (*one.name, *column)
-            for one in held
+            for one in securable
             for column in (
                 (
                     each.name,
-                    place,
+                    index,
                     "YES" if each.nullable else "NO",
                     each.type.lower().replace(", ", ",").replace(": ", ":"),
                     each.type.partition("<")[0],
                     each.comment or None,
                 )
-                for place, each in enumerate(one.columns)
+                for index, each in enumerate(one.columns)
             )
         ]
         return table(names.split(), rows)
@@ -57,7 +57,7 @@ def information_schema(workspace: Workspace, catalog: str, name: str) -> pa.Tabl
         names = "table_catalog table_schema table_name table_type comment"
         kinds = {"table": "MANAGED", "view": "VIEW"}
         return table(
-            names.split(), [(*one.name, kinds[one.kind], one.comment or None) for one in held]
+            names.split(), [(*one.name, kinds[one.kind], one.comment or None) for one in securable]
         )
     if name == "schemata":
         found = workspace.catalog.inside("schema", (catalog,))
@@ -70,7 +70,7 @@ def information_schema(workspace: Workspace, catalog: str, name: str) -> pa.Tabl
         names = "grantee table_catalog table_schema table_name privilege_type"
         grants = [
             (who, *one.name, what)
-            for one in held
+            for one in securable
             for who, privileges in one.grants.items()
             for what in sorted(privileges)
         ]
@@ -79,54 +79,56 @@ def information_schema(workspace: Workspace, catalog: str, name: str) -> pa.Tabl
 
 
 def tables(found: list[Securable]) -> pa.Table:
-    """SHOW TABLES."""
+    """Return the rows of SHOW TABLES."""
     names = ("database", "tableName", "isTemporary")
     return table(names, [(one.name[1], one.name[2], False) for one in found])
 
 
 def views(found: list[Securable]) -> pa.Table:
-    """SHOW VIEWS."""
+    """Return the rows of SHOW VIEWS."""
     names = ("namespace", "viewName", "isTemporary", "isMaterialized")
     rows = [(one.name[1], one.name[2], False, False) for one in found if one.kind == "view"]
     return table(names, rows)
 
 
-def description(held: Securable, *, is_extended: bool) -> pa.Table:
-    """DESCRIBE TABLE, with EXTENDED also what is not a column."""
+def description(securable: Securable, *, is_extended: bool) -> pa.Table:
+    """Return the rows of DESCRIBE TABLE; with EXTENDED also those about the table."""
     rows: list[tuple[str, str, str | None]] = [
-        (column.name, column.type.lower(), column.comment or None) for column in held.columns
+        (column.name, column.type.lower(), column.comment or None) for column in securable.columns
     ]
-    if held.clustering:
+    if securable.clustering:
         rows += [("# Clustering Information", "", ""), ("# col_name", "data_type", "comment")]
-        kinds = {column.name: column.type.lower() for column in held.columns}
-        rows += [(name, kinds.get(name, ""), None) for name in held.clustering]
+        kinds = {column.name: column.type.lower() for column in securable.columns}
+        rows += [(name, kinds.get(name, ""), None) for name in securable.clustering]
     if is_extended:
-        kind = "VIEW" if held.kind == "view" else "MANAGED"
-        properties = ",".join(f"{key}={value}" for key, value in sorted(held.properties.items()))
+        kind = "VIEW" if securable.kind == "view" else "MANAGED"
+        properties = ",".join(
+            f"{key}={value}" for key, value in sorted(securable.properties.items())
+        )
         rows += [
             ("", "", ""),
             ("# Detailed Table Information", "", ""),
-            ("Catalog", held.name[0], ""),
-            ("Database", held.name[1], ""),
-            ("Table", held.name[2], ""),
+            ("Catalog", securable.name[0], ""),
+            ("Database", securable.name[1], ""),
+            ("Table", securable.name[2], ""),
             ("Type", kind, ""),
-            ("Comment", held.comment, ""),
+            ("Comment", securable.comment, ""),
             ("Provider", "delta", ""),
             ("Table Properties", f"[{properties}]", ""),
         ]
     return table(("col_name", "data_type", "comment"), rows)
 
 
-def properties(held: Securable) -> pa.Table:
-    """SHOW TBLPROPERTIES."""
-    return table(("key", "value"), sorted(held.properties.items()))
+def properties(securable: Securable) -> pa.Table:
+    """Return the rows of SHOW TBLPROPERTIES."""
+    return table(("key", "value"), sorted(securable.properties.items()))
 
 
-def grants(held: Securable) -> pa.Table:
-    """SHOW GRANTS."""
+def grants(securable: Securable) -> pa.Table:
+    """Return the rows of SHOW GRANTS."""
     rows = [
-        (who, what.replace("_", " "), held.kind.upper(), held.full_name)
-        for who, privileges in sorted(held.grants.items())
+        (who, what.replace("_", " "), securable.kind.upper(), securable.full_name)
+        for who, privileges in sorted(securable.grants.items())
         for what in sorted(privileges)
     ]
     return table(("Principal", "ActionType", "ObjectType", "ObjectKey"), rows)

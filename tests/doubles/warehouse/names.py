@@ -1,8 +1,8 @@
-"""Names of columns, resolved by Spark's rules before DuckDB, which is more lenient, sees them.
+"""Column names, checked by Spark's rules before DuckDB resolves them: DuckDB is more lenient.
 
-DuckDB takes the name of a table for its row, and lets a subquery in FROM read the table beside it
-without LATERAL. Spark refuses both, and so does sqlglot's own resolver, which knows the columns of
-each table. A qualified column in USING is refused by its text: the parser drops the qualifier.
+DuckDB accepts the name of a table as its row, and a subquery in FROM that reads the table beside it
+without LATERAL. Spark refuses both. So does the resolver of sqlglot, which gets the columns of each
+table. A qualified column in USING is found in the text, because the parser drops the qualifier.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 _COLUMNS = "SELECT database_name, schema_name, table_name, column_name FROM duckdb_columns()"
-# Where DuckDB keeps a view that was made without a catalog.
+# The catalog and schema of a DuckDB view that was created without a catalog.
 _HOME = ("temp", "main")
 
 
@@ -29,21 +29,21 @@ _QUALIFIED_USING = re.compile(r"\bUSING\s*\(\s*[^()\s']+\.[^()']*\)", re.IGNOREC
 
 
 def require_plain_using(sql: str) -> None:
-    """Refuse `USING (table.column)`.
+    """Check that no USING has a qualified column, as in `USING (table.column)`.
 
     Raises:
-        SqlFailure: There is one.
+        SqlFailure: One has.
     """
     if _QUALIFIED_USING.search(sql):
-        raise SqlFailure("PARSE_SYNTAX_ERROR", "USING takes no qualified column.", "42601")
+        raise SqlFailure("PARSE_SYNTAX_ERROR", "USING does not allow a qualified column.", "42601")
 
 
 def resolve(tree: exp.Expr, connection: duckdb.DuckDBPyConnection) -> None:
     """Check that every column of a query is one of a table in its FROM.
 
     Args:
-        tree: The query; its tables are those of the connection. It is not changed.
-        connection: Knows their columns.
+        tree: The query over tables of the connection. It is not changed.
+        connection: The connection that has the tables.
 
     Raises:
         SqlFailure: Spark would not find a column.

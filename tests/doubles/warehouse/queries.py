@@ -1,12 +1,12 @@
 """A Databricks query over the double's tables, answered by DuckDB.
 
-Each query gets an in-memory DuckDB that sees snapshots of the tables it names as views, under their
-catalog and schema. `names` decides whether Spark would find a column, DuckDB which one it is.
-Functions mean what `databricks_app.lake.sql_dialect` makes of them; others fail with DuckDB's own
-error.
+Each query gets an in-memory DuckDB. In it, snapshots of the tables that the query names are views,
+under their catalog and schema. `names` refuses a column that Spark would not find; DuckDB resolves
+the others. `databricks_app.lake.sql_dialect` translates functions; a function that it does not
+translate fails with DuckDB's error.
 
-Does not imitate: read_files of anything but Parquet, schema inference, time travel, identifiers
-given as parameters, `schema.table.*`.
+Not simulated: read_files of other formats than Parquet, schema inference, time travel, identifiers
+as parameters, `schema.table.*`.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from tests.doubles.warehouse.statements import Engine
     from tests.doubles.workspace.metastore import Name, Securable
 
-MOST_PARAMETERS = 256
+MAX_PARAMETERS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a statement; `value` None is NULL, `name` None stands for a `?`."""
+    """One parameter of a statement; `value` None is NULL, `name` None is a positional `?`."""
 
     name: str | None
     type: str
@@ -48,28 +48,28 @@ class Parameter:
 
 @dataclass(slots=True)
 class Session:
-    """Where names without a catalog or schema are looked for, and who asks."""
+    """The default catalog and schema of a session, and its principal."""
 
     catalog: str = "main"
     schema: str = "default"
     principal: str = ""
 
     def name(self, table: exp.Expr) -> Name:
-        """The full name of a table in a statement."""
+        """Return the full name of a table in a statement."""
         parts = [part.name for part in table.parts] if isinstance(table, exp.Table) else []
         return self.full(parts)
 
     def full(self, parts: Iterable[str]) -> Name:
-        """Three parts, from one, two or three."""
+        """Return the full name (three parts) for one, two or three parts."""
         given = [part.lower() for part in parts]
         return tuple([self.catalog, self.schema][: max(0, 3 - len(given))] + given)
 
 
 def parse(sql: str) -> exp.Expr:
-    """The tree of a statement.
+    """Parse a statement.
 
     Raises:
-        SqlFailure: It cannot be read.
+        SqlFailure: It cannot be parsed.
     """
     names.require_plain_using(sql)
     try:
@@ -80,15 +80,15 @@ def parse(sql: str) -> exp.Expr:
 
 
 def bind(tree: exp.Expr, parameters: list[Parameter]) -> exp.Expr:
-    """Put values in the place of `:name` and `?` marks.
+    """Replace the parameter markers `:name` and `?` by values.
 
     Raises:
-        SqlFailure: There are too many, or one is missing.
+        SqlFailure: There are too many parameters, or one is missing.
     """
-    if len(parameters) > MOST_PARAMETERS:
+    if len(parameters) > MAX_PARAMETERS:
         text = (
             f"Parameterized query has too many parameters: {len(parameters)} parameters were given"
-            f" but the limit is {MOST_PARAMETERS}"
+            f" but the limit is {MAX_PARAMETERS}"
         )
         raise SqlFailure("TOO_MANY_PARAMETERS", text, "54000")
     named = {one.name.lower(): one for one in parameters if one.name}
@@ -115,12 +115,12 @@ def _literal(parameter: Parameter) -> exp.Expr:
 
 @dataclass(slots=True)
 class Query:
-    """One query: its connection, and which snapshots it has read.
+    """One query with its DuckDB connection; a context manager.
 
     Attributes:
-        engine: Whose tables.
-        session: Where names are looked for.
-        read: Snapshot by table, as first seen.
+        engine: The engine that has the tables.
+        session: The session of the query.
+        read: The snapshot of each table that the query has read.
     """
 
     engine: Engine
@@ -130,22 +130,22 @@ class Query:
     _views: set[Name | str] = field(default_factory=set)
 
     def __enter__(self) -> Query:
-        """Open a DuckDB."""
+        """Open the connection."""
         self.connection = duckdb.connect(config={"threads": 2})
         self.connection.execute("SET TimeZone = 'UTC'")
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
+        """Close the connection."""
         self.connection.close()
 
     def run(self, tree: exp.Expr) -> pa.Table:
-        """The rows of a query whose parameters are bound.
+        """Run a query whose parameters are bound, and return its rows.
 
         Raises:
-            SqlFailure: It fails.
+            SqlFailure: The query fails.
         """
-        named = self._named(tree)
+        named = self._with_views(tree)
         names.resolve(named, self.connection)
         text = _duckdb_text(named)
         try:
@@ -154,14 +154,14 @@ class Query:
             rows = found.to_arrow_table()
         except duckdb.Error as error:
             raise of_engine(error) from error
-        for place, kind in enumerate(kinds):
-            if kind == "HUGEINT":
-                whole = rows.column(place).cast(pa.int64())
-                rows = rows.set_column(place, rows.field(place).name, whole)
+        for index, kind in enumerate(kinds):
+            if kind == "HUGEINT":  # DuckDB's type of a sum of integers; Databricks has BIGINT
+                whole = rows.column(index).cast(pa.int64())
+                rows = rows.set_column(index, rows.field(index).name, whole)
         return rows
 
-    def _named(self, tree: exp.Expr) -> exp.Expr:
-        """A query over views of the connection, which are made of what it reads."""
+    def _with_views(self, tree: exp.Expr) -> exp.Expr:
+        """Create a view for each relation that the query reads, and make the query read it."""
         local = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
         for table in list(tree.find_all(exp.Table)):
             if isinstance(table.this, exp.Func):
@@ -179,7 +179,7 @@ class Query:
         return tree
 
     def _alias(self, table: exp.Table, view: str) -> None:
-        """Read a view in the place of files or a listing, under the statement's name of it."""
+        """Make the query read a view instead of files or a listing, with the same alias."""
         if not table.alias and table.name:
             table.set("alias", exp.TableAlias(this=exp.to_identifier(table.name)))
         for part in ("db", "catalog"):
@@ -187,13 +187,19 @@ class Query:
         table.set("this", exp.to_identifier(view))
 
     def _name(self, table: exp.Table) -> None:
-        """Read a table under its full name, and make it known to the connection."""
+        """Create the view of a table, and make the query read it by its full name."""
         name = self.session.name(table)
         if name not in self._views:
-            held = self.engine.workspace.catalog.find("table", name)
-            if held is None:
+            securable = self.engine.workspace.catalog.find("table", name)
+            if securable is None:
                 raise missing_table(".".join(name))
-            self._define(name, self._of_view(held) if held.query else self._of_table(held))
+            if securable.query:
+                text = self._view_text(securable)
+            else:
+                snapshot = self.engine.delta(securable).snapshot()
+                self.read[securable.name] = snapshot
+                text = relation(securable.columns, snapshot.files)
+            self._define(name, text)
         for key, part in zip(("catalog", "db", "this"), _engine_name(name), strict=True):
             table.set(key, exp.to_identifier(part, quoted=True))
 
@@ -206,24 +212,20 @@ class Query:
             self._views.add(view)
         return view
 
-    def _of_table(self, held: Securable) -> str:
-        snapshot = self.engine.delta(held).snapshot()
-        self.read[held.name] = snapshot
-        return relation(held.columns, snapshot.files)
-
-    def _of_view(self, held: Securable) -> str:
+    def _view_text(self, securable: Securable) -> str:
+        # Names in a view are resolved in the view's own catalog and schema.
         home, self.session = (
             self.session,
-            Session(held.name[0], held.name[1], self.session.principal),
+            Session(securable.name[0], securable.name[1], self.session.principal),
         )
         try:
-            return _duckdb_text(self._named(parse(held.query)))
+            return _duckdb_text(self._with_views(parse(securable.query)))
         finally:
             self.session = home
 
     def _define(self, name: Name, text: str) -> None:
-        held = self.engine.workspace.catalog.get("table", name)
-        columns = ", ".join(f'"{column.name}"' for column in held.columns)
+        securable = self.engine.workspace.catalog.get("table", name)
+        columns = ", ".join(f'"{column.name}"' for column in securable.columns)
         catalog, schema, view = (f'"{part}"' for part in _engine_name(name))
         self._views.add(name)
         try:
@@ -234,7 +236,7 @@ class Query:
             raise of_engine(error) from error
 
     def _files(self, call: exp.Func) -> str:
-        """A view of `read_files(path, format => 'parquet', schema => '...')`."""
+        """Create a view of `read_files(path, format => 'parquet', schema => '...')`."""
         arguments = [one for one in call.expressions if not isinstance(one, exp.Kwarg)]
         options = {
             one.name.lower(): one.expression.name
@@ -242,10 +244,13 @@ class Query:
             if isinstance(one, exp.Kwarg)
         }
         if call.name.lower() != "read_files" or len(arguments) != 1:
-            raise SqlFailure("DOUBLE_UNSUPPORTED", f"No table function {call.name}.", "0A000")
+            text = f"The double does not support the table function {call.name}."
+            raise SqlFailure("DOUBLE_UNSUPPORTED", text, "0A000")
         unknown = set(options) - {"format", "schema"}
         if unknown or options.get("format", "").lower() != "parquet":
-            text = f"read_files with {sorted(options)}; only format => 'parquet' and schema."
+            text = (
+                f"read_files({sorted(options)}): only format => 'parquet' and schema are supported."
+            )
             raise SqlFailure("DOUBLE_UNSUPPORTED", text, "0A000")
         view = f"files_{len(self._views)}"
         text = _parquet(self._paths(arguments[0].name), options.get("schema"))
@@ -285,7 +290,8 @@ def _engine_name(name: Name) -> Name:
 
 
 def _catalog(name: str) -> str:
-    """DuckDB's name of a catalog; it keeps `main`, `system` and `temp` for itself."""
+    """Return DuckDB's name for a catalog."""
+    # DuckDB reserves the names `main`, `system` and `temp`.
     return f"unity_{name.lower()}"
 
 

@@ -1,10 +1,10 @@
 """The Statement Execution API over the same engine.
 
-A failed statement is HTTP 200 with the state FAILED. `wait_timeout` 0s answers at once; else the
-call waits, and then goes on or cancels as `on_wait_timeout` says.
+A failed statement is answered 200 with the state FAILED. With `wait_timeout` 0s the answer comes at
+once. Else the call waits so long; `on_wait_timeout` then decides whether the statement continues.
 
-Does not imitate: external links, Arrow streams, results in chunks (one chunk holds all), the limit
-of 25 MiB of inline result, results that are forgotten after an hour.
+Not simulated: external links, Arrow streams, results in several chunks, the limit of 25 MiB for an
+inline result, results that expire after an hour.
 """
 
 from __future__ import annotations
@@ -23,23 +23,27 @@ if TYPE_CHECKING:
 
 routes = Routes()
 _API = "/api/2.0/sql/statements"
-_FEWEST_SECONDS, _MOST_SECONDS = 5, 50
+_MIN_WAIT_SECONDS, _MAX_WAIT_SECONDS = 5, 50
 
 
 @routes.on("POST", _API, "statements.execute")
 def execute(workspace: Workspace, request: Request) -> Json:
     """Run a statement."""
-    said = request.json()
+    body = request.json()
     warehouse = workspace.warehouses.get(str(request.field("warehouse_id")))
     if (
-        said.get("format", "JSON_ARRAY") != "JSON_ARRAY"
-        or said.get("disposition", "INLINE") != "INLINE"
+        body.get("format", "JSON_ARRAY") != "JSON_ARRAY"
+        or body.get("disposition", "INLINE") != "INLINE"
     ):
-        raise Refused(400, "INVALID_PARAMETER_VALUE", "The double has INLINE JSON_ARRAY only.")
-    seconds = _seconds(str(said.get("wait_timeout", "10s")))
+        text = "The double supports only the disposition INLINE with the format JSON_ARRAY."
+        raise Refused(400, "INVALID_PARAMETER_VALUE", text)
+    found = re.fullmatch(r"(\d+)s", str(body.get("wait_timeout", "10s")))
+    seconds = int(found[1]) if found else -1
+    if seconds != 0 and not _MIN_WAIT_SECONDS <= seconds <= _MAX_WAIT_SECONDS:
+        raise Refused(400, "INVALID_PARAMETER_VALUE", "wait_timeout must be 0s or 5s to 50s.")
     session = Session(
-        str(said.get("catalog") or "main").lower(),
-        str(said.get("schema") or "default").lower(),
+        str(body.get("catalog") or "main").lower(),
+        str(body.get("schema") or "default").lower(),
         request.principal,
     )
     text = str(request.field("statement"))
@@ -51,24 +55,24 @@ def execute(workspace: Workspace, request: Request) -> Json:
     warehouse.start()
     parameters = [
         Parameter(one.get("name"), one.get("type") or "STRING", one.get("value"))
-        for one in said.get("parameters", [])
+        for one in body.get("parameters", [])
     ]
-    execution.begin(workspace.engine, session, parameters, warehouse.seconds_left())
-    if seconds and not execution.wait(seconds) and said.get("on_wait_timeout") == "CANCEL":
+    execution.start(workspace.engine, session, parameters, warehouse.seconds_left())
+    if seconds and not execution.wait(seconds) and body.get("on_wait_timeout") == "CANCEL":
         execution.cancel()
-    return _shown(execution)
+    return _as_json(execution)
 
 
 @routes.on("GET", f"{_API}/{{id}}", "statements.get")
 def get(workspace: Workspace, request: Request) -> Json:
-    """How it goes, with the rows once it is done."""
-    return _shown(_execution(workspace, request))
+    """Return the state of a statement, with its rows after a success."""
+    return _as_json(_execution(workspace, request))
 
 
 @routes.on("GET", f"{_API}/{{id}}/result/chunks/{{index}}", "statements.chunk")
 def chunk(workspace: Workspace, request: Request) -> Json:
-    """Its rows."""
-    shown = _shown(_execution(workspace, request))
+    """Return the rows of a statement; all are in chunk 0."""
+    shown = _as_json(_execution(workspace, request))
     if request.arguments["index"] != "0" or "result" not in shown:
         raise Refused(404, "NOT_FOUND", "There is no such chunk.")
     return shown["result"]
@@ -76,7 +80,7 @@ def chunk(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("POST", f"{_API}/{{id}}/cancel", "statements.cancel")
 def cancel(workspace: Workspace, request: Request) -> Json:
-    """Give it up."""
+    """Cancel a statement."""
     _execution(workspace, request).cancel()
 
 
@@ -87,15 +91,7 @@ def _execution(workspace: Workspace, request: Request) -> Execution:
     raise Refused(404, "NOT_FOUND", f"The statement {request.arguments['id']} was not found.")
 
 
-def _seconds(text: str) -> int:
-    found = re.fullmatch(r"(\d+)s", text)
-    seconds = int(found[1]) if found else -1
-    if seconds != 0 and not _FEWEST_SECONDS <= seconds <= _MOST_SECONDS:
-        raise Refused(400, "INVALID_PARAMETER_VALUE", "wait_timeout must be 0s or 5s to 50s.")
-    return seconds
-
-
-def _shown(execution: Execution) -> dict[str, Any]:
+def _as_json(execution: Execution) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "statement_id": str(execution.id),
         "status": {"state": execution.state},
@@ -106,8 +102,8 @@ def _shown(execution: Execution) -> dict[str, Any]:
     if execution.state == "SUCCEEDED" and execution.rows is not None:
         rows = execution.rows
         columns = [
-            {"name": field.name, "position": place, "type_name": name, "type_text": name}
-            for place, field in enumerate(rows.schema)
+            {"name": field.name, "position": index, "type_name": name, "type_text": name}
+            for index, field in enumerate(rows.schema)
             for name in [type_of(field.type)[1]]
         ]
         shown["manifest"] = {

@@ -1,4 +1,4 @@
-"""Results as Thrift and JSON carry them."""
+"""Results in the formats of Thrift and JSON."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _TYPES: tuple[tuple[Any, int, str], ...] = (
 
 
 def named(rows: pa.Table | None) -> pa.Table:
-    """Rows with at least one column: what has no result gets an empty one, as on a warehouse."""
+    """Return rows with at least one column, as a warehouse does for a statement without result."""
     if rows is None or rows.num_columns == 0:
         return pa.table({"Result": pa.array([], pa.string())})
     return rows
 
 
 def type_of(kind: pa.DataType) -> tuple[int, str]:
-    """Thrift's and the API's name of a type; what neither has is text."""
+    """Return Thrift's number and the API's name of a type; an unknown type is text."""
     for is_it, number, name in _TYPES:
         if is_it(kind):
             return number, name
@@ -43,14 +43,14 @@ def type_of(kind: pa.DataType) -> tuple[int, str]:
 
 
 def column_descriptions(schema: pa.Schema) -> list[Any]:
-    """Columns as Thrift describes them."""
+    """Return the columns of a schema as Thrift describes them."""
     return [
         ttypes.TColumnDesc(
             columnName=field.name,
-            position=place + 1,
+            position=index + 1,
             typeDesc=ttypes.TTypeDesc(types=[ttypes.TTypeEntry(primitiveEntry=_entry(field.type))]),
         )
-        for place, field in enumerate(schema)
+        for index, field in enumerate(schema)
     ]
 
 
@@ -66,7 +66,7 @@ def _entry(kind: pa.DataType) -> Any:
 
 
 def batches(page: pa.Table) -> list[Any]:
-    """Arrow messages of rows, without the schema."""
+    """Return rows as Arrow messages without the schema."""
     return [
         ttypes.TSparkArrowBatch(batch=batch.serialize().to_pybytes(), rowCount=batch.num_rows)
         for batch in page.combine_chunks().to_batches()
@@ -74,7 +74,7 @@ def batches(page: pa.Table) -> list[Any]:
 
 
 def json_rows(rows: pa.Table) -> list[list[str | None]]:
-    """Rows of the format `JSON_ARRAY`: every value is text or NULL."""
+    """Return rows in the format `JSON_ARRAY`: every value is text or NULL."""
     columns = [[_text(value) for value in column.to_pylist()] for column in rows.columns]
     return [list(row) for row in zip(*columns, strict=True)]
 

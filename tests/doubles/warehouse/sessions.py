@@ -1,4 +1,4 @@
-"""Sessions of the Thrift protocol, and statements under way."""
+"""Sessions and statements of the Thrift protocol."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Sessions:
-    """Sessions and operations of one double, by their handle."""
+    """The open sessions and statements of one double, by handle."""
 
     sessions: dict[bytes, Session] = field(default_factory=dict)
     operations: dict[bytes, Execution] = field(default_factory=dict)

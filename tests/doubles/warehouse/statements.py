@@ -1,7 +1,7 @@
-"""The engine: runs one statement in a session, or says that it does not know it.
+"""The engine: runs one statement in a session.
 
-Does not imitate: multi-statement transactions, variables, functions and procedures, query queues,
-result caching, costs. Every unknown statement fails with `DOUBLE_UNSUPPORTED` and its own text.
+Not simulated: multi-statement transactions, variables, functions and procedures, query queues,
+result caching, costs. An unknown statement fails with `DOUBLE_UNSUPPORTED` and its text.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from tests.doubles.messages import Refused
 from tests.doubles.warehouse import definitions, listings, writes
 from tests.doubles.warehouse.delta import Delta
 from tests.doubles.warehouse.failures import (
-    GivenFailure,
+    InjectedFailure,
     SqlFailure,
     missing_table,
     unknown_statement,
 )
 from tests.doubles.warehouse.queries import Parameter, Query, Session, bind, parse
-from tests.doubles.workspace.metastore import Securable as Made
+from tests.doubles.workspace.metastore import Securable
 
 if TYPE_CHECKING:
-    from tests.doubles.workspace.metastore import Name, Securable
+    from tests.doubles.workspace.metastore import Name
     from tests.doubles.workspace.state import Workspace
 
 _NAME = r"((?:`[^`]+`|\w+)(?:\.(?:`[^`]+`|\w+))*)"
@@ -42,18 +42,18 @@ _CREATE_VOLUME = re.compile(
     rf"CREATE\s+VOLUME\s+(IF\s+NOT\s+EXISTS\s+)?{_NAME}(?:\s+COMMENT\s+'([^']*)')?", re.I
 )
 _DROP_VOLUME = re.compile(rf"DROP\s+VOLUME\s+(IF\s+EXISTS\s+)?{_NAME}", re.I)
-_UPKEEP = re.compile(
+_MAINTENANCE = re.compile(
     rf"(OPTIMIZE|VACUUM|ANALYZE\s+TABLE)\s+{_NAME}(\s+FULL|\s+RETAIN\s+\d+\s+HOURS)?", re.I
 )
 
 
 class Engine:
-    """Runs statements over the tables of a workspace; may be used by many threads.
+    """Runs statements over the tables of a workspace. Safe to share between threads.
 
     Attributes:
-        workspace: Whose tables.
-        pool: Runs statements that are not waited for at once.
-        received: The text of every statement, in order.
+        workspace: The workspace that has the tables.
+        pool: The threads in which statements run.
+        received: The text of every statement, in order of arrival.
     """
 
     def __init__(self, workspace: Workspace) -> None:
@@ -64,23 +64,23 @@ class Engine:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Start no more statements."""
+        """Start no further statement, and cancel those that have not started."""
         self.pool.shutdown(wait=False, cancel_futures=True)
 
     def query(self, sql: str) -> list[dict[str, Any]]:
-        """For tests: the rows of a statement, past all faults and counters.
+        """For tests: run a statement without faults and counters, and return its rows.
 
         Raises:
-            SqlFailure: It fails.
+            SqlFailure: The statement fails.
         """
         rows: list[dict[str, Any]] = self._run(sql, Session(), []).to_pylist()
         return rows
 
     def run(self, sql: str, session: Session, parameters: list[Parameter]) -> pa.Table:
-        """Run a statement; counted by its first word, under the faults that are set.
+        """Run a statement with the faults that are set, and count it by its first word.
 
         Raises:
-            SqlFailure: It fails.
+            SqlFailure: The statement or a fault fails it.
         """
         switches = self.workspace.switches
         self.received.append(sql)
@@ -90,64 +90,67 @@ class Engine:
             for fault in switches.statement(sql, ("statement_slow",)):
                 switches.wait(fault.seconds)
             for fault in switches.statement(sql, ("statement_fails",)):
-                raise GivenFailure(fault.text or "[INTERNAL_ERROR] A fault. SQLSTATE: XX000")
+                raise InjectedFailure(fault.text)
             rows = self._run(sql, session, parameters)
             for fault in switches.statement(sql, ("statement_fails_after",)):
-                raise GivenFailure(fault.text or "[INTERNAL_ERROR] A fault. SQLSTATE: XX000")
+                raise InjectedFailure(fault.text)
         except SqlFailure:
             switches.count(word, is_failed=True)
             raise
         return rows
 
     def overlap(self, sql: str) -> None:
-        """Where a write stands between its snapshot and its commit."""
+        """Called by a write between its snapshot and its commit; waits if a fault says so."""
         for fault in self.workspace.switches.statement(sql, ("overlap",)):
             self.workspace.switches.overlap(fault)
 
-    def delta(self, held: Securable) -> Delta:
-        """The Delta table of a table."""
+    def delta(self, securable: Securable) -> Delta:
+        """Return the Delta table of a securable."""
         with self._lock:
-            if held.name not in self._deltas:
-                folder = self.workspace.catalog.table_dir(held.name)
-                self._deltas[held.name] = Delta(folder, held.full_name, _is_serializable(held))
-            return self._deltas[held.name]
+            if securable.name not in self._deltas:
+                folder = self.workspace.catalog.table_dir(securable.name)
+                self._deltas[securable.name] = Delta(
+                    folder, securable.full_name, _is_serializable(securable)
+                )
+            return self._deltas[securable.name]
 
-    def changed(self, held: Securable) -> None:
-        """Take over a table's properties."""
-        if held.kind == "table":
-            self.delta(held).is_serializable = _is_serializable(held)
+    def changed(self, securable: Securable) -> None:
+        """Apply changed properties of a table."""
+        if securable.kind == "table":
+            self.delta(securable).is_serializable = _is_serializable(securable)
 
     def forget(self, name: Name) -> None:
-        """Know a table no longer."""
+        """Close the Delta table of a dropped table."""
         with self._lock:
             self._deltas.pop(name, None)
 
     def add(self, made: Securable, *, is_repeatable: bool = False) -> None:
-        """Make something in the catalog.
+        """Add a securable to the catalog.
 
         Raises:
-            SqlFailure: It is there, or what it would be in is not.
+            SqlFailure: It already exists, or its parent does not exist.
         """
         try:
             self.workspace.catalog.add(made, is_repeatable=is_repeatable)
         except Refused as refused:
             code = {"TABLE_ALREADY_EXISTS": "TABLE_OR_VIEW_ALREADY_EXISTS"}.get(refused.code)
             code = code or refused.code.replace("_DOES_NOT_EXIST", "_NOT_FOUND")
-            raise SqlFailure(code, str(refused), _state(refused.code)) from refused
+            state = "42P07" if refused.code.endswith("ALREADY_EXISTS") else "42704"
+            raise SqlFailure(code, str(refused), state) from refused
 
     def known(self, kind: str, name: Name) -> Securable:
-        """Something that must be in the catalog.
+        """Return a securable that must be in the catalog.
 
         Raises:
-            SqlFailure: It is not.
+            SqlFailure: It does not exist.
         """
-        held = self.workspace.catalog.find(kind, name)
-        if held is None:
+        securable = self.workspace.catalog.find(kind, name)
+        if securable is None:
             if kind == "table":
                 raise missing_table(".".join(name))
             text = f"The {kind} `{'.'.join(name)}` cannot be found."
             raise SqlFailure(f"{kind.upper()}_NOT_FOUND", text, "42704")
-        return held
+        return securable
 
     def _run(self, sql: str, session: Session, parameters: list[Parameter]) -> pa.Table:
         text = sql.strip().rstrip(";").strip()
@@ -158,15 +161,15 @@ class Engine:
             with Query(self, session) as query:
                 return query.run(tree)
         if isinstance(tree, exp.Describe):
-            held = definitions.named(self, session, tree.this)
-            return listings.description(held, is_extended=bool(tree.args.get("style")))
+            securable = definitions.named(self, session, tree.this)
+            return listings.description(securable, is_extended=bool(tree.args.get("style")))
         for kind, handle in _HANDLERS.items():
             if isinstance(tree, kind):
                 return handle(self, session, tree, text)
         raise unknown_statement(text)
 
     def _by_pattern(self, text: str, session: Session) -> pa.Table | None:
-        """Statements that the parser does not know."""
+        """Run a statement that sqlglot does not parse; returns None if it is another one."""
         catalog = self.workspace.catalog
         if found := _SHOW.fullmatch(text):
             return self._show(found[1].upper(), _parts(found[2]), session)
@@ -180,10 +183,10 @@ class Engine:
             return listings.table(shown.column_names, [list(row.values()) for row in rows])
         if found := _CREATE_CATALOG.fullmatch(text):
             catalogs = (_parts(found[2])[0].lower(),)
-            self.add(Made("catalog", catalogs), is_repeatable=bool(found[1]))
+            self.add(Securable("catalog", catalogs), is_repeatable=bool(found[1]))
             return definitions.DONE
         if found := _CREATE_VOLUME.fullmatch(text):
-            made = Made("volume", session.full(_parts(found[2])), found[3] or "")
+            made = Securable("volume", session.full(_parts(found[2])), found[3] or "")
             self.add(made, is_repeatable=bool(found[1]))
             return definitions.DONE
         if found := _DROP_VOLUME.fullmatch(text):
@@ -191,10 +194,10 @@ class Engine:
             if catalog.find("volume", name) is not None or not found[1]:
                 catalog.drop("volume", self.known("volume", name).name)
             return definitions.DONE
-        if found := _UPKEEP.fullmatch(text):
-            held = self.known("table", session.full(_parts(found[2])))
+        if found := _MAINTENANCE.fullmatch(text):
+            securable = self.known("table", session.full(_parts(found[2])))
             if found[1].upper() == "OPTIMIZE":
-                self.delta(held).compact()
+                self.delta(securable).compact()
             return definitions.DONE
         return None
 
@@ -230,7 +233,7 @@ _HANDLERS: dict[type[exp.Expr], Callable[[Engine, Session, Any, str], pa.Table]]
 
 
 def _plain(text: str) -> str:
-    """A statement without the comments above it."""
+    """Return a statement without the comments above it."""
     return re.sub(r"\A(?:\s*--[^\n]*(?:\n|\Z))+", "", text).strip()
 
 
@@ -238,9 +241,5 @@ def _parts(name: str | None) -> list[str]:
     return [part.strip("`") for part in re.findall(r"`[^`]+`|\w+", name or "")]
 
 
-def _is_serializable(held: Securable) -> bool:
-    return held.properties.get("delta.isolationLevel", "") == "Serializable"
-
-
-def _state(code: str) -> str:
-    return "42P07" if code.endswith("ALREADY_EXISTS") else "42704"
+def _is_serializable(securable: Securable) -> bool:
+    return securable.properties.get("delta.isolationLevel", "") == "Serializable"

@@ -1,6 +1,6 @@
-"""The Thrift protocol of a SQL warehouse, with the connector's own generated code.
+"""The Thrift protocol of a SQL warehouse, with the generated code of the connector.
 
-Does not imitate: cloud fetch (results are inline), LZ4, staging operations (PUT, GET, REMOVE),
+Not simulated: cloud fetch (results are inline), LZ4, staging operations (PUT, GET, REMOVE),
 queries for metadata (GetTables and others), sessions that expire by time.
 """
 
@@ -34,7 +34,7 @@ _STATES = {
 
 
 def describe(request: Request) -> None:
-    """Name the operation and statement of a Thrift request, for faults and counters."""
+    """Set operation and statement of a Thrift request from its body, for faults and counters."""
     if request.operation == "sql.thrift":
         name, arguments, _ = _decoded(request.body)
         request.operation = f"sql.{name}"
@@ -43,7 +43,7 @@ def describe(request: Request) -> None:
 
 @routes.on("POST", "/sql/1.0/warehouses/{id}", "sql.thrift")
 def call(workspace: Workspace, request: Request) -> Json:
-    """One call."""
+    """Answer one call of the protocol."""
     name, arguments, sequence = _decoded(request.body)
     warehouse = workspace.warehouses.get(request.arguments["id"])
     if warehouse.state != "RUNNING":
@@ -55,7 +55,7 @@ def call(workspace: Workspace, request: Request) -> Json:
     handle = _CALLS.get(name)
     if handle is None:
         kind = generated.problem.UNKNOWN_METHOD
-        unknown = generated.problem(kind, f"The double does not know {name}")
+        unknown = generated.problem(kind, f"The double does not support {name}")
         return _encoded(name, generated.message.EXCEPTION, sequence, unknown)
     result = getattr(generated.service, f"{name}_result")()
     result.success = handle(workspace, request.principal, arguments.req)
@@ -93,7 +93,7 @@ def _execute(workspace: Workspace, _principal: str, req: Any) -> Any:
     execution = Execution(req.statement)
     with workspace.sessions.lock:
         workspace.sessions.operations[execution.id.bytes] = execution
-    execution.begin(workspace.engine, session, [_parameter(one) for one in req.parameters or []])
+    execution.start(workspace.engine, session, [_parameter(one) for one in req.parameters or []])
     handle = ttypes.TOperationHandle(
         operationId=ttypes.THandleIdentifier(guid=execution.id.bytes, secret=uuid.uuid4().bytes),
         operationType=ttypes.TOperationType.EXECUTE_STATEMENT,
@@ -200,10 +200,10 @@ def _metadata_of(execution: Execution) -> Any:
     )
 
 
-def _page(execution: Execution, most: int) -> Any:
+def _page(execution: Execution, max_rows: int) -> Any:
     rows = named(execution.rows)
     start = execution.position
-    page = rows.slice(start, most)
+    page = rows.slice(start, max_rows)
     execution.position = start + page.num_rows
     return ttypes.TFetchResultsResp(
         status=_OK,
@@ -214,7 +214,8 @@ def _page(execution: Execution, most: int) -> Any:
 
 def _parameter(given: Any) -> Parameter:
     if given.arguments:
-        raise Refused(400, "INVALID_PARAMETER_VALUE", "The double takes no nested parameters.")
+        text = "The double does not support nested parameters."
+        raise Refused(400, "INVALID_PARAMETER_VALUE", text)
     value = given.value.stringValue if given.value is not None else None
     return Parameter(given.name, given.type or "STRING", value)
 

@@ -1,6 +1,6 @@
 """Statements that change rows: MERGE that only inserts or only updates, INSERT, UPDATE, DELETE.
 
-An update sets columns to literals. Does not imitate: MERGE with several clauses, conditions or
+An update sets columns to literals. Not simulated: MERGE with several clauses, conditions or
 deletes, other updates, INSERT OVERWRITE, COPY INTO, constraints other than NOT NULL.
 """
 
@@ -23,8 +23,8 @@ _MERGED = ("num_affected_rows", "num_updated_rows", "num_deleted_rows", "num_ins
 
 
 def merge(engine: Engine, session: Session, tree: exp.Merge, text: str) -> pa.Table:
-    """Insert the rows of the source that match none of the target, or update those that match."""
-    held = _target(engine, session, tree.this)
+    """Insert the rows of the source that match no row of the target, or update those that match."""
+    securable = _target(engine, session, tree.this)
     whens = tree.args["whens"].expressions
     if isinstance(whens[0].args.get("then"), exp.Update):
         return _merge_update(engine, session, tree, text)
@@ -49,9 +49,9 @@ def merge(engine: Engine, session: Session, tree: exp.Merge, text: str) -> pa.Ta
     )
     with Query(engine, session) as query:
         new = query.run(rows)
-        read = query.read[held.name]
+        read = query.read[securable.name]
     engine.overlap(text)
-    count = _append(engine, held, new, read)
+    count = _append(engine, securable, new, read)
     return listings.table(_MERGED, [(count, 0, 0, count)])
 
 
@@ -96,13 +96,13 @@ def _update(
     condition: exp.Expr,
     text: str,
 ) -> int:
-    """Write the table anew, with literals in columns of some rows; how many rows these are."""
-    held = _target(engine, session, target)
+    """Rewrite the table with literals in columns of some rows; how many rows these are."""
+    securable = _target(engine, session, target)
     given = {one.this.name.lower(): one.expression for one in tree.expressions}
     if not all(isinstance(value, exp.Literal) for value in given.values()):
         raise unknown_statement(text)
     columns = []
-    for column in held.columns:
+    for column in securable.columns:
         value: exp.Expr = exp.column(column.name, table=target.alias_or_name)
         if column.name.lower() in given:
             chosen = exp.Case().when(condition.copy(), given.pop(column.name.lower()).copy())
@@ -115,10 +115,10 @@ def _update(
     with Query(engine, session) as query:
         count = int(query.run(affected).column(0)[0].as_py())
         rows = query.run(exp.select(*columns).from_(target.copy()))
-        read = query.read[held.name]
+        read = query.read[securable.name]
     engine.overlap(text)
     if count:
-        engine.delta(held).replace(_fitted(held, rows), read)
+        engine.delta(securable).replace(_fitted(securable, rows), read)
     return count
 
 
@@ -131,28 +131,29 @@ def insert(engine: Engine, session: Session, tree: exp.Insert, text: str) -> pa.
     if isinstance(target, exp.Schema):
         names = [column.name.lower() for column in target.expressions]
         target = target.this
-    held = _target(engine, session, target)
+    securable = _target(engine, session, target)
     source = tree.expression
     if isinstance(source, exp.Values):
         source = exp.select("*").from_(source)
     with Query(engine, session) as query:
         rows = query.run(source)
-        read = query.read.get(held.name)
-    names = names or [column.name for column in held.columns]
+        read = query.read.get(securable.name)
+    names = names or [column.name for column in securable.columns]
     if len(names) != rows.num_columns:
         counts = f"{len(names)} columns are needed and {rows.num_columns} given."
         raise SqlFailure("INSERT_COLUMN_ARITY_MISMATCH", counts, "21S01")
     engine.overlap(text)
-    count = _append(engine, held, rows.rename_columns(names), read)
+    count = _append(engine, securable, rows.rename_columns(names), read)
     return listings.table(("num_affected_rows", "num_inserted_rows"), [(count, count)])
 
 
 def delete(engine: Engine, session: Session, tree: exp.Delete, text: str) -> pa.Table:
-    """Write the rows anew that a condition is not true for."""
-    held = _target(engine, session, tree.this)
+    """Rewrite the table without the rows for which the condition is true."""
+    securable = _target(engine, session, tree.this)
     kept = exp.select("*").from_(tree.this.copy())
     total = exp.select(exp.Count(this=exp.Star())).from_(tree.this.copy())
     if where := tree.args.get("where"):
+        # A row for which the condition is NULL stays.
         is_kept = exp.Not(this=exp.Coalesce(this=where.this.copy(), expressions=[exp.false()]))
         kept = kept.where(is_kept)
     else:
@@ -160,42 +161,44 @@ def delete(engine: Engine, session: Session, tree: exp.Delete, text: str) -> pa.
     with Query(engine, session) as query:
         before = query.run(total).column(0)[0].as_py()
         rows = query.run(kept)
-        read = query.read[held.name]
+        read = query.read[securable.name]
     engine.overlap(text)
-    gone = before - rows.num_rows
-    if gone:
-        engine.delta(held).replace(_fitted(held, rows), read)
-    return listings.table(("num_affected_rows",), [(gone,)])
+    deleted = before - rows.num_rows
+    if deleted:
+        engine.delta(securable).replace(_fitted(securable, rows), read)
+    return listings.table(("num_affected_rows",), [(deleted,)])
 
 
 def _target(engine: Engine, session: Session, table: exp.Expr) -> Securable:
     name = session.name(table)
-    held = engine.workspace.catalog.find("table", name)
-    if held is None:
+    securable = engine.workspace.catalog.find("table", name)
+    if securable is None:
         raise missing_table(".".join(name))
-    if held.kind == "view":
-        raise SqlFailure("EXPECT_TABLE_NOT_VIEW", f"`{held.full_name}` is a view.", "42809")
-    return held
+    if securable.kind == "view":
+        raise SqlFailure("EXPECT_TABLE_NOT_VIEW", f"`{securable.full_name}` is a view.", "42809")
+    return securable
 
 
-def _append(engine: Engine, held: Securable, rows: pa.Table, read: delta.Snapshot | None) -> int:
-    fitted = _fitted(held, rows)
+def _append(
+    engine: Engine, securable: Securable, rows: pa.Table, read: delta.Snapshot | None
+) -> int:
+    fitted = _fitted(securable, rows)
     if fitted.num_rows:
-        engine.delta(held).append(fitted, read)
+        engine.delta(securable).append(fitted, read)
     return int(fitted.num_rows)
 
 
-def _fitted(held: Securable, rows: pa.Table) -> pa.Table:
-    """Rows with the table's columns and types; what is missing is NULL."""
-    schema = delta.schema(held.columns)
-    names = {name.lower(): place for place, name in enumerate(rows.column_names)}
-    if unknown := set(names) - {column.name.lower() for column in held.columns}:
+def _fitted(securable: Securable, rows: pa.Table) -> pa.Table:
+    """Return the rows with the table's columns and types; a missing column is NULL."""
+    schema = delta.schema(securable.columns)
+    names = {name.lower(): index for index, name in enumerate(rows.column_names)}
+    if unknown := set(names) - {column.name.lower() for column in securable.columns}:
         text = f"A column with name {sorted(unknown)} cannot be resolved."
         raise SqlFailure("UNRESOLVED_COLUMN.WITH_SUGGESTION", text, "42703")
     columns = []
-    for column, field in zip(held.columns, schema, strict=True):
-        place = names.get(column.name.lower())
-        values = pa.nulls(rows.num_rows, field.type) if place is None else rows.column(place)
+    for column, field in zip(securable.columns, schema, strict=True):
+        index = names.get(column.name.lower())
+        values = pa.nulls(rows.num_rows, field.type) if index is None else rows.column(index)
         try:
             values = values.cast(field.type)
         except pa.ArrowException as error:

@@ -1,7 +1,7 @@
-"""Databricks Apps: made, started, deployed, stopped; each change takes a while and is polled.
+"""Databricks Apps: create, start, deploy, stop; each change takes some time and is polled.
 
-Does not imitate: running the app (a test that wants one starts it and names its address in
-`Apps.urls`), the proxy in front of it, logs, telemetry, Git sources, spaces, limits of a workspace.
+Not simulated: running the app (a test that needs one starts it and puts its URL into `Apps.urls`),
+the proxy in front of it, logs, telemetry, Git sources, spaces, limits of a workspace.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 routes = Routes()
 _API = "/api/2.0/apps"
-_GIVEN = frozenset(
+_SETTABLE = frozenset(
     {
         "budget_policy_id",
         "compute_max_instances",
@@ -38,7 +38,14 @@ _GIVEN = frozenset(
 
 @dataclass(slots=True)
 class Change:
-    """Something that takes a while: its state before and after."""
+    """A change that takes some time.
+
+    Attributes:
+        during: The state during the change.
+        after: The state after it.
+        until: When it ends, in seconds of the monotonic clock.
+        message: The message after it.
+    """
 
     during: str
     after: str
@@ -47,30 +54,30 @@ class Change:
 
     @property
     def is_done(self) -> bool:
-        """Whether it is over."""
+        """Whether the change has ended."""
         return time.monotonic() >= self.until
 
     def shown(self) -> dict[str, str]:
-        """As the API shows a status."""
+        """Return the status in the form of the API."""
         state = self.after if self.is_done else self.during
         return {"state": state, "message": self.message if self.is_done else f"App is {state}"}
 
 
 @dataclass(slots=True)
 class Deployment:
-    """One deployment: what was asked for, and how it goes."""
+    """One deployment: its fields, and its progress."""
 
-    asked: dict[str, Any]
+    fields: dict[str, Any]
     change: Change
 
     def shown(self) -> dict[str, Any]:
-        """As the API shows it."""
-        return self.asked | {"status": self.change.shown()}
+        """Return the deployment in the form of the API."""
+        return self.fields | {"status": self.change.shown()}
 
 
 @dataclass(slots=True)
 class App:
-    """One app: what it was given, how its compute does, its deployments, oldest first."""
+    """One app: its fields, the state of its compute, and its deployments, oldest first."""
 
     given: dict[str, Any]
     compute: Change
@@ -83,10 +90,10 @@ class Apps:
     """All apps by name.
 
     Attributes:
-        urls: Where an app is really reached, by name; set by a test that runs one.
+        urls: URL of an app by name; set by a test that runs the app.
         compute_seconds: How long starting and stopping take.
         deploy_seconds: How long a deployment takes.
-        deployment_fails: Message that the next deployments fail with; empty lets them succeed.
+        deployment_fails: Message with which deployments fail; empty: they succeed.
     """
 
     held: dict[str, App] = field(default_factory=dict)
@@ -99,18 +106,18 @@ class Apps:
         """For tests: set attributes, e.g. `deployment_fails`."""
         for name, value in changes.items():
             if name not in {"urls", "compute_seconds", "deploy_seconds", "deployment_fails"}:
-                raise ValueError(f"There is no {name} to set.")
+                raise ValueError(f"{name} cannot be set.")
             setattr(self, name, value)
 
     def changing(self, during: str, after: str) -> Change:
-        """A change of compute that begins now."""
+        """Return a change of compute that starts now."""
         return Change(during, after, time.monotonic() + self.compute_seconds, f"App is {after}")
 
 
 @routes.on("POST", _API, "apps.create")
 def create(workspace: Workspace, request: Request) -> Json:
-    """Make an app with a service principal of its own; its compute starts unless `no_compute`."""
-    said, apps = request.json(), workspace.apps
+    """Create an app with its own service principal; its compute starts unless `no_compute`."""
+    body, apps = request.json(), workspace.apps
     name = request.field("name")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?", name):
         raise Refused(400, "INVALID_PARAMETER_VALUE", f"Invalid app name: {name}")
@@ -121,7 +128,7 @@ def create(workspace: Workspace, request: Request) -> Json:
             )
         principal = workspace.identities.make(f"app-{name}")
         workspace.tokens.clients[principal["applicationId"]] = secrets.token_hex(16)
-        given = {key: value for key, value in said.items() if key in _GIVEN} | {
+        given = {key: value for key, value in body.items() if key in _SETTABLE} | {
             "name": name,
             "id": secrets.token_hex(8),
             "creator": request.principal,
@@ -130,51 +137,48 @@ def create(workspace: Workspace, request: Request) -> Json:
             "service_principal_name": principal["displayName"],
             "service_principal_client_id": principal["applicationId"],
         }
-        is_without = request.query.get("no_compute", "false").lower() == "true"
-        compute = (
-            apps.changing("STOPPED", "STOPPED")
-            if is_without
-            else apps.changing("STARTING", "ACTIVE")
-        )
+        has_compute = request.query.get("no_compute", "false").lower() != "true"
+        states = ("STARTING", "ACTIVE") if has_compute else ("STOPPED", "STOPPED")
+        compute = apps.changing(*states)
         apps.held[name] = App(given, compute)
-    return _shown(workspace, apps.held[name])
+    return _as_json(workspace, apps.held[name])
 
 
 @routes.on("GET", _API, "apps.list")
 def list_apps(workspace: Workspace, _request: Request) -> Json:
-    """All apps."""
-    return {"apps": [_shown(workspace, app) for app in workspace.apps.held.values()]}
+    """List all apps."""
+    return {"apps": [_as_json(workspace, app) for app in workspace.apps.held.values()]}
 
 
 @routes.on("GET", f"{_API}/{{name}}", "apps.get")
 def get(workspace: Workspace, request: Request) -> Json:
-    """One app."""
-    return _shown(workspace, _app(workspace, request))
+    """Return one app."""
+    return _as_json(workspace, _app(workspace, request))
 
 
 @routes.on("PATCH", f"{_API}/{{name}}", "apps.update")
 def update(workspace: Workspace, request: Request) -> Json:
-    """Change what was given; fields that are left out stay."""
+    """Change fields of an app; fields that are not given keep their values."""
     app = _app(workspace, request)
-    app.given |= {key: value for key, value in request.json().items() if key in _GIVEN}
-    return _shown(workspace, app)
+    app.given |= {key: value for key, value in request.json().items() if key in _SETTABLE}
+    return _as_json(workspace, app)
 
 
 @routes.on("POST", f"{_API}/{{name}}/update", "apps.create_update")
 def create_update(workspace: Workspace, request: Request) -> Json:
-    """Change the fields of `update_mask`, which takes a while."""
-    app, said = _app(workspace, request), request.json()
-    for key in said.get("update_mask", "").split(","):
-        if key not in _GIVEN:
+    """Start a change of the fields in `update_mask`."""
+    app, body = _app(workspace, request), request.json()
+    for key in body.get("update_mask", "").split(","):
+        if key not in _SETTABLE:
             raise Refused(400, "INVALID_PARAMETER_VALUE", f"Invalid update mask: {key}")
-        app.given[key] = said.get("app", {}).get(key)
+        app.given[key] = body.get("app", {}).get(key)
     app.update = workspace.apps.changing("IN_PROGRESS", "SUCCEEDED")
     return get_update(workspace, request)
 
 
 @routes.on("GET", f"{_API}/{{name}}/update", "apps.get_update")
 def get_update(workspace: Workspace, request: Request) -> Json:
-    """How the last such change goes."""
+    """Return the progress of the last such change."""
     app = _app(workspace, request)
     status = app.update.shown() if app.update else {"state": "NOT_UPDATED", "message": ""}
     return {"status": status}
@@ -182,36 +186,36 @@ def get_update(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("DELETE", f"{_API}/{{name}}", "apps.delete")
 def delete(workspace: Workspace, request: Request) -> Json:
-    """Remove an app and its service principal."""
+    """Delete an app and its service principal."""
     app = _app(workspace, request)
     del workspace.apps.held[app.given["name"]]
     workspace.identities.principals.pop(str(app.given["service_principal_id"]), None)
     workspace.tokens.clients.pop(app.given["service_principal_client_id"], None)
-    return _shown(workspace, app) | {"compute_status": {"state": "DELETING"}}
+    return _as_json(workspace, app) | {"compute_status": {"state": "DELETING"}}
 
 
 @routes.on("POST", f"{_API}/{{name}}/start", "apps.start")
 def start(workspace: Workspace, request: Request) -> Json:
-    """Start its compute."""
+    """Start the compute of an app."""
     app = _app(workspace, request)
     if app.compute.after != "ACTIVE":
         app.compute = workspace.apps.changing("STARTING", "ACTIVE")
-    return _shown(workspace, app)
+    return _as_json(workspace, app)
 
 
 @routes.on("POST", f"{_API}/{{name}}/stop", "apps.stop")
 def stop(workspace: Workspace, request: Request) -> Json:
-    """Stop its compute."""
+    """Stop the compute of an app."""
     app = _app(workspace, request)
     app.compute = workspace.apps.changing("STOPPING", "STOPPED")
-    return _shown(workspace, app)
+    return _as_json(workspace, app)
 
 
 @routes.on("POST", f"{_API}/{{name}}/deployments", "apps.deploy")
 def deploy(workspace: Workspace, request: Request) -> Json:
     """Deploy the files of a workspace folder."""
-    app, apps, said = _app(workspace, request), workspace.apps, request.json()
-    source = said.get("source_code_path", "")
+    app, apps, body = _app(workspace, request), workspace.apps, request.json()
+    source = body.get("source_code_path", "")
     if app.compute.shown()["state"] != "ACTIVE":
         name = app.given["name"]
         text = f"Cannot deploy app {name} as its compute is not in ACTIVE state."
@@ -224,27 +228,27 @@ def deploy(workspace: Workspace, request: Request) -> Json:
     until = time.monotonic() + apps.deploy_seconds
     after = "FAILED" if failure else "SUCCEEDED"
     change = Change("IN_PROGRESS", after, until, failure or "App started successfully")
-    asked = said | {
+    fields = body | {
         "deployment_id": secrets.token_hex(16),
         "creator": request.principal,
         "create_time": _now(),
     }
-    app.deployments.append(Deployment(asked, change))
+    app.deployments.append(Deployment(fields, change))
     return app.deployments[-1].shown()
 
 
 @routes.on("GET", f"{_API}/{{name}}/deployments", "apps.list_deployments")
 def list_deployments(workspace: Workspace, request: Request) -> Json:
-    """All deployments, newest first."""
+    """List all deployments, newest first."""
     found = reversed(_app(workspace, request).deployments)
     return {"app_deployments": [one.shown() for one in found]}
 
 
 @routes.on("GET", f"{_API}/{{name}}/deployments/{{id}}", "apps.get_deployment")
 def get_deployment(workspace: Workspace, request: Request) -> Json:
-    """One deployment."""
+    """Return one deployment."""
     for one in _app(workspace, request).deployments:
-        if one.asked["deployment_id"] == request.arguments["id"]:
+        if one.fields["deployment_id"] == request.arguments["id"]:
             return one.shown()
     raise Refused(404, "RESOURCE_DOES_NOT_EXIST", "The deployment does not exist.")
 
@@ -258,7 +262,7 @@ def _app(workspace: Workspace, request: Request) -> App:
     return app
 
 
-def _shown(workspace: Workspace, app: App) -> dict[str, Any]:
+def _as_json(workspace: Workspace, app: App) -> dict[str, Any]:
     name = app.given["name"]
     url = workspace.apps.urls.get(name, f"https://{name}-{workspace.workspace_id}.example.com")
     shown = app.given | {"url": url, "compute_status": app.compute.shown()}

@@ -1,11 +1,11 @@
 """Unity Catalog over REST: catalogs, schemas, volumes, tables, grants.
 
-Effective permissions are shown whole to who manages a thing, and to others for themselves or a
-group of theirs.
+A manager of a securable sees the effective permissions of everyone; other callers see only their
+own and those of their groups.
 
-Does not imitate: metastores beyond an owner, paging beyond that of effective permissions (two
-principals a page), changes of owners, making tables (SQL does), storage locations, bindings to
-workspaces, and which of the inherited privileges apply to a kind of thing (all are shown).
+Not simulated: metastores except their owner, paging except of effective permissions (two principals
+a page), changes of owners, creating tables (SQL does it), storage locations, bindings to
+workspaces, and which inherited privileges apply to a kind of securable (all are shown).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Kind = Literal["catalog", "schema", "volume", "table", "view"]
 
 @routes.on("GET", f"{_API}/current-metastore-assignment", "catalog.metastore")
 def metastore(workspace: Workspace, _request: Request) -> Json:
-    """That there is one."""
+    """Return the metastore of the workspace."""
     return {
         "metastore_id": "00000000-0000-4000-8000-0000000000aa",
         "workspace_id": int(workspace.workspace_id),
@@ -37,7 +37,7 @@ def metastore(workspace: Workspace, _request: Request) -> Json:
 
 @routes.on("GET", f"{_API}/metastore_summary", "catalog.metastore_summary")
 def metastore_summary(workspace: Workspace, _request: Request) -> Json:
-    """Its owner."""
+    """Return the metastore with its owner."""
     return {
         "metastore_id": "00000000-0000-4000-8000-0000000000aa",
         "name": "double",
@@ -47,43 +47,44 @@ def metastore_summary(workspace: Workspace, _request: Request) -> Json:
 
 @routes.on("POST", f"{_API}/{{plural}}", "catalog.create")
 def create(workspace: Workspace, request: Request) -> Json:
-    """Make a catalog, a schema or a volume."""
-    said, kind = request.json(), _kind(request.arguments["plural"])
+    """Create a catalog, a schema or a volume."""
+    body, kind = request.json(), _kind(request.arguments["plural"])
     parents = {
         "catalog": (),
         "schema": ("catalog_name",),
         "volume": ("catalog_name", "schema_name"),
     }
     if kind not in parents:
-        raise Refused(400, "INVALID_PARAMETER_VALUE", "Tables are made with SQL.")
-    if kind == "volume" and said.get("volume_type") != "MANAGED":
-        raise Refused(400, "INVALID_PARAMETER_VALUE", "The double has managed volumes only.")
+        raise Refused(400, "INVALID_PARAMETER_VALUE", "Create tables with SQL.")
+    if kind == "volume" and body.get("volume_type") != "MANAGED":
+        text = "The double supports only managed volumes."
+        raise Refused(400, "INVALID_PARAMETER_VALUE", text)
     name = tuple(str(request.field(part)).lower() for part in (*parents[kind], "name"))
-    comment, properties = said.get("comment", ""), said.get("properties", {})
+    comment, properties = body.get("comment", ""), body.get("properties", {})
     made = Securable(kind, name, comment, properties, owner=request.principal)
-    return _shown(workspace, workspace.catalog.add(made))
+    return _as_json(workspace, workspace.catalog.add(made))
 
 
 @routes.on("GET", f"{_API}/{{plural}}", "catalog.list")
 def list_inside(workspace: Workspace, request: Request) -> Json:
-    """Those of one parent."""
+    """List the securables of one kind in a parent."""
     plural = request.arguments["plural"]
     parent = [
         request.query[part] for part in ("catalog_name", "schema_name") if part in request.query
     ]
     found = workspace.catalog.inside(_kind(plural), tuple(parent))
-    return {plural: [_shown(workspace, one) for one in found]}
+    return {plural: [_as_json(workspace, one) for one in found]}
 
 
 @routes.on("GET", f"{_API}/permissions/{{kind}}/{{name}}", "grants.get")
 def get_grants(workspace: Workspace, request: Request) -> Json:
-    """What was granted on one thing itself."""
-    held = _securable(workspace, request)
+    """List the privileges granted on one securable itself."""
+    securable = _securable(workspace, request)
     wanted = request.query.get("principal")
     return {
         "privilege_assignments": [
             {"principal": one, "privileges": sorted(privileges)}
-            for one, privileges in sorted(held.grants.items())
+            for one, privileges in sorted(securable.grants.items())
             if wanted in {None, one}
         ]
     }
@@ -91,19 +92,22 @@ def get_grants(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("GET", f"{_API}/effective-permissions/{{kind}}/{{name}}", "grants.get_effective")
 def get_effective(workspace: Workspace, request: Request) -> Json:
-    """What each principal holds on one thing, with what it inherits; names no members of groups."""
-    held, wanted = _securable(workspace, request), request.query.get("principal")
+    """List each principal's privileges on one securable, with inherited ones.
+
+    Groups are listed as groups, not by their members.
+    """
+    securable, wanted = _securable(workspace, request), request.query.get("principal")
     names = workspace.identities.names(request.principal)
-    if wanted not in names and not workspace.catalog.is_managed_by(held, names):
-        text = f"User does not have MANAGE on {held.kind.title()} '{held.full_name}'."
+    if wanted not in names and not workspace.catalog.is_managed_by(securable, names):
+        text = f"User does not have MANAGE on {securable.kind.title()} '{securable.full_name}'."
         raise Refused(403, "PERMISSION_DENIED", text)
     conveyed: dict[str, list[dict[str, str]]] = {}
-    for one in (held, *workspace.catalog.above(held)):
+    for one in (securable, *workspace.catalog.above(securable)):
         above = {"inherited_from_name": one.full_name, "inherited_from_type": one.kind.upper()}
         for who, privileges in sorted(one.grants.items()):
             if wanted in {None, who}:
                 conveyed.setdefault(who, []).extend(
-                    {"privilege": each} | (above if one is not held else {})
+                    {"privilege": each} | (above if one is not securable else {})
                     for each in sorted(privileges)
                 )
     listed = [{"principal": one, "privileges": conveyed[one]} for one in conveyed]
@@ -114,42 +118,42 @@ def get_effective(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("PATCH", f"{_API}/permissions/{{kind}}/{{name}}", "grants.update")
 def update_grants(workspace: Workspace, request: Request) -> Json:
-    """Grant and revoke."""
-    held = _securable(workspace, request)
+    """Grant and revoke privileges."""
+    securable = _securable(workspace, request)
     for change in request.json().get("changes", []):
         add, remove = set(change.get("add", [])), set(change.get("remove", []))
-        workspace.catalog.grant(held, change["principal"], add, remove)
+        workspace.catalog.grant(securable, change["principal"], add, remove)
     return get_grants(workspace, request)
 
 
 @routes.on("GET", f"{_API}/tables/{{name}}/exists", "catalog.exists")
 def exists(workspace: Workspace, request: Request) -> Json:
-    """Whether there is such a table."""
+    """Return whether a table exists."""
     name = tuple(request.arguments["name"].split("."))
     return {"table_exists": workspace.catalog.find("table", name) is not None}
 
 
 @routes.on("GET", f"{_API}/{{plural}}/{{name}}", "catalog.get")
 def get(workspace: Workspace, request: Request) -> Json:
-    """One of them."""
-    return _shown(workspace, _named(workspace, request))
+    """Return one securable."""
+    return _as_json(workspace, _named(workspace, request))
 
 
 @routes.on("PATCH", f"{_API}/{{plural}}/{{name}}", "catalog.update")
 def update(workspace: Workspace, request: Request) -> Json:
-    """Change comment and properties."""
-    held, said = _named(workspace, request), request.json()
-    held.comment = said.get("comment", held.comment)
-    held.properties |= said.get("properties", {})
-    return _shown(workspace, held)
+    """Change the comment and properties of a securable."""
+    securable, body = _named(workspace, request), request.json()
+    securable.comment = body.get("comment", securable.comment)
+    securable.properties |= body.get("properties", {})
+    return _as_json(workspace, securable)
 
 
 @routes.on("DELETE", f"{_API}/{{plural}}/{{name}}", "catalog.delete")
 def delete(workspace: Workspace, request: Request) -> Json:
-    """Remove one; what is not empty only with `force`."""
-    held = _named(workspace, request)
+    """Delete a securable; one that is not empty only with `force`."""
+    securable = _named(workspace, request)
     is_forced = request.query.get("force", "false").lower() == "true"
-    workspace.catalog.drop(held.kind, held.name, is_forced=is_forced)
+    workspace.catalog.drop(securable.kind, securable.name, is_forced=is_forced)
 
 
 def _kind(plural: str) -> Kind:
@@ -160,7 +164,7 @@ def _kind(plural: str) -> Kind:
         "tables": "table",
     }
     if plural not in kinds:
-        raise Refused(404, "ENDPOINT_NOT_FOUND", f"The double knows no {plural}.")
+        raise Refused(404, "ENDPOINT_NOT_FOUND", f"The double does not support {plural}.")
     return kinds[plural]
 
 
@@ -172,36 +176,37 @@ def _named(workspace: Workspace, request: Request) -> Securable:
 def _securable(workspace: Workspace, request: Request) -> Securable:
     kind, name = request.arguments["kind"].lower(), request.arguments["name"]
     if kind not in {"catalog", "schema", "volume", "table"}:
-        raise Refused(400, "INVALID_PARAMETER_VALUE", f"The double keeps no grants on a {kind}.")
+        text = f"The double does not support grants on a {kind}."
+        raise Refused(400, "INVALID_PARAMETER_VALUE", text)
     return workspace.catalog.get(kind, tuple(name.split(".")))
 
 
-def _shown(workspace: Workspace, held: Securable) -> dict[str, Any]:
-    *parents, name = held.name
+def _as_json(workspace: Workspace, securable: Securable) -> dict[str, Any]:
+    *parents, name = securable.name
     shown: dict[str, Any] = {
         "name": name,
-        "full_name": held.full_name,
-        "comment": held.comment,
-        "owner": held.owner or workspace.catalog.owner,
-        "properties": held.properties,
-        "created_at": held.made_at,
+        "full_name": securable.full_name,
+        "comment": securable.comment,
+        "owner": securable.owner or workspace.catalog.owner,
+        "properties": securable.properties,
+        "created_at": securable.made_at,
     } | dict(zip(("catalog_name", "schema_name"), parents, strict=False))
-    if held.kind == "volume":
+    if securable.kind == "volume":
         return shown | {"volume_type": "MANAGED"}
-    if held.kind in {"table", "view"}:
-        shown["table_type"] = "MANAGED" if held.kind == "table" else "VIEW"
+    if securable.kind in {"table", "view"}:
+        shown["table_type"] = "MANAGED" if securable.kind == "table" else "VIEW"
         shown["data_source_format"] = "DELTA"
         shown["columns"] = [
             {
                 "name": column.name,
                 "type_text": column.type.lower(),
                 "type_name": column.type.partition("<")[0].replace("BIGINT", "LONG"),
-                "position": place,
+                "position": index,
                 "nullable": column.nullable,
                 "comment": column.comment,
             }
-            for place, column in enumerate(held.columns)
+            for index, column in enumerate(securable.columns)
         ]
-    if held.kind == "view":
-        shown["view_definition"] = held.query
+    if securable.kind == "view":
+        shown["view_definition"] = securable.query
     return shown

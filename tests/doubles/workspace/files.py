@@ -1,11 +1,11 @@
-"""The Files API over the volumes' folders.
+"""The Files API over the folders of the volumes.
 
-A put appears whole or not at all, and without `overwrite=true` only one of several wins. Folders
-on the way are made, as the platform does for volumes.
+A put is atomic: a file appears whole or not at all. Of several puts with `overwrite=false` only one
+succeeds. Missing parent folders are created, as the platform does for volumes.
 
-Does not imitate: multipart and resumable uploads (it says that presigned URLs for uploads are not
-enabled, whereupon the SDK puts in one piece), object stores' own errors. A presigned URL for a
-download is served by the double itself.
+Not simulated: multipart and resumable uploads (the double answers that presigned URLs for uploads
+are not enabled, and the SDK then sends one put), errors of object stores. The double itself serves
+presigned URLs for downloads.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def put(workspace: Workspace, request: Request) -> Json:
         raise Refused(413, "RESOURCE_EXHAUSTED", "The file is larger than a file may be.")
     if target.is_dir():
         raise _conflict("A directory exists at the path.", "FILES_API_DIRECTORY_ALREADY_EXISTS")
-    # A sibling's name would show in listings of the folder; this one never does.
+    # Written outside the volume: a temporary file in the folder would appear in listings.
     partial = workspace.partial_dir / f"{threading.get_ident()}-{secrets.token_hex(8)}"
     partial.write_bytes(request.body)
     try:
@@ -59,12 +59,12 @@ def put(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("GET", "/api/2.0/fs/files/Volumes/{path*}", "files.get")
 def get(workspace: Workspace, request: Request) -> Json:
-    """A file's bytes; knows one `Range` from a start on."""
+    """Return a file's bytes; supports one `Range` with a start."""
     target = _file(workspace, request)
     try:
         content = target.read_bytes()
         headers = _described(target, len(content))
-    except FileNotFoundError:  # removed meanwhile
+    except FileNotFoundError:  # it was deleted in the meantime
         raise _missing("file") from None
     wanted = request.headers.get("range", "")
     if not wanted:
@@ -78,14 +78,14 @@ def get(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("HEAD", "/api/2.0/fs/files/Volumes/{path*}", "files.head")
 def head(workspace: Workspace, request: Request) -> Json:
-    """A file's length and time."""
+    """Return a file's length and time of modification."""
     target = _file(workspace, request)
     return Answer(200, b"", _described(target, target.stat().st_size))
 
 
 @routes.on("DELETE", "/api/2.0/fs/files/Volumes/{path*}", "files.delete")
 def delete(workspace: Workspace, request: Request) -> Json:
-    """Remove a file."""
+    """Delete a file."""
     try:
         _file(workspace, request).unlink()
     except FileNotFoundError:
@@ -95,7 +95,7 @@ def delete(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("POST", "/api/2.0/fs/files/Volumes/{path*}", "files.initiate")
 def initiate(workspace: Workspace, request: Request) -> Json:
-    """Begin an upload in parts, which then finds no URLs for them."""
+    """Start a multipart upload, which then gets no URLs."""
     _local(workspace, request)
     return {"multipart_upload": {"session_token": secrets.token_hex(8)}}
 
@@ -103,7 +103,7 @@ def initiate(workspace: Workspace, request: Request) -> Json:
 @routes.on("POST", "/api/2.0/fs/create-upload-part-urls", "files.part_urls")
 @routes.on("POST", "/api/2.0/fs/create-abort-upload-url", "files.abort_url")
 def no_urls(_workspace: Workspace, _request: Request) -> Json:
-    """Say that presigned uploads are off in this workspace."""
+    """Answer that presigned uploads are not enabled in this workspace."""
     raise Refused(
         403,
         "PERMISSION_DENIED",
@@ -114,7 +114,7 @@ def no_urls(_workspace: Workspace, _request: Request) -> Json:
 
 @routes.on("POST", "/api/2.0/fs/create-download-url", "files.download_url")
 def download_url(workspace: Workspace, request: Request) -> Json:
-    """A URL that needs no token."""
+    """Return a presigned URL, which needs no token."""
     path = request.query.get("path", "")
     request.arguments["path"] = path.removeprefix("/Volumes/")
     _file(workspace, request)
@@ -124,7 +124,7 @@ def download_url(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("GET", "/presigned/{key}/Volumes/{path*}", "files.presigned_get", is_open=True)
 def presigned_get(workspace: Workspace, request: Request) -> Json:
-    """The file behind such a URL."""
+    """Return the file of a presigned URL."""
     if request.arguments["key"] != workspace.presigned:
         raise Refused(403, "PERMISSION_DENIED", "Signature mismatch")
     return get(workspace, request)
@@ -132,7 +132,7 @@ def presigned_get(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("PUT", "/api/2.0/fs/directories/Volumes/{path*}", "directories.create")
 def create_directory(workspace: Workspace, request: Request) -> Json:
-    """Make a folder and those above it; nothing happens if it is there."""
+    """Create a folder and its parents; an existing folder is no error."""
     try:
         _local(workspace, request).mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -142,7 +142,7 @@ def create_directory(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("DELETE", "/api/2.0/fs/directories/Volumes/{path*}", "directories.delete")
 def delete_directory(workspace: Workspace, request: Request) -> Json:
-    """Remove an empty folder."""
+    """Delete an empty folder."""
     target = _folder(workspace, request)
     try:
         target.rmdir()
@@ -158,18 +158,21 @@ def delete_directory(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("HEAD", "/api/2.0/fs/directories/Volumes/{path*}", "directories.head")
 def head_directory(workspace: Workspace, request: Request) -> Json:
-    """Whether there is such a folder."""
+    """Answer whether a folder exists."""
     _folder(workspace, request)
     return Answer(200)
 
 
 @routes.on("GET", "/api/2.0/fs/directories/Volumes/{path*}", "directories.list")
 def list_directory(workspace: Workspace, request: Request) -> Json:
-    """One page of a folder, by name; the next page begins behind the last name of this one."""
+    """List one page of a folder, by name; the next page starts after the last name of this one."""
     folder = _folder(workspace, request)
     asked = int(request.query.get("page_size") or _LARGEST_PAGE)
     size = min(max(asked, 1), workspace.page_size, _LARGEST_PAGE)
-    after = _decoded(request.query.get("page_token", ""))
+    try:
+        after = base64.urlsafe_b64decode(request.query.get("page_token", "")).decode()
+    except ValueError:
+        raise Refused(400, "INVALID_PARAMETER_VALUE", "The page token is invalid.") from None
     names = sorted(entry.name for entry in os.scandir(folder))
     left = [name for name in names if name > after] if after else names
     shown = left[:size]
@@ -184,19 +187,12 @@ def list_directory(workspace: Workspace, request: Request) -> Json:
 def _entry(folder: Path, path: str, name: str) -> Json | None:
     try:
         status = (folder / name).stat()
-    except FileNotFoundError:  # removed meanwhile
+    except FileNotFoundError:  # it was deleted in the meantime
         return None
     entry: dict[str, Json] = {"path": f"{path}/{name}", "name": name, "is_directory": False}
     if (folder / name).is_dir():
         return entry | {"is_directory": True, "last_modified": int(status.st_mtime * 1000)}
     return entry | {"file_size": status.st_size, "last_modified": int(status.st_mtime * 1000)}
-
-
-def _decoded(page_token: str) -> str:
-    try:
-        return base64.urlsafe_b64decode(page_token).decode()
-    except ValueError:
-        raise Refused(400, "INVALID_PARAMETER_VALUE", "The page token is invalid.") from None
 
 
 def _local(workspace: Workspace, request: Request) -> Path:

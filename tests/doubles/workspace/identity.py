@@ -1,11 +1,10 @@
-"""Who is asking, service principals, and the access control lists of warehouses and others.
+"""The current user, service principals, and access control lists of apps and warehouses.
 
-A list is shown to who may use the thing and is changed by who may manage it. Who made an app
-manages it, and the group `admins` manages all.
+To read a list a caller needs CAN_USE, to change it CAN_MANAGE. The creator of an app and the group
+`admins` have CAN_MANAGE.
 
-Does not imitate: SCIM of users and groups (a test fills `Identities.groups`), groups in groups,
-SCIM filters beyond `attribute eq "value"`, paging of SCIM lists, enforcement of the lists beyond
-that.
+Not simulated: SCIM of users and groups (a test fills `Identities.groups`), nested groups, SCIM
+filters other than `attribute eq "value"`, paging of SCIM lists, other enforcement of the lists.
 """
 
 from __future__ import annotations
@@ -34,30 +33,30 @@ _LEVELS = {
 
 @dataclass(slots=True)
 class Identities:
-    """Who there is.
+    """Service principals and groups.
 
     Attributes:
-        principals: Service principals by their numeric id, as SCIM shows them.
-        groups: Members by name of the group; everybody is in `users` and `account users`.
+        principals: Service principals by numeric id, in the form of SCIM.
+        groups: Members by group name; everyone is in `users` and `account users` too.
     """
 
     principals: dict[str, dict[str, Any]] = field(default_factory=dict)
     groups: dict[str, set[str]] = field(default_factory=lambda: {"admins": set(_ADMINS)})
 
     def groups_of(self, principal: str) -> list[str]:
-        """Groups of a principal, as SCIM names them."""
+        """Return the groups of a principal, by name."""
         return [name for name, members in sorted(self.groups.items()) if principal in members]
 
     def is_admin(self, principal: str) -> bool:
-        """Whether one may do all in the workspace."""
+        """Return whether a principal is an administrator of the workspace."""
         return principal in self.groups["admins"]
 
     def names(self, principal: str) -> set[str]:
-        """The principal and all groups that give it rights."""
+        """Return the names under which a principal has permissions: its own and its groups'."""
         return {principal, *self.groups_of(principal), "users", "account users"}
 
     def make(self, display_name: str, application_id: str | None = None) -> dict[str, Any]:
-        """A new service principal."""
+        """Add a service principal."""
         number = str(7_000_000_000 + len(self.principals))
         made = {
             "schemas": [_SCHEMA],
@@ -72,7 +71,7 @@ class Identities:
 
 @routes.on("GET", f"{_SCIM}/Me", "identity.me")
 def me(workspace: Workspace, request: Request) -> Json:
-    """The caller."""
+    """Return the caller."""
     name = request.principal
     answer = answered(
         {
@@ -93,19 +92,20 @@ def me(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("POST", f"{_SCIM}/ServicePrincipals", "service_principals.create")
 def create(workspace: Workspace, request: Request) -> Json:
-    """Make a service principal."""
-    said = request.json()
-    return workspace.identities.make(said.get("displayName", ""), said.get("applicationId"))
+    """Create a service principal."""
+    body = request.json()
+    return workspace.identities.make(body.get("displayName", ""), body.get("applicationId"))
 
 
 @routes.on("GET", f"{_SCIM}/ServicePrincipals", "service_principals.list")
 def list_principals(workspace: Workspace, request: Request) -> Json:
-    """Those that a filter names, or all."""
+    """List service principals, all or those that a filter selects."""
     found = list(workspace.identities.principals.values())
     if wanted := request.query.get("filter"):
         parts = re.fullmatch(r'(\w+) eq "?([^"]*)"?', wanted)
         if parts is None:
-            raise Refused(400, "INVALID_PARAMETER_VALUE", f"The double knows no filter {wanted}.")
+            text = f"The double does not support the filter {wanted}."
+            raise Refused(400, "INVALID_PARAMETER_VALUE", text)
         found = [one for one in found if str(one.get(parts[1])) == parts[2]]
     total = len(found)
     start = int(request.query.get("startIndex", "1"))
@@ -115,13 +115,13 @@ def list_principals(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("GET", f"{_SCIM}/ServicePrincipals/{{id}}", "service_principals.get")
 def get(workspace: Workspace, request: Request) -> Json:
-    """One service principal."""
+    """Return one service principal."""
     return _principal(workspace, request)
 
 
 @routes.on("DELETE", f"{_SCIM}/ServicePrincipals/{{id}}", "service_principals.delete")
 def delete(workspace: Workspace, request: Request) -> Json:
-    """Remove one."""
+    """Delete a service principal."""
     _principal(workspace, request)
     del workspace.identities.principals[request.arguments["id"]]
     return Answer(204)
@@ -129,18 +129,20 @@ def delete(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("GET", "/api/2.0/permissions/{kind*}/{id}/permissionLevels", "permissions.levels")
 def levels(_workspace: Workspace, request: Request) -> Json:
-    """What can be permitted."""
+    """List the permission levels of a kind of object."""
     known = _LEVELS.get(request.arguments["kind"].removeprefix("sql/"), ())
     return {"permission_levels": [{"permission_level": one} for one in known]}
 
 
 @routes.on("GET", "/api/2.0/permissions/{kind*}/{id}", "permissions.get")
 def get_permissions(workspace: Workspace, request: Request) -> Json:
-    """The list of one object."""
+    """Return the access control list of one object."""
     key = _key(workspace, request)
     _need(workspace, request, key, "CAN_USE")
-    shown = [_shown(entry) for entry in _entries(workspace, key)]
-    shown.append(_shown({"group_name": "admins", "permission_level": "CAN_MANAGE"}, is_above=True))
+    shown = [_as_json(entry) for entry in _entries(workspace, key)]
+    shown.append(
+        _as_json({"group_name": "admins", "permission_level": "CAN_MANAGE"}, is_above=True)
+    )
     return {
         "object_id": f"/{key}",
         "object_type": request.arguments["kind"],
@@ -150,7 +152,7 @@ def get_permissions(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("PUT", "/api/2.0/permissions/{kind*}/{id}", "permissions.set")
 def set_permissions(workspace: Workspace, request: Request) -> Json:
-    """Replace the list."""
+    """Replace an access control list."""
     key = _key(workspace, request)
     _need(workspace, request, key, "CAN_MANAGE")
     workspace.permissions[key] = list(request.json().get("access_control_list", []))
@@ -159,7 +161,7 @@ def set_permissions(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("PATCH", "/api/2.0/permissions/{kind*}/{id}", "permissions.update")
 def update_permissions(workspace: Workspace, request: Request) -> Json:
-    """Add to the list; a principal's old level goes."""
+    """Change an access control list; a principal's new level replaces its old one."""
     key = _key(workspace, request)
     _need(workspace, request, key, "CAN_MANAGE")
     for entry in request.json().get("access_control_list", []):
@@ -172,7 +174,8 @@ def _key(workspace: Workspace, request: Request) -> str:
     kind, name = request.arguments["kind"].removeprefix("sql/"), request.arguments["id"]
     known: dict[str, Any] = {"apps": workspace.apps.held, "warehouses": workspace.warehouses.held}
     if kind not in known:
-        raise Refused(400, "INVALID_PARAMETER_VALUE", f"The double keeps no permissions of {kind}.")
+        text = f"The double does not support permissions of {kind}."
+        raise Refused(400, "INVALID_PARAMETER_VALUE", text)
     if name not in known[kind]:
         raise Refused(404, "RESOURCE_DOES_NOT_EXIST", f"{kind} {name} does not exist.")
     return f"{kind}/{name}"
@@ -214,7 +217,7 @@ def _who(entry: dict[str, Any]) -> str:
     )
 
 
-def _shown(entry: dict[str, Any], *, is_above: bool = False) -> dict[str, Any]:
+def _as_json(entry: dict[str, Any], *, is_above: bool = False) -> dict[str, Any]:
     level = {"permission_level": entry["permission_level"], "inherited": is_above}
     rest = {name: value for name, value in entry.items() if name != "permission_level"}
     return rest | {"all_permissions": [level]}

@@ -1,12 +1,13 @@
-"""Limits of the platform: how many calls the Files API takes, and how large things may be.
+"""Limits of the platform: calls of the Files API, and sizes.
 
-On by default, as strict as any source says. databricks/cli `libs/filer/files_client.go`: "the Files
-API backend has a rate limit of 10 concurrent requests and 100 QPS". Of whom is not said; here both
-count for the whole workspace. What exceeds them is 429 with Retry-After, nothing takes effect.
-A test that cannot live with them names its reason: `Databricks(folder, limits=relaxed("..."))`.
+They are on by default, and as strict as the strictest source. databricks/cli
+`libs/filer/files_client.go`: "the Files API backend has a rate limit of 10 concurrent requests and
+100 QPS". It does not say whether per user or per workspace; here both count for the workspace. A
+call over a limit is answered 429 with Retry-After and has no effect. A test that cannot keep the
+limits gives a reason: `Databricks(folder, limits=relaxed("..."))`.
 
-Assumptions: a second is the last second, not one of a clock; a call counts from its head to its
-answer; a body that is too large is 413. Does not imitate: limits of other APIs, quotas of storage.
+Assumptions: the second is a sliding window; a call counts from its head to its answer; a body that
+is too large is answered 413. Not simulated: limits of other APIs, storage quotas.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ class Limits:
     """The limits of one workspace.
 
     Attributes:
-        concurrent: Calls of the Files API under way at once; None: as many as come.
-        per_second: Calls of the Files API in any second; None: as many as come.
-        file_bytes: Largest file.
-        statement_bytes: Longest text of a statement, in UTF-8.
-        why: Why calls are not limited; empty where they are.
-        refused: Calls that were refused, by limit: `concurrent`, `per_second`.
-        most: Most calls that were under way at once.
-        clock: Seconds.
+        concurrent: Maximum number of concurrent calls of the Files API; None: no limit.
+        per_second: Maximum number of its calls in any second; None: no limit.
+        file_bytes: Maximum size of a file.
+        statement_bytes: Maximum length of a statement, in UTF-8.
+        why: Why calls are not limited; empty if they are.
+        refused: Number of refused calls, by limit: `concurrent`, `per_second`.
+        max_current: Highest number of concurrent calls so far.
+        clock: Returns seconds of a monotonic clock.
     """
 
     concurrent: int | None = 10
@@ -46,41 +47,41 @@ class Limits:
     statement_bytes: int = 16 * _MIB
     why: str = ""
     refused: Counter[str] = field(default_factory=Counter)
-    most: int = 0
+    max_current: int = 0
     clock: Callable[[], float] = time.monotonic
-    _under_way: int = 0
-    _begun: deque[float] = field(default_factory=deque)
+    _current: int = 0
+    _starts: deque[float] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def call(self, operation: str) -> Iterator[None]:
-        """Count a call while it is under way.
+        """Count a call while it runs.
 
         Raises:
-            Refused: It is one too many.
+            Refused: It exceeds a limit.
         """
         if not operation.startswith(_LIMITED):
             yield
             return
-        self._begin()
+        self._enter()
         try:
             yield
         finally:
             with self._lock:
-                self._under_way -= 1
+                self._current -= 1
 
-    def _begin(self) -> None:
+    def _enter(self) -> None:
         with self._lock:
             now = self.clock()
-            while self._begun and now - self._begun[0] >= 1:
-                self._begun.popleft()
-            if self.concurrent is not None and self._under_way >= self.concurrent:
+            while self._starts and now - self._starts[0] >= 1:
+                self._starts.popleft()
+            if self.concurrent is not None and self._current >= self.concurrent:
                 raise self._refusal("concurrent")
-            if self.per_second is not None and len(self._begun) >= self.per_second:
+            if self.per_second is not None and len(self._starts) >= self.per_second:
                 raise self._refusal("per_second")
-            self._begun.append(now)
-            self._under_way += 1
-            self.most = max(self.most, self._under_way)
+            self._starts.append(now)
+            self._current += 1
+            self.max_current = max(self.max_current, self._current)
 
     def _refusal(self, limit: str) -> Refused:
         self.refused[limit] += 1
@@ -93,11 +94,11 @@ class Limits:
 
 
 def relaxed(why: str) -> Limits:
-    """No limit of calls, for the reason given.
+    """Return limits without a limit of calls, for a reason.
 
     Raises:
-        ValueError: No reason is given.
+        ValueError: The reason is empty.
     """
     if not why:
-        raise ValueError("A double without limits of calls needs a reason.")
+        raise ValueError("relaxed() needs a reason: why can this test not keep the limits?")
     return Limits(concurrent=None, per_second=None, why=why)

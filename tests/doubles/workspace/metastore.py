@@ -1,11 +1,11 @@
-"""What Unity Catalog knows: catalogs, schemas, volumes, tables, views, and grants.
+"""The content of Unity Catalog: catalogs, schemas, volumes, tables, views, and grants.
 
 Names are compared in lower case. Volumes are folders `volumes/<catalog>/<schema>/<volume>`, tables
-Delta tables in `tables/<catalog>/<schema>/<table>`; all else is memory of the process.
+are Delta tables in `tables/<catalog>/<schema>/<table>`. Everything else is in memory.
 
-Does not imitate: enforcement of grants (they are kept and told; a fault denies) and of ownership,
-owners of what SQL makes (the metastore's owner; a test says otherwise), external locations, storage
-credentials, tags, lineage.
+Not simulated: enforcement of grants (they are stored and shown; a fault denies) and of ownership,
+owners of what SQL creates (the metastore's owner, unless a test sets one), external locations,
+storage credentials, tags, lineage.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Name = tuple[str, ...]
 
 @dataclass(slots=True)
 class Column:
-    """One column; `type` is the Databricks type in capitals."""
+    """One column; `type` is the Databricks type in upper case."""
 
     name: str
     type: str
@@ -34,19 +34,19 @@ class Column:
 
 @dataclass(slots=True)
 class Securable:
-    """Anything with a name and grants.
+    """An object with a name and grants.
 
     Attributes:
-        kind: What it is.
+        kind: The kind of object.
         name: Parts of its full name.
-        comment: Of its maker.
+        comment: Its comment.
         properties: Table properties.
-        columns: Of a table or view.
-        clustering: Columns that a table is clustered by.
-        query: What a view selects.
+        columns: Columns of a table or view.
+        clustering: Names of the clustering columns of a table.
+        query: The SELECT of a view.
         grants: Privileges by principal.
-        owner: Who made it, or was given it; empty for the metastore's owner.
-        made_at: Unix milliseconds.
+        owner: Its owner; empty: the metastore's owner.
+        made_at: When it was created, in Unix milliseconds.
     """
 
     kind: Literal["catalog", "schema", "volume", "table", "view"]
@@ -71,12 +71,12 @@ _WORDS = {"catalog": "CATALOG", "schema": "SCHEMA", "volume": "VOLUME", "table":
 
 @dataclass(slots=True)
 class Metastore:
-    """All securables; methods may be called by several threads.
+    """All securables. Safe to share between threads.
 
     Attributes:
-        folder: Where volumes and tables lie.
-        owner: Of the metastore.
-        lock: Held while something is made, changed or removed.
+        folder: The folder for volumes and tables.
+        owner: Owner of the metastore.
+        lock: Held while a securable is added, changed or removed.
     """
 
     folder: Path
@@ -85,10 +85,10 @@ class Metastore:
     _held: dict[tuple[str, Name], Securable] = field(default_factory=dict)
 
     def add(self, made: Securable, *, is_repeatable: bool = False) -> Securable:
-        """Make a securable; with `is_repeatable` the one that is there is good as well.
+        """Add a securable; with `is_repeatable` an existing one is returned instead.
 
         Raises:
-            Refused: It exists, or what it would be in does not.
+            Refused: It already exists, or its parent does not exist.
         """
         key = (_namespace(made.kind), made.name)
         with self.lock:
@@ -108,79 +108,84 @@ class Metastore:
             return made
 
     def seed(self, full_name: str) -> None:
-        """Make a volume `catalog.schema.volume`, or a schema, with what it is in."""
+        """Add a volume `catalog.schema.volume`, or a schema or catalog, with its parents."""
         parts = tuple(full_name.lower().split("."))
         kinds: tuple[Literal["catalog", "schema", "volume"], ...] = ("catalog", "schema", "volume")
         for depth, kind in enumerate(kinds[: len(parts)], 1):
             self.add(Securable(kind, parts[:depth]), is_repeatable=True)
 
     def get(self, kind: str, name: Name) -> Securable:
-        """The securable of that name; a view is found as a table.
+        """Return the securable of that name; a view is found as a table.
 
         Raises:
-            Refused: There is none.
+            Refused: It does not exist.
         """
         name = tuple(part.lower() for part in name)
-        held = self._held.get((_namespace(kind), name))
-        if held is None:
+        securable = self._held.get((_namespace(kind), name))
+        if securable is None:
             raise Refused(
                 404,
                 f"{_word(kind)}_DOES_NOT_EXIST",
                 f"{_word(kind).title()} '{'.'.join(name)}' does not exist.",
             )
-        return held
+        return securable
 
     def find(self, kind: str, name: Name) -> Securable | None:
-        """The securable of that name, if there is one."""
+        """Return the securable of that name, or None if it does not exist."""
         return self._held.get((_namespace(kind), tuple(part.lower() for part in name)))
 
     def inside(self, kind: str, parent: Name = ()) -> list[Securable]:
-        """Securables directly inside another, by name."""
+        """Return the securables of a kind inside a parent, by name."""
         parent = tuple(part.lower() for part in parent)
         with self.lock:
             found = [
-                held
-                for (namespace, name), held in self._held.items()
+                securable
+                for (namespace, name), securable in self._held.items()
                 if namespace == _namespace(kind) and name[: len(parent)] == parent
             ]
-        return sorted(found, key=lambda held: held.name)
+        return sorted(found, key=lambda securable: securable.name)
 
     def drop(self, kind: str, name: Name, *, is_forced: bool = False) -> None:
         """Remove a securable with its files.
 
         Raises:
-            Refused: There is none, or it is not empty and not forced.
+            Refused: It does not exist, or it is not empty and `is_forced` is false.
         """
         with self.lock:
-            held = self.get(kind, name)
-            within = [key for key in self._held if _is_within(key[1], held.name)]
-            if within and not is_forced and held.kind in {"catalog", "schema"}:
+            securable = self.get(kind, name)
+            depth = len(securable.name)
+            within = [
+                key
+                for key in self._held
+                if len(key[1]) > depth and key[1][:depth] == securable.name
+            ]
+            if within and not is_forced and securable.kind in {"catalog", "schema"}:
                 raise Refused(
                     400,
                     "INVALID_PARAMETER_VALUE",
-                    f"Cannot delete {held.kind} '{held.full_name}': it is not empty.",
+                    f"Cannot delete {securable.kind} '{securable.full_name}': it is not empty.",
                 )
-            del self._held[(_namespace(held.kind), held.name)]
-            if held.kind in {"catalog", "schema"}:
+            del self._held[(_namespace(securable.kind), securable.name)]
+            if securable.kind in {"catalog", "schema"}:
                 for key in within:
                     del self._held[key]
             for below in ("volumes", "tables"):
-                if held.kind in {"catalog", "schema", below[:-1]}:
-                    shutil.rmtree(self.folder / below / Path(*held.name), ignore_errors=True)
+                if securable.kind in {"catalog", "schema", below[:-1]}:
+                    shutil.rmtree(self.folder / below / Path(*securable.name), ignore_errors=True)
 
     def volume_dir(self, name: Name) -> Path:
-        """Folder of a volume."""
+        """Return the folder of a volume."""
         return self.folder / "volumes" / Path(*name)
 
     def table_dir(self, name: Name) -> Path:
-        """Folder of a table."""
+        """Return the folder of a table."""
         return self.folder / "tables" / Path(*name)
 
     def local_path(self, path: str) -> Path:
-        """The local path of `/Volumes/<catalog>/<schema>/<volume>/...`.
+        """Return the local path of `/Volumes/<catalog>/<schema>/<volume>/...`.
 
         Raises:
-            Refused: It is none, or there is no such volume.
+            Refused: The path has another form, or the volume does not exist.
         """
         parts = PurePosixPath(path).parts
         if len(parts) < 5 or parts[:2] != ("/", "Volumes") or ".." in parts:  # / Volumes c s v
@@ -196,27 +201,32 @@ class Metastore:
             )
         return self.volume_dir(volume.name).joinpath(*parts[5:])
 
-    def above(self, held: Securable) -> list[Securable]:
-        """The schema and the catalog that a securable is in, the nearest first."""
+    def above(self, securable: Securable) -> list[Securable]:
+        """Return the parents of a securable: its schema, then its catalog."""
         kinds = {2: "schema", 1: "catalog"}
-        depths = [depth for depth in (2, 1) if depth < len(held.name)]
-        return [self.get(kinds[depth], held.name[:depth]) for depth in depths]
+        depths = [depth for depth in (2, 1) if depth < len(securable.name)]
+        return [self.get(kinds[depth], securable.name[:depth]) for depth in depths]
 
-    def is_managed_by(self, held: Securable, names: set[str]) -> bool:
-        """Whether one of these owns or manages a securable, one above it, or the metastore."""
-        chain = [held, *self.above(held)]
+    def is_managed_by(self, securable: Securable, names: set[str]) -> bool:
+        """Return whether one of these principals owns or manages a securable.
+
+        An owner or manager of a parent or of the metastore counts too.
+        """
+        chain = [securable, *self.above(securable)]
         owners = {self.owner, *(one.owner or self.owner for one in chain)}
-        managers = {who for one in chain for who, held in one.grants.items() if "MANAGE" in held}
+        managers = {
+            who for one in chain for who, privileges in one.grants.items() if "MANAGE" in privileges
+        }
         return bool(names & (owners | managers))
 
-    def grant(self, held: Securable, principal: str, add: set[str], remove: set[str]) -> None:
-        """Change the privileges of a principal; they are written with underscores."""
+    def grant(self, securable: Securable, principal: str, add: set[str], remove: set[str]) -> None:
+        """Change the privileges of a principal; they are stored with underscores."""
         with self.lock:
-            now = held.grants.setdefault(principal, set())
+            now = securable.grants.setdefault(principal, set())
             now |= {_privilege(one) for one in add}
             now -= {_privilege(one) for one in remove}
             if not now:
-                del held.grants[principal]
+                del securable.grants[principal]
 
 
 def _namespace(kind: str) -> str:
@@ -225,10 +235,6 @@ def _namespace(kind: str) -> str:
 
 def _word(kind: str) -> str:
     return _WORDS[_namespace(kind)]
-
-
-def _is_within(name: Name, parent: Name) -> bool:
-    return len(name) > len(parent) and name[: len(parent)] == parent
 
 
 def _privilege(name: str) -> str:

@@ -1,7 +1,7 @@
-"""Secret scopes: secrets are put, listed and read by who may, and their rights managed by who may.
+"""Secret scopes: secrets and their access control lists, which are enforced.
 
-The group `admins` may all. Does not imitate: Azure Key Vault scopes, size limits, audit, redaction
-in notebooks, the right to make scopes.
+The group `admins` may do everything. Not simulated: Azure Key Vault scopes, size limits, audit,
+redaction in notebooks, the permission to create scopes.
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 
 routes = Routes()
 _API = "/api/2.0/secrets"
-_RIGHTS = ("READ", "WRITE", "MANAGE")
+_PERMISSIONS = ("READ", "WRITE", "MANAGE")  # each includes those before it
 
 
 @dataclass(slots=True)
 class Scope:
-    """One scope: secret and Unix milliseconds of its put by key, permission by principal."""
+    """One scope.
+
+    Attributes:
+        secrets: For each key the secret, and when it was put in Unix milliseconds.
+        acls: Permission by principal.
+    """
 
     secrets: dict[str, tuple[bytes, int]] = field(default_factory=dict)
     acls: dict[str, str] = field(default_factory=dict)
@@ -32,7 +37,7 @@ class Scope:
 
 @routes.on("POST", f"{_API}/scopes/create", "secrets.create_scope")
 def create_scope(workspace: Workspace, request: Request) -> Json:
-    """Make a scope; its maker manages it."""
+    """Create a scope; its creator has MANAGE."""
     name = request.field("scope")
     with workspace.lock:
         if name in workspace.scopes:
@@ -42,23 +47,23 @@ def create_scope(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("POST", f"{_API}/scopes/delete", "secrets.delete_scope")
 def delete_scope(workspace: Workspace, request: Request) -> Json:
-    """Remove a scope with its secrets."""
+    """Delete a scope with its secrets."""
     _scope(workspace, request, "MANAGE")
     workspace.scopes.pop(request.field("scope"), None)
 
 
 @routes.on("GET", f"{_API}/scopes/list", "secrets.list_scopes")
 def list_scopes(workspace: Workspace, _request: Request) -> Json:
-    """All scopes."""
+    """List all scopes."""
     return {"scopes": [{"name": one, "backend_type": "DATABRICKS"} for one in workspace.scopes]}
 
 
 @routes.on("POST", f"{_API}/put", "secrets.put")
 def put(workspace: Workspace, request: Request) -> Json:
-    """Store a secret over the one that is there."""
-    said = request.json()
-    if "bytes_value" in said:
-        value = base64.b64decode(said["bytes_value"])
+    """Store a secret; an existing one is replaced."""
+    body = request.json()
+    if "bytes_value" in body:
+        value = base64.b64decode(body["bytes_value"])
     else:
         value = str(request.field("string_value")).encode()
     stored = (value, int(time.time() * 1000))
@@ -67,7 +72,7 @@ def put(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("POST", f"{_API}/delete", "secrets.delete")
 def delete(workspace: Workspace, request: Request) -> Json:
-    """Remove a secret."""
+    """Delete a secret."""
     scope, key = _scope(workspace, request, "WRITE"), request.field("key")
     if scope.secrets.pop(key, None) is None:
         raise _no_secret(key)
@@ -75,7 +80,7 @@ def delete(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("GET", f"{_API}/get", "secrets.get")
 def get(workspace: Workspace, request: Request) -> Json:
-    """A secret, encoded."""
+    """Return a secret in base64."""
     key = request.query.get("key", "")
     stored = _scope(workspace, request, "READ").secrets.get(key)
     if stored is None:
@@ -85,21 +90,21 @@ def get(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("GET", f"{_API}/list", "secrets.list")
 def list_secrets(workspace: Workspace, request: Request) -> Json:
-    """Keys of a scope, never the secrets."""
-    held = _scope(workspace, request, "READ").secrets
-    return {"secrets": [{"key": key, "last_updated_timestamp": held[key][1]} for key in held]}
+    """List the keys of a scope, without the secrets."""
+    secrets = _scope(workspace, request, "READ").secrets
+    return {"secrets": [{"key": key, "last_updated_timestamp": secrets[key][1]} for key in secrets]}
 
 
 @routes.on("POST", f"{_API}/acls/put", "secrets.put_acl")
 def put_acl(workspace: Workspace, request: Request) -> Json:
-    """Let a principal do something with a scope."""
+    """Give a principal a permission on a scope."""
     acls = _scope(workspace, request, "MANAGE").acls
     acls[request.field("principal")] = request.field("permission")
 
 
 @routes.on("POST", f"{_API}/acls/delete", "secrets.delete_acl")
 def delete_acl(workspace: Workspace, request: Request) -> Json:
-    """Take that back."""
+    """Take the permission of a principal away."""
     principal = request.field("principal")
     if _scope(workspace, request, "MANAGE").acls.pop(principal, None) is None:
         raise Refused(404, "RESOURCE_DOES_NOT_EXIST", f"No ACL for {principal}.")
@@ -107,14 +112,14 @@ def delete_acl(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("GET", f"{_API}/acls/list", "secrets.list_acls")
 def list_acls(workspace: Workspace, request: Request) -> Json:
-    """Who may do what."""
+    """List the permissions on a scope."""
     acls = _scope(workspace, request, "MANAGE").acls
     return {"items": [{"principal": one, "permission": acls[one]} for one in acls]}
 
 
 @routes.on("GET", f"{_API}/acls/get", "secrets.get_acl")
 def get_acl(workspace: Workspace, request: Request) -> Json:
-    """What one principal may do."""
+    """Return the permission of one principal."""
     principal = request.query.get("principal", "")
     permission = _scope(workspace, request, "MANAGE").acls.get(principal)
     if permission is None:
@@ -122,17 +127,18 @@ def get_acl(workspace: Workspace, request: Request) -> Json:
     return {"principal": principal, "permission": permission}
 
 
-def _scope(workspace: Workspace, request: Request, right: str) -> Scope:
+def _scope(workspace: Workspace, request: Request, needed: str) -> Scope:
+    """Return the scope of a request, if the caller has the needed permission on it."""
     name = request.query.get("scope") or request.field("scope")
     scope = workspace.scopes.get(name)
     if scope is None:
         raise Refused(404, "RESOURCE_DOES_NOT_EXIST", f"Scope {name} does not exist!")
-    enough = _RIGHTS[_RIGHTS.index(right) :]
+    enough = _PERMISSIONS[_PERMISSIONS.index(needed) :]
     names = workspace.identities.names(request.principal)
     if not workspace.identities.is_admin(request.principal) and not any(
         one in names and permission in enough for one, permission in scope.acls.items()
     ):
-        text = f"{request.principal} does not have {right} permission on scope {name}."
+        text = f"{request.principal} does not have {needed} permission on scope {name}."
         raise Refused(403, "PERMISSION_DENIED", text)
     return scope
 

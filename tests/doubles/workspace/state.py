@@ -1,4 +1,4 @@
-"""Everything a workspace holds, for its services to answer from and for tests to look into."""
+"""The state of a workspace: its services answer from it, and tests read it."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ class Workspace:
     """One workspace.
 
     Attributes:
-        folder: Where its volumes, tables and workspace files lie.
+        folder: The folder for volumes, tables and workspace files.
         catalog: Unity Catalog.
-        tokens: Who may ask.
+        tokens: Clients and tokens.
         identities: Users and service principals.
         warehouses: SQL warehouses.
         apps: Databricks Apps.
         scopes: Secret scopes by name.
         permissions: Access control lists by `kind/id`.
         switches: Faults and counters.
-        limits: How many calls it takes, and how large.
-        page_size: Most entries of a page of a folder.
-        workspace_id: As in the platform's headers.
-        presigned: The part of a presigned URL that nobody else knows.
-        describe: Fills in what only a request's body tells: its operation and statement.
-        sessions: Thrift sessions, and statements under way.
-        engine: Runs SQL; set by whoever joins the parts.
+        limits: Limits of calls and sizes.
+        page_size: Maximum number of entries on a page of a folder.
+        workspace_id: Id in the platform's headers.
+        presigned: The secret part of a presigned URL.
+        describe: Sets operation and statement of a request from its body.
+        sessions: Thrift sessions and running statements.
+        engine: Runs SQL; `Databricks` sets it.
     """
 
     folder: Path
@@ -66,7 +66,7 @@ class Workspace:
     sessions: Sessions = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the folders."""
+        """Create the folders."""
         self.catalog = Metastore(self.folder)
         self.sessions = Sessions()
         for name in ("volumes", "tables", "workspace", "partial"):
@@ -74,10 +74,11 @@ class Workspace:
 
     @property
     def partial_dir(self) -> Path:
-        """Where files are written before they appear, on the same file system."""
+        """Folder for files that are being written."""
+        # On the same file system as the volumes, so that a rename is atomic.
         return self.folder / "partial"
 
     @property
     def tree_dir(self) -> Path:
-        """Workspace files."""
+        """Folder of the workspace files."""
         return self.folder / "workspace"

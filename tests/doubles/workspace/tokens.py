@@ -1,11 +1,11 @@
 """OAuth of a workspace: discovery, client credentials, and tokens that expire or are revoked.
 
-Does not imitate: user log-in, federation, scopes, account-level hosts, JWTs (tokens are opaque).
-A personal access token never expires. A bearer that is no longer valid gets what has been seen of
-the platform (n8n 34147, databricks-sdk-py 362, databricks-vscode 583): 401 once its time is over,
-403 "Invalid access token" if it was never valid or is revoked, 403 "Token is expiring within 30
-seconds" shortly before its end. A token that lasts less than two minutes, as only tests have, is
-refused so in the last quarter of its life.
+A personal access token never expires. The answers to an invalid token are those seen from the
+platform (n8n 34147, databricks-sdk-py 362, databricks-vscode 583): 401 after it has expired, 403
+"Invalid access token" if it was never valid or is revoked, and 403 "Token is expiring within 30
+seconds" shortly before it expires.
+
+Not simulated: user login, federation, scopes, account-level hosts, JWTs (tokens are opaque).
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ routes = Routes()
 
 @dataclass(slots=True)
 class Tokens:
-    """Who may ask.
+    """The clients and their tokens.
 
     Attributes:
         clients: Secret by client id; each client is a service principal.
         personal: User name by personal access token.
-        seconds: How long new tokens are valid.
-        issued: How many were given out.
-        clock: Seconds.
+        seconds: Lifetime of new tokens.
+        issued: Number of tokens issued.
+        clock: Returns seconds of a monotonic clock.
     """
 
     clients: dict[str, str] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Tokens:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def issue(self, client_id: str) -> str:
-        """A new token of a client."""
+        """Issue a new token to a client."""
         token = f"double-{secrets.token_hex(16)}"
         with self._lock:
             self.issued += 1
@@ -60,15 +60,15 @@ class Tokens:
         return token
 
     def revoke_all(self) -> None:
-        """Refuse every token given out so far."""
+        """Revoke every token issued so far."""
         with self._lock:
             self._valid.clear()
 
     def principal(self, authorization: str | None) -> str:
-        """The user name or client id behind a header `Authorization`.
+        """Return the user name or client id for a header `Authorization`.
 
         Raises:
-            Refused: It is no valid one.
+            Refused: The header has no valid token.
         """
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
@@ -83,6 +83,7 @@ class Tokens:
         left = until - self.clock()
         if left <= 0:
             raise Refused(401, "UNAUTHENTICATED", "Access token expired.")
+        # Only tests use tokens shorter than two minutes: their last quarter counts.
         if left < min(_EXPIRING_SECONDS, seconds / 4):
             raise Refused(403, "PERMISSION_DENIED", "Token is expiring within 30 seconds.")
         return client_id
@@ -90,14 +91,14 @@ class Tokens:
 
 @routes.on("GET", "/.well-known/databricks-config", "auth.config", is_open=True)
 def config(workspace: Workspace, request: Request) -> Json:
-    """Where the identity provider is."""
+    """Return the address of the identity provider."""
     base = _base(request)
     return {"oidc_endpoint": f"{base}/oidc", "workspace_id": workspace.workspace_id}
 
 
 @routes.on("GET", "/oidc/.well-known/oauth-authorization-server", "auth.discovery", is_open=True)
 def discovery(_workspace: Workspace, request: Request) -> Json:
-    """Where tokens are given out."""
+    """Return the address of the token endpoint."""
     base = _base(request)
     return {
         "issuer": f"{base}/oidc",
@@ -108,11 +109,11 @@ def discovery(_workspace: Workspace, request: Request) -> Json:
 
 @routes.on("POST", "/oidc/v1/token", "auth.token", is_open=True)
 def token(workspace: Workspace, request: Request) -> Json:
-    """A token for a client that knows its secret."""
+    """Issue a token to a client that sends its secret."""
     form = dict(parse_qsl(request.body.decode("utf-8", "replace")))
     client_id, secret = _client(request, form)
     if form.get("grant_type") != "client_credentials":
-        raise Refused(400, "unsupported_grant_type", "Only client_credentials is given out here.")
+        raise Refused(400, "unsupported_grant_type", "Only client_credentials is supported.")
     tokens = workspace.tokens
     if not secret or not secrets.compare_digest(tokens.clients.get(client_id, ""), secret):
         raise Refused(401, "invalid_client", "Client authentication failed")

@@ -1,8 +1,8 @@
 """Workspace files and folders: import, export, list, delete.
 
-Kept as local files. Only raw files are imitated: a notebook is not recognised, its source stays a
-file. Does not imitate: languages, Git folders, trash, permissions, the limit of 10 MB for source
-files except as an error of the import.
+They are local files. Only raw files are supported: the source of a notebook stays a file. Not
+simulated: languages, Git folders, trash, permissions, and the limit of 10 MB for source files
+except in the import.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 routes = Routes()
 _API = "/api/2.0/workspace"
-_LARGEST = 10 * 1000 * 1000
+_MAX_BYTES = 10 * 1000 * 1000
 
 
 @routes.on("POST", f"{_API}/mkdirs", "workspace.mkdirs")
 def mkdirs(workspace: Workspace, request: Request) -> Json:
-    """Make a folder and those above it."""
+    """Create a folder and its parents."""
     try:
         _local(workspace, request.field("path")).mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -35,29 +35,29 @@ def mkdirs(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("POST", f"{_API}/import", "workspace.import")
 def import_file(workspace: Workspace, request: Request) -> Json:
-    """Store one file, from JSON or from a form as the SDK's `upload` sends it."""
+    """Store one file, from JSON or from a multipart form, which the SDK's `upload` sends."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        said, content = _form(request)
+        body, content = _form(request)
     else:
-        said = request.json()
-        content = base64.b64decode(said.get("content", ""))
-    path = str(said.get("path", ""))
+        body = request.json()
+        content = base64.b64decode(body.get("content", ""))
+    path = str(body.get("path", ""))
     target = _local(workspace, path)
-    if len(content) > _LARGEST:
+    if len(content) > _MAX_BYTES:
         raise Refused(400, "MAX_NOTEBOOK_SIZE_EXCEEDED", "File size imported is too large.")
     if not target.parent.is_dir():
         parent = Path(path).parent
         raise Refused(
             404, "RESOURCE_DOES_NOT_EXIST", f"The parent folder ({parent}) does not exist."
         )
-    if target.exists() and str(said.get("overwrite", "false")).lower() != "true":
+    if target.exists() and str(body.get("overwrite", "false")).lower() != "true":
         raise Refused(400, "RESOURCE_ALREADY_EXISTS", f"Path ({path}) already exists.")
     target.write_bytes(content)
 
 
 @routes.on("GET", f"{_API}/export", "workspace.export")
 def export(workspace: Workspace, request: Request) -> Json:
-    """A file's bytes, direct or encoded."""
+    """Return a file, as raw bytes or as base64 in JSON."""
     target = _existing(workspace, request.query.get("path", ""))
     content = target.read_bytes()
     if request.query.get("direct_download", "").lower() == "true":
@@ -67,24 +67,24 @@ def export(workspace: Workspace, request: Request) -> Json:
 
 @routes.on("GET", f"{_API}/get-status", "workspace.get_status")
 def get_status(workspace: Workspace, request: Request) -> Json:
-    """What is at a path."""
+    """Return the kind of the object at a path."""
     path = request.query.get("path", "")
-    return _shown(_existing(workspace, path), path)
+    return _as_json(_existing(workspace, path), path)
 
 
 @routes.on("GET", f"{_API}/list", "workspace.list")
 def list_folder(workspace: Workspace, request: Request) -> Json:
-    """What is in a folder."""
+    """List a folder."""
     path = request.query.get("path", "").rstrip("/")
     target = _existing(workspace, path)
     if target.is_file():
-        return {"objects": [_shown(target, path)]}
-    return {"objects": [_shown(one, f"{path}/{one.name}") for one in sorted(target.iterdir())]}
+        return {"objects": [_as_json(target, path)]}
+    return {"objects": [_as_json(one, f"{path}/{one.name}") for one in sorted(target.iterdir())]}
 
 
 @routes.on("POST", f"{_API}/delete", "workspace.delete")
 def delete(workspace: Workspace, request: Request) -> Json:
-    """Remove a file, or a folder with `recursive`."""
+    """Delete a file, or with `recursive` a folder."""
     path = request.field("path")
     target = _existing(workspace, path)
     if target.is_file():
@@ -98,7 +98,7 @@ def delete(workspace: Workspace, request: Request) -> Json:
 def _form(request: Request) -> tuple[dict[str, Any], bytes]:
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
     parts = message_from_bytes(head + request.body).get_payload()
-    said: dict[str, Any] = {}
+    body: dict[str, Any] = {}
     content = b""
     for part in parts:
         if isinstance(part, str):
@@ -109,11 +109,11 @@ def _form(request: Request) -> tuple[dict[str, Any], bytes]:
         if name == "content":
             content = value
         else:
-            said[str(name)] = value.decode()
-    return said, content
+            body[str(name)] = value.decode()
+    return body, content
 
 
-def _shown(target: Path, path: str) -> dict[str, Any]:
+def _as_json(target: Path, path: str) -> dict[str, Any]:
     status = target.stat()
     shown: dict[str, Any] = {
         "path": path,

@@ -1,10 +1,10 @@
 """SQL warehouses: their states, and how long they take to start.
 
 A statement for a stopped warehouse starts it. While it starts, Thrift calls are answered 503 with
-Retry-After and the Statement Execution API keeps a statement PENDING: an assumption, as no document
-says what the proxy answers.
+Retry-After, and the Statement Execution API keeps a statement PENDING. This is an assumption: no
+document says what the proxy answers.
 
-Does not imitate: sizes, scaling, queues, costs, auto-stop by time (`stop` is a call).
+Not simulated: sizes, scaling, queues, costs, auto-stop by time (only a call stops a warehouse).
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Warehouse:
     """One warehouse.
 
     Attributes:
-        settings: As given when it was made: `name`, `cluster_size`, `auto_stop_mins`, ...
+        settings: The settings given by its creator: `name`, `cluster_size`, `auto_stop_mins`, ...
         start_seconds: How long it takes to start.
-        is_stopped: Whether nothing has started it.
-        running_at: Monotonic time from which on it runs.
+        is_stopped: Whether it is stopped.
+        running_at: When it runs, in seconds of the monotonic clock.
     """
 
     id: str
@@ -44,23 +44,23 @@ class Warehouse:
 
     @property
     def state(self) -> str:
-        """As the platform names it."""
+        """The state, by the platform's name."""
         if self.is_stopped:
             return "STOPPED"
         return "RUNNING" if time.monotonic() >= self.running_at else "STARTING"
 
     def start(self) -> None:
-        """Begin to start, if it is stopped."""
+        """Start it, if it is stopped."""
         if self.is_stopped:
             self.is_stopped = False
             self.running_at = time.monotonic() + self.start_seconds
 
     def seconds_left(self) -> float:
-        """Until it runs."""
+        """Return the seconds until it runs."""
         return max(0.0, self.running_at - time.monotonic())
 
     def shown(self, host: str) -> dict[str, Any]:
-        """As the API shows it."""
+        """Return the warehouse in the form of the API."""
         path = f"/sql/1.0/warehouses/{self.id}"
         return self.settings | {
             "id": self.id,
@@ -72,23 +72,23 @@ class Warehouse:
 
 @dataclass(slots=True)
 class Warehouses:
-    """All warehouses by id; one is there from the beginning."""
+    """All warehouses by id; one exists at the start."""
 
     held: dict[str, Warehouse] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def make(self, settings: dict[str, Any], id: str | None = None) -> Warehouse:
-        """A new warehouse that runs."""
+        """Add a running warehouse."""
         with self._lock:
             made = Warehouse(id or secrets.token_hex(8), settings)
             self.held[made.id] = made
         return made
 
     def get(self, id: str) -> Warehouse:  # the vendor's name
-        """One warehouse.
+        """Return one warehouse.
 
         Raises:
-            Refused: There is none.
+            Refused: It does not exist.
         """
         found = self.held.get(id)
         if found is None:
@@ -102,7 +102,7 @@ class Warehouses:
         stop: bool = False,
         start_seconds: float | None = None,
     ) -> None:
-        """For tests: stop warehouses, or say how long they take to start; all by default."""
+        """For tests: stop warehouses, or set how long they take to start; by default all."""
         for one in [self.get(id)] if id else list(self.held.values()):
             one.is_stopped = stop or one.is_stopped
             if start_seconds is not None:
@@ -111,44 +111,44 @@ class Warehouses:
 
 @routes.on("GET", _API, "warehouses.list")
 def list_warehouses(workspace: Workspace, request: Request) -> Json:
-    """All of them."""
+    """List all warehouses."""
     host = request.headers["host"]
     return {"warehouses": [one.shown(host) for one in workspace.warehouses.held.values()]}
 
 
 @routes.on("POST", _API, "warehouses.create")
 def create(workspace: Workspace, request: Request) -> Json:
-    """Make one; it starts at once."""
+    """Create a warehouse; it runs at once."""
     made = workspace.warehouses.make(request.json())
     return {"id": made.id}
 
 
 @routes.on("GET", f"{_API}/{{id}}", "warehouses.get")
 def get(workspace: Workspace, request: Request) -> Json:
-    """One of them."""
+    """Return one warehouse."""
     return workspace.warehouses.get(request.arguments["id"]).shown(request.headers["host"])
 
 
 @routes.on("DELETE", f"{_API}/{{id}}", "warehouses.delete")
 def delete(workspace: Workspace, request: Request) -> Json:
-    """Remove one."""
+    """Delete a warehouse."""
     del workspace.warehouses.held[workspace.warehouses.get(request.arguments["id"]).id]
 
 
 @routes.on("POST", f"{_API}/{{id}}/edit", "warehouses.edit")
 def edit(workspace: Workspace, request: Request) -> Json:
-    """Change its settings."""
+    """Change the settings of a warehouse."""
     one = workspace.warehouses.get(request.arguments["id"])
     one.settings = one.settings | request.json()
 
 
 @routes.on("POST", f"{_API}/{{id}}/start", "warehouses.start")
 def start(workspace: Workspace, request: Request) -> Json:
-    """Start it."""
+    """Start a warehouse."""
     workspace.warehouses.get(request.arguments["id"]).start()
 
 
 @routes.on("POST", f"{_API}/{{id}}/stop", "warehouses.stop")
 def stop(workspace: Workspace, request: Request) -> Json:
-    """Stop it."""
+    """Stop a warehouse."""
     workspace.warehouses.get(request.arguments["id"]).is_stopped = True

@@ -1,4 +1,4 @@
-"""People and segments of the simulated App API."""
+"""People and segments in the simulated App API."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.support.app_api_calls import detail
 from tests.support.simulating import call
 
 
-def test_people_are_found_and_shown(app: httpx2.Client) -> None:
-    """By address, by filter, by id of each type."""
+def test_people_are_found_by_each_identifier(app: httpx2.Client) -> None:
+    """A person is found by id, e-mail address and cio_id, and in a list of ids."""
     (person,) = app.get("/v1/customers/10001/attributes").json().values()
     email, cio_id = person["identifiers"]["email"], person["identifiers"]["cio_id"]
 
@@ -29,7 +29,7 @@ def test_people_are_found_and_shown(app: httpx2.Client) -> None:
 
 
 def test_unknown_people_are_not_found(app: httpx2.Client) -> None:
-    """404; a wrong `id_type` looks the same, and an unknown address is no error."""
+    """They and a wrong `id_type` are answered 404; an unknown address has an empty result."""
     assert app.get("/v1/customers/nobody/attributes").status_code == 404
     wrong = app.get("/v1/customers/10001/attributes", params={"id_type": "phone"})
     assert wrong.status_code == 404
@@ -37,8 +37,8 @@ def test_unknown_people_are_not_found(app: httpx2.Client) -> None:
     assert app.post("/v1/customers/attributes", json={"ids": []}).status_code == 400
 
 
-def test_a_filter_takes_people(simulator: Simulator, app: httpx2.Client) -> None:
-    """`and`, `or`, `not`, `segment` and `attribute`, in pages."""
+def test_a_filter_selects_people(simulator: Simulator, app: httpx2.Client) -> None:
+    """`and`, `or`, `not`, `segment` and `attribute` work, and the result has pages."""
     person = {"id": "10002", "attributes": {"plan": "gold", "unsubscribed": True}}
     call("POST", f"{simulator.url}/simulator/state", json={"people": [person]})
     gold = {"attribute": {"field": "plan", "operator": "eq", "value": "gold"}}
@@ -72,8 +72,8 @@ def test_a_filter_takes_people(simulator: Simulator, app: httpx2.Client) -> None
         {"attribute": 7},
     ],
 )
-def test_a_filter_that_cannot_be_read_is_refused(app: httpx2.Client, condition: object) -> None:
-    """400, and it says which part."""
+def test_an_invalid_filter_is_refused(app: httpx2.Client, condition: object) -> None:
+    """It is answered 400, and the error names the filter."""
     answer = app.post("/v1/customers", json={"filter": condition})
 
     assert answer.status_code == 400
@@ -83,27 +83,29 @@ def test_a_filter_that_cannot_be_read_is_refused(app: httpx2.Client, condition: 
 def test_segments_are_created_filled_counted_and_deleted(
     simulator: Simulator, app: httpx2.Client
 ) -> None:
-    """A manual segment is empty until the simulator's own interface fills it."""
-    made = app.post("/v1/segments", json={"segment": {"name": "Friends"}}).json()["segment"]
-    path = f"/v1/segments/{made['id']}"
+    """A manual segment is empty until the simulator's own interface sets its members."""
+    created = app.post("/v1/segments", json={"segment": {"name": "Friends"}}).json()["segment"]
+    path = f"/v1/segments/{created['id']}"
     assert app.get(f"{path}/customer_count").json() == {"count": 0}
 
-    url = f"{simulator.url}/simulator/segments/{made['id']}/members"
+    url = f"{simulator.url}/simulator/segments/{created['id']}/members"
     assert call("PUT", url, json={"ids": ["10001", "10003", "nobody"]}).json() == {"count": 2}
 
     members = app.get(f"{path}/membership", params={"limit": 1}).json()
     assert (members["ids"], members["next"] != "") == (["10001"], True)
     segments = app.get("/v1/customers/10001/segments").json()["segments"]
     assert [segment["name"] for segment in segments] == ["Everyone", "Friends"]
-    assert app.get(path).json()["segment"] == made
-    assert app.get("/v1/segments").json()["segments"][-1] == made
+    assert app.get(path).json()["segment"] == created
+    assert app.get("/v1/segments").json()["segments"][-1] == created
     assert app.get(f"{path}/used_by").json()["used_by"]["campaigns"] == []
     assert app.delete(path).status_code == 204
     assert app.get(path).status_code == 404
 
 
-def test_segments_that_filters_make_stay(simulator: Simulator, app: httpx2.Client) -> None:
-    """They are neither deleted nor filled by hand."""
+def test_segments_with_a_filter_cannot_be_deleted_or_filled(
+    simulator: Simulator, app: httpx2.Client
+) -> None:
+    """Deleting one is answered 404, setting its members 400; a segment needs a name."""
     url = f"{simulator.url}/simulator/segments/1/members"
 
     assert app.delete("/v1/segments/1").status_code == 404

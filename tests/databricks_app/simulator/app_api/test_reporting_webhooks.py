@@ -1,4 +1,4 @@
-"""Reporting webhooks of the simulated App API."""
+"""Reporting webhooks in the simulated App API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOOKS = "/v1/reporting_webhooks"
 
 
 def test_webhooks_are_created_listed_changed_and_deleted(app: httpx2.Client) -> None:
-    """All five operations; no answer holds a signing key."""
+    """All five operations work; no answer has a signing key."""
     created = app.post(HOOKS, json=WEBHOOK)
     number = created.json()["id"]
     expected = WEBHOOK | {
@@ -36,8 +36,8 @@ def test_webhooks_are_created_listed_changed_and_deleted(app: httpx2.Client) -> 
     assert app.get(f"{HOOKS}/{number}").status_code == 404
 
 
-def test_a_webhook_takes_all_72_names(app: httpx2.Client) -> None:
-    """Every name of the vendor's list."""
+def test_a_webhook_accepts_all_72_event_names(app: httpx2.Client) -> None:
+    """These are all names in the vendor's list."""
     names = list(specification.subscription_names())
 
     answer = app.post(HOOKS, json=WEBHOOK | {"events": names})
@@ -60,8 +60,8 @@ def test_a_webhook_takes_all_72_names(app: httpx2.Client) -> None:
         {"disabled": "no"},
     ],
 )
-def test_a_malformed_webhook_is_refused(app: httpx2.Client, wrong: dict[str, Any]) -> None:
-    """400, and nothing is added."""
+def test_an_invalid_webhook_is_refused(app: httpx2.Client, wrong: dict[str, Any]) -> None:
+    """It is answered 400, and no webhook is added."""
     answer = app.post(HOOKS, json=WEBHOOK | wrong)
 
     assert answer.status_code == 400
@@ -70,14 +70,14 @@ def test_a_malformed_webhook_is_refused(app: httpx2.Client, wrong: dict[str, Any
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b'{"name": NaN}'])
-def test_a_body_that_is_no_object_is_refused(app: httpx2.Client, body: bytes) -> None:
-    """400, whatever the bytes."""
+def test_a_body_that_is_not_a_json_object_is_refused(app: httpx2.Client, body: bytes) -> None:
+    """It is answered 400."""
     assert app.post(HOOKS, content=body).status_code == 400
 
 
 @pytest.mark.parametrize("number", ["7", "x", "-1", "9" * 20])
 def test_an_unknown_webhook_is_not_found(app: httpx2.Client, number: str) -> None:
-    """404 for every operation on one."""
+    """Every operation on it is answered 404."""
     assert app.get(f"{HOOKS}/{number}").status_code == 404
     assert app.put(f"{HOOKS}/{number}", json=WEBHOOK).status_code == 404
     assert app.delete(f"{HOOKS}/{number}").status_code == 404

@@ -1,4 +1,4 @@
-"""Sends of the simulated App API, and the messages that they make."""
+"""Sends in the simulated App API, and the messages that they make."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ DAY = 86400.0
 
 
 @pytest.mark.parametrize("channel", SENDS)
-def test_a_send_is_taken_and_reported(
+def test_a_send_is_accepted_and_has_metrics(
     simulator: Simulator, app: httpx2.Client, channel: str
 ) -> None:
-    """On every channel: an id at once, and the message's metrics as time passes."""
+    """On every channel the answer has an id, and the message gets metrics as time passes."""
     answer = send(app, channel)
     assert answer.status_code == 200
     assert answer.json()["queued_at"] == int(simulator.clock.now())
@@ -39,7 +39,7 @@ def test_a_send_is_taken_and_reported(
 def test_an_email_with_its_own_content_needs_no_template(
     simulator: Simulator, app: httpx2.Client
 ) -> None:
-    """Body, subject and sender instead; the content can be read back, its links are clicked."""
+    """It has body, subject and sender; the content can be read back, its links are clicked."""
     fields = {
         "transactional_message_id": None,
         "body": '<a href="https://www.example.com/here">go</a>',
@@ -58,45 +58,48 @@ def test_an_email_with_its_own_content_needs_no_template(
     assert (archived["subject"], archived["recipient"]) == ("Hello", "ada@example.com")
 
 
-@pytest.mark.parametrize(
-    ("channel", "wrong", "status"),
-    [
-        ("email", {"to": None}, 400),
-        ("email", {"to": 7}, 400),
-        ("email", {"identifiers": {}}, 400),
-        ("email", {"identifiers": {"id": "1", "email": "a@example.com"}}, 400),
-        ("email", {"identifiers": {"phone": "1"}}, 400),
-        ("email", {"identifiers": {"id": []}}, 400),
-        ("email", {"identifiers": {"cio_id": "nobody"}}, 400),
-        ("email", {"identifiers": {"id": "nobody"}, "auto_create": False}, 400),
-        ("email", {"transactional_message_id": 999}, 400),
-        ("email", {"transactional_message_id": 404}, 400),  # a text message
-        ("email", {"transactional_message_id": None}, 400),
-        ("sms", {"transactional_message_id": None}, 400),
-        ("email", {"to": ",".join(["a@example.com"] * 16)}, 400),
-        ("email", {"send_at": "tomorrow"}, 400),
-        ("email", {"send_at": 1 << 40}, 400),
-        ("email", {"attachments": []}, 400),
-        ("email", {"attachments": {"a.txt": "not base64!"}}, 400),
-        ("email", {"attachments": {"a": base64.b64encode(b"x" * 2_000_001).decode()}}, 413),
-        ("email", {"message_data": {"a": "x" * 1_000_001}}, 413),
-    ],
-)
-def test_a_wrong_send_is_refused(
-    app: httpx2.Client, channel: str, wrong: dict[str, Any], status: int
-) -> None:
-    """With one sentence under `meta.error`, and nothing is sent."""
-    answer = send(app, channel, **wrong)
+INVALID_SENDS: dict[str, tuple[str, dict[str, Any], int]] = {
+    "no recipient": ("email", {"to": None}, 400),
+    "recipient is not text": ("email", {"to": 7}, 400),
+    "no identifier": ("email", {"identifiers": {}}, 400),
+    "two identifiers": ("email", {"identifiers": {"id": "1", "email": "a@example.com"}}, 400),
+    "unknown identifier": ("email", {"identifiers": {"phone": "1"}}, 400),
+    "identifier is not text": ("email", {"identifiers": {"id": []}}, 400),
+    "unknown cio_id": ("email", {"identifiers": {"cio_id": "nobody"}}, 400),
+    "unknown id": ("email", {"identifiers": {"id": "nobody"}, "auto_create": False}, 400),
+    "unknown template": ("email", {"transactional_message_id": 999}, 400),
+    "template of SMS": ("email", {"transactional_message_id": 404}, 400),
+    "e-mail without template": ("email", {"transactional_message_id": None}, 400),
+    "SMS without template": ("sms", {"transactional_message_id": None}, 400),
+    "16 recipients": ("email", {"to": ",".join(["a@example.com"] * 16)}, 400),
+    "send_at is text": ("email", {"send_at": "tomorrow"}, 400),
+    "send_at too far ahead": ("email", {"send_at": 1 << 40}, 400),
+    "attachments are a list": ("email", {"attachments": []}, 400),
+    "attachment is not base64": ("email", {"attachments": {"a.txt": "not base64!"}}, 400),
+    "attachment too large": (
+        "email",
+        {"attachments": {"a": base64.b64encode(b"x" * 2_000_001).decode()}},
+        413,
+    ),
+    "payload too large": ("email", {"message_data": {"a": "x" * 1_000_001}}, 413),
+}
 
-    assert answer.status_code == status
-    assert answer.json()["meta"]["error"]
+
+def test_an_invalid_send_is_refused(app: httpx2.Client) -> None:
+    """Each is answered with its status and a sentence under `meta.error`; nothing is sent."""
+    failures = {}
+    for name, (channel, fields, status) in INVALID_SENDS.items():
+        answer = send(app, channel, **fields)
+        if answer.status_code != status or not answer.json()["meta"]["error"]:
+            failures[name] = (answer.status_code, answer.text)
+
+    assert failures == {}
     assert app.get("/v1/messages").json()["messages"] == []
+    assert app.get("/v1/messages", params={"drafts": "true"}).json()["messages"] == []
 
 
-def test_a_channel_that_is_switched_off_is_forbidden(
-    simulator: Simulator, app: httpx2.Client
-) -> None:
-    """403, until it is switched on again."""
+def test_a_disabled_channel_is_forbidden(simulator: Simulator, app: httpx2.Client) -> None:
+    """A send is answered 403 until the channel is enabled again."""
     state = f"{simulator.url}/simulator/state"
     call("POST", state, json={"disabled_channels": ["sms"]})
     refused = send(app, "sms")
@@ -106,8 +109,8 @@ def test_a_channel_that_is_switched_off_is_forbidden(
     assert send(app, "sms").status_code == 200
 
 
-def test_a_send_ahead_waits_for_its_time(simulator: Simulator, app: httpx2.Client) -> None:
-    """`send_at` comes back, and nothing happens before."""
+def test_a_send_with_send_at_waits_for_its_time(simulator: Simulator, app: httpx2.Client) -> None:
+    """The answer has `send_at`, and the message has no metrics before it."""
     at = int(simulator.clock.now()) + 3600
 
     answer = send(app, send_at=at).json()
@@ -122,7 +125,7 @@ def test_a_send_ahead_waits_for_its_time(simulator: Simulator, app: httpx2.Clien
 
 
 def test_a_draft_is_not_sent(simulator: Simulator, app: httpx2.Client) -> None:
-    """It is listed among drafts alone."""
+    """It is listed only among the drafts."""
     send(app, queue_draft=True)
     simulator.advance(DAY)
 
@@ -131,10 +134,10 @@ def test_a_draft_is_not_sent(simulator: Simulator, app: httpx2.Client) -> None:
     assert app.get("/v1/messages").json()["messages"] == []
 
 
-def test_unsubscribed_people_are_written_to_only_if_told(
+def test_unsubscribed_people_get_no_message_if_send_to_unsubscribed_is_false(
     simulator: Simulator, app: httpx2.Client
 ) -> None:
-    """`send_to_unsubscribed` false makes the message undeliverable."""
+    """The message is undeliverable."""
     person = {"id": "10001", "attributes": {"unsubscribed": True}}
     call("POST", f"{simulator.url}/simulator/state", json={"people": [person]})
 
@@ -146,7 +149,7 @@ def test_unsubscribed_people_are_written_to_only_if_told(
 
 
 def test_untracked_messages_have_no_opens(simulator: Simulator, app: httpx2.Client) -> None:
-    """`tracked` false: neither opens nor clicks are noticed."""
+    """With `tracked` false there are neither opens nor clicks."""
     for _ in range(30):
         send(app, tracked=False)
     simulator.advance(7 * DAY)
@@ -158,7 +161,7 @@ def test_untracked_messages_have_no_opens(simulator: Simulator, app: httpx2.Clie
 
 
 def test_messages_are_paged_and_filtered(simulator: Simulator, app: httpx2.Client) -> None:
-    """Newest first; `next` is empty at the end."""
+    """They are listed newest first; `next` is empty at the end."""
     ids = [send(app).json()["delivery_id"] for _ in range(5)]
     send(app, "sms")
     simulator.advance(DAY)
@@ -178,8 +181,8 @@ def test_messages_are_paged_and_filtered(simulator: Simulator, app: httpx2.Clien
 @pytest.mark.parametrize(
     "query", [{"type": "pigeon"}, {"metric": "read"}, {"limit": "x"}, {"start": "x"}]
 )
-def test_a_wrong_query_of_messages_is_refused(app: httpx2.Client, query: dict[str, str]) -> None:
-    """400, in the general form."""
+def test_an_invalid_query_of_messages_is_refused(app: httpx2.Client, query: dict[str, str]) -> None:
+    """It is answered 400, in the general form of errors."""
     answer = app.get("/v1/messages", params=query)
 
     assert answer.status_code == 400
@@ -187,20 +190,20 @@ def test_a_wrong_query_of_messages_is_refused(app: httpx2.Client, query: dict[st
 
 
 def test_unknown_messages_are_not_found(app: httpx2.Client) -> None:
-    """404; the content of one that a template made is not kept here either."""
+    """They are answered 404, as is the content of a message from a template."""
     number = send(app).json()["delivery_id"]
 
     assert app.get("/v1/messages/none").status_code == 404
     assert app.get(f"/v1/messages/{number}/archived_message").status_code == 404
 
 
-def test_transactional_messages_are_listed_with_what_they_sent(app: httpx2.Client) -> None:
-    """There is one or more for each channel."""
+def test_transactional_messages_are_listed_with_their_sent_messages(app: httpx2.Client) -> None:
+    """A template is found by its trigger name; an unknown one is answered 404."""
     number = send(app, transactional_message_id="password_reset").json()["delivery_id"]
 
-    every = app.get("/v1/transactional").json()["messages"]
-    assert [message["id"] for message in every] == list(range(401, 408))
-    assert app.get("/v1/transactional/402").json()["message"] == every[1]
+    templates = app.get("/v1/transactional").json()["messages"]
+    assert [message["id"] for message in templates] == list(range(401, 408))
+    assert app.get("/v1/transactional/402").json()["message"] == templates[1]
     sent = app.get("/v1/transactional/402/messages").json()["messages"]
     assert [message["id"] for message in sent] == [number]
     assert app.get("/v1/transactional/999").status_code == 404

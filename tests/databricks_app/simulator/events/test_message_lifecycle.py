@@ -1,6 +1,4 @@
-"""Life cycles of deliveries are plausible: their order, their ends, and what machines do."""
-
-# seeded chance makes tests repeatable; it protects nothing
+"""Life cycles of messages are plausible: their order, their endings, and what machines do."""
 
 from __future__ import annotations
 
@@ -31,9 +29,9 @@ _ENDS = {"bounced", "dropped", "failed", "undeliverable"}
 def life_cycles_on(
     channel: str, count: int, *, full_resolution: bool = True
 ) -> list[list[LifecycleStep]]:
-    """Life cycles of deliveries on a channel, spread over its sources."""
+    """Make life cycles of deliveries on a channel, from all sources of the channel."""
     random = Random(11)
-    fitting = [
+    messages = [
         (source, message)
         for source in SOURCES
         for message in source.messages
@@ -41,7 +39,9 @@ def life_cycles_on(
     ]
     return [
         lifecycle(
-            make_delivery(random, make_person(random, n), *fitting[n % len(fitting)], seconds=1e9),
+            make_delivery(
+                random, make_person(random, n), *messages[n % len(messages)], seconds=1e9
+            ),
             random,
             full_resolution=full_resolution,
         )
@@ -52,8 +52,8 @@ def life_cycles_on(
 @pytest.mark.parametrize(
     "channel", ["email", "sms", "push", "in_app", "slack", "webhook", "whatsapp"]
 )
-def test_live_has_only_metrics_of_its_channel_in_order_of_time(channel: str) -> None:
-    """A channel reports what the facts say it can, earliest first, from second 0 on."""
+def test_life_cycle_has_only_metrics_of_its_channel_in_order_of_time(channel: str) -> None:
+    """All metrics are in the specification of the channel, earliest first, from second 0 on."""
     for cycle in life_cycles_on(channel, 300):
         times = [step.after_seconds for step in cycle]
         assert times == sorted(times)
@@ -63,8 +63,8 @@ def test_live_has_only_metrics_of_its_channel_in_order_of_time(channel: str) -> 
             assert step.object_type in {channel, "customer"}
 
 
-def test_live_sends_at_most_once_and_reads_only_what_was_delivered() -> None:
-    """No e-mail is opened that did not arrive, and none arrives that was not sent."""
+def test_life_cycle_sends_at_most_once_and_opens_only_what_was_delivered() -> None:
+    """An e-mail is delivered only if it was sent, and opened only if it was delivered."""
     for cycle in life_cycles_on("email", 2000):
         names = Counter(step.metric for step in cycle if step.object_type == "email")
         assert names["sent"] <= 1
@@ -73,8 +73,8 @@ def test_live_sends_at_most_once_and_reads_only_what_was_delivered() -> None:
             assert names["delivered"] == 1
 
 
-def test_live_ends_where_a_message_bounced_or_was_never_sent() -> None:
-    """What bounced, was dropped, failed or was undeliverable has nothing after that."""
+def test_life_cycle_ends_after_a_bounce_or_without_a_send() -> None:
+    """Nothing follows `bounced`, `dropped`, `failed` or `undeliverable`."""
     ends = Counter()
     for cycle in life_cycles_on("email", 3000):
         for place, step in enumerate(cycle):
@@ -85,11 +85,13 @@ def test_live_ends_where_a_message_bounced_or_was_never_sent() -> None:
     assert ends.keys() == _ENDS
 
 
-def test_live_shows_machine_opens_apart_from_those_of_people() -> None:
-    """Prefetchers, proxies, scanners and inferred opens are all flagged as such."""
-    steps = [step for cycle in life_cycles_on("email", 3000) for step in cycle if step.own]
+def test_life_cycle_flags_machine_opens_and_clicks() -> None:
+    """Opens by prefetch and proxy, inferred opens, and clicks by scanners have their flags."""
+    steps = [step for cycle in life_cycles_on("email", 3000) for step in cycle]
 
-    flags = Counter(name for step in steps for name, value in (step.own or {}).items() if value)
+    flags = Counter(
+        name for step in steps for name, value in (step.overrides or {}).items() if value
+    )
 
     assert flags["prefetched"] > 400
     assert flags["proxied"] > 400
@@ -97,8 +99,8 @@ def test_live_shows_machine_opens_apart_from_those_of_people() -> None:
     assert flags["machine"] > 50
 
 
-def test_live_of_a_scanned_mailbox_clicks_every_link() -> None:
-    """A company's scanner follows all links of a message, at most seconds apart."""
+def test_life_cycle_in_a_scanned_mailbox_clicks_every_link() -> None:
+    """A company's scanner follows all links of a message, or it does nothing."""
     links = tuple(f"https://www.example.com/{number}" for number in range(4))
     message = SimulatedMessage("email", "Hello", links=links, opens=0.0)
     random = Random(3)
@@ -107,7 +109,7 @@ def test_live_of_a_scanned_mailbox_clicks_every_link() -> None:
     source = Source("transactional", 1, (message,), 1)
 
     clicked = [
-        [step.own["link_id"] for step in cycle if step.metric == "clicked" and step.own]
+        [step.overrides["link_id"] for step in cycle if step.metric == "clicked" and step.overrides]
         for person in scanned
         for cycle in [
             lifecycle(make_delivery(random, person, source, message, seconds=1e9), random)
@@ -117,8 +119,8 @@ def test_live_of_a_scanned_mailbox_clicks_every_link() -> None:
     assert {tuple(links) for links in clicked} == {(), (1, 2, 3, 4)}
 
 
-def test_live_unsubscribes_the_person_with_the_message() -> None:
-    """An unsubscribe by e-mail shows under the message and, a second later, under the person."""
+def test_life_cycle_unsubscribes_the_person_with_the_message() -> None:
+    """An unsubscribe is an e-mail event and, a second later, a customer event."""
     for cycle in life_cycles_on("email", 5000):
         by_mail = [step for step in cycle if step[1:3] == ("unsubscribed", "email")]
         by_person = [step for step in cycle if step[1:3] == ("unsubscribed", "customer")]
@@ -127,33 +129,33 @@ def test_live_unsubscribes_the_person_with_the_message() -> None:
         )
 
 
-def test_live_without_full_resolution_keeps_first_opens_and_clicks() -> None:
-    """Each delivery reports one open and one click at most."""
+def test_life_cycle_without_full_resolution_keeps_first_opens_and_clicks() -> None:
+    """Each delivery has at most one open and one click."""
     for cycle in life_cycles_on("email", 1000, full_resolution=False):
         names = Counter(step.metric for step in cycle)
         assert names["opened"] <= 1
         assert names["clicked"] <= 1
 
 
-def test_live_needs_a_message() -> None:
-    """A change of a person is no step of a message."""
+def test_lifecycle_needs_a_message() -> None:
+    """A delivery without a message has no life cycle."""
     with pytest.raises(ValueError, match="message"):
         lifecycle(SimulatedDelivery(make_person(Random(1), 1)), Random(1))
 
 
-@pytest.mark.parametrize(
-    "kind", specification.events(), ids=lambda kind: f"{kind.object_type}-{kind.metric}"
-)
-def test_path_to_ends_with_the_metric_that_was_asked_for(kind: specification.EventKind) -> None:
-    """Every known kind of event can be reached, by way of known kinds."""
-    path = path_to(kind.object_type, kind.metric)
+def test_path_to_ends_with_the_requested_metric() -> None:
+    """For each kind of event the path ends with it and has only metrics of the object type."""
+    wrong = {}
+    for kind in specification.events():
+        names = [step.metric for step in path_to(kind.object_type, kind.metric)]
+        if names[-1] != kind.metric or not set(names) <= metrics(kind.object_type):
+            wrong[kind.object_type, kind.metric] = names
 
-    assert path[-1].metric == kind.metric
-    assert {step.metric for step in path} <= metrics(kind.object_type)
+    assert wrong == {}
 
 
-def test_path_to_a_click_passes_delivery_and_open() -> None:
-    """Nothing is clicked that was not delivered and opened."""
+def test_path_to_a_click_contains_delivery_and_open() -> None:
+    """A message is clicked only after it was delivered and opened."""
     assert [step.metric for step in path_to("email", "clicked")] == [
         "sent",
         "delivered",

@@ -1,4 +1,4 @@
-"""A workspace's traffic is what was asked for, in the order of sending."""
+"""The traffic of a workspace has the requested events, in the order of sending."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL = Traffic(count=2000, now=NOW, people=300)
 
 
 def share(events: list[Event], metric: str, of: str, campaign: int) -> float:
-    """Deliveries of a campaign's e-mails with one metric, of those with another."""
+    """Return the share of a campaign's deliveries with metric `of` that have `metric` too."""
     ids: dict[str, set[str]] = defaultdict(set)
     for event in events:
         if event.get("object_type") == "email" and event["data"].get("campaign_id") == campaign:
@@ -39,10 +39,10 @@ def share(events: list[Event], metric: str, of: str, campaign: int) -> float:
     now=st.datetimes(datetime(2013, 1, 1), datetime(2090, 1, 1)),  # noqa: DTZ001  # UTC follows
 )
 @settings(max_examples=40, deadline=None)
-def test_traffic_has_the_wanted_count_within_its_days(
+def test_traffic_has_the_requested_count_within_its_days(
     count: int, days: float, seed: int, now: datetime
 ) -> None:
-    """Whatever the span: that many different events, in order of time, none outside of it."""
+    """For any period: exactly `count` different events, in order of time, all within it."""
     end = now.replace(tzinfo=UTC)
 
     events = list(traffic(Traffic(count=count, now=end, days=days, seed=seed, people=20)))
@@ -55,7 +55,7 @@ def test_traffic_has_the_wanted_count_within_its_days(
 
 
 def test_traffic_is_the_same_for_the_same_seed_in_another_process() -> None:
-    """Neither hash seeds nor the clock change what is made."""
+    """Hash seeds and the clock do not change the events."""
     code = (
         "import hashlib, json; from datetime import UTC, datetime;"
         "from databricks_app.simulator.events.traffic import Traffic, traffic;"
@@ -79,7 +79,7 @@ def test_traffic_is_the_same_for_the_same_seed_in_another_process() -> None:
 
 
 def test_traffic_differs_by_seed() -> None:
-    """Another seed shares no id."""
+    """Traffic of another seed has no id in common."""
     first, second = (
         {event["event_id"] for event in traffic(replace(SMALL, seed=seed))} for seed in (1, 2)
     )
@@ -87,22 +87,22 @@ def test_traffic_differs_by_seed() -> None:
     assert first & second == set()
 
 
-def test_traffic_with_every_kind_has_all_the_facts_know() -> None:
-    """Each pair of object type and metric is on the wire at least once."""
+def test_traffic_with_every_kind_has_all_kinds_of_the_specification() -> None:
+    """Each pair of object type and metric occurs at least once."""
     events = traffic(replace(SMALL, count=200, every_kind=True))
 
     kinds = {(event.get("object_type"), event["metric"]) for event in events}
     assert {(kind.object_type, kind.metric) for kind in specification.events()} <= kinds
 
 
-def test_traffic_with_every_kind_says_which_count_it_takes() -> None:
-    """Too small a count is refused before anything is sent."""
+def test_traffic_with_every_kind_refuses_a_count_that_is_too_small() -> None:
+    """The error names the count that is needed, before any event is made."""
     with pytest.raises(ValueError, match=r"at least \d+"):
         traffic(replace(SMALL, count=20, every_kind=True))
 
 
-def test_traffic_sends_late_events_after_younger_ones() -> None:
-    """Late events keep their time and lose none of their number."""
+def test_traffic_sends_late_events_after_newer_ones() -> None:
+    """Late events keep their timestamp, and no event is lost."""
     events = list(traffic(replace(SMALL, late=0.2)))
 
     times = [event["timestamp"] for event in events]
@@ -111,8 +111,8 @@ def test_traffic_sends_late_events_after_younger_ones() -> None:
     assert late > 200
 
 
-def test_traffic_repeats_events_as_they_were() -> None:
-    """A repeated event is the same, id and all, and comes on top of the count."""
+def test_traffic_repeats_events_unchanged() -> None:
+    """A repeated event is identical, with its id, and is added to the count."""
     events = list(traffic(replace(SMALL, repeat=0.1)))
 
     times_sent = Counter(event["event_id"] for event in events)
@@ -122,31 +122,29 @@ def test_traffic_repeats_events_as_they_were() -> None:
     assert 120 < sum(times_sent.values()) - 2000 < 280
 
 
-def test_traffic_carries_content_only_if_wanted_and_only_when_sent() -> None:
-    """The message itself is in `sent` events, and topics in changed preferences."""
-    without = traffic(SMALL)
-    with_it = list(traffic(replace(SMALL, with_content=True)))
+def test_traffic_has_content_only_if_requested_and_only_in_two_metrics() -> None:
+    """The message is in `sent` events, the topics are in changed preferences."""
+    without_content = traffic(SMALL)
+    with_content = traffic(replace(SMALL, with_content=True))
 
-    carrying = {event["metric"] for event in with_it if "content" in event["data"]}
-    assert not any("content" in event["data"] for event in without)
-    assert carrying == {"sent", "cio_subscription_preferences_changed"}
+    metrics = {event["metric"] for event in with_content if "content" in event["data"]}
+    assert not any("content" in event["data"] for event in without_content)
+    assert metrics == {"sent", "cio_subscription_preferences_changed"}
 
 
 def test_traffic_names_the_channel_of_changed_preferences_in_three_ways() -> None:
-    """Each such event has one of the three spellings that were published."""
-    wanted = replace(SMALL, count=12_000)
-
+    """Each such event has one of the three field names that the vendor has published."""
     spellings = Counter(
         tuple(sorted({"object_type", "object_type_type", "delivery_type"} & event.keys()))
-        for event in traffic(wanted)
+        for event in traffic(replace(SMALL, count=12_000))
         if event["metric"] == "cio_subscription_preferences_changed"
     )
 
     assert spellings.keys() == {("object_type",), ("object_type_type",), ("delivery_type",)}
 
 
-def test_traffic_has_campaigns_that_fare_differently() -> None:
-    """A welcome is opened far more often than a plea to people who left; most mail arrives."""
+def test_traffic_has_campaigns_with_different_rates() -> None:
+    """A welcome is opened more often than a win-back message, and bounces less often."""
     events = list(traffic(Traffic(count=15_000, now=NOW, days=20)))
 
     assert share(events, "delivered", "sent", 101) > 0.93
@@ -156,7 +154,7 @@ def test_traffic_has_campaigns_that_fare_differently() -> None:
 
 
 def test_traffic_has_journeys_of_several_messages() -> None:
-    """Later messages of a campaign share the journey of the first."""
+    """Later messages of a campaign have the journey id of the first."""
     deliveries: dict[str, set[str]] = defaultdict(set)
     for event in traffic(replace(SMALL, count=5000)):
         if "journey_id" in event["data"]:
@@ -166,7 +164,7 @@ def test_traffic_has_journeys_of_several_messages() -> None:
 
 
 def test_traffic_is_busier_by_day_than_by_night() -> None:
-    """Hours differ as they do for people."""
+    """The busiest hour has more than twice the events of the quietest hours."""
     hours = Counter(
         event["timestamp"] // 3600 % 24 for event in traffic(replace(SMALL, count=6000, days=28))
     )
@@ -181,6 +179,6 @@ def test_traffic_is_read_into_rows_without_a_note() -> None:
 
         reading = read(Record(body, NOW, str(event["timestamp"]), "00000000", len(body)))
 
-        assert reading.typed is not None
-        assert reading.typed["reading_notes"] is None
-        assert reading.unknown_fields == ()
+        assert reading.typed is not None, event
+        assert reading.typed["reading_notes"] is None, event
+        assert reading.unknown_fields == (), event
