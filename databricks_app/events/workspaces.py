@@ -10,7 +10,7 @@ DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
-class Workspaces:
+class WorkspaceNames:
     """The workspaces that have names.
 
     Attributes:

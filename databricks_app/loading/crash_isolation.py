@@ -28,7 +28,7 @@ from databricks_app.runtime.file_modes import create_private_file
 
 if TYPE_CHECKING:
     from databricks_app.events.record import Record
-    from databricks_app.events.workspaces import Workspaces
+    from databricks_app.events.workspaces import WorkspaceNames
 
 TOLERATED_DEATHS = 3
 _NOTE = ".attempt.json"
@@ -173,7 +173,7 @@ class LoadAttempts:
             made.replace(self.folder / _NOTE)
 
 
-def readings(records: Sequence[Record], part: Part, workspaces: Workspaces) -> list[Reading]:
+def readings(records: Sequence[Record], part: Part, workspaces: WorkspaceNames) -> list[Reading]:
     """Read the records of a part, with the care it asks for."""
     chosen = records[part.start : part.stop]
     if part.care is Care.BYTES_ALONE:

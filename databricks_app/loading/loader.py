@@ -27,7 +27,7 @@ from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.errors import LakeError, ReceiverError
 from databricks_app.events.envelope import UnroutedReason
 from databricks_app.events.record import Record
-from databricks_app.events.workspaces import Workspaces
+from databricks_app.events.workspaces import WorkspaceNames
 from databricks_app.ingest.inbox import Batch, Pending, Reader
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake import Lake, Standby
@@ -82,7 +82,7 @@ class Loader:
     flush_interval_seconds: float
     write_status: Callable[[status.LoaderStatus], None]
     stopping: threading.Event = field(default_factory=threading.Event)
-    workspaces: Workspaces = field(default_factory=Workspaces)
+    workspaces: WorkspaceNames = field(default_factory=WorkspaceNames)
     now: Callable[[], float] = time.time
     batch_rows: int = BATCH_ROWS
     batch_bytes: int = BATCH_BYTES
@@ -130,9 +130,9 @@ class Loader:
         self._recurring.sweep(is_end=True)
 
     def _ask_workspaces(self) -> None:
-        """Find the keys with a name whose rows are not renamed yet; see `Workspaces`."""
+        """Find the keys with a name whose rows are not renamed yet; see `WorkspaceNames`."""
         if names := self.workspaces.names:
-            self.workspaces = Workspaces(names, self.lake.unrenamed(names.keys()))
+            self.workspaces = WorkspaceNames(names, self.lake.unrenamed(names.keys()))
 
     def report_progress(self, message: str) -> None:
         """Put a progress message of a call that takes long into the status."""
@@ -306,7 +306,7 @@ def open_loader(settings: Settings, metrics: Metrics, run_dir: Path | None) -> L
         metrics=metrics,
         flush_interval_seconds=settings.flush_interval_seconds,
         write_status=write_status,
-        workspaces=Workspaces(settings.workspaces),
+        workspaces=WorkspaceNames(settings.workspaces),
         stopping=timeout.stopping,
     )
     timeout.progress = loader.report_progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from databricks_app.events.workspaces import Workspaces
+from databricks_app.events.workspaces import WorkspaceNames
 
 # Commits of one load differ by microseconds, and the newest stamp is known to a millisecond.
 CLOCK_SECONDS = 5.0
@@ -29,7 +29,7 @@ class LoaderProblems:
     conflicts: int
     unreadable: int
     clock_seconds_ahead: float
-    workspaces: Workspaces
+    workspaces: WorkspaceNames
 
     def sentences(self) -> tuple[str, ...]:
         """A sentence for each thing, with what to do."""

@@ -17,7 +17,7 @@ from benchmarks.harness.crashes import in_child, loader_that_ends, run_loader
 from benchmarks.harness.events import record, store
 from benchmarks.harness.exactly_once import is_empty, raw_ids, verdict
 from databricks_app.events.decoding import read
-from databricks_app.events.workspaces import Workspaces
+from databricks_app.events.workspaces import WorkspaceNames
 from databricks_app.ingest.inbox.local_reader import SegmentReader
 from databricks_app.lake.local.query import LocalQuery
 from databricks_app.loading.crash_isolation import (
@@ -222,7 +222,7 @@ def test_readings_take_as_much_as_the_care_allows(
     records = [record(body("a")), record(body("b"))]
 
     (reading,) = readings(
-        records, Part(1, 2, care), Workspaces({records[1].key_fingerprint: "shop"})
+        records, Part(1, 2, care), WorkspaceNames({records[1].key_fingerprint: "shop"})
     )
 
     assert reading.table == table

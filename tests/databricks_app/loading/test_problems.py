@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.events import record
-from databricks_app.events.workspaces import Workspaces
+from databricks_app.events.workspaces import WorkspaceNames
 from databricks_app.loading.problems import LoaderProblems
 from tests.support.lake_events import body, event, reading_of
 from tests.support.loading import LoaderUnderTest, stopping_when
 
-NOTHING = LoaderProblems(0, 0, 0, 0, -1.0, Workspaces())
+NOTHING = LoaderProblems(0, 0, 0, 0, -1.0, WorkspaceNames())
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ NOTHING = LoaderProblems(0, 0, 0, 0, -1.0, Workspaces())
         ({"unreadable": 4}, ["4 segments"]),
         ({"clock_seconds_ahead": 3600.0}, ["3600 s ahead", "NTP"]),
         (
-            {"workspaces": Workspaces({"0a1b2c3d": "shop"}, {"0a1b2c3d"})},
+            {"workspaces": WorkspaceNames({"0a1b2c3d": "shop"}, {"0a1b2c3d"})},
             ["ciolake workspaces rename default shop"],
         ),
     ],
@@ -82,7 +82,7 @@ def test_a_key_keeps_the_workspace_default_until_its_rows_are_renamed(tmp_path: 
     opened = record(body("b", "email/opened", delivery_id="d"))
     opened = replace(opened, key_fingerprint="0a1b2c3d")
     other = replace(record(body("c", "email/sent", delivery_id="e")), key_fingerprint="4e5f6a7b")
-    under_test.loader.workspaces = Workspaces({"0a1b2c3d": "shop", "4e5f6a7b": "brand"})
+    under_test.loader.workspaces = WorkspaceNames({"0a1b2c3d": "shop", "4e5f6a7b": "brand"})
     under_test.store(opened, other)
 
     (problem,) = run_once(under_test)
