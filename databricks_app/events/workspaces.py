@@ -1,4 +1,4 @@
-"""Which workspace of Customer.io an event comes from: the one whose signing key matched. Pure."""
+"""Find the Customer.io workspace of an event by the signing key that matched. Pure."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 DEFAULT = "default"
-"""The workspace of every key that `CIO_WORKSPACES` does not name, and of rows without one."""
+"""The workspace of keys that are not in `CIO_WORKSPACES`, and of rows without a workspace."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceNames:
-    """The workspaces that have names.
+    """The names of workspaces.
 
     Attributes:
-        names: Name by the fingerprint of a signing key, active or retired.
-        unrenamed: Fingerprints with a name whose rows in the tables are still `default`. Their
-            events stay `default` too, so that a delivery never belongs to two workspaces;
-            `ciolake workspaces rename` changes all of them at once.
+        names: Workspace name by the fingerprint of a signing key, active or retired.
+        unrenamed: Fingerprints with a name whose rows in the tables are still `default`. New events
+            of these keys are `default` too, so that a delivery never belongs to two workspaces.
+            `ciolake workspaces rename` renames all of them at once.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     unrenamed: Set[str] = frozenset()
 
     def of(self, fingerprint: str) -> str:
-        """Name of the workspace that a key belongs to."""
+        """Return the name of the workspace that a key belongs to."""
         return DEFAULT if fingerprint in self.unrenamed else self.names.get(fingerprint, DEFAULT)
