@@ -7,7 +7,6 @@ only. The loader adds `loaded_at` and `batch_id`.
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import re
 from dataclasses import dataclass, field
@@ -144,10 +143,7 @@ def _raw_row(
     table: str | None,
     reason: str | None,
 ) -> dict[str, object]:
-    text = event.text
-    if text is None:
-        with contextlib.suppress(UnicodeDecodeError):
-            text = body.decode()
+    text = _text(body) if event.text is None else event.text
     return {
         "event_id": event.event_id,
         "object_type": event.object_type,
@@ -168,6 +164,13 @@ def _raw_row(
 
 def _sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _loggable(paths: list[str]) -> tuple[str, ...]:
