@@ -105,8 +105,8 @@ def reread(
         body: The whole body. Do not pass a body that was cut when it was stored: its key is the
             digest of the whole body, which cannot be computed from the part.
         received_at: When it was first received, UTC.
-        table: The table that already holds the event, which keeps it even if the routing has
-            changed; None to route the event now. An unknown table gives a raw row with the reason
+        table: The table that already has the event. The event stays in it even if the routing has
+            changed. None to route the event now. An unknown table gives a raw row with the reason
             `unknown_table`.
         workspace: Name of the workspace that sent it.
     """
@@ -120,6 +120,7 @@ def reread(
             row = HANDLERS_BY_TABLE[table].row(event, received_at, workspace)
     except Exception as error:  # noqa: BLE001  # a bug of ours must not stop the feed
         event = event or unreadable(body, UnroutedReason.INTERNAL_ERROR)
+        # Only the type: the text of an error can contain values of the event.
         table, reason = None, f"{UnroutedReason.INTERNAL_ERROR}: {type(error).__name__}"
     raw = _raw_row(event, body, received_at, workspace, table, reason)
     typed, unknown = (None, []) if row is None else row
@@ -128,6 +129,8 @@ def reread(
 
 def _route(event: EventEnvelope, present_table: str | None) -> tuple[str | None, str | None]:
     """Return the table that takes the event, or None and the reason."""
+    # A later release can route an event elsewhere. If a replay did that, the event would be in two
+    # typed tables.
     if present_table is None or event.unrouted_reason not in _TYPABLE:
         return event.table, event.unrouted_reason
     if present_table in HANDLERS_BY_TABLE:

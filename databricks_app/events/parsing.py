@@ -73,6 +73,7 @@ def is_too_deep(text: str, payload: dict[str, object]) -> bool:
     # Counting brackets is cheap and enough for nearly every body.
     if text.count("{") + text.count("[") <= MAX_DEPTH:
         return False
+    # Level by level: a recursive function would reach the limit of the Python stack.
     level: list[dict[str, object] | list[object]] = [payload]
     for _ in range(MAX_DEPTH):
         level = [

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from databricks_app.events.handlers.base import Handler
 
 
+# A timestamp in milliseconds is outside this range.
 _FIRST_SECOND = int(datetime(2012, 1, 1, tzinfo=UTC).timestamp())
 _END_SECOND = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
 
@@ -60,6 +61,7 @@ def envelope(body: bytes) -> EventEnvelope:
     except UnicodeDecodeError:
         return unreadable(body, UnroutedReason.NOT_UTF8)
     try:
+        # JSON has no byte order mark, but some senders write one (RFC 8259, section 8.1).
         payload, notes = parse(text.removeprefix("\ufeff"))
     except RecursionError:
         return unreadable(body, UnroutedReason.TOO_DEEP, text)
@@ -84,6 +86,7 @@ def _readable(
         route = UnroutedReason.NO_EVENT_ID
     else:
         route = _route(object_type, metric, payload.get("data"))
+    # Never the time of receipt: the key must be the same when the event is sent again.
     timestamp = _timestamp(payload.get("timestamp"), notes)
     return EventEnvelope(
         event_id,

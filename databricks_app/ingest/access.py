@@ -28,4 +28,5 @@ def may_see_details(environ: Mapping[str, Any], settings: Settings) -> bool:
     # WSGI decodes header bytes as latin-1 (PEP 3333); compare the bytes that were sent.
     token = given.strip().encode("latin-1", "replace")
     expected = settings.admin_token.encode()
+    # In constant time, so that the time of an answer tells nothing about the token.
     return scheme.lower() == "bearer" and hmac.compare_digest(token, expected)

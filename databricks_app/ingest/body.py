@@ -63,6 +63,7 @@ def read_body(
             continue
         pieces.append(piece)
         if total > limit:
+            # Over the limit: from here on only the digest of the whole body is computed.
             digest = hashlib.sha256()
             for one in pieces:
                 digest.update(one)

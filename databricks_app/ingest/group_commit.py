@@ -116,6 +116,7 @@ class GroupCommit:
             self._defer(partial(self._finish, group, error))
 
         try:
+            # `done` can be called before `submit` returns; `_defer` keeps the order.
             group.cancel = self._inbox.submit(records, done)
         except InboxError as error:
             self._finish(group, error)

@@ -120,6 +120,7 @@ class StatusPages:
         pending = self._inbox_state().pending
         loader = status.read(status.run_dir())
         now = self._now()
+        # NaN, not 0: an unknown number must not look like an empty inbox.
         oldest = 0.0
         if pending is None:
             oldest = math.nan

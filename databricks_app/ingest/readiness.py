@@ -59,6 +59,7 @@ def readiness(
             f"time window{advice}"
         )
     status = "degraded" if problems else "ok"
+    # First, because it is the reason for the answers that the sender gets now.
     if trouble is not None:
         status, problems = "refusing", [trouble, *problems]
     return {

@@ -274,6 +274,8 @@ class WebhookReceiver:
     def _begin(
         self, signature: bytes | None, timestamp: bytes | None, length: int | None
     ) -> SignatureCheck:
+        # The order of these checks is the order of the README's table. The size comes after the
+        # headers, so that an unsigned request of any size is answered 401.
         if not self._keys:
             raise _Refused(503, "no_key")
         check = SignatureCheck(self._keys, signature, timestamp)
@@ -290,6 +292,7 @@ class WebhookReceiver:
             raise _Refused(408, "incomplete") from None
         if body is None:
             raise _Refused(413, "too_large")
+        # A server can report a closed connection as a normal end of the stream.
         if length is not None and body.length < length:
             raise _Refused(408, "incomplete")
         return body

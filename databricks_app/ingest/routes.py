@@ -78,6 +78,7 @@ def blueprint(settings: Settings, receiver: WebhookReceiver, pages: StatusPages)
     def refuse(error: HTTPException) -> Response:
         # Flask raises redirects as HTTPException too, and a redirect would stall the feed.
         code = error.code if error.code is not None and error.code >= 400 else 404
+        # Customer.io waits an hour after a 500, but not after a 503.
         code = 503 if code == 500 else code
         receiver.refuse("http_error", code)
         return empty_response(code)

@@ -45,6 +45,7 @@ class WebhookFirst:
             # Flask's route matches only this spelling of the path.
             return self._app({**environ, "PATH_INFO": WEBHOOK_PATH}, start_response)
         code = self.receiver.answer(environ).status
+        # A copy: a server or another middleware may change the list.
         start_response(f"{code} {HTTPStatus(code).phrase}", self.headers[code][:])
         return ()
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TOLERATED_DEATHS = 3
 _NOTE = ".attempt.json"
+# Four splits find one event among 16 ** 4 = 65,536, more than the largest batch.
 _PARTS = 16
 
 
@@ -148,6 +149,7 @@ class LoadAttempts:
             sources: Names of the segments.
             events: Number of their events.
         """
+        # The note of another batch, e.g. because more segments are ready now, does not apply.
         attempt = self._attempt
         if attempt is None or (attempt.sources, attempt.events) != (sources, events):
             attempt = self._attempt = LoadAttempt.of(sources, events)

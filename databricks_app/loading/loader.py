@@ -150,6 +150,7 @@ class Loader:
         self._pending = self.reader.pending()
         is_behind = self._pending.events > self.batch_rows
         rows = self.batch_rows * (BEHIND_FACTOR if is_behind else 1)
+        # First the batch in which the previous process died: `LoadAttempts` knows its parts.
         for batch in chain(self._unfinished(), self.reader.batches(rows, self.batch_bytes)):
             self._load(batch)
             del batch  # free its memory before the reader creates the next batch
@@ -176,6 +177,7 @@ class Loader:
                 with memory.spared():
                     self._load_part(batch.records, portion)
             is_begun = True
+        # Only now: the rows of all parts are durable in the tables.
         crash_points.reach("loader.before_delete")
         self.reader.delete(batch)
         crash_points.reach("loader.after_delete")
@@ -233,6 +235,7 @@ class Loader:
         self._failures += 1
         self._attempts.pause()
         self.metrics.load_failures.inc()
+        # One line for each problem, not for each try.
         problem = _log_text(error)
         if problem != self._logged_problem:
             self._logged_problem = problem
@@ -339,8 +342,10 @@ def main() -> int:
     process.begin()
     memory.prepare()
     os.nice(NICENESS)  # before the engine starts its threads, which inherit it
+    # Ctrl-C reaches every process of the terminal; the supervisor stops this one with SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = process.configured("loader")
+    # The engine creates its files with the umask of the process.
     if settings.store == "local":
         os.umask(file_modes.tables_umask(settings.data_dir))
     loader = open_loader(settings, Metrics(), status.run_dir())

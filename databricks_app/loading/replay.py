@@ -147,6 +147,7 @@ def _records(query: LocalQuery | WarehouseQuery, selection: Selection) -> Iterat
 def _record(row: list[object]) -> Record | None:
     _, received_at, fingerprint, text, encoding, length = row
     body = str(text).encode() if encoding == "utf-8" else base64.b64decode(str(text))
+    # Only the beginning of a body over the size limit is stored.
     if len(body) != length or not isinstance(received_at, datetime):
         return None  # its key is the digest of the whole body, which is not stored
     return Record(body, received_at, "", str(fingerprint or ""), len(body), kind="replay")

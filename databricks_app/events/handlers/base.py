@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _Nested: TypeAlias = "Callable[[object, Findings], object]"
 _Steps: TypeAlias = "dict[str, tuple[str, Convert] | _Nested | _Steps | None]"
 
+# A payload with thousands of wrong values must not make a huge row.
 _MAX_NOTES = 20
 
 _SCALARS: Mapping[SqlType, Convert] = {"STRING": string, "BIGINT": bigint, "BOOLEAN": boolean}
@@ -189,6 +190,7 @@ def _fill(
     prefix: str,
     findings: Findings,
 ) -> None:
+    # Walk the payload, not the columns: so fields without a column are found too.
     for key, value in source.items():
         if key not in steps:
             findings.unknown.append(prefix + key)

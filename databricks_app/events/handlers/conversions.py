@@ -26,7 +26,10 @@ Convert: TypeAlias = "Callable[[object], object]"
 
 DEVICE_FIELDS = ("device_id", "device_platform", "failure_message")
 
+# Canonical text only: "012" or "+12" as a number would lose how the value was sent.
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
+# JSON can escape half of a surrogate pair. Python reads it, but UTF-8, Parquet and Delta cannot
+# store it.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MIN_BIGINT = -(2**63)
 _MAX_BIGINT = 2**63 - 1

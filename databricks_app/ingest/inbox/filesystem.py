@@ -22,6 +22,7 @@ def refuse_network_folder(folder: Path, mounts: Path = MOUNTS) -> None:
         SettingsError: The folder is on a network file system.
     """
     kind = filesystem_of(folder, mounts)
+    # `fuse.` are file systems like s3fs, gcsfuse or sshfs; `fuseblk` is a local disk.
     if kind in _NETWORK or kind.startswith("fuse."):
         raise SettingsError(
             f"CIO_DATA_DIR is on a network file system ({kind}), where acknowledged events can be "

@@ -23,6 +23,7 @@ from zlib import crc32
 from databricks_app.events.record import Record
 
 _MAGIC = b"CIO1 "
+# Bytes. The longest header that `_HEADER` allows has 161 with its checksum and line feed.
 _LONGEST_HEADER = 256
 _HEADER = re.compile(
     rb"CIO1 ([0-9]{1,17}) ([0-9]{0,12}) ([0-9a-f]{0,8}) (event|replay) ([0-9]{1,12}) ([0-9]{1,12}) "
@@ -178,6 +179,8 @@ def _record(fields: re.Match[bytes], body: bytes) -> Record:
 
 def _next_frame(data: bytes, offset: int, start: int) -> int:
     """Return the offset of the next complete frame, or the end of the data."""
+    # Each candidate is checked by its header checksum first, so a body that is full of magic words
+    # is searched in linear time.
     while (found := data.find(_MAGIC, offset)) >= 0:
         if _frame_at(data, found, start) is not None:
             return found

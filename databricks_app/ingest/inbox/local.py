@@ -305,6 +305,7 @@ class _Segment:
         written = 0
         for first in range(0, len(pieces), _PIECES):
             written += os.writev(self._descriptor, pieces[first : first + _PIECES])
+        # The kernel writes less than it was given if the disk becomes full during the call.
         if written != size:
             raise OSError(errno.ENOSPC, "short write")
         self._sync(self._descriptor)
@@ -315,6 +316,7 @@ class _Segment:
     def close(self) -> None:
         """Cut the bytes that may not be durable, and give the segment its final name."""
         path = self._folder / f"{self._name}.open"
+        # Cut before the rename: all bytes of a closed segment count as acknowledged.
         if os.fstat(self._descriptor).st_size != self.good_offset:
             os.ftruncate(self._descriptor, self.good_offset)
         if self.events:

@@ -114,6 +114,7 @@ class SegmentReader:
                     found.append((name, int(fields["events"]), _size(self.folder / name)))
                 except OSError:
                     self.unreadable += (name,)
+        # A name begins with the time, so this is the oldest first.
         return sorted(found)
 
     def _close_dead(self) -> None:
@@ -148,6 +149,8 @@ class SegmentReader:
 
     def _close_segment(self, path: Path) -> None:
         data = path.read_bytes()
+        # The complete frames are all that was acknowledged; a torn end stays in the file, and
+        # `_read` copies it to the quarantine.
         found = list(frames.scan(data, frames.seed(_token(path.name))))
         events = sum(isinstance(one, frames.Frame) for one in found)
         if found:

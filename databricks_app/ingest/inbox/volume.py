@@ -28,12 +28,14 @@ from databricks_app.runtime.recurring import RecurringLog
 
 LINGER_SECONDS = 0.01
 HELD_BYTES = 256 << 20
+# A Databricks App is killed 15 s after SIGTERM, and the loader needs a part of that time.
 STOP_SECONDS = 5.0
 _GROUP_BYTES = 4 << 20
 _GROUP_RECORDS = 2_000
 _ALONE_BYTES = 1 << 20
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 _LONGEST_PAUSE_SECONDS = 60.0
+# Errors that a repetition within the deadline cannot solve.
 _LASTING = frozenset({"denied", "missing", "full", "refused"})
 _PROBE_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
@@ -222,6 +224,7 @@ class VolumeInbox:
         path = f"{self._volume}/probe/{self._names.instance}"
         pause = 0.0
         while not self._stopping.wait(pause):
+            # While puts succeed there is nothing to test, and a test costs two calls.
             if self._trouble is not None and self._monotonic() >= self._paused_until:
                 try:
                     self._files.put(path, b"", overwrite=True, seconds=_PROBE_SECONDS)

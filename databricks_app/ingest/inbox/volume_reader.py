@@ -166,7 +166,7 @@ class ObjectReader:
         """
         paths = [f"{self._root}/{name}" for name in batch.sources]
         with ThreadPoolExecutor(_TRANSFERS, "inbox-delete") as pool:
-            list(pool.map(self._files.delete, paths))
+            list(pool.map(self._files.delete, paths))  # `list` raises the first error
 
     def pending(self) -> Pending:
         """Count events and bytes of all objects.

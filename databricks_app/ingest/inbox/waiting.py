@@ -93,6 +93,7 @@ class WaitingQueue:
             if self.is_closed:
                 raise InboxClosed(STOPPING)
             most = self._most_bytes
+            # An empty queue accepts every body: otherwise a large one could never be stored.
             if most is not None and self._bytes and self._bytes + size > most:
                 raise InboxFull(self._full(self._bytes))
             self._bytes += size
