@@ -20,7 +20,7 @@ class LoaderProblems:
         damaged: Damaged byte ranges of the inbox.
         isolated: Events that crashed the loader each time.
         conflicts: Events with the key of another event.
-        unreadable: Segments that cannot be read from the disk now.
+        unreadable: Segments or objects of the inbox that cannot be read now.
         clock_seconds_ahead: Newest `loaded_at` minus the clock of this machine; can be negative.
         workspaces: The names of workspaces, and which of them are not in use yet.
     """
@@ -54,10 +54,7 @@ class LoaderProblems:
                 "report them to Customer.io"
             )
         if self.unreadable:
-            yield (
-                f"{self.unreadable} segments of the inbox cannot be read: check the disk of "
-                "CIO_DATA_DIR"
-            )
+            yield f"{self.unreadable} segments of the inbox cannot be read: check its disk or volume"
         if self.clock_seconds_ahead > CLOCK_SECONDS:
             yield (
                 f"loaded_at of the newest rows is {self.clock_seconds_ahead:.0f} s ahead of this "
