@@ -1,7 +1,7 @@
-"""What a setting is, and what the texts of settings are read as.
+"""The form of a setting, and how the text of a setting becomes its value.
 
-Each reader raises ValueError for a text that it refuses: `must ...`, without the text itself, which
-may be a secret.
+Each function refuses a bad text with a ValueError that begins with `must`. The error never contains
+the text, because the text can be a secret.
 """
 
 from __future__ import annotations
@@ -53,31 +53,31 @@ class Setting:
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """Read a whole number between these, both included."""
+    """Return a reader of a whole number from `low` to `high`, inclusive."""
 
     def read(text: str) -> int:
         value = int(text)
         if not low <= value <= high:
-            raise ValueError(f"must lie between {low} and {high}")
+            raise ValueError(f"must be from {low} to {high}")
         return value
 
     return read
 
 
 def seconds(low: float, high: float) -> Callable[[str], float]:
-    """Read seconds between these, both included."""
+    """Return a reader of seconds from `low` to `high`, inclusive."""
 
     def read(text: str) -> float:
         value = float(text)
         if not low <= value <= high:
-            raise ValueError(f"must lie between {low:g} and {high:g} seconds")
+            raise ValueError(f"must be from {low:g} to {high:g} seconds")
         return value
 
     return read
 
 
 def choice(*choices: str) -> Callable[[str], str]:
-    """Read one of these words."""
+    """Return a reader of one of these words."""
 
     def read(text: str) -> str:
         if text not in choices:
@@ -100,19 +100,19 @@ def folder(text: str) -> Path:
 
 
 def name(text: str) -> str:
-    """Read a name of Unity Catalog."""
+    """Read the name of a Unity Catalog object."""
     if not re.fullmatch(r"[\w-]+", text, re.ASCII):
         raise ValueError("must consist of letters, digits, underscores and hyphens")
     return text
 
 
 def optional_name(text: str) -> str:
-    """Read a name, or nothing."""
+    """Read a name, or an empty text."""
     return name(text) if text else ""
 
 
 def http_url(text: str) -> str:
-    """Read an address, or nothing."""
+    """Read a URL, or an empty text."""
     if text and not text.startswith(("http://", "https://")):
         raise ValueError("must begin with https:// or http://")
     return text
@@ -124,12 +124,12 @@ def switch(text: str) -> bool:
 
 
 def status(text: str) -> int:
-    """Read the answer to what is not verified."""
+    """Read the status of the answer to an unverified request."""
     return int(choice("401", "503")(text))
 
 
 def optional_bytes(least: int) -> Callable[[str], int | None]:
-    """Return a reader of a number of bytes of at least this many, or nothing."""
+    """Return a reader of a number of bytes, at least `least`; an empty text is None."""
     number = whole(least, 1 << 62)
     return lambda text: number(text) if text else None
 
@@ -139,7 +139,7 @@ _NAME = "a name of lower-case letters, digits, hyphens and underscores"
 
 
 def workspaces(text: str) -> Mapping[str, str]:
-    """Read `name:fingerprint`, comma-separated, as name by fingerprint."""
+    """Read `name:fingerprint`, comma-separated; return the name by fingerprint."""
     names: dict[str, str] = {}
     for name, fingerprint in _pairs(
         text,

@@ -1,1 +1,1 @@
-"""Bytes become rows: envelope, routing, decoding, one handler an object type. Pure."""
+"""Turn the bytes of an event into rows: envelope, routing, decoding, handlers. Pure, no I/O."""

@@ -1,7 +1,7 @@
-"""Read a stored request into the rows it becomes: one raw row and, if a table takes it, one more.
+"""Turn a stored request into rows: always a raw row, and a typed row if a table takes the event.
 
-Pure and total: no bytes make it raise, and the key (`event_id`, `event_date`) is a function of the
-bytes alone. `loaded_at` and `batch_id` are the loader's.
+Pure and total: it raises for no input, and the key (`event_id`, `event_date`) depends on the bytes
+only. The loader adds `loaded_at` and `batch_id`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from databricks_app.events.routing import envelope
 from databricks_app.events.workspaces import DEFAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import date, datetime
 
     from databricks_app.events.record import Record
@@ -41,29 +40,31 @@ RAW_COLUMNS = (
     Column("body_bytes", "BIGINT"),
     Column("body_sha256", "STRING"),
 )
-"""The raw table's columns but `loaded_at` and `batch_id`, in order."""
+"""The columns of the raw table in order, without `loaded_at` and `batch_id`."""
 
-# Reasons that leave an event with an id and a payload, so that a table could take it.
+# With these reasons the event has an id and a payload, so a table can still take it.
 _TYPABLE = (None, UnroutedReason.UNKNOWN_OBJECT_TYPE, UnroutedReason.UNKNOWN_METRIC)
 
 _MAX_UNKNOWN = 20
-_SAFE_PATH = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}", re.ASCII)
+# A field name can be personal data: an e-mail address is a valid JSON key. Only names that look
+# like field names are logged and counted.
+_LOGGABLE_PATH = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}", re.ASCII)
 _OTHER = "data.(other)"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one body becomes.
+    """The rows of one body.
 
     Attributes:
-        event_id: With `event_date` the key of both rows.
+        event_id: The key of both rows, together with `event_date`.
         event_date: UTC day of the event, or 1970-01-01.
         raw: The raw row: every column of `RAW_COLUMNS`, in order. `unrouted_reason` is one of
             `UnroutedReason`; `internal_error` is followed by `: ` and the exception's type.
-        table: The table that takes the event; None if the raw row is all.
-        typed: The row of that table: every column but `loaded_at` and `batch_id`, in order.
-        unknown_fields: Dot paths of the payload that no column takes: at most 20, of at most 64
-            characters; what is left out is counted as one `data.(other)`.
+        table: The table that takes the event; None if there is only the raw row.
+        typed: The row of that table, in order, without `loaded_at` and `batch_id`.
+        unknown_fields: Dot paths of payload fields without a column: at most 20, each at most 64
+            characters. One `data.(other)` stands for all that are left out.
     """
 
     event_id: str
@@ -75,19 +76,20 @@ class Reading:
 
 
 def read(record: Record, workspace: str = DEFAULT) -> Reading:
-    """Read a record; never raises.
+    """Read a record. Never raises.
 
     Args:
         record: A verified request.
-        workspace: Name of the workspace that its key belongs to.
+        workspace: Name of the workspace that owns the signing key.
     """
     if record.is_cut:
         digest = record.body_sha256 or _sha256(record.body)
-        opened = EventEnvelope(digest_id(digest), unrouted_reason=UnroutedReason.TOO_LARGE)
-        reason = opened.unrouted_reason
-        raw = _raw(opened, record.body, record.received_at, workspace, None, reason)
+        event = EventEnvelope(digest_id(digest), unrouted_reason=UnroutedReason.TOO_LARGE)
+        reason = event.unrouted_reason
+        raw = _raw_row(event, record.body, record.received_at, workspace, None, reason)
+        # The digest and the length are those of the whole body, not of the part that is kept.
         raw |= {"body_bytes": record.body_bytes, "body_sha256": digest}
-        reading = Reading(opened.event_id, opened.event_date, raw, None, None, ())
+        reading = Reading(event.event_id, event.event_date, raw, None, None, ())
     else:
         reading = reread(record.body, record.received_at, None, workspace)
     reading.raw["key_fingerprint"] = record.key_fingerprint
@@ -97,56 +99,60 @@ def read(record: Record, workspace: str = DEFAULT) -> Reading:
 def reread(
     body: bytes, received_at: datetime, table: str | None, workspace: str = DEFAULT
 ) -> Reading:
-    """Read a stored body again; never raises.
+    """Read a stored body again. Never raises.
 
     Args:
-        body: The whole body. One that was cut when it was stored has lost its key: do not pass it.
+        body: The whole body. Do not pass a body that was cut when it was stored: its key is the
+            digest of the whole body, which cannot be computed from the part.
         received_at: When it was first received, UTC.
-        table: The table that took it then, and keeps it whatever the routing says now; None: route
-            it now. A name that is no table of ours gives a raw row with `unknown_table`.
+        table: The table that already has the event. The event stays in it even if the routing has
+            changed. None to route the event now. An unknown table gives a raw row with the reason
+            `unknown_table`.
         workspace: Name of the workspace that sent it.
     """
-    opened: EventEnvelope | None = None
+    event: EventEnvelope | None = None
     row: TypedRow | None = None
     reason: str | None
     try:
-        opened = envelope(body)
-        table, reason = _taker(opened, table)
+        event = envelope(body)
+        table, reason = _route(event, table)
         if table is not None:
-            row = HANDLERS_BY_TABLE[table].row(opened, received_at, workspace)
-    except Exception as error:  # noqa: BLE001  # a fault of ours must not stop the feed
-        opened = opened or unreadable(body, UnroutedReason.INTERNAL_ERROR)
+            row = HANDLERS_BY_TABLE[table].row(event, received_at, workspace)
+    except Exception as error:  # noqa: BLE001  # a bug of ours must not stop the feed
+        event = event or unreadable(body, UnroutedReason.INTERNAL_ERROR)
+        # Only the type: the text of an error can contain values of the event.
         table, reason = None, f"{UnroutedReason.INTERNAL_ERROR}: {type(error).__name__}"
-    raw = _raw(opened, body, received_at, workspace, table, reason)
+    raw = _raw_row(event, body, received_at, workspace, table, reason)
     typed, unknown = (None, []) if row is None else row
-    return Reading(
-        opened.event_id, opened.event_date, raw, table, typed, _safe(unknown) if unknown else ()
-    )
+    return Reading(event.event_id, event.event_date, raw, table, typed, _loggable(unknown))
 
 
-def _taker(opened: EventEnvelope, kept: str | None) -> tuple[str | None, str | None]:
-    if kept is None or opened.unrouted_reason not in _TYPABLE:
-        return opened.table, opened.unrouted_reason
-    if kept in HANDLERS_BY_TABLE:
-        return kept, None
+def _route(event: EventEnvelope, present_table: str | None) -> tuple[str | None, str | None]:
+    """Return the table that takes the event, or None and the reason."""
+    # A later release can route an event elsewhere. If a replay did that, the event would be in two
+    # typed tables.
+    if present_table is None or event.unrouted_reason not in _TYPABLE:
+        return event.table, event.unrouted_reason
+    if present_table in HANDLERS_BY_TABLE:
+        return present_table, None
     return None, UnroutedReason.UNKNOWN_TABLE
 
 
-def _raw(
-    opened: EventEnvelope,
+def _raw_row(
+    event: EventEnvelope,
     body: bytes,
     received_at: datetime,
     workspace: str,
     table: str | None,
     reason: str | None,
 ) -> dict[str, object]:
-    text = _text(body) if opened.text is None else opened.text
+    text = _text(body) if event.text is None else event.text
     return {
-        "event_id": opened.event_id,
-        "object_type": opened.object_type,
-        "metric": opened.metric,
-        "event_timestamp": opened.event_timestamp,
-        "event_date": opened.event_date,
+        "event_id": event.event_id,
+        "object_type": event.object_type,
+        "metric": event.metric,
+        "event_timestamp": event.event_timestamp,
+        "event_date": event.event_date,
         "received_at": received_at,
         "workspace": workspace,
         "target_table": table,
@@ -170,9 +176,12 @@ def _text(body: bytes) -> str | None:
         return None
 
 
-def _safe(paths: Iterable[str]) -> tuple[str, ...]:
+def _loggable(paths: list[str]) -> tuple[str, ...]:
+    """Return the distinct paths that may be logged, at most `_MAX_UNKNOWN` of them."""
+    if not paths:
+        return ()
     distinct = dict.fromkeys(paths)
-    safe = [path for path in distinct if _SAFE_PATH.fullmatch(path)]
-    if len(safe) == len(distinct) <= _MAX_UNKNOWN:
-        return tuple(safe)
-    return (*safe[: _MAX_UNKNOWN - 1], _OTHER)
+    loggable = [path for path in distinct if _LOGGABLE_PATH.fullmatch(path)]
+    if len(loggable) == len(distinct) <= _MAX_UNKNOWN:
+        return tuple(loggable)
+    return (*loggable[: _MAX_UNKNOWN - 1], _OTHER)

@@ -1,4 +1,4 @@
-"""What is known about a body before its payload is read into a row. Pure."""
+"""The envelope of an event: its key, its type and the table it goes to. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from datetime import date, datetime
 from enum import StrEnum
 
 UNDATED = date(1970, 1, 1)
-"""`event_date` of an event without a usable timestamp."""
+"""The `event_date` of an event without a usable timestamp."""
 
+# Characters.
 MAX_ID_LENGTH = 256
 
 
 class UnroutedReason(StrEnum):
-    """Why an event is in the raw table alone."""
+    """Why an event is only in the raw table."""
 
     NOT_UTF8 = "not_utf8"
     NOT_JSON = "not_json"
@@ -31,19 +32,19 @@ class UnroutedReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EventEnvelope:
-    """What is known about a body before its payload is read into a row.
+    """An event before its payload is read into a row.
 
     Attributes:
-        event_id: As sent, or `sha256:` and the hex digest of the body if it has no usable one.
+        event_id: As sent; `sha256:` and the hex digest of the body if the body has no usable id.
         event_date: UTC day of the event, or `UNDATED`.
-        event_timestamp: UTC, whole seconds; None if not usable.
-        object_type: As sent; None unless text of 1 to 256 printable characters.
-        metric: The same.
-        payload: The whole event; empty if the body is no JSON object.
-        text: The body as text, a byte order mark included; None if it is not UTF-8.
-        table: The table that takes the event; None exactly if `unrouted_reason` is given.
-        unrouted_reason: Why no table takes it.
-        notes: What was odd, without values.
+        event_timestamp: UTC, whole seconds; None if it is missing or not usable.
+        object_type: As sent; None unless it is text of 1 to 256 printable characters.
+        metric: As sent; None in the same cases as `object_type`.
+        payload: The whole event; empty if the body is not a JSON object.
+        text: The body as text, with its byte order mark; None if it is not UTF-8.
+        table: The table that takes the event; None if and only if `unrouted_reason` is set.
+        unrouted_reason: Why no table takes the event.
+        notes: Problems found while reading, without any value of the event.
     """
 
     event_id: str
@@ -59,12 +60,12 @@ class EventEnvelope:
 
 
 def unreadable(body: bytes, reason: UnroutedReason, text: str | None = None) -> EventEnvelope:
-    """The envelope of a body that cannot be read; its id is its digest."""
+    """Return the envelope of a body that cannot be read; its id is the digest of the body."""
     return EventEnvelope(
         digest_id(hashlib.sha256(body).hexdigest()), text=text, unrouted_reason=reason
     )
 
 
 def digest_id(digest: str) -> str:
-    """The id of a body without a usable one, from the hex SHA-256 of the whole body."""
+    """Return the id of an event without a usable id, from the hex SHA-256 of its whole body."""
     return f"sha256:{digest}"

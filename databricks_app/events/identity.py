@@ -1,4 +1,4 @@
-"""Whether two bodies with one key are one event, sent twice, or two events. Pure."""
+"""Compare two bodies with the same key: one event sent twice, or two events? Pure."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ _COMPARED = ("object_type", "metric", "data")
 
 
 def is_same_event(one: bytes, other: bytes) -> bool:
-    """Whether object type, metric and data are equal after decoding.
+    """Return whether object type, metric and data are equal after decoding.
 
-    Order of fields, white space, escapes and the spelling of numbers do not count. A body that
-    cannot be read is equal to its own bytes alone.
+    Field order, white space, escapes and the spelling of numbers (1.0 and 1) make no difference.
+    A body that cannot be read is equal only to the same bytes.
     """
-    return one == other or _compared(one) == _compared(other)
+    return one == other or _comparable(one) == _comparable(other)
 
 
-def _compared(body: bytes) -> object:
+def _comparable(body: bytes) -> object:
     try:
         payload, _ = parse(body.decode().removeprefix("\ufeff"))
         if isinstance(payload, dict):
             return [_canonical(payload.get(name)) for name in _COMPARED]
     except (ValueError, RecursionError):
-        pass  # unreadable: its bytes are all there is
+        pass  # unreadable: compare the bytes
     return body
 
 
 def _canonical(value: object) -> object:
-    """A value that is equal to another one exactly if their JSON means the same."""
+    """Return a form of a JSON value that is equal for equal JSON only."""
     match value:
         case dict():
             return {name: _canonical(part) for name, part in value.items()}
         case list():
             return [_canonical(part) for part in value]
-        case bool():  # Python calls True equal to 1
+        case bool():  # in Python True == 1
             return ("boolean", value)
         case int() | NumberText():
             try:

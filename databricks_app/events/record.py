@@ -1,4 +1,4 @@
-"""One verified request, as it was received: what the receiver stores and the loader reads.
+"""A verified request as it was received: the receiver stores it, the loader reads it.
 
 Pure: imports no Flask, no storage engine and no clock.
 """
@@ -17,13 +17,13 @@ class Record:
     """A verified request.
 
     Attributes:
-        body: The raw bytes; of an oversized body only its first 64 KiB.
+        body: The raw bytes; only the first 64 KiB if the body is over the size limit.
         received_at: When the last byte of the request was read, UTC, microseconds.
         timestamp: The header `X-CIO-Timestamp`, as received.
-        key_fingerprint: Which signing key matched (first 8 hex digits of a SHA-256).
-        body_bytes: Length of the whole body in bytes, also where `body` was cut.
-        body_sha256: Hex digest of the whole body where `body` was cut, else None.
-        kind: `event` from the sender, `replay` for a stored body that is read again.
+        key_fingerprint: First 8 hex digits of the SHA-256 of the signing key that matched.
+        body_bytes: Length of the whole body in bytes, even if `body` is cut.
+        body_sha256: Hex digest of the whole body if `body` is cut, else None.
+        kind: `event` if the sender posted it, `replay` if a stored body is loaded again.
     """
 
     body: bytes = field(repr=False)
@@ -36,5 +36,5 @@ class Record:
 
     @property
     def is_cut(self) -> bool:
-        """Whether `body` is only the beginning of what was sent."""
+        """Whether `body` is only the beginning of the body that was sent."""
         return len(self.body) < self.body_bytes

@@ -1,19 +1,20 @@
-"""Open a body: who is it (event_id, event_date), what is it, and which table takes it.
+"""Read the envelope of a body: its key (event_id, event_date), its type, and its table.
 
-Pure and total: the same bytes give the same envelope on every machine and in every year, and no
-bytes make it raise. What cannot be read is an envelope with a reason.
+Pure and total: it raises for no input, and the same bytes give the same envelope on every machine
+and Python version. For a body that cannot be read the envelope has a reason.
 
-Routing, metric first (https://docs.customer.io/integrations/api/webhooks):
+Routing looks at the metric first (https://docs.customer.io/integrations/api/webhooks):
 
-1. `subscribed` and `cio_subscription_preferences_changed` are customer events whatever the object
-   type says: it may be the channel that caused the change.
+1. `subscribed` and `cio_subscription_preferences_changed` are customer events for every object
+   type, because the object type can be the channel that caused the change.
 2. `unsubscribed` is an email event or a customer event:
-   - object type `customer` or a channel other than email: customer, as no other channel has it;
-   - object type `email` or none: email if `data` has a delivery_id or recipient, else customer if
-     it has an email_address, else email if that is the object type;
-   - an object type that is not known: customer if `data` has an email_address and neither
-     delivery_id nor recipient, else unrouted.
-3. Everything else goes to its object type's table, if the metric is one of that type's.
+   - object type `customer`, or a channel other than email: customer. Only email has this metric
+     for messages;
+   - object type `email`, or none: email if `data` has a delivery_id or recipient; else customer if
+     it has an email_address; else email if the object type is `email`;
+   - unknown object type: customer if `data` has an email_address and neither delivery_id nor
+     recipient; else unrouted.
+3. Every other event goes to the table of its object type if the object type has the metric.
 """
 
 from __future__ import annotations
@@ -39,11 +40,13 @@ if TYPE_CHECKING:
     from databricks_app.events.handlers.base import Handler
 
 
+# A timestamp in milliseconds is outside this range.
 _FIRST_SECOND = int(datetime(2012, 1, 1, tzinfo=UTC).timestamp())
 _END_SECOND = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
 
-# `str.isprintable` would follow the Unicode tables of the Python version, and with them the key:
-# so only what is unprintable for ever (controls, invisible marks, line separators, surrogates).
+# `str.isprintable` depends on the Unicode tables of the Python version, and the key must not. These
+# characters are unprintable in every version: controls, invisible marks, line separators,
+# surrogates.
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufffe\uffff]"
 )
@@ -52,12 +55,13 @@ _ALWAYS_CUSTOMER = frozenset({"subscribed", "cio_subscription_preferences_change
 
 
 def envelope(body: bytes) -> EventEnvelope:
-    """Open a whole body."""
+    """Return the envelope of a whole body. Never raises."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
         return unreadable(body, UnroutedReason.NOT_UTF8)
     try:
+        # JSON has no byte order mark, but some senders write one (RFC 8259, section 8.1).
         payload, notes = parse(text.removeprefix("\ufeff"))
     except RecursionError:
         return unreadable(body, UnroutedReason.TOO_DEEP, text)
@@ -67,32 +71,33 @@ def envelope(body: bytes) -> EventEnvelope:
         return unreadable(body, UnroutedReason.NOT_OBJECT, text)
     if is_too_deep(text, payload):
         return unreadable(body, UnroutedReason.TOO_DEEP, text)
-    return _addressed(body, text, payload, notes)
+    return _readable(body, text, payload, notes)
 
 
-def _addressed(
+def _readable(
     body: bytes, text: str, payload: dict[str, object], notes: list[str]
 ) -> EventEnvelope:
-    event_id = _name(payload.get("event_id"))
+    event_id = _printable(payload.get("event_id"))
     object_type = payload.get("object_type")
     metric = payload.get("metric")
-    taker: Handler | UnroutedReason
+    route: Handler | UnroutedReason
     if event_id is None:
         event_id = digest_id(hashlib.sha256(body).hexdigest())
-        taker = UnroutedReason.NO_EVENT_ID
+        route = UnroutedReason.NO_EVENT_ID
     else:
-        taker = _route(object_type, metric, payload.get("data"))
+        route = _route(object_type, metric, payload.get("data"))
+    # Never the time of receipt: the key must be the same when the event is sent again.
     timestamp = _timestamp(payload.get("timestamp"), notes)
     return EventEnvelope(
         event_id,
         UNDATED if timestamp is None else timestamp.date(),
         timestamp,
-        _name(object_type),
-        _name(metric),
+        _printable(object_type),
+        _printable(metric),
         payload,
         text,
-        None if isinstance(taker, UnroutedReason) else taker.table,
-        taker if isinstance(taker, UnroutedReason) else None,
+        None if isinstance(route, UnroutedReason) else route.table,
+        route if isinstance(route, UnroutedReason) else None,
         tuple(notes),
     )
 
@@ -115,18 +120,19 @@ def _route_unsubscribed(
 ) -> Handler | UnroutedReason:
     if object_type in HANDLERS and object_type != "email":
         return HANDLERS["customer"]
-    names_message = bool(data.get("delivery_id") or data.get("recipient"))
-    if not names_message and "email_address" in data:
+    has_message = bool(data.get("delivery_id") or data.get("recipient"))
+    if not has_message and "email_address" in data:
         return HANDLERS["customer"]
-    if object_type == "email" or (object_type is None and names_message):
+    if object_type == "email" or (object_type is None and has_message):
         return HANDLERS["email"]
     return UnroutedReason.UNKNOWN_OBJECT_TYPE
 
 
-def _name(value: object) -> str | None:
+def _printable(value: object) -> str | None:
+    """Return a value that is text of 1 to `MAX_ID_LENGTH` printable characters, else None."""
     if type(value) is not str or not 0 < len(value) <= MAX_ID_LENGTH:
         return None
-    # For ASCII both rules agree, and this one is faster.
+    # For ASCII `isprintable` gives the same result in every Python version, and it is faster.
     if value.isascii():
         return value if value.isprintable() else None
     return None if _UNPRINTABLE.search(value) else value

@@ -1,4 +1,4 @@
-"""Which workspace of Customer.io an event comes from: the one whose signing key matched. Pure."""
+"""Find the Customer.io workspace of an event by the signing key that matched. Pure."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 DEFAULT = "default"
-"""The workspace of every key that `CIO_WORKSPACES` does not name, and of rows without one."""
+"""The workspace of keys that are not in `CIO_WORKSPACES`, and of rows without a workspace."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceNames:
-    """The workspaces that have names.
+    """The names of workspaces.
 
     Attributes:
-        names: Name by the fingerprint of a signing key, active or retired.
-        kept: Name by fingerprint where the rows in the tables have another one. Events keep that,
-            so that a delivery never belongs to two workspaces; `ciolake workspaces rename` changes
-            all of them at once.
+        names: Workspace name by the fingerprint of a signing key, active or retired.
+        kept: Name by fingerprint where the rows in the tables have another name. New events keep
+            that name, so that a delivery never belongs to two workspaces. `ciolake workspaces
+            rename` renames all of them at once.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     kept: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, fingerprint: str) -> str:
-        """Name of the workspace that a key belongs to."""
+        """Return the name of the workspace that a key belongs to."""
         return self.kept.get(fingerprint) or self.names.get(fingerprint, DEFAULT)
 
     @property
     def renames(self) -> list[tuple[str, str]]:
-        """Old and new name of each rename that is due, ordered."""
+        """Return old and new name of each rename that is due, in order."""
         return sorted({(old, self.names[key]) for key, old in self.kept.items()})
 
 
 def with_rows(names: Mapping[str, str], rows: Iterable[tuple[str, str]]) -> WorkspaceNames:
-    """The names, and which of them are not in use yet.
+    """Return the names, and which of them are not in use yet.
 
     Args:
         names: Of `CIO_WORKSPACES`, by fingerprint.
@@ -49,7 +49,7 @@ def with_rows(names: Mapping[str, str], rows: Iterable[tuple[str, str]]) -> Work
     kept = {}
     for key, name in names.items():
         others = by_key[key] - {name}
-        # A key that came by a rotation: its events are about deliveries of the other keys.
+        # The key is new since a rotation: its events concern deliveries of the older keys.
         if not by_key[key] and name not in by_name[name]:
             others = by_name[name]
         if others:

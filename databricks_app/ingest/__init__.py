@@ -1,1 +1,1 @@
-"""A request becomes durable: verify, append to the inbox, answer. Parses no content."""
+"""Make a request durable: verify, append to the inbox, answer. Parses no content."""

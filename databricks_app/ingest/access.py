@@ -1,10 +1,11 @@
-"""Who may see more than that the receiver is alive. Pure.
+"""Decide who may see metrics and the detail of `/readyz`. Pure.
 
-- On a Databricks App the platform has signed the user in and names them in X-Forwarded-Email.
-- Anywhere else, loopback included: who sends the admin token, and nobody without one.
+- On a Databricks App: every user. The platform has signed the user in and sends their address in
+  X-Forwarded-Email.
+- Anywhere else, also on loopback: every request with the admin token. Without a token, nobody.
 
-Where a request comes from decides nothing. A proxy with its default settings, `ssh -R` and any TCP
-tunnel on this machine connect from loopback, may send a loopback Host, and leave no header.
+The origin of a request does not matter. A proxy with default settings, `ssh -R` or a TCP tunnel on
+this machine connects from loopback, can send a loopback Host, and adds no header.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def may_see_details(environ: Mapping[str, Any], settings: Settings) -> bool:
-    """Decide for one request, given as a WSGI environ."""
+    """Return whether a request, given as a WSGI environ, may see the details."""
     if settings.is_databricks_app:
         return bool(environ.get("HTTP_X_FORWARDED_EMAIL"))
-    return bool(settings.admin_token) and _sends(environ, settings.admin_token or "")
-
-
-def _sends(environ: Mapping[str, Any], token: str) -> bool:
-    """Whether the header is `Authorization: Bearer <token>`."""
+    if not settings.admin_token:
+        return False
     scheme, _, given = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
-    claimed = given.strip().encode("latin-1", "replace")
-    return scheme.lower() == "bearer" and hmac.compare_digest(claimed, token.encode())
+    # WSGI decodes header bytes as latin-1 (PEP 3333); compare the bytes that were sent.
+    token = given.strip().encode("latin-1", "replace")
+    expected = settings.admin_token.encode()
+    # In constant time, so that the time of an answer tells nothing about the token.
+    return scheme.lower() == "bearer" and hmac.compare_digest(token, expected)

@@ -1,4 +1,4 @@
-"""Reads a request's body from a stream; of one that is too large only the beginning is kept."""
+"""Read a request's body from a stream, and keep only the beginning of a body that is too large."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Protocol
 
 from databricks_app.endpoint import LARGEST_FACTOR, bytes_to_read
 
-# What is kept of a body over the limit.
+# How much is kept of a body over the size limit.
 CUT_BYTES = 64 << 10
 _PIECE_BYTES = 1 << 20
 
 
 class BodyStream(Protocol):
-    """A body as a WSGI server gives it."""
+    """A body as a WSGI server provides it."""
 
     def read(self, size: int, /) -> bytes:
-        """Return at most so many bytes; none at the end."""
+        """Return at most `size` bytes; no bytes at the end."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedBody:
-    """What was read of a body.
+    """A body that was read to its end.
 
     Attributes:
-        kept: All of it, or its first 64 KiB if it is over the limit.
-        length: Bytes of all of it.
-        sha256: Hex digest of all of it if `kept` is less, else None.
+        kept: The whole body, or its first 64 KiB if it is over the limit.
+        length: Bytes of the whole body.
+        sha256: Hex digest of the whole body if `kept` is only a part, else None.
     """
 
     kept: bytes
@@ -40,12 +40,14 @@ class ReceivedBody:
 def read_body(
     stream: BodyStream, update: Callable[[bytes], None], length: int | None, limit: int
 ) -> ReceivedBody | None:
-    """Read a body to its end; None if it is longer than `LARGEST_FACTOR` times the limit.
+    """Read a body to its end. Return None if it is over `LARGEST_FACTOR` times the limit.
+
+    Errors of the stream pass through.
 
     Args:
-        stream: Where it comes from; raises what it raises.
-        update: Called with every piece.
-        length: Bytes that will come; None if that is not known. Fewer may come.
+        stream: The source of the body.
+        update: Called with each piece.
+        length: Announced length in bytes, None if it is not known. The stream may end earlier.
         limit: Most bytes to keep.
     """
     pieces: list[bytes] = []
@@ -61,6 +63,7 @@ def read_body(
             continue
         pieces.append(piece)
         if total > limit:
+            # Over the limit: from here on only the digest of the whole body is computed.
             digest = hashlib.sha256()
             for one in pieces:
                 digest.update(one)
@@ -70,7 +73,7 @@ def read_body(
 
 
 def _beginning(pieces: list[bytes], size: int) -> bytes:
-    """Return the first bytes of a body without putting all of it together."""
+    """Return the first `size` bytes of a body without joining all pieces."""
     kept = bytearray()
     for piece in pieces:
         kept += piece[: size - len(kept)]

@@ -1,9 +1,10 @@
-"""Webhook requests answered in an event loop, so that no thread waits for the disk.
+"""Answer webhook requests in an event loop, so that no thread waits for the disk.
 
-Whatever is verified while a group is being made durable is the next group: the inbox calls the
-loop once for each, and the loop answers all of its requests. A disk has one group at a time, a
-volume, which takes a hundred times as long, several. Where an inbox cannot do that, or a request is
-not plain, threads of the server call the same receiver.
+All requests that are verified while one group is being made durable form the next group. The inbox
+calls the loop once for each group, and the loop answers all requests of the group. A disk stores
+one group at a time. A volume, where storing takes a hundred times as long, stores several. If the
+inbox cannot store groups, or a request needs more than this module does, threads of the server call
+the same receiver.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import GroupAppender
 from databricks_app.ingest.receiver import Answer, WebhookReceiver
 
-# Larger bodies would keep the loop busy with their digests.
+# The digest of a larger body would block the loop for too long.
 SMALL_BODY_BYTES = 64 << 10
 
 Reply = Callable[[int], None]
@@ -27,23 +28,23 @@ Reply = Callable[[int], None]
 
 @dataclass(slots=True)
 class _WaitingRequest:
-    """A verified request: what it is to store, since when, and what is called with its status."""
+    """A verified request: its record, when it arrived (monotonic seconds), and its callback."""
 
     record: Record
-    since: float
+    arrived_at: float
     reply: Reply
 
 
 @dataclass(slots=True, eq=False)
 class _Group:
-    """What is being made durable; requests that wait too long leave it."""
+    """Requests that the inbox is making durable. Requests that wait too long leave the group."""
 
     waiting: deque[_WaitingRequest]
-    take_back: Callable[[], bool] = field(default=lambda: False)
+    cancel: Callable[[], bool] = field(default=lambda: False)
 
 
 class GroupCommit:
-    """Has records stored in groups. Use it in the thread of one event loop."""
+    """Stores records in groups. Use it only in the thread of one event loop."""
 
     def __init__(
         self,
@@ -52,74 +53,80 @@ class GroupCommit:
         defer: Callable[[Callable[[], None]], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin without requests.
+        """Create it without requests.
 
         Args:
-            receiver: Examines the requests and counts them.
-            inbox: Stores what the receiver verified.
-            defer: Has the loop call something soon; is called in any thread and must not raise.
-            monotonic: Seconds.
+            receiver: Verifies the requests and counts them.
+            inbox: Stores the verified records.
+            defer: Schedules a call in the loop. It is called from any thread and must not raise.
+            monotonic: Clock, seconds.
         """
         self._receiver = receiver
         self._inbox = inbox
         self._defer = defer
         self._monotonic = monotonic
-        self._gathered: deque[_WaitingRequest] = deque()
+        self._next: deque[_WaitingRequest] = deque()
         self._groups: list[_Group] = []
 
     @classmethod
     def of(
         cls, receiver: WebhookReceiver, defer: Callable[[Callable[[], None]], None]
     ) -> GroupCommit | None:
-        """Make one for a receiver; None if its inbox only stores while a thread waits."""
+        """Create one for a receiver; None if its inbox cannot store groups without a thread."""
         inbox = receiver.inbox
         return cls(receiver, inbox, defer) if isinstance(inbox, GroupAppender) else None
 
     def take(
         self, signature: bytes | None, timestamp: bytes | None, body: bytes, reply: Reply
     ) -> None:
-        """Examine a request; what is to be stored waits for `submit`.
+        """Verify a request. A verified record waits for `submit`.
 
         Args:
             signature: Header `X-CIO-Signature` as received.
             timestamp: Header `X-CIO-Timestamp` as received.
-            body: All of it.
-            reply: Called with the status in the loop's thread, at once if it is refused.
+            body: The whole body.
+            reply: Called with the status in the loop's thread; at once for a refused request.
         """
-        found = self._receiver.examine_bytes(signature, timestamp, body)
-        if isinstance(found, Answer):
-            reply(found.status)
+        examined = self._receiver.examine_bytes(signature, timestamp, body)
+        if isinstance(examined, Answer):
+            reply(examined.status)
         else:
-            self.add(found, reply)
+            self.add(examined, reply)
 
     def add(self, record: Record, reply: Reply) -> None:
-        """Have an examined record stored; it waits for `submit`.
+        """Add a verified record; it waits for `submit`.
 
         Args:
-            record: What the receiver returned.
+            record: The record that the receiver returned.
             reply: Called with the status in the loop's thread.
         """
-        self._gathered.append(_WaitingRequest(record, self._monotonic(), reply))
+        self._next.append(_WaitingRequest(record, self._monotonic(), reply))
 
     def submit(self) -> None:
-        """Hand what has gathered to the inbox, unless it has as many groups as it can use."""
-        if len(self._groups) >= self._inbox.groups or not self._gathered:
+        """Pass the waiting requests to the inbox, unless it already has its number of groups."""
+        if len(self._groups) >= self._inbox.groups or not self._next:
             return
-        group = _Group(self._gathered)
+        group = _Group(self._next)
         self._groups.append(group)
-        self._gathered = deque()
+        self._next = deque()
         records = [one.record for one in group.waiting]
+
+        def done(error: InboxError | None) -> None:
+            # The inbox calls this in a thread of its own.
+            self._defer(partial(self._finish, group, error))
+
         try:
-            group.take_back = self._inbox.submit(records, partial(self._done, group))
+            # `done` can be called before `submit` returns; `_defer` keeps the order.
+            group.cancel = self._inbox.submit(records, done)
         except InboxError as error:
             self._finish(group, error)
 
     def seconds_left(self) -> float | None:
-        """Return when `expire` is due; None if no request waits."""
-        since = [queue[0].since for queue in self._queues() if queue]
-        if not since:
+        """Return the seconds until `expire` is due; None if no request waits."""
+        oldest = [queue[0].arrived_at for queue in self._queues() if queue]
+        if not oldest:
             return None
-        return max(0.0, min(since) + self._receiver.append_deadline_seconds - self._monotonic())
+        return max(0.0, min(oldest) + self._receiver.append_deadline_seconds - self._monotonic())
 
     def expire(self) -> None:
         """Answer the requests that have waited until the deadline."""
@@ -127,37 +134,35 @@ class GroupCommit:
         late = [queue.popleft() for queue in self._queues() for _ in range(_overdue(queue, latest))]
         if not late:
             return
-        # A stuck disk must not gather the bodies of all senders that have long gone.
-        self._groups = [one for one in self._groups if one.waiting or not one.take_back()]
+        # Cancel groups that nobody waits for: a stuck disk must not keep their bodies in memory.
+        self._groups = [one for one in self._groups if one.waiting or not one.cancel()]
         deadline = self._receiver.append_deadline_seconds
         self._complete(late, InboxTimeout(f"not durable within {deadline:g} s"))
 
     def _queues(self) -> list[deque[_WaitingRequest]]:
-        return [*(group.waiting for group in self._groups), self._gathered]
-
-    def _done(self, group: _Group, error: InboxError | None) -> None:
-        self._defer(partial(self._finish, group, error))
+        return [*(group.waiting for group in self._groups), self._next]
 
     def _finish(self, group: _Group, error: InboxError | None) -> None:
         self._groups.remove(group)
-        self.submit()  # the disk works on while the answers are written
+        # Submit first: the disk stores the next group while the answers are written.
+        self.submit()
         self._complete(group.waiting, error)
 
     def _complete(self, waiting: Sequence[_WaitingRequest], error: InboxError | None) -> None:
         if not waiting:
             return
         now = self._monotonic()
-        seconds = [now - one.since for one in waiting]
+        seconds = [now - one.arrived_at for one in waiting]
         status = self._receiver.complete([one.record for one in waiting], seconds, error).status
         for one in waiting:
             one.reply(status)
 
 
 def _overdue(queue: Sequence[_WaitingRequest], latest: float) -> int:
-    """Count those at the head of a queue that wait since `latest` or longer."""
+    """Count the requests at the head of a queue that arrived at `latest` or before."""
     number = 0
     for one in queue:
-        if one.since > latest:
+        if one.arrived_at > latest:
             break
         number += 1
     return number

@@ -1,6 +1,6 @@
-"""The pages `/readyz` and `/metrics`, each made at most once a second. Knows no web framework.
+"""Create the pages `/readyz` and `/metrics`, each at most once a second. Imports no web framework.
 
-A page never fails because of what it reports. What cannot be read is said in the page.
+A page never fails because of its content: if something cannot be read, the page says so.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from databricks_app.runtime import freshness, status
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.settings import Settings
 
-# Longer than the inbox is waited for: then the page says that it does not answer.
+# Longer than the wait for the inbox, so that the page can still say that the inbox does not answer.
 _PAGE_SECONDS = HANGING_SECONDS + 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class ReadyPage:
-    """What `/readyz` answers.
+    """The answer of `/readyz`.
 
     Attributes:
-        status_code: 503 if the receiver would refuse now, else 200.
-        detail: JSON for those who may see details.
-        status: JSON for all others.
+        status_code: 503 if the receiver would refuse an event now, else 200.
+        detail: JSON for readers who may see details.
+        status: JSON for all other readers.
     """
 
     status_code: int
@@ -42,12 +42,12 @@ class ReadyPage:
 
 @dataclass(frozen=True, slots=True)
 class _InboxState:
-    """What is known of the inbox.
+    """The state of the inbox.
 
     Attributes:
-        trouble: Why an append would fail now; None if it would not.
-        pending: What waits in it; None if that is not known.
-        unknown: Why it cannot be known.
+        trouble: Why an append would fail now; None if it would succeed.
+        pending: The events that wait in the inbox; None if they could not be counted.
+        unknown: Why they could not be counted.
     """
 
     trouble: str | None
@@ -56,7 +56,7 @@ class _InboxState:
 
 
 class StatusPages:
-    """Makes the pages of one web process. Threads share one."""
+    """Creates the pages of one web process. Safe for several threads."""
 
     def __init__(
         self,
@@ -66,31 +66,31 @@ class StatusPages:
         pending: Callable[[], Pending | None],
         now: Callable[[], float] = time.time,
     ) -> None:
-        """Make nothing yet.
+        """Create it; pages are made on request.
 
         Args:
-            settings: Of the receiver.
-            receiver: Says whether it would refuse.
-            metrics: What is counted.
-            pending: Counts what waits in the inbox; None before the first count. Raises OSError
-                or InboxError if it cannot be counted.
-            now: Unix seconds.
+            settings: Settings of the receiver.
+            receiver: Tells whether it would refuse an event.
+            metrics: The counters to show.
+            pending: Counts the events that wait in the inbox; returns None before the first count.
+                Raises OSError or InboxError if they cannot be counted.
+            now: Clock, Unix seconds.
         """
         self._settings = settings
         self._receiver = receiver
         self._metrics = metrics
         self._pending = pending
         self._now = now
-        self._inbox = RecentValue(self._look_at_inbox, HANGING_SECONDS)
+        self._inbox = RecentValue(self._read_inbox, HANGING_SECONDS)
         self._readyz = RecentValue(self._make_readyz, _PAGE_SECONDS)
         self._exposition = RecentValue(self._make_exposition, _PAGE_SECONDS)
 
     def readyz(self) -> ReadyPage:
-        """Return the readiness of at most two seconds ago."""
+        """Return the readiness, at most two seconds old."""
         return self._readyz.get()
 
     def exposition(self) -> bytes:
-        """Return the metrics of all processes, and the state of the inbox, in the same way."""
+        """Return the metrics of all processes and the gauges of the inbox, at most two s old."""
         return self._exposition.get()
 
     def _make_readyz(self) -> ReadyPage:
@@ -102,25 +102,25 @@ class StatusPages:
         except OSError as error:
             stale = 0.0
             unknown.append(f"the counters of all processes cannot be read ({_reason(error)})")
-        said = readiness(
+        content = readiness(
             trouble=inbox.trouble,
             pending=inbox.pending,
             loader=status.read(folder),
             processes=status.read_problems(folder),
-            unknown=tuple(words for words in unknown if words is not None),
+            unknown=tuple(problem for problem in unknown if problem is not None),
             stale_requests=stale,
-            takes_stale=self._settings.stale_timestamps == "accept",
+            accepts_stale=self._settings.stale_timestamps == "accept",
             stall_seconds=freshness.stall_seconds(self._settings),
             now=self._now(),
         )
-        return ReadyPage(
-            200 if inbox.trouble is None else 503, _json(said), _json({"status": said["status"]})
-        )
+        status_code = 200 if inbox.trouble is None else 503
+        return ReadyPage(status_code, _json(content), _json({"status": content["status"]}))
 
     def _make_exposition(self) -> bytes:
         pending = self._inbox_state().pending
         loader = status.read(status.run_dir())
         now = self._now()
+        # NaN, not 0: an unknown number must not look like an empty inbox.
         oldest = 0.0
         if pending is None:
             oldest = math.nan
@@ -133,20 +133,23 @@ class StatusPages:
         gauges = {
             "inbox_pending_events": (
                 math.nan if pending is None else pending.events,
-                "Events stored and not yet in the tables; NaN if not known now.",
+                "Events that are stored and not yet in the tables; NaN if not known.",
             ),
             "inbox_pending_bytes": (
                 math.nan if pending is None else pending.bytes,
-                "Bytes of the segments that hold them; NaN if not known now.",
+                "Bytes of the segments with pending events; NaN if not known.",
             ),
-            "oldest_pending_seconds": (oldest, "Age of the oldest of them; NaN if not known now."),
+            "oldest_pending_seconds": (
+                oldest,
+                "Age of the oldest pending event; NaN if not known.",
+            ),
             "writer_silent_seconds": (
                 now - loader.at if loader else -1,
-                "Since the loader last reported; -1 if it never did.",
+                "Seconds since the loader last wrote its status; -1 if it never did.",
             ),
             "counters_readable": (
                 is_readable,
-                "1 if the counters of all processes can be read; 0: they are left out here.",
+                "1 if the counters of all processes can be read; 0 if they are missing here.",
             ),
         }
         lines = [
@@ -161,20 +164,20 @@ class StatusPages:
             return self._inbox.get()
         except TimeoutError:
             seconds = self._inbox.seconds_under_way
-            # An append would not be durable in time either.
+            # This is trouble, not only unknown: an append would not be durable in time either.
             return _InboxState(
                 f"the disk of the inbox has not answered for {seconds:.0f} s",
                 None,
-                "what waits in the inbox is not known",
+                "the events in the inbox cannot be counted",
             )
 
-    def _look_at_inbox(self) -> _InboxState:
+    def _read_inbox(self) -> _InboxState:
         trouble = self._receiver.trouble()
         try:
             return _InboxState(trouble, self._pending())
         except (OSError, InboxError) as error:
-            words = f"what waits in the inbox is not known ({_reason(error)})"
-            return _InboxState(trouble, None, words)
+            problem = f"the events in the inbox cannot be counted ({_reason(error)})"
+            return _InboxState(trouble, None, problem)
 
 
 def _reason(error: Exception) -> str:
@@ -182,5 +185,5 @@ def _reason(error: Exception) -> str:
     return strerror or str(error) or type(error).__name__
 
 
-def _json(said: dict[str, object]) -> bytes:
-    return json.dumps(said).encode() + b"\n"
+def _json(content: dict[str, object]) -> bytes:
+    return json.dumps(content).encode() + b"\n"

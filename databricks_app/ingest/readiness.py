@@ -1,26 +1,12 @@
-"""What `/readyz` says. Pure."""
+"""The content of `/readyz`. Pure."""
 
 from __future__ import annotations
 
 from databricks_app.ingest.inbox import Pending
 from databricks_app.runtime.status import LoaderStatus
 
+# The loader writes its status every 20 s at least, also while it waits.
 _SILENT_SECONDS = 60.0
-
-
-def _stale_words(requests: float, *, takes_stale: bool) -> str:
-    number = f"{requests:.0f} rightly signed requests came outside the time window"
-    if takes_stale:
-        return f"{number} and were taken, as CIO_STALE_TIMESTAMPS says: check the clock here"
-    return f"{number}: check the clock here; if it is right, set CIO_STALE_TIMESTAMPS=accept"
-
-
-def _backlog_words(events: int, oldest: float, stall_seconds: float) -> str:
-    return (
-        f"{events} events wait to be loaded, the oldest for {oldest / 60:.0f} minutes; with this "
-        f"CIO_FLUSH_INTERVAL_SECONDS {stall_seconds / 60:.0f} are in order: see the other "
-        "problems, and the log of the loader"
-    )
 
 
 def readiness(
@@ -31,25 +17,49 @@ def readiness(
     processes: tuple[str, ...],
     unknown: tuple[str, ...],
     stale_requests: float,
-    takes_stale: bool,
+    accepts_stale: bool,
     stall_seconds: float,
     now: float,
 ) -> dict[str, object]:
-    """Put together what `/readyz` says.
+    """Return the content of `/readyz`.
 
-    `status` is `refusing` where the receiver would answer 503 now, `degraded` where something else
-    needs a look, `ok` otherwise. Events that wait are a problem beyond `stall_seconds`; see
-    `freshness`. `pending` is None if that is not known; `unknown` says what could not be read.
+    `status` is `refusing` if the receiver would answer 503 now, `degraded` if there is another
+    problem, else `ok`.
+
+    Args:
+        trouble: Why the receiver would answer 503 now; None if it would not.
+        pending: The events in the inbox; None if they could not be counted.
+        loader: The last status of the loader; None if it has not written one.
+        processes: Problems that the supervisor reports.
+        unknown: What could not be read, and why.
+        stale_requests: Signed requests with a timestamp outside the window.
+        accepts_stale: Whether such requests are accepted.
+        stall_seconds: Events that wait longer are a problem, see `freshness`.
+        now: Unix seconds.
     """
     oldest = None
     if pending is not None and pending.oldest_at is not None:
         oldest = max(0.0, now - pending.oldest_at.timestamp())
     problems = [*unknown, *processes, *_loader_problems(loader, now)]
     if pending is not None and oldest is not None and oldest > stall_seconds:
-        problems.append(_backlog_words(pending.events, oldest, stall_seconds))
+        problems.append(
+            f"{pending.events} events wait to be loaded, the oldest for {oldest / 60:.0f} minutes; "
+            f"up to {stall_seconds / 60:.0f} minutes are normal with this "
+            "CIO_FLUSH_INTERVAL_SECONDS: see the other problems and the log of the loader"
+        )
     if stale_requests:
-        problems.append(_stale_words(stale_requests, takes_stale=takes_stale))
+        advice = (
+            " and were accepted (CIO_STALE_TIMESTAMPS=accept): check the clock of this machine"
+            if accepts_stale
+            else ": check the clock of this machine; if it is right, set "
+            "CIO_STALE_TIMESTAMPS=accept"
+        )
+        problems.append(
+            f"{stale_requests:.0f} requests with a valid signature had a timestamp outside the "
+            f"time window{advice}"
+        )
     status = "degraded" if problems else "ok"
+    # First, because it is the reason for the answers that the sender gets now.
     if trouble is not None:
         status, problems = "refusing", [trouble, *problems]
     return {
@@ -65,7 +75,7 @@ def readiness(
 def _loader_problems(loader: LoaderStatus | None, now: float) -> tuple[str, ...]:
     if loader is None:
         return ("the loader has not reported yet: events are kept in the inbox",)
-    if now - loader.at > _SILENT_SECONDS:
-        silent = now - loader.at
-        return (f"the loader has been silent for {silent:.0f} s: see its log", *loader.problems)
+    silent = now - loader.at
+    if silent > _SILENT_SECONDS:
+        return (f"the loader has not reported for {silent:.0f} s: see its log", *loader.problems)
     return loader.problems

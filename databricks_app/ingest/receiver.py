@@ -1,9 +1,9 @@
 """The receiver: read the bytes, verify, append, answer. It parses no content.
 
-A request passes `begin` (its head), `examine` (its body) and `complete` (what the inbox made of
-it). `answer` is these three for a WSGI environ; an event loop calls them one by one, see
-`group_commit`. Knows no web framework. The answers and their order are those of the table in the
-README; Customer.io's reasons for them: https://docs.customer.io/integrations/api/webhooks
+A request passes three steps: `begin` (headers), `examine` (body) and `complete` (result of the
+inbox). `answer` does all three for a WSGI environ; an event loop calls them one by one, see
+`group_commit`. Imports no web framework. The README has a table of the answers and their order.
+How Customer.io reacts to them: https://docs.customer.io/integrations/api/webhooks
 """
 
 from __future__ import annotations
@@ -42,20 +42,26 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status and, for a refusal, its reason as counted."""
+    """The answer to a request.
+
+    Attributes:
+        status: HTTP status.
+        reason: Why the request is refused, as counted; None for 200.
+        key: Fingerprint of the signing key that matched, if one did.
+    """
 
     status: int
     reason: str | None = None
     key: str = ""
 
 
-class _Refused(Exception):  # noqa: N818  # an answer, not a fault
-    """The request ends here.
+class _Refused(Exception):  # noqa: N818  # an answer, not an error
+    """Ends the processing of refused requests.
 
     Attributes:
-        answer: To each of the requests that this is about.
-        keys: How many there are, by the fingerprint of the key that matched.
-        facts: What else the log says.
+        answer: The answer to each of the requests.
+        keys: The number of requests by the fingerprint of the key that matched.
+        facts: Further fields of the log line.
     """
 
     def __init__(
@@ -73,13 +79,13 @@ class _Refused(Exception):  # noqa: N818  # an answer, not a fault
 
 
 class WebhookReceiver:
-    """Answers the webhook route. Threads share one.
+    """Answers the webhook route. Safe for several threads.
 
     Attributes:
-        inbox: Where verified bodies go.
-        append_deadline_seconds: How long storing one may take.
-        max_body_bytes: Of a longer body only the beginning is stored.
-        recurring: Logs refusals; the server calls its `sweep` now and then.
+        inbox: Stores verified bodies.
+        append_deadline_seconds: How long an append may take.
+        max_body_bytes: Only the beginning of a longer body is stored.
+        recurring: Logs refusals; the server must call its `sweep` regularly.
     """
 
     def __init__(
@@ -91,15 +97,15 @@ class WebhookReceiver:
         body_errors: tuple[type[Exception], ...] = (OSError,),
         recurring: RecurringLog | None = None,
     ) -> None:
-        """Join the parts.
+        """Create a receiver.
 
         Args:
-            settings: Keys, window and limits.
-            inbox: Where verified bodies go.
-            metrics: Where every case is counted.
-            now: Unix seconds.
-            body_errors: What the server raises while a body is read that does not arrive whole.
-            recurring: Logs refusals; one of its own if left out.
+            settings: Keys, time window and limits.
+            inbox: Stores verified bodies.
+            metrics: Counts every answer.
+            now: Clock, Unix seconds.
+            body_errors: Errors that the server raises if a body does not arrive completely.
+            recurring: Logs refusals; a new one by default.
         """
         self._settings = settings
         self._keys: tuple[SigningKey, ...] = settings.signing_keys or ()
@@ -113,25 +119,28 @@ class WebhookReceiver:
 
     @property
     def body_folder(self) -> Path:
-        """Where bodies wait that are too large for memory: on the disk of the data, if it lasts."""
+        """The folder for unfinished bodies that are too large for memory.
+
+        It is the data folder if that is on a disk, else the temporary folder of the system.
+        """
         folder = self._settings.data_dir
         if self._settings.store == "local" and folder.is_dir():
             return folder
         return Path(tempfile.gettempdir())
 
     def trouble(self) -> str | None:
-        """Say in words why everything would be refused now; None if it would not."""
+        """Return why every request would be refused now; None if they would be accepted."""
         if not self._keys:
             return "no signing key is configured: set CIO_WEBHOOK_SIGNING_KEYS"
         return self.inbox.trouble()
 
     def claims(self, signature: bytes | None, timestamp: bytes | None, query: str) -> Claims:
-        """Return signature and timestamp: of the headers, or of the query where that is allowed.
+        """Return signature and timestamp from the headers, or from the query if that is allowed.
 
         Args:
             signature: Header `X-CIO-Signature` as received.
             timestamp: Header `X-CIO-Timestamp` as received.
-            query: Of the request target.
+            query: The query string of the request.
         """
         if signature is None and timestamp is None and self._settings.is_signature_in_query:
             return signature_in_query(query)
@@ -139,23 +148,23 @@ class WebhookReceiver:
 
     def answer(self, environ: Mapping[str, Any]) -> Answer:
         """Answer one WSGI request and count it. Never raises."""
-        return self._answered(self._answer, environ)
+        return self._guard(self._answer, environ)
 
     def begin(
         self, signature: bytes | None, timestamp: bytes | None, length: int | None
     ) -> Answer | SignatureCheck:
-        """Examine the head of a request whose body is still to come. Never raises.
+        """Examine the headers of a request, before its body arrives. Never raises.
 
         Args:
-            signature: As `claims` returned it.
-            timestamp: As `claims` returned it.
-            length: Bytes of the body; None if that is not known.
+            signature: As returned by `claims`.
+            timestamp: As returned by `claims`.
+            length: Length of the body in bytes; None if it is not known.
 
         Returns:
-            A check, to be fed with the body and given to `examine`; or the answer, counted, where
-            the body need not be read.
+            A check for the caller to update with the body and to pass to `examine`. Or, if the
+            request is refused without its body, the answer, which is already counted.
         """
-        return self._answered(self._begin, signature, timestamp, length)
+        return self._guard(self._begin, signature, timestamp, length)
 
     def examine(
         self,
@@ -164,57 +173,63 @@ class WebhookReceiver:
         length: int,
         sha256: str | None = None,
     ) -> Answer | Record:
-        """Return what is to be stored, or the answer to a refused request, counted. Never raises.
+        """Return the record to store, or the counted answer to a refused request. Never raises.
 
         Args:
-            check: Of `begin`, fed with all of the body.
-            kept: Returns the body, or its first 64 KiB; called if the body is to be stored.
+            check: The check from `begin`, updated with the whole body.
+            kept: Returns the body, or its first 64 KiB; called only if the request is verified.
             length: Bytes of the whole body.
-            sha256: Hex digest of the whole body where `kept` returns less, else None.
+            sha256: Hex digest of the whole body if `kept` returns a part of it, else None.
         """
-        return self._answered(self._examine, check, kept, length, sha256)
+        return self._guard(self._examine, check, kept, length, sha256)
 
     def examine_bytes(
         self, signature: bytes | None, timestamp: bytes | None, body: bytes
     ) -> Answer | Record:
-        """Do `begin` and `examine` for a body that is in memory and within the limit."""
-        return self._answered(self._examine_bytes, signature, timestamp, body)
+        """Do `begin` and `examine` for a body in memory that is within the size limit."""
+
+        def examine() -> Record:
+            check = self._begin(signature, timestamp, len(body))
+            check.update(body)
+            return self._examine(check, lambda: body, len(body), None)
+
+        return self._guard(examine)
 
     def complete(
         self, records: Sequence[Record], seconds: Sequence[float], error: InboxError | None
     ) -> Answer:
-        """Count what became of records and return the answer to each of them. Never raises.
+        """Count the result of an append and return the answer to each record. Never raises.
 
         Args:
-            records: What `examine` returned; one at least.
+            records: Records that `examine` returned; at least one.
             seconds: How long the inbox took for each of them.
             error: Why they are not durable; None if they are.
         """
-        return self._answered(self._complete, records, seconds, error)
+        return self._guard(self._complete, records, seconds, error)
 
     def store(self, record: Record) -> Answer:
-        """Append what `examine` returned, wait for it, and `complete` it. Never raises."""
-        return self._answered(self._store, record)
+        """Append a record that `examine` returned, wait, and `complete` it. Never raises."""
+        return self._guard(self._store, record)
 
     def refuse(self, reason: str, status: int, detail: str = "") -> None:
-        """Count and log a request that the server refuses by itself. Never raises.
+        """Count and log a request that the server itself refuses. Never raises.
 
         Args:
             reason: A key of `refusals.REASONS`.
-            status: The answer.
-            detail: One of a few words; nothing that a client wrote.
+            status: The status of the answer.
+            detail: Distinguishes kinds of one reason. Use a fixed set of words, never client input.
         """
         self._count(Answer(status, reason), {"": 1}, {}, detail)
 
     def fail(self, error: Exception) -> None:
-        """Count and log a request that an unforeseen error ends. Never raises."""
+        """Count and log a request that fails because of a bug. Never raises."""
         note_fault(self.recurring, error)
         self._count(Answer(503, "exception"), {"": 1}, None)
 
-    def _answered(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Answer:
-        """Do a part of the work: the one place where refusals and faults become answers."""
+    def _guard(self, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Answer:
+        """Do one step of the work, and turn refusals and unforeseen errors into answers."""
         try:
-            return work(*args, **kwargs)
+            return step(*args, **kwargs)
         except _Refused as refused:
             self._count(refused.answer, refused.keys, refused.facts)
             return refused.answer
@@ -244,6 +259,7 @@ class WebhookReceiver:
                 )
             for key, number in keys.items():
                 self._metrics.rejected.labels(reason, key).inc(number)
+        # Metrics are files: a full disk must not change the answer.
         except Exception as error:  # noqa: BLE001  # the answer matters more than the count
             self.recurring.note_error("refusal_not_counted", error)
 
@@ -258,6 +274,8 @@ class WebhookReceiver:
     def _begin(
         self, signature: bytes | None, timestamp: bytes | None, length: int | None
     ) -> SignatureCheck:
+        # The order of these checks is the order of the README's table. The size comes after the
+        # headers, so that an unsigned request of any size is answered 401.
         if not self._keys:
             raise _Refused(503, "no_key")
         check = SignatureCheck(self._keys, signature, timestamp)
@@ -274,16 +292,10 @@ class WebhookReceiver:
             raise _Refused(408, "incomplete") from None
         if body is None:
             raise _Refused(413, "too_large")
+        # A server can report a closed connection as a normal end of the stream.
         if length is not None and body.length < length:
             raise _Refused(408, "incomplete")
         return body
-
-    def _examine_bytes(
-        self, signature: bytes | None, timestamp: bytes | None, body: bytes
-    ) -> Record:
-        check = self._begin(signature, timestamp, len(body))
-        check.update(body)
-        return self._examine(check, lambda: body, len(body), None)
 
     def _examine(
         self, check: SignatureCheck, kept: Callable[[], bytes], length: int, sha256: str | None
@@ -305,13 +317,13 @@ class WebhookReceiver:
         )
 
     def _store(self, record: Record) -> Answer:
-        began = time.perf_counter()
+        started = time.perf_counter()
         failure: InboxError | None = None
         try:
             self.inbox.append(record, self.append_deadline_seconds)
         except InboxError as error:
             failure = error
-        return self._complete((record,), (time.perf_counter() - began,), failure)
+        return self._complete((record,), (time.perf_counter() - started,), failure)
 
     def _complete(
         self, records: Sequence[Record], seconds: Sequence[float], error: InboxError | None
@@ -328,7 +340,7 @@ class WebhookReceiver:
         return Answer(200)
 
     def _note_stale(self, verdict: Verification, key: str) -> None:
-        """Count a timestamp outside the window, and refuse it unless the setting accepts it."""
+        """Count a timestamp outside the window, and refuse it unless the settings accept it."""
         age = verdict.age_seconds or 0.0
         reason = Refusal.STALE_TIMESTAMP.value
         self._metrics.stale_age.observe(age)

@@ -1,4 +1,4 @@
-"""A value that many ask for and that is computed at most once a second. Knows no web framework."""
+"""Cache a value that many threads need, and compute it at most once a second."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 FRESH_SECONDS = 1.0
-# While a value is computed the one before it may be this old.
+# How old the previous value may be while the next one is computed.
 _STALE_SECONDS = 2.0
 
 T = TypeVar("T")
@@ -19,17 +19,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Computation(Generic[T]):
-    """One computation, under way or done, and when it began, monotonic seconds."""
+    """A computation, running or done, and when it began (monotonic seconds)."""
 
     future: Future[T]
     began: float
 
 
 class RecentValue(Generic[T]):
-    """A value that is computed when it is asked for, at most once a second. Threads share one.
+    """A value that is computed on request, at most once a second. Safe for several threads.
 
-    It is computed in a thread of its own: where that waits for a disk that does not answer, those
-    who ask are not kept waiting, and there is one such thread.
+    A thread of its own computes the value. If that thread waits for a disk that does not answer,
+    callers do not wait longer than `wait_seconds`, and no second thread is started.
     """
 
     def __init__(
@@ -38,12 +38,12 @@ class RecentValue(Generic[T]):
         wait_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Compute nothing yet.
+        """Create it; the first `get` starts the first computation.
 
         Args:
             compute: Returns the value.
-            wait_seconds: How long after its beginning a computation is waited for.
-            monotonic: Seconds.
+            wait_seconds: How long callers wait for a computation, from its beginning.
+            monotonic: Clock, seconds.
         """
         self._compute = compute
         self._wait_seconds = wait_seconds
@@ -53,11 +53,11 @@ class RecentValue(Generic[T]):
         self._running: _Computation[T] | None = None
 
     def get(self) -> T:
-        """Return the value: of this second, or of the one before while it is computed.
+        """Return the value, at most one second old; two while the next one is computed.
 
         Raises:
-            TimeoutError: It is still computed after `wait_seconds`.
-            Exception: What the computation raised.
+            TimeoutError: The computation takes longer than `wait_seconds`.
+            Exception: The error of the computation.
         """
         now = self._monotonic()
         with self._lock:
@@ -69,13 +69,13 @@ class RecentValue(Generic[T]):
                 threading.Thread(target=self._run, args=work, name="recent", daemon=True).start()
             running = self._running
         if running is None or (age is not None and age < _STALE_SECONDS):
-            assert done is not None  # noqa: S101  # without a value a computation has just begun
+            assert done is not None  # noqa: S101  # without a value, a computation is running
             return done.future.result()
         return running.future.result(max(0.0, running.began + self._wait_seconds - now))
 
     @property
     def seconds_under_way(self) -> float:
-        """How long the computation under way has taken so far; 0 if there is none."""
+        """How long the current computation has been running; 0 if there is none."""
         running = self._running
         return 0.0 if running is None else self._monotonic() - running.began
 
@@ -83,9 +83,10 @@ class RecentValue(Generic[T]):
         future = computation.future
         try:
             set_outcome = partial(future.set_result, self._compute())
-        except Exception as error:  # noqa: BLE001  # it is raised to those who ask
+        except Exception as error:  # noqa: BLE001  # `get` raises it
             set_outcome = partial(future.set_exception, error)
-        # Together: who was woken by the outcome and asks again must not meet it as under way.
+        # In one step: a caller that the outcome wakes, and that calls `get` again at once, must not
+        # find this computation still running.
         with self._lock:
             self._done, self._running = computation, None
             set_outcome()

@@ -1,7 +1,7 @@
-"""Why requests are refused, and what to do about each reason. Pure but for the log.
+"""The reasons for refusing requests, with what to do about each. Does no I/O except logging.
 
-The reasons are those of the metric `ciolake_rejected_requests_total`. `docs/log-events.md` has the
-same table, which a test compares.
+The reasons are the label values of the metric `ciolake_rejected_requests_total`. A test compares
+this table with the one in `docs/log-events.md`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from databricks_app.runtime.recurring import Level, RecurringLog
 
 @dataclass(frozen=True, slots=True)
 class RefusalReason:
-    """A reason.
+    """How a reason is logged.
 
     Attributes:
-        advice: What to do, in a sentence.
-        level: Of the line when it begins.
+        advice: What to do.
+        level: Level of the log line when such refusals begin.
         event: Name of that line.
     """
 
@@ -27,17 +27,17 @@ class RefusalReason:
     event: str = "request_refused"
 
 
-_DISK_ADVICE = "do what `problem` says; until then Customer.io is answered 503 and sends again"
-_CLIENT_ADVICE = "nothing, unless Customer.io or a proxy in front is the client"
+_DISK_ADVICE = "do what `problem` says; until then the answer is 503, and Customer.io sends again"
+_CLIENT_ADVICE = "nothing, unless the client is Customer.io or a proxy in front of the receiver"
 
 REASONS: dict[str, RefusalReason] = {
     "no_key": RefusalReason("set CIO_WEBHOOK_SIGNING_KEYS and restart or reload", "error"),
     "missing_header": RefusalReason(
-        "the sender is not Customer.io, or a proxy in front removes X-CIO-Signature or "
+        "the sender is not Customer.io, or a proxy in front removes the header X-CIO-Signature or "
         "X-CIO-Timestamp"
     ),
     "malformed_header": RefusalReason(
-        "the sender is not Customer.io, or a proxy in front changes X-CIO-Signature or "
+        "the sender is not Customer.io, or a proxy in front changes the header X-CIO-Signature or "
         "X-CIO-Timestamp"
     ),
     "wrong_signature": RefusalReason(
@@ -45,25 +45,27 @@ REASONS: dict[str, RefusalReason] = {
         "(`keys_active` logs the fingerprints), and look for a proxy in front that changes bodies"
     ),
     "stale_timestamp": RefusalReason(
-        "the clock here is wrong, or Customer.io repeats requests with their first timestamp: "
-        "then set CIO_STALE_TIMESTAMPS=accept",
+        "check the clock of this machine; if it is right, Customer.io repeats requests with their "
+        "first timestamp: set CIO_STALE_TIMESTAMPS=accept",
         event="stale_timestamp",
     ),
     "inbox_full": RefusalReason(_DISK_ADVICE, "error"),
     "inbox_error": RefusalReason(_DISK_ADVICE, "error"),
     "inbox_timeout": RefusalReason(
-        "the disk or volume of the inbox is too slow: see what else uses it, or raise "
+        "the disk or volume of the inbox is too slow: check what else uses it, or raise "
         "CIO_APPEND_DEADLINE_SECONDS (Customer.io gives up after 4 s)",
         "error",
     ),
-    "stopping": RefusalReason("nothing: the process stops, and its successor answers", "info"),
+    "stopping": RefusalReason("nothing: this process stops, and the next one answers", "info"),
     "incomplete": RefusalReason(
         "the client is too slow, or a proxy in front ends its requests early"
     ),
-    "too_large": RefusalReason("the body has more than 8 times CIO_MAX_BODY_BYTES: see who sends"),
+    "too_large": RefusalReason(
+        "the body is larger than 8 times CIO_MAX_BODY_BYTES: find out who sends it"
+    ),
     "no_room": RefusalReason(
-        "too many unfinished requests at once: see who sends them, raise CIO_WEB_WORKERS, or make "
-        "room on the disk of CIO_DATA_DIR",
+        "too many unfinished requests at once: find out who sends them, raise CIO_WEB_WORKERS, or "
+        "free space on the disk of CIO_DATA_DIR",
         "error",
     ),
     "overloaded": RefusalReason(
@@ -71,15 +73,15 @@ REASONS: dict[str, RefusalReason] = {
     ),
     "malformed": RefusalReason(_CLIENT_ADVICE),
     "exception": RefusalReason(
-        "this is a fault of the receiver: report error and place", "error", "request_failed"
+        "this is a bug of the receiver: report `error` and `at`", "error", "request_failed"
     ),
     "not_found": RefusalReason(
-        "nothing, unless Customer.io posts to a wrong path: it must be that of the README", "info"
+        "nothing, unless Customer.io posts to the wrong path: compare it with the README", "info"
     ),
     "method_not_allowed": RefusalReason(_CLIENT_ADVICE, "info"),
     "http_error": RefusalReason(_CLIENT_ADVICE, "info"),
 }
-"""What to log, by reason."""
+"""How each reason is logged."""
 
 
 def note_refusal(
@@ -91,23 +93,23 @@ def note_refusal(
     detail: str = "",
     times: int = 1,
 ) -> None:
-    """Count a refusal for the log; its first one is a line.
+    """Note a refusal in the log; only the first of a kind writes a line.
 
     Args:
         recurring: Writes the lines.
         reason: A key of `REASONS`.
-        status: The answer.
-        facts: What else the line says. No personal data.
-        detail: Tells kinds of one reason apart; one of a few words, nothing that a client wrote.
+        status: The status of the answer.
+        facts: Further fields of the line. No personal data.
+        detail: Distinguishes kinds of one reason. Use a fixed set of words, never client input.
         times: How many requests are refused.
     """
     known = REASONS[reason]
     kind = f"{reason}: {detail}" if detail else reason
-    said = {**(facts or {}), "status": status, "advice": known.advice}
-    recurring.note(known.event, kind, said, times=times, level=known.level)
+    fields = {**(facts or {}), "status": status, "advice": known.advice}
+    recurring.note(known.event, kind, fields, times=times, level=known.level)
 
 
 def note_fault(recurring: RecurringLog, error: Exception) -> None:
-    """Count a request that failed unforeseen: type, file and line, none of the error's text."""
+    """Note a request that failed because of a bug: type, file and line, not the error's text."""
     known = REASONS["exception"]
     recurring.note_error(known.event, error, {"status": 503, "advice": known.advice})

@@ -1,4 +1,4 @@
-"""The HTTP face: the webhook route, health and metrics. Knows Flask; knows nothing of events."""
+"""The HTTP routes: webhook, health, metrics. Imports Flask; reads no content of events."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _ONE_SLASH = re.compile("/(?!/)")
 _OTHER_METHODS = ("GET", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _FORBIDDEN = (
-    "This page needs the header `Authorization: Bearer <CIO_ADMIN_TOKEN>`; on a Databricks App, a "
-    "user who is signed in.\n"
+    "This page needs the header `Authorization: Bearer <CIO_ADMIN_TOKEN>`. On a Databricks App it "
+    "needs a signed-in user.\n"
 )
 
 
 def blueprint(settings: Settings, receiver: WebhookReceiver, pages: StatusPages) -> Blueprint:
-    """Make the routes.
+    """Create the routes.
 
     Args:
-        settings: Of the receiver.
+        settings: Settings of the receiver.
         receiver: Counts and logs refusals.
-        pages: What is shown.
+        pages: The content of `/readyz` and `/metrics`.
     """
     routes = Blueprint("receiver", __name__)
 
     @routes.before_app_request
-    def take_paths_as_received() -> None:
-        # The URL map adds a slash that is missing and drops those that are doubled, so that a rule
-        # of a proxy for `/metrics` would not meet `//metrics`.
+    def require_one_leading_slash() -> None:
+        # Werkzeug's URL map adds a missing leading slash and merges doubled ones. A proxy that
+        # protects `/metrics` would then let `//metrics` through.
         if not _ONE_SLASH.match(request.environ.get("PATH_INFO", "")):
             raise NotFound
 
@@ -76,8 +76,9 @@ def blueprint(settings: Settings, receiver: WebhookReceiver, pages: StatusPages)
 
     @routes.app_errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response:
-        # Flask's redirects are such errors too, and a redirect would stall the feed.
+        # Flask raises redirects as HTTPException too, and a redirect would stall the feed.
         code = error.code if error.code is not None and error.code >= 400 else 404
+        # Customer.io waits an hour after a 500, but not after a 503.
         code = 503 if code == 500 else code
         receiver.refuse("http_error", code)
         return empty_response(code)

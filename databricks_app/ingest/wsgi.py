@@ -1,4 +1,4 @@
-"""Answers the webhook route in front of the Flask app."""
+"""Answer the webhook route before the request reaches the Flask app."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
 
 class WebhookFirst:
-    """Answers the webhook route in front of Flask's own dispatch, and passes on the rest.
-
-    The route needs nothing of Flask, and Flask's dispatch costs more than all the receiver does.
+    """WSGI middleware that answers the webhook route and passes other requests to the app.
 
     Attributes:
-        receiver: Answers it.
-        headers: Of its answers, by status.
+        receiver: Answers the webhook route.
+        headers: Headers of its answers, by status.
     """
 
+    # The webhook route needs nothing of Flask, and Flask's dispatch takes more time than the whole
+    # receiver.
+
     def __init__(self, app: WSGIApplication, receiver: WebhookReceiver) -> None:
-        """Stand in front of an app."""
+        """Wrap an app."""
         self._app = app
         self.receiver = receiver
         empty = ("Content-Length", "0")
@@ -36,26 +37,27 @@ class WebhookFirst:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
-        # A server without a clock of its own notices here that a kind of refusal has ended.
+        # A server without a timer (plain gunicorn) logs here that a kind of refusal has ended.
         self.receiver.recurring.sweep()
         if not is_webhook_path(environ.get("PATH_INFO", "")):
             return self._app(environ, start_response)
         if environ["REQUEST_METHOD"] != "POST":
-            # Flask's own route knows one spelling.
+            # Flask's route matches only this spelling of the path.
             return self._app({**environ, "PATH_INFO": WEBHOOK_PATH}, start_response)
         code = self.receiver.answer(environ).status
+        # A copy: a server or another middleware may change the list.
         start_response(f"{code} {HTTPStatus(code).phrase}", self.headers[code][:])
         return ()
 
 
 def webhook_of(app: object) -> WebhookFirst | None:
-    """Return what answers the webhook route of an app of `create_app`; None of any other."""
+    """Return the middleware of an app from `create_app`; None for another app."""
     first = getattr(app, "wsgi_app", None)
     return first if isinstance(first, WebhookFirst) else None
 
 
 def empty_response(status_code: int) -> Response:
-    """Return an answer without a body."""
+    """Return a response without a body."""
     response = bare(Response(status=status_code))
     response.headers.pop("Content-Type", None)
     if status_code == 503:
@@ -64,7 +66,7 @@ def empty_response(status_code: int) -> Response:
 
 
 def bare(response: Response) -> Response:
-    """Put on an answer what every answer has."""
+    """Add the headers that every response has."""
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

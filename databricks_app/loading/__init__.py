@@ -1,1 +1,1 @@
-"""The loader process: it takes batches from the inbox and puts them into the lake."""
+"""The loader process: take batches from the inbox and load them into the tables."""

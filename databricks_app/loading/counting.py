@@ -1,4 +1,4 @@
-"""One load in metrics and in a log line."""
+"""Count a load in the metrics, and log it."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ def count_load(
     report: LoadReport,
     now: float,
 ) -> None:
-    """Count what a load did.
+    """Count a load and log it.
 
     Args:
-        metrics: Where.
-        records: What was loaded; at least one.
-        readings: The same, read.
-        report: What the lake says of it.
+        metrics: The metrics of this process.
+        records: The loaded records; at least one.
+        readings: The readings of these records.
+        report: The report of the lake.
         now: Unix seconds.
     """
     for (table, metric), rows in report.by_metric.items():
-        metrics.loaded.labels(table, _metric_label(metric)).inc(rows)
+        # A sender must not be able to create labels: Prometheus keeps a time series for each.
+        label = metric if metric in specification.metrics() else "other"
+        metrics.loaded.labels(table, label).inc(rows)
     for table, duplicates in report.duplicates.items():
         metrics.duplicates.labels(table).inc(duplicates)
     for reason, rows in report.unrouted.items():
@@ -53,8 +55,3 @@ def count_load(
         inserted=sum(report.inserted.values()),
         seconds=round(report.seconds, 3),
     )
-
-
-def _metric_label(metric: str | None) -> str:
-    # A sender must not be able to make up labels: each is a time series for ever.
-    return metric if metric in specification.metrics() else "other"

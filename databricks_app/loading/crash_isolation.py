@@ -1,12 +1,12 @@
-"""Finds the event that kills the loader: loads the batch again, in smaller and smaller parts.
+"""Find the event that crashes the loader, by loading its batch again in smaller and smaller parts.
 
-Before a load the loader notes in the inbox which segments it begins, and removes the note when
-they are deleted. A new process that finds a note knows that the one before died. After three
-deaths in the same segments their events are loaded in parts, each of which is split when the loader
-dies in it. Of a single event that kills it again and again less and less is loaded: the whole, a
-raw row alone, the bytes alone. In the last nothing is left on which an engine could fail.
+Before a load, the loader writes a note with the names of the segments into the inbox. It deletes
+the note after the segments. A new process that finds a note knows that the previous process died.
+After three deaths in the same segments, it loads their events in parts, and splits every part in
+which it dies. If a single event crashes it three times, it loads less of the event: first all of
+it, then only the raw row, then only the bytes, in which nothing is left that an engine can fail on.
 
-The note is advisory: it is not synced, and one that cannot be written or read counts as none.
+The note is only a hint. It is not synced. If it cannot be read or written, there is no note.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ if TYPE_CHECKING:
 
 TOLERATED_DEATHS = 3
 _NOTE = ".attempt.json"
+# Four splits find one event among 16 ** 4 = 65,536, more than the largest batch.
 _PARTS = 16
 
 
 class Care(IntEnum):
-    """How much of an event is taken."""
+    """How much of an event is loaded."""
 
     WHOLE = 0
     RAW_ALONE = 1
@@ -45,13 +46,13 @@ class Care(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some of the events of a batch.
+    """A range of the events of a batch.
 
     Attributes:
-        start: Position of the first.
-        stop: Position after the last.
-        care: How much of them is taken; less than all only of a single one.
-        deaths: How often the loader died in them.
+        start: Position of the first event.
+        stop: Position after the last event.
+        care: How much of each event is loaded; less than `WHOLE` only for a single event.
+        deaths: How often the loader died in this part.
     """
 
     start: int
@@ -60,14 +61,15 @@ class Part:
     deaths: int = 0
 
     def after_death(self, *, is_whole_batch: bool) -> tuple[Part, ...]:
-        """What to load instead, once the loader has died in this part."""
+        """Return what to load instead of this part, after the loader died in it."""
         died = replace(self, deaths=self.deaths + 1)
         size = self.stop - self.start
-        # A kill from outside must neither split a batch nor condemn an event.
+        # A kill from outside (OOM, an admin) must not split a batch or isolate an event.
         if died.deaths < TOLERATED_DEATHS and (is_whole_batch or size <= 1):
             return (died,)
         if size <= 1:
-            # Round and round: if even bytes kill it, it is not the event, and that may end.
+            # After `BYTES_ALONE` comes `WHOLE` again: if even the bytes crash it, the event is not
+            # the cause, and the real cause may end.
             return (Part(self.start, self.stop, Care((self.care + 1) % len(Care))),)
         step = -(-size // _PARTS)
         starts = range(self.start, self.stop, step)
@@ -76,13 +78,13 @@ class Part:
 
 @dataclass(slots=True)
 class LoadAttempt:
-    """The load of some segments, and what it has come to.
+    """The load of some segments and its progress.
 
     Attributes:
-        sources: The segments.
-        events: How many events they held when it began.
-        parts: What is still to be loaded, next first.
-        is_loading: Whether the first part is being loaded.
+        sources: Names of the segments.
+        events: Number of their events when the load began.
+        parts: The parts that are not loaded yet, in order.
+        is_loading: Whether the first part is being loaded now.
     """
 
     sources: tuple[str, ...]
@@ -92,7 +94,7 @@ class LoadAttempt:
 
     @classmethod
     def of(cls, sources: tuple[str, ...], events: int) -> LoadAttempt:
-        """Begin with everything at once."""
+        """Return an attempt with one part that contains all events."""
         return cls(sources, events, (Part(0, events),))
 
     @classmethod
@@ -100,34 +102,34 @@ class LoadAttempt:
         """Read a note.
 
         Raises:
-            ValueError, KeyError, TypeError: It is none.
+            ValueError, KeyError, TypeError: The text is not a note.
         """
         note = json.loads(text)
         parts = (replace(Part(**one), care=Care(one["care"])) for one in note["parts"])
         return cls(tuple(note["sources"]), note["events"], tuple(parts), note["is_loading"])
 
     def note_death(self) -> None:
-        """Plan the part again in which the loader died."""
+        """Replace the part in which the loader died."""
         died, *others = self.parts
         is_whole = (died.start, died.stop) == (0, self.events)
-        # To the end: what is good is loaded first.
+        # Put it at the end, so that good events are loaded first.
         self.parts = (*others, *died.after_death(is_whole_batch=is_whole))
         self.is_loading = False
 
 
 @dataclass(slots=True)
 class LoadAttempts:
-    """The current attempt, and its note in the inbox.
+    """The current attempt and its note in the inbox.
 
     Attributes:
-        folder: The inbox.
+        folder: The folder of the inbox.
     """
 
     folder: Path
     _attempt: LoadAttempt | None = field(default=None, init=False)
 
     def begin(self) -> None:
-        """Read what the process before has left."""
+        """Read the note of the previous process, if there is one."""
         try:
             self._attempt = LoadAttempt.from_json((self.folder / _NOTE).read_bytes())
             if self._attempt.is_loading:
@@ -137,11 +139,17 @@ class LoadAttempts:
             self._attempt = None
 
     def unfinished(self) -> tuple[str, ...]:
-        """The segments that were begun and not finished."""
+        """Return the segments whose load has begun and not ended."""
         return self._attempt.sources if self._attempt else ()
 
     def parts(self, sources: tuple[str, ...], events: int) -> Iterator[Part]:
-        """Yield what is to be loaded of these segments; each is done when the next is asked for."""
+        """Yield the parts to load; asking for the next part means that the current one is loaded.
+
+        Args:
+            sources: Names of the segments.
+            events: Number of their events.
+        """
+        # The note of another batch, e.g. because more segments are ready now, does not apply.
         attempt = self._attempt
         if attempt is None or (attempt.sources, attempt.events) != (sources, events):
             attempt = self._attempt = LoadAttempt.of(sources, events)
@@ -152,13 +160,13 @@ class LoadAttempts:
             attempt.parts = attempt.parts[1:]
 
     def pause(self) -> None:
-        """Note that the process runs, although the current part is not loaded."""
+        """Note that the process is alive although the current part is not loaded."""
         if self._attempt is not None and self._attempt.is_loading:
             self._attempt.is_loading = False
             self._write()
 
     def end(self) -> None:
-        """Remove the note: the segments of the attempt are deleted, or gone."""
+        """Delete the note, after the segments of the attempt are deleted."""
         self._attempt = None
         with contextlib.suppress(OSError):
             (self.folder / _NOTE).unlink(missing_ok=True)
@@ -166,15 +174,15 @@ class LoadAttempts:
     def _write(self) -> None:
         if self._attempt is None:
             return
-        made = self.folder / f"{_NOTE}.new"
-        with contextlib.suppress(OSError):  # without a note the load is as good as ever
-            with create_private_file(made) as file:
+        new = self.folder / f"{_NOTE}.new"
+        with contextlib.suppress(OSError):  # a load does not need its note
+            with create_private_file(new) as file:
                 file.write(json.dumps(asdict(self._attempt)).encode())
-            made.replace(self.folder / _NOTE)
+            new.replace(self.folder / _NOTE)
 
 
 def readings(records: Sequence[Record], part: Part, workspaces: WorkspaceNames) -> list[Reading]:
-    """Read the records of a part, with the care it asks for."""
+    """Return the readings of a part's records, according to its `care`."""
     chosen = records[part.start : part.stop]
     if part.care is Care.BYTES_ALONE:
         return [bytes_alone(record, workspaces.of(record.key_fingerprint)) for record in chosen]
@@ -183,12 +191,12 @@ def readings(records: Sequence[Record], part: Part, workspaces: WorkspaceNames) 
 
 
 def raw_alone(reading: Reading) -> Reading:
-    """The reading as a raw row without a table."""
+    """Return a reading with only its raw row."""
     return replace(reading, raw=unrouted_row(reading.raw, CRASH), table=None, typed=None)
 
 
 def bytes_alone(record: Record, workspace: str) -> Reading:
-    """A raw row of a record of which nothing is read; its id is the digest of its bytes."""
+    """Return a reading with only the bytes in its raw row; its id is the digest of the bytes."""
     digest = record.body_sha256 or hashlib.sha256(record.body).hexdigest()
     event_id = digest_id(digest)
     raw: dict[str, object] = dict.fromkeys(column.name for column in RAW_COLUMNS)

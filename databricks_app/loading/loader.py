@@ -1,8 +1,8 @@
-"""The loader process: puts batches of the inbox into the lake, then deletes them.
+"""The loader process: load batches of the inbox into the tables, then delete them.
 
-One loads at a time; the lake's lock or lease sees to that, and others stand by. It loads every
-flush interval, at once when more than a batch is waiting, and never gives up: what cannot be loaded
-now is kept and tried again.
+Only one process loads; the lock or the lease of the lake ensures that, and other loaders wait
+(standby). Once per flush interval it loads all events that are ready. After a failure the events
+stay in the inbox, and the load is repeated.
 """
 
 from __future__ import annotations
@@ -45,12 +45,13 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 10_000
 BATCH_BYTES = 32 << 20
-# Each load costs the same for the engine however many rows it has; who is behind takes more rows.
-# Bytes stay: a load needs up to 20 times the memory of its bodies.
+# With a backlog a load has this many times the rows, because most of the cost of a load does not
+# depend on them. The limit of bytes stays: a load needs up to 20 times the memory of its bodies.
 BEHIND_FACTOR = 4
 STANDBY_SECONDS = 10.0
 STATUS_SECONDS = 20.0
-# A third of the receiver's share of a busy core: a sender waits for an answer, nobody for a load.
+# With this niceness the loader gets about a third of the receiver's share of a busy core. The
+# sender waits for an answer of the receiver; nobody waits for a load.
 NICENESS = 5
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
@@ -59,21 +60,21 @@ log = structlog.get_logger("databricks_app.loading.loader")  # this module is ru
 
 @dataclass(slots=True)
 class Loader:
-    """The loop, with its parts.
+    """The loop that loads.
 
     Attributes:
         reader: The inbox.
         lake: The tables.
-        metrics: Where loads are counted.
-        flush_interval_seconds: Pause between loads while there is no backlog.
+        metrics: Counts loads.
+        flush_interval_seconds: Pause between loads without a backlog.
         write_status: Called with the status after each pass.
-        stopping: Set to end after the current batch.
-        workspaces: Names of workspaces by key; which of them may be used is asked at each start.
-        now: Unix seconds.
-        batch_rows: Most rows of a load while there is no backlog.
-        batch_bytes: Most bytes of one.
-        standby_seconds: Pause between two tries to take over from the instance that loads.
-        status_seconds: Pause between two statuses while it waits; a silent minute is a problem.
+        stopping: Set it to end after the current batch.
+        workspaces: Names of workspaces by key; a start finds out which of them are in use.
+        now: Clock, Unix seconds.
+        batch_rows: Most rows of a load without a backlog.
+        batch_bytes: Most bytes of a load.
+        standby_seconds: Pause between two tries to become the loader that loads.
+        status_seconds: Longest pause between two statuses. `/readyz` reports a problem after 60 s.
     """
 
     reader: Reader
@@ -114,50 +115,54 @@ class Loader:
                 if not is_started:
                     self._start_problems = self.lake.start().problems
                     self._ask_workspaces()
-                    self._attempts.begin()  # under the lake's lock: one process keeps the note
+                    # Only with the lock of the lake: one process reads and writes the note.
+                    self._attempts.begin()
                     is_started = True
                 self.drain()
-                self._succeed()
+                self._report_success()
             except Standby:
                 is_started = False
-                self._stand_by()
+                self._attempts.pause()
+                self.lake.close()
+                self._report_success()
                 pause = self.standby_seconds
             except (ReceiverError, OSError) as error:
                 pause = self._after_failure(error)
             self._recurring.sweep()
-            self._rest(pause)
+            self._wait(pause)
         self.lake.close()
         self._recurring.sweep(is_end=True)
 
     def _ask_workspaces(self) -> None:
-        """Find the keys whose rows have another name; see `WorkspaceNames`."""
+        """Find the keys whose rows have another workspace name; see `WorkspaceNames`."""
         if names := self.workspaces.names:
             self.workspaces = with_rows(names, self.lake.workspaces_of(names.keys()))
 
     def report_progress(self, message: str) -> None:
-        """Put a progress message of a call that takes long into the status."""
+        """Write the progress message of a slow call into the status."""
         self._report((message, *self._failing))
 
     def drain(self) -> None:
-        """Load everything that is ready.
+        """Load all events that are ready.
 
         Raises:
-            Standby: Another instance has taken over.
+            Standby: Another loader has taken over.
             LakeError: The tables cannot be written now; nothing was deleted.
-            OSError: The inbox cannot be read or its segments not removed.
+            OSError: The inbox cannot be read, or its segments cannot be deleted.
         """
         self._pending = self.reader.pending()
         is_behind = self._pending.events > self.batch_rows
         rows = self.batch_rows * (BEHIND_FACTOR if is_behind else 1)
+        # First the batch in which the previous process died: `LoadAttempts` knows its parts.
         for batch in chain(self._unfinished(), self.reader.batches(rows, self.batch_bytes)):
             self._load(batch)
-            del batch  # the reader makes the next one before it would be replaced here
-            self._succeed()
+            del batch  # free its memory before the reader creates the next batch
+            self._report_success()
             if self.stopping.is_set():
                 return
 
     def _unfinished(self) -> Iterator[Batch]:
-        """The batch during whose load a process died, unchanged."""
+        """Yield the batch in which the previous process died, with the same segments."""
         if names := self._attempts.unfinished():
             batch = self.reader.batch_of(names)
             if batch is None:
@@ -175,19 +180,21 @@ class Loader:
                 with memory.spared():
                     self._load_part(batch.records, portion)
             is_begun = True
+        # Only now: the rows of all parts are durable in the tables.
         crash_points.reach("loader.before_delete")
         self.reader.delete(batch)
         crash_points.reach("loader.after_delete")
-        self._count_down(len(batch.records))
-        self._attempts.end()
-        self._note_damage(batch)
-
-    def _count_down(self, loaded: int) -> None:
-        """Leave out of what is pending what was loaded; the oldest of the rest is not known."""
         if self._pending is not None:
-            left = max(0, self._pending.events - loaded)
+            # Subtract instead of counting again: a count reads the whole inbox.
+            left = max(0, self._pending.events - len(batch.records))
             oldest_at = self._pending.oldest_at if left else None
             self._pending = replace(self._pending, events=left, oldest_at=oldest_at)
+        self._attempts.end()
+        for kind, number in (("damaged", batch.damaged), ("torn", batch.torn)):
+            if number:
+                self.metrics.damaged.labels(kind).inc(number)
+                log.warning("segment_damaged", kind=kind, stretches=number, kept="quarantine")
+        self._damaged += batch.damaged
 
     def _load_part(self, records: Sequence[Record], part: Part) -> None:
         started = self.now()
@@ -208,28 +215,16 @@ class Loader:
             self._isolated += 1
             log.error("event_isolated", care=part.care.name.lower())
 
-    def _note_damage(self, batch: Batch) -> None:
-        for kind, number in (("damaged", batch.damaged), ("torn", batch.torn)):
-            if number:
-                self.metrics.damaged.labels(kind).inc(number)
-                log.warning("segment_damaged", kind=kind, stretches=number, kept="quarantine")
-        self._damaged += batch.damaged
-
-    def _stand_by(self) -> None:
-        self._attempts.pause()
-        self.lake.close()
-        self._succeed()
-
-    def _succeed(self) -> None:
-        """Report that nothing fails."""
+    def _report_success(self) -> None:
+        """Write a status without a failure, and log that a failure has ended."""
         if self._failures:
             seconds = round(self.now() - self._failing_since, 1)
             log.info("load_failed_ended", times=self._failures, seconds=seconds)
         self._failures, self._failing, self._logged_problem = 0, (), ""
         self._report(())
 
-    def _rest(self, seconds: float) -> None:
-        """Wait, and write the status now and then, so that others see that this process runs."""
+    def _wait(self, seconds: float) -> None:
+        """Wait, and write the status meanwhile, so that `/readyz` sees that this process runs."""
         while seconds > self.status_seconds and not self.stopping.wait(self.status_seconds):
             seconds -= self.status_seconds
             if self._status is not None:
@@ -243,6 +238,7 @@ class Loader:
         self._failures += 1
         self._attempts.pause()
         self.metrics.load_failures.inc()
+        # One line for each problem, not for each try.
         problem = _log_text(error)
         if problem != self._logged_problem:
             self._logged_problem = problem
@@ -253,12 +249,14 @@ class Loader:
                 failures=self._failures,
                 advice="nothing is lost, the load is repeated: do what `problem` says",
             )
-        words = str(error) if isinstance(error, ReceiverError) else f"the disk: {_words(error)}"
-        often = ""
+        reason = str(error)
+        if isinstance(error, OSError):
+            reason = f"the disk: {error.strerror or type(error).__name__}"
+        times = ""
         if self._failures > 1:
             seconds = self.now() - self._failing_since
-            often = f" ({self._failures} times in {seconds:.0f} s)"
-        self._failing = (f"loading fails{often} and is repeated, nothing is lost: {words}",)
+            times = f" ({self._failures} times in {seconds:.0f} s)"
+        self._failing = (f"loading fails{times} and is repeated, nothing is lost: {reason}",)
         self._report(self._failing)
         return pause
 
@@ -275,7 +273,7 @@ class Loader:
             names = len(self.reader.unreadable)
             self._recurring.note("segments_unreadable", facts={"segments": names})
         pending = self._pending
-        oldest_at = None if pending is None else pending.oldest_at
+        oldest_at = pending.oldest_at if pending is not None else None
         self._status = status.LoaderStatus(
             self.now(),
             self._last_load_at,
@@ -291,15 +289,27 @@ class Loader:
 
 
 def open_loader(settings: Settings, metrics: Metrics, run_dir: Path | None) -> Loader:
-    """Join the parts of a loader for these settings."""
+    """Create a loader for these settings.
+
+    Args:
+        settings: Store, folders and intervals.
+        metrics: Counts loads.
+        run_dir: The folder for the status; None to write none.
+    """
     timeout = CallTimeout()
 
     def write_status(newest: status.LoaderStatus) -> None:
         if run_dir is not None:
             status.write(run_dir, newest)
 
-    is_remote = settings.store == "databricks"
-    reader, lake = _remote(settings, run_dir, timeout) if is_remote else _local(settings)
+    reader: SegmentReader | ObjectReader
+    lake: Lake
+    if settings.store == "databricks":
+        reader, lake = _databricks(settings, run_dir, timeout)
+    else:
+        from databricks_app.lake.local.store import LocalLake
+
+        reader, lake = SegmentReader(settings.inbox_dir), LocalLake(settings.data_dir)
     loader = Loader(
         reader=reader,
         lake=lake,
@@ -313,13 +323,7 @@ def open_loader(settings: Settings, metrics: Metrics, run_dir: Path | None) -> L
     return loader
 
 
-def _local(settings: Settings) -> tuple[SegmentReader, Lake]:
-    from databricks_app.lake.local.store import LocalLake
-
-    return SegmentReader(settings.inbox_dir), LocalLake(settings.data_dir)
-
-
-def _remote(
+def _databricks(
     settings: Settings, run_dir: Path | None, timeout: CallTimeout
 ) -> tuple[ObjectReader, Lake]:
     from databricks_app.databricks import workspace
@@ -327,21 +331,24 @@ def _remote(
     from databricks_app.ingest.inbox.volume_reader import ObjectReader
     from databricks_app.lake.warehouse.connect import open_lake
 
-    joined = workspace.connect(environment())
-    # The supervisor's folder outlives a loader that dies, and no other machine has one of its name.
+    connected = workspace.connect(environment())
+    # The run folder belongs to the supervisor, so it still exists after a loader died. Its path and
+    # the host name are unique, so a restarted loader recognises its own lease.
     folder = settings.inbox_dir if run_dir is None else run_dir / "inbox"
     owner = None if run_dir is None else f"{socket.gethostname()}:{run_dir}"
-    reader = ObjectReader(TimedFiles(joined, timeout), settings.volume_path, folder)
-    return reader, open_lake(joined, settings, timeout, owner)
+    reader = ObjectReader(TimedFiles(connected, timeout), settings.volume_path, folder)
+    return reader, open_lake(connected, settings, timeout, owner)
 
 
 def main() -> int:
-    """Run as a process of its own until stopped."""
+    """Run the loader process until it is stopped."""
     process.begin()
     memory.prepare()
-    os.nice(NICENESS)  # before the engine begins its threads, which inherit it
+    os.nice(NICENESS)  # before the engine starts its threads, which inherit it
+    # Ctrl-C reaches every process of the terminal; the supervisor stops this one with SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     settings = process.configured("loader")
+    # The engine creates its files with the umask of the process.
     if settings.store == "local":
         os.umask(file_modes.tables_umask(settings.data_dir))
     loader = open_loader(settings, Metrics(), status.run_dir())
@@ -351,16 +358,13 @@ def main() -> int:
 
 
 def _log_text(error: Exception) -> str:
-    """Return an error's sentence if it is ours, else its kind: others' texts may show a row."""
+    """Return a text of an error that is safe to log."""
     if isinstance(error, LakeError):
         return error.log_text
     if isinstance(error, OSError) and error.errno is not None:
         return f"the disk: {os.strerror(error.errno)}"
+    # Texts of libraries can contain values of a row.
     return type(error).__name__
-
-
-def _words(error: Exception) -> str:
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
 
 
 if __name__ == "__main__":

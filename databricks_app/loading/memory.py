@@ -1,8 +1,8 @@
-"""Keeps the loader's memory small behind a backlog of large events.
+"""Limit the loader's memory when many large events wait.
 
-A load holds a body many times: as bytes, as text (four bytes a character where one of them is an
-emoji), in the raw row and in a column, as Arrow, and as Parquet. So few large bodies are loaded at
-once, and what a load has freed goes back to the system before the next load.
+A load has several copies of a body: bytes, text (four bytes for each character if one is an emoji),
+raw row, column, Arrow and Parquet. So only few large bodies are loaded at once, and the memory that
+a load frees is returned to the system before the next load.
 """
 
 from __future__ import annotations
@@ -19,33 +19,32 @@ import pyarrow as pa
 from databricks_app.events.record import Record
 from databricks_app.loading.crash_isolation import Part
 
-# Measured: 16 MiB of mails with emoji cost 420 MB, and each load has its price as well.
+# Measured: a load of 16 MiB of e-mails with emoji needs 420 MB. Smaller portions would need more
+# loads, and each load has a fixed cost.
 PORTION_BYTES = 16 << 20
-# Smaller bodies cost less than their rows do, and a batch has few enough rows.
+# For a smaller body the row needs more memory than the body, and the number of rows is limited.
 LARGE_BODY_BYTES = 4 << 10
 
-_MMAP_THRESHOLD = -3  # the number of M_MMAP_THRESHOLD, see mallopt(3)
+_MMAP_THRESHOLD = -3  # the constant M_MMAP_THRESHOLD of mallopt(3)
 _MMAP_BYTES = 128 << 10
 
 
 def prepare() -> None:
-    """Have the allocators of this process keep little; call it before deltalake is imported.
-
-    By default jemalloc, which is inside deltalake, keeps freed memory for 10 s, and the C library
-    keeps the larger blocks for ever once blocks of their size were freed.
-    """
+    """Make the allocators return freed memory at once. Call it before deltalake is imported."""
+    # jemalloc, which is part of deltalake, keeps freed memory for 10 s by default.
     os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")
+    # glibc raises its mmap threshold when a large block is freed, and then keeps such blocks. A
+    # fixed threshold switches that off, see mallopt(3).
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):  # musl has none
+    if hasattr(libc, "mallopt"):  # musl has no mallopt
         libc.mallopt(_MMAP_THRESHOLD, _MMAP_BYTES)
 
 
 @contextmanager
 def spared() -> Iterator[None]:
-    """Keep the search for reference cycles out of a load, and return what the load has freed.
-
-    Rows hold no cycles, and every search walks those made so far: a fifth of the CPU of a load.
-    """
+    """Switch the garbage collector off during a load, and return freed memory after it."""
+    # Rows contain no reference cycles, but every collection visits all of them. Measured: a fifth
+    # of the CPU time of a load.
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -59,12 +58,12 @@ def spared() -> Iterator[None]:
 def portions(
     records: Sequence[Record], part: Part, most_bytes: int = PORTION_BYTES
 ) -> Iterator[Part]:
-    """Cut a part of a batch into what is loaded at once.
+    """Split a part of a batch into portions that are loaded one after the other.
 
     Args:
-        records: Of the batch.
-        part: Which of them.
-        most_bytes: Of large bodies in a portion, unless a single one has more.
+        records: The records of the batch.
+        part: The range of records to split.
+        most_bytes: Most bytes of large bodies in a portion; a single body may exceed it.
     """
     start, size = part.start, 0
     for position in range(part.start, part.stop):

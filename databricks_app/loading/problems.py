@@ -1,4 +1,4 @@
-"""What the loader has found since its start that an admin should know, in sentences. Pure."""
+"""The problems that the loader reports in `/readyz`, with what to do. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from databricks_app.lake import CLOCK_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class LoaderProblems:
-    """Counts since the start, and what stands now.
+    """Counts since the loader started, and its current state.
 
     Attributes:
-        damaged: Damaged stretches of the inbox.
-        isolated: Events that ended the loader whenever they were loaded.
-        conflicts: Events whose key another event had.
-        unreadable: Segments that cannot be read from the disk.
-        clock_seconds_ahead: How far the newest `loaded_at` is ahead of the clock; may be negative.
-        workspaces: Their names, and which are not in use yet.
+        damaged: Damaged byte ranges of the inbox.
+        isolated: Events that crashed the loader each time.
+        conflicts: Events with the key of another event.
+        unreadable: Segments or objects of the inbox that cannot be read now.
+        clock_seconds_ahead: Newest `loaded_at` minus the clock of this machine; can be negative.
+        workspaces: The names of workspaces, and which of them are not in use yet.
     """
 
     damaged: int
@@ -30,36 +30,38 @@ class LoaderProblems:
     workspaces: WorkspaceNames
 
     def sentences(self) -> tuple[str, ...]:
-        """A sentence for each thing, with what to do."""
+        """Return a sentence for each problem, with what to do."""
         return tuple(self._sentences())
 
     def _sentences(self) -> Iterator[str]:
         if self.damaged:
             yield (
-                f"{self.damaged} damaged stretches of the inbox were kept in its folder "
-                "quarantine: the disk or its file system is not to be trusted"
+                f"{self.damaged} damaged parts of the inbox were copied to its folder quarantine: "
+                "check the disk and its file system"
             )
         if self.isolated:
             yield (
-                f"{self.isolated} events end the loader whenever they are loaded and were kept "
-                "in webhook_raw_events alone: report this, then `ciolake replay --unrouted`"
+                f"{self.isolated} events crash the loader and are only in webhook_raw_events: "
+                "report this; after a fix run `ciolake replay --unrouted`"
             )
         if self.conflicts:
             yield (
-                f"{self.conflicts} events had the id and day of another event and were kept in "
-                "webhook_raw_events alone, with the reason key_conflict: `ciolake verify` names "
-                "them, report them to Customer.io"
+                f"{self.conflicts} events had the id and day of another event and are only in "
+                "webhook_raw_events, with the reason key_conflict: `ciolake verify` lists them, "
+                "report them to Customer.io"
             )
         if self.unreadable:
-            yield f"{self.unreadable} segments of the inbox cannot be read from the disk"
+            yield (
+                f"{self.unreadable} segments of the inbox cannot be read: check its disk or volume"
+            )
         if self.clock_seconds_ahead > CLOCK_SECONDS:
             yield (
                 f"loaded_at of the newest rows is {self.clock_seconds_ahead:.0f} s ahead of this "
-                "machine's clock, and new rows go on from there, so that readers by loaded_at "
-                "miss none: check the clocks of all machines (NTP)"
+                "machine's clock; new rows get still later values, so that readers by loaded_at "
+                "miss no row: check the clocks of all machines (NTP)"
             )
         for old, new in self.workspaces.renames:
             yield (
-                f"events of the workspace {new} are still loaded as {old}, like their rows before: "
-                f"`ciolake workspaces rename {old} {new}` changes all of them"
+                f"events of the workspace {new} are still loaded as {old}, like their older rows: "
+                f"run `ciolake workspaces rename {old} {new}` to rename all of them"
             )

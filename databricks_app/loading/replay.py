@@ -1,7 +1,7 @@
-"""Read stored events again: their bodies go from the raw table back into the inbox.
+"""Replay stored events: copy their bodies from the raw table back into the inbox.
 
-Tables are never written here. The loader loads a replayed event like any other: it inserts what is
-missing and changes nothing that is there.
+This module writes no table. The loader loads a replayed event like any other event: it inserts
+missing rows and changes no existing row.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _COLUMNS = "event_id, received_at, key_fingerprint, body, body_encoding, body_by
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which raw rows to read again; all conditions hold together, None asks for nothing.
+    """Which raw rows to replay. A row must meet all conditions; None is no condition.
 
     Attributes:
-        unrouted: Only events that no typed table holds.
+        unrouted: Only events that are in no typed table.
         first_date: First `event_date`, inclusive.
         last_date: Last `event_date`, inclusive.
-        table: Only events whose raw row names this table.
-        event_ids: Only these.
+        table: Only events with this `target_table`.
+        event_ids: Only events with one of these ids; empty for all.
     """
 
     unrouted: bool = False
@@ -47,7 +47,7 @@ class Selection:
     event_ids: tuple[str, ...] = ()
 
     def sql(self) -> tuple[str, dict[str, object]]:
-        """Return FROM and WHERE of the selection, and its parameters."""
+        """Return the FROM and WHERE clauses, and their parameters."""
         source = "webhook_unrouted_events" if self.unrouted else "webhook_raw_events"
         conditions = {
             "event_date >= :first_date": ("first_date", self.first_date),
@@ -62,24 +62,28 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class ReplayReport:
-    """How many events were put back, and how many could not be because their body was cut."""
+    """How many events were put back, and how many were not because their body is cut."""
 
     events: int
     cut: int
 
 
 def replay(query: LocalQuery, inbox_dir: Path, selection: Selection, now: datetime) -> ReplayReport:
-    """Put the selected events back into the local inbox; durable on return.
+    """Put the selected events back into the local inbox; they are durable on return.
 
     Raises:
         QueryError: The raw table cannot be read.
-        OSError: The inbox cannot be written; what was written before is replayed all the same.
+        OSError: The inbox cannot be written. Events that were put back before are replayed.
     """
     make_private_folder(inbox_dir)
-    numbers = itertools.count()
-    return replay_through(
-        query, lambda records: _write(inbox_dir, records, now, next(numbers)), selection
-    )
+    # Segments are loaded in the order of their names, so each gets a later time.
+    moments = itertools.count(int(now.timestamp() * 1e6))
+
+    def put(records: list[Record]) -> None:
+        name = f"{next(moments):016d}-{secrets.token_hex(8)}"
+        replay_segment(inbox_dir, records, name=name)
+
+    return replay_through(query, put, selection)
 
 
 def replay_through(
@@ -89,8 +93,8 @@ def replay_through(
 
     Args:
         query: Reads the raw table.
-        put: Stores some records, never none; durable on return.
-        selection: Which events.
+        put: Stores records, at least one; they are durable on return.
+        selection: The events to put back.
 
     Raises:
         QueryError: The raw table cannot be read.
@@ -125,8 +129,9 @@ def count(query: LocalQuery | WarehouseQuery, selection: Selection) -> int:
 
 
 def _records(query: LocalQuery | WarehouseQuery, selection: Selection) -> Iterator[Record | None]:
-    """Yield the selected events in the order of their keys; None for one whose body was cut."""
+    """Yield the selected events in the order of their keys; None for an event with a cut body."""
     source, parameters = selection.sql()
+    # Pages by key, not one long result: a result of all bodies would not fit into memory.
     after: dict[str, object] = {"after_date": date.min, "after_id": ""}
     page = (
         f"SELECT event_date, {_COLUMNS} {source} AND (event_date > :after_date "
@@ -142,11 +147,7 @@ def _records(query: LocalQuery | WarehouseQuery, selection: Selection) -> Iterat
 def _record(row: list[object]) -> Record | None:
     _, received_at, fingerprint, text, encoding, length = row
     body = str(text).encode() if encoding == "utf-8" else base64.b64decode(str(text))
+    # Only the beginning of a body over the size limit is stored.
     if len(body) != length or not isinstance(received_at, datetime):
-        return None  # its key came from the whole body, which is gone
+        return None  # its key is the digest of the whole body, which is not stored
     return Record(body, received_at, "", str(fingerprint or ""), len(body), kind="replay")
-
-
-def _write(inbox_dir: Path, records: list[Record], now: datetime, number: int) -> None:
-    moment = int(now.timestamp() * 1e6) + number
-    replay_segment(inbox_dir, records, name=f"{moment:016d}-{secrets.token_hex(8)}")

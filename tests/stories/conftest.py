@@ -1,4 +1,4 @@
-"""What stories share: a Customer.io on this machine."""
+"""Fixtures of all stories: a simulated Customer.io on this machine."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The feed that stalls: one wrong answer costs an hour, and ours never gives one.
+"""A wrong answer stalls the feed for an hour; the receiver never gives one.
 
-A Customer.io on a virtual clock delivers to a real receiver that is reloaded, killed and runs out
-of disk meanwhile. The sender's rules: https://docs.customer.io/integrations/api/webhooks
+A simulated Customer.io with a virtual clock delivers to a real receiver, which is reloaded, killed
+and has a full disk meanwhile. The sender's rules:
+https://docs.customer.io/integrations/api/webhooks
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Feed:
             assert app.put(f"/v1/reporting_webhooks/{self._number}", json=body).status_code == 200
 
     def send(self, messages: int) -> None:
-        """Send messages; each makes events of its own, now and in the days after."""
+        """Send messages; each causes events, now and in the next days."""
         body = {
             "transactional_message_id": 401,
             "to": "ada@example.com",
@@ -65,7 +66,7 @@ class Feed:
 
     @property
     def outcomes(self) -> set[object]:
-        """What became of the calls so far."""
+        """The outcomes of all calls so far."""
         return {attempt.outcome for attempt in self.simulator.attempts()}
 
     @property
@@ -84,7 +85,7 @@ class Feed:
 
 @pytest.fixture
 def feed_of(make_simulator: Make) -> Callable[..., Feed]:
-    """Make a workspace: `feed_of(re_sign=False)`."""
+    """Creates a workspace, e.g. `feed_of(re_sign=False)`."""
 
     def make(**rules: bool) -> Feed:
         options = SimulatorOptions(
@@ -97,15 +98,15 @@ def feed_of(make_simulator: Make) -> Callable[..., Feed]:
 
 @contextmanager
 def busy(feed: Feed) -> Iterator[None]:
-    """Send and deliver all the time that the block takes, and let virtual time pass."""
+    """Send and deliver during the block, and advance the virtual time."""
     is_over = threading.Event()
 
-    def go_on() -> None:
+    def send_until_over() -> None:
         while not is_over.is_set():
             feed.send(1)
             feed.simulator.advance(30)
 
-    thread = threading.Thread(target=go_on)
+    thread = threading.Thread(target=send_until_over)
     thread.start()
     try:
         yield
@@ -116,7 +117,7 @@ def busy(feed: Feed) -> Iterator[None]:
 
 @contextmanager
 def full(inbox: Path) -> Iterator[None]:
-    """Leave no room on the disk of the inbox; afterwards there is."""
+    """Fill the disk of the inbox during the block."""
     fill(inbox / "filler")
     try:
         yield
@@ -125,13 +126,13 @@ def full(inbox: Path) -> Iterator[None]:
 
 
 def readiness(receiver: Receiver) -> dict[str, object]:
-    """What `/readyz` says."""
+    """The content of `/readyz`."""
     answer: dict[str, object] = json.loads(receiver.page("/readyz").body)
     return answer
 
 
-def assert_all_stand_once(receiver: Receiver, feed: Feed) -> None:
-    """Every event was acknowledged in the end, and is one row of each of its tables."""
+def assert_all_stored_once(receiver: Receiver, feed: Feed) -> None:
+    """Check that every event was acknowledged in the end, and is one row of each of its tables."""
     assert {one.event_id for one in feed.simulator.attempts()} == set(feed.delivered)
     wait_until(lambda: is_empty(receiver.folder / "data"), 60)
     assert_exactly_once(receiver.folder / "data", feed.delivered)
@@ -140,7 +141,7 @@ def assert_all_stand_once(receiver: Receiver, feed: Feed) -> None:
 def test_a_receiver_that_answers_400_stalls_the_feed_for_an_hour(
     feed_of: Callable[..., Feed],
 ) -> None:
-    """What others do wrong: one refused event, and all later ones wait behind it."""
+    """One refused event delays all later ones."""
     feed = feed_of()
     with RecordingReceiver(lambda number: 400 if number == 0 else 200) as receiver:
         feed.enable(receiver.url)
@@ -156,7 +157,7 @@ def test_a_receiver_that_answers_400_stalls_the_feed_for_an_hour(
 def test_reloads_and_kills_never_stall_the_feed(
     feed_of: Callable[..., Feed], tmp_path: Path
 ) -> None:
-    """A deploy, and the death of each of its processes: 200 and 503, and seconds of delay."""
+    """A deploy, or the death of any process: answers are 200 and 503, and the delay is seconds."""
     feed = feed_of()
     with serving(tmp_path, CIO_WEBHOOK_SIGNING_KEYS=feed.key) as receiver:
         feed.enable(receiver.url)
@@ -168,13 +169,13 @@ def test_reloads_and_kills_never_stall_the_feed(
         assert {200} <= feed.outcomes <= {200, 503}
         assert len(feed.delivered) > 100
         assert feed.longest_wait < HOUR / 10
-        assert_all_stand_once(receiver, feed)
+        assert_all_stored_once(receiver, feed)
 
 
-def test_a_full_disk_delays_the_feed_until_there_is_room(
+def test_a_full_disk_delays_the_feed_until_there_is_space(
     feed_of: Callable[..., Feed], tmp_path: Path
 ) -> None:
-    """503 while it is full; the first try after there is room is taken, and the rest follows."""
+    """503 while it is full; then the next try is accepted, and all later events."""
     feed = feed_of()
     inbox = tmp_path / "data/inbox"
     with (
@@ -193,13 +194,13 @@ def test_a_full_disk_delays_the_feed_until_there_is_room(
 
         assert feed.outcomes == {200, 503}
         assert feed.longest_wait < HOUR / 10
-        assert_all_stand_once(receiver, feed)
+        assert_all_stored_once(receiver, feed)
 
 
-def test_a_sender_that_keeps_its_first_timestamp_is_taken_where_that_was_chosen(
+def test_a_sender_that_repeats_its_first_timestamp_is_accepted_if_the_setting_says_so(
     feed_of: Callable[..., Feed], tmp_path: Path
 ) -> None:
-    """With `CIO_STALE_TIMESTAMPS=accept` a long trouble ends as with any other sender."""
+    """With `CIO_STALE_TIMESTAMPS=accept` the feed continues after a long outage."""
     feed = feed_of(re_sign=False)
     inbox = tmp_path / "data/inbox"
     with (
@@ -219,14 +220,14 @@ def test_a_sender_that_keeps_its_first_timestamp_is_taken_where_that_was_chosen(
         feed.simulator.advance(7 * DAY)
 
         assert feed.outcomes == {200, 503}
-        assert_all_stand_once(receiver, feed)
+        assert_all_stored_once(receiver, feed)
         assert receiver.logged("stale_timestamp")
 
 
-def test_a_sender_that_keeps_its_first_timestamp_is_refused_and_told_by_default(
+def test_a_sender_that_repeats_its_first_timestamp_is_refused_by_default(
     feed_of: Callable[..., Feed], tmp_path: Path
 ) -> None:
-    """Then the feed does stall: log and `/readyz` say so and name the setting that ends it."""
+    """Then the feed stalls; log and `/readyz` report it and name the setting that helps."""
     feed = feed_of(re_sign=False)
     inbox = tmp_path / "data/inbox"
     with (

@@ -1,4 +1,4 @@
-"""Each refusal of a real `ciolake serve` is logged: when it begins, when it ends, what to do."""
+"""A real `ciolake serve` logs when refusals begin, when they end, and what to do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.strace import needs_strace, strace
 FINGERPRINT = SigningKey.from_text(KEY).fingerprint
 OTHER_KEY = "a key of somebody else"
 PERSON = "ada@example.com"
-# No load takes an event away meanwhile.
+# No event is loaded during a test.
 NEVER = {"CIO_FLUSH_INTERVAL_SECONDS": "3600"}
 
 
@@ -32,7 +32,7 @@ def begun(receiver: Receiver, name: str = "request_refused") -> dict[str, dict[s
 
 
 def ended(receiver: Receiver) -> dict[str, int]:
-    """How many cases the last lines of refusals say, by reason."""
+    """The number of refusals in the last lines, by reason."""
     found: Counter[str] = Counter()
     for name in ("request_refused_ended", "stale_timestamp_ended"):
         for line in receiver.logged(name):
@@ -41,14 +41,14 @@ def ended(receiver: Receiver) -> dict[str, int]:
 
 
 def post(body: bytes, **headers: str) -> bytes:
-    """A request with these headers alone besides its length."""
+    """A request that has only these headers and its length."""
     lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items()]
     head = f"POST {WEBHOOK_PATH} HTTP/1.1\r\nHost: h\r\nContent-Length: {len(body)}\r\n"
     return (head + "".join(lines)).encode() + b"\r\n" + body
 
 
 def test_each_refusal_of_a_request_is_logged_once_with_what_to_do(tmp_path: Path) -> None:
-    """A hundred of a kind are two lines, and nothing that a client wrote is in either."""
+    """Many of a kind are two lines, and neither contains input of a client."""
     body = event(PERSON)
     malformed = {"X_CIO_Signature": PERSON, "X_CIO_Timestamp": PERSON}
     requests = {
@@ -63,7 +63,7 @@ def test_each_refusal_of_a_request_is_logged_once_with_what_to_do(tmp_path: Path
     }
     with serving(tmp_path, CIO_WEB_WORKERS="1", CIO_MAX_BODY_BYTES="1024") as receiver:
         with receiver.connect() as slow:
-            slow.send(request(body)[:-1])  # for as long as a client may take
+            slow.send(request(body)[:-1])  # never finished: the server ends it
             for data in requests.values():
                 for _ in range(20):
                     receiver.post(data)
@@ -82,8 +82,8 @@ def test_each_refusal_of_a_request_is_logged_once_with_what_to_do(tmp_path: Path
         assert_private(receiver)
 
 
-def test_a_flood_over_two_workers_is_a_line_of_each(tmp_path: Path) -> None:
-    """However many connections bring it."""
+def test_many_refusals_of_two_workers_are_one_line_of_each(tmp_path: Path) -> None:
+    """For any number of connections."""
     with serving(tmp_path) as receiver:
         for _ in range(100):
             assert receiver.post(request(event("x"), key=OTHER_KEY)).status == 401
@@ -93,8 +93,8 @@ def test_a_flood_over_two_workers_is_a_line_of_each(tmp_path: Path) -> None:
         assert ended(receiver) == {"wrong_signature": 100}
 
 
-def test_a_receiver_without_a_key_says_so(tmp_path: Path) -> None:
-    """At its start, and when the first event is refused."""
+def test_a_receiver_without_a_key_logs_it(tmp_path: Path) -> None:
+    """At the start, and when the first event is refused."""
     with serving(tmp_path, CIO_WEBHOOK_SIGNING_KEYS="", CIO_WEB_WORKERS="1") as receiver:
         assert receiver.post(request(event("x"))).status == 503
         wait_until(lambda: bool(begun(receiver)))
@@ -104,7 +104,7 @@ def test_a_receiver_without_a_key_says_so(tmp_path: Path) -> None:
 
 
 def test_active_keys_are_logged_by_fingerprint_at_start_and_reload(tmp_path: Path) -> None:
-    """One line each; the keys themselves in none."""
+    """One line each; no line contains a key."""
     with serving(tmp_path, CIO_WEBHOOK_SIGNING_KEYS=f"{KEY},{OTHER_KEY}") as receiver:
         assert len(receiver.logged("keys_active")) == 1
         reload(receiver)
@@ -117,7 +117,7 @@ def test_active_keys_are_logged_by_fingerprint_at_start_and_reload(tmp_path: Pat
 
 
 def test_a_full_inbox_is_logged(tmp_path: Path) -> None:
-    """With what is full, and what to do."""
+    """With the limit and what to do."""
     limit = {"CIO_INBOX_MAX_BYTES": str(1 << 20), "CIO_WEB_WORKERS": "1"}
     with serving(tmp_path, **NEVER, **limit) as receiver:
         assert receiver.post(request(event("first", padding=1 << 20))).status == 200
@@ -129,8 +129,8 @@ def test_a_full_inbox_is_logged(tmp_path: Path) -> None:
         assert "CIO_INBOX_MAX_BYTES" in str(line["problem"])
 
 
-def test_a_folder_that_cannot_be_used_is_logged(tmp_path: Path) -> None:
-    """Here one that is gone; the receiver goes on when it is back."""
+def test_a_missing_inbox_folder_is_logged(tmp_path: Path) -> None:
+    """The receiver works again when the folder is back."""
     with serving(tmp_path, **NEVER, CIO_WEB_WORKERS="1") as receiver:
         inbox = tmp_path / "data/inbox"
         inbox.rename(tmp_path / "elsewhere")
@@ -147,7 +147,7 @@ def test_a_folder_that_cannot_be_used_is_logged(tmp_path: Path) -> None:
 
 @needs_strace
 def test_a_disk_that_is_too_slow_is_logged(tmp_path: Path) -> None:
-    """Its sync takes longer than the deadline."""
+    """If a sync takes longer than the deadline."""
     slow = strace(tmp_path / "strace", "fdatasync", "fdatasync:delay_enter=1500000")
     deadline = {"CIO_APPEND_DEADLINE_SECONDS": "0.3", "CIO_WEB_WORKERS": "1"}
     with serving(tmp_path, prefix=slow, **NEVER, **deadline) as receiver:
@@ -157,8 +157,8 @@ def test_a_disk_that_is_too_slow_is_logged(tmp_path: Path) -> None:
         assert "CIO_APPEND_DEADLINE_SECONDS" in str(begun(receiver)["inbox_timeout"]["advice"])
 
 
-def test_no_room_for_a_large_body_is_logged(tmp_path: Path) -> None:
-    """The disk is full before the body has come."""
+def test_no_space_for_a_large_body_is_logged(tmp_path: Path) -> None:
+    """If the disk is full before the whole body is received."""
     with (
         small_disk(tmp_path / "data", "4m"),
         serving(tmp_path, **NEVER, CIO_WEB_WORKERS="1") as receiver,
@@ -170,8 +170,8 @@ def test_no_room_for_a_large_body_is_logged(tmp_path: Path) -> None:
         assert "CIO_DATA_DIR" in str(begun(receiver)["no_room: disk"]["advice"])
 
 
-def test_the_last_line_of_traffic_has_what_no_minute_had(tmp_path: Path) -> None:
-    """Accepted, refused, the answer time and what waits, from the supervisor alone."""
+def test_the_last_line_of_traffic_has_the_last_part_of_a_minute(tmp_path: Path) -> None:
+    """Accepted, refused, the answer time and the pending events; only the supervisor logs it."""
     with serving(tmp_path, **NEVER) as receiver:
         for number in range(10):
             assert receiver.post(request(event(str(number)))).status == 200
@@ -181,14 +181,14 @@ def test_the_last_line_of_traffic_has_what_no_minute_had(tmp_path: Path) -> None
         (line,) = receiver.logged("traffic")
         assert line["process"] == "supervisor"
         assert (line["accepted"], line["refused"]) == (10, {"wrong_signature": 1})
-        # The loader may take them on its way out, when the web processes were faster.
+        # The loader may load them while it stops, if the web processes stopped first.
         assert line["pending"] == 10 or line["loaded"]
         assert 0 < float(str(line["p50_ms"])) <= float(str(line["p99_ms"]))
         assert 0 <= float(str(line["load_lag_seconds"])) < 60
 
 
-def test_a_receiver_without_traffic_says_nothing_about_it(tmp_path: Path) -> None:
-    """No line of zeros."""
+def test_a_receiver_without_traffic_logs_no_traffic(tmp_path: Path) -> None:
+    """There is no line with zeros."""
     with serving(tmp_path) as receiver:
         receiver.stop()
 
@@ -196,8 +196,8 @@ def test_a_receiver_without_traffic_says_nothing_about_it(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_minute_without_a_refusal_ends_it(tmp_path: Path) -> None:
-    """While the process runs on; and the minute's summary has it by reason."""
+def test_refusals_end_after_a_minute_without_one(tmp_path: Path) -> None:
+    """The process still runs, and the line `traffic` of the minute has the refusals by reason."""
     with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:
         for _ in range(3):
             receiver.post(request(event("x"), key=OTHER_KEY))

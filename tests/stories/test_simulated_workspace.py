@@ -1,4 +1,4 @@
-"""From nothing to a figure: set up, send, receive, load, look; every part as its user runs it."""
+"""From the set-up to a number in a view: every step as a user does it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEMPLATE = 401
 
 
 def set_up(simulator: Simulator, receiver: Receiver) -> str:
-    """Run the command; give it the key that the vendor's page shows once there is a webhook."""
+    """Run the command; give it the key that the vendor's page shows when there is a webhook."""
     command = subprocess.Popen(
         [
             *(sys.executable, "-m", "databricks_app", "webhooks", "setup", receiver.url),
@@ -47,11 +47,11 @@ def set_up(simulator: Simulator, receiver: Receiver) -> str:
     return said
 
 
-def test_a_message_sent_through_the_client_is_a_figure_of_a_view(
+def test_a_message_sent_through_the_client_is_counted_in_a_view(
     make_simulator: Callable[..., Simulator],
     tmp_path: Path,
 ) -> None:
-    """The webhook is registered by the command; what people do is rows, and the view counts it."""
+    """The command registers the webhook; events become rows, and the view counts them."""
     simulator = make_simulator(SimulatorOptions(seed=5, people=20, has_rate_limits=False))
     (tmp_path / ".env").write_text("CIO_WEBHOOK_SIGNING_KEYS=not-yet-a-key\n")
     with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:

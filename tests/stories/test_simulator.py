@@ -1,4 +1,4 @@
-"""The whole way: a call to the App API becomes rows of tables, through a real receiver."""
+"""A call to the App API becomes rows of tables, through a real receiver."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.support.simulating import app_client, make_simulator  # noqa: F401  #
 DAY = 86400.0
 
 
-def test_messages_become_rows_in_the_safe_order_of_setting_up(
+def test_messages_become_rows_after_a_safe_set_up(
     make_simulator: Callable[..., Simulator],  # noqa: F811  # the fixture, by its name
     tmp_path: Path,
 ) -> None:
-    """Created disabled, its key given to the receiver, enabled; then every event is one row."""
+    """The webhook is created disabled, the receiver gets its key, and then it is enabled."""
     simulator = make_simulator(SimulatorOptions(seed=3, people=20, has_rate_limits=False))
     webhook = {
         "name": "lake",

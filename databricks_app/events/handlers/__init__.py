@@ -1,6 +1,6 @@
-"""One handler an object type: which fields of a payload fill which columns of which table.
+"""One handler for each object type: which payload field fills which column of which table. Pure.
 
-A new object type is a module here, a file in `sql/tables/` and a line in `HANDLERS`. Pure.
+To add an object type, add a module here, a file in `sql/tables/` and an entry in `HANDLERS`.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         for module in (email, customer, sms, push, in_app, slack, webhook, whatsapp)
     }
 )
-"""All handlers by object type."""
+"""Handlers by object type."""
 
 HANDLERS_BY_TABLE: Mapping[str, Handler] = MappingProxyType(
     {handler.table: handler for handler in HANDLERS.values()}
 )
-"""The same by the table they fill."""
+"""The same handlers by table."""

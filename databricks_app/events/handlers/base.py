@@ -1,7 +1,7 @@
-"""What all handlers share: columns as data, and the reading of a payload by them.
+"""What all handlers share: columns declared as data, and the code that fills them.
 
-A handler names, for one object type, its metrics and which field of the payload fills which column.
-Column types and order are those of `sql/tables/`; a test compares them. Pure; imports no I/O.
+A handler declares the metrics of one object type, and which payload field fills which column.
+Column types and order are the same as in `sql/tables/`; a test compares them. Pure, no I/O.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _Nested: TypeAlias = "Callable[[object, Findings], object]"
 _Steps: TypeAlias = "dict[str, tuple[str, Convert] | _Nested | _Steps | None]"
 
+# A payload with thousands of wrong values must not make a huge row.
 _MAX_NOTES = 20
 
 _SCALARS: Mapping[SqlType, Convert] = {"STRING": string, "BIGINT": bigint, "BOOLEAN": boolean}
@@ -42,7 +43,7 @@ class Column(NamedTuple):
     Attributes:
         name: As in `sql/tables/`.
         type: Databricks SQL type.
-        path: The payload's field that fills it, as a dot path; None: filled otherwise.
+        path: Dot path of the payload field that fills the column; None if code fills it.
         nullable: False for NOT NULL.
     """
 
@@ -56,9 +57,9 @@ class TypedRow(NamedTuple):
     """A row of a typed table.
 
     Attributes:
-        values: Every column of the table but `loaded_at` and `batch_id`, in the table's order.
-        unknown: Dot paths of the payload that no column takes, as sent: neither bounded nor safe
-            to log.
+        values: Every column of the table, in order, without `loaded_at` and `batch_id`.
+        unknown: Dot paths of payload fields without a column, as sent: any number of them, and
+            not safe to log.
     """
 
     values: dict[str, object]
@@ -66,11 +67,11 @@ class TypedRow(NamedTuple):
 
 
 def data_columns(type_: SqlType, *names: str) -> tuple[Column, ...]:
-    """Columns that hold the fields of `data` with their own names."""
+    """Return columns that have the names of the `data` fields that fill them."""
     return tuple(Column(name, type_, f"data.{name}") for name in names)
 
 
-_BEFORE = (
+_COMMON_COLUMNS = (
     Column("event_id", "STRING", nullable=False),
     Column("object_type", "STRING", "object_type"),
     Column("metric", "STRING", "metric"),
@@ -90,18 +91,18 @@ _BEFORE = (
     *data_columns("BIGINT", "trigger_id"),
     *data_columns("STRING", "trigger_event_id"),
 )
-_AFTER = (Column("reading_notes", "STRING"),)
+_LAST_COLUMNS = (Column("reading_notes", "STRING"),)
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """How events of one object type become rows; made by `handler`.
+    """How events of one object type become rows. Create it with `handler`.
 
     Attributes:
         object_type: The vendor's name.
         table: The table that takes its events.
-        metrics: The metrics that are known for it.
-        columns: The table's columns but `loaded_at` and `batch_id`, in order.
+        metrics: The known metrics of the object type.
+        columns: The columns of the table, in order, without `loaded_at` and `batch_id`.
     """
 
     object_type: str
@@ -109,52 +110,61 @@ class Handler:
     metrics: frozenset[str]
     columns: tuple[Column, ...]
     _steps: _Steps = field(repr=False)
-    _blank: dict[str, object] = field(repr=False)
+    _empty_row: dict[str, object] = field(repr=False)
 
-    def row(self, opened: EventEnvelope, received_at: datetime, workspace: str) -> TypedRow:
-        """Read a payload into a row; what does not fit is NULL and noted.
+    def row(self, event: EventEnvelope, received_at: datetime, workspace: str) -> TypedRow:
+        """Read a payload into a row; a value that does not fit its column is NULL and noted.
 
         Args:
-            opened: An envelope whose payload was read; its own routing is not looked at.
+            event: An envelope with a payload. Its `table` is ignored.
             received_at: UTC.
             workspace: Name of the workspace that sent it.
         """
-        findings = Findings(opened.notes)
-        values = self._blank.copy()
-        if opened.payload.get("data") is None:
+        findings = Findings(event.notes)
+        values = self._empty_row.copy()
+        if event.payload.get("data") is None:
             findings.notes.append("data: missing")
-        _fill(values, self._steps, opened.payload, "", findings)
-        values["event_id"] = opened.event_id
-        values["event_timestamp"] = opened.event_timestamp
-        values["event_date"] = opened.event_date
+        _fill(values, self._steps, event.payload, "", findings)
+        values["event_id"] = event.event_id
+        values["event_timestamp"] = event.event_timestamp
+        values["event_date"] = event.event_date
         values["received_at"] = received_at
         values["workspace"] = workspace
         if findings.notes:
-            values["reading_notes"] = _joined(findings.notes)
+            notes = list(dict.fromkeys(findings.notes))
+            more = len(notes) - _MAX_NOTES
+            if more > 0:
+                notes[_MAX_NOTES:] = [f"and {more} more"]
+            values["reading_notes"] = "; ".join(notes)
         return TypedRow(values, findings.unknown)
 
 
 def handler(object_type: str, metrics: Iterable[str], own: tuple[Column, ...]) -> Handler:
-    """Make a handler.
+    """Create a handler.
 
     Args:
-        object_type: The vendor's name; the table is named after it.
-        metrics: The metrics known for it.
-        own: The table's columns between the common ones and `reading_notes`, in order.
+        object_type: The vendor's name; it is part of the table's name.
+        metrics: The known metrics of the object type.
+        own: The columns that only this table has, in order. They stand between the common columns
+            and `reading_notes`.
     """
-    columns = (*_BEFORE, *own, *_AFTER)
+    columns = (*_COMMON_COLUMNS, *own, *_LAST_COLUMNS)
     return Handler(
         object_type=object_type,
         table=f"webhook_{object_type}_events",
         metrics=frozenset(metrics),
         columns=columns,
         _steps=_plan(columns),
-        _blank={column.name: None for column in columns},
+        _empty_row={column.name: None for column in columns},
     )
 
 
 def _plan(columns: tuple[Column, ...]) -> _Steps:
-    # None stands for a field that is known and read elsewhere.
+    """Return what to do with each payload field, as a tree like the payload.
+
+    The tree is built once for each handler: reading an event walks its payload, not the columns.
+    """
+    # None: the field is known, and the envelope has read it already.
     plan: _Steps = {"event_id": None, "timestamp": None}
     for column in columns:
         if column.path is None:
@@ -163,17 +173,14 @@ def _plan(columns: tuple[Column, ...]) -> _Steps:
         steps = plan
         for parent in parents:
             inner = steps.setdefault(parent, {})
-            assert isinstance(inner, dict)  # noqa: S101  # a column's path ends in a leaf
+            assert isinstance(inner, dict)  # noqa: S101  # no path is the beginning of another
             steps = inner
-        steps[leaf] = _step(column)
+        if scalar := _SCALARS.get(column.type):
+            steps[leaf] = column.name, scalar
+        else:
+            convert = header_map if column.type.startswith("MAP") else devices
+            steps[leaf] = partial(convert, column.name)
     return plan
-
-
-def _step(column: Column) -> tuple[str, Convert] | _Nested:
-    scalar = _SCALARS.get(column.type)
-    if scalar is not None:
-        return column.name, scalar
-    return partial(header_map if column.type.startswith("MAP") else devices, column.name)
 
 
 def _fill(
@@ -183,6 +190,7 @@ def _fill(
     prefix: str,
     findings: Findings,
 ) -> None:
+    # Walk the payload, not the columns: so fields without a column are found too.
     for key, value in source.items():
         if key not in steps:
             findings.unknown.append(prefix + key)
@@ -202,11 +210,3 @@ def _fill(
             _fill(values, step, value, f"{prefix}{key}.", findings)
         else:
             findings.notes.append(f"{prefix}{key}: expected an object")
-
-
-def _joined(notes: list[str]) -> str:
-    distinct = list(dict.fromkeys(notes))
-    more = len(distinct) - _MAX_NOTES
-    if more > 0:
-        distinct[_MAX_NOTES:] = [f"and {more} more"]
-    return "; ".join(distinct)

@@ -1,7 +1,7 @@
-"""Turn a JSON value into the value of a column, if nothing is lost by it.
+"""Convert a JSON value to the value of a column, if the conversion loses nothing.
 
-What cannot be converted without loss is `Unfit`; its text says what was found, never the value.
-Pure; imports the standard library only.
+For any other value a conversion raises `Unfit`; its text names the kind of value, never the value.
+Pure; imports only the standard library.
 """
 
 from __future__ import annotations
@@ -26,32 +26,34 @@ Convert: TypeAlias = "Callable[[object], object]"
 
 DEVICE_FIELDS = ("device_id", "device_platform", "failure_message")
 
+# Canonical text only: "012" or "+12" as a number would lose how the value was sent.
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
+# JSON can escape half of a surrogate pair. Python reads it, but UTF-8, Parquet and Delta cannot
+# store it.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MIN_BIGINT = -(2**63)
 _MAX_BIGINT = 2**63 - 1
 
-# Longer number literals are never whole numbers of 64 bits that anyone would send, and the cost of
-# exact arithmetic grows with their length.
+# Characters. No real 64-bit number is longer, and exact arithmetic on long literals is slow.
 _MAX_NUMBER_LITERAL = 64
 
 
 class NumberText(str):
-    """A JSON number other than a plain integer, as the text it was sent as."""
+    """A JSON number that is not a plain integer, as the text that was sent."""
 
     __slots__ = ()
 
 
 class Unfit(ValueError):  # noqa: N818  # a verdict on a value; nothing failed
-    """A value that its column cannot hold; the text says what was found."""
+    """A value that its column cannot hold; the text names the kind of value."""
 
 
 class Findings:
-    """What a reading noticed on the way.
+    """Problems and unknown fields that were found while a payload was read.
 
     Attributes:
         notes: `column: problem`, without values.
-        unknown: Dot paths that no column takes, as sent.
+        unknown: Dot paths of fields without a column, as sent.
     """
 
     __slots__ = ("notes", "unknown")
@@ -62,10 +64,10 @@ class Findings:
 
 
 def string(value: object) -> str:
-    """Text as it is, a number as its literal.
+    """Return text as it is, and a number as the text that was sent.
 
     Raises:
-        Unfit: Anything else, and text that cannot be stored as UTF-8.
+        Unfit: Another type, or text that cannot be stored as UTF-8.
     """
     if type(value) is str:
         if value.isascii() or _SURROGATE.search(value) is None:
@@ -77,10 +79,10 @@ def string(value: object) -> str:
 
 
 def bigint(value: object) -> int:
-    """A whole number of 64 bits: itself, as canonical text ("12"), or written as 12.0 or 1.2e1.
+    """Return a 64-bit whole number, sent as a number (12, 12.0, 1.2e1) or as text ("12").
 
     Raises:
-        Unfit: Anything else.
+        Unfit: Another value, or text in another form ("012", "+12", "12.0").
     """
     if type(value) is int:
         number = value
@@ -96,10 +98,10 @@ def bigint(value: object) -> int:
 
 
 def boolean(value: object) -> bool:
-    """True and false, also as the texts "true" and "false".
+    """Return true or false, sent as a JSON boolean or as the text "true" or "false".
 
     Raises:
-        Unfit: Anything else.
+        Unfit: Another value.
     """
     if type(value) is bool:
         return value
@@ -113,7 +115,7 @@ def boolean(value: object) -> bool:
 def header_map(
     column: str, value: object, findings: Findings
 ) -> dict[str, list[str | None] | None] | None:
-    """A map from header name to the values of that header; a wrong value or list becomes None."""
+    """Return lists of values by header name; a value or list of the wrong type becomes None."""
     if type(value) is not dict:
         findings.notes.append(f"{column}: expected lists of text by name, got {_kind(value)}")
         return None
@@ -133,7 +135,7 @@ def header_map(
 def devices(
     column: str, value: object, findings: Findings
 ) -> list[dict[str, str | None] | None] | None:
-    """A list of devices, each with exactly the keys of `DEVICE_FIELDS`; a wrong one is None."""
+    """Return devices with exactly the keys of `DEVICE_FIELDS`; one of the wrong type is None."""
     if type(value) is not list:
         findings.notes.append(f"{column}: expected a list, got {_kind(value)}")
         return None
@@ -165,9 +167,9 @@ def _whole(literal: NumberText) -> int:
         raise Unfit("got a number too long to be exact")
     try:
         number = Decimal(literal)
-    except InvalidOperation:  # an exponent beyond what decimal arithmetic knows
+    except InvalidOperation:  # the exponent is beyond the range of decimal
         raise Unfit("got a number beyond 64 bits") from None
-    # The size is checked before the conversion: int(Decimal("1e999999999")) fills the memory.
+    # Check the size before the conversion: int(Decimal("1e999999999")) exhausts the memory.
     if not _MIN_BIGINT <= number <= _MAX_BIGINT:
         raise Unfit("got a number beyond 64 bits")
     whole = int(number)

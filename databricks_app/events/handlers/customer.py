@@ -1,8 +1,8 @@
 """Changes of a person's subscriptions.
 
-The object type of such an event may be the channel that caused the change, so these metrics are
-routed here whatever the object type says (see `databricks_app.events.routing`). The channel has two
-further spellings, at the top level: `object_type_type` and `delivery_type`.
+The object type of these events can be the channel that caused the change, so they are routed here
+by their metric (see `databricks_app.events.routing`). Two more top-level fields can hold the
+channel: `object_type_type` and `delivery_type`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""In-app messages; `opened` is an impression."""
+"""In-app messages; `opened` means that the message was shown."""
 
 from __future__ import annotations
 

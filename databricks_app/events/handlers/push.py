@@ -1,6 +1,6 @@
 """Push notifications; `recipients` are the devices.
 
-The specification gives `drafted` the metric `attempted`; both are taken as sent.
+The vendor's specification shows the metric `attempted` for `drafted` events. Both are accepted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Slack messages; `undeliverable` arrives though it cannot be subscribed to by name."""
+"""Slack messages; `undeliverable` is sent although no webhook can subscribe to it by name."""
 
 from __future__ import annotations
 

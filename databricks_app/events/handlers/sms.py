@@ -1,6 +1,6 @@
-"""Text messages, and WhatsApp messages sent through Twilio.
+"""SMS messages, and WhatsApp messages that are sent through Twilio.
 
-On `replied`, `recipient` is the number of the person who answered and `to` the sender's.
+With `replied`, `recipient` is the number of the person who answered, and `to` is your number.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """WhatsApp messages sent natively; those through Twilio report as sms.
 
-On `replied`, `recipient` is the number of the person who answered and `to` the sender's.
+With `replied`, `recipient` is the number of the person who answered, and `to` is your number.
 """
 
 from __future__ import annotations

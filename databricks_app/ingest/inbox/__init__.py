@@ -1,14 +1,15 @@
-"""Durable acknowledgement: what the receiver appends to and the loader takes from.
+"""The inbox: acknowledged events wait here until they are loaded (transactional inbox).
 
-Two sides, so that another store is another implementation:
+It has two interfaces:
 
-- `Appender`, used by every web process: `append` returns when the record is durable.
-  `GroupAppender` is one that also takes a group from an event loop, which cannot wait.
-- `Reader`, used by the one loader: `batches`, `delete`, `pending`, and what it needs to go on with
-  the batch that a process died in.
+- `Appender` for the web processes: `append` returns when the record is durable. A `GroupAppender`
+  can also store a group for an event loop, without blocking it.
+- `Reader` for the loader: `batches`, `delete`, `pending`, and `batch_of` to read again the batch
+  during which a loader died.
 
-`frames` is the format on disk, `waiting` the queue of what is not durable yet. `local` and
-`local_reader` are the two sides over local files, `volume` and `volume_reader` over a volume.
+`local` and `local_reader` implement them with local files, `volume` and `volume_reader` with a
+Unity Catalog volume. `frames` is the format on disk, `waiting` the queue of records that are not
+durable yet.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from databricks_app.events.record import Record
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What is durable and not yet in the tables.
+    """The events that are durable and not yet in the tables.
 
     Attributes:
         events: Number of events, exact.
         bytes: Their size on disk.
-        oldest_at: When the oldest of them was received, UTC; None if there is none.
+        oldest_at: When the oldest event was received, UTC; None if there are no events.
     """
 
     events: int
@@ -43,10 +44,11 @@ class Batch:
     """Events to load together and to delete together.
 
     Attributes:
-        records: In the order of their receipt.
-        sources: Names of the segments that hold them.
-        damaged: Stretches of bytes that no record could be read from; kept aside by the reader.
-        torn: Bytes of unfinished writes, never acknowledged.
+        records: In the order in which they were received.
+        sources: Names of the segments or objects that contain them.
+        damaged: Number of byte ranges without a readable record; the reader has copied them to
+            the quarantine.
+        torn: Number of unfinished writes. They were never acknowledged.
     """
 
     records: tuple[Record, ...]
@@ -56,34 +58,34 @@ class Batch:
 
 
 class Appender(Protocol):
-    """The receiver's side."""
+    """The interface for the receiver."""
 
     def append(self, record: Record, deadline_seconds: float) -> None:
-        """Store a record; return when it would survive a power cut.
+        """Store a record, and return when it would survive a loss of power.
 
         Raises:
             InboxFull: There is no room.
-            InboxTimeout: The deadline passed first; the record may be stored all the same.
+            InboxTimeout: The deadline has passed. The record may be stored nevertheless.
             InboxClosed: The process is stopping.
-            InboxError: The disk refused.
+            InboxError: The disk or the volume failed.
         """
         ...
 
     def trouble(self) -> str | None:
-        """Say in words why an append would fail now; None if it would not."""
+        """Return why an append would fail now; None if it would succeed."""
         ...
 
     def close(self) -> None:
-        """Refuse further records, finish those under way and close the segment."""
+        """Refuse further records, finish the current ones and close the segment."""
         ...
 
 
 @runtime_checkable
 class GroupAppender(Protocol):
-    """What an `Appender` may offer besides: no thread waits while records become durable.
+    """An `Appender` that can also store records without a waiting thread.
 
     Attributes:
-        groups: How many groups of one event loop are worth having under way at once.
+        groups: How many groups one event loop should submit at the same time.
     """
 
     groups: int
@@ -91,16 +93,16 @@ class GroupAppender(Protocol):
     def submit(
         self, records: Sequence[Record], done: Callable[[InboxError | None], None]
     ) -> Callable[[], bool]:
-        """Begin to store records, all or none of which count; return without waiting.
+        """Start to store records, all or none of them; return at once.
 
         Args:
-            records: Neither empty nor changed later.
-            done: Called once, from any thread, when they would survive a power cut, or with the
-                reason why they are not stored. Must neither raise nor wait.
+            records: At least one; must not be changed afterwards.
+            done: Called once, from any thread: with None when the records would survive a loss of
+                power, or with the reason why they are not stored. Must neither raise nor block.
 
         Returns:
-            Takes them back; False if they are being written or `done` was called. Where it
-            returns True `done` is not called.
+            A function that cancels. It returns True if the records were still waiting; then `done`
+            is not called. It returns False if they are being written or `done` was called.
 
         Raises:
             InboxClosed: The process is stopping; `done` is not called.
@@ -109,30 +111,30 @@ class GroupAppender(Protocol):
 
 
 class Reader(Protocol):
-    """The loader's side."""
+    """The interface for the loader."""
 
     @property
     def folder(self) -> Path:
-        """A local folder, where the loader keeps its note."""
+        """A local folder for the loader's note, see `crash_isolation`."""
         ...
 
     @property
     def unreadable(self) -> tuple[str, ...]:
-        """Names of what could not be read in the last pass; it stays pending."""
+        """Names of the sources that could not be read in the last pass. They stay pending."""
         ...
 
     def batches(self, max_rows: int, max_bytes: int) -> Iterator[Batch]:
-        """Yield what is ready now, oldest first, until nothing is left."""
+        """Yield all events that are ready now, oldest first."""
         ...
 
     def batch_of(self, names: Sequence[str]) -> Batch | None:
-        """Read these sources of a batch once more; None unless all are there and can be read."""
+        """Read the sources of a batch again; None if one is missing or cannot be read."""
         ...
 
     def delete(self, batch: Batch) -> None:
-        """Remove a batch whose rows are durable elsewhere."""
+        """Delete a batch whose rows are durable in the tables."""
         ...
 
     def pending(self) -> Pending:
-        """Count what is stored and not yet deleted."""
+        """Count the events that are stored and not yet deleted."""
         ...

@@ -1,4 +1,4 @@
-"""Whether a folder lies where locks and syncs mean what the inbox needs them to mean."""
+"""Refuse network file systems, where file locks and syncs do not keep their guarantees."""
 
 from __future__ import annotations
 
@@ -11,27 +11,31 @@ _NETWORK = frozenset(
     ("9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "lustre", "nfs", "nfs4", "smb3", "smbfs")
 )
 
+# The octal escapes in /proc/self/mountinfo, see proc_pid_mountinfo(5). The backslash comes last.
+_MOUNT_ESCAPES = ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\"))
+
 
 def refuse_network_folder(folder: Path, mounts: Path = MOUNTS) -> None:
     """Refuse a folder on a network file system.
 
     Raises:
-        SettingsError: It lies on one; locks and syncs there do not hold.
+        SettingsError: The folder is on a network file system.
     """
     kind = filesystem_of(folder, mounts)
+    # `fuse.` are file systems like s3fs, gcsfuse or sshfs; `fuseblk` is a local disk.
     if kind in _NETWORK or kind.startswith("fuse."):
         raise SettingsError(
-            f"CIO_DATA_DIR lies on a network file system ({kind}), where an acknowledged event "
-            "could be lost; use a local disk"
+            f"CIO_DATA_DIR is on a network file system ({kind}), where acknowledged events can be "
+            "lost; use a local disk"
         )
 
 
 def filesystem_of(folder: Path, mounts: Path = MOUNTS) -> str:
-    """Return the type of the file system that holds a folder, `unknown` if it is not known."""
+    """Return the type of the file system of a folder, `unknown` if it is not known."""
     resolved = folder.resolve()
     best, kind = "", "unknown"
     try:
-        # Names of folders are bytes; these become the text that `Path` uses for them.
+        # Folder names are bytes. `Path` decodes them with surrogateescape, so this must too.
         lines = mounts.read_text("utf-8", "surrogateescape").split("\n")
     except OSError:
         return kind
@@ -39,14 +43,10 @@ def filesystem_of(folder: Path, mounts: Path = MOUNTS) -> str:
         fields, _, after = line.partition(" - ")
         if not after:
             continue
-        point = _unescape(fields.split(" ")[4])
+        point = fields.split(" ")[4]
+        for code, character in _MOUNT_ESCAPES:
+            point = point.replace(code, character)
+        # The longest mount point counts; of equal ones the last, which covers the earlier ones.
         if resolved.is_relative_to(point) and len(point) >= len(best):
             best, kind = point, after.split(" ")[0]
     return kind
-
-
-def _unescape(point: str) -> str:
-    """Undo the octal escapes of white space in the kernel's list of mounts."""
-    for code, character in ((r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\")):
-        point = point.replace(code, character)
-    return point

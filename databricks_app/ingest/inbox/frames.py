@@ -1,13 +1,13 @@
-r"""The format of a segment: one frame a record.
+r"""The format of a segment: one frame for each record.
 
-A frame is a header line, the raw bytes, and a line feed:
+A frame is a header line, the raw bytes of the body, and a line feed:
 
     CIO1 <received_at, us> <timestamp header> <key fingerprint> <kind> <bytes here> <bytes in all>
         <sha256 of all or -> <CRC-32 of the bytes> <CRC-32 of the line so far>\n
 
-(one line). The body is not encoded, so that a frame costs a copy and a checksum whatever it holds.
-Both checksums start from the segment's own random token: bytes that merely look like a frame,
-inside a body or left over from another file, do not pass for one.
+(one line). The body is not encoded, so a frame costs only a copy and a checksum. Both checksums
+start from the random token of the segment. So bytes that only look like a frame, inside a body or
+left on the disk by another file, are not read as one.
 
 Pure: bytes in, bytes out.
 """
@@ -23,6 +23,7 @@ from zlib import crc32
 from databricks_app.events.record import Record
 
 _MAGIC = b"CIO1 "
+# Bytes. The longest header that `_HEADER` allows has 161 with its checksum and line feed.
 _LONGEST_HEADER = 256
 _HEADER = re.compile(
     rb"CIO1 ([0-9]{1,17}) ([0-9]{0,12}) ([0-9a-f]{0,8}) (event|replay) ([0-9]{1,12}) ([0-9]{1,12}) "
@@ -34,7 +35,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A record and where its frame ends."""
+    """A record, and the offset after its frame."""
 
     record: Record
     end: int
@@ -42,7 +43,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A stretch of bytes, `start` inclusive to `end` exclusive, that holds no readable frame."""
+    """A range of bytes without a readable frame: `start` inclusive, `end` exclusive."""
 
     start: int
     end: int
@@ -50,13 +51,13 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class FrameContents:
-    """What a segment or an object holds.
+    """The content of a segment or an object.
 
     Attributes:
-        records: In their order.
-        damage: The stretches that hold no readable frame.
-        damaged: How many of them may have held a record, and at least one where records miss.
-        torn: How many are the end of an unfinished write; nothing of it was acknowledged.
+        records: In the order of their frames.
+        damage: The ranges without a readable frame.
+        damaged: How many of them can have contained a record; at least one if records are missing.
+        torn: How many are the end of an unfinished write, which was never acknowledged.
     """
 
     records: list[Record]
@@ -66,16 +67,16 @@ class FrameContents:
 
 
 def seed(token: str) -> int:
-    """Return where the checksums of a segment with this token start."""
+    """Return the start value of the checksums of a segment with this token."""
     return crc32(token.encode())
 
 
 def encode(record: Record, start: int) -> tuple[bytes, bytes]:
-    """Return a frame as header line and rest, so that the body is copied once only.
+    """Return a frame as two pieces, the header line and the rest. The body is copied only once.
 
     Args:
-        record: What to frame.
-        start: The segment's `seed`.
+        record: The record to encode.
+        start: The `seed` of the segment.
     """
     received_us = (record.received_at - _EPOCH) // _MICROSECOND
     line = (
@@ -87,9 +88,9 @@ def encode(record: Record, start: int) -> tuple[bytes, bytes]:
 
 
 def scan(data: bytes, start: int) -> Iterator[Frame | Damage]:
-    """Yield every frame of a segment in order, and the stretches between them that are damaged.
+    """Yield every frame of a segment and every damaged range, in order.
 
-    A damaged stretch ends where the next whole frame begins, or at the end of the data.
+    A damaged range ends where the next complete frame begins, or at the end of the data.
     """
     offset = 0
     while offset < len(data):
@@ -104,18 +105,18 @@ def scan(data: bytes, start: int) -> Iterator[Frame | Damage]:
 
 
 def contents(data: bytes, start: int, events: int) -> FrameContents:
-    """Read all of a segment or an object.
-
-    A damaged end is a torn write, unless records miss: what a name counts was acknowledged.
+    """Read a whole segment or object.
 
     Args:
-        data: All of it.
-        start: Its `seed`.
-        events: How many records it should hold.
+        data: All bytes.
+        start: The `seed` of its checksums.
+        events: The number of records that its name promises.
     """
     found = list(scan(data, start))
     records = [one.record for one in found if isinstance(one, Frame)]
     damage = [one for one in found if isinstance(one, Damage)]
+    # Damage at the end is an unfinished write only if no record is missing: all records that the
+    # name counts were acknowledged.
     is_torn = bool(damage) and damage[-1].end == len(data) and len(records) == events
     damaged = len(damage) - is_torn
     if not damaged and len(records) < events:
@@ -124,9 +125,9 @@ def contents(data: bytes, start: int, events: int) -> FrameContents:
 
 
 def count(data: bytes) -> tuple[int, int]:
-    """Count whole frames by their headers alone; return the number and where the last one ends.
+    """Count complete frames by their headers; return the number and the end of the last one.
 
-    For watching a segment that is being written: no checksum is computed.
+    It computes no checksums. Use it to count a segment while it is being written.
     """
     offset = number = 0
     while (header := _header_at(data, offset)) is not None:
@@ -177,6 +178,9 @@ def _record(fields: re.Match[bytes], body: bytes) -> Record:
 
 
 def _next_frame(data: bytes, offset: int, start: int) -> int:
+    """Return the offset of the next complete frame, or the end of the data."""
+    # Each candidate is checked by its header checksum first, so a body that is full of magic words
+    # is searched in linear time.
     while (found := data.find(_MAGIC, offset)) >= 0:
         if _frame_at(data, found, start) is not None:
             return found

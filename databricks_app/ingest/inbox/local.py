@@ -1,17 +1,17 @@
-"""The receiver's side of the inbox over local files: group commit into a segment of our own.
+"""The local inbox, for the receiver: group commit into a segment (write-ahead log).
 
-Every web process owns one segment at a time, held by `flock`. One committer thread takes all
-requests that wait, writes their frames, calls `fdatasync` once and answers them. There is no
-linger: the group is whatever came while the disk was busy with the one before.
+Every web process owns one segment at a time, locked with `flock`. One committer thread takes all
+waiting requests, writes their frames, calls `fdatasync` once and answers them. It does not delay a
+request to form a group: a group is the requests that arrived during the previous sync.
 
 Names in the folder (`<time>` is 16 digits of microseconds, `<token>` random):
 
-    .<time>-<token>.new           being made; nothing acknowledged is in it
-    <time>-<token>.open           written by the process that holds its lock; dead if none does
-    <time>-<token>-<events>.seg   closed: complete, to be loaded
+    .<time>-<token>.new           being created; contains no acknowledged event
+    <time>-<token>.open           written by the process that has its lock; dead if none has it
+    <time>-<token>-<events>.seg   closed: complete and ready to load
 
-After a short write or a failed sync a segment is abandoned at its last good offset: what the disk
-did with the rest is unknown, and nothing of it was acknowledged.
+After a short write or a failed sync, the segment is closed at its last good offset. Nothing after
+that offset was acknowledged, and the state of those bytes on the disk is unknown.
 """
 
 from __future__ import annotations
@@ -40,24 +40,26 @@ CLOSE_EVENTS = 10_000
 _GROUP_BYTES = 32 << 20
 _GROUP_FRAMES = 500
 _LARGE_BYTES = 1 << 20
-_PIECES = 1_000  # a call; the kernel takes 1,024
+# Buffers in one call of writev; Linux accepts at most 1,024 (IOV_MAX).
+_PIECES = 1_000
 HANGING_SECONDS = 3.0
 _PROBE_BYTES = 64 << 10
 _FAULT_SECONDS = 0.1
 _SEGMENT_ADVICE = (
     "check the disk of CIO_DATA_DIR and the permissions of its folder inbox; nothing is lost, the "
-    "loader takes the segment as one of a dead process"
+    "loader treats the segment like that of a dead process"
 )
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class LocalInbox:
-    """A `GroupAppender` over a folder of a local disk. Make it after the process has forked.
+    """A `GroupAppender` that writes to a folder on a local disk. Create it after the fork.
 
     Attributes:
-        groups: One: what arrives while the disk syncs is the next.
+        groups: 1.
     """
 
+    # The disk syncs one group at a time; requests that arrive meanwhile are the next group.
     groups = 1
 
     def __init__(
@@ -75,14 +77,16 @@ class LocalInbox:
         """Open the inbox.
 
         Args:
-            folder: Where segments lie; made if missing.
-            max_bytes: Most bytes of segments, of all processes; None: 80 % of what is free now.
-            floor_bytes: What the disk keeps free for the tables; None: 10 % of it, 1 GiB at least.
-            close_seconds: A segment is handed to the loader when its first record is this old.
-            monotonic: Clock of ages.
-            clock: Clock of names, Unix seconds.
-            sync: Makes what was written to a descriptor durable.
-            recurring: Logs faults of the disk and of this class; one of its own if left out.
+            folder: The folder of the segments; created if missing.
+            max_bytes: Most bytes of segments of all processes; None: 80 % of the space that is
+                free now.
+            floor_bytes: Bytes of the disk to keep free for the tables; None: 10 % of the disk, at
+                least 1 GiB.
+            close_seconds: A segment is closed when its first record is this old.
+            monotonic: Clock for ages, seconds.
+            clock: Clock for file names, Unix seconds.
+            sync: Makes the written bytes of a descriptor durable.
+            recurring: Logs errors of the disk and of this class; a new one by default.
         """
         make_private_folder(folder)
         self._folder = folder
@@ -112,7 +116,7 @@ class LocalInbox:
         return self._queue.submit(records, done)
 
     def trouble(self) -> str | None:
-        """Say why an append would fail now; tries the disk again where the last one failed."""
+        """Return why an append would fail now; after a failure, try the disk again."""
         if self._queue.is_closed:
             return STOPPING
         since = self._busy_since
@@ -122,8 +126,8 @@ class LocalInbox:
             problem = self._room.problem(is_fresh=True)
         except OSError as error:
             return (
-                f"the inbox folder {self._folder} cannot be read ({error.strerror}): make it "
-                "again, or mount its disk, for the receiver's user"
+                f"the inbox folder {self._folder} cannot be read ({error.strerror}): create it "
+                "again or mount its disk, and give the receiver's user access"
             )
         if problem is not None:
             return problem
@@ -132,44 +136,46 @@ class LocalInbox:
         return self._trouble
 
     def close(self) -> None:
-        """Refuse further records, finish those under way and hand over the segment."""
+        """Refuse further records, finish the current ones and close the segment."""
         self._queue.close()
         self._committer.join()
 
     def _run(self) -> None:
         while not self._is_done:
             try:
-                self._turn()
-            except Exception as fault:  # noqa: BLE001  # without this thread nothing is ever stored
-                # Nothing more is written into the segment, of which the state is unknown. Its
-                # whole frames count: the loader takes it as one of a dead process.
-                self._recurring.note_error("committer_failed", fault)
-                self._abandon()
-                # Who still waits then was never acknowledged.
+                self._commit_next_group()
+            except Exception as error:  # noqa: BLE001  # without this thread nothing is ever stored
+                self._recurring.note_error("committer_failed", error)
+                # The state of the segment is unknown, so write no more to it. Without its lock the
+                # loader treats it like that of a dead process and reads its complete frames.
+                segment, self._segment = self._segment, None
+                if segment is not None:
+                    segment.release()
+                # When the inbox stops here, the requests that still wait were never acknowledged.
                 self._is_done = self._queue.is_closed
                 time.sleep(_FAULT_SECONDS)
 
-    def _turn(self) -> None:
+    def _commit_next_group(self) -> None:
         group = self._next_group()
         if group:
             self._commit(group)
         segment = self._segment
-        if segment is not None and self._is_ripe(segment):
+        if segment is not None and self._must_close(segment):
             self._segment = None
-            self._hand_over(segment)
+            self._close_segment(segment)
         self._is_done = self._queue.is_closed and not group and self._segment is None
-
-    def _abandon(self) -> None:
-        segment, self._segment = self._segment, None
-        if segment is not None:
-            segment.release()
 
     def _next_group(self) -> list[WaitingRecords]:
         queue = self._queue
         with queue.changed:
             if not queue.waiting and not queue.is_closed:
-                queue.changed.wait(self._seconds_to_close())
-            # Large bodies take turns with the others, which so wait for one group of them at most.
+                seconds = None
+                if self._segment is not None:
+                    close_at = self._segment.opened + self._close_seconds
+                    seconds = max(0.0, close_at - self._monotonic())
+                queue.changed.wait(seconds)
+            # Groups of large and of small bodies alternate, so that a small body waits for at most
+            # one group of large ones.
             turn = [one for one in queue.waiting if _is_large(one) is not self._was_large]
             group = _group(turn or queue.waiting)
             if group:
@@ -177,12 +183,7 @@ class LocalInbox:
                 queue.take(group)
         return group
 
-    def _seconds_to_close(self) -> float | None:
-        if self._segment is None:
-            return None
-        return max(0.0, self._segment.opened + self._close_seconds - self._monotonic())
-
-    def _is_ripe(self, segment: _Segment) -> bool:
+    def _must_close(self, segment: _Segment) -> bool:
         return (
             self._queue.is_closed
             or segment.good_offset >= CLOSE_BYTES
@@ -196,15 +197,14 @@ class LocalInbox:
         try:
             self._store([record for waiting in group for record in waiting.records])
             self._trouble = None
-        except OSError as fault:
-            full = fault.errno in _FULL
-            words = f"the disk of the inbox refused: {os.strerror(fault.errno or errno.EIO)}"
-            error = InboxFull(words) if full else InboxError(words)
-        except InboxError as fault:
-            error = fault
-        except Exception as fault:  # noqa: BLE001  # the group is refused, the next one may do
-            self._recurring.note_error("storing_failed", fault)
-            error = InboxError(f"storing failed: {type(fault).__name__}")
+        except OSError as cause:
+            text = f"the disk of the inbox failed: {os.strerror(cause.errno or errno.EIO)}"
+            error = InboxFull(text) if cause.errno in _FULL else InboxError(text)
+        except InboxError as cause:
+            error = cause
+        except Exception as cause:  # noqa: BLE001  # refuse this group; the next one may succeed
+            self._recurring.note_error("storing_failed", cause)
+            error = InboxError(f"storing failed: {type(cause).__name__}")
         self._busy_since = None
         if error is not None:
             self._trouble = str(error)
@@ -215,22 +215,22 @@ class LocalInbox:
             raise InboxFull(problem)
         segment = self._segment
         if segment is None:
-            segment = self._segment = self._open()
+            name = f"{int(self._clock() * 1e6):016d}-{secrets.token_hex(8)}"
+            segment = _Segment.create(self._folder, name, self._monotonic(), self._sync)
+            self._segment = segment
         try:
             segment.write(records)
         except BaseException:
+            # After a failed write or sync the file must not be continued: the kernel may have
+            # dropped the bytes, and a later sync would not report it.
             self._segment = None
-            self._hand_over(segment)
+            self._close_segment(segment)
             raise
         self._room.take(segment.last_write)
 
-    def _open(self) -> _Segment:
-        name = f"{int(self._clock() * 1e6):016d}-{secrets.token_hex(8)}"
-        return _Segment.create(self._folder, name, self._monotonic(), self._sync)
-
-    def _hand_over(self, segment: _Segment) -> None:
-        # A segment that cannot be closed is left behind: its lock goes with the descriptor, and
-        # the loader takes an unlocked segment for a dead one.
+    def _close_segment(self, segment: _Segment) -> None:
+        # A segment that cannot be closed stays as it is. `release` frees its lock, and the loader
+        # treats an unlocked segment as dead.
         try:
             segment.close()
         except OSError as error:
@@ -240,6 +240,7 @@ class LocalInbox:
             segment.release()
 
     def _probe(self) -> bool:
+        """Return whether the disk stores a small file."""
         path = self._folder / f".{int(self._clock() * 1e6):016d}-probe.new"
         try:
             with path.open("xb") as file:
@@ -255,7 +256,7 @@ class LocalInbox:
 
 
 class _Segment:
-    """An open segment: a locked file, how much of it is durable, and how many records that is."""
+    """An open segment: a locked file, with the number of its durable bytes and records."""
 
     def __init__(
         self,
@@ -279,13 +280,14 @@ class _Segment:
     def create(
         cls, folder: Path, name: str, opened: float, sync: Callable[[int], None]
     ) -> _Segment:
-        """Make a segment; it is locked before it has the name that others look for."""
-        made = folder / f".{name}.new"
+        """Create a segment and lock it."""
+        new = folder / f".{name}.new"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(made, flags, 0o600)
+        descriptor = os.open(new, flags, 0o600)
         try:
+            # Lock before the rename: the loader takes an unlocked `.open` file for a dead segment.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            made.rename(folder / f"{name}.open")
+            new.rename(folder / f"{name}.open")
             sync_folder(folder)
         except OSError:
             os.close(descriptor)
@@ -296,13 +298,14 @@ class _Segment:
         """Append records and make them durable.
 
         Raises:
-            OSError: Nothing of this group counts.
+            OSError: None of these records is acknowledged.
         """
         pieces = [piece for record in records for piece in frames.encode(record, self._seed)]
         size = sum(map(len, pieces))
         written = 0
         for first in range(0, len(pieces), _PIECES):
             written += os.writev(self._descriptor, pieces[first : first + _PIECES])
+        # The kernel writes less than it was given if the disk becomes full during the call.
         if written != size:
             raise OSError(errno.ENOSPC, "short write")
         self._sync(self._descriptor)
@@ -311,8 +314,9 @@ class _Segment:
         self.events += len(records)
 
     def close(self) -> None:
-        """Cut what is not known to be durable and give the segment its final name."""
+        """Cut the bytes that may not be durable, and give the segment its final name."""
         path = self._folder / f"{self._name}.open"
+        # Cut before the rename: all bytes of a closed segment count as acknowledged.
         if os.fstat(self._descriptor).st_size != self.good_offset:
             os.ftruncate(self._descriptor, self.good_offset)
         if self.events:
@@ -322,17 +326,17 @@ class _Segment:
         sync_folder(self._folder)
 
     def release(self) -> None:
-        """Give up the file and its lock."""
+        """Close the file, which frees its lock."""
         os.close(self._descriptor)
 
 
 def _is_large(waiting: WaitingRecords) -> bool:
-    """Whether the disk takes so long for them that others should not wait for several such."""
+    """Return whether these records keep the disk busy for long."""
     return waiting.size > _LARGE_BYTES
 
 
 def _group(waiting: list[WaitingRecords]) -> list[WaitingRecords]:
-    """Return the first ones, as many as are made durable at once."""
+    """Return the first of the waiting records, as many as one group may contain."""
     size = count = 0
     for number, one in enumerate(waiting):
         size += one.size

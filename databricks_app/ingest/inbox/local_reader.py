@@ -1,10 +1,11 @@
-"""The loader's side of the local inbox: closed and dead segments, oldest first.
+"""The local inbox, for the loader: read closed and dead segments, oldest first.
 
-There is one reader at a time; the lake's lock sees to that.
+The lock of the lake ensures that there is only one reader.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -21,7 +22,7 @@ from databricks_app.runtime.folder_sync import sync_folder
 QUARANTINE = "quarantine"
 _NAME = re.compile(r"(?P<time>\d{16})-(?P<token>[0-9a-f]{16})(?:-(?P<events>\d+)\.seg|\.open)")
 _NEW_SECONDS = 3600
-_LOOKS = 10
+_COUNT_TRIES = 10
 
 
 @dataclass(slots=True)
@@ -47,62 +48,62 @@ class _BatchBuilder:
 
 
 class SegmentReader:
-    """A `Reader` over the folder that `LocalInbox` writes.
+    """A `Reader` of the folder that `LocalInbox` writes.
 
     Attributes:
-        folder: Where they lie.
-        unreadable: Segments that the disk would not give in the last pass; they stay pending.
+        folder: The folder of the segments.
+        unreadable: Segments that could not be read in the last pass. They stay pending.
     """
 
     unreadable: tuple[str, ...] = ()
 
     def __init__(self, folder: Path) -> None:
-        """Read this folder; made if missing."""
+        """Read this folder; create it if it is missing."""
         make_private_folder(folder)
         self.folder = folder
 
     def batches(self, max_rows: int, max_bytes: int) -> Iterator[Batch]:
         """Yield whole segments in batches, oldest first, until none is ready.
 
-        A batch holds at least one segment, so that it can exceed the limits by one.
+        A batch contains at least one segment, so a large segment can exceed the limits.
         """
         self.unreadable = ()
         self._close_dead()
-        gathered = _BatchBuilder()
+        builder = _BatchBuilder()
         for name, events, length in self._closed_segments():
-            if gathered.names and not gathered.has_room(events, length, max_rows, max_bytes):
-                yield gathered.batch()
-                gathered = _BatchBuilder()
+            if builder.names and not builder.has_room(events, length, max_rows, max_bytes):
+                yield builder.batch()
+                builder = _BatchBuilder()
             try:
-                gathered.add(name, length, self._read(name, events))
+                builder.add(name, length, self._read(name, events))
             except OSError:
-                # It stays where it is, is reported, and holds up nothing behind it.
+                # It stays in the folder and is reported. Later segments are loaded.
                 self.unreadable += (name,)
-        if gathered.names:
-            yield gathered.batch()
+        if builder.names:
+            yield builder.batch()
 
     def batch_of(self, names: Sequence[str]) -> Batch | None:
-        """Read these segments once more; None unless all are there and can be read."""
-        gathered = _BatchBuilder()
+        """Read these segments again; None if one is missing or cannot be read."""
+        builder = _BatchBuilder()
         try:
             for name in names:
                 fields = _NAME.fullmatch(name)
                 if fields is None or fields["events"] is None:
                     return None
                 contents = self._read(name, int(fields["events"]))
-                gathered.add(name, _size(self.folder / name), contents)
+                builder.add(name, _size(self.folder / name), contents)
         except OSError:
             return None
-        return gathered.batch()
+        return builder.batch()
 
     def delete(self, batch: Batch) -> None:
-        """Remove the segments of a batch whose rows are durable in the tables."""
+        """Delete the segments of a batch whose rows are durable in the tables."""
         for name in batch.sources:
             (self.folder / name).unlink(missing_ok=True)
         sync_folder(self.folder)
 
     def pending(self) -> Pending:
-        """Count events and bytes of all segments, those being written included."""
+        """Count events and bytes of all segments, including open ones."""
         return pending(self.folder)
 
     def _closed_segments(self) -> list[tuple[str, int, int]]:
@@ -113,6 +114,7 @@ class SegmentReader:
                     found.append((name, int(fields["events"]), _size(self.folder / name)))
                 except OSError:
                     self.unreadable += (name,)
+        # A name begins with the time, so this is the oldest first.
         return sorted(found)
 
     def _close_dead(self) -> None:
@@ -122,9 +124,11 @@ class SegmentReader:
                     self._close_if_dead(self.folder / name)
                 except OSError:
                     self.unreadable += (name,)
-        for left in self.folder.glob(".*.new"):
-            if _age_seconds(left) > _NEW_SECONDS:
-                left.unlink(missing_ok=True)
+        now = datetime.now(UTC).timestamp()
+        for new in self.folder.glob(".*.new"):
+            with contextlib.suppress(FileNotFoundError):  # renamed or deleted meanwhile
+                if now - new.stat().st_mtime > _NEW_SECONDS:
+                    new.unlink()
 
     def _close_if_dead(self, path: Path) -> None:
         try:
@@ -133,8 +137,9 @@ class SegmentReader:
             return
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The owner may have closed, and so renamed, the segment before we got the lock.
             if path.exists():
-                # What the process wrote last may not have reached the disk.
+                # The last write of the dead process may not be on the disk yet.
                 os.fsync(descriptor)
                 self._close_segment(path)
         except BlockingIOError:
@@ -144,6 +149,8 @@ class SegmentReader:
 
     def _close_segment(self, path: Path) -> None:
         data = path.read_bytes()
+        # The complete frames are all that was acknowledged; a torn end stays in the file, and
+        # `_read` copies it to the quarantine.
         found = list(frames.scan(data, frames.seed(_token(path.name))))
         events = sum(isinstance(one, frames.Frame) for one in found)
         if found:
@@ -153,14 +160,15 @@ class SegmentReader:
         sync_folder(self.folder)
 
     def _read(self, name: str, events: int) -> frames.FrameContents:
-        """Read a segment; damaged bytes are copied to the quarantine before anything is loaded."""
+        """Read a segment, and copy its damaged bytes to the quarantine."""
         data = (self.folder / name).read_bytes()
         contents = frames.contents(data, frames.seed(_token(name)), events)
+        # Copy before the load: the segment is deleted after it.
         for damage in contents.damage:
-            self._keep_aside(name, damage, data)
+            self._quarantine(name, damage, data)
         return contents
 
-    def _keep_aside(self, name: str, damage: frames.Damage, data: bytes) -> None:
+    def _quarantine(self, name: str, damage: frames.Damage, data: bytes) -> None:
         folder = self.folder / QUARANTINE
         make_private_folder(folder)
         path = folder / f"{name}.{damage.start}-{damage.end}"
@@ -172,51 +180,58 @@ class SegmentReader:
 
 
 def pending(folder: Path) -> Pending:
-    """Count events and bytes of all segments of a folder without changing anything."""
-    for _ in range(_LOOKS):
-        counted, is_whole = _count(folder)
-        if is_whole:
+    """Count events and bytes of all segments of a folder. Changes nothing."""
+    for _ in range(_COUNT_TRIES):
+        counted, is_exact = _count(folder)
+        if is_exact:
             break
     return counted
 
 
 def _count(folder: Path) -> tuple[Pending, bool]:
-    """Count, and say whether no segment was closed, and so renamed, behind our back."""
+    """Count, and return False as well if a segment was closed (renamed) during the count."""
     events = size = 0
     oldest: str | None = None
-    is_whole = True
+    is_exact = True
     for name, fields in _segments(folder):
         closed = fields["events"]
         try:
             size += _size(folder / name)
-            number = int(closed) if closed is not None else _count_open(folder / name)
+            if closed is not None:
+                number = int(closed)
+            else:
+                number, _ = frames.count((folder / name).read_bytes())
         except FileNotFoundError:
-            is_whole = is_whole and closed is not None
+            # A closed segment disappears when it is loaded. An open one was renamed: count again.
+            is_exact = is_exact and closed is not None
             continue
         except OSError:
             continue  # the reader reports it
         events += number
         if number and (oldest is None or fields["time"] < oldest):
             oldest = fields["time"]
-    return Pending(events, size, None if oldest is None else _moment(oldest)), is_whole
+    oldest_at = None
+    if oldest is not None:
+        oldest_at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(oldest))
+    return Pending(events, size, oldest_at), is_exact
 
 
 def replay_segment(folder: Path, records: list[Record], *, name: str) -> None:
-    """Write a closed segment of records that are to be read again; durable on return.
+    """Write a closed segment of records to load again; it is durable on return.
 
     Args:
         folder: The inbox.
-        records: At most what a segment holds; must not be empty.
-        name: `<time>-<token>` as in the folder's names.
+        records: At least one; at most as many as a segment may contain.
+        name: `<time>-<token>`, as in the names of segments.
     """
     start = frames.seed(_token(f"{name}.open"))
-    made = folder / f".{name}.new"
-    with create_private_file(made) as file:
+    new = folder / f".{name}.new"
+    with create_private_file(new) as file:
         for record in records:
             file.writelines(frames.encode(record, start))
         file.flush()
         os.fsync(file.fileno())
-    made.rename(folder / f"{name}-{len(records)}.seg")
+    new.rename(folder / f"{name}-{len(records)}.seg")
     sync_folder(folder)
 
 
@@ -235,20 +250,5 @@ def _token(name: str) -> str:
     return fields["token"]
 
 
-def _count_open(path: Path) -> int:
-    return frames.count(path.read_bytes())[0]
-
-
 def _size(path: Path) -> int:
     return path.stat().st_size
-
-
-def _age_seconds(path: Path) -> float:
-    try:
-        return datetime.now(UTC).timestamp() - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
-
-
-def _moment(time: str) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(time))

@@ -1,7 +1,8 @@
-"""Where one event is: in the inbox of a volume, or a row already.
+"""Find where an event is: in the inbox of a volume, or already a row of a table.
 
-The volume is asked through the Files API, which wakes no warehouse. The tables are asked at most
-once: a loader removes an object after its rows are committed, so who finds no object finds the row.
+The Files API lists the volume without starting a warehouse. The tables are queried at most once:
+the loader deletes an object only after its rows are committed, so an event that is in no object is
+a row.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from databricks_app.ingest.inbox.volume_reader import INBOX, objects
 
 Place = Literal["inbox", "row"]
 LOOK_SECONDS = 2.0
-# An event that was just stored is in one of the newest objects.
+# An event that was just stored is in one of the newest objects; older ones are not read.
 _MOST_READ = 200
 
 
@@ -34,27 +35,29 @@ def track(
     """Find an event that was just acknowledged; None if it is neither stored nor loaded.
 
     Args:
-        files: The volume's.
+        files: Lists and reads the volume.
         volume: `/Volumes/<catalog>/<schema>/<volume>`.
-        body: The event's.
-        is_row: Asks the tables for it; called once at most, and only if no object holds it.
-        seconds: How long to wait until an object that holds it is gone; 0 only looks.
-        look_seconds: Between two looks at that object's folder.
-        monotonic: Seconds.
-        sleep: Lets that many seconds pass.
+        body: The body of the event.
+        is_row: Queries the tables; called at most once, and only if no object contains the event.
+        seconds: How long to wait until the object of the event is deleted; 0 does not wait.
+        look_seconds: Pause between two listings of that object's folder.
+        monotonic: Clock, seconds.
+        sleep: Waits for a number of seconds.
     """
-    source = _holding(files, volume, body)
+    source = _object_of(files, volume, body)
     if source is not None:
+        folder, _, name = source.rpartition("/")
+        folder_path = f"{volume}/{INBOX}/{folder}"
         until = monotonic() + seconds
-        while _is_there(files, volume, source):
+        while any(entry.name == name for entry in files.entries(folder_path)):
             if (left := until - monotonic()) <= 0:
                 return "inbox"
             sleep(min(left, look_seconds))
     return "row" if is_row() else None
 
 
-def _holding(files: FileListing, volume: str, body: bytes) -> str | None:
-    """Path under `inbox/` of an object that holds an event; None if none does."""
+def _object_of(files: FileListing, volume: str, body: bytes) -> str | None:
+    """Return the path under `inbox/` of the object that contains an event; None without one."""
     newest = sorted(objects(files, f"{volume}/{INBOX}"), reverse=True)[:_MOST_READ]
     for one in newest:
         try:
@@ -65,8 +68,3 @@ def _holding(files: FileListing, volume: str, body: bytes) -> str | None:
             if isinstance(found, frames.Frame) and found.record.body == body:
                 return one.source
     return None
-
-
-def _is_there(files: FileListing, volume: str, source: str) -> bool:
-    folder, _, name = source.rpartition("/")
-    return any(entry.name == name for entry in files.entries(f"{volume}/{INBOX}/{folder}"))

@@ -1,12 +1,12 @@
-"""The receiver's side of the inbox in a Unity Catalog volume: group commit into objects.
+"""The inbox in a Unity Catalog volume, for the receiver: group commit into objects.
 
-Whatever waits becomes one object, put through the Files API; the answer waits until the put is
-answered. A put takes a hundred times as long as a sync of a disk, so a group is given a moment to
-gather, and several are under way at once.
+All waiting requests become one object, which is put through the Files API. They are answered when
+the put is answered. A put takes about a hundred times as long as a sync of a disk. So a group waits
+a moment for more requests, and several puts run at the same time.
 
-Where the outcome of a put is unknown (no answer, connection lost) its events are not acknowledged.
-Within the deadline it is tried again under the same name, which changes nothing if the first one
-had come through; after the deadline the sender repeats the events, and the tables take each once.
+If the result of a put is unknown (no answer, lost connection), its events are not acknowledged. The
+put is repeated under the same name until the deadline, which is safe if the first put was stored.
+After the deadline the sender repeats the events, and the tables contain each of them once.
 """
 
 from __future__ import annotations
@@ -28,23 +28,25 @@ from databricks_app.runtime.recurring import RecurringLog
 
 LINGER_SECONDS = 0.01
 HELD_BYTES = 256 << 20
+# A Databricks App is killed 15 s after SIGTERM, and the loader needs a part of that time.
 STOP_SECONDS = 5.0
 _GROUP_BYTES = 4 << 20
 _GROUP_RECORDS = 2_000
 _ALONE_BYTES = 1 << 20
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 _LONGEST_PAUSE_SECONDS = 60.0
+# Errors that a repetition within the deadline cannot solve.
 _LASTING = frozenset({"denied", "missing", "full", "refused"})
 _PROBE_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 
 
 class VolumeInbox:
-    """A `GroupAppender` over a volume. Make it after the process has forked.
+    """A `GroupAppender` that writes to a volume. Create it after the fork.
 
     Attributes:
-        groups: As many as there may be puts under way.
-        pending: Returns what all processes have stored, as last counted.
+        groups: The number of concurrent puts.
+        pending: Returns the last count of what all processes have stored.
     """
 
     def __init__(
@@ -61,19 +63,19 @@ class VolumeInbox:
         monotonic: Callable[[], float] = time.monotonic,
         recurring: RecurringLog | None = None,
     ) -> None:
-        """Open the inbox; the volume is tried in the background.
+        """Open the inbox; a thread tests the volume in the background.
 
         Args:
-            files: The workspace's.
+            files: Files of the workspace.
             volume: `/Volumes/<catalog>/<schema>/<volume>`.
-            deadline_seconds: How long a put is tried again.
-            uploads: Puts under way at once.
-            linger_seconds: How long a group gathers.
+            deadline_seconds: How long a put is repeated.
+            uploads: Number of concurrent puts.
+            linger_seconds: How long a group waits for more requests.
             held_bytes: Most bytes of bodies in memory.
-            stop_seconds: How long `close` waits for what is under way.
-            names: Of the objects.
-            monotonic: Clock of deadlines.
-            recurring: Logs faults of this class; one of its own if left out.
+            stop_seconds: How long `close` waits for running puts.
+            names: Names of the objects.
+            monotonic: Clock for deadlines, seconds.
+            recurring: Logs errors of this class; a new one by default.
         """
         self.groups = uploads
         self._files = files
@@ -85,7 +87,7 @@ class VolumeInbox:
         self._monotonic = monotonic
         self._recurring = recurring or RecurringLog()
         self._queue = WaitingQueue(
-            most_bytes=held_bytes, full=self._full_words, monotonic=monotonic
+            most_bytes=held_bytes, full=self._full_problem, monotonic=monotonic
         )
         self._paused_until = 0.0
         self._trouble: str | None = "the volume has not answered yet"
@@ -115,7 +117,7 @@ class VolumeInbox:
         return self._queue.submit(records, done)
 
     def trouble(self) -> str | None:
-        """Say why an append would fail now, as the last put showed; does no I/O."""
+        """Return why an append would fail now, from the result of the last put; does no I/O."""
         if self._stopping.is_set():
             return STOPPING
         if (trouble := self._trouble) is None:
@@ -123,10 +125,10 @@ class VolumeInbox:
         return f"{trouble} (for {self._monotonic() - self._troubled_since:.0f} s)"
 
     def count_pending(self) -> Pending | None:
-        """Return what was pending when it was last counted, None before; does no I/O.
+        """Return the last count, or None before the first one; does no I/O.
 
         Raises:
-            InboxError: It could not be counted, and why.
+            InboxError: The last count failed or is too old; the text says why.
         """
         counted = self.pending()
         if (trouble := self.pending.trouble()) is not None:
@@ -134,7 +136,7 @@ class VolumeInbox:
         return counted if self.pending.has_counted else None
 
     def close(self) -> None:
-        """Refuse further records and finish those under way, in `stop_seconds` at most."""
+        """Refuse further records and finish the current ones, within `stop_seconds`."""
         self._stopping.set()
         self._queue.close()
         until = self._monotonic() + self._stop_seconds
@@ -146,15 +148,15 @@ class VolumeInbox:
         while group := self._next_group():
             try:
                 error = self._store(group)
-            except Exception as fault:  # noqa: BLE001  # without this thread nothing is ever stored
-                # The group is refused as a whole; the next one is an object of its own.
-                self._recurring.note_error("storing_failed", fault)
-                error = InboxError(f"storing failed: {type(fault).__name__}")
+            except Exception as cause:  # noqa: BLE001  # without this thread nothing is ever stored
+                # Refuse this group; the next one is another object and may succeed.
+                self._recurring.note_error("storing_failed", cause)
+                error = InboxError(f"storing failed: {type(cause).__name__}")
                 self._note(str(error))
             self._queue.answer(group, error)
 
     def _next_group(self) -> list[WaitingRecords]:
-        """Wait for a group and take it; empty at the end."""
+        """Wait for a group and take it; an empty group means that the queue is closed."""
         queue = self._queue
         with queue.changed:
             while (left := self._seconds_to_group()) != 0:
@@ -162,10 +164,11 @@ class VolumeInbox:
             group = queue.waiting[: _group_length(queue.waiting)]
             queue.take(group)
             if queue.waiting:
-                queue.changed.notify()
+                queue.changed.notify()  # another thread can put the rest
         return group
 
     def _seconds_to_group(self) -> float | None:
+        """Return how long the next group still waits for requests; None while there are none."""
         waiting = self._queue.waiting
         if self._queue.is_closed:
             return 0
@@ -183,9 +186,9 @@ class VolumeInbox:
         pause = 0.0
         while True:
             pause = max(pause, self._paused_until - self._monotonic())
-            # What cannot be stored any more is answered at once.
+            # Answer now if the group cannot be stored before its deadline.
             if self._monotonic() + pause >= until or (pause > 0 and self._stopping.wait(pause)):
-                return InboxError(self._trouble or "the volume is slower than events come")
+                return InboxError(self._trouble or "the volume is too slow for the events")
             try:
                 self._files.put(path, content, overwrite=True, seconds=until - self._monotonic())
             except WorkspaceError as error:
@@ -197,8 +200,8 @@ class VolumeInbox:
                 self._note(None)
                 return None
 
-    def _full_words(self, waiting_bytes: int) -> str:
-        reason = self._trouble or "it is slower than they come"
+    def _full_problem(self, waiting_bytes: int) -> str:
+        reason = self._trouble or "it is too slow for the events"
         return f"{waiting_bytes} bytes of events wait for the volume: {reason}"
 
     def _note(self, trouble: str | None) -> None:
@@ -210,16 +213,18 @@ class VolumeInbox:
 
     def _note_refusal(self, error: WorkspaceError) -> None:
         if error.retry_after_seconds:
-            # The workspace means all of our puts.
+            # Retry-After applies to all puts, not only to this one.
             wait = min(error.retry_after_seconds, _LONGEST_PAUSE_SECONDS)
             self._paused_until = self._monotonic() + wait
         self._note(str(error))
 
     def _watch(self) -> None:
-        """Try the volume at the start, and while it fails: nobody may be sending just then."""
+        """Test the volume at the start and while it fails; see `trouble`."""
+        # Requests alone would not show that the volume works again: there may be none just then.
         path = f"{self._volume}/probe/{self._names.instance}"
         pause = 0.0
         while not self._stopping.wait(pause):
+            # While puts succeed there is nothing to test, and a test costs two calls.
             if self._trouble is not None and self._monotonic() >= self._paused_until:
                 try:
                     self._files.put(path, b"", overwrite=True, seconds=_PROBE_SECONDS)
@@ -232,11 +237,12 @@ class VolumeInbox:
 
 
 def _group_length(waiting: Sequence[WaitingRecords]) -> int:
+    """Return how many of the waiting entries the next group contains."""
     size = records = 0
     for number, one in enumerate(waiting):
         size += one.size
         records += len(one.records)
-        # One large body would hold up the answers to many small ones.
+        # A large body is a group of its own: its upload would delay the answers to small ones.
         is_alone = max(one.size, waiting[0].size) > _ALONE_BYTES
         if number and (size > _GROUP_BYTES or records > _GROUP_RECORDS or is_alone):
             return number

@@ -1,12 +1,13 @@
-"""The objects of the inbox in a volume: their names, their content, and the loader's side.
+"""The inbox in a volume, for the loader, and the names and the content of its objects.
 
-Every process that appends has a folder of its own under `inbox/`, named by chance. An object is
-put once under a name that no other will ever have, and holds frames as in `frames`:
+Every process that appends has a folder with a random name under `inbox/`. Each object has a unique
+name, is put once, and contains frames (see `frames`):
 
     <time>-<token>-<events>-<bytes>.frames
 
-`<time>` is 16 digits of microseconds, `<token>` the process's name and a counter; events and bytes
-make a count exact from a listing alone. An object appears whole or not at all.
+`<time>` is 16 digits of microseconds, `<token>` the name of the process and a counter. Because of
+`<events>` and `<bytes>` a listing is enough for an exact count. The Files API stores an object
+completely or not at all.
 """
 
 from __future__ import annotations
@@ -36,19 +37,19 @@ _NAME = re.compile(
 _TRANSFERS = 8
 _EMPTY_SECONDS = 600.0
 _SILENT_SECONDS = 10.0
-# What may be wrong with one object alone, and must then hold up nothing behind it.
+# Errors that can concern a single object. They must not stop the loading of the other objects.
 _OF_ONE_OBJECT = frozenset({"refused", "busy"})
 
-# An object's path under `inbox/` and what it holds.
+# The path of an object under `inbox/`, and its content.
 _ReadObject = tuple[str, frames.FrameContents]
 
 
 @dataclass(slots=True)
 class Names:
-    """Names of one process's objects, none of which comes twice.
+    """Creates the unique names of one process's objects.
 
     Attributes:
-        instance: Name of the process, and of its folder.
+        instance: Name of the process and of its folder.
         clock: Unix seconds.
     """
 
@@ -57,7 +58,7 @@ class Names:
     _counter: Iterator[int] = field(default_factory=count)
 
     def frame(self, records: Iterable[Record]) -> tuple[str, bytes]:
-        """Return the path under `inbox/` and the content of an object of these records."""
+        """Return the path under `inbox/` and the content of an object with these records."""
         token = f"{self.instance}-{next(self._counter):08d}"
         start = frames.seed(token)
         pieces = [frames.encode(record, start) for record in records]
@@ -69,14 +70,14 @@ class Names:
 
 @dataclass(frozen=True, slots=True, order=True)
 class StoredObject:
-    """What an object's name says; in the order of their times.
+    """The facts in an object's name. Objects sort by time.
 
     Attributes:
         time: 16 digits of microseconds since 1970.
         source: Path under `inbox/`.
-        events: How many it holds.
-        bytes: Its size.
-        token: Seeds the checksums of its frames.
+        events: Number of events.
+        bytes: Size in bytes.
+        token: The seed of the checksums, see `frames.seed`.
     """
 
     time: str
@@ -87,7 +88,7 @@ class StoredObject:
 
     @classmethod
     def at(cls, source: str) -> StoredObject | None:
-        """The object with this path under `inbox/`; None if it is not one of ours."""
+        """Return the object with this path under `inbox/`; None if the name has another form."""
         fields = _NAME.fullmatch(source.rpartition("/")[2])
         if fields is None:
             return None
@@ -96,11 +97,11 @@ class StoredObject:
 
 
 class ObjectReader:
-    """A `Reader` over the objects of all processes.
+    """A `Reader` of the objects of all processes.
 
     Attributes:
-        folder: A local folder, where the loader keeps its note.
-        unreadable: Objects that the workspace would not give in the last pass; they stay pending.
+        folder: A local folder for the loader's note.
+        unreadable: Objects that could not be read in the last pass. They stay pending.
     """
 
     unreadable: tuple[str, ...] = ()
@@ -115,10 +116,10 @@ class ObjectReader:
         """Read the inbox of a volume.
 
         Args:
-            files: The workspace's.
+            files: Files of the workspace.
             volume: `/Volumes/<catalog>/<schema>/<volume>`.
-            folder: A local folder for the loader's note; made if missing.
-            monotonic: Clock of ages.
+            folder: A local folder for the loader's note; created if missing.
+            monotonic: Clock for ages, seconds.
         """
         make_private_folder(folder)
         self.folder = folder
@@ -131,22 +132,22 @@ class ObjectReader:
     def batches(self, max_rows: int, max_bytes: int) -> Iterator[Batch]:
         """Yield whole objects in batches, oldest first, until none is left.
 
-        A batch holds at least one object, so that it can exceed the limits by one. No more than
-        the objects of one batch are in memory.
+        A batch contains at least one object, so a large object can exceed the limits. Only the
+        objects of one batch are in memory.
 
         Raises:
             WorkspaceError: The workspace cannot be used now.
         """
         self.unreadable = ()
-        found = sorted(objects(self._files, self._root, self._note_folder))
+        found = sorted(objects(self._files, self._root, self._delete_if_abandoned))
         with ThreadPoolExecutor(_TRANSFERS, "inbox-download") as pool:
             for group in _groups(found, max_rows, max_bytes):
                 if batch := _batch(pool.map(self._read, group)):
                     yield batch
-                del batch  # before the next one is read
+                del batch  # free its memory before the next one is read
 
     def batch_of(self, names: Sequence[str]) -> Batch | None:
-        """Read these objects once more; None unless all are there and can be read.
+        """Read these objects again; None if one is missing or cannot be read.
 
         Raises:
             WorkspaceError: The workspace cannot be used now.
@@ -158,14 +159,14 @@ class ObjectReader:
         return batch if batch is not None and batch.sources == tuple(names) else None
 
     def delete(self, batch: Batch) -> None:
-        """Remove the objects of a batch whose rows are durable in the tables.
+        """Delete the objects of a batch whose rows are durable in the tables.
 
         Raises:
-            WorkspaceError: Some may be left; they are loaded again, which changes nothing.
+            WorkspaceError: Some may be left. They are loaded again, which changes no table.
         """
         paths = [f"{self._root}/{name}" for name in batch.sources]
         with ThreadPoolExecutor(_TRANSFERS, "inbox-delete") as pool:
-            list(pool.map(self._files.delete, paths))
+            list(pool.map(self._files.delete, paths))  # `list` raises the first error
 
     def pending(self) -> Pending:
         """Count events and bytes of all objects.
@@ -176,11 +177,11 @@ class ObjectReader:
         return pending(self._files, self._volume)
 
     def _read(self, one: StoredObject) -> _ReadObject | None:
-        """Read an object; None if it is gone or cannot be read by itself."""
+        """Read an object; None if it is deleted, or if only this object cannot be read."""
         try:
             data = self._files.get(f"{self._root}/{one.source}")
         except FileNotFoundError:
-            return None  # the last owner of the lease has loaded it
+            return None  # the previous owner of the lease has loaded it
         except WorkspaceError as error:
             if error.kind not in _OF_ONE_OBJECT:
                 raise
@@ -188,16 +189,13 @@ class ObjectReader:
             return None
         contents = frames.contents(data, frames.seed(one.token), one.events)
         for damage in contents.damage:
-            self._keep_aside(one, damage, data)
+            name = f"{one.source.rpartition('/')[2]}.{damage.start}-{damage.end}"
+            content = data[damage.start : damage.end]
+            self._files.put(f"{self._volume}/{QUARANTINE}/{name}", content, overwrite=True)
         return one.source, contents
 
-    def _keep_aside(self, one: StoredObject, damage: frames.Damage, data: bytes) -> None:
-        name = f"{one.source.rpartition('/')[2]}.{damage.start}-{damage.end}"
-        content = data[damage.start : damage.end]
-        self._files.put(f"{self._volume}/{QUARANTINE}/{name}", content, overwrite=True)
-
-    def _note_folder(self, name: str, objects: int) -> None:
-        """Remove the folder of a process that has not put anything for long."""
+    def _delete_if_abandoned(self, name: str, objects: int) -> None:
+        """Delete the folder of a process if it has been empty for `_EMPTY_SECONDS`."""
         if objects:
             self._empty_since.pop(name, None)
             return
@@ -208,18 +206,19 @@ class ObjectReader:
         try:
             self._files.delete_folder(f"{self._root}/{name}")
         except WorkspaceError as error:
-            # A living process has just put something: the folder is not empty, and stays.
+            # The folder is not empty: its process is alive and has just put an object.
             if error.kind != "refused":
                 raise
 
 
 class PendingWatch:
-    """What is pending, as last counted; asking for it does no I/O.
+    """The last count of what is pending; a call does no I/O.
 
-    A count is a listing of the volume, too slow and too frail for a health check to wait for.
+    A count lists the volume. That is slow and can fail, and a health check must not wait for it, so
+    a thread does it.
 
     Attributes:
-        has_counted: Whether a count has ended; before that nothing is known.
+        has_counted: Whether a first count has succeeded.
     """
 
     def __init__(
@@ -228,7 +227,13 @@ class PendingWatch:
         seconds: float = 5.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Count at most so often, in a thread, when asked."""
+        """Create it; the first call starts the first count.
+
+        Args:
+            count: Counts what is pending.
+            seconds: Least time between two counts.
+            monotonic: Clock, seconds.
+        """
         self._count = count
         self._seconds = seconds
         self._monotonic = monotonic
@@ -240,19 +245,19 @@ class PendingWatch:
         self.has_counted = False
 
     def __call__(self) -> Pending:
-        """Return the last count, and begin another one if that is old."""
+        """Return the last count, and start another one if it is old."""
         if self._monotonic() >= self._due_at and self._counting.acquire(blocking=False):
-            threading.Thread(target=self._look, name="inbox-pending", daemon=True).start()
+            threading.Thread(target=self._run, name="inbox-pending", daemon=True).start()
         return self._last
 
     def trouble(self) -> str | None:
-        """Say why the last count is no longer good; None if it is."""
+        """Return why the last count is out of date; None if it is not."""
         began = self._began_at
         if began is not None and self._monotonic() - began > _SILENT_SECONDS:
             return f"the volume has not answered for {self._monotonic() - began:.0f} s"
         return self._trouble
 
-    def _look(self) -> None:
+    def _run(self) -> None:
         self._began_at = self._monotonic()
         try:
             self._last = self._count()
@@ -280,10 +285,10 @@ def pending(files: Files, volume: str) -> Pending:
 
 
 def put_replay(files: Files, volume: str, records: Sequence[Record]) -> None:
-    """Put records that are to be read again into the inbox; durable on return.
+    """Put records to load again into the inbox; they are durable on return.
 
     Raises:
-        WorkspaceError: They are not known to be stored.
+        WorkspaceError: The put failed, or its result is unknown.
     """
     path, content = Names().frame(records)
     files.put(f"{volume}/{INBOX}/{path}", content, overwrite=True)
@@ -292,7 +297,7 @@ def put_replay(files: Files, volume: str, records: Sequence[Record]) -> None:
 def objects(
     files: FileListing, root: str, note: Callable[[str, int], None] = lambda _name, _objects: None
 ) -> Iterator[StoredObject]:
-    """Yield every object of the inbox; `note` gets each folder and the number of its entries."""
+    """Yield every object of the inbox; call `note` with each folder and its number of entries."""
     for folder in list(files.entries(root)):
         if not folder.is_folder:
             continue
@@ -327,6 +332,6 @@ def _batch(read: Iterable[_ReadObject | None]) -> Batch | None:
     return Batch(
         records=tuple(record for _, contents in there for record in contents.records),
         sources=tuple(source for source, _ in there),
-        # An object appears whole: none of it is the end of an unfinished write.
+        # A put is complete or absent, so a broken end is damage here, never an unfinished write.
         damaged=sum(contents.damaged + contents.torn for _, contents in there),
     )

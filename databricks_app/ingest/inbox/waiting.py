@@ -1,4 +1,4 @@
-"""Records that wait to be durable, whether a thread waits for them or an event loop is called."""
+"""The queue of records that are not durable yet, for waiting threads and for event loops."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class WaitingRecords:
     """Records that become durable together, or not at all.
 
     Attributes:
-        records: One at least.
-        done: Called once, with None when they are durable, or with why they are not.
-        since: When they came, monotonic seconds.
-        size: Bytes of their bodies.
+        records: At least one.
+        done: Called once: with None when they are durable, or with the reason why they are not.
+        since: When they were submitted, monotonic seconds.
+        size: Total size of the bodies in bytes.
     """
 
     records: Sequence[Record]
@@ -33,12 +33,12 @@ class WaitingRecords:
 
 
 class WaitingQueue:
-    """What waits, what is being stored, and whose `done` has not been called. Threads share one.
+    """Records that wait or are being stored, until their `done` is called. Safe for threads.
 
     Attributes:
-        changed: Guards the queue; notified when something comes, and when it closes.
-        waiting: What nobody has taken yet, in the order of its coming; read it under `changed`.
-        is_closed: Whether nothing more is taken in.
+        changed: Lock of the queue; notified when records are added and when the queue is closed.
+        waiting: Records that are not being stored yet, oldest first; read it only under `changed`.
+        is_closed: Whether the queue refuses new records.
     """
 
     def __init__(
@@ -48,12 +48,13 @@ class WaitingQueue:
         full: Callable[[int], str] = "{} bytes of events wait".format,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin with nothing.
+        """Create an empty queue.
 
         Args:
-            most_bytes: Most bytes of bodies at once, if there is a limit; one body may exceed it.
-            full: Says in words, from the number of bytes that wait, why there is no room.
-            monotonic: Seconds.
+            most_bytes: Most bytes of bodies in the queue; None for no limit. A single body may
+                exceed it.
+            full: Returns the error text when there is no room, from the number of waiting bytes.
+            monotonic: Clock, seconds.
         """
         self.changed = threading.Condition()
         self.waiting: list[WaitingRecords] = []
@@ -67,12 +68,12 @@ class WaitingQueue:
     def append(self, record: Record, deadline_seconds: float) -> None:
         """Submit a record and wait for it; see `Appender.append`."""
         outcome: Future[InboxError | None] = Future()
-        take_back = self.submit((record,), outcome.set_result)
+        cancel = self.submit((record,), outcome.set_result)
         try:
             error = outcome.result(deadline_seconds)
         except TimeoutError:
-            # A stuck disk must not gather the bodies of all senders that have long gone.
-            take_back()
+            # A stuck disk must not keep the bodies of senders that have given up in memory.
+            cancel()
             raise InboxTimeout(f"not durable within {deadline_seconds:g} s") from None
         if error is not None:
             raise error
@@ -84,7 +85,7 @@ class WaitingQueue:
 
         Raises:
             InboxClosed: The process is stopping; `done` is not called.
-            InboxFull: Too much waits already; `done` is not called.
+            InboxFull: Too many bytes wait already; `done` is not called.
         """
         size = sum(len(record.body) for record in records)
         added = WaitingRecords(records, done, self._monotonic(), size)
@@ -92,42 +93,44 @@ class WaitingQueue:
             if self.is_closed:
                 raise InboxClosed(STOPPING)
             most = self._most_bytes
+            # An empty queue accepts every body: otherwise a large one could never be stored.
             if most is not None and self._bytes and self._bytes + size > most:
                 raise InboxFull(self._full(self._bytes))
             self._bytes += size
             self._unanswered.add(added)
             self.waiting.append(added)
             self.changed.notify()
-        return partial(self._take_back, added)
+        return partial(self._cancel, added)
 
     def take(self, group: Collection[WaitingRecords]) -> None:
-        """Take a group out of `waiting`, to store it. Call it under `changed`."""
+        """Remove a group from `waiting` to store it. Call it only under `changed`."""
         taken = set(group)
         self.waiting = [one for one in self.waiting if one not in taken]
 
     def answer(self, group: Collection[WaitingRecords], error: InboxError | None) -> None:
-        """Call `done` of those of a group that have no answer yet."""
+        """Call `done` for the records of a group that have no answer yet."""
         with self.changed:
             left = [one for one in group if one in self._unanswered]
             self._unanswered.difference_update(left)
             self._bytes -= sum(one.size for one in left)
+        # Outside the lock: `done` is code of the caller.
         for one in left:
             one.done(error)
 
     def close(self) -> None:
-        """Take in no more; what is there is still to be stored."""
+        """Refuse new records; the waiting ones are still to be stored."""
         with self.changed:
             self.is_closed = True
             self.changed.notify_all()
 
     def abandon(self) -> None:
-        """Answer all that is left with `InboxClosed`."""
+        """Answer all remaining records with `InboxClosed`."""
         with self.changed:
             left = list(self._unanswered)
             self.waiting = []
         self.answer(left, InboxClosed(STOPPING))
 
-    def _take_back(self, added: WaitingRecords) -> bool:
+    def _cancel(self, added: WaitingRecords) -> bool:
         with self.changed:
             if added not in self.waiting:
                 return False

@@ -1,4 +1,4 @@
-"""Reading: the raw row holds the exact bytes, and the typed row follows the route."""
+"""Reading: the raw row has the exact bytes, and the typed row follows the route."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def changed(**changes: object) -> Reading:
 
 
 def bytes_of(raw: Mapping[str, object]) -> bytes:
-    """The body that a raw row stands for."""
+    """The bytes of the body of a raw row."""
     text = str(raw["body"])
     return base64.b64decode(text) if raw["body_encoding"] == "base64" else text.encode()
 
@@ -86,8 +86,8 @@ def test_read_of_a_good_event() -> None:
         (b'{"event_id":"\xed\xa0\x80"}', "base64"),
     ],
 )
-def test_raw_row_gives_back_the_exact_bytes(body: bytes, encoding: str) -> None:
-    """The body is text where it is UTF-8, else base64; both are exact."""
+def test_raw_row_has_the_exact_bytes(body: bytes, encoding: str) -> None:
+    """The body is text if it is UTF-8, else base64."""
     raw = read(record(body)).raw
 
     assert raw["body_encoding"] == encoding
@@ -96,7 +96,7 @@ def test_raw_row_gives_back_the_exact_bytes(body: bytes, encoding: str) -> None:
 
 
 def test_unrouted_event_has_a_raw_row_with_the_reason() -> None:
-    """An event that no table takes is kept with why."""
+    """An event of an unknown object type is only in the raw table."""
     result = changed(object_type="carrier_pigeon", data={"new": 1})
 
     assert (result.table, result.typed) == (None, None)
@@ -107,8 +107,8 @@ def test_unrouted_event_has_a_raw_row_with_the_reason() -> None:
     assert result.unknown_fields == ()
 
 
-def test_event_without_an_id_keeps_what_else_is_known() -> None:
-    """The raw row of an event without an id still says what and when."""
+def test_raw_row_of_an_event_without_an_id_has_its_other_facts() -> None:
+    """Object type, metric and date."""
     result = changed(event_id=None)
 
     assert result.event_id == result.raw["event_id"]
@@ -120,8 +120,10 @@ def test_event_without_an_id_keeps_what_else_is_known() -> None:
 @pytest.mark.parametrize(
     ("beginning", "encoding"), [(b'{"event_id":"e1"', "utf-8"), (b"\xc3", "base64")]
 )
-def test_cut_body_is_raw_under_the_digest_of_the_whole(beginning: bytes, encoding: str) -> None:
-    """Of an oversized body the digest and the size are those of the whole."""
+def test_cut_body_is_a_raw_row_with_the_digest_of_the_whole(
+    beginning: bytes, encoding: str
+) -> None:
+    """Digest and size are those of the whole body."""
     digest = hashlib.sha256(b"whole").hexdigest()
 
     result = read(record(beginning, 40_000_000, digest))
@@ -136,15 +138,15 @@ def test_cut_body_is_raw_under_the_digest_of_the_whole(beginning: bytes, encodin
     assert result.raw["key_fingerprint"] == "0123abcd"
 
 
-def test_cut_body_without_a_digest_is_known_by_what_is_left() -> None:
-    """A record that lost the digest is still kept, under that of its beginning."""
+def test_cut_body_without_a_digest_has_the_digest_of_its_beginning() -> None:
+    """A record without the digest of the whole body is still stored."""
     result = read(record(b"abc", 40_000_000))
 
     assert result.event_id == "sha256:" + hashlib.sha256(b"abc").hexdigest()
 
 
-def test_reread_equals_read_but_for_the_signing_key() -> None:
-    """A stored body gives the same rows again; which key signed it is not known then."""
+def test_reread_equals_read_except_the_signing_key() -> None:
+    """A stored body gives the same rows; its signing key is not known."""
     first = read(record(GOOD))
 
     again = reread(GOOD, RECEIVED_AT, None)
@@ -154,8 +156,8 @@ def test_reread_equals_read_but_for_the_signing_key() -> None:
 
 
 @pytest.mark.parametrize("body", [GOOD, GOOD.replace(b"email", b"pigeon")])
-def test_reread_keeps_the_table_that_took_the_event(body: bytes) -> None:
-    """A table that took an event keeps it, whatever the routing says now."""
+def test_reread_keeps_the_table_of_the_event(body: bytes) -> None:
+    """An event stays in its table even if the routing has changed."""
     result = reread(body, RECEIVED_AT, "webhook_sms_events")
 
     assert result.table == "webhook_sms_events"
@@ -165,25 +167,27 @@ def test_reread_keeps_the_table_that_took_the_event(body: bytes) -> None:
     assert result.typed["recipient"] == "person1@example.com"
 
 
-def test_reread_for_a_table_that_is_not_ours_is_raw() -> None:
-    """A table that this version does not know takes nothing."""
+def test_reread_for_an_unknown_table_is_a_raw_row() -> None:
+    """It has the reason `unknown_table`."""
     result = reread(GOOD, RECEIVED_AT, "webhook_pigeon_events")
 
     assert (result.event_id, result.table, result.typed) == ("e1", None, None)
     assert result.raw["unrouted_reason"] == "unknown_table"
 
 
-@pytest.mark.parametrize("body", [b"\xff", b"no", b"[]", b"{}", b"[" * 50_000])
-def test_reread_of_an_unreadable_body_stays_raw(body: bytes) -> None:
-    """Naming a table makes no unreadable body readable."""
-    result = reread(body, RECEIVED_AT, "webhook_email_events")
+def test_reread_of_an_unreadable_body_is_a_raw_row() -> None:
+    """With the same reason as before, also if a table is given."""
+    bodies = [b"\xff", b"no", b"[]", b"{}", b"[" * 50_000]
 
-    assert result.table is None
-    assert result.raw["unrouted_reason"] == read(record(body)).raw["unrouted_reason"]
+    results = [reread(body, RECEIVED_AT, "webhook_email_events") for body in bodies]
+
+    assert [one.table for one in results] == [None] * len(bodies)
+    reasons = [one.raw["unrouted_reason"] for one in results]
+    assert reasons == [read(record(body)).raw["unrouted_reason"] for body in bodies]
 
 
-def test_unknown_fields_are_named_at_every_level() -> None:
-    """Fields without a column are reported as dot paths, in the order of the body."""
+def test_unknown_fields_are_found_at_every_level() -> None:
+    """Fields without a column are dot paths, in the order of the body."""
     result = changed(
         extra=1, data={"new_field": {"a": 1}, "identifiers": {"id": "1", "phone": None}}
     )
@@ -193,7 +197,7 @@ def test_unknown_fields_are_named_at_every_level() -> None:
 
 
 def test_unknown_fields_are_at_most_twenty() -> None:
-    """Twenty paths are all reported; of more, nineteen and one for the others."""
+    """Of 21 paths there are nineteen and one for the others."""
     twenty = changed(data={f"f{n}": n for n in range(20)}).unknown_fields
     many = changed(data={f"f{n}": n for n in range(21)}).unknown_fields
 
@@ -201,23 +205,22 @@ def test_unknown_fields_are_at_most_twenty() -> None:
     assert many == (*twenty[:19], "data.(other)")
 
 
-@pytest.mark.parametrize(
-    "key", ["person1@example.com", "a b", "ü", "a\n", "x" * 60, "\ud800", '"', "(other)"]
-)
-def test_unknown_fields_with_odd_names_are_not_repeated(key: str) -> None:
-    """A name that is long or could be personal is counted as another."""
-    result = changed(data={key: 1, f"{key}{key}": 2, "plain": 3})
+def test_unknown_fields_with_odd_names_are_not_repeated() -> None:
+    """A long name, or one that could be personal data, is `data.(other)`."""
+    keys = ("person1@example.com", "a b", "ü", "a\n", "x" * 60, "\ud800", '"', "(other)")
 
-    assert result.unknown_fields == ("data.plain", "data.(other)")
+    found = {key: changed(data={key: 1, key * 2: 2, "plain": 3}).unknown_fields for key in keys}
+
+    assert found == dict.fromkeys(keys, ("data.plain", "data.(other)"))
 
 
 def test_repr_shows_no_row() -> None:
-    """The `repr` of a reading holds neither of its rows."""
+    """The `repr` of a reading has neither of its rows."""
     assert "person1" not in repr(read(record(GOOD)))
 
 
 class FailsOnce(bytes):
-    """A body whose first decoding fails as our own code might."""
+    """A body whose first decoding fails with an unforeseen error."""
 
     failed = False
 
@@ -229,8 +232,8 @@ class FailsOnce(bytes):
         return super().decode(encoding, errors)
 
 
-def test_fault_while_opening_gives_a_raw_row() -> None:
-    """A fault of ours before the id is known keeps the body under its digest."""
+def test_a_bug_before_the_id_is_known_gives_a_raw_row() -> None:
+    """The body is kept with its digest as id."""
     result = reread(FailsOnce(GOOD), RECEIVED_AT, None)
 
     assert result.raw["unrouted_reason"] == "internal_error: ZeroDivisionError"
@@ -238,18 +241,20 @@ def test_fault_while_opening_gives_a_raw_row() -> None:
     assert bytes_of(result.raw) == GOOD
 
 
-class FaultyHandler:
-    """A handler with a fault."""
+class FailingHandler:
+    """A handler with a bug."""
 
     def row(self, *_: object) -> NoReturn:
         """Fail."""
         raise KeyError("person1@example.com")
 
 
-def test_fault_in_a_handler_keeps_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fault of ours after the id is known changes no key, and names its type only."""
-    faulty = dict(HANDLERS_BY_TABLE) | {"webhook_email_events": FaultyHandler()}
-    monkeypatch.setattr(decoding, "HANDLERS_BY_TABLE", faulty)
+def test_a_bug_in_a_handler_gives_a_raw_row_with_the_same_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The reason has only the type of the error."""
+    failing = dict(HANDLERS_BY_TABLE) | {"webhook_email_events": FailingHandler()}
+    monkeypatch.setattr(decoding, "HANDLERS_BY_TABLE", failing)
 
     result = read(record(GOOD))
 

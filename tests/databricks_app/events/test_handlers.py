@@ -1,8 +1,9 @@
-"""Handlers: every field of every event reaches its column, and none is bent on the way."""
+"""Handlers: every field of every event fills its column, without loss."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import pytest
@@ -52,8 +53,8 @@ def email_sent(data_text: str) -> dict[str, object]:
     )
 
 
-def test_registry_has_the_pairs_of_the_facts() -> None:
-    """Object types and metrics of the handlers are exactly those the vendor knows."""
+def test_handlers_have_all_pairs_of_the_specification() -> None:
+    """Object types and metrics are exactly those of the vendor."""
     handled = {(name, metric) for name, taker in HANDLERS.items() for metric in taker.metrics}
 
     assert handled == {(event.object_type, event.metric) for event in specification.events()}
@@ -78,7 +79,7 @@ ALWAYS_FILLED = {
 
 
 def sample(field: specification.Field) -> tuple[str, object, dict[str, object]]:
-    """A value for one field: the column it belongs in, what the column holds, where it is sent."""
+    """For one field: its column, the expected value, and the payload that sends it."""
     value: object = {"X-Tag": ["a", "b"]} if field.type == "object" else SAMPLES[field.type]
     *parents, leaf = field.path.removeprefix("data.").split(".")
     if not field.path.startswith("data."):
@@ -92,7 +93,7 @@ def sample(field: specification.Field) -> tuple[str, object, dict[str, object]]:
 
 
 def test_every_field_of_every_event_fills_its_column_and_no_other() -> None:
-    """Each event is sent with one field at a time."""
+    """Each event is read with one field at a time."""
     wrong = []
     checked = 0
     for event in specification.events():
@@ -123,7 +124,7 @@ def test_every_field_of_every_event_fills_its_column_and_no_other() -> None:
 
 
 def test_every_fixture_fits_its_table() -> None:
-    """A payload of the specification gives no note and no unknown field."""
+    """A payload of the specification has no note and no unknown field."""
     wrong = []
     for path in FIXTURES:
         reading = read_text(path.read_text("utf-8"))
@@ -143,7 +144,7 @@ def test_every_fixture_fits_its_table() -> None:
 
 
 def test_row_of_a_clicked_email() -> None:
-    """A known answer: one fixture and its whole row."""
+    """One fixture and its whole row."""
     path = next(path for path in FIXTURES if path.stem == "email_clicked")
 
     row = typed(read_text(path.read_text("utf-8")))
@@ -186,123 +187,127 @@ def test_row_of_a_clicked_email() -> None:
     }
 
 
+def converted(column: str, literals: Iterable[str]) -> dict[str, tuple[type, object, object]]:
+    """Read each JSON literal into a column; return type, value and notes by literal."""
+    rows = {one: email_sent(f'{{"{column}":{one}}}') for one in literals}
+    return {
+        literal: (type(row[column]), row[column], row["reading_notes"])
+        for literal, row in rows.items()
+    }
+
+
+def test_bigint_accepts_whole_numbers_in_any_spelling() -> None:
+    """A number or canonical text keeps its exact value."""
+    expected = {
+        "12": 12,
+        '"12"': 12,
+        '"-12"': -12,
+        "12.0": 12,
+        "1.2e1": 12,
+        "-0.0": 0,
+        '"0"': 0,
+        "9223372036854775807": 2**63 - 1,
+        '"-9223372036854775808"': -(2**63),
+        "9007199254740993.0": 9_007_199_254_740_993,
+    }
+
+    assert converted("campaign_id", expected) == {
+        literal: (int, number, None) for literal, number in expected.items()
+    }
+
+
 @pytest.mark.parametrize(
-    ("literal", "number"),
+    ("problem", "literals"),
     [
-        ("12", 12),
-        ('"12"', 12),
-        ('"-12"', -12),
-        ("12.0", 12),
-        ("1.2e1", 12),
-        ("-0.0", 0),
-        ('"0"', 0),
-        ("9223372036854775807", 2**63 - 1),
-        ('"-9223372036854775808"', -(2**63)),
-        ("9007199254740993.0", 9_007_199_254_740_993),
+        ("got text", ['"012"', '"+12"', '"-0"', '" 12"', '"12.0"', '"\\u0661"', '""']),
+        ("got a boolean", ["true"]),
+        ("got a list", ["[12]"]),
+        ("got an object", ["{}"]),
+        ("got a fraction", ["1.5"]),
+        (
+            "beyond 64 bits",
+            [
+                "9223372036854775808",
+                '"9223372036854775808"',
+                "-9223372036854775809.0",
+                "1e999999999",
+                "1e99999999999999999999",
+            ],
+        ),
+        ("too long", ["0." + "0" * 80, "9" * 5000]),
     ],
 )
-def test_bigint_takes_whole_numbers_however_written(literal: str, number: int) -> None:
-    """A whole number keeps its exact value, as number or canonical text."""
-    row = email_sent(f'{{"campaign_id":{literal}}}')
+def test_bigint_refuses_values_that_would_lose_something(problem: str, literals: list[str]) -> None:
+    """The column is NULL with a note of the kind, and the other columns are filled."""
+    wrong = []
+    for literal in literals:
+        row = email_sent(f'{{"campaign_id":{literal},"subject":"kept"}}')
+        note = str(row["reading_notes"])
+        is_noted = note.startswith("campaign_id: ") and problem in note and ";" not in note
+        if (row["campaign_id"], row["subject"]) != (None, "kept") or not is_noted:
+            wrong.append((literal[:40], note))
 
-    assert row["campaign_id"] == number
-    assert type(row["campaign_id"]) is int
-    assert row["reading_notes"] is None
+    assert wrong == []
+
+
+def test_string_accepts_numbers_as_their_literal() -> None:
+    """A number becomes the text that was sent; text does not change."""
+    expected = {
+        "12": "12",
+        "1.50": "1.50",
+        "1E+5": "1E+5",
+        "-0.0": "-0.0",
+        "12345678901234567890123": "12345678901234567890123",
+        "7" * 5000: "7" * 5000,
+        '""': "",
+        '"a\\u0000b"': "a\x00b",
+        '"\\ud83d\\ude00"': "\U0001f600",
+        '"ünïcode"': "ünïcode",
+    }
+
+    assert converted("transactional_message_id", expected) == {
+        literal: (str, text, None) for literal, text in expected.items()
+    }
 
 
 @pytest.mark.parametrize(
     ("literal", "problem"),
     [
-        ('"012"', "expected a whole number, got text"),
-        ('"+12"', "expected a whole number, got text"),
-        ('"-0"', "expected a whole number, got text"),
-        ('" 12"', "expected a whole number, got text"),
-        ('"12.0"', "expected a whole number, got text"),
-        ('"\\u0661"', "expected a whole number, got text"),
-        ('""', "expected a whole number, got text"),
-        ("true", "expected a whole number, got a boolean"),
-        ("[12]", "expected a whole number, got a list"),
-        ("{}", "expected a whole number, got an object"),
-        ("1.5", "expected a whole number, got a fraction"),
-        ("9223372036854775808", "got a number beyond 64 bits"),
-        ('"9223372036854775808"', "got a number beyond 64 bits"),
-        ("-9223372036854775809.0", "got a number beyond 64 bits"),
-        ("1e999999999", "got a number beyond 64 bits"),
-        ("1e99999999999999999999", "got a number beyond 64 bits"),
-        ("0." + "0" * 80, "got a number too long to be exact"),
-        ("9" * 5000, "got a number too long to be exact"),
+        ("true", "got a boolean"),
+        ('["a"]', "got a list"),
+        ('{"a":"b"}', "got an object"),
+        ('"a\\ud800b"', "lone surrogate"),
+        ('"\\udc00\\ud800"', "lone surrogate"),
     ],
 )
-def test_bigint_refuses_what_would_lose_something(literal: str, problem: str) -> None:
-    """Anything but an exact whole number is NULL and noted by kind, not by value."""
-    row = email_sent(f'{{"campaign_id":{literal},"subject":"kept"}}')
-
-    assert row["campaign_id"] is None
-    assert row["reading_notes"] == f"campaign_id: {problem}"
-    assert row["subject"] == "kept"
-
-
-@pytest.mark.parametrize(
-    ("literal", "text"),
-    [
-        ("12", "12"),
-        ("1.50", "1.50"),
-        ("1E+5", "1E+5"),
-        ("-0.0", "-0.0"),
-        ("12345678901234567890123", "12345678901234567890123"),
-        ("7" * 5000, "7" * 5000),
-        ('""', ""),
-        ('"a\\u0000b"', "a\x00b"),
-        ('"\\ud83d\\ude00"', "\U0001f600"),
-        ('"ünïcode"', "ünïcode"),
-    ],
-)
-def test_string_takes_numbers_by_their_literal(literal: str, text: str) -> None:
-    """A number becomes the text it was written as; text stays as it is."""
-    row = email_sent(f'{{"transactional_message_id":{literal}}}')
-
-    assert row["transactional_message_id"] == text
-    assert type(row["transactional_message_id"]) is str
-    assert row["reading_notes"] is None
-
-
-@pytest.mark.parametrize(
-    ("literal", "problem"),
-    [
-        ("true", "expected text, got a boolean"),
-        ('["a"]', "expected text, got a list"),
-        ('{"a":"b"}', "expected text, got an object"),
-        ('"a\\ud800b"', "got text with a lone surrogate"),
-        ('"\\udc00\\ud800"', "got text with a lone surrogate"),
-    ],
-)
-def test_string_refuses_what_is_no_text(literal: str, problem: str) -> None:
-    """What is neither text nor number, or cannot be UTF-8, is NULL and noted."""
+def test_string_refuses_other_values(literal: str, problem: str) -> None:
+    """A value that is neither text nor number, or not valid Unicode, is NULL and noted."""
     row = email_sent(f'{{"subject":{literal}}}')
 
     assert row["subject"] is None
-    assert row["reading_notes"] == f"subject: {problem}"
+    assert str(row["reading_notes"]).startswith("subject: ")
+    assert problem in str(row["reading_notes"])
 
 
-@pytest.mark.parametrize(
-    ("literal", "expected"),
-    [("true", True), ("false", False), ('"true"', True), ('"false"', False)],
-)
-def test_boolean_takes_true_and_false(literal: str, expected: bool) -> None:
-    """True and false count as words of JSON and as text."""
-    row = email_sent(f'{{"machine":{literal}}}')
+def test_boolean_accepts_true_and_false() -> None:
+    """As JSON booleans and as text."""
+    expected = {"true": True, "false": False, '"true"': True, '"false"': False}
 
-    assert row["machine"] is expected
-    assert row["reading_notes"] is None
+    assert converted("machine", expected) == {
+        literal: (bool, value, None) for literal, value in expected.items()
+    }
 
 
-@pytest.mark.parametrize("literal", ["0", "1", "1.0", '"True"', '"yes"', '""', "[]", "{}"])
-def test_boolean_refuses_everything_else(literal: str) -> None:
-    """Numbers and other words are no booleans."""
-    row = email_sent(f'{{"machine":{literal}}}')
+def test_boolean_refuses_other_values() -> None:
+    """Numbers and other words are NULL and noted."""
+    found = converted("machine", ["0", "1", "1.0", '"True"', '"yes"', '""', "[]", "{}"])
 
-    assert row["machine"] is None
-    assert str(row["reading_notes"]).startswith("machine: expected true or false, got ")
+    wrong = {
+        literal: (value, note)
+        for literal, (_, value, note) in found.items()
+        if value is not None or not str(note).startswith("machine: ")
+    }
+    assert wrong == {}
 
 
 def test_nulls_are_null_without_a_note() -> None:
@@ -317,8 +322,8 @@ def test_nulls_are_null_without_a_note() -> None:
     assert row["reading_notes"] is None
 
 
-def test_headers_are_lists_by_name() -> None:
-    """Headers keep names and values; numbers become their literals."""
+def test_headers_are_lists_of_values_by_name() -> None:
+    """A number becomes the text that was sent."""
     row = email_sent('{"headers":{"X-A":["a","b"],"X-B":[],"X-C":null,"X-D":[1.50,null]}}')
 
     assert row["headers"] == {"X-A": ["a", "b"], "X-B": [], "X-C": None, "X-D": ["1.50", None]}
@@ -328,32 +333,33 @@ def test_headers_are_lists_by_name() -> None:
 @pytest.mark.parametrize(
     ("headers", "problem"),
     [
-        ('[["X","a"]]', "expected lists of text by name, got a list"),
-        ('"X: a"', "expected lists of text by name, got text"),
-        ('{"\\ud800":["a"]}', "got a name with a lone surrogate"),
+        ('[["X","a"]]', "got a list"),
+        ('"X: a"', "got text"),
+        ('{"\\ud800":["a"]}', "lone surrogate"),
     ],
 )
-def test_headers_of_a_wrong_shape_are_null(headers: str, problem: str) -> None:
-    """What is no map, or has a name that cannot be UTF-8, is NULL as a whole."""
+def test_headers_of_another_type_are_null(headers: str, problem: str) -> None:
+    """Also if a name is not valid Unicode."""
     row = email_sent(f'{{"headers":{headers}}}')
 
     assert row["headers"] is None
-    assert row["reading_notes"] == f"headers: {problem}"
+    assert str(row["reading_notes"]).startswith("headers: ")
+    assert problem in str(row["reading_notes"])
 
 
-def test_wrong_header_is_null_and_the_others_stay() -> None:
-    """One wrong value or list costs that value or list only."""
+def test_a_header_of_the_wrong_type_is_null_and_the_others_stay() -> None:
+    """Only the wrong value or the wrong list."""
     row = email_sent('{"headers":{"X-A":"a","X-B":["b",true,"\\ud800"],"X-C":["c"]}}')
 
+    notes = str(row["reading_notes"]).split("; ")
     assert row["headers"] == {"X-A": None, "X-B": ["b", None, None], "X-C": ["c"]}
-    assert row["reading_notes"] == (
-        "headers: expected a list, got text; headers: expected text, got a boolean; "
-        "headers: got text with a lone surrogate"
-    )
+    assert all(note.startswith("headers: ") for note in notes)
+    kinds = ["got text", "got a boolean", "lone surrogate"]
+    assert [kind in note for kind, note in zip(kinds, notes, strict=True)] == [True] * 3
 
 
 def test_recipients_have_exactly_three_keys() -> None:
-    """A device has all three keys whatever was sent; unknown ones are reported."""
+    """Each device has them, even if they were not sent; other keys are unknown fields."""
     reading = read_data("push", recipients=[{"device_id": 5, "model": "m"}, None, {}])
 
     empty = {"device_id": None, "device_platform": None, "failure_message": None}
@@ -362,27 +368,26 @@ def test_recipients_have_exactly_three_keys() -> None:
     assert reading.unknown_fields == ("data.recipients[].model",)
 
 
-def test_wrong_recipient_is_null_and_the_others_stay() -> None:
-    """One wrong device or member costs that device or member only."""
+def test_a_recipient_of_the_wrong_type_is_null_and_the_others_stay() -> None:
+    """Only the wrong device or the wrong member."""
     row = typed(read_data("push", recipients=["a", {"device_id": "d", "failure_message": []}]))
 
     assert row["recipients"] == [
         None,
         {"device_id": "d", "device_platform": None, "failure_message": None},
     ]
-    assert row["reading_notes"] == (
-        "recipients[]: expected an object, got text; "
-        "recipients[].failure_message: expected text, got a list"
-    )
+    device, member = str(row["reading_notes"]).split("; ")
+    assert device.startswith("recipients[]: ")
+    assert member.startswith("recipients[].failure_message: ")
 
 
 @pytest.mark.parametrize("recipients", [{"device_id": "d"}, "d", 5, True])
-def test_recipients_of_a_wrong_shape_are_null(recipients: object) -> None:
-    """What is no list is NULL as a whole."""
+def test_recipients_that_are_no_list_are_null(recipients: object) -> None:
+    """With a note."""
     row = typed(read_data("push", recipients=recipients))
 
     assert row["recipients"] is None
-    assert str(row["reading_notes"]).startswith("recipients: expected a list, got ")
+    assert str(row["reading_notes"]).startswith("recipients: ")
 
 
 @pytest.mark.parametrize(
@@ -395,7 +400,7 @@ def test_recipients_of_a_wrong_shape_are_null(recipients: object) -> None:
     ],
 )
 def test_missing_objects_are_noted(data: str, note: str) -> None:
-    """A row without its payload is a row of NULLs that says so."""
+    """The columns of the missing object are NULL."""
     row = email_sent(data)
 
     assert row["reading_notes"] == note
@@ -403,8 +408,8 @@ def test_missing_objects_are_noted(data: str, note: str) -> None:
     assert row["identifiers_id"] is None
 
 
-def test_notes_are_bounded() -> None:
-    """A row with everything wrong keeps twenty notes and the number of the others."""
+def test_notes_are_limited() -> None:
+    """A row has at most twenty notes, and the number of the others."""
     names = [
         str(column.path).removeprefix("data.")
         for column in HANDLERS["email"].columns
@@ -419,15 +424,15 @@ def test_notes_are_bounded() -> None:
     assert notes[-1] == "and 3 more"
 
 
-def test_notes_hold_no_value() -> None:
-    """A note names the column and the kind of what was found, never the value."""
+def test_notes_contain_no_value() -> None:
+    """A note has the column and the kind of value."""
     row = email_sent('{"campaign_id":"person1@example.com","identifiers":"person1@example.com"}')
 
     assert "person1" not in str(row["reading_notes"])
 
 
-def test_customer_event_keeps_the_channel_and_its_other_spellings() -> None:
-    """The object type stays as sent; the two top-level spellings have columns of their own."""
+def test_customer_event_keeps_the_three_fields_of_its_channel() -> None:
+    """The object type, and the two other top-level fields in their own columns."""
     row = typed(
         read_text(
             '{"event_id":"e1","object_type":"sms","metric":"subscribed","timestamp":1700000000,'

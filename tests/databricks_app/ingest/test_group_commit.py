@@ -1,4 +1,4 @@
-"""Webhook requests in an event loop: groups, their answers, and a disk that does not keep up."""
+"""Webhook requests in an event loop: groups, their answers, and a slow disk."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ LATER = 3.5
 
 
 class Disk:
-    """A sync that stands still while its gate is shut, or fails.
+    """A sync that waits while its gate is closed, or fails.
 
     Attributes:
-        gate: Open unless a test shuts it.
+        gate: Open unless a test closes it.
         reached: Set when a sync has begun.
-        error: Raised by every sync, if it is set.
-        syncs: How many there were.
+        error: If set, every sync raises it.
+        syncs: Number of successful syncs.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Disk:
 
 @dataclass
 class Loop:
-    """An event loop by hand over a real inbox; `said` is who was answered what, in order."""
+    """An event loop that a test runs step by step, with a real inbox; `said` is its answers."""
 
     settings: Settings
     now: Callable[[], float]
@@ -87,11 +87,11 @@ class Loop:
         self.said.append((number, status))
 
     def call(self) -> None:
-        """Wait for what another thread has left to the loop, and do it."""
+        """Wait for a call that another thread has scheduled, and do it."""
         self.calls.get(timeout=20)()
 
     def stored(self) -> list[bytes]:
-        """Close the inbox and return what is in it."""
+        """Close the inbox and return the bodies in it."""
         self.inbox.close()
         batches = SegmentReader(self.settings.inbox_dir).batches(10**6, 10**9)
         return [record.body for batch in batches for record in batch.records]
@@ -110,8 +110,8 @@ def loop(settings: Settings, now: Callable[[], float], sign: Sign) -> Iterator[L
     loop.inbox.close()
 
 
-def test_what_came_in_one_turn_is_one_group_and_is_answered_when_durable(loop: Loop) -> None:
-    """One sync for all of them, and no answer before it."""
+def test_requests_of_one_turn_are_one_group_and_are_answered_when_durable(loop: Loop) -> None:
+    """There is one sync for all of them, and no answer before it."""
     loop.take(1, 2, 3)
     loop.commit.submit()
     assert loop.said == []
@@ -127,7 +127,7 @@ def test_what_came_in_one_turn_is_one_group_and_is_answered_when_durable(loop: L
 
 
 def test_a_refused_request_is_answered_at_once_and_not_stored(loop: Loop) -> None:
-    """It waits for nobody."""
+    """It does not wait for a group."""
     loop.take(1, at=1)
     loop.commit.submit()
 
@@ -136,8 +136,8 @@ def test_a_refused_request_is_answered_at_once_and_not_stored(loop: Loop) -> Non
     assert loop.stored() == []
 
 
-def test_what_comes_while_a_group_is_being_stored_is_the_next_one(loop: Loop) -> None:
-    """The inbox has one group of the loop at a time, and gets the next before the answers."""
+def test_requests_that_arrive_during_a_sync_are_the_next_group(loop: Loop) -> None:
+    """The inbox has one group at a time, and gets the next one before the answers are sent."""
     loop.disk.gate.clear()
     loop.take(1)
     loop.commit.submit()
@@ -155,8 +155,8 @@ def test_what_comes_while_a_group_is_being_stored_is_the_next_one(loop: Loop) ->
     assert loop.disk.syncs == 2
 
 
-class Slowly:
-    """A store with two groups under way, each of which ends when a test says so."""
+class SlowInbox:
+    """An inbox for two groups, each of which ends when a test says so."""
 
     groups = 2
 
@@ -164,27 +164,27 @@ class Slowly:
         self.under_way: list[tuple[list[bytes], Callable[[InboxError | None], None]]] = []
 
     def append(self, *_: object) -> None:
-        """Is not used: the loop has no thread to wait."""
+        """Fail: the loop must not block in it."""
         raise AssertionError
 
     def trouble(self) -> str | None:
-        """None, ever."""
+        """Return None."""
         return None
 
     def submit(
         self, records: Sequence[Record], done: Callable[[InboxError | None], None]
     ) -> Callable[[], bool]:
-        """Begin to store a group; it cannot be taken back."""
+        """Start to store a group; it cannot be cancelled."""
         self.under_way.append(([record.body for record in records], done))
         return lambda: False
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""
 
 
-def test_an_inbox_that_is_slow_has_several_groups_under_way(loop: Loop) -> None:
-    """No more than it wants; each is answered when it is done, in whatever order that is."""
-    inbox = Slowly()
+def test_a_slow_inbox_stores_several_groups_at_the_same_time(loop: Loop) -> None:
+    """At most `groups`; each is answered when it is stored, in any order."""
+    inbox = SlowInbox()
     loop.commit = GroupCommit(
         WebhookReceiver(loop.settings, inbox, loop.metrics, loop.now),
         inbox,
@@ -207,8 +207,8 @@ def test_an_inbox_that_is_slow_has_several_groups_under_way(loop: Loop) -> None:
     assert loop.commit.seconds_left() is None
 
 
-def test_who_waits_until_the_deadline_is_answered_503(loop: Loop) -> None:
-    """Each at their own time, whether the disk has begun with them or not, and once."""
+def test_a_request_that_waits_until_its_deadline_is_answered_503(loop: Loop) -> None:
+    """Each has its own deadline and one answer, whether the disk has begun with it or not."""
     loop.disk.gate.clear()
     loop.take(1)
     loop.commit.submit()
@@ -233,8 +233,8 @@ def test_who_waits_until_the_deadline_is_answered_503(loop: Loop) -> None:
     assert loop.stored() == [b"1"]
 
 
-def test_a_group_that_the_disk_has_not_begun_is_taken_back_at_the_deadline(loop: Loop) -> None:
-    """A stuck disk gathers nothing of those who have gone, and the next group waits anew."""
+def test_a_group_that_the_disk_has_not_begun_is_cancelled_at_the_deadline(loop: Loop) -> None:
+    """So a stuck disk keeps no bodies of senders that gave up, and the next group can wait."""
     loop.disk.gate.clear()
     other = threading.Thread(target=loop.receiver.answer, args=(environ(loop, b"other"),))
     other.start()
@@ -255,7 +255,7 @@ def test_a_group_that_the_disk_has_not_begun_is_taken_back_at_the_deadline(loop:
 
 
 def test_a_failing_disk_is_503_for_the_whole_group(loop: Loop) -> None:
-    """None of them counts."""
+    """None of its requests is acknowledged."""
     loop.disk.error = OSError(5, "input/output error")
     loop.take(1, 2)
     loop.commit.submit()
@@ -266,7 +266,7 @@ def test_a_failing_disk_is_503_for_the_whole_group(loop: Loop) -> None:
 
 
 def test_a_stopping_inbox_is_503(loop: Loop) -> None:
-    """Nobody is left without an answer."""
+    """Every request gets an answer."""
     loop.inbox.close()
     loop.take(1)
     loop.commit.submit()
@@ -275,8 +275,8 @@ def test_a_stopping_inbox_is_503(loop: Loop) -> None:
     assert loop.count("rejected_requests_total", reason="stopping", key="651bf3b7") == 1
 
 
-def test_a_large_group_is_stored_whole(loop: Loop) -> None:
-    """The kernel takes 1,024 pieces a call."""
+def test_a_large_group_is_stored_completely(loop: Loop) -> None:
+    """The kernel accepts only 1,024 buffers in one call."""
     loop.take(*range(1500))
     loop.commit.submit()
     loop.call()
@@ -285,30 +285,30 @@ def test_a_large_group_is_stored_whole(loop: Loop) -> None:
     assert loop.stored() == [b"%d" % number for number in range(1500)]
 
 
-def test_an_inbox_that_knows_no_groups_has_no_group_commit(settings: Settings) -> None:
-    """Then threads wait for it, as ever."""
+def test_an_inbox_without_groups_has_no_group_commit(settings: Settings) -> None:
+    """Then threads of the server wait for it."""
 
-    class Plain:
-        """An `Appender` and no more."""
+    class PlainInbox:
+        """Only an `Appender`."""
 
         def append(self, record: Record, deadline_seconds: float) -> None:
-            """Store."""
+            """Do nothing."""
 
         def trouble(self) -> str | None:
-            """Have none."""
+            """Return None."""
             return None
 
         def close(self) -> None:
-            """Be done."""
+            """Do nothing."""
 
-    inbox: Appender = Plain()
+    inbox: Appender = PlainInbox()
     receiver = WebhookReceiver(settings, inbox, Metrics())
 
     assert GroupCommit.of(receiver, lambda call: call()) is None
 
 
 def environ(loop: Loop, body: bytes) -> dict[str, object]:
-    """A request as a thread gets it."""
+    """A request as a WSGI environ."""
     headers = loop.sign(body)
     return {
         "HTTP_X_CIO_SIGNATURE": headers["X-CIO-Signature"],

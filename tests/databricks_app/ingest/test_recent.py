@@ -1,4 +1,4 @@
-"""RecentValue: a value is computed at most once a second, and nobody waits for ever."""
+"""RecentValue: a value is computed at most once a second, and no caller waits for ever."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Counter:
     """Counts its calls; each waits while `may_go_on` is cleared."""
 
     def __init__(self) -> None:
-        """Begin at 0 and wait for nothing."""
+        """Start at 0, without waiting."""
         self.calls = 0
         self.may_go_on = threading.Event()
         self.may_go_on.set()
@@ -32,19 +32,19 @@ class Counter:
 
 @pytest.fixture
 def counter() -> Iterator[Counter]:
-    """A computation, let go on at the end."""
+    """A computation that is released at the end of the test."""
     counter = Counter()
     yield counter
     counter.may_go_on.set()
 
 
 def becomes(recent: RecentValue[int], value: int) -> Callable[[], bool]:
-    """Whether the value is that by now: the one before is shown while it is computed."""
+    """Return a check whether the value is this one, which may still be in computation."""
     return lambda: recent.get() == value
 
 
-def test_a_flood_computes_once_a_second(counter: Counter, now: FixedClock) -> None:
-    """However many threads ask; in the next second once more."""
+def test_many_callers_cause_one_computation_a_second(counter: Counter, now: FixedClock) -> None:
+    """In the next second there is one more."""
     recent = RecentValue(counter, 3.0, now)
 
     with ThreadPoolExecutor(8) as threads:
@@ -56,8 +56,10 @@ def test_a_flood_computes_once_a_second(counter: Counter, now: FixedClock) -> No
     assert (first, second, counter.calls) == ({1}, {2}, 2)
 
 
-def test_while_it_is_computed_the_value_before_is_shown(counter: Counter, now: FixedClock) -> None:
-    """Nobody waits for a value that is a second newer."""
+def test_the_previous_value_is_returned_during_a_computation(
+    counter: Counter, now: FixedClock
+) -> None:
+    """No caller waits for a value that is one second newer."""
     recent = RecentValue(counter, 3.0, now)
     recent.get()
     counter.may_go_on.clear()
@@ -67,8 +69,8 @@ def test_while_it_is_computed_the_value_before_is_shown(counter: Counter, now: F
     wait_until(lambda: counter.calls == 2)
 
 
-def test_an_old_value_is_not_shown(counter: Counter, now: FixedClock) -> None:
-    """Who asks after a minute gets what is true now."""
+def test_an_old_value_is_not_returned(counter: Counter, now: FixedClock) -> None:
+    """After a minute a caller gets a new value."""
     recent = RecentValue(counter, 3.0, now)
     recent.get()
     now.at += 60
@@ -76,8 +78,10 @@ def test_an_old_value_is_not_shown(counter: Counter, now: FixedClock) -> None:
     assert recent.get() == 2
 
 
-def test_a_computation_that_hangs_keeps_nobody_waiting(counter: Counter, now: FixedClock) -> None:
-    """All are told, it is not begun a second time, and its value counts when it comes."""
+def test_callers_do_not_wait_for_a_computation_that_hangs(
+    counter: Counter, now: FixedClock
+) -> None:
+    """All get TimeoutError, no second computation starts, and the late value is used."""
     counter.may_go_on.clear()
     recent = RecentValue(counter, 0.05, now)
 
@@ -94,8 +98,8 @@ def test_a_computation_that_hangs_keeps_nobody_waiting(counter: Counter, now: Fi
     assert (waited, later, counter.calls) == (60, 2, 2)
 
 
-def test_what_a_computation_raises_is_raised_to_all_for_a_second(now: FixedClock) -> None:
-    """A fault costs no more than a value."""
+def test_the_error_of_a_computation_is_raised_for_a_second(now: FixedClock) -> None:
+    """Every caller gets it, and the computation runs only once."""
     calls = []
 
     def fail() -> int:

@@ -1,8 +1,9 @@
-"""The HTTP face, through the real app: paths, methods, headers, and what is shown to whom."""
+"""The HTTP routes of the real app: paths, methods, headers, and who may see which page."""
 
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import logging
 import threading
@@ -44,7 +45,7 @@ Sign = Callable[..., dict[str, str]]
 
 
 def samples(client: FlaskClient) -> dict[tuple[str, str, str], float]:
-    """What `/metrics` shows: value by name, reason and key."""
+    """The samples of `/metrics`: value by name, reason and key."""
     families = text_string_to_metric_families(client.get("/metrics", headers=ADMIN).text)
     return {
         (one.name, one.labels.get("reason", ""), one.labels.get("key", "")): one.value
@@ -54,27 +55,29 @@ def samples(client: FlaskClient) -> dict[tuple[str, str, str], float]:
 
 
 def rejected(client: FlaskClient) -> dict[str, float]:
-    """The refusals that `/metrics` shows, by reason."""
+    """The refusals in `/metrics`, by reason."""
     name = "ciolake_rejected_requests_total"
     return {key[1]: value for key, value in samples(client).items() if key[0] == name}
 
 
 def environ_of(headers: dict[str, str]) -> dict[str, str]:
-    """Headers as a WSGI server names them."""
+    """Return headers under their WSGI names."""
     return {"HTTP_" + name.upper().replace("-", "_"): headers[name] for name in headers}
 
 
 def raw(client: FlaskClient, **environ: Any) -> Response:
-    """Send a request with this WSGI environ in place of an ordinary one."""
+    """Send a request with these values in its WSGI environ; None removes a value."""
     made = {**create_environ(WEBHOOK_PATH, method="POST"), **environ}
     given = {name: value for name, value in made.items() if value is not None}
-    # Not through the client, which tidies up what it is given.
+    # Not through the client, because it normalises paths and headers.
     body, status_line, headers = run_wsgi_app(client.application, given)
     return Response(body, status_line, headers)
 
 
-def test_a_signed_request_is_200_and_empty(client: FlaskClient, sign: Sign) -> None:
-    """The answer says nothing but that it is stored."""
+def test_a_signed_request_is_answered_200_with_an_empty_body(
+    client: FlaskClient, sign: Sign
+) -> None:
+    """The answer has only the headers that every answer has."""
     response = client.post(WEBHOOK_PATH, data=BODY, headers=sign(BODY))
 
     assert response.status_code == 200
@@ -89,7 +92,7 @@ def test_a_signed_request_is_200_and_empty(client: FlaskClient, sign: Sign) -> N
 def test_an_acknowledged_request_is_read_back_by_the_loader(
     client: FlaskClient, sign: Sign, inbox: LocalInbox, settings: Settings
 ) -> None:
-    """What was answered 200 is in the inbox, and counted under its key."""
+    """An event that was answered 200 is in the inbox, and is counted under its key."""
     client.post(WEBHOOK_PATH, data=BODY, headers=sign(BODY))
     shown = samples(client)
     inbox.close()
@@ -101,81 +104,84 @@ def test_an_acknowledged_request_is_read_back_by_the_loader(
     assert shown["ciolake_inbox_pending_events", "", ""] == 1
 
 
-def test_a_query_string_decides_nothing(client: FlaskClient, sign: Sign) -> None:
-    """A parameter added to the address is no other path."""
+def test_a_query_string_makes_no_difference(client: FlaskClient, sign: Sign) -> None:
+    """The path is the same with a query string."""
     response = client.post(f"{WEBHOOK_PATH}?a=b", data=BODY, headers=sign(BODY))
 
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        *OTHERS,
-        "/healthz/",
-        "//healthz",
-        "//metrics",
-        "/Metrics",
-        "/readyz//",
-        "/static/x.css",
-        "/favicon.ico",
-        "/%00",
-        "/%C3%A9",
-    ],
+OTHER_PATHS = (
+    *OTHERS,
+    "/healthz/",
+    "//healthz",
+    "//metrics",
+    "/Metrics",
+    "/readyz//",
+    "/static/x.css",
+    "/favicon.ico",
+    "/%00",
+    "/%C3%A9",
 )
-@pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "OPTIONS", "PUT"])
-def test_another_path_is_404(client: FlaskClient, sign: Sign, path: str, method: str) -> None:
-    """Whatever the method and the signature: no redirect to a path that is almost right."""
-    response = raw(
-        client,
-        PATH_INFO=unquote(path, "latin-1"),
-        REQUEST_METHOD=method,
-        **environ_of(sign(b"")),
+
+
+def test_another_path_is_404(client: FlaskClient, sign: Sign) -> None:
+    """For every method, also with a valid signature; there is no redirect to a similar path."""
+    signature = environ_of(sign(b""))
+    requests = list(itertools.product(OTHER_PATHS, ["GET", "POST", "HEAD", "OPTIONS", "PUT"]))
+
+    wrong = {}
+    for path, method in requests:
+        response = raw(
+            client, PATH_INFO=unquote(path, "latin-1"), REQUEST_METHOD=method, **signature
+        )
+        if (response.status_code, response.data) != (404, b""):
+            wrong[method, path] = response.status
+
+    assert wrong == {}
+    assert rejected(client) == {"not_found": len(requests)}
+
+
+def test_another_spelling_is_the_same_path(client: FlaskClient, sign: Sign) -> None:
+    """The receiver serves a misspelled webhook address; it does not redirect."""
+    signature = environ_of(sign(b""))
+
+    answers = {
+        path: raw(client, PATH_INFO=unquote(path, "latin-1"), **signature).status_code
+        for path in SPELLINGS
+    }
+
+    assert answers == dict.fromkeys(SPELLINGS, 200)
+
+
+def test_another_method_is_405(client: FlaskClient) -> None:
+    """Every spelling of the webhook path accepts only POST, and `Allow` says so."""
+    methods = ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE"]
+    requests = list(itertools.product([WEBHOOK_PATH, *SPELLINGS], methods))
+
+    wrong = {}
+    for path, method in requests:
+        response = raw(client, PATH_INFO=unquote(path, "latin-1"), REQUEST_METHOD=method)
+        answer = (response.status_code, response.headers.get("Allow"), response.data)
+        if answer != (405, "POST", b""):
+            wrong[method, path] = answer
+
+    assert wrong == {}
+    assert rejected(client) == {"method_not_allowed": len(requests)}
+
+
+def test_health_and_metrics_accept_only_get_and_head(client: FlaskClient) -> None:
+    """Other methods are answered 405, and `Allow` says so."""
+    requests = list(
+        itertools.product(["/healthz", "/readyz", "/metrics"], ["POST", "OPTIONS", "DELETE"])
     )
 
-    assert response.status_code == 404
-    assert response.data == b""
-    assert rejected(client) == {"not_found": 1}
+    responses = {
+        (method, path): client.open(path, method=method, headers=ADMIN) for path, method in requests
+    }
 
-
-@pytest.mark.parametrize("path", SPELLINGS)
-def test_another_spelling_is_the_same_path(client: FlaskClient, sign: Sign, path: str) -> None:
-    """A slip in the configured address is served, not sent elsewhere."""
-    response = raw(client, PATH_INFO=unquote(path, "latin-1"), **environ_of(sign(b"")))
-
-    assert response.status_code == 200
-
-
-@pytest.mark.parametrize("path", SPELLINGS)
-@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "TRACE"])
-def test_another_method_of_a_spelling_is_405(client: FlaskClient, path: str, method: str) -> None:
-    """The path is right, and the answer says what is not."""
-    response = raw(client, PATH_INFO=unquote(path, "latin-1"), REQUEST_METHOD=method)
-
-    assert response.status_code == 405
-    assert response.headers["Allow"] == "POST"
-    assert rejected(client) == {"method_not_allowed": 1}
-
-
-@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE"])
-def test_another_method_is_405(client: FlaskClient, method: str) -> None:
-    """The webhook takes POST alone; the answer names it."""
-    response = client.open(WEBHOOK_PATH, method=method)
-
-    assert response.status_code == 405
-    assert response.headers["Allow"] == "POST"
-    assert response.data == b""
-    assert rejected(client) == {"method_not_allowed": 1}
-
-
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-@pytest.mark.parametrize("method", ["POST", "OPTIONS", "DELETE"])
-def test_what_is_shown_is_only_read(client: FlaskClient, path: str, method: str) -> None:
-    """Health and metrics take GET and HEAD."""
-    response = client.open(path, method=method)
-
-    assert response.status_code == 405
-    assert response.headers["Allow"] == "GET, HEAD"
+    assert {key: one.status_code for key, one in responses.items()} == dict.fromkeys(responses, 405)
+    assert {one.headers["Allow"] for one in responses.values()} == {"GET, HEAD"}
 
 
 @pytest.mark.parametrize(
@@ -207,7 +213,7 @@ def test_a_refusal_is_answered_and_counted(
     reason: str,
     key: str,
 ) -> None:
-    """Each refusal has its status, an empty body, and a counter; each 503 says when to repeat."""
+    """Each refusal has a status, an empty body and a counter; each 503 has Retry-After."""
     app = create_app(replace(settings, **settings_changed), inbox=inbox, now=now)
     client = app.test_client()
     if headers is not None:
@@ -225,7 +231,7 @@ def test_a_refusal_is_answered_and_counted(
 
 
 def test_a_doubled_header_is_refused(client: FlaskClient, sign: Sign) -> None:
-    """A second signature, before or after the right one, spoils both."""
+    """A request with two signatures is refused, even if one of them is valid."""
     headers = sign(BODY)
     right, wrong = headers["X-CIO-Signature"], "0" * 64
 
@@ -237,7 +243,7 @@ def test_a_doubled_header_is_refused(client: FlaskClient, sign: Sign) -> None:
 def test_a_closed_inbox_is_503_with_retry_after(
     client: FlaskClient, sign: Sign, inbox: LocalInbox
 ) -> None:
-    """While the receiver stops the sender is told when to repeat."""
+    """While the receiver stops, the answer tells the sender when to repeat."""
     inbox.close()
 
     response = client.post(WEBHOOK_PATH, data=BODY, headers=sign(BODY))
@@ -247,22 +253,22 @@ def test_a_closed_inbox_is_503_with_retry_after(
     assert rejected(client) == {"stopping": 1}
 
 
-class Broken(io.RawIOBase):
-    """A stream that fails in a way nobody foresaw."""
+class FailingStream(io.RawIOBase):
+    """A stream that raises an unforeseen error."""
 
     def read(self, _size: int = -1) -> bytes:
         """Fail."""
         raise RuntimeError("ada@example.com")
 
 
-def test_an_unforeseen_fault_of_the_webhook_is_503(client: FlaskClient, sign: Sign) -> None:
-    """Never a 500, which would stall the feed for an hour."""
+def test_an_unforeseen_error_of_the_webhook_is_503(client: FlaskClient, sign: Sign) -> None:
+    """It is never 500, because that would stall the feed for an hour."""
     headers = sign(BODY)
 
     response = raw(
         client,
         **environ_of(headers),
-        **{"wsgi.input": Broken()},
+        **{"wsgi.input": FailingStream()},
     )
 
     assert response.status_code == 503
@@ -270,10 +276,10 @@ def test_an_unforeseen_fault_of_the_webhook_is_503(client: FlaskClient, sign: Si
     assert rejected(client) == {"exception": 1}
 
 
-def test_an_unforeseen_fault_elsewhere_is_503_and_logged(
+def test_an_unforeseen_error_of_another_route_is_503_and_logged(
     settings: Settings, inbox: LocalInbox
 ) -> None:
-    """A fault behind another route is counted and told of by its kind."""
+    """The log has the type of the error."""
 
     def fail() -> float:
         raise RuntimeError("ada@example.com")
@@ -289,8 +295,8 @@ def test_an_unforeseen_fault_elsewhere_is_503_and_logged(
     ]
 
 
-def test_a_missing_inbox_folder_is_told(client: FlaskClient, settings: Settings) -> None:
-    """The receiver would refuse now, so it is 503, with the sentence; metrics are shown."""
+def test_readyz_reports_a_missing_inbox_folder(client: FlaskClient, settings: Settings) -> None:
+    """The receiver would refuse now: `/readyz` is 503 with the reason; `/metrics` works."""
     settings.inbox_dir.rmdir()
 
     ready = client.get("/readyz", headers=ADMIN)
@@ -300,16 +306,16 @@ def test_a_missing_inbox_folder_is_told(client: FlaskClient, settings: Settings)
     settings.inbox_dir.mkdir()
     said = ready.json or {}
     assert (ready.status_code, said["status"]) == (503, "refusing")
-    assert f"the inbox folder {settings.inbox_dir} cannot be read" in said["problems"][0]
+    assert f"folder {settings.inbox_dir} cannot be read" in said["problems"][0]
     assert said["inbox_pending_events"] is None
     assert (others.status_code, others.json) == (503, {"status": "refusing"})
     assert (counts.status_code, "ciolake_inbox_pending_events NaN" in counts.text) == (200, True)
 
 
-def test_an_inbox_folder_that_is_back_is_taken_note_of(
+def test_the_receiver_works_again_when_the_inbox_folder_is_back(
     client: FlaskClient, settings: Settings, sign: Sign
 ) -> None:
-    """What was refused meanwhile was 503, and nothing has to be started again."""
+    """Requests meanwhile are answered 503, and no restart is needed."""
     settings.inbox_dir.rmdir()
     refused = client.post(WEBHOOK_PATH, data=BODY, headers=sign(BODY)).status_code
     without = client.get("/readyz").status_code
@@ -322,10 +328,10 @@ def test_an_inbox_folder_that_is_back_is_taken_note_of(
 
 
 @pytest.mark.parametrize("how", ["missing", "damaged"])
-def test_a_run_folder_that_cannot_be_read_is_told(
+def test_readyz_reports_a_run_folder_that_cannot_be_read(
     client: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """The receiver takes events all the same: 200, with the sentence; metrics are shown."""
+    """The receiver still accepts events: `/readyz` is 200 with the problem; `/metrics` works."""
     folder = tmp_path / "run"
     if how == "damaged":
         (folder / "metrics").mkdir(parents=True)
@@ -337,19 +343,19 @@ def test_a_run_folder_that_cannot_be_read_is_told(
     counts = client.get("/metrics", headers=ADMIN)
 
     said = ready.json or {}
-    words = " ".join(said["problems"])
+    problems = " ".join(said["problems"])
     assert (ready.status_code, said["status"]) == (200, "degraded")
-    assert "the counters of all processes cannot be read" in words
-    assert (f"the run folder {folder} cannot be read" in words) == (how == "missing")
+    assert "counters of all processes cannot be read" in problems
+    assert (f"run folder {folder} cannot be read" in problems) == (how == "missing")
     assert (counts.status_code, "ciolake_counters_readable 0" in counts.text) == (200, True)
 
 
-def test_an_inbox_that_does_not_answer_is_told(
+def test_readyz_reports_an_inbox_that_does_not_answer(
     settings: Settings, now: Callable[[], float]
 ) -> None:
-    """After three seconds the pages say so; later ones wait for nothing."""
+    """The first page says so after three seconds; later pages do not wait."""
 
-    class Silent:
+    class HangingInbox:
         def append(self, _record: Record, _deadline_seconds: float) -> None:
             """Store nothing."""
 
@@ -357,12 +363,12 @@ def test_an_inbox_that_does_not_answer_is_told(
             """End nothing."""
 
         def trouble(self) -> str | None:
-            """Wait as a call to a disk does that is gone."""
+            """Wait, like a call to a disk that hangs."""
             assert may_answer.wait(30)
             return None
 
     may_answer = threading.Event()
-    client = create_app(settings, inbox=Silent(), now=now).test_client()
+    client = create_app(settings, inbox=HangingInbox(), now=now).test_client()
 
     first = client.get("/readyz", headers=ADMIN)
     began = time.monotonic()
@@ -371,14 +377,14 @@ def test_an_inbox_that_does_not_answer_is_told(
     may_answer.set()
 
     assert first.status_code == 503
-    assert "the disk of the inbox has not answered for 3 s" in (first.json or {})["problems"]
+    assert "has not answered for 3 s" in (first.json or {})["problems"][0]
     assert (counts.status_code, "ciolake_inbox_pending_events NaN" in counts.text) == (200, True)
     assert seconds < 2
 
 
 @pytest.mark.parametrize("size", [0, 1, 100_000])
-def test_a_chunked_request_is_taken(client: FlaskClient, sign: Sign, size: int) -> None:
-    """Without Content-Length the body is what the stream holds."""
+def test_a_chunked_request_is_accepted(client: FlaskClient, sign: Sign, size: int) -> None:
+    """Without Content-Length the body is the whole stream."""
     body = b"x" * size
     headers = sign(body)
 
@@ -397,10 +403,10 @@ def test_a_chunked_request_is_taken(client: FlaskClient, sign: Sign, size: int) 
     "content_type",
     [None, "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "a/\xff"],
 )
-def test_the_content_type_decides_nothing(
+def test_the_content_type_makes_no_difference(
     client: FlaskClient, sign: Sign, content_type: str | None
 ) -> None:
-    """The raw bytes are read whatever they are said to be; no form is parsed."""
+    """The raw bytes are read for every content type; no form is parsed."""
     headers = sign(BODY)
 
     response = raw(
@@ -440,34 +446,28 @@ texts = st.text(st.characters(max_codepoint=255), max_size=30)
         texts | st.sampled_from(["upgrade", "websocket", "a" * 300, "[", "x:y:z", "\xff.example"]),
     ),
 )
-def test_no_unsigned_request_gets_anything_but_a_plain_refusal(
+def test_an_unsigned_request_is_always_refused(
     client: FlaskClient, path: str, method: str, headers: dict[str, str]
 ) -> None:
-    """Never a redirect or a 500, whatever path, method and headers."""
+    """For every path, method and header; the answer is never a redirect or 500."""
     response = raw(client, PATH_INFO=path, REQUEST_METHOD=method, **headers)
 
     assert response.status_code in {400, 401, 404, 405, 408, 413, 503}
     assert "Location" not in response.headers
 
 
-@pytest.mark.parametrize("host", ["", "a.", "[", "\xff.example", "x:y:z", "a b", "*", "a_b"])
-def test_a_strange_host_does_not_hinder_a_signed_request(
-    client: FlaskClient, sign: Sign, host: str
-) -> None:
-    """The name by which we are called is not ours to judge."""
-    headers = sign(b"")
+def test_a_signed_request_is_accepted_with_any_host(client: FlaskClient, sign: Sign) -> None:
+    """The receiver does not check the header Host."""
+    hosts = ["", "a.", "[", "\xff.example", "x:y:z", "a b", "*", "a_b"]
+    signature = environ_of(sign(b""))
 
-    response = raw(
-        client,
-        HTTP_HOST=host,
-        **environ_of(headers),
-    )
+    answers = {host: raw(client, HTTP_HOST=host, **signature).status_code for host in hosts}
 
-    assert response.status_code == 200
+    assert answers == dict.fromkeys(hosts, 200)
 
 
-def test_healthz_says_nothing_but_alive(client: FlaskClient, inbox: LocalInbox) -> None:
-    """It is open to all and does not depend on anything."""
+def test_healthz_is_always_alive(client: FlaskClient, inbox: LocalInbox) -> None:
+    """Everybody may see it, and it depends on nothing."""
     inbox.close()
 
     response = client.get("/healthz", headers={"Host": "events.example.com"})
@@ -477,7 +477,7 @@ def test_healthz_says_nothing_but_alive(client: FlaskClient, inbox: LocalInbox) 
 
 
 def test_readyz_shows_its_detail_for_the_admin_token(client: FlaskClient, sign: Sign) -> None:
-    """Counts, the age of the oldest event and problems in words."""
+    """It has counts, sizes and problems."""
     client.post(WEBHOOK_PATH, data=BODY, headers=sign(BODY))
 
     response = client.get("/readyz", headers=ADMIN)
@@ -487,16 +487,17 @@ def test_readyz_shows_its_detail_for_the_admin_token(client: FlaskClient, sign: 
     assert said["status"] == "degraded"  # no loader runs here
     assert said["inbox_pending_events"] == 1
     assert said["inbox_pending_bytes"] > len(BODY)
-    assert said["problems"] == [
-        "the loader has not reported yet: events are kept in the inbox",
-    ]
+    (problem,) = said["problems"]
+    assert "loader has not reported yet" in problem
 
 
 @pytest.mark.parametrize(
     "headers", [{}, {"Host": "127.0.0.1:8000"}, {"Authorization": "Bearer wrong"}]
 )
-def test_readyz_tells_others_its_status_alone(client: FlaskClient, headers: dict[str, str]) -> None:
-    """A balancer needs no more than that."""
+def test_readyz_shows_only_its_status_to_others(
+    client: FlaskClient, headers: dict[str, str]
+) -> None:
+    """A load balancer needs no more."""
     assert client.get("/readyz", headers=headers).json == {"status": "degraded"}
 
 
@@ -504,7 +505,7 @@ def test_readyz_tells_others_its_status_alone(client: FlaskClient, headers: dict
 def test_readyz_is_503_if_the_receiver_would_refuse(
     client: FlaskClient, inbox: LocalInbox, headers: dict[str, str]
 ) -> None:
-    """And only then."""
+    """Only the admin token shows the reason."""
     inbox.close()
 
     response = client.get("/readyz", headers=headers)
@@ -514,20 +515,21 @@ def test_readyz_is_503_if_the_receiver_would_refuse(
     assert said["status"] == "refusing"
     assert ("problems" in said) == (headers == ADMIN)
     if headers == ADMIN:
-        assert said["problems"][0] == "the receiver is stopping"
+        assert "is stopping" in said["problems"][0]
 
 
-def test_readyz_tells_of_stale_timestamps(client: FlaskClient, sign: Sign) -> None:
-    """The first rightly signed request outside the window is seen there too."""
+def test_readyz_reports_stale_timestamps(client: FlaskClient, sign: Sign) -> None:
+    """From the first signed request with a timestamp outside the window."""
     client.post(WEBHOOK_PATH, data=BODY, headers=sign(BODY, at=1))
 
     problems = (client.get("/readyz", headers=ADMIN).json or {})["problems"]
 
-    assert problems[-1].startswith("1 rightly signed requests came outside the time window")
+    assert problems[-1].startswith("1 requests")
+    assert "outside the time window" in problems[-1]
 
 
 def test_metrics_are_shown_for_the_admin_token(client: FlaskClient) -> None:
-    """In Prometheus' text format, the inbox's gauges included."""
+    """They are in Prometheus' text format and include the gauges of the inbox."""
     response = client.get("/metrics", headers=ADMIN)
 
     assert response.status_code == 200
@@ -538,10 +540,10 @@ def test_metrics_are_shown_for_the_admin_token(client: FlaskClient) -> None:
     assert shown["ciolake_writer_silent_seconds", "", ""] == -1
 
 
-def test_metrics_tell_of_the_loader(
+def test_metrics_show_the_silence_of_the_loader(
     client: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: Any
 ) -> None:
-    """How long it has been silent, from what it left in the run folder."""
+    """The seconds since its status in the run folder."""
     monkeypatch.setenv(status.RUN_DIR, str(tmp_path))
     status.write(tmp_path, status.LoaderStatus(now() - 12, "2023-11-14T22:13:00+00:00"))
 
@@ -561,7 +563,7 @@ def test_metrics_tell_of_the_loader(
     [{}, {"Host": "127.0.0.1:8000"}, {"Via": "1.1 proxy"}, {"Authorization": "Bearer wrong"}],
 )
 def test_metrics_are_hidden_from_others(client: FlaskClient, headers: dict[str, str]) -> None:
-    """From this machine or from elsewhere: the answer says what is needed."""
+    """Also on this machine. The answer says what is needed."""
     response = client.get("/metrics", headers=headers)
 
     assert response.status_code == 403
@@ -569,8 +571,8 @@ def test_metrics_are_hidden_from_others(client: FlaskClient, headers: dict[str, 
     assert "ciolake_" not in response.text
 
 
-def test_oldest_pending_is_an_age(client: FlaskClient, settings: Settings) -> None:
-    """Seconds since the oldest event that is not in the tables."""
+def test_oldest_pending_is_an_age_in_seconds(client: FlaskClient, settings: Settings) -> None:
+    """It is the age of the oldest event that is not in the tables."""
     name = "1699999990000000-00112233445566ff-1.seg"
     (settings.inbox_dir / name).write_bytes(b"")
 
@@ -578,7 +580,7 @@ def test_oldest_pending_is_an_age(client: FlaskClient, settings: Settings) -> No
     assert (client.get("/readyz", headers=ADMIN).json or {})["oldest_pending_seconds"] == 10
 
 
-def test_no_secret_or_personal_data_leaves_by_logs_metrics_or_health(
+def test_logs_metrics_and_health_contain_no_secret_and_no_personal_data(
     settings: Settings,
     inbox: LocalInbox,
     now: Callable[[], float],
@@ -586,7 +588,7 @@ def test_no_secret_or_personal_data_leaves_by_logs_metrics_or_health(
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Every kind of answer, then a look at all that was written or shown."""
+    """After requests with every kind of answer."""
     caplog.set_level(logging.DEBUG)
     guarded = replace(settings, admin_token="right_token")
     client = create_app(guarded, inbox=inbox, now=now).test_client()
@@ -601,7 +603,7 @@ def test_no_secret_or_personal_data_leaves_by_logs_metrics_or_health(
         client.post(WEBHOOK_PATH, data=BODY, headers=headers)
         client.post("/ada@example.com", data=BODY, headers=headers)
         client.get(WEBHOOK_PATH, headers=headers)
-    raw(client, **environ_of(signed), **{"wsgi.input": Broken()})
+    raw(client, **environ_of(signed), **{"wsgi.input": FailingStream()})
     inbox.close()
     client.post(WEBHOOK_PATH, data=BODY, headers=signed)
     shown = "".join(client.get(path, headers=ADMIN).text for path in ("/metrics", "/readyz"))
@@ -614,7 +616,7 @@ def test_no_secret_or_personal_data_leaves_by_logs_metrics_or_health(
 
 
 def test_create_app_reads_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As gunicorn calls it: without arguments, with settings and inbox of its own."""
+    """Without arguments, as gunicorn calls it, it creates its settings and inbox."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CIO_WEBHOOK_SIGNING_KEYS", "test_signing_key")
 
@@ -625,8 +627,10 @@ def test_create_app_reads_the_environment(tmp_path: Path, monkeypatch: pytest.Mo
     assert (tmp_path / "data" / "inbox").is_dir()
 
 
-def test_create_app_closes_after_half_a_flush_interval(settings: Settings, sign: Sign) -> None:
-    """So that an event waits one and a half intervals at most."""
+def test_create_app_closes_segments_after_half_a_flush_interval(
+    settings: Settings, sign: Sign
+) -> None:
+    """So an event waits at most one and a half intervals."""
     app = create_app(replace(settings, flush_interval_seconds=0.05))
     body, at = b"{}", int(datetime.now(UTC).timestamp())
     client = app.test_client()

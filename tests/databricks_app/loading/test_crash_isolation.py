@@ -1,4 +1,4 @@
-"""An event that kills the loader stops no other event, and itself no longer than a few deaths."""
+"""An event that crashes the loader stops no other event, and is loaded after some deaths."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def deaths_until_empty(folder: Path, fault: str, most: int = 40) -> int:
     raise AssertionError("the inbox is never emptied")
 
 
-def test_an_event_that_kills_the_loader_every_time_is_kept_as_a_raw_row(tmp_path: Path) -> None:
-    """Every other event is loaded whole; the one is raw alone, with the reason."""
+def test_an_event_that_always_crashes_the_loader_becomes_a_raw_row(tmp_path: Path) -> None:
+    """It has the reason; all other events are loaded completely."""
     names = [f"e{n}" for n in range(30)]
     store(tmp_path, map(body, names))
 
@@ -65,8 +65,8 @@ def test_an_event_that_kills_the_loader_every_time_is_kept_as_a_raw_row(tmp_path
     assert not (tmp_path / "inbox" / NOTE).exists()
 
 
-def test_a_loader_that_is_killed_from_outside_condemns_no_event(tmp_path: Path) -> None:
-    """Fewer than three deaths in a single event change nothing of how it is loaded."""
+def test_a_loader_that_is_killed_from_outside_isolates_no_event(tmp_path: Path) -> None:
+    """After fewer than three deaths an event is still loaded completely."""
     store(tmp_path, [body("only")])
 
     died = [run_loader(tmp_path, "loader.before_load") for _ in range(TOLERATED_DEATHS - 1)]
@@ -77,8 +77,8 @@ def test_a_loader_that_is_killed_from_outside_condemns_no_event(tmp_path: Path) 
     assert reason_of(tmp_path, "only") == (EMAIL, None)
 
 
-def test_a_batch_that_kills_at_every_step_is_loaded_in_the_end(tmp_path: Path) -> None:
-    """A death after the load, before the segment is forgotten, is no reason to load less."""
+def test_deaths_between_load_and_deletion_isolate_no_event(tmp_path: Path) -> None:
+    """All events are loaded in the end."""
     names = [f"e{n}" for n in range(20)]
     store(tmp_path, map(body, names))
 
@@ -90,12 +90,12 @@ def test_a_batch_that_kills_at_every_step_is_loaded_in_the_end(tmp_path: Path) -
     assert_exactly_once(tmp_path, names)
 
 
-def test_the_engine_dying_in_the_typed_row_leaves_what_raw_holds(tmp_path: Path) -> None:
-    """The raw row was there before the death and stays; a check names the missing typed row."""
+def test_a_crash_in_the_typed_row_does_not_change_the_raw_row(tmp_path: Path) -> None:
+    """The raw row was written before; `verify` names the missing typed row."""
     names = ["good", "poison"]
     store(tmp_path, map(body, names))
     for _ in range(2 * TOLERATED_DEATHS + 1):
-        if in_child(carry_until_it_dies_of, tmp_path, "poison") == 0:
+        if in_child(run_until_it_dies_of, tmp_path, "poison") == 0:
             break
 
     assert is_empty(tmp_path)
@@ -106,8 +106,8 @@ def test_the_engine_dying_in_the_typed_row_leaves_what_raw_holds(tmp_path: Path)
     ]
 
 
-def carry_until_it_dies_of(folder: Path, event_id: str) -> None:
-    """In a child: run a loader whose engine dies of a typed row."""
+def run_until_it_dies_of(folder: Path, event_id: str) -> None:
+    """In a child process: run a loader whose engine dies when it writes this typed row."""
     from databricks_app.lake.local import table_handle
 
     whole = table_handle.write_deltalake
@@ -124,13 +124,13 @@ def carry_until_it_dies_of(folder: Path, event_id: str) -> None:
 
 
 class PanicException(BaseException):
-    """What Rust code raises where it gives up: no `Exception`."""
+    """The error of a Rust panic, which is not an `Exception`."""
 
 
-def test_a_panic_of_the_engine_is_a_refused_row(
+def test_a_panic_of_the_engine_is_a_rejected_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends no process: the rows beside it are loaded, the rejected row is raw alone."""
+    """The process lives; the rejected row is only in the raw table, all others are loaded."""
     from databricks_app.lake.local import table_handle
 
     whole = table_handle.write_deltalake
@@ -155,7 +155,7 @@ def test_a_panic_of_the_engine_is_a_refused_row(
     assert ids(tmp_path, EMAIL) == ["a", "c"]
 
 
-def test_another_base_exception_of_the_engine_is_no_verdict(
+def test_another_base_exception_of_the_engine_is_no_rejected_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C in the engine ends the load."""
@@ -172,8 +172,8 @@ def test_another_base_exception_of_the_engine_is_no_verdict(
     lake.close()
 
 
-def test_a_condemned_event_is_never_made_a_typed_row_of_what_raw_holds(tmp_path: Path) -> None:
-    """Reading the held body again would kill the loader again."""
+def test_an_isolated_event_gets_no_typed_row_from_its_raw_row(tmp_path: Path) -> None:
+    """Reading the stored body again would crash the loader again."""
     lake = lake_in(tmp_path)
     lake.start()
     load(lake, raw_alone(event("a")))
@@ -190,7 +190,7 @@ def test_a_condemned_event_is_never_made_a_typed_row_of_what_raw_holds(tmp_path:
 
 
 def test_bytes_alone_are_the_body_and_its_digest() -> None:
-    """Nothing of the content is read, and nothing of it is lost."""
+    """The content is not read, and nothing of it is lost."""
     kept = record(b'{"event_id": "x"}')
 
     reading = bytes_alone(kept, "shop")
@@ -202,7 +202,7 @@ def test_bytes_alone_are_the_body_and_its_digest() -> None:
 
 
 def test_bytes_alone_can_be_loaded(tmp_path: Path) -> None:
-    """They fit the raw table."""
+    """They are a valid raw row."""
     lake = lake_in(tmp_path)
     lake.start()
     report = load(lake, bytes_alone(record(b"\xff"), "shop"))
@@ -215,10 +215,10 @@ def test_bytes_alone_can_be_loaded(tmp_path: Path) -> None:
     ("care", "table", "has_event_id"),
     [(Care.WHOLE, EMAIL, True), (Care.RAW_ALONE, None, True), (Care.BYTES_ALONE, None, False)],
 )
-def test_readings_take_as_much_as_the_care_allows(
+def test_readings_follow_the_care_of_their_part(
     care: Care, table: str | None, has_event_id: bool
 ) -> None:
-    """A part is its records and no others."""
+    """Only the records of the part are read."""
     records = [record(body("a")), record(body("b"))]
 
     (reading,) = readings(
@@ -231,8 +231,8 @@ def test_readings_take_as_much_as_the_care_allows(
 
 
 @given(start=st.integers(0, 50), size=st.integers(2, 10_000))
-def test_a_split_part_covers_the_same_events(start: int, size: int) -> None:
-    """No event is left out or loaded twice, and every part is smaller."""
+def test_the_parts_of_a_split_part_have_the_same_events(start: int, size: int) -> None:
+    """No event is missing or in two parts, and every part is smaller."""
     parts = Part(start, start + size).after_death(is_whole_batch=False)
 
     edges = [(part.start, part.stop) for part in parts]
@@ -242,8 +242,8 @@ def test_a_split_part_covers_the_same_events(start: int, size: int) -> None:
     assert all(0 < stop - begin < size for begin, stop in edges)
 
 
-def test_a_single_event_goes_round_through_all_cares() -> None:
-    """If even bytes kill the loader, it is not the event: it is tried whole again."""
+def test_a_single_event_goes_through_all_cares_and_starts_again() -> None:
+    """If even its bytes crash the loader, the event is not the cause."""
     part, seen = Part(3, 4), []
     for _ in range(4):
         seen.append(part.care)
@@ -253,8 +253,8 @@ def test_a_single_event_goes_round_through_all_cares() -> None:
     assert seen == [Care.WHOLE, Care.RAW_ALONE, Care.BYTES_ALONE, Care.WHOLE]
 
 
-def test_an_empty_batch_can_be_died_in() -> None:
-    """A segment without whole frames has no events to split."""
+def test_an_empty_batch_cannot_be_split() -> None:
+    """A segment without complete frames has no events."""
     part = Part(0, 0)
     for _ in range(TOLERATED_DEATHS):
         (part,) = part.after_death(is_whole_batch=True)
@@ -270,7 +270,7 @@ def begun(folder: Path) -> LoadAttempts:
 
 
 def test_a_pause_is_no_death(tmp_path: Path) -> None:
-    """A process that failed, or was told to stop, and ended in order is not counted."""
+    """A process that pauses after a failure, or stops, is not counted."""
     for _ in range(2 * TOLERATED_DEATHS):
         attempts = begun(tmp_path)
         assert next(attempts.parts(SOURCES, 10)) == Part(0, 10)
@@ -280,7 +280,7 @@ def test_a_pause_is_no_death(tmp_path: Path) -> None:
 
 
 def test_other_segments_are_another_attempt(tmp_path: Path) -> None:
-    """What died with one batch says nothing of the next."""
+    """Deaths in one batch do not count for the next batch."""
     for _ in range(TOLERATED_DEATHS):
         next(begun(tmp_path).parts(SOURCES, 10))
 
@@ -288,7 +288,7 @@ def test_other_segments_are_another_attempt(tmp_path: Path) -> None:
 
 
 def test_a_pause_and_an_end_without_an_attempt_do_nothing(tmp_path: Path) -> None:
-    """They are called whatever came before."""
+    """The loader calls them in every case."""
     attempts = begun(tmp_path)
 
     attempts.pause()
@@ -297,28 +297,30 @@ def test_a_pause_and_an_end_without_an_attempt_do_nothing(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"{}", b'{"sources": 1, "events": 1, "parts": 1}', b"\0" * 50]
-)
-def test_a_note_that_cannot_be_read_counts_as_none(tmp_path: Path, content: bytes) -> None:
-    """It is not synced: a power cut may leave anything."""
-    (tmp_path / NOTE).write_bytes(content)
+def test_a_broken_note_is_ignored(tmp_path: Path) -> None:
+    """The note is not synced, so a loss of power can leave any bytes."""
+    broken = (b"", b"{", b"[]", b"{}", b'{"sources": 1, "events": 1, "parts": 1}', b"\0" * 50)
 
-    assert begun(tmp_path).unfinished() == ()
+    unfinished = {}
+    for content in broken:
+        (tmp_path / NOTE).write_bytes(content)
+        unfinished[content] = begun(tmp_path).unfinished()
+
+    assert unfinished == dict.fromkeys(broken, ())
 
 
 def test_a_note_that_cannot_be_written_stops_no_load(tmp_path: Path) -> None:
-    """Loading matters more than knowing where one died."""
+    """A load does not need the note."""
     attempts = begun(tmp_path / "missing")
 
     assert list(attempts.parts(SOURCES, 1)) == [Part(0, 1)]
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.rename(path.with_suffix(".x"))])
-def test_an_attempt_whose_segments_are_gone_is_forgotten(
+def test_an_attempt_with_missing_segments_is_dropped(
     tmp_path: Path, spoil: Callable[[Path], object]
 ) -> None:
-    """Somebody took them away; the rest is loaded."""
+    """Somebody removed the segments; the others are loaded."""
     store(tmp_path, [body("gone")])
     run_loader(tmp_path, "loader.before_load")
     for path in (tmp_path / "inbox").glob("*.seg"):
@@ -329,8 +331,8 @@ def test_an_attempt_whose_segments_are_gone_is_forgotten(
     assert raw_ids(tmp_path) == ["here"]
 
 
-def test_a_batch_is_read_again_only_as_a_whole(tmp_path: Path) -> None:
-    """A name that is no closed segment's is none of a batch."""
+def test_a_batch_is_read_again_only_completely(tmp_path: Path) -> None:
+    """If one name is not a closed segment, there is no batch."""
     store(tmp_path, [body("a")])
     reader = SegmentReader(tmp_path / "inbox")
     (batch,) = reader.batches(10, 1 << 20)
@@ -339,8 +341,8 @@ def test_a_batch_is_read_again_only_as_a_whole(tmp_path: Path) -> None:
     assert reader.batch_of([*batch.sources, "x.seg"]) is None
 
 
-def test_a_stop_among_parts_leaves_the_rest_for_the_next_loader(tmp_path: Path) -> None:
-    """What was loaded is not loaded again, and the stop is no death."""
+def test_a_stop_between_parts_leaves_the_rest_for_the_next_loader(tmp_path: Path) -> None:
+    """Loaded parts are not loaded again, and the stop is no death."""
     names = [f"e{n}" for n in range(40)]
     store(tmp_path, map(body, names))
     for _ in range(TOLERATED_DEATHS):

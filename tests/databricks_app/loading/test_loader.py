@@ -1,4 +1,4 @@
-"""The loader carries what is durable into the tables, once, and never gives up."""
+"""The loader loads every durable event into the tables once, and repeats failed loads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.loading import RECEIVED, LoaderUnderTest, record, stopping_wh
 
 @pytest.fixture
 def under_test(tmp_path: Path) -> Iterator[LoaderUnderTest]:
-    """A under_test whose lake is started."""
+    """A loader whose lake is started."""
     under_test = LoaderUnderTest(tmp_path)
     under_test.lake.start()
     yield under_test
@@ -28,7 +28,7 @@ def under_test(tmp_path: Path) -> Iterator[LoaderUnderTest]:
 
 
 def test_drain_loads_and_deletes(under_test: LoaderUnderTest) -> None:
-    """What was loaded is in the tables and no longer in the inbox."""
+    """A loaded event is in the tables and no longer in the inbox."""
     under_test.store(record("A"), record("B"))
 
     under_test.drain()
@@ -40,8 +40,8 @@ def test_drain_loads_and_deletes(under_test: LoaderUnderTest) -> None:
     assert under_test.loader.reader.pending().events == 0
 
 
-def test_the_search_for_reference_cycles_rests_during_a_load_only(tmp_path: Path) -> None:
-    """It would walk all rows again and again; it goes on also after a load that failed."""
+def test_the_garbage_collector_is_off_only_during_a_load(tmp_path: Path) -> None:
+    """It is on again after a load, also after a failed one."""
     searched: list[bool] = []
 
     def sync(path: Path) -> None:
@@ -66,7 +66,7 @@ def test_the_search_for_reference_cycles_rests_during_a_load_only(tmp_path: Path
 def test_an_event_resent_the_next_day_is_one_row(
     under_test: LoaderUnderTest, timestamp: int | None
 ) -> None:
-    """The key comes from the body alone, also where the body has no timestamp."""
+    """The key depends only on the body, also if the body has no timestamp."""
     first = record("A", timestamp=timestamp)
     under_test.store(first)
     under_test.drain()
@@ -131,8 +131,8 @@ def test_a_duplicate_is_not_counted_as_a_loaded_row(under_test: LoaderUnderTest)
     )
 
 
-def test_run_waits_for_a_lake_that_another_loader_holds(tmp_path: Path) -> None:
-    """Nothing is lost while the tables cannot be written; the problem is told in words."""
+def test_run_waits_for_a_lake_that_another_loader_has_locked(tmp_path: Path) -> None:
+    """Events stay in the inbox meanwhile, and the status has the problem."""
     under_test = LoaderUnderTest(tmp_path)
     under_test.store(record("A"))
     other = LocalLake(tmp_path)
@@ -147,10 +147,10 @@ def test_run_waits_for_a_lake_that_another_loader_holds(tmp_path: Path) -> None:
     assert under_test.sample("load_failures_total") == 1
 
 
-def test_a_load_that_fails_is_one_line_when_it_begins_and_one_when_it_ends(
+def test_a_failing_load_is_logged_when_it_begins_and_when_it_ends(
     under_test: LoaderUnderTest,
 ) -> None:
-    """With the sentence that says what to do, however often it is tried meanwhile."""
+    """With one line for each problem, for any number of tries."""
     loader = under_test.loader
     error = LakeError("the tables are locked: stop the other loader")
 
@@ -159,7 +159,7 @@ def test_a_load_that_fails_is_one_line_when_it_begins_and_one_when_it_ends(
             loader._after_failure(error)
         loader._after_failure(OSError(28, "secret text"))
         loader._after_failure(QueryError("secret text"))
-        loader._succeed()
+        loader._report_success()
 
     told = [line for line in lines if line["event"].startswith("load_failed")]
     assert [(line["event"], line.get("problem")) for line in told] == [
@@ -171,9 +171,7 @@ def test_a_load_that_fails_is_one_line_when_it_begins_and_one_when_it_ends(
     assert told[-1]["times"] == 5
 
 
-def test_segments_that_the_disk_does_not_give_are_logged_once(
-    under_test: LoaderUnderTest,
-) -> None:
+def test_unreadable_segments_are_logged_once(under_test: LoaderUnderTest) -> None:
     """With their number; the others are loaded."""
     under_test.store(record("A"))
     (under_test.folder / "inbox" / f"{0:016d}-{0:016x}-1.seg").mkdir()
@@ -181,15 +179,15 @@ def test_segments_that_the_disk_does_not_give_are_logged_once(
     with capture_logs() as lines:
         for _ in range(3):
             under_test.drain()
-            under_test.loader._succeed()
+            under_test.loader._report_success()
 
     told = [line for line in lines if line["event"] == "segments_unreadable"]
     assert [line["segments"] for line in told] == [1]
     assert under_test.rows("SELECT event_id FROM webhook_raw_events") == [("A",)]
 
 
-def test_status_says_what_waits(under_test: LoaderUnderTest) -> None:
-    """As counted before a pass, less what it loaded."""
+def test_the_status_has_the_pending_events(under_test: LoaderUnderTest) -> None:
+    """The count before a pass, minus the loaded events."""
     under_test.store(record("A"), record("B"))
     under_test.loader._pending = under_test.loader.reader.pending()
     under_test.loader._report(())
@@ -201,7 +199,7 @@ def test_status_says_what_waits(under_test: LoaderUnderTest) -> None:
 
 
 def test_run_loads_after_the_other_loader_ended(tmp_path: Path) -> None:
-    """It starts again by itself."""
+    """It starts without help."""
     under_test = LoaderUnderTest(tmp_path)
     under_test.store(record("A"))
     patient = stopping_when(
@@ -214,8 +212,8 @@ def test_run_loads_after_the_other_loader_ended(tmp_path: Path) -> None:
     assert under_test.rows("SELECT count(*) FROM webhook_raw_events") == [(1,)]
 
 
-def test_a_damaged_segment_is_told_of(under_test: LoaderUnderTest) -> None:
-    """The frames around the damage are loaded, and the damage stays a problem in words."""
+def test_a_damaged_segment_is_reported(under_test: LoaderUnderTest) -> None:
+    """The frames around the damage are loaded, and the status has the problem."""
     under_test.store(record("A"), record("B"), record("C"))
     (segment,) = (under_test.folder / "inbox").glob("*.seg")
     content = bytearray(segment.read_bytes())
@@ -229,8 +227,8 @@ def test_a_damaged_segment_is_told_of(under_test: LoaderUnderTest) -> None:
     assert "quarantine" in under_test.statuses[-1].problems[0]
 
 
-def test_drain_ends_between_batches_when_told_to_stop(under_test: LoaderUnderTest) -> None:
-    """A stop waits for the batch in hand, not for the backlog."""
+def test_drain_stops_after_the_current_batch(under_test: LoaderUnderTest) -> None:
+    """A stop does not wait for the backlog."""
     for number in range(3):
         under_test.store(*(record(f"{number}-{one}") for one in range(2)))
     under_test.loader.stopping.set()

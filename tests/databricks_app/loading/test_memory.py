@@ -1,4 +1,4 @@
-"""The loader's memory stays small behind a backlog of large events."""
+"""The loader's memory is limited when many large events wait."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def of(length: int) -> Record:
 
 
 def cut(lengths: list[int], part: Part) -> list[tuple[int, int]]:
-    """Where the portions begin and stop."""
+    """The start and the stop of each portion."""
     found = portions([of(length) for length in lengths], part, most_bytes=2 * LARGE)
     return [(one.start, one.stop) for one in found]
 
@@ -44,12 +44,12 @@ def cut(lengths: list[int], part: Part) -> list[tuple[int, int]]:
 def test_portions_are_bounded_by_large_bodies(
     lengths: list[int], expected: list[tuple[int, int]]
 ) -> None:
-    """One record at least, all of them in order, and small bodies bound nothing."""
+    """Each has at least one record; small bodies do not count."""
     assert cut(lengths, Part(0, len(lengths))) == expected
 
 
-def test_portions_keep_to_their_part() -> None:
-    """Only what the part names is cut, and its care goes along."""
+def test_portions_contain_only_their_part() -> None:
+    """Each portion has the care of the part."""
     part = Part(1, 4, Care.RAW_ALONE)
 
     found = list(portions([of(LARGE)] * 5, part, most_bytes=2 * LARGE))
@@ -57,8 +57,8 @@ def test_portions_keep_to_their_part() -> None:
     assert found == [replace(part, stop=3), replace(part, start=3)]
 
 
-def test_who_is_behind_takes_more_rows_at_once_and_no_more_bytes(tmp_path: Path) -> None:
-    """The factor for a backlog multiplies the rows of a batch alone."""
+def test_with_a_backlog_a_batch_has_more_rows_and_no_more_bytes(tmp_path: Path) -> None:
+    """The factor for a backlog applies only to rows."""
     under_test = LoaderUnderTest(tmp_path)
     under_test.loader.batch_rows = 2
     under_test.loader.batch_bytes = 3 * LARGE
@@ -77,8 +77,8 @@ def test_who_is_behind_takes_more_rows_at_once_and_no_more_bytes(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_the_loader_needs_less_than_700_mb_behind_large_events(tmp_path: Path) -> None:
-    """Mails with an emoji, which are four times as large as text in memory; peak of the process."""
+def test_the_loader_needs_less_than_700_mb_for_large_events(tmp_path: Path) -> None:
+    """Peak of the process, for e-mails with emoji, whose text needs four times the memory."""
     (tmp_path / "data/inbox").mkdir(parents=True)
     for number in range(8):
         bodies = [_mail(f"e{number}-{place}") for place in range(40)]

@@ -1,4 +1,4 @@
-"""What the loader has found is in its status, in sentences that say what to do."""
+"""The problems of the loader are in its status, with what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOTHING = LoaderProblems(0, 0, 0, 0, -1.0, WorkspaceNames())
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        ({"damaged": 2}, ["2 damaged stretches", "quarantine"]),
+        ({"damaged": 2}, ["2 damaged", "quarantine"]),
         ({"isolated": 1}, ["1 events", "replay --unrouted"]),
         ({"conflicts": 3}, ["3 events", "key_conflict", "ciolake verify"]),
         ({"unreadable": 4}, ["4 segments"]),
@@ -31,10 +31,10 @@ NOTHING = LoaderProblems(0, 0, 0, 0, -1.0, WorkspaceNames())
         ),
     ],
 )
-def test_each_finding_is_a_sentence_with_what_to_do(
+def test_each_problem_is_a_sentence_with_what_to_do(
     found: dict[str, object], words: list[str]
 ) -> None:
-    """One each, and none where nothing was found."""
+    """Without a problem there is no sentence."""
     (problem,) = replace(NOTHING, **found).sentences()  # type: ignore[arg-type]  # by name
 
     assert all(word in problem for word in words)
@@ -42,13 +42,13 @@ def test_each_finding_is_a_sentence_with_what_to_do(
 
 
 def run_once(under_test: LoaderUnderTest) -> tuple[str, ...]:
-    """Start, load what is ready, and stop; the problems at the end."""
+    """Start, load everything that is ready, and stop; return the problems."""
     stopping_when(under_test.loader, lambda: not under_test.loader.reader.pending().events).run()
     return under_test.statuses[-1].problems
 
 
-def test_an_event_that_shares_a_key_is_counted_and_named(tmp_path: Path) -> None:
-    """In the status, and as an unrouted event with its reason."""
+def test_an_event_with_the_key_of_another_one_is_reported(tmp_path: Path) -> None:
+    """In the status, and in the counter of unrouted events."""
     under_test = LoaderUnderTest(tmp_path)
     under_test.store(record(body("a", "email/sent")), record(body("a", "sms/sent")))
 
@@ -58,8 +58,8 @@ def test_an_event_that_shares_a_key_is_counted_and_named(tmp_path: Path) -> None
     assert under_test.sample("unrouted_events_total", reason="key_conflict") == 1
 
 
-def test_rows_from_the_future_are_named(tmp_path: Path) -> None:
-    """Another machine's clock was ahead, or this one's stepped back."""
+def test_rows_with_a_future_loaded_at_are_reported(tmp_path: Path) -> None:
+    """The clock of another machine was ahead, or the clock of this one went back."""
     under_test = LoaderUnderTest(tmp_path)
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     under_test.lake.start()
@@ -69,11 +69,11 @@ def test_rows_from_the_future_are_named(tmp_path: Path) -> None:
 
     (problem,) = run_once(under_test)
 
-    assert "ahead of this machine's clock" in problem
+    assert "ahead" in problem
 
 
 def test_a_key_keeps_the_workspace_default_until_its_rows_are_renamed(tmp_path: Path) -> None:
-    """So that a message sent before and opened after belongs to one workspace."""
+    """So a message that was sent before and opened after belongs to one workspace."""
     under_test = LoaderUnderTest(tmp_path)
     sent = reading_of(body("a", "email/sent", delivery_id="d"))
     under_test.lake.start()

@@ -55,7 +55,7 @@ class Clock:
 
 @pytest.fixture
 def clock(tmp_path: Path) -> Clock:
-    """A clock that is right, so far."""
+    """A clock without an offset."""
     library = tmp_path / "clock.so"
     compile_it = ["cc", "-O2", "-shared", "-fPIC", "-o", str(library), str(_SOURCE)]
     subprocess.run(compile_it, check=True, timeout=60)
@@ -93,10 +93,10 @@ def loaded(folder: Path) -> list[str]:
 
 @needs_compiler
 @pytest.mark.parametrize("jump", [6 * HOUR, -6 * HOUR])
-def test_a_clock_that_jumps_by_hours_loses_and_doubles_nothing(
+def test_a_jump_of_the_clock_by_hours_loses_and_doubles_no_event(
     tmp_path: Path, clock: Clock, receiver: Receiver, jump: int
 ) -> None:
-    """Right and wrong timestamps are told apart by the clock as it is; the loading goes on."""
+    """The receiver checks timestamps with the new time, and the loader still loads."""
     names = []
     for number in range(4):  # there and back, twice: segments of the past and of the future
         names.append(f"e{number}")
@@ -114,10 +114,10 @@ def test_a_clock_that_jumps_by_hours_loses_and_doubles_nothing(
 
 
 @needs_compiler
-def test_events_accepted_before_the_clock_went_back_outlive_a_kill(
+def test_events_accepted_before_the_clock_went_back_survive_a_kill(
     tmp_path: Path, clock: Clock
 ) -> None:
-    """Segments that seem to come from the future are recovered like any other."""
+    """Segments with a future time are recovered like any other."""
     clock.jump(2 * HOUR)
     with under(clock, tmp_path, CIO_FLUSH_INTERVAL_SECONDS="3600") as receiver:
         assert [post(receiver, f"e{n}", clock.now()) for n in range(5)] == [200] * 5

@@ -1,4 +1,4 @@
-"""A disk that fails, fills up or may not be written: refused or kept, and healed without a hand."""
+"""A disk that fails, is full or is read-only: events are refused or kept, without manual repair."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def acknowledged(names: Sequence[str], statuses: Sequence[int]) -> list[str]:
 
 
 def assert_loaded(receiver: Receiver, names: Sequence[str]) -> None:
-    """Wait for an empty inbox; check that exactly these stand in the tables."""
+    """Wait for an empty inbox; check that the tables have exactly these events."""
     data = receiver.folder / "data"
     wait_until(lambda: is_empty(data), 60)
     assert_exactly_once(data, names)
@@ -52,10 +52,8 @@ def assert_loaded(receiver: Receiver, names: Sequence[str]) -> None:
         pytest.param("writev:error=EROFS:when=1..3", id="read-only"),
     ],
 )
-def test_what_the_inbox_could_not_store_is_refused_and_the_next_is_taken(
-    tmp_path: Path, fault: str
-) -> None:
-    """Three times 503, then 200 by itself; only what was answered 200 is in the tables."""
+def test_an_event_that_the_inbox_cannot_store_is_refused(tmp_path: Path, fault: str) -> None:
+    """Three times 503, then 200 without repair; only events with 200 are in the tables."""
     names = [f"e{n}" for n in range(5)]
     prefix = strace(tmp_path / "strace", fault.partition(":")[0], fault)
     variables = {"CIO_WEB_WORKERS": "1"}
@@ -69,7 +67,7 @@ def test_what_the_inbox_could_not_store_is_refused_and_the_next_is_taken(
 @needs_strace
 @pytest.mark.parametrize("fault", ["fsync:error=EIO:when=40..41", "fsync:error=ENOSPC:when=40..41"])
 def test_a_load_whose_sync_fails_is_repeated(tmp_path: Path, fault: str) -> None:
-    """The segment stays until a sync has succeeded; nothing is written twice."""
+    """The segment stays until a sync has succeeded; no row is written twice."""
     data = tmp_path / "data"
     names = [f"e{n}" for n in range(20)]
     store(data, map(event, names))
@@ -80,8 +78,8 @@ def test_a_load_whose_sync_fails_is_repeated(tmp_path: Path, fault: str) -> None
     assert_exactly_once(data, names)
 
 
-def test_a_full_inbox_disk_refuses_and_takes_again_when_there_is_room(tmp_path: Path) -> None:
-    """503 while it is full, 200 after; what was answered 200 stands once, nothing else at all."""
+def test_a_full_disk_refuses_events_until_there_is_space(tmp_path: Path) -> None:
+    """503 while it is full, then 200; the tables have exactly the events with 200, once."""
     inbox = tmp_path / "data/inbox"
     variables = {"CIO_INBOX_MAX_BYTES": str(1 << 30), "CIO_WEB_WORKERS": "1"}
     with (
@@ -103,8 +101,8 @@ def test_a_full_inbox_disk_refuses_and_takes_again_when_there_is_room(tmp_path: 
         assert_loaded(receiver, acknowledged(names, statuses))
 
 
-def test_the_inbox_leaves_room_on_its_disk_to_the_tables(tmp_path: Path) -> None:
-    """Below the floor 503 with figures, and the tables take in what waits; 200 when it is over."""
+def test_the_inbox_leaves_space_on_its_disk_for_the_tables(tmp_path: Path) -> None:
+    """Below the floor 503 with sizes, and waiting events are loaded; above it 200 again."""
     data = tmp_path / "data"
     variables = {"CIO_INBOX_FLOOR_BYTES": str(8 << 20), "CIO_WEB_WORKERS": "1"}
     with small_disk(data, "16m"), serving(tmp_path, **variables) as receiver:
@@ -120,7 +118,7 @@ def test_the_inbox_leaves_room_on_its_disk_to_the_tables(tmp_path: Path) -> None
 
         assert statuses == [200, 503, 200]
         assert "of 16.0 MiB free" in told["problems"][0]
-        assert "leaves 8.0 MiB to the tables" in told["problems"][0]
+        assert "leaves 8.0 MiB" in told["problems"][0]
         assert_loaded(receiver, ["before", "after"])
         receiver.stop()
         (begun,) = receiver.logged("request_refused")
@@ -130,12 +128,12 @@ def test_the_inbox_leaves_room_on_its_disk_to_the_tables(tmp_path: Path) -> None
 
 
 def readiness(receiver: Receiver) -> bytes:
-    """Return what `/readyz` says."""
+    """Return the content of `/readyz`."""
     return receiver.page("/readyz").body
 
 
-def test_full_tables_delay_and_lose_nothing(tmp_path: Path) -> None:
-    """The door stays open, the problem is told in words, and room is all that it takes."""
+def test_a_full_disk_of_the_tables_delays_events_and_loses_none(tmp_path: Path) -> None:
+    """The receiver accepts events, `/readyz` has the problem, and free space solves it."""
     tables = tmp_path / "data/tables"
     names = [f"e{n}" for n in range(4)]
     with small_disk(tables, "8m"), serving(tmp_path) as receiver:
@@ -145,12 +143,12 @@ def test_full_tables_delay_and_lose_nothing(tmp_path: Path) -> None:
         full = post(receiver, *names[2:])
         told: dict[str, Any] = {}
 
-        def is_told() -> bool:
-            # Each worker makes its page once a second, so two looks may differ.
+        def is_reported() -> bool:
+            # Each worker makes its page once a second, so two requests can get different pages.
             told.update(json.loads(readiness(receiver)))
             return "nothing is lost" in str(told) and told["inbox_pending_events"] == 2
 
-        wait_until(is_told)
+        wait_until(is_reported)
         (tables / "filler").unlink()
 
         assert before == full == [200, 200]
@@ -159,8 +157,8 @@ def test_full_tables_delay_and_lose_nothing(tmp_path: Path) -> None:
         assert_loaded(receiver, names)
 
 
-def test_unwritable_folders_refuse_or_wait_and_heal(tmp_path: Path) -> None:
-    """An inbox that may not be written is 503; tables that may not be are a problem in words."""
+def test_read_only_folders_refuse_or_delay_events(tmp_path: Path) -> None:
+    """A read-only inbox is answered 503; read-only tables are a problem in `/readyz`."""
     names = ["first", "no inbox", "no tables", "last"]
     log = tmp_path / "data/tables/webhook_raw_events/_delta_log"
     with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:
@@ -179,7 +177,7 @@ def test_unwritable_folders_refuse_or_wait_and_heal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", ["16k", "8m"])
 def test_full_shared_memory_ends_no_process(tmp_path: Path, size: str) -> None:
-    """Without room at the start the counters lie on the disk; full later, they fit."""
+    """If it is full at the start, the counters are on the disk; if later, they still fit."""
     script = f'mount -t tmpfs -o size={size} tmpfs /dev/shm && exec "$0" "$@"'
     with small_disk(tmp_path / "probe", "1m"):
         pass  # skips where nothing may be mounted
@@ -202,7 +200,7 @@ def test_full_shared_memory_ends_no_process(tmp_path: Path, size: str) -> None:
 def test_processes_are_replaced_while_shared_memory_is_full(
     tmp_path: Path, trouble: Callable[[Receiver], None]
 ) -> None:
-    """Successors serve though they find no room in the run folder, and so do those that ran."""
+    """New processes serve although the run folder is full, and so do the old ones."""
     script = 'mount -t tmpfs -o size=8m tmpfs /dev/shm && exec "$0" "$@"'
     with small_disk(tmp_path / "probe", "1m"):
         pass  # skips where nothing may be mounted
@@ -218,8 +216,8 @@ def test_processes_are_replaced_while_shared_memory_is_full(
         assert_loaded(receiver, names)
 
 
-def test_a_large_body_without_room_on_the_disk_is_refused_and_taken_later(tmp_path: Path) -> None:
-    """Its beginning is forgotten with the request: small events and smaller bodies have room."""
+def test_a_large_body_without_space_on_the_disk_is_refused(tmp_path: Path) -> None:
+    """Its first part is deleted with the request, so smaller events still have space."""
     sizes = {"too large": 20 << 20, "small": 100, "large": 1 << 20, "small again": 100}
     variables = {"CIO_INBOX_MAX_BYTES": str(1 << 30)}
     with small_disk(tmp_path / "data", "16m"), serving(tmp_path, **variables) as receiver:
@@ -233,10 +231,10 @@ def test_a_large_body_without_room_on_the_disk_is_refused_and_taken_later(tmp_pa
 
 
 @pytest.mark.parametrize("jump", [-86_400.0, 86_400.0 * 365])
-def test_a_clock_that_jumps_changes_nothing_but_the_names_of_segments(
+def test_a_jump_of_the_clock_changes_only_the_names_of_segments(
     tmp_path: Path, jump: float
 ) -> None:
-    """Segments from before and after the jump are all loaded, a resend among them once."""
+    """Segments from before and after the jump are loaded; an event in both is one row."""
     store(tmp_path / "data", [event("before"), event("again")], clock=1_763_800_000.0)
     store(tmp_path / "data", [event("after"), event("again")], clock=1_763_800_000.0 + jump)
     with loader_process(tmp_path):
@@ -245,8 +243,8 @@ def test_a_clock_that_jumps_changes_nothing_but_the_names_of_segments(
     assert_exactly_once(tmp_path / "data", ["before", "again", "after"])
 
 
-def test_a_sender_whose_clock_differs_by_hours_is_refused_and_then_taken(tmp_path: Path) -> None:
-    """A jump of the clock here looks the same: 401, told in words, and 200 when it is right."""
+def test_a_sender_whose_clock_differs_by_hours_is_refused(tmp_path: Path) -> None:
+    """401 with a problem in `/readyz`, and 200 when the clocks agree again."""
     with serving(tmp_path) as receiver:
         stale = receiver.post(late(7200)).status
         told = readiness(receiver)

@@ -1,4 +1,4 @@
-"""Hostile requests against a real server: only designed answers, and nothing of them in a log."""
+"""Hostile requests to a real server: only specified answers, and nothing of them in a log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmarks.harness.wire import KEY, Wire, request, signed
 from databricks_app.endpoint import WEBHOOK_PATH
 
 FEW, MANY, WAITING = 400, 10_000, 400
-# 431 and 414 for what is too long, 501 for an encoding nobody knows, 413 for what is too large.
+# 431 and 414 for a request that is too long, 501 for an unknown encoding, 413 for a large body.
 DESIGNED = {200, 400, 401, 404, 405, 408, 413, 414, 431, 501, 503}
 SECRETS = re.compile(r"example\.com|hunter2|Traceback|File \"", re.IGNORECASE)
 _PIECES = (
@@ -35,7 +35,7 @@ _PIECES = (
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
-    """A receiver to shoot at."""
+    """A receiver for the hostile requests."""
     with serving(tmp_path_factory.mktemp("hostile")) as receiver:
         yield receiver
 
@@ -51,12 +51,12 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 
 def hostile(chance: random.Random, number: int) -> tuple[bytes, bool]:
-    """Return a request, and whether its frame is sound, so that a connection can go on after it."""
+    """Return a request, and whether the connection can be used after it."""
     content = event(f"hostile{number}")
     kind = chance.randrange(4)
     if kind == 0:  # what was signed is not what is sent
         return request(mutated(content, chance), signed(content)), True
-    if kind == 1:  # rightly signed nonsense
+    if kind == 1:  # a valid signature of a broken body
         return request(mutated(content, chance)), True
     if kind == 2:  # odd values of the two headers
         headers = signed(content)
@@ -68,10 +68,10 @@ def hostile(chance: random.Random, number: int) -> tuple[bytes, bool]:
 
 
 class Shooter:
-    """Sends many requests over one connection as long as the server keeps it.
+    """Sends many requests over one connection as long as the server keeps it open.
 
-    Requests whose frame is broken have a connection each; their answers are waited for together,
-    since one that seems unfinished is answered only when its time is over.
+    A request that breaks its connection has a connection of its own. The answers to these requests
+    are read together, because an unfinished request is answered only after its time limit.
     """
 
     def __init__(self, receiver: Receiver, *, hangs_up: bool) -> None:
@@ -95,14 +95,14 @@ class Shooter:
             self._wire = None
 
     def end(self) -> None:
-        """Take the answers that are still due and close all connections."""
+        """Read the remaining answers and close all connections."""
         if self._wire is not None:
             self._wire.socket.close()
             self._wire = None
         for wire in self._waiting:
             with wire:
                 status = wire.answer().status
-            # Half a request, ended by its sender, need not be answered.
+            # A half request that its sender ended need not be answered.
             if status or not self._hangs_up:
                 self.statuses[status] += 1
         self._waiting = []
@@ -130,7 +130,7 @@ def bombard(receiver: Receiver, number: int, seed: int, *, hangs_up: bool) -> Co
 
 
 def assert_unharmed(receiver: Receiver, statuses: Counter[int]) -> None:
-    """Check answers, log and tables after the shooting."""
+    """Check answers, log and tables after the requests."""
     assert set(statuses) <= DESIGNED, statuses
     assert not SECRETS.search(receiver.log)
     assert KEY not in receiver.log
@@ -142,17 +142,17 @@ def assert_unharmed(receiver: Receiver, statuses: Counter[int]) -> None:
     assert verdict(receiver.folder / "data").differences == ()
 
 
-def test_hostile_requests_get_designed_answers_and_leave_no_trace(target: Receiver) -> None:
+def test_hostile_requests_get_specified_answers_and_leave_no_trace(target: Receiver) -> None:
     """A few hundred of every kind."""
     assert_unharmed(target, bombard(target, FEW, 1, hangs_up=True))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_ten_thousand_hostile_requests_get_designed_answers(
+def test_ten_thousand_hostile_requests_get_specified_answers(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """Each has its answer: over kept connections where a request leaves them sound."""
+    """Each has an answer; connections are used again if the request allows it."""
     with serving(tmp_path) as receiver:
         statuses = bombard(receiver, MANY, 20261122, hangs_up=False)
         record_property("statuses", dict(sorted(statuses.items())))
@@ -168,7 +168,7 @@ def test_ten_thousand_hostile_requests_get_designed_answers(
 def test_any_value_of_the_headers_is_unverified(
     target: Receiver, signature: str, timestamp: str
 ) -> None:
-    """Whatever a stranger puts into them, it is 401 or, for what HTTP forbids, 400."""
+    """The answer is 401, or 400 for values that HTTP forbids."""
     given_ = f"X-CIO-Signature: {signature}\r\nX-CIO-Timestamp: {timestamp}\r\n"
     head = f"POST {WEBHOOK_PATH} HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n{given_}\r\n"
 
@@ -177,6 +177,6 @@ def test_any_value_of_the_headers_is_unverified(
 
 @settings(max_examples=100)
 @given(content=st.binary(max_size=300))
-def test_any_signed_bytes_are_taken(target: Receiver, content: bytes) -> None:
-    """Nothing verified is refused."""
+def test_any_signed_bytes_are_accepted(target: Receiver, content: bytes) -> None:
+    """No verified body is refused."""
     assert target.post(request(content)).status == 200

@@ -1,4 +1,4 @@
-"""What is on disk before what, as the kernel saw it."""
+"""The order of writes and syncs, from the system calls."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ lake.close()
 
 
 def named(found: list[SystemCall], folder: Path) -> dict[str, int]:
-    """Return the files that were made in a folder, with the line at which each had its name."""
+    """Return the files that were created in a folder, and the line at which each got its name."""
     return {
         one.paths[-1]: one.ended
         for one in found
@@ -47,7 +47,7 @@ def named(found: list[SystemCall], folder: Path) -> dict[str, int]:
 
 @needs_strace
 def test_the_frame_is_synced_before_the_answer_is_sent(tmp_path: Path) -> None:
-    """Write, `fdatasync`, and only then the first byte of 200; the segment's name before both."""
+    """First the name of the segment is durable, then write, `fdatasync`, and then the 200."""
     log = tmp_path / "strace"
     traced = "write,writev,fdatasync,fsync,sendto,sendmsg,rename"
     variables = {"CIO_WEB_WORKERS": "1"}
@@ -67,7 +67,7 @@ def test_the_frame_is_synced_before_the_answer_is_sent(tmp_path: Path) -> None:
 
 
 def unnamed(found: list[SystemCall], data: Path, before: int) -> list[str]:
-    """Return the folders made in a data folder before a line whose parents were not synced then."""
+    """Return the folders, created before a line, whose parent folders were not synced then."""
     made = [
         one
         for one in found
@@ -83,8 +83,8 @@ def unnamed(found: list[SystemCall], data: Path, before: int) -> list[str]:
 
 
 @needs_strace
-def test_new_folders_have_durable_names_before_anything_in_them_counts(tmp_path: Path) -> None:
-    """Inbox and data folder before the first 200; tables and their days before a segment goes."""
+def test_new_folders_have_durable_names_before_their_content_counts(tmp_path: Path) -> None:
+    """Inbox and data folder before the first 200; tables and days before a segment is deleted."""
     log = tmp_path / "strace"
     traced = f"{CHANGES},mkdir,mkdirat,{ANSWERS}"
     # Absolute, so that the log has whole paths.
@@ -109,8 +109,8 @@ def test_new_folders_have_durable_names_before_anything_in_them_counts(tmp_path:
 
 
 @needs_strace
-def test_the_quarantine_has_a_durable_name_before_its_segment_is_removed(tmp_path: Path) -> None:
-    """What could not be read must not lie in a folder that a loss of power takes away."""
+def test_the_quarantine_has_a_durable_name_before_its_segment_is_deleted(tmp_path: Path) -> None:
+    """Otherwise a loss of power could lose the damaged bytes."""
     data, log = tmp_path / "data", tmp_path / "strace"
     store(data, [event("a"), event("b")])
     (segment,) = (data / "inbox").glob("*.seg")
@@ -136,8 +136,8 @@ def test_the_quarantine_has_a_durable_name_before_its_segment_is_removed(tmp_pat
 
 
 @needs_strace
-def test_folders_that_were_there_are_synced_before_the_first_answer(tmp_path: Path) -> None:
-    """Whoever made them may have died, or lost the power, before they were."""
+def test_existing_folders_are_synced_before_the_first_answer(tmp_path: Path) -> None:
+    """The process that created them may have died before it synced them."""
     (tmp_path / "data/inbox").mkdir(parents=True)
     log = tmp_path / "strace"
     with serving(tmp_path, prefix=strace(log, f"fsync,{ANSWERS}"), CIO_WEB_WORKERS="1") as receiver:
@@ -151,8 +151,8 @@ def test_folders_that_were_there_are_synced_before_the_first_answer(tmp_path: Pa
 
 
 @needs_strace
-def test_tables_are_synced_before_a_segment_is_removed(tmp_path: Path) -> None:
-    """Each Parquet file and log entry, and the folders that name them, new folders included."""
+def test_tables_are_synced_before_a_segment_is_deleted(tmp_path: Path) -> None:
+    """Each Parquet file, each log entry, and their folders, also new ones."""
     data, log = tmp_path / "data", tmp_path / "strace"
     store(data, [event("a"), event("b", "sms/sent", 1)])
     with loader_process(tmp_path, prefix=strace(log, CHANGES)):
@@ -183,7 +183,7 @@ def test_tables_are_synced_before_a_segment_is_removed(tmp_path: Path) -> None:
 
 @needs_strace
 def test_data_files_are_synced_before_the_log_entry_that_names_them(tmp_path: Path) -> None:
-    """So that no log entry is safer than what it promises."""
+    """So a durable log entry never names a data file that is not durable."""
     data, log = tmp_path / "data", tmp_path / "strace"
     store(data, [event("a")])
     with loader_process(tmp_path, prefix=strace(log, CHANGES)):
@@ -200,8 +200,8 @@ def test_data_files_are_synced_before_the_log_entry_that_names_them(tmp_path: Pa
 
 
 @needs_strace
-def test_a_log_is_cleaned_up_only_behind_a_synced_checkpoint(tmp_path: Path) -> None:
-    """No log entry goes before a checkpoint that holds what it said is durable."""
+def test_a_log_is_cleaned_up_only_after_a_synced_checkpoint(tmp_path: Path) -> None:
+    """A log entry is deleted only if a durable checkpoint has its content."""
     log = tmp_path / "strace"
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)

@@ -1,4 +1,4 @@
-"""One event that cannot be loaded, of every kind there is, among ten thousand that can."""
+"""One event that cannot be loaded, of every kind, among ten thousand that can."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_row_that_cannot_be_loaded_costs_none_of_ten_thousand_others(
+def test_a_row_that_cannot_be_loaded_stops_none_of_ten_thousand_others(
     tmp_path: Path, kind: str
 ) -> None:
-    """The good rows are in both tables; the rejected row is raw alone, with its reason."""
+    """The good rows are in both tables; the rejected row is only in raw, with its reason."""
     spoil, error = KINDS[kind]
     lake = lake_in(tmp_path)
     lake.start()
@@ -102,10 +102,10 @@ def test_a_row_that_cannot_be_loaded_costs_none_of_ten_thousand_others(
     ]
 
 
-def test_a_typed_row_that_only_the_engine_refuses_costs_none_of_ten_thousand(
+def test_a_typed_row_that_only_the_engine_refuses_stops_none_of_ten_thousand(
     tmp_path: Path,
 ) -> None:
-    """Raw was written before and keeps the body; the refusal is counted."""
+    """The raw row was written before and has the body; the refusal is counted."""
     lake = lake_in(tmp_path)
     lake.start()
     readings = [event(f"e{number}") for number in range(MANY)]
@@ -123,7 +123,7 @@ def test_a_typed_row_that_only_the_engine_refuses_costs_none_of_ten_thousand(
 
 
 def test_every_odd_body_among_ten_thousand_good_ones_is_one_row(tmp_path: Path) -> None:
-    """From the inbox to the tables, through the loader: all at once, none costs another."""
+    """From the inbox to the tables, through the loader, in one load."""
     good = [f"e{number}" for number in range(MANY)]
     bodies = [body(name) for name in good]
     odd = [content for content in ODD_BODIES.values() if len(content) < 1 << 20]
@@ -150,8 +150,10 @@ def test_every_odd_body_among_ten_thousand_good_ones_is_one_row(tmp_path: Path) 
     }
 
 
-def test_an_event_that_kills_the_writer_costs_none_of_ten_thousand_others(tmp_path: Path) -> None:
-    """After some deaths it is raw alone, and everything else is loaded once."""
+def test_an_event_that_crashes_the_loader_stops_none_of_ten_thousand_others(
+    tmp_path: Path,
+) -> None:
+    """After some deaths it is only a raw row, and all other events are loaded once."""
     names = [f"e{number}" for number in range(MANY)]
     store(tmp_path, map(body, names))
 

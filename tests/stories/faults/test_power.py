@@ -1,4 +1,4 @@
-"""What a loss of power leaves of the newest commit, met by the real loader process."""
+"""A loss of power breaks the newest commit; the real loader process repairs it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cut(file: Path) -> None:
 
 
 def empty(file: Path) -> None:
-    """Keep the name alone."""
+    """Keep only the name."""
     file.write_bytes(b"")
 
 
@@ -38,8 +38,8 @@ def data_file(table: Path) -> Path:
     return max(table.glob("event_date=*/*.parquet"), key=lambda file: file.stat().st_mtime_ns)
 
 
-def killed_before_it_forgot(folder: Path) -> None:
-    """Run a loader that dies between its last commit and the end of the segment."""
+def killed_before_it_deleted(folder: Path) -> None:
+    """Run a loader that dies between its last commit and the deletion of the segment."""
     store(folder / "data", map(event, NAMES))
     with loader_process(folder, CIO_CRASH_POINT="loader.before_delete") as process:
         assert process.wait(60) == -9
@@ -48,11 +48,11 @@ def killed_before_it_forgot(folder: Path) -> None:
 @pytest.mark.parametrize("damage", [cut, empty])
 @pytest.mark.parametrize("which", [newest_entry, data_file])
 @pytest.mark.parametrize("table", [RAW, EMAIL])
-def test_a_broken_newest_commit_is_undone_and_comes_from_the_inbox_again(
+def test_a_broken_newest_commit_is_undone_and_loaded_from_the_inbox_again(
     tmp_path: Path, table: str, which: Callable[[Path], Path], damage: Callable[[Path], None]
 ) -> None:
-    """Detected at start, told in words, repaired without a hand."""
-    killed_before_it_forgot(tmp_path)
+    """The start finds it, `/readyz` reports it, and no manual repair is needed."""
+    killed_before_it_deleted(tmp_path)
     damage(which(tmp_path / "data/tables" / table))
 
     with loader_process(tmp_path):
@@ -62,8 +62,8 @@ def test_a_broken_newest_commit_is_undone_and_comes_from_the_inbox_again(
     assert_exactly_once(tmp_path / "data", NAMES)
 
 
-def test_a_broken_older_commit_is_told_and_the_inbox_keeps_everything(tmp_path: Path) -> None:
-    """No power cut does that: the loader says which file to restore, and waits for it."""
+def test_a_broken_older_commit_is_reported_and_the_inbox_keeps_all_events(tmp_path: Path) -> None:
+    """A loss of power cannot cause it: the loader names the file to restore, and waits."""
     data = tmp_path / "data"
     store(data, map(event, NAMES))
     with loader_process(tmp_path):

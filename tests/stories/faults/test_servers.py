@@ -1,4 +1,4 @@
-"""Two of everything, paused, reloaded again and again, or without a loader for a long time."""
+"""Two servers with one folder, paused loaders, many reloads, and a long time without a loader."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BACKLOG = 20_000
 
 
 def test_two_servers_on_one_folder_load_everything_once(tmp_path: Path) -> None:
-    """One loader loads for both doors; the other says why it waits, and takes over at once."""
+    """One loader loads for both receivers; the other reports why it waits, and takes over."""
     data = tmp_path / "data"
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
@@ -50,8 +50,8 @@ def test_two_servers_on_one_folder_load_everything_once(tmp_path: Path) -> None:
     assert_exactly_once(data, ["same", "other", "after"])
 
 
-def test_a_paused_writer_keeps_its_lock_and_goes_on_where_it_was(tmp_path: Path) -> None:
-    """Another loader waits while it is paused; resumed, neither loads anything twice."""
+def test_a_paused_loader_keeps_its_lock_and_continues(tmp_path: Path) -> None:
+    """Another loader waits meanwhile; afterwards no event is loaded twice."""
     data, other = tmp_path / "data", tmp_path / "other"
     other.mkdir()
     names = [f"e{n}" for n in range(3000)]
@@ -72,8 +72,8 @@ def test_a_paused_writer_keeps_its_lock_and_goes_on_where_it_was(tmp_path: Path)
     assert_exactly_once(data, names)
 
 
-def test_the_inbox_grows_without_a_writer_and_is_loaded_afterwards(tmp_path: Path) -> None:
-    """The door takes every event; one loader then loads the backlog, each event once."""
+def test_the_inbox_grows_without_a_loader_and_is_loaded_afterwards(tmp_path: Path) -> None:
+    """Every event is stored; one loader then loads the backlog, each event once."""
     names = [f"e{n}" for n in range(BACKLOG)]
     store(tmp_path, (event(name, KINDS[n % len(KINDS)]) for n, name in enumerate(names)))
     waiting = pending(tmp_path / "inbox")
@@ -84,8 +84,8 @@ def test_the_inbox_grows_without_a_writer_and_is_loaded_afterwards(tmp_path: Pat
     assert_exactly_once(tmp_path, names)
 
 
-def test_the_door_stays_open_while_the_writer_cannot_start(tmp_path: Path) -> None:
-    """A loader that dies at every start costs no event and no answer."""
+def test_the_receiver_accepts_events_while_the_loader_cannot_start(tmp_path: Path) -> None:
+    """A loader that dies at every start loses no event and no answer."""
     with serving(tmp_path, CIO_CRASH_POINT="lake.after_create") as receiver:
         for n in range(3):
             assert receiver.post(request(event(f"e{n}"))).status == 200
@@ -97,10 +97,8 @@ def test_the_door_stays_open_while_the_writer_cannot_start(tmp_path: Path) -> No
     assert_exactly_once(tmp_path / "data", [f"e{n}" for n in range(4)])
 
 
-def test_a_reader_sees_events_in_order_of_receipt_whatever_segments_are_called(
-    tmp_path: Path,
-) -> None:
-    """Two processes that close at the same microsecond overwrite nothing of each other."""
+def test_two_segments_of_the_same_microsecond_are_both_read(tmp_path: Path) -> None:
+    """Two processes do not overwrite each other's segment."""
     inboxes = [LocalInbox(tmp_path / "inbox", clock=lambda: 1.0) for _ in range(2)]
     for number, inbox in enumerate(inboxes):
         inbox.append(record(event(f"e{number}")), 5)
@@ -113,8 +111,8 @@ def test_a_reader_sees_events_in_order_of_receipt_whatever_segments_are_called(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_twenty_reloads_under_flood_refuse_and_reset_nobody(tmp_path: Path) -> None:
-    """Every answer is 200 or 503, and what was answered 200 stands once."""
+def test_twenty_reloads_under_load_reset_no_connection(tmp_path: Path) -> None:
+    """Every answer is 200 or 503, and an event with 200 is stored once."""
     with serving(tmp_path) as receiver:
         with (
             posting(receiver, keep_alive=True, clients=8) as kept,

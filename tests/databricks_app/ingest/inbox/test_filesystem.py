@@ -1,4 +1,4 @@
-"""File systems: a folder where a sync is only a wish is refused."""
+"""File systems: a folder on a network file system is refused."""
 
 from __future__ import annotations
 
@@ -28,55 +28,53 @@ MOUNTS = (
 
 @pytest.fixture
 def mounts(tmp_path: Path) -> Path:
-    """A list of mounts as the kernel writes it, one name in it not UTF-8."""
+    """A list of mounts as the kernel writes it; one name is not UTF-8."""
     path = tmp_path / "mountinfo"
     path.write_bytes(MOUNTS)
     return path
 
 
-@pytest.mark.parametrize(
-    ("folder", "kind"),
-    [
-        ("/", "ext4"),
-        ("/var/lib/data", "ext4"),
-        ("/srv", "nfs4"),
-        ("/srv/slow/data", "nfs4"),
-        ("/srv/fast/data", "xfs"),
-        ("/srv/faster", "nfs4"),
-        ("/srvfast", "ext4"),
-        ("/mnt/with space\\and\ttab/data", "cifs"),
-        ("/mnt/bucket/data", "fuse.gcsfuse"),
-        ("/mnt/disk", "nfs"),
-        ("/mnt/windows/data", "fuseblk"),
-    ],
-)
-def test_the_innermost_and_last_mount_counts(mounts: Path, folder: str, kind: str) -> None:
-    """The longest mount point above the folder decides; of two on one point, the later."""
-    assert filesystem_of(Path(folder), mounts) == kind
+def test_the_innermost_and_last_mount_counts(mounts: Path) -> None:
+    """The longest mount point above the folder; of two with the same path, the later one."""
+    expected = {
+        "/": "ext4",
+        "/var/lib/data": "ext4",
+        "/srv": "nfs4",
+        "/srv/slow/data": "nfs4",
+        "/srv/fast/data": "xfs",
+        "/srv/faster": "nfs4",
+        "/srvfast": "ext4",
+        "/mnt/with space\\and\ttab/data": "cifs",
+        "/mnt/bucket/data": "fuse.gcsfuse",
+        "/mnt/disk": "nfs",
+        "/mnt/windows/data": "fuseblk",
+    }
+
+    assert {folder: filesystem_of(Path(folder), mounts) for folder in expected} == expected
 
 
 @pytest.mark.parametrize("folder", ["/srv", "/mnt/bucket/data", "/mnt/disk/data"])
 def test_a_network_folder_is_refused(mounts: Path, folder: str) -> None:
     """The error names the setting and the type of file system."""
-    with pytest.raises(SettingsError, match=r"CIO_DATA_DIR lies on a network file system \("):
+    with pytest.raises(SettingsError, match=r"CIO_DATA_DIR.*network file system \("):
         refuse_network_folder(Path(folder), mounts)
 
 
 @pytest.mark.parametrize("folder", ["/var", "/srv/fast", "/mnt/windows"])
-def test_a_local_folder_is_taken(mounts: Path, folder: str) -> None:
-    """Disks of this machine are taken, below a network mount as well."""
+def test_a_local_folder_is_accepted(mounts: Path, folder: str) -> None:
+    """Also a local disk that is mounted below a network mount."""
     refuse_network_folder(Path(folder), mounts)
 
 
 def test_a_mount_whose_name_is_not_utf8_is_read(mounts: Path) -> None:
-    """A name of other bytes, of our own mount or of another, is no error."""
+    """Such a name is no error, whether the folder is on that mount or on another one."""
     folder = Path(b"/mnt/latin-caf\xe9/data".decode("utf-8", "surrogateescape"))
 
     assert filesystem_of(folder, mounts) == "nfs"
 
 
 def test_a_link_is_followed(tmp_path: Path, mounts: Path) -> None:
-    """Where the files would really lie counts."""
+    """The target of the link counts."""
     link = tmp_path / "data"
     link.symlink_to("/srv/fast")
 
@@ -84,11 +82,11 @@ def test_a_link_is_followed(tmp_path: Path, mounts: Path) -> None:
 
 
 def test_without_a_list_of_mounts_nothing_is_refused(tmp_path: Path) -> None:
-    """On a system that tells nothing the folder is taken."""
+    """On a system without such a list every folder is accepted."""
     assert filesystem_of(tmp_path, tmp_path / "missing") == "unknown"
     refuse_network_folder(tmp_path, tmp_path / "missing")
 
 
-def test_this_machine_tells_of_its_own_disk(tmp_path: Path) -> None:
-    """The kernel's real list is understood."""
+def test_the_real_list_of_mounts_can_be_read(tmp_path: Path) -> None:
+    """The file system of a folder of this machine is known."""
     assert filesystem_of(tmp_path) != "unknown"

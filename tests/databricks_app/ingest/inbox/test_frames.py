@@ -1,4 +1,4 @@
-"""Frames: what goes in comes out, and damage costs only what it touches."""
+"""Frames: records are read back as written, and damage affects only the frames it touches."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def segment(*records: Record, start: int = START) -> bytes:
 
 
 def found(data: bytes) -> list[Record | Damage]:
-    """Records and stretches of damage, in order."""
+    """Records and damaged ranges, in order."""
     return [one.record if isinstance(one, Frame) else one for one in scan(data, START)]
 
 
@@ -69,19 +69,19 @@ def test_a_frame_is_a_header_line_and_the_raw_bytes() -> None:
 
 
 def test_repr_of_a_record_shows_no_body() -> None:
-    """A record in a trace or a log line does not show what it holds."""
+    """A record in a traceback or a log line does not show its body."""
     assert "ada@example.com" not in repr(record(b"ada@example.com"))
 
 
 @given(st.lists(records, max_size=8))
 def test_scan_gives_back_what_was_encoded(written: list[Record]) -> None:
-    """Every field of every record survives, whatever its body holds."""
+    """Every field of every record is the same, for any body."""
     assert found(segment(*written)) == written
 
 
 @given(st.lists(records, max_size=8))
-def test_scan_says_where_each_frame_ends(written: list[Record]) -> None:
-    """The ends are those of the bytes written."""
+def test_scan_returns_the_end_of_each_frame(written: list[Record]) -> None:
+    """The ends are the offsets of the written bytes."""
     ends = [one.end for one in scan(segment(*written), START) if isinstance(one, Frame)]
 
     assert ends == [len(segment(*written[: n + 1])) for n in range(len(written))]
@@ -91,7 +91,7 @@ def test_scan_says_where_each_frame_ends(written: list[Record]) -> None:
 def test_count_counts_whole_frames_of_a_file_being_written(
     written: list[Record], data: st.DataObject
 ) -> None:
-    """Cut anywhere, as by a reader that looks while it is written: the whole frames count."""
+    """A reader can see a file that is cut anywhere; only complete frames count."""
     whole = segment(*written)
     cut = data.draw(st.integers(0, len(whole)))
     lengths = [len(segment(*written[: n + 1])) for n in range(len(written))]
@@ -101,8 +101,10 @@ def test_count_counts_whole_frames_of_a_file_being_written(
 
 
 @given(st.lists(records, max_size=6), st.data())
-def test_a_torn_tail_leaves_every_whole_frame(written: list[Record], data: st.DataObject) -> None:
-    """A write that was cut short costs its own record only, and is told of as one stretch."""
+def test_a_torn_tail_leaves_every_complete_frame(
+    written: list[Record], data: st.DataObject
+) -> None:
+    """An unfinished write loses only its own record and is one damaged range."""
     whole = segment(*written)
     cut = data.draw(st.integers(0, len(whole)))
     ends = [len(segment(*written[: n + 1])) for n in range(len(written))]
@@ -114,10 +116,10 @@ def test_a_torn_tail_leaves_every_whole_frame(written: list[Record], data: st.Da
 
 
 @given(st.lists(records, min_size=1, max_size=6), st.data())
-def test_flipped_bits_cost_the_frame_they_hit_and_no_other(
+def test_flipped_bits_lose_only_the_frame_that_they_hit(
     written: list[Record], data: st.DataObject
 ) -> None:
-    """Nothing that was not written is read, and all that was not touched is."""
+    """All other records are read, and no record is read that was not written."""
     whole = bytearray(segment(*written))
     place = data.draw(st.integers(0, len(whole) - 1))
     whole[place] ^= data.draw(st.integers(1, 255))
@@ -130,10 +132,10 @@ def test_flipped_bits_cost_the_frame_they_hit_and_no_other(
 
 
 @given(st.lists(records, max_size=6), st.data())
-def test_any_mutation_spares_the_frames_it_does_not_touch(
+def test_a_mutation_loses_no_frame_that_it_does_not_touch(
     written: list[Record], data: st.DataObject
 ) -> None:
-    """A stretch replaced by any other bytes: the frames before and after it are read."""
+    """If any bytes replace a range, the frames before and after it are read."""
     whole = segment(*written)
     first = data.draw(st.integers(0, len(whole)))
     last = data.draw(st.integers(first, len(whole)))
@@ -150,8 +152,8 @@ def test_any_mutation_spares_the_frames_it_does_not_touch(
 
 
 @given(st.binary(max_size=400), st.integers(0, 0xFFFFFFFF))
-def test_scan_never_raises_and_accounts_for_every_byte(data: bytes, start: int) -> None:
-    """Any bytes are frames and damage, one after the other, without gap or overlap."""
+def test_scan_never_raises_and_covers_every_byte(data: bytes, start: int) -> None:
+    """Any bytes are a sequence of frames and damage without gap or overlap."""
     at = 0
     for one in scan(data, start):
         if isinstance(one, Damage):
@@ -163,8 +165,8 @@ def test_scan_never_raises_and_accounts_for_every_byte(data: bytes, start: int) 
     assert count(data)[1] <= len(data)
 
 
-def test_damage_between_frames_is_told_with_its_exact_bytes() -> None:
-    """Start and end of the stretch are exact, so that it can be kept aside."""
+def test_damage_between_frames_has_its_exact_range() -> None:
+    """Start and end are exact, so that the bytes can be copied to the quarantine."""
     head, tail = segment(record(number=1)), segment(record(number=2))
 
     read = found(head + b"garbage\n" + tail)
@@ -176,20 +178,25 @@ def test_damage_between_frames_is_told_with_its_exact_bytes() -> None:
     ]
 
 
-@pytest.mark.parametrize("place", range(len(encode(record(b"body"), START)[0])))
-def test_a_header_changed_anywhere_never_gives_another_record(place: int) -> None:
-    """Each byte of the header line is covered: the record is read as it was, or not at all."""
-    data = bytearray(segment(record(b"body"), record(b"next", 1)))
-    data[place] ^= 0x01
+def test_a_changed_byte_of_the_header_never_gives_another_record() -> None:
+    """With each byte of the header line changed, the record is read as it was, or not at all."""
+    first, second = record(b"body"), record(b"next", 1)
+    header, _ = encode(first, START)
 
-    read = [one for one in found(bytes(data)) if isinstance(one, Record)]
+    wrong = {}
+    for place in range(len(header)):
+        data = bytearray(segment(first, second))
+        data[place] ^= 0x01
+        read = [one for one in found(bytes(data)) if isinstance(one, Record)]
+        if read not in ([second], [first, second]):
+            wrong[place] = read
 
-    assert read in ([record(b"next", 1)], [record(b"body"), record(b"next", 1)])
+    assert wrong == {}
 
 
 @pytest.mark.parametrize("start", [0, seed(""), seed("ffffffffffffffff"), crc32(b"CIO1 ")])
-def test_a_frame_forged_inside_a_body_does_not_pass(start: int) -> None:
-    """Who does not know the segment's token cannot have bytes of a body taken for a record."""
+def test_a_forged_frame_inside_a_body_is_not_read(start: int) -> None:
+    """A sender that does not know the token of the segment cannot forge a record."""
     forged = segment(record(b"forged"), start=start)
     data = bytearray(segment(record(b"x" * 40 + forged + b"y"), record(b"next", 1)))
     data[0] ^= 0xFF
@@ -199,8 +206,8 @@ def test_a_frame_forged_inside_a_body_does_not_pass(start: int) -> None:
     assert read == [record(b"next", 1)]
 
 
-def test_frames_of_another_segment_do_not_pass() -> None:
-    """What a disk shows of a file that was there before is no record of this one."""
+def test_frames_of_another_segment_are_not_read() -> None:
+    """The disk can show old bytes of another file; they are not records of this segment."""
     stale = segment(record(b"old"), start=seed("ffffffffffffffff"))
 
     read = found(segment(record(b"new")) + stale)
@@ -210,7 +217,7 @@ def test_frames_of_another_segment_do_not_pass() -> None:
 
 
 def test_a_length_beyond_the_file_is_damage() -> None:
-    """A header that promises more than there is does not swallow what follows."""
+    """A header with a length beyond the data does not hide the frames after it."""
     line, _ = encode(record(b"z" * 1000), START)
 
     read = found(line + segment(record(b"next", 1)))
@@ -218,8 +225,8 @@ def test_a_length_beyond_the_file_is_damage() -> None:
     assert read == [Damage(0, len(line)), record(b"next", 1)]
 
 
-def test_a_body_full_of_beginnings_is_searched_in_passing_time() -> None:
-    """A damaged frame whose body is all magic words costs no more than linear time."""
+def test_a_body_full_of_magic_words_is_searched_in_linear_time() -> None:
+    """The search after a damaged frame does not become quadratic."""
     data = bytearray(segment(record(b"CIO1 " * 100_000), record(b"next", 1)))
     data[0] ^= 0xFF
 

@@ -1,4 +1,4 @@
-"""The loader's side of the inbox: dead processes, damaged disks, and exact counts."""
+"""The local inbox, for the loader: dead processes, damaged disks, and exact counts."""
 
 from __future__ import annotations
 
@@ -73,19 +73,19 @@ def bodies(batches: list[Batch]) -> list[bytes]:
 
 
 def take(folder: Path) -> Batch:
-    """Everything that is ready, which must be one batch."""
+    """Everything that is ready; check that it is one batch."""
     (batch,) = SegmentReader(folder).batches(ALL, ALL)
     return batch
 
 
-def kept_aside(folder: Path) -> dict[str, bytes]:
-    """The quarantine: names and contents."""
+def quarantined(folder: Path) -> dict[str, bytes]:
+    """The files of the quarantine, by name."""
     return {path.name: path.read_bytes() for path in (folder / QUARANTINE).iterdir()}
 
 
 @contextmanager
 def living_process(folder: Path, events: int) -> Iterator[subprocess.Popen[str]]:
-    """A process of its own that has stored events and holds its segment; killed at the end."""
+    """Another process that has stored events and owns a segment; killed at the end."""
     process = subprocess.Popen(
         [sys.executable, "-c", dedent(CHILD), str(folder), str(events)],
         stdin=subprocess.PIPE,
@@ -108,7 +108,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_segment_of_a_living_process_is_left_alone(folder: Path) -> None:
-    """It counts as pending and is no batch, as long as its process holds the lock."""
+    """It is pending and is no batch while its process has the lock."""
     with living_process(folder, 3):
         assert list(SegmentReader(folder).batches(ALL, ALL)) == []
         assert pending(folder).events == 3
@@ -128,8 +128,8 @@ def test_the_segment_of_a_killed_process_is_read(folder: Path) -> None:
     assert batch.sources[0].endswith("-3.seg")
 
 
-def test_a_torn_tail_of_a_killed_process_is_kept_aside(folder: Path) -> None:
-    """An unfinished write was never acknowledged: it is told of, and costs no other record."""
+def test_a_torn_tail_of_a_killed_process_goes_to_the_quarantine(folder: Path) -> None:
+    """An unfinished write was never acknowledged; it is counted and loses no other record."""
     torn = data_of(b"unfinished")[:-4]
     with living_process(folder, 2) as process:
         process.kill()
@@ -144,19 +144,19 @@ def test_a_torn_tail_of_a_killed_process_is_kept_aside(folder: Path) -> None:
     assert [one.body for one in batch.records] == [b"child 0", b"child 1"]
     assert (batch.damaged, batch.torn) == (0, 1)
     name = batch.sources[0]
-    assert kept_aside(folder) == {f"{name}.{whole}-{whole + len(torn)}": torn}
+    assert quarantined(folder) == {f"{name}.{whole}-{whole + len(torn)}": torn}
 
 
-def test_an_empty_segment_of_a_dead_process_is_removed(folder: Path) -> None:
-    """A process that died before its first record leaves nothing to load."""
+def test_an_empty_segment_of_a_dead_process_is_deleted(folder: Path) -> None:
+    """A process that died before its first record left nothing to load."""
     put(folder, f"{STEM}.open", b"")
 
     assert list(SegmentReader(folder).batches(ALL, ALL)) == []
     assert list(folder.iterdir()) == []
 
 
-def test_a_segment_that_is_all_torn_is_forgotten_after_it_was_kept_aside(folder: Path) -> None:
-    """A first write cut short: no record, but its bytes are kept and told of."""
+def test_a_segment_with_only_an_unfinished_write_goes_to_the_quarantine(folder: Path) -> None:
+    """It has no record; its bytes are kept and counted, and it is deleted."""
     put(folder, f"{STEM}.open", b"CIO1 17000")
     reader = SegmentReader(folder)
 
@@ -164,7 +164,7 @@ def test_a_segment_that_is_all_torn_is_forgotten_after_it_was_kept_aside(folder:
     reader.delete(batch)
 
     assert batch == Batch((), (f"{STEM}-0.seg",), damaged=0, torn=1)
-    assert kept_aside(folder) == {f"{STEM}-0.seg.0-10": b"CIO1 17000"}
+    assert quarantined(folder) == {f"{STEM}-0.seg.0-10": b"CIO1 17000"}
     assert pending(folder) == Pending(0, 0, None)
 
 
@@ -177,27 +177,27 @@ def test_a_segment_that_is_all_torn_is_forgotten_after_it_was_kept_aside(folder:
         pytest.param(len(data_of(b"second")) - 1, id="line-feed"),
     ],
 )
-@pytest.mark.parametrize("hit", [0, 1, 2])
-def test_a_flipped_byte_costs_one_record_and_its_bytes_are_kept(
-    folder: Path, hit: int, place: int
-) -> None:
-    """Wherever it lies: every other record is read, the damaged bytes are kept exactly."""
+def test_a_flipped_byte_loses_one_record_and_its_bytes_are_kept(tmp_path: Path, place: int) -> None:
+    """In the first, a middle and the last record; all other records are read."""
     written = [b"first", b"second", b"third!"]
-    start = len(data_of(*written[:hit]))
-    end = len(data_of(*written[: hit + 1]))
-    data = bytearray(data_of(*written))
-    data[start + min(place, end - start - 1)] ^= 0xFF
-    put(folder, f"{STEM}-3.seg", bytes(data))
+    for hit in range(3):
+        folder = tmp_path / str(hit)
+        folder.mkdir()
+        start = len(data_of(*written[:hit]))
+        end = len(data_of(*written[: hit + 1]))
+        data = bytearray(data_of(*written))
+        data[start + min(place, end - start - 1)] ^= 0xFF
+        put(folder, f"{STEM}-3.seg", bytes(data))
 
-    batch = take(folder)
+        batch = take(folder)
 
-    assert [one.body for one in batch.records] == written[:hit] + written[hit + 1 :]
-    assert (batch.damaged, batch.torn) == (1, 0)
-    assert kept_aside(folder) == {f"{STEM}-3.seg.{start}-{end}": bytes(data[start:end])}
+        assert [one.body for one in batch.records] == written[:hit] + written[hit + 1 :]
+        assert (batch.damaged, batch.torn) == (1, 0)
+        assert quarantined(folder) == {f"{STEM}-3.seg.{start}-{end}": bytes(data[start:end])}
 
 
 def test_a_closed_segment_cut_between_records_is_damaged(folder: Path) -> None:
-    """There is nothing to keep aside, but the name tells that records are missing."""
+    """There are no damaged bytes, but the name shows that a record is missing."""
     put(folder, f"{STEM}-3.seg", data_of(b"first", b"second"))
 
     batch = take(folder)
@@ -207,7 +207,7 @@ def test_a_closed_segment_cut_between_records_is_damaged(folder: Path) -> None:
 
 
 def test_a_closed_segment_cut_inside_a_record_is_damaged(folder: Path) -> None:
-    """The end of a closed segment was acknowledged: that is damage, not a torn write."""
+    """The end of a closed segment was acknowledged, so it is not an unfinished write."""
     put(folder, f"{STEM}-2.seg", data_of(b"first", b"second")[:-3])
 
     batch = take(folder)
@@ -217,7 +217,7 @@ def test_a_closed_segment_cut_inside_a_record_is_damaged(folder: Path) -> None:
 
 
 def test_records_beyond_the_count_are_read_as_well(folder: Path) -> None:
-    """What a failed sync left whole may be read: the sender repeats it, the lake drops doubles."""
+    """A failed sync can leave a complete record; the sender repeats it, and it is one row."""
     put(folder, f"{STEM}-1.seg", data_of(b"first", b"refused"))
 
     batch = take(folder)
@@ -229,7 +229,7 @@ def test_records_beyond_the_count_are_read_as_well(folder: Path) -> None:
 @hypothesis_settings(max_examples=40)
 @given(st.lists(st.binary(max_size=80), max_size=5), st.binary(max_size=80), st.data())
 def test_any_damage_is_survived(written: list[bytes], noise: bytes, data: st.DataObject) -> None:
-    """Any bytes in place of any stretch: no error, and the records around it are read."""
+    """If any bytes replace a range, there is no error, and the records around it are read."""
     whole = data_of(*written)
     first = data.draw(st.integers(0, len(whole)))
     last = data.draw(st.integers(first, len(whole)))
@@ -245,7 +245,7 @@ def test_any_damage_is_survived(written: list[bytes], noise: bytes, data: st.Dat
 
 
 def test_batches_are_whole_segments_oldest_first(folder: Path) -> None:
-    """Segments come in the order of their times until a batch is full of rows."""
+    """Segments come in the order of their times until a batch has its number of rows."""
     for n in (3, 1, 2, 4):
         data = data_of(*[b"%d" % n] * n)
         put(folder, f"170000000000000{n}-{TOKEN}-{n}.seg", data)
@@ -257,7 +257,7 @@ def test_batches_are_whole_segments_oldest_first(folder: Path) -> None:
 
 
 def test_batches_are_bounded_by_bytes(folder: Path) -> None:
-    """A batch holds at most so many bytes, and at least one segment whatever its size."""
+    """A batch has at most this number of bytes, but at least one segment."""
     for n in range(4):
         put(folder, f"170000000000000{n}-{TOKEN}-1.seg", data_of(b"x" * 1000))
 
@@ -270,8 +270,8 @@ def test_batches_are_bounded_by_bytes(folder: Path) -> None:
     assert sizes == [[1, 1, 1, 1], [1, 1, 1, 1], [2, 2], [3, 1]]
 
 
-def test_delete_removes_a_batch_and_may_be_repeated(folder: Path) -> None:
-    """Only the segments of the batch go; that they are gone already is no error."""
+def test_delete_can_be_repeated(folder: Path) -> None:
+    """It deletes only the segments of the batch; missing ones are no error."""
     put(folder, f"1700000000000001-{TOKEN}-1.seg", data_of(b"first"))
     put(folder, f"1700000000000002-{TOKEN}-1.seg", data_of(b"second"))
     reader = SegmentReader(folder)
@@ -283,16 +283,16 @@ def test_delete_removes_a_batch_and_may_be_repeated(folder: Path) -> None:
     assert bodies(list(reader.batches(ALL, ALL))) == [b"second"]
 
 
-def test_a_batch_that_is_not_forgotten_comes_again(folder: Path) -> None:
-    """A load that failed is repeated with the same records."""
+def test_a_batch_that_is_not_deleted_is_read_again(folder: Path) -> None:
+    """A failed load is repeated with the same records."""
     put(folder, f"{STEM}-1.seg", data_of(b"first"))
 
     assert take(folder) == take(folder)
 
 
 @pytest.mark.parametrize("name", [f"{STEM}-5.seg", f"{STEM}.open"])
-def test_a_segment_that_cannot_be_read_holds_up_nothing(folder: Path, name: str) -> None:
-    """It is told of and stays where it is; everything behind it is read."""
+def test_a_segment_that_cannot_be_read_does_not_stop_the_others(folder: Path, name: str) -> None:
+    """It is reported and stays in the folder; later segments are read."""
     (folder / name).mkdir()
     put(folder, f"1700000000000001-{TOKEN}-1.seg", data_of(b"behind"))
     put(folder, "1700000000000002-ffeeddccbbaa9988.open", data_of(token="ffeeddccbbaa9988"))
@@ -305,8 +305,8 @@ def test_a_segment_that_cannot_be_read_holds_up_nothing(folder: Path, name: str)
     assert (folder / name).is_dir()
 
 
-def test_a_segment_whose_file_is_gone_holds_up_nothing(folder: Path) -> None:
-    """A name that leads nowhere is told of as well."""
+def test_a_segment_with_a_missing_file_does_not_stop_the_others(folder: Path) -> None:
+    """A closed segment that is a broken link is reported."""
     (folder / f"{STEM}-5.seg").symlink_to("nowhere")
     (folder / f"1699999999999999-{TOKEN}.open").symlink_to("nowhere")
     put(folder, f"1700000000000001-{TOKEN}-1.seg", data_of(b"behind"))
@@ -317,8 +317,8 @@ def test_a_segment_whose_file_is_gone_holds_up_nothing(folder: Path) -> None:
     assert pending(folder).events == 1
 
 
-def test_what_was_unreadable_is_tried_again(folder: Path) -> None:
-    """The list is that of the last pass: a disk that recovers is read."""
+def test_an_unreadable_segment_is_tried_again(folder: Path) -> None:
+    """`unreadable` is the list of the last pass."""
     (folder / f"{STEM}-1.seg").mkdir()
     reader = SegmentReader(folder)
     list(reader.batches(ALL, ALL))
@@ -330,7 +330,7 @@ def test_what_was_unreadable_is_tried_again(folder: Path) -> None:
 
 
 def test_a_quarantine_that_cannot_be_written_keeps_the_segment(folder: Path) -> None:
-    """Damaged bytes are never dropped: as long as they cannot be kept, the segment stays."""
+    """Damaged bytes are never lost: if they cannot be copied, the segment stays."""
     put(folder, QUARANTINE, b"a file where the folder should be")
     put(folder, f"{STEM}-1.seg", b"damaged")
     reader = SegmentReader(folder)
@@ -339,8 +339,8 @@ def test_a_quarantine_that_cannot_be_written_keeps_the_segment(folder: Path) -> 
     assert reader.unreadable == (f"{STEM}-1.seg",)
 
 
-def test_pending_counts_what_is_closed_and_what_is_being_written(folder: Path) -> None:
-    """Events, bytes and the oldest time, of all segments and nothing else."""
+def test_pending_counts_closed_and_open_segments(folder: Path) -> None:
+    """It has events, bytes and the oldest time of all segments, and ignores other files."""
     closed, opened = data_of(b"first", b"second"), data_of(b"third")
     put(folder, f"1700000000000000-{TOKEN}-2.seg", closed)
     put(folder, f"1600000000000000-{TOKEN}.open", opened + b"CIO1 1700")
@@ -358,16 +358,16 @@ def test_pending_counts_what_is_closed_and_what_is_being_written(folder: Path) -
     assert SegmentReader(folder).pending() == counted
 
 
-def test_pending_counts_around_what_cannot_be_read(folder: Path) -> None:
-    """A segment that the disk will not give does not hide the others."""
+def test_pending_skips_an_unreadable_segment(folder: Path) -> None:
+    """The others are counted."""
     (folder / f"{STEM}.open").mkdir()
     put(folder, f"{STEM}-2.seg", data_of(b"first", b"second"))
 
     assert pending(folder).events == 2
 
 
-def test_pending_misses_nothing_while_segments_are_written_and_sealed(folder: Path) -> None:
-    """However it races with the receiver: what was acknowledged before is in the count."""
+def test_pending_misses_nothing_while_segments_are_written_and_closed(folder: Path) -> None:
+    """A count contains every event that was acknowledged before it began."""
     inbox = LocalInbox(folder, close_seconds=0)  # closes after each record
     acknowledged = [0]
 
@@ -390,8 +390,8 @@ def test_pending_misses_nothing_while_segments_are_written_and_sealed(folder: Pa
     assert pending(folder).events == 300
 
 
-def test_reader_takes_over_while_the_door_writes(folder: Path) -> None:
-    """A loader that drains while records come in gets each of them once."""
+def test_a_reader_gets_each_record_once_while_the_receiver_writes(folder: Path) -> None:
+    """The order is kept, and nothing is left."""
     inbox = LocalInbox(folder, close_seconds=0.002)
     reader, read = SegmentReader(folder), list[bytes]()
     written = [b"%d" % n for n in range(400)]
@@ -415,8 +415,8 @@ def test_reader_takes_over_while_the_door_writes(folder: Path) -> None:
     assert pending(folder) == Pending(0, 0, None)
 
 
-def test_unfinished_files_are_removed_when_they_are_old(folder: Path) -> None:
-    """A `.new` file of a process that died while making it goes after an hour, not before."""
+def test_unfinished_files_are_deleted_after_an_hour(folder: Path) -> None:
+    """A `.new` file is left by a process that died while it created a segment."""
     old = put(folder, f".1400000000000000-{TOKEN}.new", b"")
     young = put(folder, f".1500000000000000-{TOKEN}.new", b"")
     an_hour_ago = datetime.now(UTC) - timedelta(seconds=3700)
@@ -427,8 +427,8 @@ def test_unfinished_files_are_removed_when_they_are_old(folder: Path) -> None:
     assert list(folder.iterdir()) == [young]
 
 
-def test_files_of_others_are_left_alone(folder: Path) -> None:
-    """Only names of segments are read; nothing else is touched."""
+def test_other_files_are_not_touched(folder: Path) -> None:
+    """Only files with the name of a segment are read."""
     strangers = {"README", "x.seg", f"{STEM}.seg", f"{STEM}-.seg", f"{STEM}-1.seg.bak", "y.open"}
     for name in strangers:
         put(folder, name, b"stranger")
@@ -437,15 +437,15 @@ def test_files_of_others_are_left_alone(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == strangers
 
 
-def test_the_folder_is_made(tmp_path: Path) -> None:
-    """A loader that starts before any receiver finds an empty inbox."""
+def test_the_folder_is_created(tmp_path: Path) -> None:
+    """A loader can start before the receiver."""
     reader = SegmentReader(tmp_path / "data" / "inbox")
 
     assert reader.pending() == Pending(0, 0, None)
 
 
 def test_a_replay_segment_is_read_like_any_other(folder: Path) -> None:
-    """Stored bodies that are to be read again come back as replays, in order."""
+    """Its records are read as replays, in order."""
     replayed = [
         Record(b"first", RECEIVED_AT, "", "", 5, kind="replay"),
         Record(b"cut", RECEIVED_AT, "", "", 10**9, "ab" * 32, kind="replay"),
@@ -457,8 +457,8 @@ def test_a_replay_segment_is_read_like_any_other(folder: Path) -> None:
     assert take(folder).records == tuple(replayed)
 
 
-def test_a_replay_segment_needs_a_name_of_the_folder(folder: Path) -> None:
-    """A segment under another name would never be read."""
+def test_a_replay_segment_needs_the_name_of_a_segment(folder: Path) -> None:
+    """A segment with another name would never be read."""
     with pytest.raises(ValueError, match="not the name of a segment"):
         replay_segment(folder, [record()], name="replay")
 

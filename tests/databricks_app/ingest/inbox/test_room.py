@@ -1,4 +1,4 @@
-"""The inbox leaves room on its disk, so that the tables can take in what waits."""
+"""The inbox leaves space on its disk for the tables."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def test_the_floor_is_a_tenth_of_the_disk_and_a_gibibyte_at_least(
     total: int, chosen: int | None, expected: int
 ) -> None:
-    """Unless another one was chosen."""
+    """Unless the setting has another value."""
     assert floor_bytes(total, chosen) == expected
 
 
-def test_the_inbox_refuses_below_the_floor_and_takes_again_when_there_is_room(disk: Path) -> None:
-    """Another program fills the disk while the inbox is open, and empties it."""
+def test_the_inbox_refuses_below_the_floor_and_accepts_when_there_is_space(disk: Path) -> None:
+    """Another program fills the disk while the inbox is open, and frees it again."""
     at = [0.0]
     inbox = LocalInbox(
         disk / "inbox", max_bytes=1 << 30, floor_bytes=4 * MIB, monotonic=lambda: at[0]
@@ -70,8 +70,8 @@ def test_the_inbox_refuses_below_the_floor_and_takes_again_when_there_is_room(di
     inbox.close()
 
 
-def test_what_the_inbox_writes_counts_without_another_look(disk: Path) -> None:
-    """Between two looks at the disk a fast sender must not pass the floor."""
+def test_written_bytes_count_before_the_disk_is_read_again(disk: Path) -> None:
+    """Otherwise a fast sender could use up the floor within a second."""
     inbox = LocalInbox(disk / "inbox", max_bytes=1 << 30, floor_bytes=4 * MIB, monotonic=float)
 
     for _ in range(4):
@@ -83,15 +83,15 @@ def test_what_the_inbox_writes_counts_without_another_look(disk: Path) -> None:
     assert 3 * MIB < shutil.disk_usage(disk).free < 4 * MIB
 
 
-def test_a_limit_that_was_chosen_lowers_no_floor(disk: Path) -> None:
-    """Whoever says how large the inbox may be has not said what the tables need."""
+def test_a_limit_of_the_inbox_does_not_lower_the_floor(disk: Path) -> None:
+    """The two settings are independent."""
     room = InboxRoom(disk, max_bytes=1 << 30, floor_bytes=None)
 
     assert "leaves 1.0 GiB" in (room.problem() or "")
 
 
 def test_bytes_are_shown_in_the_unit_that_fits() -> None:
-    """People read no ten digits."""
+    """So that people can read large numbers."""
     shown = [shown_bytes(number) for number in (3 << 29, MIB, 5000, 7)]
 
     assert shown == ["1.5 GiB", "1.0 MiB", "5.0 kB", "7 bytes"]

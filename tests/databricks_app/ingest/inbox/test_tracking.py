@@ -1,4 +1,4 @@
-"""An event is found where it was stored, without a question to the warehouse."""
+"""An event is found in the volume without a query to the warehouse."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ def files(double: Databricks) -> Iterator[workspace.DatabricksWorkspace]:
     joined.close()
 
 
-def unasked() -> bool:
-    """Stand for tables that must not be asked."""
-    raise AssertionError("the tables were asked")
+def must_not_query() -> bool:
+    """Stand for tables that must not be queried."""
+    raise AssertionError("the tables were queried")
 
 
 def test_a_stored_event_is_in_the_inbox(
     double: Databricks, files: workspace.DatabricksWorkspace
 ) -> None:
-    """Among others, by its bytes; the tables are not asked."""
+    """It is found by its bytes among others; the tables are not queried."""
     store(double, VOLUME, BODY)
     store(double, VOLUME, b'{"event_id": "other"}')
 
-    assert track(files, PATH, BODY, unasked) == "inbox"
+    assert track(files, PATH, BODY, must_not_query) == "inbox"
 
 
 @pytest.mark.parametrize(("is_row", "place"), [(True, "row"), (False, None)])
-def test_an_event_that_no_object_holds_is_a_row_or_lost(
+def test_an_event_in_no_object_is_a_row_or_lost(
     double: Databricks, files: workspace.DatabricksWorkspace, is_row: bool, place: str | None
 ) -> None:
-    """The tables are asked once."""
+    """The tables are queried once."""
     store(double, VOLUME, b'{"event_id": "other"}')
     asked: list[int] = []
 
@@ -62,10 +62,10 @@ def test_an_event_that_no_object_holds_is_a_row_or_lost(
     assert len(asked) == 1
 
 
-def test_a_row_is_waited_for_by_its_object(
+def test_the_tables_are_queried_after_the_object_is_deleted(
     double: Databricks, files: workspace.DatabricksWorkspace
 ) -> None:
-    """The tables are asked when the object is gone, and only then."""
+    """Not before; until then only the volume is listed."""
     held = store(double, VOLUME, BODY)
     slept: list[float] = []
 
@@ -82,7 +82,7 @@ def test_a_row_is_waited_for_by_its_object(
 def test_an_object_that_stays_ends_the_wait(
     double: Databricks, files: workspace.DatabricksWorkspace
 ) -> None:
-    """After the time that is given; the tables are not asked."""
+    """After the given time; the tables are not queried."""
     store(double, VOLUME, BODY)
     clock = iter(range(0, 100, 5))
 
@@ -90,7 +90,7 @@ def test_an_object_that_stays_ends_the_wait(
         files,
         PATH,
         BODY,
-        unasked,
+        must_not_query,
         seconds=12,
         monotonic=lambda: float(next(clock)),
         sleep=lambda _: None,

@@ -1,4 +1,4 @@
-"""The receiver's side of the inbox in a volume: an answer only after the put, and in time."""
+"""The inbox in a volume, for the receiver: an answer only after the put, and in time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 
 def submit(inbox: VolumeInbox, *records: Record) -> Future[InboxError | None]:
-    """Begin to store records; the future tells what became of them."""
+    """Start to store records; the future gets the result."""
     told: Future[InboxError | None] = Future()
     inbox.submit(records, told.set_result)
     return told
@@ -66,7 +66,7 @@ def files(double: Databricks) -> Iterator[DatabricksWorkspace]:
 
 @pytest.fixture
 def opened(files: DatabricksWorkspace, double: Databricks) -> Iterator[Open]:
-    """Opens inboxes whose first look at the volume is over; all are closed at the end."""
+    """Opens inboxes and waits for their first test of the volume; closes all at the end."""
     made: list[VolumeInbox] = []
 
     def opens(*, is_ready: bool = True, **options: float) -> VolumeInbox:
@@ -83,21 +83,21 @@ def opened(files: DatabricksWorkspace, double: Databricks) -> Iterator[Open]:
 
 @pytest.fixture
 def reader(files: DatabricksWorkspace, tmp_path: Path) -> ObjectReader:
-    """The loader's side."""
+    """A reader of the same volume."""
     return ObjectReader(files, VOLUME, tmp_path / "note")
 
 
 def bodies(reader: ObjectReader) -> list[bytes]:
-    """The bodies of all that is stored, in order."""
+    """The bodies of all stored records, in order."""
     return [one.body for batch in reader.batches(10**9, 10**12) for one in batch.records]
 
 
 def puts(double: Databricks) -> int:
-    """How many puts there were."""
+    """The number of puts."""
     return double.faults.counts["files.put"]
 
 
-def test_who_waits_together_is_put_together(double: Databricks, opened: Open) -> None:
+def test_waiting_records_are_put_in_one_object(double: Databricks, opened: Open) -> None:
     """A put costs the same for one record and for many."""
     inbox = opened(linger_seconds=0.3)
     before = puts(double)
@@ -108,8 +108,8 @@ def test_who_waits_together_is_put_together(double: Databricks, opened: Open) ->
     assert puts(double) - before <= 2
 
 
-def test_several_puts_are_under_way(double: Databricks, opened: Open) -> None:
-    """A slow workspace slows answers, not the number of them."""
+def test_several_puts_run_at_the_same_time(double: Databricks, opened: Open) -> None:
+    """A slow workspace delays answers, but does not limit their number."""
     inbox = opened(linger_seconds=0.0)
     double.faults.set(Fault("latency", "files.put", times=None, seconds=0.4))
     began = time.monotonic()
@@ -123,7 +123,7 @@ def test_several_puts_are_under_way(double: Databricks, opened: Open) -> None:
     assert time.monotonic() - began < 4 * 0.4
 
 
-def test_a_large_body_holds_up_no_small_one(double: Databricks, opened: Open) -> None:
+def test_a_large_body_does_not_delay_small_ones(double: Databricks, opened: Open) -> None:
     """It is an object of its own."""
     inbox = opened(linger_seconds=0.2)
     before = puts(double)
@@ -137,7 +137,7 @@ def test_a_large_body_holds_up_no_small_one(double: Databricks, opened: Open) ->
 def test_a_lost_answer_is_repaired_by_a_second_put(
     double: Databricks, opened: Open, reader: ObjectReader
 ) -> None:
-    """The same object is put again: nothing is stored twice."""
+    """The same object is put again, so nothing is stored twice."""
     inbox = opened()
     double.faults.set(Fault("reset_after", "files.put"))
 
@@ -147,10 +147,8 @@ def test_a_lost_answer_is_repaired_by_a_second_put(
 
 
 @pytest.mark.parametrize("action", ["throttled", "unavailable"])
-def test_a_wait_that_the_workspace_asks_for_is_kept(
-    double: Databricks, opened: Open, action: str
-) -> None:
-    """Where the deadline allows it."""
+def test_retry_after_is_respected(double: Databricks, opened: Open, action: str) -> None:
+    """If the deadline allows it."""
     inbox = opened(deadline_seconds=3.0)
     double.faults.set(Fault(action, "files.put", retry_after=1))  # type: ignore[arg-type]
     began = time.monotonic()
@@ -160,8 +158,10 @@ def test_a_wait_that_the_workspace_asks_for_is_kept(
     assert time.monotonic() - began >= 1.0
 
 
-def test_a_wait_beyond_the_deadline_is_answered_at_once(double: Databricks, opened: Open) -> None:
-    """Waiting for it would help nobody."""
+def test_a_retry_after_beyond_the_deadline_is_answered_at_once(
+    double: Databricks, opened: Open
+) -> None:
+    """The put cannot succeed before the deadline."""
     inbox = opened(deadline_seconds=3.0)
     double.faults.set(Fault("throttled", "files.put", times=None, retry_after=60))
     began = time.monotonic()
@@ -171,10 +171,8 @@ def test_a_wait_beyond_the_deadline_is_answered_at_once(double: Databricks, open
     assert time.monotonic() - began < 2.0
 
 
-def test_a_wait_that_the_workspace_asks_for_is_kept_by_all(
-    double: Databricks, opened: Open
-) -> None:
-    """Nothing is put meanwhile, for whomever."""
+def test_retry_after_applies_to_all_puts(double: Databricks, opened: Open) -> None:
+    """There is no put until then, also for other records."""
     inbox = opened()
     double.faults.set(Fault("throttled", "files.put", retry_after=60))
     with pytest.raises(InboxError, match="HTTP 429"):
@@ -187,10 +185,10 @@ def test_a_wait_that_the_workspace_asks_for_is_kept_by_all(
     assert puts(double) == before
 
 
-def test_a_workspace_that_hangs_holds_nobody_past_the_deadline(
+def test_an_append_ends_at_its_deadline_if_the_workspace_hangs(
     double: Databricks, opened: Open
 ) -> None:
-    """The record is not acknowledged, though it may be stored."""
+    """The record is not acknowledged, although it may be stored."""
     inbox = opened(deadline_seconds=0.3)
     double.faults.set(Fault("hang_after", "files.put", seconds=1))
 
@@ -198,8 +196,8 @@ def test_a_workspace_that_hangs_holds_nobody_past_the_deadline(
         inbox.append(record(), 0.5)
 
 
-def test_who_goes_is_not_kept(double: Databricks, opened: Open) -> None:
-    """A record that nobody waits for any more and that is not being put is dropped."""
+def test_a_record_that_times_out_is_removed_from_memory(double: Databricks, opened: Open) -> None:
+    """Unless its put has begun."""
     inbox = opened(uploads=1, linger_seconds=0.0, held_bytes=100)
     double.faults.set(Fault("latency", "files.put", seconds=0.5))
     first = submit(inbox, record(b"a" * 50))
@@ -212,13 +210,13 @@ def test_who_goes_is_not_kept(double: Databricks, opened: Open) -> None:
     assert (first.result(LONG), second.result(LONG)) == (None, None)
 
 
-def test_what_waits_in_memory_is_bounded(double: Databricks, opened: Open) -> None:
-    """Past it a record is refused; one alone is taken whatever its size."""
+def test_the_waiting_bytes_are_limited(double: Databricks, opened: Open) -> None:
+    """Further records are refused; a single record may exceed the limit."""
     inbox = opened(held_bytes=100)
     double.faults.set(Fault("latency", "files.put", seconds=0.3))
     told = submit(inbox, record(bytes(500)))
 
-    with pytest.raises(InboxFull, match="500 bytes of events wait for the volume"):
+    with pytest.raises(InboxFull, match="500 bytes"):
         inbox.append(record(), LONG)
 
     assert told.result(LONG) is None
@@ -229,10 +227,10 @@ def test_what_waits_in_memory_is_bounded(double: Databricks, opened: Open) -> No
     ("action", "error", "words"),
     [("full", InboxFull, "takes no more"), ("denied", InboxError, "grant READ VOLUME")],
 )
-def test_what_will_not_pass_is_answered_at_once(
+def test_a_permanent_error_is_answered_at_once(
     double: Databricks, opened: Open, action: str, error: type[InboxError], words: str
 ) -> None:
-    """And `/readyz` says why, until it has passed."""
+    """`trouble` has the reason until the volume works again."""
     inbox = opened()
     double.faults.set(Fault(action, "files.put", times=None))  # type: ignore[arg-type]
 
@@ -244,10 +242,10 @@ def test_what_will_not_pass_is_answered_at_once(
     eventually(lambda: inbox.trouble() is None)
 
 
-def test_a_volume_that_refuses_is_one_line_when_it_begins_and_one_when_it_ends(
+def test_a_failing_volume_is_logged_when_it_begins_and_when_it_ends(
     double: Databricks, opened: Open
 ) -> None:
-    """Each of many events is refused, and the sentence is logged once."""
+    """With one line each, for any number of refused events."""
     recurring = RecurringLog()
     inbox = opened(recurring=recurring)
     double.faults.set(Fault("denied", "files.put", times=None))
@@ -266,8 +264,10 @@ def test_a_volume_that_refuses_is_one_line_when_it_begins_and_one_when_it_ends(
     assert ended["times"] >= 5
 
 
-def test_how_long_a_trouble_lasts_is_said(double: Databricks, files: DatabricksWorkspace) -> None:
-    """From its beginning, whatever its words become; the next one begins anew."""
+def test_trouble_says_how_long_it_has_lasted(
+    double: Databricks, files: DatabricksWorkspace
+) -> None:
+    """Since its beginning, even if the reason changes; the next trouble starts at 0."""
     now = [100.0]
     inbox = VolumeInbox(files, VOLUME, linger_seconds=0.0, monotonic=lambda: now[0])
     eventually(lambda: inbox.trouble() is None)
@@ -293,10 +293,10 @@ def test_how_long_a_trouble_lasts_is_said(double: Databricks, files: DatabricksW
     assert again.endswith("(for 0 s)")
 
 
-def test_a_volume_that_cannot_be_used_is_known_before_the_first_event(
+def test_an_unusable_volume_is_reported_before_the_first_event(
     double: Databricks, opened: Open
 ) -> None:
-    """The admin need not wait for one."""
+    """`trouble` has the reason after the start."""
     double.faults.set(Fault("denied", "files.put", times=None))
 
     inbox = opened(is_ready=False)
@@ -308,7 +308,7 @@ def test_a_volume_that_cannot_be_used_is_known_before_the_first_event(
 def test_a_record_before_the_first_token_waits(
     double: Databricks, files: DatabricksWorkspace
 ) -> None:
-    """A request at the start is answered 200, not refused."""
+    """A request at the start is not refused."""
     double.faults.set(Fault("latency", "auth.token", seconds=0.3))
     fresh = connect(double.environment())
     inbox = VolumeInbox(fresh, VOLUME)
@@ -320,8 +320,8 @@ def test_a_record_before_the_first_token_waits(
     assert files.names(f"{VOLUME}/inbox")
 
 
-def test_a_stop_finishes_what_waits(opened: Open, reader: ObjectReader) -> None:
-    """Everything in the queue is put, and its senders are told."""
+def test_close_stores_waiting_records(opened: Open, reader: ObjectReader) -> None:
+    """All of them are put and answered."""
     inbox = opened(uploads=1, linger_seconds=10.0)
     told = [submit(inbox, record(b"%d" % number)) for number in range(50)]
 
@@ -331,8 +331,8 @@ def test_a_stop_finishes_what_waits(opened: Open, reader: ObjectReader) -> None:
     assert len(bodies(reader)) == 50
 
 
-def test_a_stop_waits_for_no_workspace_that_hangs(double: Databricks, opened: Open) -> None:
-    """All are told within the time that a stop has."""
+def test_close_does_not_wait_for_a_workspace_that_hangs(double: Databricks, opened: Open) -> None:
+    """All records are answered within `stop_seconds`."""
     inbox = opened(uploads=1, linger_seconds=0.0, deadline_seconds=60.0, stop_seconds=0.3)
     before = puts(double)
     double.faults.set(Fault("hang", "files.put", times=None, seconds=2))
@@ -347,26 +347,26 @@ def test_a_stop_waits_for_no_workspace_that_hangs(double: Databricks, opened: Op
     assert time.monotonic() - began < 1.5
 
 
-def test_a_fault_of_ours_ends_no_uploader(opened: Open) -> None:
-    """It is told, and the next record is stored."""
+def test_a_programming_error_does_not_end_the_uploader(opened: Open) -> None:
+    """The record is refused with its type, and the next record is stored."""
     inbox = opened(uploads=1)
     bad = Record("text", RECEIVED_AT, "", "", 4)  # type: ignore[arg-type]
 
-    with pytest.raises(InboxError, match="storing failed: TypeError"):
+    with pytest.raises(InboxError, match="TypeError"):
         inbox.append(bad, LONG)
 
     inbox.append(record(), LONG)
 
 
-def test_an_event_loop_may_use_it(opened: Open) -> None:
-    """So no thread of the server waits for a put."""
+def test_it_is_a_group_appender(opened: Open) -> None:
+    """So an event loop can use it, and no thread of the server waits for a put."""
     assert isinstance(opened(), GroupAppender)
 
 
-def test_the_app_opens_it_where_the_settings_say_so(
+def test_the_app_opens_it_if_the_settings_say_so(
     double: Databricks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its address and credentials come from the environment."""
+    """Address and credentials come from the environment."""
     for name, value in double.environment().items():
         monkeypatch.setenv(name, value)
     settings = from_environment(

@@ -1,4 +1,4 @@
-"""The loader's side of the inbox in a volume: all processes' objects, oldest first."""
+"""The inbox in a volume, for the loader: the objects of all processes, oldest first."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Clock:
         self.at = 1000.0
 
     def __call__(self) -> float:
-        """The time it was set to."""
+        """Return the time that was set."""
         return self.at
 
 
@@ -55,7 +55,7 @@ def files(double: Databricks) -> Iterator[DatabricksWorkspace]:
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that stands still."""
+    """A clock that the test advances."""
     return Clock()
 
 
@@ -67,7 +67,7 @@ def reader(files: DatabricksWorkspace, clock: Clock, tmp_path: Path) -> ObjectRe
 
 @pytest.fixture
 def put(files: DatabricksWorkspace) -> Put:
-    """Puts an object of these bodies at this time and returns its name."""
+    """Puts an object with these bodies at this time, and returns its name."""
 
     def put(*bodies: bytes, at: float = 1.0) -> str:
         name, content = Names(lambda: at).frame(map(record, bodies))
@@ -78,12 +78,12 @@ def put(files: DatabricksWorkspace) -> Put:
 
 
 def bodies(reader: ObjectReader) -> list[bytes]:
-    """The bodies of all that is stored, in order."""
+    """The bodies of all stored records, in order."""
     return [one.body for batch in reader.batches(10**9, 10**12) for one in batch.records]
 
 
-def test_names_are_never_given_twice() -> None:
-    """Not even by a clock that stands still."""
+def test_names_are_unique() -> None:
+    """Even if the clock does not advance."""
     names = Names(lambda: 1.0)
 
     found = {names.frame([record(b"x")])[0] for _ in range(100)}
@@ -93,7 +93,7 @@ def test_names_are_never_given_twice() -> None:
 
 
 def test_objects_of_all_processes_come_oldest_first(reader: ObjectReader, put: Put) -> None:
-    """By the time in their names, whatever folder they are in."""
+    """By the time in their names, in any folder."""
     for at in (3.0, 1.0, 2.0):
         put(b"%d" % at, at=at)
 
@@ -103,7 +103,7 @@ def test_objects_of_all_processes_come_oldest_first(reader: ObjectReader, put: P
 def test_a_listing_of_many_pages_is_read_to_its_end(
     double: Databricks, reader: ObjectReader, put: Put
 ) -> None:
-    """Nothing pending is overlooked."""
+    """Every pending event is counted and read."""
     double.workspace.page_size = 2
     for number in range(5):
         put(b"%d" % number, at=float(number))
@@ -113,10 +113,10 @@ def test_a_listing_of_many_pages_is_read_to_its_end(
     assert reader.pending().oldest_at == datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def test_what_another_loader_took_is_no_error(
+def test_an_object_that_another_loader_deleted_is_no_error(
     reader: ObjectReader, files: DatabricksWorkspace, put: Put
 ) -> None:
-    """An object may go between the listing and the reading."""
+    """It can disappear between the listing and the reading."""
     name = put(b"gone", at=1.0)
     put(b"there", at=2.0)
     batches = reader.batches(1, 1 << 20)
@@ -127,10 +127,10 @@ def test_what_another_loader_took_is_no_error(
     assert [one.body for batch in iterator for one in batch.records] == [b"there"]
 
 
-def test_an_object_that_is_refused_is_named_and_holds_up_nothing(
+def test_an_object_that_cannot_be_read_does_not_stop_the_others(
     double: Databricks, reader: ObjectReader, put: Put
 ) -> None:
-    """It stays pending."""
+    """It is reported and stays pending."""
     name = put(b"refused", at=1.0)
     put(b"good", at=2.0)
     double.faults.set(Fault("error", "files.get", name, times=None))
@@ -143,7 +143,7 @@ def test_an_object_that_is_refused_is_named_and_holds_up_nothing(
 def test_a_workspace_that_cannot_be_used_ends_the_pass(
     double: Databricks, reader: ObjectReader, put: Put
 ) -> None:
-    """The loader says why and tries again; nothing was deleted."""
+    """Nothing is deleted, so the next pass reads it."""
     put(b"kept")
     double.faults.set(Fault("denied", "files.get", times=1))
 
@@ -156,7 +156,7 @@ def test_a_workspace_that_cannot_be_used_ends_the_pass(
 def test_an_object_that_lost_its_end_is_damaged(
     double: Databricks, reader: ObjectReader, files: DatabricksWorkspace, put: Put
 ) -> None:
-    """What is left of it is read; its bad bytes are kept in the folder quarantine."""
+    """Its complete records are read; its damaged bytes are copied to the quarantine."""
     name = put(b"whole", b"torn")
     local = double.workspace.catalog.local_path(f"{VOLUME}/inbox/{name}")
     local.write_bytes(local.read_bytes()[:-3])
@@ -171,7 +171,7 @@ def test_an_object_that_lost_its_end_is_damaged(
 def test_a_record_that_is_missing_is_damage(
     double: Databricks, reader: ObjectReader, put: Put
 ) -> None:
-    """The name says how many there must be."""
+    """The name of the object has the number of records."""
     name = put(b"one")
     double.workspace.catalog.local_path(f"{VOLUME}/inbox/{name}").write_bytes(b"")
 
@@ -180,10 +180,10 @@ def test_a_record_that_is_missing_is_damage(
     assert (batch.records, batch.damaged) == ((), 1)
 
 
-def test_what_is_not_ours_is_left_alone(
+def test_other_files_are_ignored(
     reader: ObjectReader, files: DatabricksWorkspace, put: Put
 ) -> None:
-    """A file that somebody put there by hand."""
+    """For example a file that somebody put there by hand."""
     instance = put(b"ours").partition("/")[0]
     for path in ("notes.txt", f"{instance}/notes.txt"):
         files.put(f"{VOLUME}/inbox/{path}", b"by hand", overwrite=True)
@@ -192,8 +192,8 @@ def test_what_is_not_ours_is_left_alone(
     assert reader.pending().events == 1
 
 
-def test_a_batch_is_read_again_as_it_was(reader: ObjectReader, put: Put) -> None:
-    """If all of its objects are still there."""
+def test_a_batch_can_be_read_again(reader: ObjectReader, put: Put) -> None:
+    """If all of its objects still exist."""
     names = [put(b"1", at=1.0), put(b"2", at=2.0)]
 
     again = reader.batch_of(names)
@@ -205,11 +205,11 @@ def test_a_batch_is_read_again_as_it_was(reader: ObjectReader, put: Put) -> None
     assert reader.batch_of(["no name of ours"]) is None
 
 
-def test_the_folder_of_a_process_that_ended_is_removed(
+def test_the_folder_of_an_ended_process_is_deleted(
     reader: ObjectReader, files: DatabricksWorkspace, clock: Clock, put: Put
 ) -> None:
-    """Not while it may still put something."""
-    put(b"last words")
+    """After it has been empty for ten minutes."""
+    put(b"last")
     reader.delete(next(iter(reader.batches(10, 1 << 20))))
 
     assert bodies(reader) == []
@@ -223,7 +223,7 @@ def test_the_folder_of_a_process_that_ended_is_removed(
 def test_a_folder_that_is_used_again_stays(
     double: Databricks, reader: ObjectReader, files: DatabricksWorkspace, clock: Clock, put: Put
 ) -> None:
-    """Its process may have been silent for long; a removal that comes too late is refused."""
+    """Its process may put nothing for a long time and then put an object again."""
     name = put(b"first")
     reader.delete(next(iter(reader.batches(10, 1 << 20))))
     assert bodies(reader) == []
@@ -236,8 +236,8 @@ def test_a_folder_that_is_used_again_stays(
     assert double.faults.counts["directories.delete"] == 0
 
 
-def test_asking_what_is_pending_waits_for_nobody(clock: Clock) -> None:
-    """A health check gets the last count; one that fails leaves it."""
+def test_a_watch_returns_the_last_count_without_waiting(clock: Clock) -> None:
+    """A count that fails does not change it."""
     answers: list[Pending | WorkspaceError] = [
         Pending(3, 30, None),
         WorkspaceError("unreachable", "no answer"),
@@ -262,8 +262,8 @@ def test_asking_what_is_pending_waits_for_nobody(clock: Clock) -> None:
     assert seen == sorted(seen)
 
 
-def test_a_count_that_fails_or_hangs_is_said(clock: Clock) -> None:
-    """So that the last one is not taken for what is pending now; a good one ends it."""
+def test_a_watch_reports_a_count_that_fails_or_hangs(clock: Clock) -> None:
+    """The last count is out of date then; the next successful count ends the trouble."""
     is_hanging, may_go_on = threading.Event(), threading.Event()
     answers: list[Pending | WorkspaceError] = [
         Pending(3, 30, None),
@@ -297,7 +297,7 @@ def test_a_count_that_fails_or_hangs_is_said(clock: Clock) -> None:
     clock.at += 6
     look_until(is_hanging.is_set)
     clock.at += 11
-    look_until(lambda: watch.trouble() == "the volume has not answered for 11 s")
+    look_until(lambda: "has not answered for 11 s" in (watch.trouble() or ""))
     may_go_on.set()
     look_until(lambda: watch.trouble() is None)
 

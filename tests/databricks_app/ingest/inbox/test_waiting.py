@@ -1,4 +1,4 @@
-"""The queue of both inboxes: what waits, what is taken back, and who is answered how often."""
+"""The queue of both inboxes: what waits, what is cancelled, and what is answered."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def record(body: bytes = b"body") -> Record:
     return Record(body, datetime(2026, 1, 1, tzinfo=UTC), "1700000000", "651bf3b7", len(body))
 
 
-def test_what_is_taken_is_answered_once() -> None:
-    """A second answer, as at the end of the process, reaches nobody."""
+def test_records_are_answered_once() -> None:
+    """A second answer, for example at the end of the process, is ignored."""
     queue, answers = WaitingQueue(), list[InboxError | None]()
     queue.submit((record(),), answers.append)
 
@@ -32,28 +32,28 @@ def test_what_is_taken_is_answered_once() -> None:
     assert queue.waiting == []
 
 
-def test_what_waits_can_be_taken_back_and_what_was_taken_cannot() -> None:
-    """Who takes it back is not answered."""
+def test_only_records_that_still_wait_can_be_cancelled() -> None:
+    """Cancelled records are not answered."""
     queue, answers = WaitingQueue(), list[InboxError | None]()
-    take_back = [queue.submit((record(),), answers.append) for _ in range(2)]
+    cancels = [queue.submit((record(),), answers.append) for _ in range(2)]
     with queue.changed:
         queue.take(queue.waiting[:1])
 
-    assert [one() for one in take_back] == [False, True]
-    assert [one() for one in take_back] == [False, False]
+    assert [cancel() for cancel in cancels] == [False, True]
+    assert [cancel() for cancel in cancels] == [False, False]
     queue.abandon()
 
     assert [type(answer) for answer in answers] == [InboxClosed]
 
 
-def test_a_limit_counts_all_that_has_no_answer() -> None:
-    """Taken or not; one that is larger than the limit is let in alone."""
+def test_the_limit_counts_all_records_without_an_answer() -> None:
+    """Waiting or being stored. A record larger than the limit is accepted if it is alone."""
     queue = WaitingQueue(most_bytes=5, full="{} bytes wait".format)
-    take_back = queue.submit((record(b"123456"),), lambda _: None)
+    cancel = queue.submit((record(b"123456"),), lambda _: None)
 
     with pytest.raises(InboxFull, match="6 bytes wait"):
         queue.submit((record(b"1"),), lambda _: None)
-    assert take_back()
+    assert cancel()
     queue.submit((record(b"1"),), lambda _: None)
     with queue.changed:
         group = list(queue.waiting)
@@ -65,8 +65,8 @@ def test_a_limit_counts_all_that_has_no_answer() -> None:
     queue.submit((record(b"12345"),), lambda _: None)
 
 
-def test_a_closed_queue_takes_nothing_in() -> None:
-    """What is there is still to be stored."""
+def test_a_closed_queue_refuses_records() -> None:
+    """Records that wait already are still stored."""
     queue = WaitingQueue()
     queue.submit((record(),), lambda _: None)
     queue.close()
@@ -76,8 +76,8 @@ def test_a_closed_queue_takes_nothing_in() -> None:
     assert len(queue.waiting) == 1
 
 
-def test_who_waits_too_long_leaves_nothing_behind() -> None:
-    """A stuck disk must not gather bodies."""
+def test_an_append_that_times_out_removes_its_record() -> None:
+    """A stuck disk must not fill the memory with bodies."""
     queue = WaitingQueue()
 
     with pytest.raises(InboxTimeout):
