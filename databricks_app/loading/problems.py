@@ -51,9 +51,7 @@ class LoaderProblems:
                 "report them to Customer.io"
             )
         if self.unreadable:
-            yield (
-                f"{self.unreadable} segments of the inbox cannot be read: check its disk or volume"
-            )
+            yield f"{self.unreadable} inbox segments cannot be read: check the disk or volume"
         if self.clock_seconds_ahead > CLOCK_SECONDS:
             yield (
                 f"loaded_at of the newest rows is {self.clock_seconds_ahead:.0f} s ahead of this "
