@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness.process_table import children, environment, processes
+from benchmarks.harness.process_table import environment, parents, processes
 from databricks_app.runtime.process_identity import identity, is_running
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -62,10 +62,9 @@ def watch(pid: int, run: str) -> None:
 
 def _note_descendants(pid: int, seen: set[str]) -> None:
     seen.intersection_update([one for one in seen if is_running(one)])
-    parents = [pid, *(int(one.partition("-")[0]) for one in seen)]
-    while parents:
-        for child in children(parents.pop()):
-            known = identity(child)
-            if known is not None and known not in seen and child != os.getpid():
-                seen.add(known)
-                parents.append(child)
+    family = {pid, *(int(one.partition("-")[0]) for one in seen)}
+    of = parents()
+    # One look at all processes, then level by level: a new process may have children already.
+    while level := {child for child, parent in of.items() if parent in family} - family:
+        family |= level
+        seen |= {known for child in level if (known := identity(child))}

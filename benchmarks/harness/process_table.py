@@ -38,6 +38,11 @@ def children(parent: int) -> list[int]:
     return sorted(pid for pid in processes() if _status(pid)[1] == str(parent))
 
 
+def parents() -> dict[int, int]:
+    """Return the parent of each process, by process id."""
+    return {pid: int(_status(pid)[1]) for pid in processes()}
+
+
 def session(pid: int) -> int:
     """Return the session of a process; 0 if it has ended."""
     fields = _status(pid)
