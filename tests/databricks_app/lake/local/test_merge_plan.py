@@ -15,7 +15,7 @@ from databricks_app.lake.local.merge_plan import (
     StoredFile,
     in_commits,
     planned,
-    smallest_worth,
+    smallest_worth_merging,
 )
 
 TODAY = date(2026, 11, 22)
@@ -182,7 +182,7 @@ def test_the_smallest_are_worth_it_up_to_a_file_of_twice_their_bytes(
     given_sizes: list[int],
 ) -> None:
     """None that is left could be added without rewriting more than twice what is merged."""
-    chosen = [file.size for file in smallest_worth(loose(*given_sizes))]
+    chosen = [file.size for file in smallest_worth_merging(loose(*given_sizes))]
 
     left = sorted(given_sizes)[len(chosen) :]
     assert chosen == sorted(given_sizes)[: len(chosen)]

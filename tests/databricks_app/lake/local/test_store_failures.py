@@ -87,7 +87,7 @@ def test_load_says_that_somebody_else_changed_the_table(lake: LocalLake, tmp_pat
         target_alias="t",
     ).when_not_matched_insert_all().execute()
 
-    with pytest.raises(LakeError, match="somebody else changed the table"):
+    with pytest.raises(LakeError, match="another program changed the table"):
         load(lake, event("b"))
     report = load(lake, event("b"))
 

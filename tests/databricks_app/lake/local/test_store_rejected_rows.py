@@ -142,7 +142,7 @@ def test_load_gives_up_on_a_table_that_refuses_every_row(lake: LocalLake, tmp_pa
     lake.close()
     lake.start()
 
-    with pytest.raises(LakeError, match=r"webhook_raw_events: even the smallest rows are refused"):
+    with pytest.raises(LakeError, match=r"webhook_raw_events: .* refuses even the smallest rows"):
         load(lake, event("a"))
 
     assert ids(tmp_path, RAW) == []

@@ -10,7 +10,7 @@ import pytest
 from deltalake.exceptions import DeltaError, SchemaMismatchError
 
 from databricks_app.errors import LakeError, ValueRefused
-from databricks_app.lake.local.table_handle import Definition, TableHandle, explained
+from databricks_app.lake.local.table_handle import Definition, TableHandle, translated_errors
 
 DAY = date(2026, 11, 22)
 SCHEMA = pa.schema(
@@ -44,7 +44,7 @@ def test_append_fails_if_the_table_has_changed_since_it_was_opened(tmp_path: Pat
     stale = TableHandle(table.path, -1)
     table.append(keys({"a"}))
 
-    with pytest.raises(LakeError, match="keys: somebody else changed the table"):
+    with pytest.raises(LakeError, match="keys: another program changed the table"):
         stale.append(keys({"b"}))
     stale.reopen()
     stale.append(keys({"b"}))
@@ -110,7 +110,10 @@ def test_files_are_those_that_may_hold_the_ids(tmp_path: Path) -> None:
 )
 def test_explained_tells_what_is_wrong_with_the_storage(error: Exception, words: str) -> None:
     """An admin's words, never the engine's, which may show rows."""
-    with pytest.raises(LakeError, match=f"^keys: .*{words}"), explained("keys", may_refuse=True):
+    with (
+        pytest.raises(LakeError, match=f"^keys: .*{words}"),
+        translated_errors("keys", may_refuse=True),
+    ):
         raise error
 
 
@@ -118,9 +121,9 @@ def test_explained_takes_other_errors_for_a_verdict_on_values_where_that_can_be(
     """Only the type's name is kept."""
     secret = DeltaError("Invalid data found: ada@example.com")
 
-    with pytest.raises(ValueRefused) as refused, explained("keys", may_refuse=True):
+    with pytest.raises(ValueRefused) as refused, translated_errors("keys", may_refuse=True):
         raise secret
-    with pytest.raises(LakeError) as failed, explained("keys"):
+    with pytest.raises(LakeError) as failed, translated_errors("keys"):
         raise secret
 
     assert (refused.value.error, str(failed.value)) == (
@@ -131,13 +134,13 @@ def test_explained_takes_other_errors_for_a_verdict_on_values_where_that_can_be(
 
 def test_explained_lets_faults_of_our_own_through() -> None:
     """A KeyError is no state of the disk."""
-    with pytest.raises(KeyError), explained("keys", may_refuse=True):
+    with pytest.raises(KeyError), translated_errors("keys", may_refuse=True):
         raise KeyError("x")
 
 
 def test_explained_knows_that_the_engine_raises_plain_exceptions() -> None:
     """A failed cast comes as one."""
-    with pytest.raises(ValueRefused, match="Exception"), explained("keys", may_refuse=True):
+    with pytest.raises(ValueRefused, match="Exception"), translated_errors("keys", may_refuse=True):
         raise Exception("Cast error: Overflow")  # as the engine does
 
 

@@ -312,7 +312,7 @@ def test_division_by_zero_is_an_error_that_names_the_way_out(
         ("SELECT regexp_replace('a', '(a)', '$1')", r"\$1"),
         ("SELECT sha2('a', 512)", "256"),
         ("SELECT from_json(s, n) FROM VALUES ('{}', 'a INT') AS t(s, n)", "schema"),
-        ("SELECT array(1)[n] FROM VALUES (0) AS t(n)", "place"),
+        ("SELECT array(1)[n] FROM VALUES (0) AS t(n)", "literal number or text"),
         ("SELECT a FROM (SELECT 1 AS a) LATERAL VIEW OUTER explode(array()) e AS x", "lateral"),
         ("SELECT * FROM (SELECT 1 AS a) PIVOT (sum(a) FOR a IN (1))", "CASE WHEN"),
         ("SELECT * FROM webhook_raw_events TABLESAMPLE (1 ROWS)", "tablesample"),
@@ -376,7 +376,7 @@ def test_syntax_error_names_its_place() -> None:
 
 def test_unclosed_text_is_a_syntax_error() -> None:
     """What cannot be cut into words is refused as well."""
-    with pytest.raises(QueryError, match="cannot be read"):
+    with pytest.raises(QueryError, match="cannot be parsed"):
         duckdb_text("SELECT 'a")
 
 

@@ -55,7 +55,7 @@ def test_merge_inserts_what_is_missing_within_the_dates() -> None:
 
 def test_held_asks_for_what_other_loads_wrote() -> None:
     """The batch is a parameter."""
-    assert statements.held(SMALL, PATH, DAYS, statements.KEY) == HELD
+    assert statements.rows_of_other_loads(SMALL, PATH, DAYS, statements.KEY) == HELD
 
 
 def test_add_columns_names_those_alone_that_are_missing() -> None:
@@ -73,7 +73,7 @@ def test_statements_of_every_table_are_databricks_sql(table: Table) -> None:
     """As the parser of the dialect reads them; the second engine is in the lake's own tests."""
     texts = (
         statements.merge(table, PATH, DAYS),
-        statements.held(table, PATH, DAYS, statements.KEY),
+        statements.rows_of_other_loads(table, PATH, DAYS, statements.KEY),
         statements.add_columns(table, table.column_names[-2:]),
     )
 

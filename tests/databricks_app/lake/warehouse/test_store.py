@@ -165,7 +165,7 @@ def test_rows_are_not_condemned_by_a_table_that_takes_none(
     """A foreign constraint is said to be one."""
     backend.warehouse.refused[RAW] = "false"
 
-    with pytest.raises(LakeError, match="not one row can be written"):
+    with pytest.raises(LakeError, match="no row can be written"):
         load(lake, *(event(f"e{number}") for number in range(600)))
 
 
@@ -211,7 +211,7 @@ def test_start_makes_missing_views_and_leaves_others_alone(backend: WarehouseBac
     assert backend.rows("there", "n") == [(1,)]
     assert backend.rows("missing", "n") == [(3,)]
     (problem,) = report.problems
-    assert problem.startswith("the view broken is missing and cannot be made: a table")
+    assert "view broken is missing" in problem
 
 
 def test_start_makes_all_tables_and_views_of_the_definitions(backend: WarehouseBackend) -> None:
@@ -257,7 +257,7 @@ def test_a_paused_owner_that_wakes_before_a_load_stands_by(
     other = take_over(backend)
     backend.warehouse.ran.clear()
 
-    with pytest.raises(Standby, match="stands by"):
+    with pytest.raises(Standby, match="on standby"):
         load(lake, event("a"))
 
     assert backend.warehouse.ran == []
