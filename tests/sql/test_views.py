@@ -388,31 +388,44 @@ def test_customer_engagement_summary_breaks_ties_by_event_id(lake: LocalTables) 
     assert record == {"email": "d@example.com", "last_subscription_metric": "subscribed"}
 
 
-@pytest.mark.parametrize(
-    ("message", "expected"),
-    [
-        (None, "no_message"),
-        (" ", "no_message"),
-        ("550 5.1.1 The email account does not exist", "unknown_user"),
-        ("452 4.2.2 Mailbox full", "mailbox_full"),
-        ("550 5.7.1 Message blocked", "policy"),
-        ("Address is on our suppression list", "suppressed"),
-        ("Liquid error: undefined variable", "rendering"),
-        ("Post: net/http: request timed out", "timeout"),
-        ("550 no relaying", "permanent"),
-        ("smtp; 5.0.0 (undefined status)", "permanent"),
-        ("421 try again later", "transient"),
-        ("4.4.1 connection dropped", "transient"),
-        ("order 15000 could not be read", "other"),
-    ],
-)
-def test_webhook_error_summary_sorts_failures_into_classes(
-    lake: LocalTables, message: str | None, expected: str
-) -> None:
-    """The failure text decides the class."""
-    lake.add("email", {"metric": "bounced", "event_timestamp": when(1), "failure_message": message})
+FAILURE_CLASSES: list[tuple[str | None, str]] = [
+    (None, "no_message"),
+    (" ", "no_message"),
+    ("550 5.1.1 The email account does not exist", "unknown_user"),
+    ("452 4.2.2 Mailbox full", "mailbox_full"),
+    ("550 5.7.1 Message blocked", "policy"),
+    ("Address is on our suppression list", "suppressed"),
+    ("Liquid error: undefined variable", "rendering"),
+    ("Post: net/http: request timed out", "timeout"),
+    ("550 no relaying", "permanent"),
+    ("smtp; 5.0.0 (undefined status)", "permanent"),
+    ("421 try again later", "transient"),
+    ("4.4.1 connection dropped", "transient"),
+    ("order 15000 could not be read", "other"),
+]
 
-    assert lake.record("SELECT * FROM webhook_error_summary")["failure_class"] == expected
+
+def test_webhook_error_summary_sorts_failures_into_classes(lake: LocalTables) -> None:
+    """The text of the failure decides. Each text has its own workspace, and so its own row."""
+    lake.add(
+        "email",
+        *(
+            {
+                "event_id": f"event{place}",
+                "workspace": str(message),
+                "metric": "bounced",
+                "event_timestamp": when(1),
+                "failure_message": message,
+            }
+            for place, (message, _) in enumerate(FAILURE_CLASSES)
+        ),
+    )
+
+    records = lake.records("SELECT workspace, failure_class FROM webhook_error_summary")
+
+    classes = {record["workspace"]: record["failure_class"] for record in records}
+    assert classes == {str(message): expected for message, expected in FAILURE_CLASSES}
+    assert len(records) == len(FAILURE_CLASSES)
 
 
 def test_webhook_error_summary_counts_events_deliveries_people_and_causes(
