@@ -38,7 +38,7 @@ def test_view_says_what_a_row_is_and_which_question_it_answers(view: View) -> No
 
 @each_view
 def test_view_is_named_and_placed_by_its_file(view: View) -> None:
-    """A file's name is its view's; running a file twice is safe; names are unqualified."""
+    """The file has the name of the view, can run twice, and uses no schema."""
     (statement,) = (each for each in statements("views") if each.file == view.file)
 
     assert view.file[2:] == f"_{view.name}.sql"
@@ -47,7 +47,7 @@ def test_view_is_named_and_placed_by_its_file(view: View) -> None:
 
 @each_view
 def test_view_of_empty_tables_is_empty_and_has_its_columns(view: View, lake: LocalTables) -> None:
-    """A fresh installation answers every view, with the columns that are documented."""
+    """After a new installation every view can be queried and has the documented columns."""
     columns = lake.records(f"DESCRIBE {view.name}")
     types = {column["col_name"]: column["data_type"] for column in columns}
 
@@ -110,7 +110,7 @@ def test_daily_email_engagement_counts_deliveries_not_events(
     }
 
 
-def test_daily_email_engagement_tells_people_from_machines(
+def test_daily_email_engagement_separates_people_from_machines(
     lake: LocalTables, delivery: Callable[..., Rows]
 ) -> None:
     """Prefetched opens are machines; synthetic ones are people if a click is; proxied count."""
@@ -142,7 +142,7 @@ def test_daily_email_engagement_tells_people_from_machines(
 def test_daily_email_engagement_has_no_rate_without_a_denominator(
     lake: LocalTables, delivery: Callable[..., Rows]
 ) -> None:
-    """A day with late opens alone has NULL rates, not zeros or errors."""
+    """A day that has only late opens has NULL rates, not zeros or errors."""
     lake.add("email", *delivery("a", "opened"))
 
     record = lake.record("SELECT * FROM daily_email_engagement")
@@ -249,7 +249,7 @@ def test_campaign_performance_of_email(lake: LocalTables, delivery: Callable[...
 def test_campaign_performance_measures_each_channel_by_what_it_reports(
     lake: LocalTables, delivery: Callable[..., Rows]
 ) -> None:
-    """Slack has no delivered, SMS no opened: neither spoils the rates of the others."""
+    """Slack has no delivered, SMS no opened: this does not change the rates of other channels."""
     of = {"campaign_id": 7}
     lake.add("email", *delivery("a", "sent", "delivered", "opened", **of))
     lake.add("sms", *delivery("a", "sent", "delivered", "clicked", "replied", **of))
@@ -373,7 +373,7 @@ def test_customer_engagement_summary_shows_the_latest_email(lake: LocalTables) -
 
 
 def test_customer_engagement_summary_breaks_ties_by_event_id(lake: LocalTables) -> None:
-    """Of the latest events of one time the greatest id counts, in whatever order they lie."""
+    """Of several latest events with the same time, the greatest id counts, in any order of rows."""
     person = {"identifiers_id": "7", "received_at": when(2), "event_timestamp": when(1)}
     lake.add(
         "customer",
@@ -431,7 +431,7 @@ def test_webhook_error_summary_sorts_failures_into_classes(lake: LocalTables) ->
 def test_webhook_error_summary_counts_events_deliveries_people_and_causes(
     lake: LocalTables,
 ) -> None:
-    """Every column of one group; what succeeded is not in it."""
+    """Every column of one group. Successful events are not in it."""
     failed = {
         "metric": "failed",
         "event_timestamp": when(1),
@@ -465,7 +465,7 @@ def test_webhook_error_summary_counts_events_deliveries_people_and_causes(
 
 
 def test_webhook_error_summary_reads_the_failures_of_devices(lake: LocalTables) -> None:
-    """A push that failed says why for each device."""
+    """A failed push has a reason for each device."""
     devices = [
         {"device_id": "1", "device_platform": "ios", "failure_message": None},
         {"device_id": "2", "device_platform": "ios", "failure_message": "timeout"},

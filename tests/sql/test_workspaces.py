@@ -1,4 +1,4 @@
-"""Two workspaces in one set of tables: the ids of one mean nothing in the other."""
+"""Two workspaces in the same tables: the same id in both means different things."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def filled(tmp_path: Path) -> Callable[..., LocalTables]:
 
 @each_view
 def test_workspaces_do_not_meet(view: View, filled: Callable[..., LocalTables]) -> None:
-    """Of two workspaces with the same ids a view gives what it gives of each alone."""
+    """With two workspaces, a view returns the same rows as for each workspace alone."""
     first, second = ("eu", OPENS), ("us", CLICKS)
 
     both = answer(filled(first, second), view)
@@ -93,7 +93,7 @@ def test_workspaces_do_not_meet(view: View, filled: Callable[..., LocalTables]) 
 def test_row_without_a_workspace_is_of_the_default_one(
     view: View, filled: Callable[..., LocalTables]
 ) -> None:
-    """Rows that were loaded before there was the column, together with new ones."""
+    """Rows that are older than the column, together with new rows."""
     mixed = answer(filled((None, OPENS), ("default", CLICKS)), view)
 
     assert mixed == answer(filled(("default", OPENS), ("default", CLICKS)), view)
@@ -115,7 +115,7 @@ def test_replay_routes_an_event_whatever_workspace_its_rows_name(tmp_path: Path)
 def test_local_table_reads_an_old_row_as_default(
     table: str, filled: Callable[..., LocalTables]
 ) -> None:
-    """In every table, not in the views alone."""
+    """In every table, not only in the views."""
     lake = filled((None, OPENS), ("eu", CLICKS))
 
     record = lake.records(f"SELECT DISTINCT workspace FROM {table} ORDER BY workspace")
