@@ -116,8 +116,8 @@ def check(data_dir: Path, typed_tables: Sequence[str]) -> Verdict:
     folder = data_dir.absolute() / "tables"
     if not (folder / RAW_TABLE / LOG).is_dir():
         raise LakeError(
-            f"There is no table {RAW_TABLE} in {folder}. Is this the folder that the receiver "
-            "writes to (--data-dir, CIO_DATA_DIR)?"
+            f"No table {RAW_TABLE} in {folder}. Is this the folder that the receiver writes to "
+            "(--data-dir, CIO_DATA_DIR)?"
         )
     is_loading = is_held(folder)
     # Raw first: a typed row that is written after this belongs to a batch that is ignored.

@@ -113,8 +113,8 @@ def _refuse_other_statements(sql: str) -> None:
     first = tokens[0].text if tokens else "nothing"
     if first.upper() not in _BEGINNINGS:
         raise QueryError(
-            "Only queries are accepted here: they begin with SELECT, WITH, VALUES, SHOW TABLES or "
-            f"DESCRIBE, not with {first[:20]}."
+            "Only queries are accepted here: a query begins with SELECT, WITH, VALUES, SHOW TABLES "
+            f"or DESCRIBE, not with {first[:20]}."
         )
     if any(token.token_type is TokenType.SEMICOLON for token in tokens):
         raise QueryError("Only one statement is accepted at a time.")

@@ -98,7 +98,7 @@ def test_start_refuses_a_table_without_partitions(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a%20b", "a[1]", "what?", "*"])
 def test_start_refuses_a_path_that_the_engines_would_change(tmp_path: Path, name: str) -> None:
     """Percent-encoding is decoded by one and patterns are expanded by the other."""
-    with pytest.raises(LakeError, match="Set CIO_DATA_DIR to another one"):
+    with pytest.raises(LakeError, match="Set CIO_DATA_DIR"):
         lake_in(tmp_path / name).start()
 
 

@@ -166,7 +166,7 @@ def test_check_ignores_the_newest_batch_while_a_loader_runs(
 
 def test_check_needs_a_raw_table(tmp_path: Path) -> None:
     """Without it, the folder is probably wrong."""
-    with pytest.raises(LakeError, match="Is this the folder the receiver writes to"):
+    with pytest.raises(LakeError, match="--data-dir, CIO_DATA_DIR"):
         verdict_on(tmp_path)
 
 

@@ -79,8 +79,8 @@ def joined(variables: dict[str, str]) -> Iterator[workspace.DatabricksWorkspace]
 
 def few(lake: WarehouseLake) -> WarehouseLake:
     """A lake with only three tables, because it is faster."""
-    lake._given_tables = [one for one in sql_dialect.tables() if one.name in {RAW, EMAIL, SMS}]
-    lake._given_views = ()
+    lake._custom_tables = [one for one in sql_dialect.tables() if one.name in {RAW, EMAIL, SMS}]
+    lake._custom_views = ()
     return lake
 
 
@@ -270,7 +270,7 @@ def test_start_adds_a_column(
     new = replace(
         old, columns=(*old.columns, sql_dialect.ColumnDefinition("extra", "BIGINT", True, "New"))
     )
-    lake._given_tables = [new if one.name == SMS else one for one in lake._tables()]
+    lake._custom_tables = [new if one.name == SMS else one for one in lake._tables()]
 
     report = lake.start()
 
