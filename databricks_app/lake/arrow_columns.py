@@ -33,7 +33,7 @@ class Built:
     """Rows as one Arrow table.
 
     Attributes:
-        table: The rows that fit, in order, with the schema asked for.
+        table: The rows that fit, in order, with the requested schema.
         refused: Position of each row that does not fit, with the name of the error type.
     """
 

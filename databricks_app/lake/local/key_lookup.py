@@ -21,7 +21,7 @@ from databricks_app.lake.insert import StoredRow
 # The date is not a column of a file: it is in the name of the folder.
 _FROM = """
 FROM read_parquet($files, hive_partitioning = true, hive_types = {'event_date': DATE}) AS stored
-SEMI JOIN asked ON stored.event_id = asked.event_id AND stored.event_date = asked.event_date
+SEMI JOIN wanted ON stored.event_id = wanted.event_id AND stored.event_date = wanted.event_date
 """
 _KEYS = f"SELECT event_id, event_date {_FROM}"
 # Files of an earlier release lack new columns. UNION ALL BY NAME makes these NULL.
@@ -34,7 +34,7 @@ FROM (
   SELECT * FROM read_parquet($files, union_by_name = true, hive_partitioning = true,
     hive_types = {'event_date': DATE})
 ) AS stored
-SEMI JOIN asked ON stored.event_id = asked.event_id AND stored.event_date = asked.event_date
+SEMI JOIN wanted ON stored.event_id = wanted.event_id AND stored.event_date = wanted.event_date
 """
 _KEY = pa.schema([("event_id", pa.string()), ("event_date", pa.date32())])
 KEY_COLUMNS = tuple(_KEY.names)
@@ -62,8 +62,8 @@ class Lookup:
         Raises:
             duckdb.Error: A file cannot be read.
         """
-        asked = rows.select(KEY_COLUMNS)
-        return set(self._ask(_KEYS, files, asked)) if files else set()
+        wanted = rows.select(KEY_COLUMNS)
+        return set(self._query(_KEYS, files, wanted)) if files else set()
 
     def rows(self, files: Sequence[Path], keys: Iterable[Key]) -> Mapping[Key, StoredRow]:
         """Return the rows with these keys from data files of the raw table.
@@ -71,12 +71,12 @@ class Lookup:
         Raises:
             duckdb.Error: A file cannot be read.
         """
-        asked = pa.table(list(zip(*keys, strict=True)), schema=_KEY)
-        found = self._ask(_ROWS, files, asked)
+        wanted = pa.table(list(zip(*keys, strict=True)), schema=_KEY)
+        found = self._query(_ROWS, files, wanted)
         return {(row[0], row[1]): StoredRow(row[2].astimezone(UTC), *row[3:]) for row in found}
 
-    def _ask(self, sql: str, files: Sequence[Path], asked: ArrowTable) -> list[tuple[Any, ...]]:
+    def _query(self, sql: str, files: Sequence[Path], wanted: ArrowTable) -> list[tuple[Any, ...]]:
         with self._connection.cursor() as cursor:
             cursor.execute("SET TimeZone = 'UTC'")
-            cursor.register("asked", asked)
+            cursor.register("wanted", wanted)
             return cursor.execute(sql, {"files": [str(file) for file in files]}).fetchall()
