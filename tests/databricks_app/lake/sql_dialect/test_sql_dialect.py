@@ -1,4 +1,4 @@
-"""Databricks SQL on the local engine: the same answer, or a refusal."""
+"""Databricks SQL on the local engine: the same result, or an error."""
 
 from __future__ import annotations
 
@@ -279,9 +279,9 @@ def test_every_allowed_function_is_compared_with_databricks() -> None:
     assert ALLOWED - used == frozenset()
 
 
-@pytest.mark.parametrize(
-    "expression",
-    [
+def test_counts_and_sums_of_integers_are_bigint(engine: duckdb.DuckDBPyConnection) -> None:
+    """DuckDB itself would return HUGEINT, which other programs read as a decimal."""
+    expressions = [
         "count_if(campaign_id > 1)",
         "sum(campaign_id)",
         "sum(CASE WHEN metric = 'sent' THEN 1 ELSE 0 END) OVER (PARTITION BY metric)",
@@ -289,29 +289,27 @@ def test_every_allowed_function_is_compared_with_databricks() -> None:
         "sum(length(href))",
         "sum(CAST(metric AS INT))",
         "sum(max_link) FROM (SELECT coalesce(max(link_id), 0) AS max_link",
-    ],
-)
-def test_counts_and_sums_of_integers_are_bigint(
-    engine: duckdb.DuckDBPyConnection, expression: str
-) -> None:
-    """DuckDB's own type would be HUGEINT, a decimal for everybody else."""
-    end = " FROM webhook_email_events" + (")" if "(SELECT" in expression else "")
+    ]
     columns = "CAST(NULL AS {}) AS {}".format
     source = ", ".join(
         columns(duckdb_type(column.type), column.name)
         for column in table("webhook_email_events").columns
     )
     engine.execute(f"CREATE OR REPLACE VIEW webhook_email_events AS SELECT {source}")
+    types = {}
 
-    relation = engine.sql(duckdb_text(f"SELECT {expression}{end}"))
+    for expression in expressions:
+        end = " FROM webhook_email_events" + (")" if "(SELECT" in expression else "")
+        relation = engine.sql(duckdb_text(f"SELECT {expression}{end}"))
+        types[expression] = [str(kind) for kind in relation.types]
 
-    assert [str(kind) for kind in relation.types] == ["BIGINT"]
+    assert types == {expression: ["BIGINT"] for expression in expressions}
 
 
-def test_division_by_zero_is_an_error_that_names_the_way_out(
+def test_error_of_a_division_by_zero_says_what_to_use(
     engine: duckdb.DuckDBPyConnection,
 ) -> None:
-    """Databricks refuses; DuckDB would give infinity."""
+    """It is an error on Databricks; DuckDB would return infinity."""
     with pytest.raises(duckdb.Error, match=re.escape(DIVISION_BY_ZERO)):
         engine.execute(duckdb_text(f"SELECT n / (n - 1) {ROWS}")).fetchall()
 
@@ -393,25 +391,25 @@ def test_only_queries_of_the_tables_are_accepted(caplog: pytest.LogCaptureFixtur
 
 @given(st.text(max_size=60))
 def test_any_text_is_translated_or_refused(text: str) -> None:
-    """Whatever is typed, there is an answer or a QueryError."""
+    """For any text there is a translation or a QueryError."""
     with suppress(QueryError):
         assert duckdb_text(text)
 
 
-def test_syntax_error_names_its_place() -> None:
-    """Line and column, and what was expected."""
+def test_syntax_error_has_line_and_column() -> None:
+    """The error also says what was expected."""
     with pytest.raises(QueryError, match=r"line 2, column \d+ near 'FROM': Expected table name\.$"):
         duckdb_text("SELECT 1\nFROM")
 
 
 def test_unclosed_text_is_a_syntax_error() -> None:
-    """What cannot be cut into words is refused as well."""
+    """The text cannot be split into tokens."""
     with pytest.raises(QueryError, match="cannot be parsed"):
         duckdb_text("SELECT 'a")
 
 
 def test_unknown_table_gets_a_suggestion_and_the_names() -> None:
-    """A slip costs one more try."""
+    """The error helps to correct a typing mistake."""
     with pytest.raises(QueryError, match=r"Did you mean webhook_email_events.*daily_email"):
         duckdb_text("SELECT * FROM webhook_email_event")
 
@@ -428,7 +426,7 @@ def test_query_names_what_it_reads_without_catalog_schema_and_its_own_names() ->
 
 
 def test_named_parameters_stay_parameters(engine: duckdb.DuckDBPyConnection) -> None:
-    """Values never become part of the text."""
+    """Values are never part of the text."""
     text = duckdb_text("SELECT :metric")
 
     assert engine.execute(text, {"metric": "'; --"}).fetchone() == ("'; --",)
@@ -443,21 +441,21 @@ def test_show_tables_lists_tables_and_views(engine: duckdb.DuckDBPyConnection) -
 
 
 def test_describe_shows_databricks_types(engine: duckdb.DuckDBPyConnection) -> None:
-    """Types and comments as on Databricks."""
+    """Comments are the same as on Databricks too."""
     rows = engine.execute(duckdb_text("DESCRIBE TABLE main.cio.webhook_email_events")).fetchall()
 
     assert [row[0] for row in rows] == list(table("webhook_email_events").column_names)
     assert ("headers", "MAP<STRING, ARRAY<STRING>>") in [row[:2] for row in rows]
 
 
-def test_table_of_another_name_is_refused_with_the_names() -> None:
-    """Asking for a table that is not in `sql/` is a mistake of the caller."""
+def test_error_of_an_unknown_table_lists_the_tables() -> None:
+    """Only the tables of `sql/` exist."""
     with pytest.raises(QueryError, match=r"no table x.*webhook_raw_events"):
         table("x")
 
 
-def test_statements_are_the_files_text_unchanged() -> None:
-    """What a SQL warehouse gets is what was reviewed."""
+def test_statements_have_the_unchanged_text_of_the_files() -> None:
+    """A SQL warehouse runs exactly the reviewed text."""
     first = statements("tables")[0]
     text = (sql_folder() / "tables" / first.file).read_text(encoding="utf-8")
 
@@ -465,22 +463,22 @@ def test_statements_are_the_files_text_unchanged() -> None:
     assert first.sql.startswith("CREATE TABLE IF NOT EXISTS webhook_raw_events (")
 
 
-def test_views_query_is_the_text_behind_as() -> None:
-    """A view's `sql` is its query, as written."""
+def test_sql_of_a_view_is_the_text_after_as() -> None:
+    """It is unchanged."""
     assert all(view.sql.startswith(("WITH ", "SELECT")) for view in views())
     assert all(view.sql in (sql_folder() / "views" / view.file).read_text() for view in views())
 
 
 def test_missing_folder_is_an_error() -> None:
-    """An installation without SQL says so."""
+    """The installation is broken."""
     with pytest.raises(QueryError, match="No SQL files"):
         statements("nothing")
 
 
-def test_statements_are_cut_at_semicolons_outside_texts_and_comments(
+def test_statements_are_split_at_semicolons_outside_strings_and_comments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A maintenance file may hold several statements."""
+    """A file may contain several statements."""
     (tmp_path / "_sql" / "some").mkdir(parents=True)
     text = "SELECT 'a;b'; -- c;d\n\nSELECT 2;;\nSELECT 3\n-- the end\n"
     (tmp_path / "_sql" / "some" / "1.sql").write_text(text)
@@ -494,7 +492,7 @@ def test_statements_are_cut_at_semicolons_outside_texts_and_comments(
 
 
 @pytest.mark.parametrize("text", ["SELECT 1", "CREATE VIEW v AS SELECT 1", "CREATE TABLE"])
-def test_a_definition_that_is_none_names_its_file(text: str) -> None:
-    """A slip in `sql/` is found by its file's name."""
+def test_error_of_an_invalid_definition_names_the_file(text: str) -> None:
+    """So a mistake in `sql/` is easy to find."""
     with pytest.raises(QueryError, match=r"1\.sql"):
         definitions._table(definitions.Statement("1.sql", text))
