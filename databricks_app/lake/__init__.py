@@ -1,8 +1,8 @@
-"""The lake: rows into Delta tables, each event exactly once, durable when `load` returns.
+"""The lake writes rows into Delta tables: each event exactly once, durable when `load` returns.
 
-This module is the contract alone and imports no storage engine; `lake.local` writes Delta tables
-into a folder, `lake.warehouse` into those of a Databricks workspace. A load may be repeated at any
-time and after any crash: it completes what is missing and changes nothing that is there.
+This module contains only the interface and imports no storage engine. `lake.local` writes Delta
+tables in a folder, `lake.warehouse` writes tables of a Databricks workspace. A load may be repeated
+at any time and after any crash: it adds the rows that are missing and changes no existing row.
 """
 
 from __future__ import annotations
@@ -20,31 +20,30 @@ if TYPE_CHECKING:
 
 RAW_TABLE = "webhook_raw_events"
 
+# Commits of one load differ by microseconds, and the newest `loaded_at` is known to a millisecond.
 CLOCK_SECONDS = 5.0
-"""What the newest `loaded_at` may be ahead of the clock without being worth a word.
-
-Commits of one load differ by microseconds, and the newest stamp is known to a millisecond.
-"""
+"""How many seconds the newest `loaded_at` may be ahead of the clock without a warning."""
 
 
-class Standby(LakeError):  # noqa: N818  # a state, and no failure
-    """Another instance loads into the same tables; nothing is wrong and nothing to be done."""
+class Standby(LakeError):  # noqa: N818  # a state, not a failure
+    """Another instance loads into the same tables. This is normal and needs no action."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What one load did.
+    """The result of one load.
 
     Attributes:
         inserted: New rows by table; a table without new rows may be absent.
-        duplicates: Rows by table that were not written because their key stood earlier in the
-            batch or in the table already.
+        duplicates: Rows by table that were not written because the batch or the table already
+            contains their key.
         unrouted: New raw rows without a table, by reason.
-        rejected: Rows that could not be loaded as they were, by reason (`load_failed:<Type>`).
-            They are raw rows without a table, unless the raw table held them before or the
-            engine refused the typed row alone: these keep their raw row, and a check names them.
+        rejected: Rows that could not be loaded unchanged, by reason (`load_failed:<Type>`). Each
+            becomes a raw row without a table. There are two exceptions: the raw table already
+            has the event, or the engine refuses only the typed row. Then the raw row stays as
+            it is, and `ciolake verify` lists the event.
         seconds: Duration of the load.
-        by_metric: The new rows by table and by the event's metric as sent.
+        by_metric: New rows by table and by the metric of the event, as sent.
     """
 
     inserted: Mapping[str, int]
@@ -57,13 +56,14 @@ class LoadReport:
 
 @dataclass(frozen=True, slots=True)
 class StartReport:
-    """What the start of the lake found and did.
+    """The result of `Lake.start`.
 
     Attributes:
-        created: Tables that were made.
+        created: Tables that were created.
         added_columns: Names of the columns that were added, by table.
-        problems: One sentence for each thing that was moved aside, with the table, the version
-            and where it lies now. Empty after a clean stop.
+        problems: One sentence for each file that was moved to quarantine, with the table, the
+            version and the new path; or for each view that is missing or old. Empty after a
+            clean stop.
     """
 
     created: tuple[str, ...] = ()
@@ -72,13 +72,13 @@ class StartReport:
 
 
 class Lake(Protocol):
-    """Where rows become tables. One process, one thread calls it."""
+    """Writes rows into tables. Only one thread of one process may call it."""
 
     def start(self) -> StartReport:
-        """Take the lock, repair what a power cut left, create and widen tables.
+        """Take the lock, repair damage of a power cut, create tables, add missing columns.
 
         Raises:
-            Standby: Another instance loads; ask again.
+            Standby: Another instance loads; call again later.
             LakeError: Another loader runs, or a table cannot be used; says what to do.
         """
         ...
@@ -86,29 +86,32 @@ class Lake(Protocol):
     def load(
         self, readings: Sequence[Reading], *, batch_id: str, loaded_at: datetime
     ) -> LoadReport:
-        """Insert the rows that are not there yet; durable when it returns.
+        """Insert the rows that are missing; durable when it returns.
 
         Args:
-            readings: In the order of their receipt.
-            batch_id: Another one for each load, also of the same readings.
-            loaded_at: When it begins, UTC. Each commit takes this or, if a table holds rows of
-                that time or later, a microsecond more than the newest of them.
+            readings: In the order in which they were received.
+            batch_id: Different for each load, also if the same readings are loaded again.
+            loaded_at: When the load begins, UTC. A commit uses this time. If a table has rows of
+                this time or later, the commit uses the newest time plus one microsecond.
 
         Raises:
             Standby: Another instance has taken over.
-            LakeError: The storage fails for now (disk full, unreadable, changed by somebody
-                else). Nothing is lost; the same batch may be loaded again.
+            LakeError: The storage fails at the moment (disk full, unreadable, changed by another
+                program). Nothing is lost; the same batch may be loaded again.
         """
         ...
 
     def newest_loaded_at(self) -> datetime | None:
-        """The newest `loaded_at` of all tables, from the start on; None without rows."""
+        """Return the newest `loaded_at` of all tables; None if they are empty. Needs `start`."""
         ...
 
     def workspaces_of(self, fingerprints: Set[str]) -> frozenset[tuple[str, str]]:
-        """Each of these keys with each workspace of its routed rows; at least one is asked.
+        """Return the pairs of key and workspace in the raw rows that name a table.
 
-        Events without a table, such as canaries, belong to no delivery and do not count.
+        Raw rows without a table, e.g. canaries, belong to no delivery and are ignored.
+
+        Args:
+            fingerprints: The keys, at least one.
 
         Raises:
             LakeError: The raw table cannot be read.
@@ -116,5 +119,5 @@ class Lake(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the lock back. The lake may be started again."""
+        """Release the lock. The lake may be started again."""
         ...

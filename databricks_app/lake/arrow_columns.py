@@ -1,7 +1,7 @@
-"""Rows into Arrow columns, refusing every value that is not of its column's type.
+"""Converts rows to Arrow columns and refuses every value that is not of the column's type.
 
-Arrow and delta-rs convert silently (2.9 into BIGINT stores 2, a naive time becomes UTC), so the
-Python types are checked first. Pure; imports pyarrow.
+Arrow and delta-rs convert values silently (2.9 is stored as 2 in a BIGINT column, a naive time
+becomes UTC), so the Python types are checked first. Pure; imports pyarrow.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import partial
 from itertools import compress
 from operator import attrgetter
 from types import NoneType
@@ -17,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-# A table of columns and a schema: pyarrow ships no types.
+# pyarrow has no type hints.
 ArrowTable = Any
 ArrowSchema = Any
 ArrowType = Any
@@ -25,7 +24,8 @@ ArrowType = Any
 Row = Mapping[str, object]
 
 _TIME_ZONE = attrgetter("tzinfo")
-_TURNED_AT_ONCE = 256
+# So few rows stay in the cache of the processor: a third of the time of all rows at once.
+_TRANSPOSED_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class Built:
     """Rows as one Arrow table.
 
     Attributes:
-        table: The rows that fit, in order, with the schema asked for.
-        refused: Position of each row that does not fit, to the name of the error's type.
+        table: The rows that fit, in order, with the requested schema.
+        refused: Position of each row that does not fit, with the name of the error type.
     """
 
     table: ArrowTable
@@ -42,17 +42,21 @@ class Built:
 
 
 def build(rows: Sequence[Row], schema: ArrowSchema, stamps: Row) -> Built:
-    """Make columns of rows.
+    """Convert rows to columns.
 
     Args:
-        rows: Each with exactly the schema's columns but those of `stamps`.
-        schema: Columns, types and which may be NULL.
-        stamps: Values of the columns that are the same in every row; trusted to fit.
+        rows: Each has exactly the columns of the schema, without those of `stamps`.
+        schema: Columns, their types, and which of them may be NULL.
+        stamps: Columns that have the same value in every row. Their types are not checked.
     """
     names = frozenset(schema.names) - stamps.keys()
-    # Rows of one reader share few shapes, which saves a comparison and look-ups for each row.
+    # A handler makes rows with few different column orders. To check these once is faster than to
+    # check the columns of each row.
     shapes = set(map(tuple, rows))
-    refused = _misshapen(rows, {shape for shape in shapes if names != set(shape)})
+    wrong = {shape for shape in shapes if names != set(shape)}
+    refused: dict[int, str] = {}
+    if wrong:
+        refused = {place: "KeyError" for place, row in enumerate(rows) if tuple(row) in wrong}
     if not refused:
         columns = {
             name: _column(values, schema.field(name), refused)
@@ -61,14 +65,16 @@ def build(rows: Sequence[Row], schema: ArrowSchema, stamps: Row) -> Built:
     if refused:
         kept = [position not in refused for position in range(len(rows))]
         rest = build(list(compress(rows, kept)), schema, stamps)
-        return Built(rest.table, refused | _repositioned(rest.refused, kept))
+        positions = list(compress(range(len(rows)), kept))
+        later = {positions[position]: error for position, error in rest.refused.items()}
+        return Built(rest.table, refused | later)
     for name, value in stamps.items():
         columns[name] = pa.repeat(pa.scalar(value, schema.field(name).type), len(rows))
     return Built(pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema), {})
 
 
 def constant(rows: ArrowTable, name: str, value: object) -> ArrowTable:
-    """The same rows with one value in a column."""
+    """Return the rows with one value in the whole column."""
     place = rows.schema.get_field_index(name)
     field = rows.schema.field(place)
     return rows.set_column(place, field, pa.repeat(pa.scalar(value, field.type), rows.num_rows))
@@ -82,23 +88,12 @@ def _transposed(
         return {name: [row[name] for row in rows] for name in names}
     (order,) = shapes
     columns = dict[str, list[object]]((name, []) for name in order)
-    # Few rows at a time stay in the processor's cache: a third of the time of all at once.
-    for start in range(0, len(rows), _TURNED_AT_ONCE):
-        turned = zip(*(row.values() for row in rows[start : start + _TURNED_AT_ONCE]), strict=True)
-        for column, values in zip(columns.values(), turned, strict=True):
+    for start in range(0, len(rows), _TRANSPOSED_AT_ONCE):
+        part = rows[start : start + _TRANSPOSED_AT_ONCE]
+        transposed = zip(*(row.values() for row in part), strict=True)
+        for column, values in zip(columns.values(), transposed, strict=True):
             column.extend(values)
     return columns
-
-
-def _repositioned(refused: Mapping[int, str], kept: Sequence[bool]) -> dict[int, str]:
-    positions = list(compress(range(len(kept)), kept))
-    return {positions[position]: error for position, error in refused.items()}
-
-
-def _misshapen(rows: Sequence[Row], wrong: Set[tuple[str, ...]]) -> dict[int, str]:
-    if not wrong:
-        return {}
-    return {position: "KeyError" for position, row in enumerate(rows) if tuple(row) in wrong}
 
 
 def _column(values: Sequence[object], field: Any, refused: dict[int, str]) -> Any:
@@ -110,7 +105,7 @@ def _column(values: Sequence[object], field: Any, refused: dict[int, str]) -> An
         try:
             return pa.array(values, field.type)
         except (pa.ArrowException, ValueError, OverflowError):
-            pass  # found below, value by value
+            pass  # the loop below finds the value
     for position, value in enumerate(values):
         error = _refusal(value, field, check)
         if error:
@@ -132,12 +127,12 @@ def _refusal(value: object, field: Any, check: ValueCheck) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ValueCheck:
-    """Which Python values a column takes.
+    """Which Python values a column accepts.
 
     Attributes:
-        takes: Whether values of this class fit, as far as the class says it.
-        deep: Whether one value that is not None fits, where the class does not say it all.
-        deep_all: The same for many values at once, where there is a faster way.
+        takes: Whether the column accepts values of this class.
+        deep: Whether it accepts this value (not None); for types where the class is not enough.
+        deep_all: The same for many values, where this is faster than one by one.
     """
 
     takes: Callable[[type], bool]
@@ -145,11 +140,11 @@ class ValueCheck:
     deep_all: Callable[[Iterable[Any]], bool] | None = None
 
     def one(self, value: object) -> bool:
-        """Whether a value that is not None fits."""
+        """Whether the column accepts a value that is not None."""
         return self.takes(type(value)) and (self.deep is None or self.deep(value))
 
     def all(self, values: Sequence[object], types: Set[type], *, is_nullable: bool) -> bool:
-        """Whether every value, of these types, fits; None where the column allows it."""
+        """Whether the column accepts all values; `types` are their classes."""
         has_none = NoneType in types
         if (has_none and not is_nullable) or not all(map(self.takes, types - {NoneType})):
             return False
@@ -164,34 +159,30 @@ def _is_aware(value: datetime) -> bool:
 
 
 def _are_aware(values: Iterable[datetime]) -> bool:
-    # Few distinct time zones in many values; one of each is asked.
+    # Many values have few time zones, so one value of each zone is checked.
     zones = {_TIME_ZONE(value): value for value in values}
     return all(map(_is_aware, zones.values()))
 
 
 def _is(cls: type) -> Callable[[type], bool]:
-    return partial(_same, cls)
+    return lambda actual: actual is cls
 
 
-def _same(expected: type, actual: type) -> bool:
-    return expected is actual
-
-
-def _is_kind_of(cls: type) -> Callable[[type], bool]:
+def _is_subclass_of(cls: type) -> Callable[[type], bool]:
     return lambda actual: issubclass(actual, cls)
 
 
 def _check(type_: ArrowType) -> ValueCheck:
     if pa.types.is_string(type_):
-        return ValueCheck(_is_kind_of(str))
+        return ValueCheck(_is_subclass_of(str))
     if pa.types.is_int64(type_):
-        return ValueCheck(_is(int))  # not bool, which is a kind of int
+        return ValueCheck(_is(int))  # not bool, which is a subclass of int
     if pa.types.is_boolean(type_):
         return ValueCheck(_is(bool))
     if pa.types.is_date32(type_):
-        return ValueCheck(_is(date))  # not datetime, which is a kind of date
+        return ValueCheck(_is(date))  # not datetime, which is a subclass of date
     if pa.types.is_timestamp(type_):
-        return ValueCheck(_is_kind_of(datetime), _is_aware, _are_aware)
+        return ValueCheck(_is_subclass_of(datetime), _is_aware, _are_aware)
     return _nested(type_)
 
 

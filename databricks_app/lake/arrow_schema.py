@@ -1,6 +1,6 @@
-"""The Arrow schema of a table: what rows must look like to be written to Delta.
+"""The Arrow schema of a table, derived from `sql/`.
 
-Derived from `sql/`; the one module besides the loaders that imports pyarrow.
+Rows must have this schema to be written to Delta.
 """
 
 from __future__ import annotations
@@ -13,34 +13,35 @@ from sqlglot import exp
 from databricks_app.errors import LakeError
 
 if TYPE_CHECKING:
-    from databricks_app.lake.sql_dialect import ColumnDefinition, Table
+    from databricks_app.lake.sql_dialect import Table
 
 _SIMPLE = {
     exp.DType.TEXT: pa.string(),
     exp.DType.BIGINT: pa.int64(),
     exp.DType.BOOLEAN: pa.bool_(),
     exp.DType.DATE: pa.date32(),
-    # Delta knows microseconds; a timestamp without a zone is another Delta type.
+    # Delta stores microseconds. A timestamp without a zone is another Delta type.
     exp.DType.TIMESTAMP: pa.timestamp("us", "UTC"),
     exp.DType.TIMESTAMPTZ: pa.timestamp("us", "UTC"),
 }
 
 
 def arrow_schema(table: Table) -> pa.Schema:
-    """Fields in the table's order; NOT NULL and the comments are kept.
-
-    The metadata `comment` of a field becomes the comment of the Delta column.
+    """Return the fields in the order of the table, with NOT NULL and comments.
 
     Raises:
-        LakeError: A column has a type that local tables do not know.
+        LakeError: A column has a type that local tables do not support.
     """
-    return pa.schema([_field(column) for column in table.columns])
-
-
-def _field(column: ColumnDefinition) -> pa.Field:
-    kind = exp.DataType.build(column.type, dialect="databricks")
-    metadata = {"comment": column.comment}
-    return pa.field(column.name, _type(kind), nullable=column.nullable, metadata=metadata)
+    return pa.schema(
+        pa.field(
+            column.name,
+            _type(exp.DataType.build(column.type, dialect="databricks")),
+            nullable=column.nullable,
+            # delta-rs makes this the comment of the Delta column.
+            metadata={"comment": column.comment},
+        )
+        for column in table.columns
+    )
 
 
 def _type(kind: exp.DataType) -> pa.DataType:
@@ -52,5 +53,5 @@ def _type(kind: exp.DataType) -> pa.DataType:
     if kind.this is exp.DType.STRUCT:
         return pa.struct([(field.name, _type(field.args["kind"])) for field in inner])
     if kind.this not in _SIMPLE:
-        raise LakeError(f"Type {kind.sql('databricks')} is not known to local tables.")
+        raise LakeError(f"Local tables do not support the type {kind.sql('databricks')}.")
     return _SIMPLE[kind.this]

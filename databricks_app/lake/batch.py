@@ -1,6 +1,6 @@
-"""What a load is made of, whatever the engine: distinct events, few dates at a time, rejected rows.
+"""The parts of a load that all engines share: distinct events, groups of dates, rejected rows.
 
-Pure: writes nothing, reads no clock. Imports pyarrow through `lake.arrow_columns` alone.
+Pure: writes nothing, reads no clock. Imports pyarrow only through `lake.arrow_columns`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from databricks_app.errors import ValueRefused
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 Key = tuple[str, date]
 
 CRASH = "crash"
-"""The error of an event that ends the process that loads it."""
+"""Error name of an event that crashes the process that loads it."""
 
-# So many refusals without one success are no matter of single rows.
+# After so many refusals without one success the cause is not in single rows.
 _HOPELESS_ATTEMPTS = 512
 
 
@@ -46,18 +47,18 @@ class LoadCounts:
     def add(
         self, table: str, offered: int, metrics: Mapping[str | None, int], refused: int = 0
     ) -> None:
-        """Count rows that were offered to a table, and by metric those that it took."""
+        """Count the rows that were offered to a table and, by metric, those that were inserted."""
         inserted = sum(metrics.values())
         self.by_metric.update({(table, metric): rows for metric, rows in metrics.items()})
         self.inserted[table] += inserted
         self.duplicates[table] += offered - inserted - refused
 
     def reject(self, errors: Iterable[str]) -> None:
-        """Count rows that cannot be loaded, by the name of the error's type."""
+        """Count rejected rows by the name of the error type."""
         self.rejected.update(map(failed, errors))
 
     def report(self, seconds: float) -> LoadReport:
-        """The counts so far, without zeros."""
+        """Return the counts so far, without zeros."""
         return LoadReport(
             inserted=dict(+self.inserted),
             duplicates=dict(+self.duplicates),
@@ -70,13 +71,13 @@ class LoadCounts:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Rows of one group of dates, every value of its column's type.
+    """Rows of one group of dates. Every value has the type of its column.
 
     Attributes:
         raw: One raw row for each event.
         typed: The rows of each typed table.
-        unrouted: Reason of each event that `raw` holds without a table.
-        rejected: Name of the error's type for each event that could not stay as it was.
+        unrouted: Reason for each event whose row in `raw` names no table.
+        rejected: Name of the error type for each event that could not be converted unchanged.
     """
 
     raw: ArrowTable
@@ -86,29 +87,36 @@ class Prepared:
 
 
 def failed(error: str) -> str:
-    """The `unrouted_reason` of an event that cannot be loaded, from the error's type."""
+    """Return the `unrouted_reason` of a rejected row, from the name of the error type."""
     return f"load_failed:{error}"
 
 
-def is_condemned(reading: Reading) -> bool:
-    """Whether nothing but a raw row may be made of a reading, whatever the raw table holds."""
+def crashes_loader(reading: Reading) -> bool:
+    """Whether an event crashed the loader before. It gets a raw row only, in every case."""
     return reading.raw["unrouted_reason"] == failed(CRASH)
 
 
 def key(reading: Reading) -> Key:
-    """The key of both rows of a reading."""
+    """Return the key of a reading: the same in its raw row and its typed row."""
     return (reading.event_id, reading.event_date)
 
 
 def distinct(readings: Iterable[Reading], counts: LoadCounts) -> list[Reading]:
-    """The readings without repetitions, which are counted as duplicates of their tables.
+    """Return the readings without repetitions; count these as duplicates.
 
-    Different events with one key are all among them; see `conflicting`.
+    If different events have the same key, all of them are returned; see `conflicting`.
     """
     by_key: dict[Key, list[Reading]] = {}
     for reading in readings:
         events = by_key.setdefault(key(reading), [])
-        first = next((one for one in events if _is_repeated(reading, one)), None)
+        first = next(
+            (
+                one
+                for one in events
+                if is_repeated(reading, one.raw.get("body_sha256"), partial(raw_body, one.raw))
+            ),
+            None,
+        )
         if first is None:
             events.append(reading)
             continue
@@ -119,26 +127,22 @@ def distinct(readings: Iterable[Reading], counts: LoadCounts) -> list[Reading]:
 
 
 def is_repeated(reading: Reading, sha256: object, body: Callable[[], bytes]) -> bool:
-    """Whether a reading is the same event as another one with its key.
+    """Whether a reading is the same event as an earlier one with the same key.
 
     Args:
-        reading: What came later.
-        sha256: Digest of the other one's whole body; None if it is not known.
-        body: Gives the other one's body.
+        reading: The later one.
+        sha256: Digest of the whole earlier body; None if it is not known.
+        body: Returns the earlier body.
     """
     own = reading.raw.get("body_sha256")
-    # An id that is the digest of the body is the id of nothing else.
+    # An id that is the digest of the body cannot be the id of another body.
     if own is not None and (own == sha256 or digest_id(str(own)) == reading.event_id):
         return True
     return is_same_event(raw_body(reading.raw), body())
 
 
-def _is_repeated(reading: Reading, earlier: Reading) -> bool:
-    return is_repeated(reading, earlier.raw.get("body_sha256"), lambda: raw_body(earlier.raw))
-
-
 def conflicting(reading: Reading) -> Reading:
-    """The raw row of an event whose key another event has; its id is the digest of its body."""
+    """Make the raw row of an event whose key belongs to another event: its id is its digest."""
     digest = reading.raw.get("body_sha256") or hashlib.sha256(raw_body(reading.raw)).hexdigest()
     event_id = digest_id(str(digest))
     raw = reading.raw | {
@@ -150,10 +154,8 @@ def conflicting(reading: Reading) -> Reading:
 
 
 def date_groups(readings: Iterable[Reading], dates_at_most: int) -> Iterator[list[Reading]]:
-    """The readings in groups of few dates, oldest first.
-
-    What is read to find duplicates, and the files that are open for writing, are bounded by them.
-    """
+    """Yield the readings in groups of at most so many dates, oldest first."""
+    # The dates of a group limit how much is read to find duplicates, and how many files are open.
     by_date: defaultdict[date, list[Reading]] = defaultdict(list)
     for reading in readings:
         by_date[reading.event_date].append(reading)
@@ -165,10 +167,10 @@ def date_groups(readings: Iterable[Reading], dates_at_most: int) -> Iterator[lis
 def prepare(
     readings: Sequence[Reading], schemas: Mapping[str, ArrowSchema], stamps: Row
 ) -> Prepared:
-    """Make the rows of distinct readings.
+    """Convert distinct readings to rows.
 
-    An event whose typed row cannot be made becomes a raw row without a table; one whose raw row
-    cannot be made becomes a raw row with its body in base64 and little else.
+    If the typed row of an event does not fit, its raw row names no table. If the raw row does not
+    fit, it is replaced by `minimal_row`.
     """
     typed, rejected = prepare_typed(readings, schemas, stamps)
     rows = [
@@ -179,24 +181,24 @@ def prepare(
     ]
     built = build(rows, schemas[RAW_TABLE], stamps)
     columns = [name for name in schemas[RAW_TABLE].names if name not in stamps]
-    lost = {key(readings[position]): error for position, error in built.refused.items()}
-    if lost:
+    refused = {key(readings[position]): error for position, error in built.refused.items()}
+    if refused:
         for position, error in built.refused.items():
             rows[position] = minimal_row(readings[position], error, columns, stamps)
         built = build(rows, schemas[RAW_TABLE], stamps)
-        typed = {name: without(table, lost.keys()) for name, table in typed.items()}
+        typed = {name: without(table, refused.keys()) for name, table in typed.items()}
     unrouted = {
         key(reading): str(row["unrouted_reason"])
         for reading, row in zip(readings, rows, strict=True)
         if row["target_table"] is None
     }
-    return Prepared(built.table, typed, unrouted, rejected | lost)
+    return Prepared(built.table, typed, unrouted, rejected | refused)
 
 
 def prepare_typed(
     readings: Iterable[Reading], schemas: Mapping[str, ArrowSchema], stamps: Row
 ) -> tuple[dict[str, ArrowTable], dict[Key, str]]:
-    """The typed rows of readings by table, and the events whose row cannot be made."""
+    """Return the typed rows by table, and the error of each event whose row does not fit."""
     by_table: defaultdict[str, list[Reading]] = defaultdict(list)
     for reading in readings:
         if reading.table is not None:
@@ -212,14 +214,14 @@ def prepare_typed(
 
 
 def unrouted_row(row: Row, error: str) -> dict[str, object]:
-    """The raw row of an event that cannot be loaded as it is."""
+    """Return a raw row that names no table, with the error as the reason."""
     return {**row, "target_table": None, "unrouted_reason": failed(error)}
 
 
 def minimal_row(
     reading: Reading, error: str, columns: Iterable[str], stamps: Row
 ) -> dict[str, object]:
-    """A raw row that always fits: key, body in base64, reason."""
+    """Make a raw row that fits every table: key, body in base64, reason."""
     raw = reading.raw
     received_at = raw.get("received_at")
     is_time = isinstance(received_at, datetime) and received_at.utcoffset() is not None
@@ -228,8 +230,13 @@ def minimal_row(
     digest = raw.get("body_sha256")
     if not isinstance(digest, str):
         digest = hashlib.sha256(body).hexdigest()
+    event_id = reading.event_id
+    try:
+        event_id.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which no engine stores
+        event_id = digest_id(hashlib.sha256(body).hexdigest())
     return unrouted_row(dict.fromkeys(columns), error) | {
-        "event_id": _event_id(reading.event_id, body),
+        "event_id": event_id,
         "event_date": reading.event_date,
         "received_at": received_at if is_time else stamps["loaded_at"],
         "workspace": workspace if isinstance(workspace, str) else DEFAULT,
@@ -240,16 +247,8 @@ def minimal_row(
     }
 
 
-def _event_id(event_id: str, body: bytes) -> str:
-    try:
-        event_id.encode()
-    except UnicodeEncodeError:
-        return digest_id(hashlib.sha256(body).hexdigest())
-    return event_id
-
-
 def raw_body(raw: Row) -> bytes:
-    """The bytes of a raw row's body; none if it holds no text."""
+    """Return the body of a raw row as bytes; empty if the row has none."""
     text = raw.get("body")
     if not isinstance(text, str):
         return text if isinstance(text, bytes) else b""
@@ -257,42 +256,43 @@ def raw_body(raw: Row) -> bytes:
 
 
 def stored_body(text: str, encoding: object) -> bytes:
-    """The bytes behind the raw table's columns `body` and `body_encoding`."""
+    """Return the bytes that the columns `body` and `body_encoding` of the raw table stand for."""
     if encoding == "base64":
-        with suppress(ValueError):  # it says so and is not
+        with suppress(ValueError):  # the text is not base64
             return base64.b64decode(text)
     return text.encode("utf-8", "surrogatepass")
 
 
 def keys(table: ArrowTable) -> list[Key]:
-    """The keys of an Arrow table's rows, in order."""
+    """Return the keys of the rows, in order."""
     columns = (table.column(name).to_pylist() for name in ("event_id", "event_date"))
     return list(zip(*columns, strict=True))
 
 
 def without(table: ArrowTable, dropped: Iterable[Key]) -> ArrowTable:
-    """The rows of an Arrow table whose key is not among these."""
+    """Return the rows without those that have one of these keys."""
     gone = set(dropped)
     return table.filter([one not in gone for one in keys(table)])
 
 
 def bisect(rows: int, attempt: Callable[[int, int], None]) -> dict[int, str]:
-    """Write all rows but those that are refused, and name these.
+    """Write all rows that the engine accepts, and find the rejected rows by bisection.
 
     Args:
-        rows: How many there are.
-        attempt: Writes the rows from start to before stop, or raises `ValueRefused`.
+        rows: Number of rows.
+        attempt: Writes the rows from start (inclusive) to stop (exclusive), or raises
+            `ValueRefused`.
 
     Returns:
-        Position of each refused row, to the name of the error's type.
+        Position of each refused row, with the name of the error type.
 
     Raises:
-        ValueRefused: Nothing at all can be written: not a matter of single rows.
+        ValueRefused: No row at all can be written, so the cause is not in single rows.
     """
     refused: dict[int, str] = {}
     waiting = deque([(0, rows)] if rows else [])
     failures = successes = 0
-    # Largest pieces first: the good majority is written early and proves the storage sound.
+    # Largest pieces first: most rows are good, are written early and show that the storage works.
     while waiting:
         start, stop = waiting.popleft()
         try:

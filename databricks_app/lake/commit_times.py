@@ -1,7 +1,8 @@
-"""The `loaded_at` of each commit: later than that of every earlier one, whatever clocks do.
+"""Gives each commit a `loaded_at` that is later than that of every earlier commit.
 
-A reader that polls a table by `loaded_at` misses a row that is committed later with an earlier
-stamp. A load makes several commits, a clock steps back, another instance has another clock.
+A reader that polls a table by `loaded_at` would miss a row that is committed later with an earlier
+time. The clock alone is not enough: a load makes several commits, a clock can step back, and two
+instances have two clocks.
 """
 
 from __future__ import annotations
@@ -17,20 +18,21 @@ _STEP = timedelta(microseconds=1)
 
 @dataclass(slots=True)
 class CommitTimes:
-    """One sequence for all tables, so that typed rows are never older than their raw rows.
+    """The commit times of all tables, in one sequence.
 
     Attributes:
         newest: The newest `loaded_at` in any table; None without rows.
     """
 
+    # One sequence for all tables: a typed row is never older than its raw row.
     newest: datetime | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def stamped(self, rows: ArrowTable) -> ArrowTable:
-        """Give the rows of one commit their `loaded_at`.
+        """Return the rows of one commit with their `loaded_at`.
 
         Args:
-            rows: At least one; their `loaded_at` is when the load began.
+            rows: At least one. Their `loaded_at` is the time at which the load began.
         """
         loaded_at = began_at = rows.column("loaded_at")[0].as_py()
         with self._lock:

@@ -1,7 +1,7 @@
-"""Carries readings of a few dates into the raw table and then into the typed tables.
+"""Inserts readings of a few dates: first into the raw table, then into the typed tables.
 
-The raw row decides. Where the raw table held a key before, the typed row is made from the body it
-holds and goes to the table it names; the sender's new body changes nothing.
+The raw row decides. If the raw table already has a key, the typed row is made from the stored body
+and goes to the table that the raw row names. The new body from the sender changes nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import Executor, wait
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,9 +27,9 @@ from databricks_app.lake.batch import (
     Key,
     LoadCounts,
     conflicting,
+    crashes_loader,
     distinct,
     failed,
-    is_condemned,
     is_repeated,
     key,
     minimal_row,
@@ -47,13 +48,13 @@ Reread = Callable[[bytes, datetime, str | None, str], "Reading"]
 
 @dataclass(frozen=True, slots=True)
 class StoredRow:
-    """A row of the raw table, as far as it decides about the typed row.
+    """The columns of a raw row that decide about the typed row.
 
     Attributes:
         received_at: When the event was first received, UTC.
-        target_table: Where it went; None if nowhere.
-        unrouted_reason: Why it went nowhere.
-        body: The column, see `body_encoding`.
+        target_table: Table of the typed row; None if there is none.
+        unrouted_reason: Why there is no typed row.
+        body: The column, encoded as `body_encoding` says.
         body_encoding: `utf-8` or `base64`.
         workspace: Name of the workspace that sent it; None in a row of an earlier release.
         body_sha256: Digest of the whole body; None in a row of an earlier release.
@@ -70,44 +71,44 @@ class StoredRow:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of rows that were offered to a table.
+    """The result of a write to one table.
 
     Attributes:
-        metrics: How many are new, by the event's metric.
-        refused: Position of each row the engine will never take, to the error's type.
-        held: Keys of the rows that the table held before.
-        files: The data files that held them, where the store has such.
+        metrics: Number of new rows by the metric of the event.
+        refused: Position of each row that the engine refuses, with the name of the error type.
+        stored: Keys of the rows that the table already had.
+        files: Data files that may contain them; empty on a warehouse.
     """
 
     metrics: Counter[str | None]
     refused: Mapping[int, str]
-    held: Set[Key]
+    stored: Set[Key]
     files: Sequence[Path] = ()
 
 
 class Store(Protocol):
-    """Where rows are written: what the lakes differ in. Several threads use one."""
+    """Writes rows; each lake has its own. Several threads use one store at the same time."""
 
     def write(self, table: str, rows: ArrowTable, dates: Set[date]) -> Written:
-        """Insert what is new and can be taken; durable when it returns.
+        """Insert the rows that are new and that the engine accepts; durable when it returns.
 
-        Each commit gives its rows a `loaded_at` of its own, later than all in the table.
+        Each commit sets a `loaded_at` that is later than all in the table.
 
         Args:
             table: Its name.
-            rows: Distinct by key, with the table's columns; may be none.
+            rows: Distinct by key, with the columns of the table; may be empty.
             dates: Every `event_date` in `rows`; few.
 
         Raises:
-            LakeError: The storage fails for now.
+            LakeError: The storage fails at the moment.
         """
         ...
 
-    def held(self, written: Written, dates: Set[date]) -> Mapping[Key, StoredRow]:
-        """The rows of the raw table that were there before they were offered again.
+    def stored_rows(self, written: Written, dates: Set[date]) -> Mapping[Key, StoredRow]:
+        """Return the raw rows that were stored before this write.
 
         Raises:
-            LakeError: The storage fails for now.
+            LakeError: The storage fails at the moment.
         """
         ...
 
@@ -119,10 +120,10 @@ class Insertion:
     Attributes:
         store: Writes the rows.
         schemas: Arrow schemas of the tables.
-        pool: Where typed tables are written beside each other.
-        reread: Reads a stored body again.
-        stamps: `batch_id`, and the `loaded_at` that no commit of this load goes below.
-        counts: Where rows are counted.
+        pool: Threads that write the typed tables in parallel.
+        reread: Decodes a stored body again.
+        stamps: `batch_id`, and the earliest `loaded_at` of the commits of this load.
+        counts: Counts the rows.
     """
 
     store: Store
@@ -136,7 +137,7 @@ class Insertion:
         """Insert readings of few dates, each event once; durable when it returns.
 
         Raises:
-            LakeError: The storage fails for now; a repetition completes what is missing.
+            LakeError: The storage fails at the moment; a repetition adds the missing rows.
         """
         by_key: dict[Key, Reading] = {}
         for reading in readings:
@@ -145,27 +146,27 @@ class Insertion:
         prepared = prepare(group, self.schemas, self.stamps)
         dates = {reading.event_date for reading in group}
         written = self._write_raw(group, prepared.raw, dates)
-        known = self.store.held(written, dates) if written.held else {}
-        conflicts = [one for one in readings if _is_another(one, known, by_key)]
-        others = set(map(id, conflicts))
-        offered = {key(one) for one in readings if id(one) not in others}
-        lost = {key(group[position]): error for position, error in written.refused.items()}
-        unrouted = {**prepared.unrouted, **{one: failed(error) for one, error in lost.items()}}
+        stored = self.store.stored_rows(written, dates) if written.stored else {}
+        conflicts = [one for one in readings if _is_conflict(one, stored, by_key)]
+        conflict_ids = set(map(id, conflicts))
+        offered = {key(one) for one in readings if id(one) not in conflict_ids}
+        refused = {key(group[position]): error for position, error in written.refused.items()}
+        unrouted = {**prepared.unrouted, **{one: failed(error) for one, error in refused.items()}}
         self.counts.add(RAW_TABLE, len(offered), written.metrics)
-        self.counts.unrouted.update(unrouted[one] for one in unrouted.keys() - known.keys())
-        condemned = {key(reading): CRASH for reading in group if is_condemned(reading)}
-        rejected = {**prepared.rejected, **lost, **condemned}
+        self.counts.unrouted.update(unrouted[one] for one in unrouted.keys() - stored.keys())
+        crashing = {key(reading): CRASH for reading in group if crashes_loader(reading)}
+        rejected = {**prepared.rejected, **refused, **crashing}
         typed = dict(prepared.typed)
-        if known or lost:
-            typed = {name: without(rows, {*known, *lost}) for name, rows in typed.items()}
-            again = {one: known[one] for one in known.keys() & offered - condemned.keys()}
-            rejected |= self._add_known(typed, again)
+        if stored or refused:
+            typed = {name: without(rows, {*stored, *refused}) for name, rows in typed.items()}
+            again = {one: stored[one] for one in stored.keys() & offered - crashing.keys()}
+            rejected |= self._add_stored(typed, again)
         self.counts.reject(rejected.values())
         self._insert_conflicts(conflicts, dates)
         self._write_typed(typed, dates)
 
     def _insert_conflicts(self, conflicts: Sequence[Reading], dates: Set[date]) -> None:
-        """Keep events whose key another event has as raw rows of their own."""
+        """Insert events whose key belongs to another event as raw rows with another id."""
         if not conflicts:
             return
         readings = distinct(map(conflicting, conflicts), self.counts)
@@ -176,14 +177,23 @@ class Insertion:
         self.counts.unrouted[UnroutedReason.KEY_CONFLICT] += written.metrics.total()
 
     def _write_raw(self, group: Sequence[Reading], rows: ArrowTable, dates: Set[date]) -> Written:
-        """Write the raw rows; those that are refused again with less and less in them."""
+        """Write the raw rows. Retry refused rows without a table, then as minimal rows."""
         first = self.store.write(RAW_TABLE, rows, dates)
         metrics = first.metrics
         waiting = [(group[position], error) for position, error in first.refused.items()]
-        for row in (self._unrouted_row, self._minimal_row):
+        columns = [name for name in self.schemas[RAW_TABLE].names if name not in self.stamps]
+
+        def unrouted(reading: Reading, error: str) -> Row:
+            return unrouted_row(reading.raw, error)
+
+        def minimal(reading: Reading, error: str) -> Row:
+            return minimal_row(reading, error, columns, self.stamps)
+
+        for smaller in (unrouted, minimal):
             if not waiting:
                 break
-            offered = build([row(*one) for one in waiting], self.schemas[RAW_TABLE], self.stamps)
+            smaller_rows = [smaller(reading, error) for reading, error in waiting]
+            offered = build(smaller_rows, self.schemas[RAW_TABLE], self.stamps)
             more = self.store.write(RAW_TABLE, offered.table, dates)
             metrics = metrics + more.metrics
             fitting = [place for place in range(len(waiting)) if place not in offered.refused]
@@ -191,23 +201,16 @@ class Insertion:
             waiting = [waiting[place] for place in sorted(again)]
         if waiting:
             raise LakeError(
-                f"{RAW_TABLE}: even the smallest rows are refused. Is there a constraint on the "
-                "table that is not of this project? Remove it."
+                f"{RAW_TABLE}: the table refuses even the smallest rows. If somebody added a "
+                "constraint to the table, remove it."
             )
         return replace(first, metrics=metrics)
 
-    def _unrouted_row(self, reading: Reading, error: str) -> Row:
-        return unrouted_row(reading.raw, error)
-
-    def _minimal_row(self, reading: Reading, error: str) -> Row:
-        columns = [name for name in self.schemas[RAW_TABLE].names if name not in self.stamps]
-        return minimal_row(reading, error, columns, self.stamps)
-
-    def _add_known(
-        self, typed: dict[str, ArrowTable], known: Mapping[Key, StoredRow]
+    def _add_stored(
+        self, typed: dict[str, ArrowTable], stored: Mapping[Key, StoredRow]
     ) -> dict[Key, str]:
-        """Add the typed rows of events that the raw table held; the events that have none."""
-        readings = (self._read_again(one, row) for one, row in known.items())
+        """Add the typed rows of stored events; return the error of each that does not fit."""
+        readings = (self._read_again(one, row) for one, row in stored.items())
         rows, rejected = prepare_typed(
             [reading for reading in readings if reading], self.schemas, self.stamps
         )
@@ -216,7 +219,7 @@ class Insertion:
         return rejected
 
     def _read_again(self, one: Key, row: StoredRow) -> Reading | None:
-        """What the held body is today; None if it was cut, so that its key is gone."""
+        """Decode a stored body; None if it was cut or erased and no longer has this key."""
         if row.body is None or row.unrouted_reason == UnroutedReason.TOO_LARGE:
             return None
         body = stored_body(row.body, row.body_encoding)
@@ -225,7 +228,7 @@ class Insertion:
         return reading if key(reading) == one else None
 
     def _write_typed(self, typed: Mapping[str, ArrowTable], dates: Set[date]) -> None:
-        """Write the typed tables beside each other; delta-rs works outside the interpreter."""
+        """Write the typed tables in parallel; delta-rs releases the interpreter lock."""
         running = {
             name: self.pool.submit(self.store.write, name, rows, dates)
             for name, rows in typed.items()
@@ -237,18 +240,20 @@ class Insertion:
             self.counts.reject(written.refused.values())
 
 
-def _is_another(
-    reading: Reading, known: Mapping[Key, StoredRow], first: Mapping[Key, Reading]
+def _is_conflict(
+    reading: Reading, stored: Mapping[Key, StoredRow], first: Mapping[Key, Reading]
 ) -> bool:
-    """Whether a reading is another event than the one that has its key.
+    """Whether the key of a reading belongs to another event.
 
-    That is the one in the raw table, else the first in the batch.
+    The owner of a key is the event in the raw table, or else the first one in the batch.
     """
-    stored = known.get(key(reading))
-    if stored is None:
+    owner = stored.get(key(reading))
+    if owner is None:
         return first[key(reading)] is not reading
-    # A body that was cut or erased tells nothing; a digest is the key of nothing else.
-    if stored.body is None or stored.unrouted_reason == UnroutedReason.TOO_LARGE:
+    # An erased body cannot be compared. A body that was cut has its digest as id, which no other
+    # body has.
+    if owner.body is None or owner.unrouted_reason == UnroutedReason.TOO_LARGE:
         return False
-    text, encoding = stored.body, stored.body_encoding
-    return not is_repeated(reading, stored.body_sha256, lambda: stored_body(text, encoding))
+    return not is_repeated(
+        reading, owner.body_sha256, partial(stored_body, owner.body, owner.body_encoding)
+    )

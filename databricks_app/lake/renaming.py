@@ -1,9 +1,8 @@
-"""A workspace gets another name: which rows are changed, whatever the engine.
+"""The rename of a workspace: what all engines have in common.
 
-The raw table decides: an event belongs to the workspace of its raw row. So the typed tables are
-changed first and the raw table last: after a crash the raw rows still say what is to be done, and
-a repetition completes it. Everything but the column `workspace` stays as it is, `loaded_at` too.
-Pure.
+An event belongs to the workspace of its raw row. So the typed tables are changed first and the raw
+table last: after a crash the raw rows still show which rows remain to be changed, and a second run
+changes them. Only the column `workspace` is changed; `loaded_at` stays. Pure.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ KEYS_IN_RAW = f"""SELECT coalesce(workspace, '{DEFAULT}') AS workspace, key_fing
   count(*) AS events, max(received_at) AS newest_received_at
 FROM webhook_raw_events
 GROUP BY coalesce(workspace, '{DEFAULT}'), key_fingerprint"""  # noqa: S608  # a constant
-"""What the raw table holds of each workspace and key; see `keys_in_raw`."""
+"""Counts the raw rows by workspace and key; `keys_in_raw` reads the result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """The rows of some keys go from one workspace to another.
+    """A rename: the rows of some keys move from one workspace to another.
 
     Attributes:
-        old: Name in the rows; rows of earlier releases without a name belong to `default`.
-        new: Name that they get.
+        old: Name in the rows. Rows of earlier releases have no name and belong to `default`.
+        new: The new name.
         fingerprints: Keys whose rows are changed, at least one; 8 hex digits each.
     """
 
@@ -40,12 +39,12 @@ class Rename:
 
 @dataclass(frozen=True, slots=True)
 class KeyInRaw:
-    """What the raw table holds of one workspace and one key.
+    """The raw rows of one workspace and one key.
 
     Attributes:
-        workspace: Its name; `default` for rows without one.
-        fingerprint: Of the key; None where the rows have none.
-        events: How many rows.
+        workspace: Name of the workspace; `default` for rows without a name.
+        fingerprint: Fingerprint of the key; None for rows without one.
+        events: Number of rows.
         newest_received_at: When the newest of them was received, UTC.
     """
 
@@ -56,14 +55,14 @@ class KeyInRaw:
 
 
 class RenamingLake(Protocol):
-    """A lake whose workspaces can be renamed; started, so that nobody else loads."""
+    """A lake whose workspaces can be renamed. Start it first, so that no loader runs."""
 
     def start(self) -> StartReport:
         """See `Lake.start`."""
         ...
 
     def rows_to_rename(self, rename: Rename) -> Mapping[str, int]:
-        """How many rows of each table a rename would change, the raw table last.
+        """Return how many rows of each table a rename would change, the raw table last.
 
         Raises:
             LakeError: A table cannot be read.
@@ -71,10 +70,10 @@ class RenamingLake(Protocol):
         ...
 
     def rename(self, rename: Rename) -> Mapping[str, int]:
-        """Change them, the raw table last; how many rows of each table were changed.
+        """Change the rows, the raw table last; return how many rows of each table were changed.
 
         Raises:
-            LakeError: The storage fails. Run again, it completes what is missing.
+            LakeError: The storage fails. A second run completes the rename.
         """
         ...
 
@@ -84,6 +83,6 @@ class RenamingLake(Protocol):
 
 
 def keys_in_raw(rows: Iterable[tuple[object, ...]]) -> list[KeyInRaw]:
-    """The rows of `KEYS_IN_RAW`, by workspace and key; the rows without a key last."""
+    """Convert the result of `KEYS_IN_RAW`; sorted by workspace and key, rows without a key last."""
     found = [KeyInRaw(*cast("tuple[str, str | None, int, datetime]", row)) for row in rows]
     return sorted(found, key=lambda one: (one.workspace, one.fingerprint is None, one.fingerprint))

@@ -1,8 +1,8 @@
--- One row per verified event that no typed table holds.
--- Answers: what arrives that this version does not understand, and what would a replay bring?
--- A raw row without a target table stays as it is for ever; once a replay has put its event into a
--- typed table, the event leaves this view. An event is its event_id and event_date, whichever
--- workspace its rows name: CIO_WORKSPACES may have changed between the load and the replay.
+-- One row per verified event that is in no typed table.
+-- Answers: which events does this version not understand, and what would a replay add?
+-- A raw row without a target table never changes. When a replay has added the event to a typed table,
+-- the event is no longer in this view. Rows are joined by event_id and event_date, not by workspace,
+-- because CIO_WORKSPACES may have changed between the load and the replay.
 CREATE OR REPLACE VIEW webhook_unrouted_events (
   event_id COMMENT 'Key of the event together with event_date',
   object_type COMMENT 'Channel or entity as sent; NULL if the body cannot be read',
@@ -24,7 +24,7 @@ CREATE OR REPLACE VIEW webhook_unrouted_events (
 COMMENT 'Verified events that no typed table holds, one row each'
 AS
 WITH candidates AS (
-  -- Few. Each typed table is asked for these keys alone, so that engines skip what cannot hold them.
+  -- Few rows. Each typed table is joined with these keys, so that engines skip files without them.
   SELECT event_id, event_date
   FROM webhook_raw_events
   WHERE target_table IS NULL

@@ -1,11 +1,11 @@
 -- One row per workspace and UTC day with email events.
--- Answers: what happened to our email that day, and how much of it was people?
--- Counts are distinct deliveries (repeats of an open or a click count once a day) and stand on the
--- day of the event, so yesterday's email opened today counts today and a rate of a quiet day can
--- exceed 1; for rates over the life of a message see campaign_performance.
--- A machine's open is a prefetched one, or one inferred from a click of a delivery that has no
--- human click. Events without a readable time (event_date 1970-01-01) and without a delivery_id
--- are left out. Days up to a week old still move: Customer.io retries for seven days.
+-- Answers: what happened to our email on that day, and how much of it was done by people?
+-- Counts are distinct deliveries: repeated opens or clicks count once a day. They count on the day of
+-- the event, so an email of yesterday that is opened today counts today, and a rate of a day with few
+-- emails can exceed 1. For rates over the life of a message see campaign_performance.
+-- An open by a machine is a prefetched open, or an open that is inferred from a click of a delivery
+-- without a human click. Events without a readable time (event_date 1970-01-01) or without a
+-- delivery_id are left out. Days up to a week old can change: Customer.io retries for seven days.
 CREATE OR REPLACE VIEW daily_email_engagement (
   workspace COMMENT 'Workspace of Customer.io; default if CIO_WORKSPACES does not name the signing key',
   event_date COMMENT 'UTC day on which the events happened',

@@ -1,11 +1,11 @@
 -- One row per workspace, kind and id of what caused messages, over all channels and all time.
--- Answers: how did each campaign, broadcast, newsletter and transactional message do?
--- Counts are distinct deliveries; a delivery that names several causes counts for the first of
--- newsletter, transactional message, broadcast, campaign. Human opens are not prefetched and, where
--- inferred from a click, belong to a delivery with a click that is not a machine's.
--- Events without a delivery_id (replies to no message) are left out; those without a readable time
--- count, except in first_event_at and last_event_at. At the first opens and clicks of a delivery
--- alone (full_resolution off at Customer.io) a machine's open can hide a person's later one.
+-- Answers: how well did each campaign, broadcast, newsletter and transactional message perform?
+-- Counts are distinct deliveries. A delivery with several causes counts for the first of newsletter,
+-- transactional message, broadcast, campaign. A human open is not prefetched. If it is inferred from a
+-- click, its delivery has a click that is not by a machine.
+-- Events without a delivery_id (replies to no message) are left out. Events without a readable time
+-- count, except in first_event_at and last_event_at. If Customer.io sends only the first open and click
+-- of a delivery (full_resolution off), an open by a machine can hide a later open by a person.
 CREATE OR REPLACE VIEW campaign_performance (
   workspace COMMENT 'Workspace of Customer.io; default if CIO_WORKSPACES does not name the signing key',
   kind COMMENT 'What caused the messages: campaign, broadcast, newsletter, transactional; unknown if no id was sent',

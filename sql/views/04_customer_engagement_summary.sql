@@ -1,10 +1,10 @@
--- One row per workspace and person that any event of it names.
--- Answers: who reads us, who went quiet, who left?
--- A person is the first of cio_id, id, customer_id, email that an event carries, blank ones skipped;
--- events that carry different ids of one person make two rows. Events without any id are left out.
+-- One row per workspace and person that any of its events names.
+-- Answers: who reads our messages, who has stopped reading, who has unsubscribed?
+-- A person is the first of cio_id, id, customer_id, email in an event that is not blank. Events with
+-- different ids of one person make two rows. Events without any id are left out.
 -- Counts are distinct deliveries; human opens as in campaign_performance. Events without a readable
--- time count, but move no time here. Of several latest events of one time, that with the greatest
--- event_id counts.
+-- time count, but do not change the time columns. Of several latest events with the same time, the one
+-- with the greatest event_id counts.
 CREATE OR REPLACE VIEW customer_engagement_summary (
   workspace COMMENT 'Workspace of Customer.io; default if CIO_WORKSPACES does not name the signing key',
   person COMMENT 'Best id of the person: cio_id, else id, else customer_id, else email',

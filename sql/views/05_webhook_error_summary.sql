@@ -1,11 +1,11 @@
 -- One row per workspace, day, source, object type, metric and class of failure.
--- Answers: what goes wrong, how often, since when; a new line here is what to look into.
--- Classes, the first that fits: complaint (spammed), no_message, unknown_user (5.1.1 and its
+-- Answers: what goes wrong, how often, and since when? Check new rows first.
+-- Classes; the first that fits counts: complaint (spammed), no_message, unknown_user (5.1.1 and its
 -- wordings), mailbox_full (4.2.2, 5.2.2), policy (x.7.x, blocked, spam), suppressed, rendering
 -- (template errors), timeout, permanent (5.x.x, 5xx), transient (4.x.x, 4xx), other. The classes
--- read English text of many providers: a help for sorting, not a verdict.
--- Attempted is a try that failed and normally is tried again. Events without a readable time stand
--- under 1970-01-01, so that nothing is hidden.
+-- are found in English texts of many providers: they help to sort, but can be wrong.
+-- Attempted is a failed attempt that is normally repeated. Events without a readable time are shown
+-- with 1970-01-01, so that no failure is hidden.
 CREATE OR REPLACE VIEW webhook_error_summary (
   workspace COMMENT 'Workspace of Customer.io; default if CIO_WORKSPACES does not name the signing key',
   event_date COMMENT 'UTC day of the events; 1970-01-01 holds those without a readable time',

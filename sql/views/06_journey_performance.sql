@@ -1,8 +1,8 @@
 -- One row per workspace, campaign or broadcast, and UTC day on which journeys through it began.
--- Answers: of the people who entered that day, how many read, clicked and converted since?
--- A journey begins with the first event of any of its messages: a workflow may have waited before,
--- and webhooks do not tell. Later events count for the day the journey began, so young days still
--- move. Only events with a journey_id count; journeys without any readable time are left out.
+-- Answers: of the people who entered on that day, how many have read, clicked and converted?
+-- A journey begins with the first event of any of its messages. A workflow may have waited before
+-- that, which webhooks do not show. Later events count for the day on which the journey began, so
+-- recent days can change. Only events with a journey_id count; journeys without any readable time are left out.
 CREATE OR REPLACE VIEW journey_performance (
   workspace COMMENT 'Workspace of Customer.io; default if CIO_WORKSPACES does not name the signing key',
   kind COMMENT 'campaign or broadcast',

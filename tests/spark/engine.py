@@ -21,7 +21,7 @@ _VOLUME = re.compile(r"/Volumes/[^/]+/[^/]+/[^/]+/")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a statement gives.
+    """The result of a statement.
 
     Attributes:
         names: Of its columns.
@@ -42,7 +42,7 @@ class SparkEngine:
     """
 
     def __init__(self, spark: SparkSession, schema: str, volume: Path | None = None) -> None:
-        """Make the schema and use it.
+        """Create the schema and use it.
 
         Args:
             spark: Where; a session of its own is made.
@@ -55,7 +55,7 @@ class SparkEngine:
         self._volume = volume
 
     def run(self, sql: str, parameters: Mapping[str, object] | None = None) -> Answer:
-        """Run a statement of ours, with what `substitutions` lists in place of what Spark lacks."""
+        """Run a statement, with `substitutions` for the parts that Spark does not have."""
         text = substituted(Place(self.spark, self._local), sql)
         frame = self.spark.sql(text, dict(parameters or {}))
         types = tuple(column.dataType.simpleString().upper() for column in frame.schema)
@@ -86,12 +86,12 @@ class SparkEngine:
 
 
 def comparable(rows: Iterable[Iterable[Any]]) -> list[Row]:
-    """Rows with one Python value for one SQL value, whichever engine gave them."""
+    """Convert rows so that each SQL value has the same Python value for all engines."""
     return [tuple(_plain(value) for value in row) for row in rows]
 
 
 def ordered(rows: list[Row]) -> list[Row]:
-    """Rows in one order, whatever they hold; NULL stands first."""
+    """Sort rows of any values; NULL is first."""
     return sorted(rows, key=lambda row: [(value is not None, repr(value)) for value in row])
 
 

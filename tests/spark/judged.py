@@ -51,7 +51,7 @@ _SCRATCH = "ciolake_scratch_0123456789ab"
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What one statement gave.
+    """The result of one statement.
 
     Attributes:
         spark: On Spark.
@@ -66,7 +66,7 @@ class Judged:
 
 @dataclass(slots=True)
 class Judgement:
-    """All statements and what they gave, in the order in which they ran.
+    """All statements and their results, in the order in which they ran.
 
     Attributes:
         spark: Runs a statement on Spark.
@@ -93,7 +93,7 @@ class Judgement:
             self.results[name or statement] = error
 
     def given(self, name: str) -> Judged:
-        """What a statement gave.
+        """Return the result of a statement.
 
         Raises:
             Exception: What it raised.
@@ -141,7 +141,7 @@ def listed() -> tuple[str, ...]:
 
 
 def runnable() -> list[str]:
-    """Those that Spark can run."""
+    """The statements that Spark can run."""
     return [one for one in listed() if reason_not_to_run(one) is None]
 
 

@@ -1,4 +1,4 @@
-"""One Spark with Delta Lake in a JVM of its own, on loopback alone.
+"""One Spark with Delta Lake in its own JVM, only on loopback.
 
 Not a test module. Needs a JDK, pyspark, and the jars that `.ci/prerequisites.sh` fetches; Spark
 itself fetches nothing.
@@ -39,7 +39,7 @@ def jars() -> list[Path]:
 
 
 def missing() -> str | None:
-    """What Spark lacks on this machine, as the reason of a skip; None if it has all."""
+    """Return what Spark lacks on this machine, as the reason of a skip; None if nothing."""
     if shutil.which("java") is None:
         return "there is no JDK: run ./test.sh as root, or install one"
     if not jars():

@@ -1,6 +1,6 @@
 """Insert-only MERGEs of the same keys at once, on one Delta table, by two Spark sessions.
 
-`python -m tests.spark.races 300` prints the figures that docs/databricks-store.md tells, of both
+`python -m tests.spark.races 300` prints the figures of docs/databricks-store.md, of both
 levels; `python -m tests.spark.races 300 Serializable` of one.
 """
 
@@ -34,7 +34,7 @@ _PATH = "/Volumes/main/cio/events/race.parquet"
 
 @dataclass(slots=True)
 class Figures:
-    """What came of some races.
+    """The result of some races.
 
     Attributes:
         races: How many.
@@ -52,7 +52,7 @@ class Figures:
 
 
 def race(spark: SparkSession, schema: str, folder: Path, races: int, isolation: str) -> Figures:
-    """Let two sessions merge the same new keys at once, again and again.
+    """Let two sessions merge the same new keys at the same time, several times.
 
     Args:
         spark: Where.
@@ -93,7 +93,7 @@ def race(spark: SparkSession, schema: str, folder: Path, races: int, isolation: 
 
 
 def _name(error: Exception) -> str:
-    """Delta Lake's name of an error, else its type."""
+    """Return the error class of Delta Lake, or else the type of the error."""
     found = re.search(r"\[(DELTA_[\w.]+)\]", str(error))
     return found[1] if found else type(error).__name__
 

@@ -1,4 +1,4 @@
-"""The Parquet files that the recorded statements read: events of the fixtures, and trouble.
+"""The Parquet files that the recorded statements read: events of the fixtures, and wrong rows.
 
 Not a test module. The files are made by the product: read, prepared and written as the loader does.
 """
@@ -45,7 +45,7 @@ def readings() -> list[Reading]:
 
 
 def trouble(good: dict[str, pa.Table]) -> dict[str, pa.Table]:
-    """Rows by table that `ciolake verify` must find: each kind of difference that it knows."""
+    """Rows by table that `ciolake verify` must find: each kind of difference."""
     raw_row = good[RAW_TABLE].to_pylist()[0] | {"loaded_at": NOON}
     raw: list[dict[str, Any]] = [
         raw_row,
@@ -75,7 +75,7 @@ def trouble(good: dict[str, pa.Table]) -> dict[str, pa.Table]:
 
 
 def insert(name: str, path: str) -> str:
-    """Append a staged file to a table, in Databricks' words."""
+    """Return the Databricks statement that appends a staged file to a table."""
     table = sql_dialect.table(name)
     schema = ", ".join(f"{column.name} {column.type}" for column in table.columns)
     return (

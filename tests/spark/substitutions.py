@@ -1,4 +1,4 @@
-"""What only Databricks has, and what stands for it when Spark runs our SQL.
+"""What only Databricks has, and what the tests use instead when Spark runs our SQL.
 
 Not a test module. A statement that matches nothing here runs as it is.
 """
@@ -58,7 +58,7 @@ class NotRun:
 
 
 def _staged(place: Place, found: re.Match[str]) -> str:
-    """A view of the Parquet file with the schema that was asked for."""
+    """A view of the Parquet file with the requested schema."""
     path = place.local(found["path"])
     name = f"files_{re.sub('[^0-9A-Za-z]', '_', path.name)}_{found['schema'].count(',')}"
     rows = place.spark.read.schema(found["schema"]).parquet(str(path))
@@ -67,7 +67,7 @@ def _staged(place: Place, found: re.Match[str]) -> str:
 
 
 def _columns(place: Place, _found: re.Match[str]) -> str:
-    """A view of what DESCRIBE says of every table and view of the schema."""
+    """A view with the result of DESCRIBE for every table and view of the schema."""
     schema = place.spark.catalog.currentDatabase()
     rows = []
     for (table,) in (
@@ -107,12 +107,12 @@ NOT_RUN = (
 
 
 def reason_not_to_run(statement: str) -> str | None:
-    """Why Spark cannot run a statement; None if it can."""
+    """Return why Spark cannot run a statement; None if it can."""
     return next((one.why for one in NOT_RUN if one.pattern.fullmatch(statement)), None)
 
 
 def substituted(place: Place, statement: str) -> str:
-    """The statement as Spark runs it."""
+    """Return the statement as Spark runs it."""
     for one in SUBSTITUTIONS:
         statement = one.pattern.sub(lambda found, of=one: of.replace(place, found), statement)
     return statement

@@ -1,4 +1,4 @@
-"""From an empty workspace to views with rows, each statement judged by Spark.
+"""From an empty workspace to views with rows; Spark runs each statement.
 
 `ciolake deploy` and the loader talk to the double of a workspace, which records their statements;
 Spark runs these in the same order over the same staged files. What Unity Catalog does over REST
@@ -111,7 +111,7 @@ def test_each_table_and_view_of_a_new_deployment_has_the_rows_that_the_double_ha
 def test_a_new_deployment_makes_each_table_and_view_once_and_the_loader_loads_each_table(
     engines: tuple[Databricks, SparkEngine],
 ) -> None:
-    """The loader makes nothing that the deployment has made."""
+    """The loader creates nothing that the deployment has created."""
     received = [one.strip() for one in engines[0].workspace.engine.received]
     files = [*sql_dialect.statements("tables"), *sql_dialect.statements("views")]
 

@@ -36,7 +36,7 @@ LATER = datetime(2027, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Upgraded:
-    """What the views gave at each step of the upgrade, and what they are to give.
+    """The results of the views at each step of the upgrade, and the expected results.
 
     Attributes:
         widened: The old views over the rows of that release, after the tables got their columns.
@@ -106,7 +106,7 @@ def answers(engine: SparkEngine) -> Answers:
 def test_view_of_the_earlier_release_answers_in_the_wider_tables(
     view: str, upgraded: Upgraded
 ) -> None:
-    """New columns in the tables and new rows do not disturb it."""
+    """New columns in the tables and new rows do not change it."""
     loaded = earlier_release.expected(upgraded.folder, "loaded")[view]
     complete = earlier_release.expected(upgraded.folder, "complete")[view]
 

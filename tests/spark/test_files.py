@@ -1,4 +1,4 @@
-"""Every file of `sql/` is run by Spark as it stands."""
+"""Spark runs every file of `sql/` unchanged."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def engine(engine_in: Callable[..., SparkEngine]) -> SparkEngine:
 
 
 def test_no_file_needs_a_substitution() -> None:
-    """The files hold nothing that only Databricks has."""
+    """The files contain nothing that only Databricks has."""
     texts = [one.sql for kind in ("tables", "views") for one in sql_dialect.statements(kind)]
 
     assert not [text for text in texts for one in SUBSTITUTIONS if one.pattern.search(text)]
@@ -67,7 +67,7 @@ def test_table_is_a_clustered_delta_table_with_the_properties_of_its_file(
 
 @each_table
 def test_table_refuses_a_row_without_a_key(table: Table, engine: SparkEngine) -> None:
-    """NOT NULL is enforced, not only written down."""
+    """Delta Lake enforces NOT NULL."""
     required = [column.name for column in table.columns if not column.nullable]
     types = {column.name: column.type for column in table.columns}
     values = ", ".join(f"CAST(NULL AS {types[name]})" for name in required)
@@ -82,7 +82,7 @@ def test_table_refuses_a_row_without_a_key(table: Table, engine: SparkEngine) ->
 def test_view_of_empty_tables_is_empty_and_has_the_columns_of_its_file(
     view: View, engine: SparkEngine
 ) -> None:
-    """A fresh installation answers every view."""
+    """Every view can be queried after a new installation."""
     answer = engine.run(f"SELECT * FROM {view.name}")
 
     assert answer.rows == []
@@ -91,7 +91,7 @@ def test_view_of_empty_tables_is_empty_and_has_the_columns_of_its_file(
 
 @each_view
 def test_view_keeps_its_comments(view: View, engine: SparkEngine) -> None:
-    """What a reader of the catalog sees."""
+    """The catalog shows them."""
     described = engine.run(f"DESCRIBE TABLE EXTENDED {view.name}").rows
     columns = dict((row[0], row[2]) for row in described[: len(view.column_comments)])
 

@@ -1,4 +1,4 @@
-"""Names of columns: the double of a warehouse takes none that Spark refuses."""
+"""Names of columns: the double of a warehouse accepts none that Spark refuses."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def double_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 
 @pytest.mark.parametrize("sql", REFUSED)
-def test_a_name_that_spark_refuses_is_refused(sql: str, spark_run: Run, double_run: Run) -> None:
-    """Both name a class of error."""
+def test_name_that_spark_refuses_is_refused(sql: str, spark_run: Run, double_run: Run) -> None:
+    """Both errors have an error class."""
     with pytest.raises(Exception, match=r"\[(UNRESOLVED_COLUMN|PARSE_SYNTAX_ERROR)"):
         spark_run(sql)
     with pytest.raises(SqlFailure, match=r"\[(UNRESOLVED_COLUMN|PARSE_SYNTAX_ERROR)"):
@@ -73,6 +73,6 @@ def test_a_name_that_spark_refuses_is_refused(sql: str, spark_run: Run, double_r
 
 
 @pytest.mark.parametrize("sql", TAKEN)
-def test_a_name_that_spark_takes_is_answered(sql: str, spark_run: Run, double_run: Run) -> None:
-    """With the same names of columns."""
+def test_name_that_spark_accepts_is_accepted(sql: str, spark_run: Run, double_run: Run) -> None:
+    """The result has the same column names."""
     assert double_run(sql).names == spark_run(sql).names

@@ -1,4 +1,4 @@
-"""Two insert-only MERGEs of the same keys at once insert each key once."""
+"""Two simultaneous insert-only MERGEs of the same keys insert each key once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RACES = 40
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("isolation", ["Serializable", ""], ids=["serializable", "default"])
-def test_no_key_stands_twice_after_merges_at_once(
+def test_simultaneous_merges_insert_each_key_once(
     isolation: str, spark: SparkSession, tmp_path: Path
 ) -> None:
     """The slower one fails with a conflict or finds the keys; nothing is lost."""
@@ -31,6 +31,6 @@ def test_no_key_stands_twice_after_merges_at_once(
 
 @pytest.mark.slow
 def test_delta_lake_knows_no_weaker_level(spark: SparkSession, tmp_path: Path) -> None:
-    """WriteSerializable is Databricks' own: how MERGEs race there, Spark cannot tell."""
+    """Only Databricks has WriteSerializable, so Spark cannot show how MERGEs race there."""
     with pytest.raises(Exception, match="must be Serializable"):
         race(spark, "race_weak", tmp_path, 1, "WriteSerializable")

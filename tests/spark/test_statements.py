@@ -1,4 +1,4 @@
-"""Every statement that is sent to a warehouse: Spark runs it, and the doubles answer as it does."""
+"""Spark and the doubles give the same result for every statement that we send to a warehouse."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _wanted(items: list[pytest.Item]) -> set[str]:
 def test_doubles_give_the_names_and_rows_that_spark_gives(
     statement: str, judgement: Judgement
 ) -> None:
-    """Where the statement asks for an order, in that order."""
+    """If the statement has an ORDER BY, also in that order."""
     given = judgement.given(statement)
 
     arrange = list if "ORDER BY" in statement else ordered
@@ -96,8 +96,8 @@ def test_doubles_give_the_names_and_rows_that_spark_gives(
 
 
 @pytest.mark.parametrize("statement", _cases(r"SELECT event_id, count\(\*\) OVER .*"))
-def test_verify_finds_the_trouble_that_was_made(statement: str, judgement: Judgement) -> None:
-    """Equal answers would say little if all were empty."""
+def test_verify_finds_the_wrong_rows(statement: str, judgement: Judgement) -> None:
+    """Equal results would prove little if all were empty."""
     assert judgement.given(statement).spark.rows
 
 
@@ -124,7 +124,7 @@ def test_merge_inserts_and_counts_the_same_rows(statement: str, judgement: Judge
         for one in _cases(judged.LOADS)
     ],
 )
-def test_merge_that_is_repeated_inserts_nothing(repeated: str, judgement: Judgement) -> None:
+def test_repeated_merge_inserts_nothing(repeated: str, judgement: Judgement) -> None:
     """Neither on Spark nor on the doubles."""
     given = judgement.given(judged.again(repeated))
 
@@ -151,7 +151,7 @@ def test_rename_changes_and_counts_the_same_rows(statement: str, judgement: Judg
 def test_properties_of_a_table_are_among_those_that_spark_shows(
     statement: str, judgement: Judgement
 ) -> None:
-    """Delta Lake adds versions and features of its own."""
+    """Delta Lake adds its own versions and features."""
     given = judgement.given(statement)
 
     assert given.warehouse.names == given.spark.names
@@ -176,7 +176,7 @@ def test_tables_views_and_trouble_are_made_everywhere(judgement: Judgement) -> N
 
 
 def test_every_statement_is_judged_or_listed_with_its_reason() -> None:
-    """None is left out, and each substitution and each reason is used."""
+    """No statement is left out, and each substitution and each reason is used."""
     kinds = ("SELECT .*|ALTER .*", judged.LOADS, judged.RENAMES, "SHOW .*", "DROP .*")
     judged_ones = [
         one for kind in kinds for one in judged.runnable() if re.fullmatch(kind, one, re.DOTALL)

@@ -1,4 +1,4 @@
-"""Each view and table: DuckDB and Spark give the same rows of the same Delta tables."""
+"""DuckDB and Spark return the same rows for each view and table of the same Delta tables."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def as_read_locally(table: str) -> list[str]:
 def test_view_gives_the_same_names_types_and_rows(
     name: str, folder: Path, engine: SparkEngine
 ) -> None:
-    """To the last digit of each rate."""
+    """Rates are equal to the last digit."""
     local, spark = asked(LocalQuery(folder), engine, name)
 
     assert len(spark.rows) > 1
@@ -69,7 +69,7 @@ def test_view_gives_the_same_names_types_and_rows(
 
 @pytest.mark.parametrize("name", TABLES)
 def test_local_table_is_read_by_spark(name: str, folder: Path, engine: SparkEngine) -> None:
-    """What delta-rs writes are Delta tables for everyone: nested values, times, NULL."""
+    """Other engines can read what delta-rs writes: nested values, times, NULL."""
     local = LocalQuery(folder).run(f"SELECT * FROM {name}")
     spark = engine.run(f"SELECT {', '.join(as_read_locally(name))} FROM {name}")
 
@@ -98,7 +98,7 @@ def merged(
 def test_spark_reads_the_same_rows_where_days_were_merged(
     name: str, folder: Path, merged: SparkEngine
 ) -> None:
-    """The log entry and the file of a merge are ours, not the engine's."""
+    """Our own code writes the log entry and the file of a merge, not delta-rs."""
     local, spark = asked(LocalQuery(folder), merged, name)
 
     assert ordered(comparable(local.rows)) == ordered(comparable(spark.rows))

@@ -27,27 +27,37 @@ def chosen(record: dict[str, object], *names: str) -> tuple[object, ...]:
     return tuple(record[name] for name in names)
 
 
-@each_view
-def test_view_says_what_a_row_is_and_which_question_it_answers(view: View) -> None:
-    """Header of every view file."""
-    assert view.header.startswith("One row per ")
-    assert "\nAnswers: " in view.header
-    assert view.comment
-    assert all(view.column_comments.values())
+def test_view_files_say_what_a_row_is_and_which_question_they_answer() -> None:
+    """In the header of the file. The view and its columns have comments."""
+    wrong = []
+
+    for view in views():
+        checks = {
+            "says what a row is": view.header.startswith("One row per "),
+            "says what it answers": "\nAnswers: " in view.header,
+            "has a comment": bool(view.comment),
+            "columns have comments": all(view.column_comments.values()),
+        }
+        wrong += [(view.name, check) for check, holds in checks.items() if not holds]
+
+    assert wrong == []
 
 
-@each_view
-def test_view_is_named_and_placed_by_its_file(view: View) -> None:
-    """A file's name is its view's; running a file twice is safe; names are unqualified."""
-    (statement,) = (each for each in statements("views") if each.file == view.file)
+def test_view_files_have_the_name_of_the_view_and_can_run_twice() -> None:
+    """One statement per file; the name has no schema."""
+    texts = [(one.file, one.sql) for one in statements("views")]
+    wrong = [
+        view.name
+        for view, (file, sql) in zip(views(), texts, strict=True)
+        if file[2:] != f"_{view.name}.sql" or f"CREATE OR REPLACE VIEW {view.name} (" not in sql
+    ]
 
-    assert view.file[2:] == f"_{view.name}.sql"
-    assert f"CREATE OR REPLACE VIEW {view.name} (" in statement.sql
+    assert wrong == []
 
 
 @each_view
 def test_view_of_empty_tables_is_empty_and_has_its_columns(view: View, lake: LocalTables) -> None:
-    """A fresh installation answers every view, with the columns that are documented."""
+    """After a new installation every view can be queried and has the documented columns."""
     columns = lake.records(f"DESCRIBE {view.name}")
     types = {column["col_name"]: column["data_type"] for column in columns}
 
@@ -110,7 +120,7 @@ def test_daily_email_engagement_counts_deliveries_not_events(
     }
 
 
-def test_daily_email_engagement_tells_people_from_machines(
+def test_daily_email_engagement_separates_people_from_machines(
     lake: LocalTables, delivery: Callable[..., Rows]
 ) -> None:
     """Prefetched opens are machines; synthetic ones are people if a click is; proxied count."""
@@ -142,7 +152,7 @@ def test_daily_email_engagement_tells_people_from_machines(
 def test_daily_email_engagement_has_no_rate_without_a_denominator(
     lake: LocalTables, delivery: Callable[..., Rows]
 ) -> None:
-    """A day with late opens alone has NULL rates, not zeros or errors."""
+    """A day that has only late opens has NULL rates, not zeros or errors."""
     lake.add("email", *delivery("a", "opened"))
 
     record = lake.record("SELECT * FROM daily_email_engagement")
@@ -249,7 +259,7 @@ def test_campaign_performance_of_email(lake: LocalTables, delivery: Callable[...
 def test_campaign_performance_measures_each_channel_by_what_it_reports(
     lake: LocalTables, delivery: Callable[..., Rows]
 ) -> None:
-    """Slack has no delivered, SMS no opened: neither spoils the rates of the others."""
+    """Slack has no delivered, SMS no opened: this does not change the rates of other channels."""
     of = {"campaign_id": 7}
     lake.add("email", *delivery("a", "sent", "delivered", "opened", **of))
     lake.add("sms", *delivery("a", "sent", "delivered", "clicked", "replied", **of))
@@ -373,7 +383,7 @@ def test_customer_engagement_summary_shows_the_latest_email(lake: LocalTables) -
 
 
 def test_customer_engagement_summary_breaks_ties_by_event_id(lake: LocalTables) -> None:
-    """Of the latest events of one time the greatest id counts, in whatever order they lie."""
+    """Of several latest events with the same time, the greatest id counts, in any order of rows."""
     person = {"identifiers_id": "7", "received_at": when(2), "event_timestamp": when(1)}
     lake.add(
         "customer",
@@ -388,37 +398,50 @@ def test_customer_engagement_summary_breaks_ties_by_event_id(lake: LocalTables) 
     assert record == {"email": "d@example.com", "last_subscription_metric": "subscribed"}
 
 
-@pytest.mark.parametrize(
-    ("message", "expected"),
-    [
-        (None, "no_message"),
-        (" ", "no_message"),
-        ("550 5.1.1 The email account does not exist", "unknown_user"),
-        ("452 4.2.2 Mailbox full", "mailbox_full"),
-        ("550 5.7.1 Message blocked", "policy"),
-        ("Address is on our suppression list", "suppressed"),
-        ("Liquid error: undefined variable", "rendering"),
-        ("Post: net/http: request timed out", "timeout"),
-        ("550 no relaying", "permanent"),
-        ("smtp; 5.0.0 (undefined status)", "permanent"),
-        ("421 try again later", "transient"),
-        ("4.4.1 connection dropped", "transient"),
-        ("order 15000 could not be read", "other"),
-    ],
-)
-def test_webhook_error_summary_sorts_failures_into_classes(
-    lake: LocalTables, message: str | None, expected: str
-) -> None:
-    """The failure text decides the class."""
-    lake.add("email", {"metric": "bounced", "event_timestamp": when(1), "failure_message": message})
+FAILURE_CLASSES: list[tuple[str | None, str]] = [
+    (None, "no_message"),
+    (" ", "no_message"),
+    ("550 5.1.1 The email account does not exist", "unknown_user"),
+    ("452 4.2.2 Mailbox full", "mailbox_full"),
+    ("550 5.7.1 Message blocked", "policy"),
+    ("Address is on our suppression list", "suppressed"),
+    ("Liquid error: undefined variable", "rendering"),
+    ("Post: net/http: request timed out", "timeout"),
+    ("550 no relaying", "permanent"),
+    ("smtp; 5.0.0 (undefined status)", "permanent"),
+    ("421 try again later", "transient"),
+    ("4.4.1 connection dropped", "transient"),
+    ("order 15000 could not be read", "other"),
+]
 
-    assert lake.record("SELECT * FROM webhook_error_summary")["failure_class"] == expected
+
+def test_webhook_error_summary_sorts_failures_into_classes(lake: LocalTables) -> None:
+    """The text of the failure decides. Each text has its own workspace, and so its own row."""
+    lake.add(
+        "email",
+        *(
+            {
+                "event_id": f"event{place}",
+                "workspace": str(message),
+                "metric": "bounced",
+                "event_timestamp": when(1),
+                "failure_message": message,
+            }
+            for place, (message, _) in enumerate(FAILURE_CLASSES)
+        ),
+    )
+
+    records = lake.records("SELECT workspace, failure_class FROM webhook_error_summary")
+
+    classes = {record["workspace"]: record["failure_class"] for record in records}
+    assert classes == {str(message): expected for message, expected in FAILURE_CLASSES}
+    assert len(records) == len(FAILURE_CLASSES)
 
 
 def test_webhook_error_summary_counts_events_deliveries_people_and_causes(
     lake: LocalTables,
 ) -> None:
-    """Every column of one group; what succeeded is not in it."""
+    """Every column of one group. Successful events are not in it."""
     failed = {
         "metric": "failed",
         "event_timestamp": when(1),
@@ -452,7 +475,7 @@ def test_webhook_error_summary_counts_events_deliveries_people_and_causes(
 
 
 def test_webhook_error_summary_reads_the_failures_of_devices(lake: LocalTables) -> None:
-    """A push that failed says why for each device."""
+    """A failed push has a reason for each device."""
     devices = [
         {"device_id": "1", "device_platform": "ios", "failure_message": None},
         {"device_id": "2", "device_platform": "ios", "failure_message": "timeout"},

@@ -1,4 +1,4 @@
-"""Two workspaces in one set of tables: the ids of one mean nothing in the other."""
+"""Two workspaces in the same tables: the same id in both means different things."""
 
 from __future__ import annotations
 
@@ -66,20 +66,20 @@ def _events(short_name: str, workspace: str | None, metrics: tuple[str, ...]) ->
 
 
 def answer(lake: LocalTables, view: View) -> list[str]:
-    """The rows of a view, in an order."""
+    """The sorted rows of a view."""
     return sorted(map(str, lake.records(f"SELECT * FROM {view.name}")))
 
 
 @pytest.fixture
 def filled(tmp_path: Path) -> Callable[..., LocalTables]:
-    """Make tables of their own: `filled((workspace, metrics), ...)`."""
+    """Make new tables with rows: `filled((workspace, metrics), ...)`."""
     numbers = iter(range(100))
     return lambda *rows: fill(tmp_path / str(next(numbers)), *rows)
 
 
 @each_view
-def test_workspaces_do_not_meet(view: View, filled: Callable[..., LocalTables]) -> None:
-    """Of two workspaces with the same ids a view gives what it gives of each alone."""
+def test_view_keeps_workspaces_apart(view: View, filled: Callable[..., LocalTables]) -> None:
+    """With two workspaces, a view returns the same rows as for each workspace alone."""
     first, second = ("eu", OPENS), ("us", CLICKS)
 
     both = answer(filled(first, second), view)
@@ -90,18 +90,18 @@ def test_workspaces_do_not_meet(view: View, filled: Callable[..., LocalTables]) 
 
 
 @each_view
-def test_row_without_a_workspace_is_of_the_default_one(
+def test_row_without_a_workspace_counts_as_default(
     view: View, filled: Callable[..., LocalTables]
 ) -> None:
-    """Rows that were loaded before there was the column, together with new ones."""
+    """Rows that are older than the column, together with new rows."""
     mixed = answer(filled((None, OPENS), ("default", CLICKS)), view)
 
     assert mixed == answer(filled(("default", OPENS), ("default", CLICKS)), view)
     assert "'workspace': None" not in str(mixed)
 
 
-def test_replay_routes_an_event_whatever_workspace_its_rows_name(tmp_path: Path) -> None:
-    """The key is the id and the day: the workspace got its name after the raw row was loaded."""
+def test_replayed_event_is_routed_also_with_another_workspace(tmp_path: Path) -> None:
+    """The workspace got its name after the raw row was loaded; the key is only id and day."""
     lake = LocalTables(tmp_path)
     event = {"event_id": "replayed", "event_timestamp": NOON}
     lake.add("raw", {**event, "workspace": None, "unrouted_reason": "unknown_object_type"})
@@ -111,13 +111,13 @@ def test_replay_routes_an_event_whatever_workspace_its_rows_name(tmp_path: Path)
     assert lake.records("SELECT * FROM webhook_unrouted_events") == []
 
 
-@pytest.mark.parametrize("table", [table.name for table in tables()])
-def test_local_table_reads_an_old_row_as_default(
-    table: str, filled: Callable[..., LocalTables]
-) -> None:
-    """In every table, not in the views alone."""
+def test_old_rows_of_local_tables_belong_to_default(filled: Callable[..., LocalTables]) -> None:
+    """In every table, not only in the views."""
     lake = filled((None, OPENS), ("eu", CLICKS))
 
-    record = lake.records(f"SELECT DISTINCT workspace FROM {table} ORDER BY workspace")
+    found = {
+        table.name: lake.records(f"SELECT DISTINCT workspace FROM {table.name} ORDER BY workspace")
+        for table in tables()
+    }
 
-    assert record == [{"workspace": "default"}, {"workspace": "eu"}]
+    assert found == {name: [{"workspace": "default"}, {"workspace": "eu"}] for name in found}

@@ -1,1 +1,1 @@
-"""Delta tables in a local folder, written and queried without a JVM."""
+"""Delta tables in a local folder; no JVM is needed to write or query them."""

@@ -1,4 +1,4 @@
-"""Writes the rows of a load into local tables: what is new is looked up, then appended.
+"""Writes the rows of a load into local tables: look up the known keys, then append the new rows.
 
 An append fails if anybody has changed the table since the look-up.
 """
@@ -31,7 +31,7 @@ class Appending:
 
     Attributes:
         handles: Every table, open.
-        lookup: Reads their files.
+        lookup: Finds known keys in their files.
         times: Gives each commit its `loaded_at`.
     """
 
@@ -43,15 +43,15 @@ class Appending:
         """See `Store.write`."""
         return write(self.handles[table], self.lookup, self.times, rows, dates)
 
-    def held(self, written: Written, dates: Set[date]) -> Mapping[Key, StoredRow]:
-        """See `Store.held`."""
-        with readable(RAW_TABLE, dates):
-            return self.lookup.rows(written.files, written.held)
+    def stored_rows(self, written: Written, dates: Set[date]) -> Mapping[Key, StoredRow]:
+        """See `Store.stored_rows`."""
+        with translated_lookup_errors(RAW_TABLE, dates):
+            return self.lookup.rows(written.files, written.stored)
 
 
 @contextmanager
-def readable(table: str, dates: Collection[date]) -> Iterator[None]:
-    """Turn what a look-up raises into words; its own may show rows.
+def translated_lookup_errors(table: str, dates: Collection[date]) -> Iterator[None]:
+    """Raise `LakeError` instead of the errors of DuckDB.
 
     Raises:
         LakeError: A file cannot be read.
@@ -59,9 +59,11 @@ def readable(table: str, dates: Collection[date]) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
+        # The text of DuckDB is left out, because it may contain rows.
         raise LakeError(
             f"{table}: a data file of {min(dates)} to {max(dates)} is missing or cannot be read "
-            f"({type(error).__name__}). `ciolake verify` says more; restore it from a backup."
+            f"({type(error).__name__}). Run `ciolake verify` and restore the file that it names "
+            "from a backup."
         ) from error
 
 
@@ -72,23 +74,23 @@ def write(
     rows: ArrowTable,
     dates: Collection[date],
 ) -> Written:
-    """Insert what is new and can be taken; durable when it returns.
+    """Insert the rows that are new and that the engine accepts; durable when it returns.
 
     Args:
         handle: The table.
-        lookup: Reads its files.
+        lookup: Finds known keys in its files.
         times: Gives each commit its `loaded_at`.
-        rows: Distinct by key, with the table's columns.
+        rows: Distinct by key, with the columns of the table.
         dates: Every `event_date` in `rows`; few.
 
     Raises:
-        LakeError: The storage fails for now.
+        LakeError: The storage fails at the moment.
     """
     if not rows.num_rows:
         return Written(Counter(), {}, frozenset(), ())
     kind = "raw" if handle.name == RAW_TABLE else "typed"
     files = handle.files(rows.select(KEY_COLUMNS))
-    with readable(handle.name, dates):
+    with translated_lookup_errors(handle.name, dates):
         known = lookup.keys(files, rows)
     is_new = [one not in known for one in keys(rows)] if known else [True] * rows.num_rows
     new = rows.filter(is_new) if known else rows
@@ -97,7 +99,7 @@ def write(
         crash_points.reach(f"lake.before_{kind}_append")
         handle.append(times.stamped(new.slice(start, stop - start)))
         crash_points.reach(f"lake.after_{kind}_append")
-        # Before the next commit is begun: only the newest one can break in a power cut.
+        # Before the next commit begins: so a power cut can damage only the newest commit.
         handle.sync()
         crash_points.reach(f"lake.after_{kind}_sync")
 
@@ -105,8 +107,8 @@ def write(
         refused = bisect(new.num_rows, attempt)
     except ValueRefused as error:
         raise LakeError(
-            f"{handle.name}: not one row can be written ({error}). The table's settings may "
-            "refuse them, e.g. a constraint that is not of this project."
+            f"{handle.name}: no row can be written ({error}). The settings of the table may "
+            "refuse them, e.g. a constraint that this project did not create."
         ) from error
     handle.sync()
     positions = list(compress(range(rows.num_rows), is_new))

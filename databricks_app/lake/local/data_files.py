@@ -1,6 +1,6 @@
-"""The data files of a local table, as its log has them, against what lies in its folder.
+"""Compares the data files in the log of a local table with the files in its folder.
 
-Names and sizes alone: no file is opened, so that a year of a table is looked through in a moment.
+It compares only names and sizes and opens no file, so that a year of data is checked in a moment.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from databricks_app.lake.local.fsync import LOG
-from databricks_app.lake.local.table_handle import explained
+from databricks_app.lake.local.table_handle import translated_errors
 
 Fault = Literal["file_missing", "file_cut"]
 
@@ -23,9 +23,9 @@ class TableFile:
     """A data file of the newest version.
 
     Attributes:
-        path: Where it must lie.
-        rows: How many it holds, by the log; 0 if that does not say.
-        fault: `file_cut` where it has another size than in the log; None if nothing is wrong.
+        path: Where it must be.
+        rows: Number of rows in the log; 0 if the log has none.
+        fault: `file_cut` if the size differs from the log; None if nothing is wrong.
     """
 
     path: Path
@@ -34,14 +34,14 @@ class TableFile:
 
 
 def data_files(table: Path) -> list[TableFile]:
-    """Return the data files of a table's newest version; none if there is no table.
+    """Return the data files of the newest version of a table; empty if there is no table.
 
     Raises:
         LakeError: The log cannot be read.
     """
     if not (table / LOG).is_dir():
         return []
-    with explained(table.name):
+    with translated_errors(table.name):
         actions = pa.table(DeltaTable(table).get_add_actions())
     columns = (actions.column(name).to_pylist() for name in ("path", "size_bytes", "num_records"))
     return [

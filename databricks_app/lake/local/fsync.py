@@ -1,8 +1,8 @@
-"""Makes commits of a local Delta table survive a loss of power.
+"""Makes the commits of a local Delta table survive a loss of power.
 
-delta-rs syncs nothing on a local disk. A commit is durable when its data files, the folders that
-name them, its log entry and the log's folder are; they are synced in this order, so that a log
-entry is never safer than what it promises.
+delta-rs syncs nothing on a local disk. A commit is durable when its data files, their folders, its
+log entry and the folder of the log are durable. They are synced in this order, so that a durable
+log entry never names a file that is not durable.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Sync = Callable[[Path], None]
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A data file as a log entry names it.
+    """A data file in a log entry.
 
     Attributes:
-        path: Relative to the table's folder.
+        path: Relative to the folder of the table.
         size: Bytes.
     """
 
@@ -35,13 +35,13 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What one log entry did with files.
+    """The file changes of one log entry.
 
     Attributes:
         version: Its number.
-        added: Files it brought.
-        removed: Paths it took out.
-        is_data: Whether rows came or went; a compaction or a change of settings is not.
+        added: Files that it added.
+        removed: Paths that it removed.
+        is_data: Whether it changed rows; False for a compaction or a change of properties.
     """
 
     version: int
@@ -64,12 +64,12 @@ def fsync(path: Path) -> None:
 
 
 def log_entry(table: Path, version: int) -> Path:
-    """File of a version's log entry."""
+    """Return the path of the log entry of a version."""
     return table / LOG / f"{version:020}.json"
 
 
 def checkpoint_file(table: Path, version: int) -> Path:
-    """File of a version's checkpoint."""
+    """Return the path of the checkpoint of a version."""
     return table / LOG / f"{version:020}.checkpoint.parquet"
 
 
@@ -77,8 +77,8 @@ def read_commit(table: Path, version: int) -> Commit:
     """Read the log entry of a version.
 
     Raises:
-        OSError: There is none, or it cannot be read.
-        ValueError: It is empty or not lines of JSON objects.
+        OSError: It does not exist or cannot be read.
+        ValueError: It is empty, or its lines are not JSON objects.
     """
     text = log_entry(table, version).read_text(encoding="utf-8")
     actions = [json.loads(line) for line in text.splitlines() if line.strip()]
@@ -95,7 +95,7 @@ def read_commit(table: Path, version: int) -> Commit:
 
 
 def sync_commits(table: Path, commits: Iterable[Commit], sync: Sync = fsync) -> None:
-    """Make these commits durable.
+    """Sync the files of these commits, then their log entries.
 
     Raises:
         OSError: A file is missing or the disk failed: the commits are not durable.
@@ -106,7 +106,7 @@ def sync_commits(table: Path, commits: Iterable[Commit], sync: Sync = fsync) -> 
         table / file.path
         for commit in commits
         for file in commit.added
-        # What a later one of these commits took out may be gone already.
+        # A file that a later one of these commits removed may be deleted already.
         if file.path not in removed
     ]
     for file in files:
@@ -120,10 +120,10 @@ def sync_commits(table: Path, commits: Iterable[Commit], sync: Sync = fsync) -> 
 
 
 def sync_checkpoint(table: Path, version: int, sync: Sync = fsync) -> None:
-    """Make the checkpoint of a version durable, and the pointer to it if there is one.
+    """Sync the checkpoint of a version, and the file that names the newest checkpoint.
 
     Raises:
-        OSError: It is missing or the disk failed.
+        OSError: The checkpoint is missing or the disk failed.
     """
     sync(checkpoint_file(table, version))
     pointer = table / LOG / LAST_CHECKPOINT

@@ -1,7 +1,7 @@
-"""What a table already holds of some events: the other half of an insert that never repeats.
+"""Finds the keys that a table already has, so that an insert never repeats a row.
 
-Reads the ids of the given data files through DuckDB, which skips the parts that cannot match. The
-keys arrive as a table, never in the SQL text.
+Reads the ids of data files with DuckDB, which skips the parts that cannot match. Keys are passed as
+a table, never in the SQL text.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from databricks_app.lake.arrow_columns import ArrowTable
 from databricks_app.lake.batch import Key
 from databricks_app.lake.insert import StoredRow
 
-# The date of a file is in its folder's name.
+# The date is not a column of a file: it is in the name of the folder.
 _FROM = """
 FROM read_parquet($files, hive_partitioning = true, hive_types = {'event_date': DATE}) AS stored
-SEMI JOIN asked ON stored.event_id = asked.event_id AND stored.event_date = asked.event_date
+SEMI JOIN wanted ON stored.event_id = wanted.event_id AND stored.event_date = wanted.event_date
 """
 _KEYS = f"SELECT event_id, event_date {_FROM}"
-# Files of releases before a column was added lack it: by name, absent ones are NULL.
+# Files of an earlier release lack new columns. UNION ALL BY NAME makes these NULL.
 _ROWS = """
 SELECT event_id, event_date, received_at, target_table, unrouted_reason, body, body_encoding,
   workspace, body_sha256
@@ -34,7 +34,7 @@ FROM (
   SELECT * FROM read_parquet($files, union_by_name = true, hive_partitioning = true,
     hive_types = {'event_date': DATE})
 ) AS stored
-SEMI JOIN asked ON stored.event_id = asked.event_id AND stored.event_date = asked.event_date
+SEMI JOIN wanted ON stored.event_id = wanted.event_id AND stored.event_date = wanted.event_date
 """
 _KEY = pa.schema([("event_id", pa.string()), ("event_date", pa.date32())])
 KEY_COLUMNS = tuple(_KEY.names)
@@ -42,10 +42,10 @@ _MEMORY = "512MB"
 
 
 class Lookup:
-    """Reads data files; may be used by several threads at once."""
+    """Reads data files. Several threads may use it at the same time."""
 
     def __init__(self) -> None:
-        # A file is read once or never again, so its content is not worth keeping.
+        # Most files are read once, so a cache of their content would only cost memory.
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": _MEMORY,
             "enable_external_file_cache": False,
@@ -53,30 +53,30 @@ class Lookup:
         self._connection = duckdb.connect(config=config)
 
     def close(self) -> None:
-        """Free the memory."""
+        """Close the connection and free its memory."""
         self._connection.close()
 
     def keys(self, files: Sequence[Path], rows: ArrowTable) -> set[Key]:
-        """The keys of these rows that stand in these data files.
+        """Return the keys of these rows that are in these data files.
 
         Raises:
             duckdb.Error: A file cannot be read.
         """
-        asked = rows.select(KEY_COLUMNS)
-        return set(self._ask(_KEYS, files, asked)) if files else set()
+        wanted = rows.select(KEY_COLUMNS)
+        return set(self._query(_KEYS, files, wanted)) if files else set()
 
     def rows(self, files: Sequence[Path], keys: Iterable[Key]) -> Mapping[Key, StoredRow]:
-        """The rows with these keys in these data files of the raw table.
+        """Return the rows with these keys from data files of the raw table.
 
         Raises:
             duckdb.Error: A file cannot be read.
         """
-        asked = pa.table(list(zip(*keys, strict=True)), schema=_KEY)
-        found = self._ask(_ROWS, files, asked)
+        wanted = pa.table(list(zip(*keys, strict=True)), schema=_KEY)
+        found = self._query(_ROWS, files, wanted)
         return {(row[0], row[1]): StoredRow(row[2].astimezone(UTC), *row[3:]) for row in found}
 
-    def _ask(self, sql: str, files: Sequence[Path], asked: ArrowTable) -> list[tuple[Any, ...]]:
+    def _query(self, sql: str, files: Sequence[Path], wanted: ArrowTable) -> list[tuple[Any, ...]]:
         with self._connection.cursor() as cursor:
             cursor.execute("SET TimeZone = 'UTC'")
-            cursor.register("asked", asked)
+            cursor.register("wanted", wanted)
             return cursor.execute(sql, {"files": [str(file) for file in files]}).fetchall()

@@ -1,4 +1,4 @@
-"""One loader at a time: a lock on the folder of the tables, free again when its owner dies."""
+"""A lock on the folder of the tables: one loader at a time. It is free when its owner dies."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class FolderLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock, or say who has it.
+        """Take the lock.
 
         Raises:
-            LakeError: Another process, or another lake of this one, holds it.
+            LakeError: Another process, or another lake of this process, holds it; names it.
         """
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -35,22 +35,22 @@ class FolderLock:
             owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise LakeError(
-                f"Process {owner} already loads into {self.path.parent}. One loader at a time: "
-                "stop that one, or give this one another CIO_DATA_DIR."
+                f"Process {owner} already loads into {self.path.parent}. Only one loader may run: "
+                "stop that process, or set another CIO_DATA_DIR for this one."
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Give the lock back; nothing happens without it."""
+        """Release the lock, if it is taken."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a loader works on this folder now."""
+    """Whether a loader runs on this folder now."""
     try:
         descriptor = os.open(folder / NAME, os.O_RDONLY)
     except FileNotFoundError:

@@ -1,9 +1,9 @@
-"""Rewrites several data files of one day as one, part by part.
+"""Merges several data files of one day into one, in parts.
 
-The engine's own compaction runs to its end: 100 MB took 1.7 s alone on two cores and 600 MB of
-memory, and a load waits meanwhile. Here a part is some thousand rows, so that a caller can stop
-after each one and go on later. Only the last part touches the log. The commit moves rows and
-changes none; it fails if the open version is not the newest.
+The compaction of the engine cannot be interrupted, and a load has to wait for it: 100 MB took 1.7 s
+on two idle cores and 600 MB of memory. Here a part is some thousand rows, so that the caller can
+stop after each part and continue later. Only the last part changes the log. The commit moves rows
+and changes none. It fails if the open version is not the newest.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from databricks_app.lake.local.merge_plan import CLOSED, PlannedMerge, StoredFil
 from databricks_app.lake.local.table_handle import PARTITION, STATISTICS, TableHandle
 from databricks_app.runtime import crash_points
 
-# What is read as one part, about 20 ms; rows with long texts are counted by their bytes.
+# Size of one part, about 20 ms. The limit in bytes is for rows with long texts.
 _PART_ROWS = 16_384
 _PART_BYTES = 8 << 20
 # A column of a large file is read in pieces of this size.
 _BUFFER_BYTES = 1 << 20
-# A row group is written when it has so many rows, or so many bytes in memory.
+# A row group is written when this number of rows, or of bytes in memory, is reached.
 _GROUP_ROWS = 122_880
 _GROUP_BYTES = 32 << 20
-# Half the size of the engine's default for appends; also what its compactions use.
+# Files are half as large as with the default of the engine. Its compactions use zstd as well.
 _COMPRESSION = "zstd"
-# Tables of these protocols need no more of a rewritten file than is written here.
+# Up to these Delta protocol versions a rewritten file needs no more than this module writes.
 _READER, _WRITER = 1, 4
 
 
 def can_merge(handle: TableHandle) -> bool:
-    """Whether nobody has given the table features that a rewritten file would have to respect."""
+    """Whether the table has no Delta features that this module does not support."""
     protocol = handle.delta.protocol()
     return protocol.min_reader_version <= _READER and protocol.min_writer_version <= _WRITER
 
 
 @dataclass(frozen=True, slots=True)
 class _Replacement:
-    """Files of one day and the file that takes their place."""
+    """Files of one day and the file that replaces them."""
 
     plan: PlannedMerge
     target: Path
@@ -67,25 +67,27 @@ def merge(
 ) -> Generator[None, None, None]:
     """Merge the files of each plan, in one commit.
 
-    Each step does a part; the last one commits and is durable. A merge that is closed before its
-    end leaves nothing behind.
+    Each step of the generator does one part. The last step commits, and the commit is durable. If
+    the generator is closed earlier, its files are deleted.
 
     Raises:
-        LakeError: Somebody else has changed the table.
+        LakeError: Another program has changed the table.
         OSError: A file is missing, or the disk is full.
     """
-    made = [_Replacement.of(handle, plan) for plan in plans]
+    replacements = [_Replacement.of(handle, plan) for plan in plans]
     is_committed = False
     try:
-        for one in made:
+        for one in replacements:
             yield from _rewrite(handle, one.plan.files, one.target, sync)
         crash_points.reach("lake.after_merge")
-        if _are_current(handle, plans):
-            _commit(handle, _entry(made), sync)
+        # Another program may have merged these files in the meantime.
+        current = handle.stored_paths()
+        if all(file.path in current for plan in plans for file in plan.files):
+            _commit(handle, _log_entry_text(replacements), sync)
             is_committed = True
     finally:
         if not is_committed:
-            for one in made:
+            for one in replacements:
                 one.target.unlink(missing_ok=True)
     crash_points.reach("lake.after_compact")
     handle.update()
@@ -101,11 +103,13 @@ def _rewrite(
         waiting: list[ArrowTable] = []
         for file in files:
             with pq.ParquetFile(handle.path / file.path, buffer_size=_BUFFER_BYTES) as source:
-                for batch in source.iter_batches(_rows_at_once(source.metadata)):
-                    waiting.append(_shaped(batch, schema))
-                    if _is_group(waiting):
+                for batch in source.iter_batches(_rows_per_part(source.metadata)):
+                    waiting.append(_with_all_columns(batch, schema))
+                    rows = sum(one.num_rows for one in waiting)
+                    memory = sum(int(one.nbytes) for one in waiting)
+                    if rows >= _GROUP_ROWS or memory >= _GROUP_BYTES:
                         _write_group(writer, waiting)
-                        # In pieces: all of it at the end would be one long wait.
+                        # Group by group: one sync at the end would take long.
                         sync(target)
                     yield
         _write_group(writer, waiting)
@@ -114,14 +118,14 @@ def _rewrite(
     yield
 
 
-def _rows_at_once(metadata: pq.FileMetaData) -> int:
+def _rows_per_part(metadata: pq.FileMetaData) -> int:
     size = sum(metadata.row_group(one).total_byte_size for one in range(metadata.num_row_groups))
     fitting = _PART_BYTES * metadata.num_rows // max(size, 1)
     return max(1, min(int(fitting), _PART_ROWS))
 
 
 def _file_schema(handle: TableHandle) -> ArrowSchema:
-    """The table's columns as a data file has them: without the date, which is in its path."""
+    """Return the columns of a data file: all but the date, which is in the path."""
     schema = pa.schema(handle.delta.schema().to_arrow())
     return pa.schema(
         pa.field(field.name, field.type, field.nullable)
@@ -130,8 +134,8 @@ def _file_schema(handle: TableHandle) -> ArrowSchema:
     )
 
 
-def _shaped(batch: pa.RecordBatch, schema: ArrowSchema) -> ArrowTable:
-    """The rows with every column: files written before a column was added lack it."""
+def _with_all_columns(batch: pa.RecordBatch, schema: ArrowSchema) -> ArrowTable:
+    """Add the columns that the table got after the file was written; they are NULL."""
     have = set(batch.schema.names)
     columns = [
         batch.column(field.name).cast(field.type)
@@ -142,11 +146,6 @@ def _shaped(batch: pa.RecordBatch, schema: ArrowSchema) -> ArrowTable:
     return pa.table(columns, schema=schema)
 
 
-def _is_group(waiting: Sequence[ArrowTable]) -> bool:
-    rows = sum(one.num_rows for one in waiting)
-    return rows >= _GROUP_ROWS or sum(int(one.nbytes) for one in waiting) >= _GROUP_BYTES
-
-
 def _write_group(writer: pq.ParquetWriter, waiting: list[ArrowTable]) -> None:
     if waiting:
         rows = pa.concat_tables(waiting)
@@ -154,39 +153,33 @@ def _write_group(writer: pq.ParquetWriter, waiting: list[ArrowTable]) -> None:
         waiting.clear()
 
 
-def _are_current(handle: TableHandle, plans: Sequence[PlannedMerge]) -> bool:
-    """Whether the table still has all these files; somebody else may have merged them."""
-    current = handle.stored_paths()
-    return all(file.path in current for plan in plans for file in plan.files)
-
-
 def _commit(handle: TableHandle, text: str, sync: Sync) -> None:
-    """Write the log entry after the open version."""
+    """Write the log entry that follows the open version."""
     entry = log_entry(handle.path, handle.version + 1)
     unfinished = entry.with_name(f"{entry.name}#0")
     unfinished.write_text(text, encoding="utf-8")
     try:
         sync(unfinished)
-        # Unlike a rename, a link never replaces the entry of somebody else.
+        # Unlike a rename, a link never replaces an existing log entry.
         os.link(unfinished, entry)
     except FileExistsError as error:
         raise LakeError(
-            f"{handle.name}: somebody else changed the table at the same time. One loader may "
-            "write: stop the other one."
+            f"{handle.name}: another program changed the table at the same time. Only one loader "
+            "may run: stop the other one."
         ) from error
     finally:
-        # Once the entry is there nothing may fail: the caller would delete what it names. A file
-        # that stays goes with the other unfinished ones.
+        # After the link nothing may fail, or the caller would delete the files of the commit. A
+        # file that stays here is deleted later as an unfinished file.
         with contextlib.suppress(OSError):
             unfinished.unlink()
 
 
-def _entry(made: Sequence[_Replacement]) -> str:
-    """Text of the log entry; nothing in it counts as a change of rows."""
+def _log_entry_text(replacements: Sequence[_Replacement]) -> str:
+    """Return the text of the log entry. Its `dataChange` is false: no row is changed."""
     now = time.time_ns() // 1_000_000
-    told = {"timestamp": now, "operation": "OPTIMIZE", "operationParameters": {}}
-    actions: list[dict[str, object]] = [{"commitInfo": told}]
-    for one in made:
+    commit_info = {"timestamp": now, "operation": "OPTIMIZE", "operationParameters": {}}
+    actions: list[dict[str, object]] = [{"commitInfo": commit_info}]
+    for one in replacements:
         actions += _removed(one.plan, now)
         actions.append(_added(one, now))
     return "".join(json.dumps(action) + "\n" for action in actions)
@@ -222,9 +215,9 @@ def _added(one: _Replacement, now: int) -> dict[str, object]:
 
 
 def _statistics(metadata: pq.FileMetaData) -> dict[str, object]:
-    """What the log says about the new file's rows, of the columns that the engine does it for."""
-    least: dict[str, str] = {}
-    most: dict[str, str] = {}
+    """Return the statistics of the new file, for the same columns as in files of the engine."""
+    minimums: dict[str, str] = {}
+    maximums: dict[str, str] = {}
     nulls: dict[str, int] = {}
     for place in range(metadata.num_columns):
         name = metadata.schema.column(place).path
@@ -237,18 +230,18 @@ def _statistics(metadata: pq.FileMetaData) -> dict[str, object]:
         nulls[name] = sum(one.null_count for one in found)
         valued = [one for one in found if one.num_values]
         if valued and all(one.has_min_max for one in valued):
-            least[name] = _spelled(min(one.min for one in valued))
-            most[name] = _spelled(max(one.max for one in valued))
+            minimums[name] = _statistics_value(min(one.min for one in valued))
+            maximums[name] = _statistics_value(max(one.max for one in valued))
     return {
         "numRecords": metadata.num_rows,
-        "minValues": least,
-        "maxValues": most,
+        "minValues": minimums,
+        "maxValues": maximums,
         "nullCount": nulls,
     }
 
 
-def _spelled(value: str | datetime | date) -> str:
-    """A bound as the protocol has it: of times the milliseconds, cut."""
+def _statistics_value(value: str | datetime | date) -> str:
+    # The Delta protocol truncates the times of statistics to milliseconds.
     if isinstance(value, datetime):
         text = value.astimezone(UTC).isoformat(timespec="milliseconds")
         return text.removesuffix("+00:00") + "Z"

@@ -1,8 +1,9 @@
-"""Which data files of one day are worth merging. Pure: knows sizes and names, touches no file.
+"""Decides which data files of one day are worth merging. Pure: uses sizes and names only.
 
-A day in which files still come is merged by size, so that how often a row is rewritten grows with
-the logarithm of what its day holds. A closed day becomes one file, or several full ones. What comes
-late is merged with that file only if it is a good part of it: a late row costs no rewritten day.
+Files of an open day are merged by size, so that the number of times that a row is rewritten grows
+with the logarithm of the size of its day. A closed day becomes one file, or several full ones. Late
+files are merged with that file only if they are large in comparison, so that one late row does not
+rewrite a whole day.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import accumulate
 
-# What the name of a file begins with that was made when its day had closed. The name is the only
-# note of it, so that nothing else has to be kept in step with the log.
+# Prefix of the name of a file that was made after its day had closed. Only the name records this,
+# so that no other record can disagree with the log.
 CLOSED = "closed-"
-# A file is merged only with smaller ones that have at least this share of its size together.
+# A file is merged with smaller files only if these together have at least this share of its size.
 _SHARE = 0.5
-# The same for the file of a closed day: a byte that comes late rewrites at most four.
+# The same for the file of a closed day: one late byte rewrites at most four bytes.
 _LATE_SHARE = 0.25
-# A closed day up to this size is rewritten for whatever comes late: it takes milliseconds.
+# A closed day up to this size is rewritten for every late file: this takes milliseconds.
 _CHEAP_BYTES = 1 << 20
-# A file with this share of the largest size is full: merging it once more gains nothing.
+# A file with this share of the largest size is full: to merge it again gains nothing.
 _FULL_SHARE = 0.5
 
 
@@ -30,7 +31,7 @@ class StoredFile:
     """A data file of the newest version.
 
     Attributes:
-        path: Relative to the table's folder.
+        path: Relative to the folder of the table.
         size: Bytes.
         added_at: When it was made, in milliseconds since 1970.
     """
@@ -47,16 +48,16 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class MergeLimits:
-    """When a merge is worth while.
+    """When a merge is worth its cost.
 
     Attributes:
-        compact_files: Small files of one open day that are merged.
-        compact_bytes: The same in bytes of two small files or more.
-        small_bytes: Files below this size are small; an open day's others are never rewritten.
-        late_files: Files that came late to a closed day and are merged with each other.
-        day_bytes: Largest file that is made of a closed day.
-        days_at_once: Closed days that are found at once, the newest first: the files of the open
-            days are then looked at again.
+        compact_files: Number of small files of an open day from which they are merged.
+        compact_bytes: Bytes of small files of an open day from which they are merged.
+        small_bytes: Files below this size are small. Other files of an open day are not rewritten.
+        late_files: Number of late files of a closed day from which they are merged.
+        day_bytes: Largest file of a closed day.
+        days_at_once: Closed days in one plan, the newest first. The next plan then looks at the
+            open days again.
     """
 
     compact_files: int = 100
@@ -85,20 +86,26 @@ class PlannedMerge:
 def planned(
     files: Mapping[date, Sequence[StoredFile]], limits: MergeLimits, today: date
 ) -> list[PlannedMerge]:
-    """The merges that are worth it now: those of open days first, then the newest closed ones.
+    """Return the merges that are due now: of open days, then of the newest closed days.
+
+    The two newest days are open.
 
     Args:
         files: All files of each date.
-        limits: When one is worth while.
-        today: UTC. A date that is still to come closes no day: senders' clocks may be wrong.
+        limits: When a merge is worth its cost.
+        today: The current UTC day.
     """
-    # Where all are still to come it is our clock that is wrong.
+    # A date in the future closes no day, because the clock of a sender may be wrong. If all dates
+    # are in the future, our own clock is wrong.
     past = [day for day in files if day <= today + timedelta(days=1)] or files
-    first = min(sorted(past)[-2:], default=today)
+    first_open = min(sorted(past)[-2:], default=today)
     found, closed = list[PlannedMerge](), list[PlannedMerge]()
     for day in sorted(files, reverse=True):
-        if day >= first:
-            if merged := _of_open_day(files[day], limits):
+        if day >= first_open:
+            small = [file for file in files[day] if file.size < limits.small_bytes]
+            is_heavy = sum(file.size for file in small) >= limits.compact_bytes
+            is_due = is_heavy or len(small) >= limits.compact_files
+            if is_due and (merged := smallest_worth_merging(small)):
                 found.append(PlannedMerge(day, _ordered(merged), closes_day=False))
         elif len(closed) < limits.days_at_once and (one := _of_closed_day(day, files[day], limits)):
             closed.append(one)
@@ -106,11 +113,12 @@ def planned(
 
 
 def in_commits(plans: Sequence[PlannedMerge], limits: MergeLimits) -> list[list[PlannedMerge]]:
-    """The merges by commit, in their order.
+    """Group the merges into commits; their order stays.
 
-    A commit costs the same however many files it replaces: 0.2 s where a table has 11,000 files.
-    So small merges share one, up to the bytes of the largest file.
+    Small merges share a commit of at most `limits.day_bytes`.
     """
+    # The time of a commit does not depend on the number of files that it replaces: 0.2 s in a table
+    # with 11,000 files.
     commits: list[list[PlannedMerge]] = []
     total = 0
     for plan in plans:
@@ -123,12 +131,6 @@ def in_commits(plans: Sequence[PlannedMerge], limits: MergeLimits) -> list[list[
     return commits
 
 
-def _of_open_day(files: Sequence[StoredFile], limits: MergeLimits) -> Sequence[StoredFile]:
-    small = [file for file in files if file.size < limits.small_bytes]
-    is_heavy = sum(file.size for file in small) >= limits.compact_bytes
-    return smallest_worth(small) if is_heavy or len(small) >= limits.compact_files else ()
-
-
 def _of_closed_day(
     day: date, files: Sequence[StoredFile], limits: MergeLimits
 ) -> PlannedMerge | None:
@@ -139,24 +141,24 @@ def _of_closed_day(
         return None
     late_bytes = sum(file.size for file in late)
     if late_bytes >= largest * _LATE_SHARE or late_bytes + largest <= _CHEAP_BYTES:
-        fitting = _fitting(_ordered(rest), limits.day_bytes)
+        ordered = _ordered(rest)
+        sums = accumulate(file.size for file in ordered)
+        fitting = tuple(
+            file for file, total in zip(ordered, sums, strict=True) if total <= limits.day_bytes
+        )
         return PlannedMerge(day, fitting, closes_day=True) if len(fitting) > 1 else None
-    merged = smallest_worth(late) if len(late) >= limits.late_files else ()
+    merged = smallest_worth_merging(late) if len(late) >= limits.late_files else ()
     return PlannedMerge(day, _ordered(merged), closes_day=False) if merged else None
 
 
 def _ordered(files: Sequence[StoredFile]) -> tuple[StoredFile, ...]:
-    """Oldest first: ids that are alike stay together, and most look-ups skip most of the rows."""
+    """Sort by age, the oldest first."""
+    # Similar ids were loaded at similar times. If they stay together, look-ups skip most rows.
     return tuple(sorted(files, key=lambda file: (file.added_at, file.path)))
 
 
-def _fitting(files: Sequence[StoredFile], most: int) -> tuple[StoredFile, ...]:
-    sums = accumulate(file.size for file in files)
-    return tuple(file for file, total in zip(files, sums, strict=True) if total <= most)
-
-
-def smallest_worth(files: Sequence[StoredFile]) -> list[StoredFile]:
-    """The smallest of these files, as many as are worth merging; none if there are no two."""
+def smallest_worth_merging(files: Sequence[StoredFile]) -> list[StoredFile]:
+    """Return the smallest files, as many as are worth merging: at least two, or none."""
     ordered = sorted(files, key=lambda file: file.size)
     sums = list(accumulate(file.size for file in ordered))
     worth = [

@@ -1,8 +1,8 @@
-"""Read the local Delta tables with Databricks SQL: the same tables and views as on Databricks.
+"""Runs Databricks SQL on the local Delta tables, with the same tables and views as on Databricks.
 
-Each query gets its own in-memory DuckDB that sees the newest version of the tables it names and
-no other file. Reading needs no lock: replaced files are kept for an hour. Imports duckdb and
-deltalake at the first query.
+Each query has its own in-memory DuckDB. It can read the newest version of the tables that the query
+names, and no other file. Queries need no lock, because replaced files are kept for an hour. Imports
+duckdb and deltalake at the first query.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _UNROUTED = "webhook_unrouted_events"
 _CANDIDATES = f"SELECT DISTINCT event_date FROM {RAW_TABLE} WHERE target_table IS NULL"  # noqa: S608  # a name of sql/
-# The date of a file is in its folder's name, `event_date=2026-11-22`.
+# The date is not in a file but in the name of its folder, e.g. `event_date=2026-11-22`.
 _DATE_OF_PATH = "TRY_CAST(substr(split_part(filename, '/', -2), 12) AS DATE)"
 _SAFE_ERRORS = ("BinderException", "CatalogException", "ParserException")
 _TYPES = (("TIMESTAMP WITH TIME ZONE", "TIMESTAMP"), ("VARCHAR", "STRING"), ("HUGEINT", "BIGINT"))
@@ -44,14 +44,14 @@ _TYPES = (("TIMESTAMP WITH TIME ZONE", "TIMESTAMP"), ("VARCHAR", "STRING"), ("HU
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Rows of a query.
+    """The result of a query.
 
     Attributes:
         names: Column names.
-        types: Their types, in Databricks' words as far as there are such.
+        types: Column types with their Databricks names, where these exist.
         rows: Python values: UTC-aware datetimes, dates, ints, lists, and dicts for structs and
             maps.
-        is_cut: Whether there are more rows than were asked for.
+        is_cut: Whether the query has more rows than `limit`.
     """
 
     names: tuple[str, ...]
@@ -62,9 +62,9 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """How large and how fresh a table is; `bytes` counts its current data files.
+    """The size and the newest row of a table.
 
-    `files` and `bytes` are None of a table whose files are not ours to count.
+    `files` and `bytes` count the current data files; None for a table of a warehouse.
     """
 
     name: str
@@ -77,12 +77,12 @@ class TableState:
 
 @dataclass(frozen=True, slots=True)
 class LocalQuery:
-    """Queries over the tables in `data_dir`; a table that does not exist yet is empty.
+    """Queries on the tables in `data_dir`; a table that does not exist yet is empty.
 
     Attributes:
-        data_dir: Folder with `tables/<table>`.
-        memory_limit: DuckDB's, e.g. `512MB`; None means most of the machine's memory.
-        threads: DuckDB's; None means one a core.
+        data_dir: Folder that contains `tables/<table>`.
+        memory_limit: Limit for DuckDB, e.g. `512MB`; None means most of the memory.
+        threads: Threads of DuckDB; None means one per core.
     """
 
     data_dir: Path
@@ -96,15 +96,16 @@ class LocalQuery:
         *,
         limit: int | None = None,
     ) -> Result:
-        """Answer a Databricks query; `parameters` fill its `:name` marks.
+        """Run a Databricks query.
 
         Args:
             sql: One SELECT, WITH, VALUES, SHOW TABLES or DESCRIBE.
-            parameters: Values by name.
-            limit: Most rows to return; None means all.
+            parameters: Values of the `:name` parameters.
+            limit: Greatest number of rows to return; None means all.
 
         Raises:
-            QueryError: The query is refused, wrong, or fails; says why, shows no values.
+            QueryError: The query is refused, wrong, or fails. The text says why and contains no
+                values.
         """
         with self._prepared(sql) as (connection, text):
             connection.execute(text, dict(parameters or {}))
@@ -118,7 +119,7 @@ class LocalQuery:
         )
 
     def states(self) -> list[TableState]:
-        """The tables of `sql/` in their order, with what the folder holds of each."""
+        """Return the tables of `sql/` in their order, with size and newest row."""
         return [self._state(each) for each in tables()]
 
     def _state(self, each: Table) -> TableState:
@@ -136,7 +137,7 @@ class LocalQuery:
 
     @contextmanager
     def _prepared(self, sql: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-        """A connection that sees what the query reads, and the query's DuckDB text."""
+        """Yield a connection with the tables and views of the query, and the DuckDB text."""
         import duckdb
 
         query = duckdb_query(sql)
@@ -153,7 +154,7 @@ class LocalQuery:
         settings: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
-            # Made only when a query needs more than the memory, removed with the connection.
+            # DuckDB creates it only if a query needs more than the memory, and removes it at close.
             "temp_directory": str(Path(tempfile.gettempdir()) / f"ciolake-{uuid4().hex}"),
         }
         if self.memory_limit:
@@ -163,10 +164,10 @@ class LocalQuery:
         return settings
 
     def _bind(self, connection: duckdb.DuckDBPyConnection, names: frozenset[str]) -> None:
-        """Make the tables and views the query reads, and lock everything else."""
+        """Create the tables and views of the query, and forbid access to all other files."""
         used_tables, used_views = _needed(names)
         files = {each.name: self._files(each) for each in used_tables}
-        allowed = [file for of_table in files.values() for file in of_table]
+        allowed = [file for table_files in files.values() for file in table_files]
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET allowed_paths = $1", [allowed])
         connection.execute("SET enable_external_access = false")
@@ -180,7 +181,7 @@ class LocalQuery:
         connection.execute("SET lock_configuration = true")
 
     def _files(self, each: Table) -> list[str]:
-        """Data files of the table's newest version."""
+        """Return the data files of the newest version of a table."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
@@ -191,15 +192,15 @@ class LocalQuery:
             uris = DeltaTable(folder).file_uris()
         except DeltaError as error:
             raise QueryError(f"The table in {folder} cannot be opened: {error}") from error
-        # The library percent-encodes the table's folder.
+        # deltalake percent-encodes the path of the folder.
         return [unquote(uri) for uri in uris]
 
 
 def _needed(names: frozenset[str]) -> tuple[list[Table], list[View]]:
-    """Tables and views behind those names, each in running order."""
+    """Return the tables and views behind these names, in the order of `sql/`."""
     wanted = set(names)
     used_views = []
-    # Views read only earlier ones, so going backwards meets each before what it reads.
+    # A view reads only earlier views, so the reverse order reaches it before the views it reads.
     for view in reversed(views()):
         if view.name in wanted:
             used_views.append(view)
@@ -210,27 +211,31 @@ def _needed(names: frozenset[str]) -> tuple[list[Table], list[View]]:
 def _bind_unrouted(
     connection: duckdb.DuckDBPyConnection, view: View, files: Mapping[str, list[str]]
 ) -> None:
-    """Make the view of unrouted events over the typed files of its candidates' dates alone.
-
-    It joins on the date, so no other file can change its rows. The engine cannot know that before
-    it has read the candidates, and would open every file of every typed table.
-    """
+    """Create the view of unrouted events over the typed files of the dates that it needs."""
+    # The view joins on the date, so files of other dates cannot change its rows. DuckDB does not
+    # know this when it plans the query, and would open every file of every typed table.
     days = {f"event_date={day}" for (day,) in connection.execute(_CANDIDATES).fetchall()}
     connection.execute("CREATE SCHEMA candidates")
-    # A view finds tables in its own schema first, and what is not there in the main one.
+    # A view looks for a table in its own schema first, then in `main`.
     connection.execute("SET schema = 'candidates'")
     for each in tables():
         if each.name in files and each.name != RAW_TABLE:
-            near = [file for file in files[each.name] if Path(file).parent.name in days]
-            connection.execute(_table_view(each, near))
+            needed = [file for file in files[each.name] if Path(file).parent.name in days]
+            connection.execute(_table_view(each, needed))
     connection.execute(f"CREATE VIEW {view.name} AS {duckdb_query(view.sql).text}")
     connection.execute("SET schema = 'main'")
     connection.execute(f"CREATE VIEW {view.name} AS FROM candidates.{view.name}")
 
 
 def _table_view(each: Table, files: list[str]) -> str:
-    """A view with the columns of `sql/`, whichever of them the files have."""
-    columns = ", ".join(_read(column.name) for column in each.columns)
+    """Return a CREATE VIEW with the columns of `sql/`, also those that files lack."""
+    # Rows that are older than the column `workspace` belong to the default workspace.
+    columns = ", ".join(
+        f"coalesce(workspace, '{DEFAULT}') AS workspace"
+        if column.name == "workspace"
+        else f'"{column.name}"'
+        for column in each.columns
+    )
     if not files:
         typed = ", ".join(
             f'CAST(NULL AS {duckdb_type(column.type)}) AS "{column.name}"'
@@ -238,9 +243,8 @@ def _table_view(each: Table, files: list[str]) -> str:
         )
         return f"CREATE VIEW {each.name} AS SELECT {typed} WHERE FALSE"
     listed = ", ".join(_quoted(file) for file in files)
-    # With the columns given no file is opened before the query runs, and those whose path cannot
-    # match are never opened: of a year with 30 files a day one day takes 0.2 s instead of 4.
-    # Files that were written before a column was added lack it: it is NULL.
+    # Because the schema is given, DuckDB opens no file before the query runs, and never opens files
+    # whose date cannot match. One day of a year with 30 files a day takes 0.2 s instead of 4 s.
     source = (
         f"SELECT *, {_DATE_OF_PATH} AS event_date FROM read_parquet([{listed}],"  # noqa: S608  # quoted
         f" schema = MAP {{{_schema(each)}}}, filename = true)"
@@ -249,7 +253,7 @@ def _table_view(each: Table, files: list[str]) -> str:
 
 
 def _schema(each: Table) -> str:
-    """The columns that a data file may have, as the reader wants them: by name."""
+    """Return the columns of a data file for `read_parquet`; a column that a file lacks is NULL."""
     names = ((_quoted(one.name), duckdb_type(one.type)) for one in each.columns)
     return ", ".join(
         f"{name}: {{name: {name}, type: '{kind}', default_value: NULL}}"
@@ -262,13 +266,6 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _read(column: str) -> str:
-    """A column as queries see it; rows from before the column was there are of the default."""
-    return (
-        f"coalesce(workspace, '{DEFAULT}') AS workspace" if column == "workspace" else f'"{column}"'
-    )
-
-
 def _databricks_type(name: str) -> str:
     for duckdb_name, databricks_name in _TYPES:
         name = name.replace(duckdb_name, databricks_name)
@@ -276,7 +273,7 @@ def _databricks_type(name: str) -> str:
 
 
 def _explanation(error: Exception) -> str:
-    """The engine's first lines where they name columns; never where they may show a value."""
+    """Explain an error of DuckDB. Its own text is used only where it cannot contain a value."""
     kind = type(error).__name__
     if kind in _SAFE_ERRORS:
         text = str(error).partition("\n\nLINE ")[0].partition(": ")[2]
@@ -284,9 +281,14 @@ def _explanation(error: Exception) -> str:
     if DIVISION_BY_ZERO in str(error):
         return DIVISION_BY_ZERO
     if kind in {"IOException", "PermissionException"}:
-        return "A data file is gone or cannot be read: run the query again, then check the folder."
+        return (
+            "A data file is missing or cannot be read. Run the query again, then check the folder."
+        )
     if kind == "OutOfMemoryException":
-        return "The query needs more memory than allowed; read fewer days or columns."
+        return "The query needs more memory than it may use; read fewer days or columns."
     if kind == "ConversionException":
-        return "The query fails: a value does not fit the type asked for; try_cast gives NULL."
+        return (
+            "The query fails: a value does not fit the requested type; "
+            "use try_cast, which gives NULL."
+        )
     return f"The query fails: {kind.removesuffix('Exception')}."

@@ -1,9 +1,9 @@
-"""Checks the newest commits of a local table before it is opened; undoes what a power cut broke.
+"""Checks the newest commits of a local table before it is opened, and undoes a broken commit.
 
-delta-rs takes an empty log entry for a commit without rows, and fails on half a one. Only what was
-not yet synced can be broken, and then no load has returned: the events are still in the inbox and
-are loaded again. So the broken commit is moved aside, never deleted. What this cannot
-explain is reported, not repaired.
+A power cut can leave a log entry empty or incomplete. delta-rs reads an empty one as a commit
+without rows, and fails on an incomplete one. A power cut can break only files that are not synced.
+Then the load has not returned, the events are still in the inbox, and they are loaded again. So the
+broken commit is moved to quarantine; nothing is deleted. Other damage is reported, not repaired.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from databricks_app.runtime.file_modes import make_private_folder
 
 _MAGIC = b"PAR1"
 _CHECKPOINT = ".checkpoint.parquet"
-# How many commits before the newest checkpoint are looked at.
+# How many commits before the newest checkpoint are checked.
 _OLDER_COMMITS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """A table whose newest commits are sound.
+    """A table whose newest commits are intact.
 
     Attributes:
-        exists: Whether there is a table at all.
-        checkpointed_version: Newest version with a sound checkpoint; -1 for none.
+        exists: Whether there is a table.
+        checkpointed_version: Newest version with an intact checkpoint; -1 means none.
         commits: The commits after it, oldest first.
-        problems: A sentence for each thing that was moved aside.
+        problems: One sentence for each file that was moved to quarantine or is damaged.
     """
 
     exists: bool
@@ -56,15 +56,15 @@ class Recovered:
 
 
 def recover(table: Path, quarantine: Path, sync: Sync = fsync) -> Recovered:
-    """Check a table's newest commits; move aside what a power cut left of the last one.
+    """Check the newest commits of a table; move a broken last commit to quarantine.
 
     Args:
-        table: Its folder, which may be missing.
-        quarantine: Where broken files go, in a folder with the table's name.
+        table: Folder of the table; may be missing.
+        quarantine: Folder for broken files; they go into a subfolder with the name of the table.
         sync: Syncs a file or a folder.
 
     Raises:
-        LakeError: The table is damaged in a way that no power cut explains; says what to do.
+        LakeError: The table is damaged, and not by a power cut; the text says what to do.
         OSError: The folder cannot be read or changed.
     """
     return _Recovery(table, quarantine / table.name, sync).run()
@@ -73,48 +73,48 @@ def recover(table: Path, quarantine: Path, sync: Sync = fsync) -> Recovered:
 class _Recovery:
     def __init__(self, table: Path, quarantine: Path, sync: Sync) -> None:
         self.table = table
-        self.quarantine = quarantine
+        self.folder = quarantine
         self.sync = sync
         self.problems: list[str] = []
 
     def run(self) -> Recovered:
         base = self._newest_checkpoint()
         self._check_pointer()
-        versions = self._versions()
+        names = (path.stem for path in (self.table / LOG).glob("*.json"))
+        versions = sorted(int(name) for name in names if name.isdecimal())
         newer = [version for version in versions if version > base]
         self._require_contiguous(base, newer)
-        commits = self._sound(newer)
+        commits = self._undo_broken_end(newer)
         self._check_older([version for version in versions if version <= base], commits)
-        if self.problems and self.quarantine.exists():
-            for folder in (self.quarantine, self.table / LOG):
+        if self.problems and self.folder.exists():
+            for folder in (self.folder, self.table / LOG):
                 self.sync(folder)
             crash_points.reach("lake.after_quarantine")
         return Recovered(base >= 0 or bool(commits), base, tuple(commits), tuple(self.problems))
 
-    def _versions(self) -> list[int]:
-        names = (path.stem for path in (self.table / LOG).glob("*.json"))
-        return sorted(int(name) for name in names if name.isdecimal())
-
     def _newest_checkpoint(self) -> int:
-        """Newest sound checkpoint, or -1; broken newer ones are moved aside."""
+        """Return the newest version with an intact checkpoint, or -1; quarantine broken ones."""
         for file in sorted((self.table / LOG).glob("*" + _CHECKPOINT), reverse=True):
             version = int(file.name.removesuffix(_CHECKPOINT))
-            if _is_checkpoint(file):
-                return version
-            self._tell(f"the checkpoint of version {version} was broken", self._move_aside(file))
+            with contextlib.suppress(pa.ArrowException, OSError):  # not a whole Parquet file
+                if pq.read_metadata(file).num_rows:
+                    return version
+            moved = self._quarantine(file)
+            self._report(f"the checkpoint of version {version} was broken", moved)
         return -1
 
     def _check_pointer(self) -> None:
         pointer = self.table / LOG / LAST_CHECKPOINT
-        if pointer.exists() and not self._names_checkpoint(pointer):
-            self._tell("the pointer to the newest checkpoint was broken", self._move_aside(pointer))
-
-    def _names_checkpoint(self, pointer: Path) -> bool:
+        if not pointer.exists():
+            return
         try:
             version = int(json.loads(pointer.read_bytes())["version"])
+            is_valid = checkpoint_file(self.table, version).exists()
         except (ValueError, KeyError, TypeError):
-            return False
-        return checkpoint_file(self.table, version).exists()
+            is_valid = False
+        if not is_valid:
+            moved = self._quarantine(pointer)
+            self._report("the pointer to the newest checkpoint was broken", moved)
 
     def _require_contiguous(self, base: int, versions: Sequence[int]) -> None:
         for wanted, version in enumerate(versions, base + 1):
@@ -124,8 +124,8 @@ class _Recovery:
                     f"ones exist. Restore {log_entry(self.table, wanted)} from a backup."
                 )
 
-    def _sound(self, versions: Sequence[int]) -> list[Commit]:
-        """The commits that can stay. The broken end of the log is moved aside."""
+    def _undo_broken_end(self, versions: Sequence[int]) -> list[Commit]:
+        """Move the broken end of the log to quarantine; return the commits that stay."""
         commits = {version: _read(self.table, version) for version in versions}
         later_removed: set[str] = set()
         faults_found: dict[int, str] = {}
@@ -139,15 +139,23 @@ class _Recovery:
             return [commit for commit in commits.values() if commit]
         first = min(faults_found)
         self._require_end(first, faults_found, commits)
-        # Newest first: whenever this is interrupted, the log has no gap.
+        # Newest first: so the log has no gap if this is interrupted.
         for version in sorted((one for one in versions if one >= first), reverse=True):
-            self._undo(version, commits[version], faults_found.get(version))
-        return [commit for commit in commits.values() if commit and commit.version < first]
+            commit = commits[version]
+            moved = self._quarantine(log_entry(self.table, version))
+            for file in commit.added if commit else ():
+                if (self.table / file.path).exists():
+                    self._quarantine(self.table / file.path)
+            fault = faults_found.get(version, "it follows a broken one")
+            self._report(f"version {version} was undone ({fault})", moved)
+        return [one for one in commits.values() if one and one.version < first]
 
     def _require_end(
         self, first: int, found: Mapping[int, str], commits: Mapping[int, Commit | None]
     ) -> None:
-        """Each commit with rows is synced before the next is begun, so only the last can break."""
+        """Refuse a broken commit that has an intact commit with rows after it."""
+        # Each commit with rows is synced before the next one begins, so a power cut can break only
+        # the last one.
         for version, commit in commits.items():
             if version > first and version not in found and commit and commit.is_data:
                 raise LakeError(
@@ -156,15 +164,8 @@ class _Recovery:
                     "until then nothing is loaded and the inbox keeps every event."
                 )
 
-    def _undo(self, version: int, commit: Commit | None, fault: str | None) -> None:
-        place = self._move_aside(log_entry(self.table, version))
-        for file in commit.added if commit else ():
-            if (self.table / file.path).exists():
-                self._move_aside(self.table / file.path)
-        self._tell(f"version {version} was undone ({fault or 'it follows a broken one'})", place)
-
     def _check_older(self, versions: Sequence[int], newer: Sequence[Commit]) -> None:
-        """Name files that vanished from commits which were durable: no repair, but a warning."""
+        """Report missing files of commits that were durable; they cannot be repaired here."""
         removed = {path for commit in newer for path in commit.removed}
         for version in reversed(versions[-_OLDER_COMMITS:]):
             commit = _read(self.table, version)
@@ -176,21 +177,21 @@ class _Recovery:
                 )
             removed.update(commit.removed if commit else ())
 
-    def _tell(self, what: str, place: Path) -> None:
+    def _report(self, what: str, moved: Path) -> None:
         self.problems.append(
-            f"{self.table.name}: {what}, as after a loss of power. It lies in {place}. "
-            "What the inbox still holds is loaded again."
+            f"{self.table.name}: {what}, probably by a loss of power. It was moved to {moved}. "
+            "Events that are still in the inbox are loaded again."
         )
 
-    def _move_aside(self, file: Path) -> Path:
-        make_private_folder(self.quarantine, self.sync)
-        target = self.quarantine / file.name
+    def _quarantine(self, file: Path) -> Path:
+        make_private_folder(self.folder, self.sync)
+        target = self.folder / file.name
         number = 1
         while target.exists():
-            target = self.quarantine / f"{file.name}.{number}"
+            target = self.folder / f"{file.name}.{number}"
             number += 1
         moved = file.rename(target)
-        with contextlib.suppress(PermissionError):  # another user's; the folder is private
+        with contextlib.suppress(PermissionError):  # another user owns it; the folder is private
             moved.chmod(0o600)
         return moved
 
@@ -203,7 +204,7 @@ def _read(table: Path, version: int) -> Commit | None:
 
 
 def _fault(table: Path, commit: Commit | None, removed: Set[str]) -> str | None:
-    """What is wrong with a commit; None if nothing is."""
+    """Return what is wrong with a commit; None if it is intact."""
     if commit is None:
         return "its log entry is empty or cut"
     for file in commit.added:
@@ -213,7 +214,7 @@ def _fault(table: Path, commit: Commit | None, removed: Set[str]) -> str | None:
 
 
 def _is_whole(file: Path, size: int) -> bool:
-    """Whether a Parquet file has its size and its end, which is written last."""
+    """Whether a Parquet file has the right size and its last bytes, which are written last."""
     try:
         if file.stat().st_size != size:
             return False
@@ -221,11 +222,4 @@ def _is_whole(file: Path, size: int) -> bool:
             opened.seek(-len(_MAGIC), os.SEEK_END)
             return opened.read() == _MAGIC
     except FileNotFoundError:
-        return False
-
-
-def _is_checkpoint(file: Path) -> bool:
-    try:
-        return bool(pq.read_metadata(file).num_rows)
-    except (pa.ArrowException, OSError):
         return False

@@ -1,7 +1,7 @@
-"""Renames a workspace in local tables: each day of a table that has such rows is written again.
+"""Renames a workspace in local tables: rewrites each day of a table that has rows to change.
 
-A day is read and written in small batches and replaced by one commit, which is durable before the
-next one is begun. The replaced files stay for as long as compactions leave them, for readers.
+A day is read and written in small batches. One commit replaces it, and is durable before the next
+commit begins. Replaced files are kept for the retention time, for running queries.
 """
 
 from __future__ import annotations
@@ -18,12 +18,17 @@ from deltalake import CommitProperties, WriterProperties, write_deltalake
 
 from databricks_app.events.workspaces import DEFAULT
 from databricks_app.lake import RAW_TABLE
-from databricks_app.lake.local.table_handle import NO_HOOKS, PARTITION, TableHandle, explained
+from databricks_app.lake.local.table_handle import (
+    NO_HOOKS,
+    PARTITION,
+    TableHandle,
+    translated_errors,
+)
 from databricks_app.lake.renaming import Rename
 from databricks_app.runtime import crash_points
 
-# Bodies may be large. Measured with a day of 240,000 rows and 500 MB: 8 s and 1.0 GB of memory;
-# with the engine's own row groups 1.7 GB.
+# Small, because bodies may be large. A day of 240,000 rows and 500 MB took 8 s and 1.0 GB of
+# memory, and 1.7 GB with the default row groups of the engine.
 _BATCH_ROWS = 1_000
 _GROUP_ROWS = 8_192
 _PARQUET = ds.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
@@ -36,8 +41,8 @@ class LocalRenaming:
     """One rename in the tables of a folder.
 
     Attributes:
-        handles: Every table, open at the newest version; nobody else writes.
-        change: What is renamed.
+        handles: Every table, open at the newest version. No other program may write.
+        change: The rename.
         after_commit: Called after each commit, when it is durable.
     """
 
@@ -46,43 +51,49 @@ class LocalRenaming:
     after_commit: Callable[[], None] = lambda: None
 
     def count(self) -> dict[str, int]:
-        """How many rows of each table are to be changed, the raw table last."""
+        """Return how many rows of each table would be changed, the raw table last."""
         return self._each_day(self._count)
 
     def run(self) -> dict[str, int]:
-        """Change them; how many rows of each table were changed."""
+        """Change the rows; return how many rows of each table were changed."""
         return self._each_day(self._rewrite)
 
     def _each_day(self, work: Callable[[TableHandle, date, _Mask], int]) -> dict[str, int]:
-        """Do this with every day of every table: all of the typed tables, then the raw one."""
+        """Call `work` for each day of each table: first the typed tables, then the raw table."""
         done = dict.fromkeys([*(name for name in self.handles if name != RAW_TABLE), RAW_TABLE], 0)
-        days = [day for day in _days(self.handles[RAW_TABLE]) if len(self._keys(day))]
+        raw = self.handles[RAW_TABLE]
+        with translated_errors(raw.name):
+            actions = pa.table(raw.delta.get_add_actions(flatten=True))
+        stored_days = sorted(set(actions.column(f"partition.{PARTITION}").to_pylist()))
+        days = [day for day in stored_days if len(self._ids(day))]
         for day in days:
-            is_changed = partial(self._typed, self._keys(day))
+            is_changed = partial(self._is_changed_typed, self._ids(day))
             for name, handle in self.handles.items():
                 if name != RAW_TABLE:
                     done[name] += work(handle, day, is_changed)
         for day in days:
-            done[RAW_TABLE] += work(self.handles[RAW_TABLE], day, self._raw)
+            done[RAW_TABLE] += work(raw, day, self._is_changed_raw)
         return done
 
-    def _keys(self, day: date) -> pa.Array:
-        """Ids of the raw rows of a day that are to be changed."""
+    def _ids(self, day: date) -> pa.Array:
+        """Return the event ids of the raw rows of a day that are to be changed."""
         handle = self.handles[RAW_TABLE]
-        with explained(handle.name):
+        with translated_errors(handle.name):
             batches = _scan(_dataset(handle, day), ["event_id", "key_fingerprint", "workspace"])
-            found = [batch.filter(self._raw(batch)).column("event_id") for batch in batches]
+            found = [
+                batch.filter(self._is_changed_raw(batch)).column("event_id") for batch in batches
+            ]
         return pa.chunked_array(found, pa.string()).combine_chunks()
 
-    def _raw(self, batch: pa.RecordBatch) -> pa.BooleanArray:
+    def _is_changed_raw(self, batch: pa.RecordBatch) -> pa.BooleanArray:
         listed = pa.array(sorted(self.change.fingerprints), pa.string())
         return pc.and_(self._is_old(batch), pc.is_in(batch.column("key_fingerprint"), listed))
 
-    def _typed(self, keys: pa.Array, batch: pa.RecordBatch) -> pa.BooleanArray:
-        return pc.and_(self._is_old(batch), pc.is_in(batch.column("event_id"), keys))
+    def _is_changed_typed(self, ids: pa.Array, batch: pa.RecordBatch) -> pa.BooleanArray:
+        return pc.and_(self._is_old(batch), pc.is_in(batch.column("event_id"), ids))
 
     def _is_old(self, batch: pa.RecordBatch) -> pa.BooleanArray:
-        # Rows that were there before the column have no name.
+        # Rows that are older than the column have no name.
         names = pc.fill_null(batch.column("workspace"), DEFAULT)
         return pc.equal(names, self.change.old)
 
@@ -90,7 +101,7 @@ class LocalRenaming:
         columns = ["event_id", "workspace"]
         if handle.name == RAW_TABLE:
             columns.append("key_fingerprint")
-        with explained(handle.name):
+        with translated_errors(handle.name):
             batches = _scan(_dataset(handle, day), columns)
             return sum(is_changed(batch).true_count for batch in batches)
 
@@ -100,7 +111,7 @@ class LocalRenaming:
             return 0
         kind = "raw" if handle.name == RAW_TABLE else "typed"
         crash_points.reach(f"lake.before_{kind}_rename")
-        with explained(handle.name):
+        with translated_errors(handle.name):
             dataset = _dataset(handle, day)
             write_deltalake(
                 handle.delta,
@@ -125,15 +136,8 @@ class LocalRenaming:
             yield batch.set_column(place, dataset.schema.field(place), names)
 
 
-def _days(handle: TableHandle) -> list[date]:
-    """The days of which a table has rows."""
-    with explained(handle.name):
-        actions = pa.table(handle.delta.get_add_actions(flatten=True))
-    return sorted(set(actions.column(f"partition.{PARTITION}").to_pylist()))
-
-
 def _dataset(handle: TableHandle, day: date) -> ds.Dataset:
-    """The rows of one day, with all columns of the table."""
+    """Return the rows of one day, with all columns of the table."""
     return handle.delta.to_pyarrow_dataset(
         file_pruning_predicate=[(PARTITION, "=", day.isoformat())]
     )

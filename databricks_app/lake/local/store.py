@@ -1,4 +1,4 @@
-"""The lake in a folder: real Delta tables, written by delta-rs, synced before `load` returns."""
+"""The lake in a local folder: Delta tables that delta-rs writes, synced before `load` returns."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from databricks_app.runtime.file_modes import TABLES, correct_tables, make_table
 if TYPE_CHECKING:
     from databricks_app.events.decoding import Reading
 
-# Parts of a path that delta-rs decodes and DuckDB expands.
+# Parts of a path that delta-rs would decode or DuckDB would expand.
 _UNUSABLE = re.compile(r"%[0-9A-Fa-f]{2}|[*?\[\]]")
-# Dates that are written at once; each is a file of its own.
+# Dates that are written at once; each date is one file.
 _MAX_DATES = 32
-# Typed tables that are written at once.
+# Typed tables that are written in parallel.
 _THREADS = 2
 
 log = structlog.get_logger(__name__)
@@ -55,17 +55,17 @@ class _LocalResources:
 
 
 def definitions() -> tuple[Definition, ...]:
-    """The tables of `sql/`."""
+    """Return the tables of `sql/`."""
     return tuple(
         Definition(table.name, arrow_schema(table), table.comment) for table in sql_dialect.tables()
     )
 
 
 class LocalLake:
-    """Tables under `<data_dir>/tables`; what is broken goes to `<data_dir>/quarantine`.
+    """Tables under `<data_dir>/tables`; broken files are moved to `<data_dir>/quarantine`.
 
     Attributes:
-        data_dir: On a local disk.
+        data_dir: Folder on a local disk.
     """
 
     def __init__(
@@ -77,13 +77,13 @@ class LocalLake:
         reread: Reread = decoding.reread,
         sync: Sync = fsync,
     ) -> None:
-        """Open nothing yet.
+        """Create the lake; `start` opens it.
 
         Args:
-            data_dir: On a local disk.
-            tables: The raw table and the typed ones; those of `sql/` if left out.
+            data_dir: Folder on a local disk.
+            tables: The raw table, then the typed tables; by default those of `sql/`.
             policy: When checkpoints and compactions are due.
-            reread: Reads a stored body again.
+            reread: Decodes a stored body again.
             sync: Syncs a file or a folder.
         """
         self.data_dir = data_dir.absolute()
@@ -107,8 +107,8 @@ class LocalLake:
         """See `Lake.start`."""
         if _UNUSABLE.search(str(self.data_dir)):
             raise LakeError(
-                f"The folder {self.data_dir} cannot hold tables: its path contains one of *?[] or "
-                "a percent-encoded character. Set CIO_DATA_DIR to another one."
+                f"The folder {self.data_dir} cannot be used for tables: its path contains one of "
+                "*?[] or a percent-encoded character. Set CIO_DATA_DIR to another folder."
             )
         try:
             make_tables_folder(self.data_dir, self._sync)
@@ -158,7 +158,7 @@ class LocalLake:
             stamps={"loaded_at": loaded_at, "batch_id": batch_id},
             counts=counts,
         )
-        # Until the load has succeeded nobody knows what the tables hold.
+        # If the load fails, the open handles may not match the tables.
         self._is_stale = True
         for group in date_groups(distinct(readings, counts), _MAX_DATES):
             insertion.run(group)
@@ -167,7 +167,7 @@ class LocalLake:
         return counts.report(time.perf_counter() - began)
 
     def _ready(self) -> _LocalResources:
-        """What works between start and close; after a failed load every table is reopened."""
+        """Return the open resources; after a failed load, open every table again."""
         if self._running is None:
             raise LakeError("The lake is not started.")
         if self._is_stale:
@@ -202,24 +202,22 @@ class LocalLake:
         return LocalRenaming(self._handles, rename, self._keep_up).run()
 
     def _keep_up(self) -> None:
-        """Do what upkeep is due. The rows are safe by now, so its failure fails no load."""
+        """Do the upkeep that is due. The rows are durable already, so errors are only logged."""
         until = time.monotonic() + self._policy.chores_seconds
         for upkeep in self._upkeep:
             self._attempt(upkeep, upkeep.run)
-            # Tables are often due together; the others are due in the next load still.
+            # Tables are often due at the same time. The other tables wait for the next load.
             if time.monotonic() >= until:
                 break
-        while not self._is_stale and (turn := self._whose_turn()):
-            self._attempt(turn, partial(turn.do_chore, until))
+        while not self._is_stale and (following := self._next_upkeep()):
+            self._attempt(following, partial(following.do_chore, until))
             if time.monotonic() >= until:
                 break
 
-    def _whose_turn(self) -> Upkeep | None:
-        """The table with a begun chore, else the one whose last turn is longest ago.
-
-        A merge that has begun holds up to 32 MB; so only one table has such.
-        """
-        for upkeep in sorted(self._upkeep, key=lambda one: not one.is_amid_chore):
+    def _next_upkeep(self) -> Upkeep | None:
+        """Return the table with a begun chore, or else the one that has waited longest."""
+        # A begun merge uses up to 32 MB of memory, so only one table may have one.
+        for upkeep in sorted(self._upkeep, key=lambda one: not one.has_begun_chore):
             if upkeep.chores:
                 self._upkeep.remove(upkeep)
                 self._upkeep.append(upkeep)

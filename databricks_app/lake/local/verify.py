@@ -1,14 +1,13 @@
-"""Checks that the local tables hold what they promise: each event once, raw and typed agreeing.
+"""Checks the local tables: each event is there once, and raw and typed tables agree.
 
-Reads only, and needs no lock: while a loader works, the rows of its newest batch are left out. The
-comparison runs in DuckDB, which puts on disk what does not fit into memory.
+It only reads and needs no lock: while a loader runs, the rows of its newest batch are ignored.
+DuckDB does the comparison, and uses the disk for what does not fit into memory.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -58,17 +57,18 @@ _REPLAYED = """SELECT event_id FROM {raw} SEMI JOIN typed USING (event_id, event
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Events that are not as promised, or a data file with all that it held.
+    """Events that are wrong in a table, or a damaged data file.
 
     Attributes:
-        kind: `file_missing`, `file_cut`, `file_unreadable`: what is wrong with a data file, whose
-            rows are left out of all else. `repeated`: a key stands more than once in the table.
-            `missing`: the raw row names the table, which lacks it. `misplaced`: the table holds
-            it, the raw row names another. `several_tables`: unrouted in raw, and in more than one
-            typed table. `without_raw`: the table holds it, the raw table does not.
+        kind: `file_missing`, `file_cut`, `file_unreadable`: what is wrong with a data file. Its
+            rows are ignored in all other checks. `repeated`: the table has a key more than once.
+            `missing`: the raw row names the table, but the table does not have the event.
+            `misplaced`: the table has the event, but the raw row names another table.
+            `several_tables`: the raw row names no table, and several typed tables have the event.
+            `without_raw`: the table has the event, but the raw table does not.
         table: The table that is wrong.
-        events: How many; of a data file by the log.
-        event_ids: A few of them; of a data file none.
+        events: Number of events; for a data file the number in the log.
+        event_ids: Some of their ids; empty for a data file.
         file: Path of the data file.
     """
 
@@ -81,18 +81,19 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
         rows: Rows by table.
-        differences: What is wrong; empty if all is well.
-        unrouted: Raw rows that no typed table holds and that name none.
-        replayed: Raw rows that name no table and that a later load put into one.
+        differences: What is wrong; empty if everything is correct.
+        unrouted: Number of raw rows that name no table and are in no typed table.
+        replayed: Number of raw rows that name no table but are in a typed table after a replay.
         conflicts: How many of `unrouted` have the id and day of another event.
-        conflict_ids: A few of them.
-        two_dates: Ids that the sender used under more than one date: two events by our key.
-        two_dates_ids: A few of them.
-        is_loading: Whether a loader was at work, so that its newest batch was left out.
+        conflict_ids: Some of their ids.
+        two_dates: Number of ids that the sender used with several dates. They are several events,
+            because the date is part of the key.
+        two_dates_ids: Some of these ids.
+        is_loading: Whether a loader was running, so that its newest batch was ignored.
     """
 
     rows: Mapping[str, int]
@@ -107,38 +108,32 @@ class Verdict:
 
 
 def check(data_dir: Path, typed_tables: Sequence[str]) -> Verdict:
-    """Compare what stands in the tables under `<data_dir>/tables`.
+    """Compare the tables under `<data_dir>/tables`.
 
     Raises:
-        LakeError: There is no raw table, or a log cannot be read; says which.
+        LakeError: There is no raw table, or a log cannot be read; says which one.
     """
     folder = data_dir.absolute() / "tables"
     if not (folder / RAW_TABLE / LOG).is_dir():
         raise LakeError(
-            f"No table {RAW_TABLE} in {folder}. Is this the folder the receiver writes to "
+            f"No table {RAW_TABLE} in {folder}. Is this the folder that the receiver writes to "
             "(--data-dir, CIO_DATA_DIR)?"
         )
     is_loading = is_held(folder)
-    # Raw first: a typed row that comes later belongs to a batch that is left out.
+    # Raw first: a typed row that is written after this belongs to a batch that is ignored.
     files = {name: data_files(folder / name) for name in (RAW_TABLE, *typed_tables)}
-    with _connection() as connection:
+    with (
+        tempfile.TemporaryDirectory(prefix="ciolake-") as temporary,
+        # On disk, because the keys of a large table do not fit into memory.
+        duckdb.connect(Path(temporary) / "check.duckdb") as connection,
+    ):
         try:
             return _LocalVerification(connection, files, is_loading).run()
         except duckdb.Error as error:
             raise LakeError(
-                f"The tables in {folder} cannot be read ({type(error).__name__}). Are the memory "
-                "and the folder for temporary files large enough?"
+                f"The tables in {folder} cannot be read ({type(error).__name__}). Check that there "
+                "is enough memory, and enough space in the folder for temporary files."
             ) from error
-
-
-@contextmanager
-def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database on disk: the keys of a large table do not fit into memory."""
-    with (
-        tempfile.TemporaryDirectory(prefix="ciolake-") as folder,
-        duckdb.connect(Path(folder) / "check.duckdb") as connection,
-    ):
-        yield connection
 
 
 @dataclass(slots=True)
@@ -173,7 +168,7 @@ class _LocalVerification:
         )
 
     def _bind(self, typed: Sequence[str]) -> None:
-        """Copy the keys, so that each file is read once, and join the typed ones."""
+        """Copy the keys of all tables, so that each file is read once; create the views."""
         self._copy(RAW_TABLE, ", target_table, unrouted_reason, batch_id")
         for name in typed:
             self._copy(name)
@@ -189,16 +184,16 @@ class _LocalVerification:
             self.connection.execute(f"CREATE VIEW settled_{name} AS FROM {name} {settled}")
 
     def _copy(self, table: str, more: str = "") -> None:
-        """Copy what stands of a table; each file that does not is a difference."""
-        whole = [one for one in self.files[table] if one.fault is None]
+        """Copy the keys of a table from its intact files; report each damaged file."""
+        intact = [one for one in self.files[table] if one.fault is None]
         try:
-            self.connection.execute(_rows(table, whole, more))
+            self.connection.execute(_copy_statement(table, intact, more))
         except duckdb.Error:
-            readable = [one for one in whole if self._can_read(one, more)]
-            if len(readable) == len(whole):
-                raise
-            whole, unreadable = readable, set(whole).difference(readable)
-            self.connection.execute(_rows(table, whole, more))
+            readable = [one for one in intact if self._can_read(one, more)]
+            if len(readable) == len(intact):
+                raise  # every file alone can be read, so the cause is not a file
+            unreadable = set(intact).difference(readable)
+            self.connection.execute(_copy_statement(table, readable, more))
         else:
             unreadable = set()
         for one in self.files[table]:
@@ -208,7 +203,7 @@ class _LocalVerification:
 
     def _can_read(self, file: TableFile, more: str) -> bool:
         try:
-            self.connection.execute(_rows("probe", [file], more))
+            self.connection.execute(_copy_statement("probe", [file], more))
         except duckdb.Error:
             return False
         self.connection.execute("DROP TABLE probe")
@@ -224,7 +219,7 @@ class _LocalVerification:
     def _find(
         self, sql: str, parameters: Mapping[str, object] | None = None, table: str = RAW_TABLE
     ) -> tuple[int, tuple[str, ...]]:
-        """How many rows a query has, and the first few ids in order."""
+        """Return how many rows a query has, and the first ids in order."""
         counted = (
             f"SELECT count(*), coalesce(min(event_id, {_EXAMPLES}), []) "  # noqa: S608  # constants
             f"FROM ({sql.format(raw=RAW_TABLE, table=table)})"
@@ -234,8 +229,8 @@ class _LocalVerification:
         return int(events), tuple(examples)
 
 
-def _rows(table: str, files: Sequence[TableFile], more: str = "") -> str:
-    """Statement that copies a table's keys; of a table without files an empty one."""
+def _copy_statement(table: str, files: Sequence[TableFile], more: str = "") -> str:
+    """Return the statement that copies the keys of a table; without files the copy is empty."""
     if not files:
         return (
             f"CREATE TABLE {table} AS SELECT NULL::VARCHAR AS event_id, NULL::DATE AS event_date, "

@@ -1,8 +1,8 @@
-"""The Databricks SQL in `sql/`, the one truth about tables, columns and views, as values.
+"""Reads the definitions in `sql/` and translates Databricks queries to DuckDB.
 
-Reads the definitions (`tables`, `views`, `statements`) and turns a Databricks query into
-DuckDB text (`duckdb_text`) for the local tables. Knows no engine and no data; the SQL parser
-is imported at the first call.
+`tables`, `views` and `statements` return the definitions of `sql/`, the single source for tables,
+columns and views. `duckdb_text` translates a query for the local tables. No engine is started and
+no data is read. The SQL parser is imported at the first call.
 """
 
 from databricks_app.lake.sql_dialect.definitions import (

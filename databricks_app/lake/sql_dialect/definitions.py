@@ -1,7 +1,6 @@
-"""Tables, views and statements of the folder `sql/`.
+"""Reads the tables, views and statements of the folder `sql/`. Never executes them.
 
-A definition that cannot be read is a fault of the installation, so it raises `QueryError`
-with the file's name. Reads files; parses, never executes.
+A definition that cannot be read means a broken installation. The `QueryError` names the file.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class Table:
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Names of the columns, in order."""
+        """The names of the columns, in order."""
         return tuple(column.name for column in self.columns)
 
 
@@ -59,10 +58,11 @@ class View:
 
     Attributes:
         name: Lower case.
-        column_comments: Column name to unit and meaning, in the order of the columns.
+        column_comments: Unit and meaning of each column, by name, in the order of the columns.
         comment: One sentence.
-        header: The comment lines above the statement: one row per what, which question.
-        sql: The query behind `AS`, in the Databricks dialect.
+        header: The comment lines above the statement: what one row is, and which question the
+            view answers.
+        sql: The query after `AS`, in the Databricks dialect.
         file: Name of its file.
     """
 
@@ -74,7 +74,7 @@ class View:
     file: str
 
     def lacking(self, columns: Collection[str]) -> tuple[str, ...]:
-        """Columns that a view of this name with these columns does not have yet."""
+        """Return the columns of this view that are not among `columns`."""
         return tuple(name for name in self.column_comments if name not in columns)
 
 
@@ -87,13 +87,13 @@ class Statement:
 
 
 def sql_folder() -> Path:
-    """Folder of the definitions: inside an installed package, or beside it in a checkout."""
+    """Return the folder of the definitions: in the package, or next to it in a checkout."""
     installed = _PACKAGE / "_sql"
     return installed if installed.is_dir() else _PACKAGE.parent / "sql"
 
 
 def statements(folder: str) -> tuple[Statement, ...]:
-    """Statements of one folder of `sql/`, e.g. `tables`, in running order, text unchanged.
+    """Return the statements of a folder of `sql/`, e.g. `tables`, in order and unchanged.
 
     Raises:
         QueryError: There is no such folder.
@@ -110,15 +110,15 @@ def statements(folder: str) -> tuple[Statement, ...]:
 
 @cache
 def tables() -> tuple[Table, ...]:
-    """All tables, in running order; the raw table is the first."""
+    """Return all tables in the order of their files; the raw table is the first."""
     return tuple(_table(statement) for statement in statements("tables"))
 
 
 def table(name: str) -> Table:
-    """The table of that name.
+    """Return the table with this name.
 
     Raises:
-        QueryError: There is no such table; lists those there are.
+        QueryError: There is no such table; lists the existing ones.
     """
     for candidate in tables():
         if candidate.name == name:
@@ -129,12 +129,12 @@ def table(name: str) -> Table:
 
 @cache
 def views() -> tuple[View, ...]:
-    """All views, in running order: a view reads only tables and earlier views."""
+    """Return all views in the order of their files. A view reads only tables and earlier views."""
     return tuple(_view(statement) for statement in statements("views"))
 
 
 def _split(text: str) -> Iterator[str]:
-    """Statements between semicolons; those inside strings and comments do not count."""
+    """Split a text at semicolons, but not at those in strings and comments."""
     from sqlglot import TokenType
     from sqlglot.dialects import Databricks
 
@@ -151,7 +151,7 @@ def _split(text: str) -> Iterator[str]:
 
 
 def _parse(statement: Statement, kind: str) -> exp.Create:
-    """The statement as a tree, if it creates a thing of that kind."""
+    """Parse a CREATE statement of this kind, `TABLE` or `VIEW`."""
     import sqlglot
     from sqlglot import exp
 
@@ -160,7 +160,9 @@ def _parse(statement: Statement, kind: str) -> exp.Create:
     except sqlglot.ParseError as error:
         raise QueryError(f"{statement.file} cannot be read: {error}") from error
     if not isinstance(tree, exp.Create) or tree.kind != kind:
-        raise QueryError(f"{statement.file} is no CREATE {kind}; one such statement a file.")
+        raise QueryError(
+            f"{statement.file} is not a CREATE {kind}; each file must contain one such statement."
+        )
     return tree
 
 
@@ -221,7 +223,7 @@ def _view(statement: Statement) -> View:
 
 
 def _query_text(sql: str) -> str:
-    """What stands behind the first AS: nothing before it in a view can be an AS of its own."""
+    """Return the text after the first AS; the part before it cannot contain another AS."""
     from sqlglot import TokenType
     from sqlglot.dialects import Databricks
 

@@ -1,9 +1,9 @@
-"""A Databricks query as DuckDB text, with the answer Databricks would give, or a refusal.
+"""Translates a Databricks query to DuckDB with the same result as on Databricks, or refuses it.
 
-Only reading is accepted: SELECT, WITH, VALUES, SHOW TABLES, SHOW VIEWS, DESCRIBE. Only the tables
-and views of `sql/` can be read. Tables are read without their catalog and schema; `qualifiers`
-says what becomes of columns. The session that runs the text must use the time zone UTC. Pure but
-for the definitions; the SQL parser is imported at the first call.
+Only queries are accepted: SELECT, WITH, VALUES, SHOW TABLES, SHOW VIEWS, DESCRIBE. They can read
+only the tables and views of `sql/`. Catalog and schema of tables are removed; for columns see
+`qualifiers`. The session that runs the text must use the time zone UTC. Pure except for reading the
+definitions. The SQL parser is imported at the first call.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _BEGINNINGS = frozenset({"SELECT", "WITH", "VALUES", "FROM", "(", "DESCRIBE", "D
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query for DuckDB.
+    """A translated query.
 
     Attributes:
-        text: DuckDB text.
-        names: Tables and views it reads, lower case, each of them in `sql/`.
+        text: The SQL for DuckDB.
+        names: Tables and views of `sql/` that it reads, lower case.
     """
 
     text: str
@@ -42,18 +42,18 @@ class Query:
 
 
 def duckdb_text(sql: str) -> str:
-    """DuckDB text of a Databricks query.
+    """Return the DuckDB text of a Databricks query.
 
     Raises:
-        QueryError: It is no query, cannot be read, names an unknown table, or uses what the
-            local engine would answer otherwise than Databricks.
+        QueryError: The text is not a query, cannot be parsed, names an unknown table, or uses
+            something for which DuckDB would give another result than Databricks.
     """
     return duckdb_query(sql).text
 
 
 @cache
 def duckdb_type(databricks_type: str) -> str:
-    """DuckDB's name of a Databricks type, e.g. `TIMESTAMPTZ` for `TIMESTAMP`."""
+    """Return the DuckDB name of a Databricks type, e.g. `TIMESTAMPTZ` for `TIMESTAMP`."""
     from sqlglot import exp
 
     return exp.DataType.build(databricks_type, dialect="databricks").sql("duckdb")
@@ -61,17 +61,20 @@ def duckdb_type(databricks_type: str) -> str:
 
 @lru_cache(maxsize=256)
 def duckdb_query(sql: str) -> Query:
-    """`duckdb_text` together with the names of the tables and views that are read."""
+    """Translate a query; see `duckdb_text`."""
     show = _SHOW.fullmatch(sql)
     if show:
-        return Query(_listing(show[1].upper()), frozenset())
+        rows = [(view.name, view.comment) for view in views()]
+        if show[1].upper() == "TABLES":
+            rows = [(table.name, table.comment) for table in tables()] + rows
+        return Query(_values(rows, ("name", "comment")), frozenset())
     tree = _parse(sql)
     from sqlglot import exp
 
     if isinstance(tree, exp.Describe):
         return _description(tree)
     if not isinstance(tree, exp.Query | exp.Values):
-        raise QueryError("Only reading is possible here, no statement that changes something.")
+        raise QueryError("Only queries are accepted here, no statement that changes something.")
     return _query(tree)
 
 
@@ -82,8 +85,8 @@ def _query(tree: exp.Expr) -> Query:
 
     for hint in list(tree.find_all(exp.Hint)):
         hint.pop()
-    _refuse_other_meanings(tree)
-    names = _read_names(tree)
+    _refuse_unsupported(tree)
+    names = _resolve_names(tree)
     rewrite(tree)
     return Query(tree.sql("duckdb", comments=False), names)
 
@@ -96,11 +99,11 @@ def _parse(sql: str) -> exp.Expr:
         _refuse_other_statements(sql)
         return sqlglot.parse_one(sql, dialect="databricks")
     except SqlglotError as error:
-        raise QueryError(f"The SQL cannot be read{_position(error)}.") from error
+        raise QueryError(f"The SQL cannot be parsed{_position(error)}.") from error
 
 
 def _refuse_other_statements(sql: str) -> None:
-    """Before parsing: of statements it does not know, the parser logs the text."""
+    # Before parsing, because the parser logs the text of a statement that it does not know.
     from sqlglot import TokenType
     from sqlglot.dialects import Databricks
 
@@ -110,16 +113,17 @@ def _refuse_other_statements(sql: str) -> None:
     first = tokens[0].text if tokens else "nothing"
     if first.upper() not in _BEGINNINGS:
         raise QueryError(
-            "Only reading is possible here: a query begins with SELECT, WITH, VALUES, SHOW TABLES "
+            "Only queries are accepted here: a query begins with SELECT, WITH, VALUES, SHOW TABLES "
             f"or DESCRIBE, not with {first[:20]}."
         )
     if any(token.token_type is TokenType.SEMICOLON for token in tokens):
-        raise QueryError("One statement at a time.")
+        raise QueryError("Only one statement is accepted at a time.")
     _refuse_qualified_using(tokens)
 
 
 def _refuse_qualified_using(tokens: list[Token]) -> None:
-    """Before parsing: the parser drops the table in `USING (table.column)`, a syntax error."""
+    # Before parsing, because the parser silently drops the table in `USING (table.column)`. On
+    # Databricks this is a syntax error.
     from sqlglot import TokenType
 
     inside = False
@@ -130,23 +134,23 @@ def _refuse_qualified_using(tokens: list[Token]) -> None:
             inside = False
         elif inside and token.token_type is TokenType.DOT:
             raise QueryError(
-                f"USING takes names of columns alone: write the column without `{before.text}.`."
+                f"USING accepts only names of columns: write the column without `{before.text}.`."
             )
 
 
 def _position(error: Exception) -> str:
-    """Where and why, without a sentence's end."""
+    """Return where and why parsing failed, without a full stop."""
     details = getattr(error, "errors", None)
     if not details:
         return f": {error}".rstrip(".")
     first = details[0]
-    # The parser's text may print whole token objects behind its first words.
+    # The text of the parser may end with the representation of whole token objects.
     reason = re.sub(r"( but got| for)? <.*", "", str(first["description"])).rstrip(". ")
     near = f" near {first['highlight']!r}" if first.get("highlight") else ""
     return f" at line {first['line']}, column {first['col']}{near}: {reason}"
 
 
-def _refuse_other_meanings(tree: exp.Expr) -> None:
+def _refuse_unsupported(tree: exp.Expr) -> None:
     from sqlglot import exp
 
     for node in tree.walk():
@@ -168,13 +172,13 @@ def _refuse_other_meanings(tree: exp.Expr) -> None:
 def _refusal(what: str) -> QueryError:
     instead = functions.INSTEAD.get(what)
     return QueryError(
-        f"The local engine does not answer `{what}` as Databricks does, so it is refused"
+        f"The local engine may give another result for `{what}` than Databricks, so it is refused"
         + (f"; use {instead}." if instead else ". Run the query on Databricks, or without it.")
     )
 
 
-def _read_names(tree: exp.Expr) -> frozenset[str]:
-    """Tables and views the query reads; also removes catalog and schema from their names."""
+def _resolve_names(tree: exp.Expr) -> frozenset[str]:
+    """Remove catalog and schema from all names; return the tables and views that are read."""
     from sqlglot import exp
 
     from databricks_app.lake.sql_dialect.qualifiers import remove_schemas
@@ -182,32 +186,23 @@ def _read_names(tree: exp.Expr) -> frozenset[str]:
     used = {name.name.lower() for name in tree.find_all(exp.Table) if name.name}
     known = {table.name for table in tables()} | {view.name for view in views()}
     local = {expression.alias.lower() for expression in tree.find_all(exp.CTE)}
-    for name in sorted(used - known - local):
-        raise _unknown(name, known)
+    if unknown := sorted(used - known - local):
+        ordered = sorted(known)
+        close = difflib.get_close_matches(unknown[0], ordered, n=1)
+        guess = f" Did you mean {close[0]}?" if close else ""
+        raise QueryError(
+            f"There is no table or view {unknown[0]}.{guess} There are: {', '.join(ordered)}."
+        )
     remove_schemas(tree)
     return frozenset(used & known)
-
-
-def _unknown(name: str, known: Iterable[str]) -> QueryError:
-    ordered = sorted(known)
-    close = difflib.get_close_matches(name, ordered, n=1)
-    guess = f" Did you mean {close[0]}?" if close else ""
-    return QueryError(f"There is no table or view {name}.{guess} There are: {', '.join(ordered)}.")
-
-
-def _listing(kind: str) -> str:
-    rows = [(view.name, view.comment) for view in views()]
-    if kind == "TABLES":
-        rows = [(table.name, table.comment) for table in tables()] + rows
-    return _values(rows, ("name", "comment"))
 
 
 def _description(tree: exp.Describe) -> Query:
     from sqlglot import exp
 
     if not isinstance(tree.this, exp.Table):
-        raise QueryError("DESCRIBE takes the name of a table or view.")
-    name = next(iter(_read_names(tree)))
+        raise QueryError("DESCRIBE needs the name of a table or view.")
+    name = next(iter(_resolve_names(tree)))
     columns = ("col_name", "data_type", "comment")
     for table in tables():
         if table.name == name:
@@ -224,9 +219,8 @@ def _description(tree: exp.Describe) -> Query:
 
 
 def _values(rows: Iterable[tuple[str, ...]], columns: tuple[str, ...]) -> str:
-    quoted = ", ".join(f"({', '.join(_quoted(value) for value in row)})" for row in rows)
+    def literal(text: str) -> str:
+        return "'" + text.replace("'", "''") + "'"
+
+    quoted = ", ".join(f"({', '.join(map(literal, row))})" for row in rows)
     return f"SELECT * FROM (VALUES {quoted}) AS listing({', '.join(columns)})"  # noqa: S608  # quoted
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

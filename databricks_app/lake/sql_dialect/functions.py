@@ -1,13 +1,13 @@
-"""Which parts of Databricks SQL the local engine answers exactly as Databricks does.
+"""Lists the Databricks SQL that has the same result on the local engine.
 
-Everything here was run on DuckDB against the answer Databricks documents
-(`tests/databricks_app/lake/sql_dialect/test_sql_dialect.py`). What is not here is refused: a wrong
-number that looks right is worse than an error. Names only; imports nothing.
+Tests run everything that is listed here on DuckDB and compare the result with the documentation of
+Databricks (`tests/databricks_app/lake/sql_dialect/test_sql_dialect.py`). Everything else is
+refused, because a wrong number that looks right is worse than an error. Imports nothing.
 """
 
 from __future__ import annotations
 
-# Classes of sqlglot's function nodes that DuckDB's text, rewritten where needed, answers right.
+# Classes of sqlglot function nodes that DuckDB computes like Databricks, after the rewrites.
 _ALLOWED = """
     Abs AddMonths And AnyValue ApproxDistinct ApproxQuantile ArgMax ArgMin Array ArrayAgg
     ArrayContains ArrayDistinct ArrayFilter ArraySize ArraySort ArrayToString ArrayUniqueAgg
@@ -25,7 +25,7 @@ _ALLOWED = """
 """
 
 RENAMED = {
-    # Databricks functions the parser does not know, and DuckDB's name for them.
+    # Databricks functions that the parser does not know, and their DuckDB names.
     "every": "bool_and",
     "isnotnull": "IS NOT NULL",
     "isnull": "IS NULL",
@@ -35,7 +35,7 @@ RENAMED = {
     "timestamp_seconds": "to_timestamp",
 }
 
-# Parts of a SELECT that write, read elsewhere, or mean something else on the local engine.
+# Parts of a SELECT that write, read other data, or have another meaning in DuckDB.
 _REFUSED_SYNTAX = """
     Command Into Pivot TableSample Version Parameter HistoricalData MatchRecognize
     SessionParameter Lock Collate Any LikeAny ILikeAny LikeAll ILikeAll SimilarTo
@@ -45,7 +45,7 @@ ALLOWED = frozenset(_ALLOWED.split())
 REFUSED_SYNTAX = frozenset(_REFUSED_SYNTAX.split())
 
 INSTEAD = {
-    # What to write instead of what is refused.
+    # What to use instead of a refused function.
     "bigint": "CAST(x AS BIGINT)",
     "convert_timezone": "from_utc_timestamp(t, zone)",
     "date_part": "extract(FIELD FROM t)",
@@ -58,7 +58,7 @@ INSTEAD = {
 }
 
 DATE_UNITS = {
-    # Units of `trunc` and `date_trunc`, and DuckDB's name.
+    # Units of `trunc` and `date_trunc`, and their DuckDB names.
     "YEAR": "year",
     "YYYY": "year",
     "YY": "year",

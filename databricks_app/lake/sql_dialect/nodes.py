@@ -1,4 +1,4 @@
-"""Building blocks of the rewrites: new nodes, and what the text says about a node's type.
+"""Helpers of the rewrites: they make new nodes, and infer the type of a node from the query.
 
 Imports the SQL parser: import it where it is used.
 """
@@ -15,38 +15,39 @@ INTEGER_TYPES = exp.DataType.INTEGER_TYPES
 
 
 def call(name: str, *arguments: exp.Expr) -> exp.Anonymous:
-    """A call of a DuckDB function."""
+    """Make a call of a DuckDB function."""
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
 def cast(node: exp.Expr, kind: str) -> exp.Cast:
-    """A cast to a DuckDB type."""
+    """Make a cast to a DuckDB type."""
     return exp.Cast(this=node, to=exp.DataType.build(kind, dialect="duckdb"))
 
 
 def case(condition: exp.Expr, then: exp.Expr, otherwise: exp.Expr | None = None) -> exp.Case:
-    """CASE WHEN condition THEN then ELSE otherwise END."""
+    """Make CASE WHEN condition THEN then ELSE otherwise END."""
     return exp.Case(ifs=[exp.If(this=condition, true=then)], default=otherwise)
 
 
 def date(node: exp.Expr) -> exp.Expr:
-    """Dates plus days are timestamps in DuckDB."""
+    """Cast to DATE. Needed because a date plus days is a timestamp in DuckDB."""
     return cast(node, "DATE")
 
 
 def timestamp(node: exp.Expr) -> exp.Expr:
-    """As a UTC timestamp."""
+    """Cast to a UTC timestamp."""
     return cast(node, "TIMESTAMPTZ")
 
 
 def has_type(node: exp.Expr, *names: str) -> exp.Expr:
-    """Whether the node has one of these DuckDB types, decided when the query is planned."""
+    """Make a condition: the node has one of these DuckDB types."""
+    # DuckDB evaluates `typeof` when it plans the query, so this costs nothing per row.
     values = [exp.Literal.string(name) for name in names]
     return exp.In(this=call("typeof", node.copy()), expressions=values)
 
 
 def outermost(node: exp.Expr) -> exp.Expr:
-    """The aggregate with its FILTER, IGNORE NULLS and OVER."""
+    """Return the outermost node of an aggregate: with its FILTER, IGNORE NULLS and OVER."""
     around = node.parent
     while isinstance(around, exp.Filter | exp.Window | exp.IgnoreNulls) and around.this is node:
         node, around = around, around.parent
@@ -59,7 +60,7 @@ def _column_types() -> dict[str, str]:
 
 
 def is_integer(node: exp.Expr) -> bool:
-    """Whether the node's text says that it is a whole number; False means unknown."""
+    """Whether the query shows that the node is an integer; False means unknown."""
     if isinstance(node, exp.Literal):
         return node.is_int
     if isinstance(node, exp.Column):
@@ -78,7 +79,7 @@ def is_integer(node: exp.Expr) -> bool:
 
 
 def is_date(node: exp.Expr) -> bool:
-    """Whether the node's text says that it is a DATE; False means unknown."""
+    """Whether the query shows that the node is a DATE; False means unknown."""
     if isinstance(node, exp.Column):
         return node.name.lower().endswith("date")
     if isinstance(node, exp.Cast):
@@ -89,13 +90,13 @@ def is_date(node: exp.Expr) -> bool:
 
 
 def mark_integers(tree: exp.Expr) -> None:
-    """Mark the columns that are whole numbers wherever the query defines their name."""
+    """Mark the columns whose names the query defines only as integers."""
     definitions: dict[str, list[exp.Expr]] = {}
     for alias in tree.find_all(exp.Alias):
         definitions.setdefault(alias.alias, []).append(alias.this)
     marked = True
+    # Several rounds, because one name can be defined by another name.
     while marked:
-        # A name defined by another name needs a second round.
         marked = False
         for column in tree.find_all(exp.Column):
             meanings = definitions.get(column.name)

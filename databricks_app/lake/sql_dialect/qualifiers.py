@@ -1,14 +1,16 @@
-"""Which table a qualified column name means, by the rules of Spark.
+"""Resolves qualified column names by the rules of Spark.
 
 The local tables have no catalog and no schema, so `schema.table.column` becomes `table.column`.
-That is done only where FROM names the table with that schema and without an alias. Spark resolves
-such a name. It refuses `alias.alias.column`, and a schema that is neither in FROM nor the
-session's; the session's is unknown here. `column.field` and `table.column.field` stay as they are.
-Pure but for the definitions. Imports the SQL parser: import it where it is used.
+This is done only if FROM names the table with that schema and without an alias; Spark resolves such
+a name. Spark refuses `alias.alias.column`, and a schema that is neither in FROM nor the schema of
+the session. The schema of the session is unknown here. `column.field` and `table.column.field`
+stay. Pure except for reading the definitions. Imports the SQL parser: import this module where it
+is used.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,26 +25,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Relation:
-    """What a FROM clause offers; all names are lower case.
+    """A table, view or subquery in a FROM clause; all names are lower case.
 
     Attributes:
         name: The alias, or the name of the table.
-        schema: Schema, or catalog and schema, as FROM gives them. None where an alias hides them.
-        columns: None where the text does not say.
+        schema: Schema, or catalog and schema, as in FROM. None if an alias hides them.
+        columns: Names of its columns; None if the query does not show them.
     """
 
     name: str
     schema: tuple[str, ...] | None
     columns: frozenset[str] | None
 
-    def is_named(self, qualifier: tuple[str, ...]) -> bool:
-        """Whether these parts, the table last, name it with its schema."""
+    def matches(self, qualifier: tuple[str, ...]) -> bool:
+        """Whether these parts name it with its schema; the last part is the table."""
         if not self.schema:
             return False
         return qualifier == (*self.schema, self.name)[-len(qualifier) :]
 
     def may_have(self, column: str) -> bool:
-        """Whether the text does not rule this column out."""
+        """Whether it has this column, or its columns are unknown."""
         return self.columns is None or column in self.columns
 
 
@@ -50,35 +52,28 @@ def remove_schemas(tree: exp.Expr) -> None:
     """Remove catalog and schema from the names of tables, and of the columns of such a table.
 
     Raises:
-        QueryError: Spark does not resolve the name of a column; or a table is named with a
-            schema, and WITH defines its name too.
+        QueryError: Spark cannot resolve the name of a column. Or FROM names a table with a schema,
+            and WITH defines the same name.
     """
-    # All is decided before anything changes: a table without its schema says nothing any more.
+    # Decide everything before the first change, because the decision needs the schemas in FROM.
     changes = [(column, _column_parts(column)) for column in tree.find_all(exp.Column)]
     for column, parts in changes:
-        for key, part in zip(("this", "table", "db", "catalog"), _padded(parts), strict=True):
+        # The parts from right to left; a part that is absent is None.
+        for key, part in itertools.zip_longest(("this", "table", "db", "catalog"), reversed(parts)):
             column.set(key, part)
     for table in tree.find_all(exp.Table):
         if table.db and _with_clause(table, table.name.lower()) is not None:
             raise QueryError(
-                f"WITH defines {table.name}, and `{_text(table.parts)}` is read as well: give the "
-                "part of WITH another name."
+                f"WITH defines {table.name}, and the query also reads `{_text(table.parts)}`: use "
+                "another name in WITH."
             )
         table.set("db", None)
         table.set("catalog", None)
 
 
-def _padded(parts: Sequence[exp.Expr]) -> Iterator[exp.Expr | None]:
-    """Four parts, the last one first."""
-    yield from reversed(parts)
-    yield from [None] * (4 - len(parts))
-
-
 def _column_parts(column: exp.Column) -> Sequence[exp.Expr]:
-    """The parts of a column's name without catalog and schema.
-
-    Spark takes the longest prefix that names a table; what follows the column are fields of it.
-    """
+    """Return the parts of a column name without catalog and schema."""
+    # Spark takes the longest prefix that names a table. Parts after the column are its fields.
     parts = column.parts
     names = [part.name.lower() for part in parts]
     is_star = isinstance(column.this, exp.Star)
@@ -87,7 +82,7 @@ def _column_parts(column: exp.Column) -> Sequence[exp.Expr]:
         qualifier = tuple(names[:length])
         is_whole = length == len(names) - 1
         for each in visible:
-            if each.is_named(qualifier) and (is_whole or each.may_have(names[length])):
+            if each.matches(qualifier) and (is_whole or each.may_have(names[length])):
                 return parts[length - 1 :]
     if not _is_refused(column, names, visible, is_star=is_star):
         return parts
@@ -97,27 +92,20 @@ def _column_parts(column: exp.Column) -> Sequence[exp.Expr]:
 def _is_refused(
     column: exp.Column, names: Sequence[str], visible: Sequence[_Relation], *, is_star: bool
 ) -> bool:
-    """Whether a name that starts with no schema cannot be a column, or might become another one.
-
-    The engine has schemas of its own, such as `main`, and takes the name of a table for its row.
-    """
+    """Whether a name without a schema cannot be a column, or DuckDB could resolve it otherwise."""
+    # DuckDB has its own schemas, such as `main`, and reads the name of a table as a row of it.
     named = [each for each in visible if each.name == names[0]]
     if is_star:
         return len(names) > 2
-    if _is_column(names[0], column, visible):
+    query = column.find_ancestor(exp.Select)
+    aliases = {one.alias.lower() for one in query.selects} if query else set()
+    if names[0] in aliases or any(names[0] in (each.columns or ()) for each in visible):
         return False
     if len(names) == 1:
         return bool(named) and not any(each.may_have(names[0]) for each in visible)
     if named:
         return len(names) > 2 and not any(each.may_have(names[1]) for each in named)
     return len(names) > 2 or any(each.name == names[1] for each in visible)
-
-
-def _is_column(name: str, column: exp.Column, visible: Sequence[_Relation]) -> bool:
-    """Whether the text shows a column, or an alias beside it, of that name."""
-    query = column.find_ancestor(exp.Select)
-    aliases = {one.alias.lower() for one in query.selects} if query else set()
-    return name in aliases or any(name in (each.columns or ()) for each in visible)
 
 
 def _unresolved(parts: Sequence[exp.Expr], visible: Sequence[_Relation]) -> QueryError:
@@ -133,7 +121,7 @@ def _unresolved(parts: Sequence[exp.Expr], visible: Sequence[_Relation]) -> Quer
             advice += f", or read FROM `{_text(parts[:-1])}`"
     else:
         known = ", ".join(sorted(by_name)) or "no table"
-        advice = f"write the name of the table as FROM has it ({known}), a dot and the column"
+        advice = f"write the name of the table as in FROM ({known}), a dot and the column"
     return QueryError(f"Databricks finds no column `{_text(parts)}` here: {advice}.")
 
 
@@ -142,28 +130,28 @@ def _text(parts: Sequence[exp.Expr]) -> str:
 
 
 def _queries_around(node: exp.Expr) -> Iterator[exp.Query]:
-    """The query of a node, then those that it may refer to as a subquery of theirs."""
+    """Yield the query of a node, then the outer queries whose columns it may use."""
     query = node.find_ancestor(exp.Select, exp.SetOperation)
     while query is not None:
         yield query
         around = query.parent
         while isinstance(around, exp.Subquery | exp.SetOperation | exp.Paren):
             around = around.parent
-        # A table in FROM or WITH knows nothing of what is beside or above it.
+        # A subquery in FROM or WITH cannot use columns of the queries around it.
         if around is None or isinstance(around, exp.From | exp.Join | exp.CTE):
             return
         query = around.find_ancestor(exp.Select)
 
 
 def _relations(query: exp.Expr) -> list[_Relation]:
-    """What the FROM clause of a query offers; ORDER BY of a UNION has none."""
+    """Return the relations in the FROM clause; a UNION has none of its own."""
     if not isinstance(query, exp.Select):
         return []
     from_ = query.args.get("from_")
-    given = ([from_.this] if from_ else []) + _joined(query)
+    direct = ([from_.this] if from_ else []) + _joined(query)
     return [
         _Relation(source.alias_or_name.lower(), _schema(source), _columns(source))
-        for each in given
+        for each in direct
         for source in _sources(each)
     ]
 
@@ -174,7 +162,7 @@ def _joined(node: exp.Expr) -> list[exp.Expr]:
 
 
 def _sources(node: exp.Expr) -> Iterator[exp.Expr]:
-    """A table with those that are joined to it inside parentheses."""
+    """Yield a table, and the tables that are joined to it inside parentheses."""
     if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table) and not node.alias:
         yield from _sources(node.this)
     else:
@@ -196,7 +184,10 @@ def _columns(source: exp.Expr) -> frozenset[str] | None:
         found = _defined(source)
         if found is not None:
             return _columns(found)
-        return _known_columns(source.name.lower())
+        name = source.name.lower()
+        known = {table.name: frozenset(table.column_names) for table in tables()}
+        known |= {view.name: frozenset(view.column_comments) for view in views()}
+        return known.get(name)
     if isinstance(source, exp.Subquery | exp.CTE | exp.Lateral):
         query = source.this
         if isinstance(query, exp.Subquery):
@@ -206,9 +197,9 @@ def _columns(source: exp.Expr) -> frozenset[str] | None:
 
 
 def _selected(query: exp.Query) -> frozenset[str] | None:
-    """Names of what a query selects; with a star, of all that it could mean."""
+    """Return the column names of a query; a star stands for all columns of its relations."""
     while isinstance(query, exp.SetOperation | exp.Subquery):
-        query = query.this  # the first part of a UNION gives the names
+        query = query.this  # the first query of a UNION defines the names
     names = {one.alias_or_name.lower() for one in query.selects if not one.is_star}
     if any(one.is_star for one in query.selects):
         for each in _relations(query):
@@ -218,23 +209,17 @@ def _selected(query: exp.Query) -> frozenset[str] | None:
     return frozenset(names)
 
 
-def _known_columns(name: str) -> frozenset[str] | None:
-    for table in tables():
-        if table.name == name:
-            return frozenset(table.column_names)
-    return next((frozenset(view.column_comments) for view in views() if view.name == name), None)
-
-
 def _defined(table: exp.Table) -> exp.CTE | None:
-    """The part of a WITH clause that a table in FROM is."""
+    """Return the part of WITH that a table in FROM refers to."""
     return None if table.db else _with_clause(table, table.name.lower())
 
 
 def _with_clause(node: exp.Expr, name: str) -> exp.CTE | None:
-    """The part of a WITH clause that a name in this place means; earlier parts only."""
+    """Return the part of WITH that a name means at this node."""
     child, around = node, node.parent
     while around is not None:
         if isinstance(around, exp.With):
+            # A part of WITH sees only the parts before it.
             parts = around.expressions
             visible = parts[: next(n for n, part in enumerate(parts) if part is child)]
         elif isinstance(around, exp.Query) and not isinstance(child, exp.With):

@@ -1,8 +1,8 @@
-"""Rewrites of a parsed Databricks query where DuckDB's plain translation answers otherwise.
+"""Rewrites a parsed Databricks query where the translation of sqlglot gives another result.
 
-Each function takes one node, already out of its tree, and returns what stands in its place. The
-differences were measured on sqlglot 30.30 and DuckDB 2.0; the tests hold Databricks' answers.
-Imports the SQL parser: import it where it is used.
+Each function takes one node that is already removed from its tree, and returns its replacement. The
+differences were measured with sqlglot 30.30 and DuckDB 2.0; the tests contain the documented
+results of Databricks. Imports the SQL parser: import this module where it is used.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def rewrite(tree: exp.Expr) -> None:
         if change:
             is_aggregate = isinstance(node, exp.AggFunc | exp.IgnoreNulls)
             target = outermost(node) if is_aggregate else node
-            # The node leaves the tree before it is built into its own replacement.
+            # The node must leave the tree first, because its replacement often contains it.
             hole = exp.Null()
             target.replace(hole)
             hole.replace(change(target))
 
 
 def _bigint(node: exp.Expr) -> exp.Expr:
-    """COUNT_IF and sums of whole numbers are HUGEINT in DuckDB."""
+    # COUNT_IF and sums of integers are HUGEINT in DuckDB and BIGINT on Databricks.
     aggregate = node.find(exp.CountIf, exp.Sum)
     if isinstance(aggregate, exp.Sum) and not is_integer(aggregate.this):
         return node
@@ -55,7 +55,7 @@ def _bigint(node: exp.Expr) -> exp.Expr:
 
 
 def _divide(node: exp.Expr) -> exp.Expr:
-    """Division by zero is an error on Databricks, and NULL or infinity in DuckDB."""
+    # Division by zero is an error on Databricks, and NULL or infinity in DuckDB.
     divisor = node.expression
     if isinstance(divisor, exp.Nullif) or (divisor.is_number and divisor.to_py() != 0):
         return node
@@ -65,12 +65,13 @@ def _divide(node: exp.Expr) -> exp.Expr:
 
 
 def _convert(node: exp.Expr) -> exp.Expr:
-    """Number to integer cuts off on Databricks and rounds in DuckDB; UTC shows no offset."""
-    assert isinstance(node, exp.Cast)  # noqa: S101  # TryCast is one too
+    """Truncate numbers that become integers, and write UTC times without an offset."""
+    assert isinstance(node, exp.Cast)  # noqa: S101  # or its subclass TryCast
     value = node.this
     if node.to.this is exp.DType.TIMESTAMP:
         node.set("to", exp.DataType.build("TIMESTAMPTZ", dialect="duckdb"))
     elif node.to.this in INTEGER_TYPES and not is_integer(value) and not value.is_string:
+        # Databricks truncates, DuckDB rounds.
         fractional = has_type(value, "DOUBLE", "FLOAT")
         decimal = exp.Like(
             this=call("typeof", value.copy()), expression=exp.Literal.string("DECIMAL%")
@@ -97,7 +98,7 @@ def _renamed(node: exp.Expr) -> exp.Expr:
 
 
 def _ignoring_nulls(node: exp.Expr) -> exp.Expr:
-    """first(x, true), last(x, true): the plain translation keeps the NULLs."""
+    # first(x, true), last(x, true): the translation of sqlglot keeps the NULLs.
     ignoring = node.find(exp.IgnoreNulls)
     inner = ignoring.this if ignoring else None
     if ignoring is None or not isinstance(inner, exp.First | exp.Last):
@@ -106,15 +107,15 @@ def _ignoring_nulls(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Window):
         ignoring.set("this", (exp.FirstValue if is_first else exp.LastValue)(this=inner.this))
         return node
-    given: exp.Expr = exp.Not(this=exp.Is(this=inner.this.copy(), expression=exp.Null()))
+    condition: exp.Expr = exp.Not(this=exp.Is(this=inner.this.copy(), expression=exp.Null()))
     if isinstance(node, exp.Filter):
-        given = exp.And(this=given, expression=exp.Paren(this=node.expression.this))
+        condition = exp.And(this=condition, expression=exp.Paren(this=node.expression.this))
     aggregate = call("first" if is_first else "last", inner.this)
-    return exp.Filter(this=aggregate, expression=exp.Where(this=given))
+    return exp.Filter(this=aggregate, expression=exp.Where(this=condition))
 
 
 def _renaming(name: str) -> Callable[[exp.Expr], exp.Expr]:
-    """Call another aggregate with the first two arguments, inside its FILTER and OVER."""
+    """Return a rewrite to another aggregate with the first two arguments; FILTER and OVER stay."""
 
     def change(node: exp.Expr) -> exp.Expr:
         inner = node
@@ -131,7 +132,7 @@ def _renaming(name: str) -> Callable[[exp.Expr], exp.Expr]:
 
 
 def _distinct_count(node: exp.Expr) -> exp.Expr:
-    """The approximate count, exactly."""
+    # The exact count instead of the approximate one.
     inner = node.find(exp.ApproxDistinct)
     assert inner is not None  # noqa: S101  # the caller found it
     count = exp.Count(this=exp.Distinct(expressions=[inner.this]))
@@ -142,7 +143,7 @@ def _distinct_count(node: exp.Expr) -> exp.Expr:
 
 
 def _collected(node: exp.Expr) -> exp.Expr:
-    """Collecting drops NULLs by a FILTER of its own, so the query's FILTER goes inside."""
+    # sqlglot adds a FILTER that drops NULLs. So the FILTER of the query moves into the argument.
     if isinstance(node, exp.Filter):
         inner = node.this
         inner.set("this", case(node.expression.this, inner.this))
@@ -151,7 +152,7 @@ def _collected(node: exp.Expr) -> exp.Expr:
 
 
 def _json_text(node: exp.Expr) -> exp.Expr:
-    """Text without quotes, and NULL where the text is no JSON."""
+    # Text without quotes, and NULL if the text is not JSON.
     path = exp.JSONExtractScalar(this=node.this, expression=node.expression)
     valid = call("json_valid", cast(node.this.copy(), "VARCHAR"))
     return exp.Paren(this=case(valid, path))
@@ -178,53 +179,50 @@ def _json_shape(kind: exp.Expr) -> object:
     return _TYPES_OF_JSON.get(name, name)
 
 
-def _whole(node: exp.Expr) -> exp.Expr:
-    """Floor and ceil give whole numbers on Databricks."""
+def _floor_or_ceil(node: exp.Expr) -> exp.Expr:
+    # They give integers on Databricks.
     if node.args.get("decimals"):
-        raise QueryError("floor and ceil with digits are not answered here; use round(x, digits).")
+        raise QueryError("floor and ceil with digits are not supported here; use round(x, digits).")
     return cast(node, "BIGINT")
 
 
-def _replaced(node: exp.Expr) -> exp.Expr:
+def _regexp_replace(node: exp.Expr) -> exp.Expr:
     replacement = node.args.get("replacement")
     if replacement is not None and "$" in replacement.sql():
-        raise QueryError("regexp_replace with $1 in the replacement is not answered here.")
+        raise QueryError("regexp_replace with $1 in the replacement is not supported here.")
     return node
 
 
-def _indexed(node: exp.Expr) -> exp.Expr:
-    """Only fixed places: a column may be an index, counted from 0, or the key of a map."""
+def _bracket(node: exp.Expr) -> exp.Expr:
+    # A column could be an index (counted from 0) or a key of a map; the text does not show which.
     if not all(place.is_string or place.is_number for place in node.expressions):
-        raise QueryError("The place in an array or map must be a number or a text.")
+        raise QueryError(
+            "The index of an array or the key of a map must be a literal number or text here."
+        )
     return node
 
 
 def _like(node: exp.Expr) -> exp.Expr:
-    """The backslash escapes on Databricks and is a letter in DuckDB."""
+    # A backslash escapes on Databricks and is an ordinary character in DuckDB.
     if isinstance(node.parent, exp.Escape) or "\\" not in node.expression.name:
         return node
     return exp.Escape(this=node, expression=exp.Literal.string("\\"))
 
 
-def _text(node: exp.Expr) -> exp.Expr:
-    """A type of its own in DuckDB."""
-    return cast(node, "VARCHAR")
-
-
 def _logarithm(node: exp.Expr) -> exp.Expr:
-    """NULL on Databricks where there is none."""
+    # NULL on Databricks if the number is not positive.
     positive = exp.GT(this=exp.Paren(this=node.this.copy()), expression=exp.Literal.number(0))
     return exp.Paren(this=case(positive, node))
 
 
-def _hash(node: exp.Expr) -> exp.Expr:
+def _sha2(node: exp.Expr) -> exp.Expr:
     if node.args["length"].name not in {"0", "256"}:
-        raise QueryError("sha2 is answered here with 256 bits only.")
+        raise QueryError("sha2 is supported here only with 256 bits.")
     return node
 
 
 def _substring(node: exp.Expr) -> exp.Expr:
-    """Place 0 means 1 on Databricks."""
+    # Position 0 means 1 on Databricks.
     start = node.args.get("start")
     if start is not None and start.is_number and start.to_py() == 0:
         node.set("start", exp.Literal.number(1))
@@ -240,12 +238,12 @@ REWRITES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.ArgMin: _renaming("arg_min_null"),
     exp.ArrayAgg: _collected,
     exp.ArrayUniqueAgg: _collected,
-    exp.Bracket: _indexed,
+    exp.Bracket: _bracket,
     exp.Cast: _convert,
-    exp.Ceil: _whole,
+    exp.Ceil: _floor_or_ceil,
     exp.CountIf: _bigint,
     exp.Div: _divide,
-    exp.Floor: _whole,
+    exp.Floor: _floor_or_ceil,
     exp.FromJson: _from_json,
     exp.ILike: _like,
     exp.IgnoreNulls: _ignoring_nulls,
@@ -256,10 +254,11 @@ REWRITES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Ln: _logarithm,
     exp.Mod: _divide,
     exp.Quantile: _renaming("quantile_cont"),
-    exp.RegexpReplace: _replaced,
-    exp.SHA2: _hash,
+    exp.RegexpReplace: _regexp_replace,
+    exp.SHA2: _sha2,
     exp.Substring: _substring,
     exp.Sum: _bigint,
     exp.TryCast: _convert,
-    exp.Uuid: _text,
+    # A uuid has its own type in DuckDB.
+    exp.Uuid: lambda node: cast(node, "VARCHAR"),
 }

@@ -32,7 +32,7 @@ def _plus(node: exp.Expr) -> exp.Expr:
 
 
 def _day_of_week(node: exp.Expr) -> exp.Expr:
-    """Sunday is 1 on Databricks and 0 in DuckDB."""
+    # Sunday is 1 on Databricks and 0 in DuckDB.
     return exp.Paren(this=exp.Add(this=node, expression=exp.Literal.number(1)))
 
 
@@ -41,17 +41,20 @@ def _extract(node: exp.Expr) -> exp.Expr:
     if field in {"DOW", "DAYOFWEEK"}:
         return _day_of_week(node)
     if field not in EXTRACTED:
-        raise QueryError(f"extract({field}) is not answered alike; use: {', '.join(EXTRACTED)}.")
+        raise QueryError(
+            f"The local engine does not support extract({field}); use: {', '.join(EXTRACTED)}."
+        )
     return node
 
 
 def _elapsed(node: exp.Expr) -> exp.Expr:
-    """Whole units between two times; DuckDB's date_diff counts the boundaries crossed."""
+    # Databricks counts whole units between two times, like date_sub of DuckDB. date_diff of DuckDB
+    # counts crossed boundaries.
     unit = exp.Literal.string(str(node.args["unit"]).lower())
     return call("date_sub", unit, timestamp(node.expression), timestamp(node.this))
 
 
-def _days_between(node: exp.Expr) -> exp.Expr:
+def _date_diff(node: exp.Expr) -> exp.Expr:
     if str(node.args["unit"]).upper() != "DAY":
         return _elapsed(node)
     days = exp.Literal.string("day")
@@ -61,53 +64,53 @@ def _days_between(node: exp.Expr) -> exp.Expr:
 def _truncated(node: exp.Expr) -> exp.Expr:
     unit = DATE_UNITS.get(node.args["unit"].name.upper())
     if unit is None:
-        raise QueryError(f"Unit of trunc or date_trunc must be one of: {', '.join(DATE_UNITS)}.")
+        raise QueryError(
+            f"The unit of trunc or date_trunc must be one of: {', '.join(DATE_UNITS)}."
+        )
     start = call("date_trunc", exp.Literal.string(unit), node.this)
     return date(start) if isinstance(node, exp.DateTrunc) else timestamp(start)
 
 
 def _unix(node: exp.Expr) -> exp.Expr:
-    """Whole seconds; the plain translation rounds, or takes a timestamp for a text."""
+    # Whole seconds. The translation of sqlglot rounds, or reads a timestamp as a text.
     return cast(call("floor", call("epoch", timestamp(node.this))), "BIGINT")
 
 
 def _formatted(node: exp.Expr) -> exp.Expr:
     pattern = node.args["format"].name.replace("strict", "")
     used = {pattern[place : place + 2] for place in range(len(pattern)) if pattern[place] == "%"}
-    if not used <= TIME_FORMATS or any(c.isalpha() for c in _without(pattern, used)):
+    rest = pattern
+    for part in used:
+        rest = rest.replace(part, "")
+    if not used <= TIME_FORMATS or any(character.isalpha() for character in rest):
         raise QueryError("Time formats may use: yyyy, yy, MM, MMM, MMMM, dd, HH, mm, ss, E, EEEE.")
     return node
 
 
-def _without(text: str, parts: set[str]) -> str:
-    for part in parts:
-        text = text.replace(part, "")
-    return text
-
-
-def _local_time(node: exp.Expr) -> exp.Expr:
-    """from_utc_timestamp: the wall clock of the zone, as a timestamp."""
+def _from_utc_timestamp(node: exp.Expr) -> exp.Expr:
+    # The local time of the zone, as a timestamp.
     return timestamp(call("timezone", node.args["zone"], timestamp(node.this.this)))
 
 
-def _series(node: exp.Expr) -> exp.Expr:
-    """A sequence of dates is one of timestamps in DuckDB; numbers never run down by themselves."""
+def _sequence(node: exp.Expr) -> exp.Expr:
+    # DuckDB makes a sequence of dates into timestamps.
     if is_date(node.args["start"]):
         return cast(node, "DATE[]")
+    # Without a step, Databricks also counts downwards and DuckDB does not.
     if not node.args.get("step"):
-        raise QueryError("Give sequence its step as well: sequence(1, 9, 1).")
+        raise QueryError("sequence needs a step here, e.g. sequence(1, 9, 1).")
     return node
 
 
 TIME_REWRITES: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Add: _plus,
     exp.AddMonths: date,
-    exp.AtTimeZone: _local_time,
-    exp.DateDiff: _days_between,
+    exp.AtTimeZone: _from_utc_timestamp,
+    exp.DateDiff: _date_diff,
     exp.DateTrunc: _truncated,
     exp.DayOfWeek: _day_of_week,
     exp.Extract: _extract,
-    exp.GenerateSeries: _series,
+    exp.GenerateSeries: _sequence,
     exp.StrToUnix: _unix,
     exp.Sub: _plus,
     exp.TimeToStr: _formatted,

@@ -1,1 +1,1 @@
-"""Delta tables of Unity Catalog, loaded through a SQL warehouse by the lease owner."""
+"""Delta tables of Unity Catalog; the owner of the lease loads them through a SQL warehouse."""

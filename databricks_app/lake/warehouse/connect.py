@@ -1,6 +1,6 @@
-"""Joins the lake to a Databricks workspace: its volume, and its warehouse through SQL.
+"""Connects the lake to the volume and the SQL warehouse of a Databricks workspace.
 
-The SQL connector is imported at the first session: it takes a second.
+The SQL connector is imported at the first session, because its import takes a second.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from databricks_app.databricks.workspace import DatabricksWorkspace
     from databricks_app.settings import Settings
 
-# A longer pause between loads is there to let the warehouse stop (the least auto-stop is a minute).
+# With a longer interval between loads the warehouse should stop in between (the shortest auto-stop
+# is one minute), and an open session may keep it running.
 _SESSION_SECONDS = 60.0
 
 
@@ -28,12 +29,12 @@ def open_lake(
     timeout: CallTimeout,
     owner: str | None = None,
 ) -> WarehouseLake:
-    """Make a lake of this workspace, not started.
+    """Make the lake of a workspace; it is not started.
 
     Args:
-        workspace: Where it is.
-        settings: Name its parts.
-        timeout: Limits of its calls.
+        workspace: The workspace.
+        settings: Names of catalog, schema, volume and warehouse.
+        timeout: Timeouts of the calls.
         owner: Name of this instance; see `Lease`.
     """
     lease = Lease(
@@ -51,12 +52,12 @@ def open_lake(
 
 
 def open_query(workspace: DatabricksWorkspace, settings: Settings) -> WarehouseQuery:
-    """Make a reader of the tables."""
+    """Make a query object for the tables of a workspace."""
     return WarehouseQuery(statements(workspace, settings, CallTimeout()))
 
 
 def is_loading(workspace: DatabricksWorkspace, settings: Settings) -> bool:
-    """Whether an instance holds the lease; one that has died holds it until it is followed.
+    """Whether an instance owns the lease; a dead owner counts until the next one takes over.
 
     Raises:
         LakeError: The volume cannot be read.

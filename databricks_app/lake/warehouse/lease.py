@@ -1,17 +1,17 @@
-"""One loader at a time among instances that share nothing but a volume: a lease with fencing.
+"""A lease with fencing: one loader at a time among instances that share only a volume.
 
-The lease is a row of objects in a folder, one for each time it was taken: `00000007.json` is
-epoch 7. To take it is to create the object after the newest, without overwriting: of several that
-try, the store lets one succeed. Whoever created the newest object owns the lease, and every older
-one does not, whatever it believes.
+The lease is a folder of objects, one for each time that the lease was taken: `00000007.json` is
+epoch 7. An instance takes the lease when it creates the next object without overwriting; of several
+instances that try, one succeeds. The creator of the newest object owns the lease, and nobody else.
 
-No clock is compared with another. The owner counts renewals in its object; another instance takes
-over once the count has stood still, on its own clock, for `silence_seconds` and for as long as a
-statement may run: so what an owner that died had sent is over before the next one loads. An owner
-that was paused for so long may wake up and go on until its next `confirm`, which asks for the
-newest object. What it writes meanwhile does no harm: its rows are inserted by key, and it deletes
-only what it has loaded (docs/databricks-store.md). If the store let two create the same object,
-both would load for a while, with the same outcome.
+Two clocks are never compared. The owner counts renewals in its object. Another instance takes over
+when, on its own clock, the count has not changed for `silence_seconds` plus the longest time that a
+statement may run. So the last statement of a dead owner has ended before the next owner loads.
+
+An owner that was paused for so long may wake up and continue until its next `confirm`, which reads
+the newest epoch. This is harmless: rows are inserted by key, and it deletes only what it has loaded
+(docs/databricks-store.md). If the volume let two instances create the same object, both would load
+for a while, with the same result.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ class LeaseState:
     """The content of the newest object.
 
     Attributes:
-        epoch: How often the lease was taken; 0 for never.
+        epoch: How often the lease was taken; 0 means never.
         owner: Name of the instance that took it.
         renewals: How often it was renewed.
-        is_released: Whether its owner gave it back.
-        statement_seconds: Time-out of its owner's statements; None if the object does not say it.
+        is_released: Whether the owner has released it.
+        statement_seconds: Timeout of the statements of the owner; None if the object has none.
     """
 
     epoch: int = 0
@@ -63,7 +63,7 @@ class LeaseState:
 
 
 class Lease:
-    """The lease of one volume, as seen by one instance.
+    """The lease of one volume, from the view of one instance.
 
     Attributes:
         folder: Path of the lease's folder in the volume.
@@ -83,19 +83,19 @@ class Lease:
         renew_seconds: float = RENEW_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take nothing yet.
+        """Create the object; `take` takes the lease.
 
         Args:
             files: The volume.
-            folder: Path of the lease's folder in it.
-            owner: Name of this instance, the same after a restart of this process alone, so that
-                it need not wait for itself; made by chance if left out.
-            timeout: Limits of a look at the volume.
-            statement_seconds: Time-out of this instance's statements, which others wait out if it
-                falls silent; and of an owner's whose object does not say it.
-            silence_seconds: How long the count of an owner may stand still while it runs.
-            renew_seconds: Pause between renewals; 0 leaves them to the caller.
-            monotonic: This instance's clock.
+            folder: Path of the folder of the lease in the volume.
+            owner: Name of this instance. It must be the same after a restart of this process, so
+                that the process does not wait for itself. Random by default.
+            timeout: Timeouts of the calls.
+            statement_seconds: Timeout of the statements of this instance. Others wait so long
+                before they take over. Also used for an owner whose object has no such timeout.
+            silence_seconds: How long the count of a running owner may stay the same.
+            renew_seconds: Pause between renewals; 0 means that the caller renews.
+            monotonic: Clock of this instance.
         """
         self.folder = folder
         self.owner = owner or secrets.token_hex(8)
@@ -112,48 +112,58 @@ class Lease:
         self._thread: threading.Thread | None = None
 
     def take(self) -> None:
-        """Become the owner, if nobody else is.
+        """Become the owner, if no other instance is.
 
         Raises:
-            Standby: Another instance is, or it is too early to say that it is not.
+            Standby: Another instance is the owner, or has not been silent for long enough.
             LakeError: The volume cannot be used; says why.
         """
         self._timeout.run(self._take, "taking the lease", why=silence)
-        self._begin_renewing()
+        if self._renew_seconds:
+            self._stopping = threading.Event()
+            self._thread = threading.Thread(
+                target=self._keep_renewing, args=(self._stopping,), name="lease", daemon=True
+            )
+            self._thread.start()
 
     def _take(self) -> None:
         newest = self.newest()
         is_free = newest.is_released or newest.owner == self.owner
-        if not is_free and not self._stands_still(newest):
-            raise Standby("Another instance loads; this one takes over if that one falls silent.")
+        if not is_free and not self._is_silent(newest):
+            raise Standby("Another instance loads. This one takes over if the other one stops.")
         epoch = newest.epoch + 1
         self._renewals = 0
         try:
             self._files.put(self._path(epoch), self._content(), overwrite=False)
         except FileExistsError:
-            raise Standby("Another instance was faster to take over the loading.") from None
-        # Who was paused between looking and creating may have made an object that is long past.
+            raise Standby("Another instance has just taken over the loading.") from None
+        # If this process was paused between the two calls, its new object may be an old epoch.
         if self._newest_epoch() != epoch:
             raise Standby("Another instance has taken over the loading.")
         self.epoch, self._seen = epoch, None
-        self._delete_older(epoch)
+        # The newest object always stays: without it the same epoch could be taken again.
+        with suppress(LakeError):
+            for name in self._files.names(self.folder):
+                found = _NAME.fullmatch(name)
+                if found and int(found[1]) < epoch:
+                    self._files.delete(f"{self.folder}/{name}")
         log.info("lease_taken", epoch=epoch, after_silence=not is_free)
 
     def confirm(self) -> None:
-        """Ask the volume whether this instance still owns the lease.
+        """Check in the volume that this instance still owns the lease.
 
         Raises:
-            Standby: It is not.
+            Standby: It does not.
             LakeError: The volume cannot be used; says why.
         """
         newest = self._timeout.run(self._newest_epoch, "looking at the lease", why=silence)
         if not self.epoch or newest != self.epoch:
             self.epoch = 0
             self._stopping.set()
-            raise Standby("Another instance has taken over the loading; this one stands by.")
+            raise Standby("Another instance has taken over the loading; this one is on standby.")
 
     def renew(self) -> None:
-        """Let the others see that this instance runs.
+        """Renew the lease, so that the others see that this instance runs.
 
         Raises:
             LakeError: The volume cannot be used; says why.
@@ -162,18 +172,19 @@ class Lease:
         self._files.put(self._path(self.epoch), self._content(), overwrite=True)
 
     def release(self) -> None:
-        """Give the lease back, so that others need not wait; silent where that fails."""
+        """Release the lease, so that others need not wait. Errors are ignored."""
         epoch, self.epoch = self.epoch, 0
         self._stopping.set()
-        thread, self._thread = self._thread, None
-        if epoch:
-            begin(lambda: self._write_released(epoch, thread)).join(_RELEASE_SECONDS)
+        renewing, self._thread = self._thread, None
 
-    def _write_released(self, epoch: int, renewing: threading.Thread | None) -> None:
-        if renewing is not None:
-            renewing.join()  # a renewal after this write would undo it
-        with suppress(LakeError):
-            self._files.put(self._path(epoch), self._content(is_released=True), overwrite=True)
+        def write_released() -> None:
+            if renewing is not None:
+                renewing.join()  # a renewal after this write would undo it
+            with suppress(LakeError):
+                self._files.put(self._path(epoch), self._content(is_released=True), overwrite=True)
+
+        if epoch:
+            begin(write_released).join(_RELEASE_SECONDS)
 
     def newest(self) -> LeaseState:
         """Read the newest object."""
@@ -190,11 +201,11 @@ class Lease:
                 content.get("statement_seconds"),
             )
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            # Taken over and removed meanwhile, or damaged: an owner that does not count.
+            # The object was removed by a new owner, or is damaged: an owner that does not renew.
             return LeaseState(epoch, is_released=False)
 
-    def _stands_still(self, newest: LeaseState) -> bool:
-        """Whether an owner has not counted for so long that its last statement is over too."""
+    def _is_silent(self, newest: LeaseState) -> bool:
+        """Whether the owner is silent for so long that its last statement has ended too."""
         now = self._monotonic()
         if self._seen is None or self._seen[0] != newest:
             self._seen = (newest, now)
@@ -207,22 +218,6 @@ class Lease:
         found = map(_NAME.fullmatch, self._files.names(self.folder))
         return max((int(name[1]) for name in found if name), default=0)
 
-    def _delete_older(self, epoch: int) -> None:
-        """Remove what is past. The newest stays for ever, or its number could be taken again."""
-        with suppress(LakeError):
-            for name in self._files.names(self.folder):
-                found = _NAME.fullmatch(name)
-                if found and int(found[1]) < epoch:
-                    self._files.delete(f"{self.folder}/{name}")
-
-    def _begin_renewing(self) -> None:
-        if self._renew_seconds:
-            self._stopping = threading.Event()
-            self._thread = threading.Thread(
-                target=self._keep_renewing, args=(self._stopping,), name="lease", daemon=True
-            )
-            self._thread.start()
-
     def _keep_renewing(self, stopping: threading.Event) -> None:
         while not stopping.wait(self._renew_seconds):
             try:
@@ -234,9 +229,9 @@ class Lease:
         return f"{self.folder}/{epoch:08d}.json"
 
     def _content(self, *, is_released: bool = False) -> bytes:
-        # The key of earlier versions: instances of both may share a volume during an upgrade.
         return json.dumps(
             {
+                # The name of earlier releases: during an upgrade both releases share a volume.
                 "holder": self.owner,
                 "renewals": self._renewals,
                 "is_released": is_released,

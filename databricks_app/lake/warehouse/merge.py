@@ -1,8 +1,8 @@
-"""Writes the rows of a load into a warehouse's tables: staged as Parquet, merged by key.
+"""Writes the rows of a load into the tables of a warehouse: staged as Parquet, merged by key.
 
-One MERGE both finds what is new and inserts it, so a repetition inserts nothing, whether the first
-try was lost before its commit or after it. Which keys another load had written is asked only where
-fewer rows went in than were offered.
+One MERGE finds the new rows and inserts them. So it may be repeated if its answer is lost, before
+or after its commit. Only if fewer rows were inserted than offered, a query asks which keys were
+written by other loads.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from databricks_app.databricks.sql_sessions import Statements, Unclear
 from databricks_app.errors import LakeError, ValueRefused
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from databricks_app.lake.sql_dialect import Table
     from databricks_app.lake.warehouse.staging import Staging
 
-# So many failures that no rule knows are no matter of single rows.
+# After so many unclear errors the cause is not in single rows.
 _UNCLEAR_ATTEMPTS = 64
 
 
@@ -41,11 +41,11 @@ class Merging:
     Attributes:
         tables: Every table.
         statements: Runs SQL.
-        staging: Where the rows are put for it.
+        staging: Stores the rows for the MERGE.
         times: Gives each commit its `loaded_at`.
-        batch_id: What the rows are stamped with; no other load has it.
-        doubts_rows: Whether an error that no rule knows is taken for a matter of single rows: it
-            has come again and again.
+        batch_id: The `batch_id` of the rows; no other load has it.
+        suspects_rows: Whether an unclear error counts as the refusal of a row. True after several
+            loads have failed with such an error.
     """
 
     tables: Mapping[str, Table]
@@ -53,40 +53,40 @@ class Merging:
     staging: Staging
     times: CommitTimes
     batch_id: str
-    doubts_rows: bool
+    suspects_rows: bool
     _numbers: Iterator[int] = field(default_factory=count, init=False)
-    _held_rows: dict[Key, StoredRow] = field(default_factory=dict, init=False)
+    _stored_rows: dict[Key, StoredRow] = field(default_factory=dict, init=False)
     _unclear: Counter[str] = field(default_factory=Counter, init=False)
 
     def write(self, table: str, rows: ArrowTable, dates: Set[date]) -> Written:
         """See `Store.write`."""
-        held: dict[Key, StoredRow | None] = {}
+        stored: dict[Key, StoredRow | None] = {}
 
         def attempt(start: int, stop: int) -> None:
-            held.update(self._merge(table, rows.slice(start, stop - start), dates))
+            stored.update(self._merge(table, rows.slice(start, stop - start), dates))
 
         try:
             refused = bisect(rows.num_rows, attempt)
         except ValueRefused as error:
             raise LakeError(
-                f"{table}: not one row can be written ({error}). The table's settings may refuse "
-                "them, e.g. a constraint that is not of this project."
+                f"{table}: no row can be written ({error}). The settings of the table may refuse "
+                "them, e.g. a constraint that this project did not create."
             ) from error
-        self._held_rows.update({key: row for key, row in held.items() if row is not None})
+        self._stored_rows.update({key: row for key, row in stored.items() if row is not None})
         pairs = zip(keys(rows), rows.column("metric").to_pylist(), strict=True)
         new = [
             metric
             for place, (key, metric) in enumerate(pairs)
-            if place not in refused and key not in held
+            if place not in refused and key not in stored
         ]
-        return Written(Counter(new), refused, held.keys())
+        return Written(Counter(new), refused, stored.keys())
 
-    def held(self, written: Written, dates: Set[date]) -> Mapping[Key, StoredRow]:  # noqa: ARG002  # of the protocol
-        """See `Store.held`; they came with their keys."""
-        return {one: self._held_rows[one] for one in written.held}
+    def stored_rows(self, written: Written, dates: Set[date]) -> Mapping[Key, StoredRow]:  # noqa: ARG002  # of the protocol
+        """See `Store.stored_rows`; `write` has already read them with their keys."""
+        return {one: self._stored_rows[one] for one in written.stored}
 
     def _merge(self, table: str, rows: ArrowTable, dates: Set[date]) -> dict[Key, StoredRow | None]:
-        """Merge rows in one statement; the keys that other loads had written."""
+        """Merge rows in one statement; return the keys that other loads had written."""
         kind = "raw" if table == RAW_TABLE else "typed"
         stamped = self.times.stamped(rows)
         path = self.staging.put(f"{self.batch_id}.{table}.{next(self._numbers)}", stamped)
@@ -96,27 +96,27 @@ class Merging:
         crash_points.reach(f"lake.after_{kind}_merge")
         if inserted == rows.num_rows:
             return {}
-        columns = statements.HELD_COLUMNS if kind == "raw" else statements.KEY
-        sql = statements.held(self.tables[table], path, dates, columns)
+        columns = statements.STORED_COLUMNS if kind == "raw" else statements.KEY
+        sql = statements.rows_of_other_loads(self.tables[table], path, dates, columns)
         found = self.statements.run(sql, {"batch_id": self.batch_id}).rows
-        return {(row[0], row[1]): _held(row) if kind == "raw" else None for row in found}
+        if kind == "typed":
+            return {(event_id, day): None for event_id, day in found}
+        return {
+            (event_id, day): StoredRow(utc(received_at), *others)
+            for event_id, day, received_at, *others in found
+        }
 
     def _run(self, sql: str) -> int | None:
         try:
             inserted = self.statements.run(sql).value("num_inserted_rows")
         except Unclear as error:
             self._unclear[error.name] += 1
-            if not self.doubts_rows or self._unclear.total() > _UNCLEAR_ATTEMPTS:
+            if not self.suspects_rows or self._unclear.total() > _UNCLEAR_ATTEMPTS:
                 raise
             raise ValueRefused(error.name) from error
         return None if inserted is None else int(inserted)
 
 
-def _held(row: tuple[Any, ...]) -> StoredRow:
-    _, _, received_at, *others = row
-    return StoredRow(utc(received_at), *others)
-
-
 def utc(moment: datetime) -> datetime:
-    """A time of the warehouse; without a zone it is UTC, the session's."""
+    """Return a time of the warehouse in UTC, the time zone of the sessions."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

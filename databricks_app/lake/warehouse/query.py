@@ -1,4 +1,4 @@
-"""Read the tables and views of a workspace, as `lake.query` reads the local ones."""
+"""Reads the tables and views of a workspace with the same interface as `lake.local.query`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COMMANDS = frozenset({"SHOW", "DESCRIBE", "DESC", "EXPLAIN"})
 
 @dataclass(frozen=True, slots=True)
 class WarehouseQuery:
-    """Queries through a SQL warehouse, with the rights of the credentials in force.
+    """Queries through a SQL warehouse, with the permissions of the current credentials.
 
     Attributes:
         statements: Runs SQL, in the catalog and schema of the tables.
@@ -37,7 +37,7 @@ class WarehouseQuery:
         *,
         limit: int | None = None,
     ) -> Result:
-        """Answer a query; see `LocalQuery.run`.
+        """Run a query; see `LocalQuery.run`.
 
         Raises:
             QueryError: The query is refused, wrong, or fails; says why, shows no values.
@@ -49,8 +49,8 @@ class WarehouseQuery:
             answer = self.statements.run(text, values, rows_at_most=most)
         except ValueRefused as error:
             raise QueryError(
-                f"The query fails ({error}): a value does not fit the type asked for; "
-                "try_cast gives NULL."
+                f"The query fails ({error}): a value does not fit the requested type; "
+                "use try_cast, which gives NULL."
             ) from error
         except LakeError as error:
             raise QueryError(str(error)) from error
@@ -59,7 +59,7 @@ class WarehouseQuery:
         return Result(answer.names, tuple(kind.upper() for kind in answer.types), rows, is_cut)
 
     def states(self) -> list[TableState]:
-        """The tables of `sql/` in their order, with what the schema holds of each."""
+        """Return the tables of `sql/` in their order, with row count and newest row."""
         counted = " UNION ALL ".join(
             f"SELECT '{one.name}' AS name, count(*) AS events, max(loaded_at) AS newest "  # noqa: S608  # names of sql/
             f"FROM {one.name}"
@@ -81,7 +81,7 @@ def _state(table: Table, rows: object, newest: object) -> TableState:
 
 
 def _flattened(sql: str, parameters: Mapping[str, object]) -> tuple[str, dict[str, object]]:
-    """The query with a mark for each value of a list; a warehouse takes single values alone."""
+    """Replace each list parameter by one parameter per value: a warehouse accepts no lists."""
     values: dict[str, object] = {}
     for name, value in parameters.items():
         if not isinstance(value, list):
@@ -95,11 +95,12 @@ def _flattened(sql: str, parameters: Mapping[str, object]) -> tuple[str, dict[st
 
 
 def _refuse_changes(sql: str) -> None:
-    """Refuse what could change something; the rights of the receiver would let it.
+    """Refuse a statement that could change something.
 
     Raises:
         QueryError: It is not a query, or more than one.
     """
+    # The permissions of the receiver would allow the change.
     import sqlglot
     from sqlglot import exp
 
@@ -111,6 +112,6 @@ def _refuse_changes(sql: str) -> None:
         if is_one and words[0].text.upper() not in _COMMANDS:
             is_one = isinstance(sqlglot.parse_one(sql, dialect="databricks"), exp.Query)
     except sqlglot.errors.SqlglotError as error:
-        raise QueryError(f"The query cannot be read; {_READING}.") from error
+        raise QueryError(f"The query cannot be parsed; {_READING}.") from error
     if not is_one:
         raise QueryError(f"The query is refused: {_READING}.")

@@ -1,6 +1,6 @@
-"""Renames a workspace in a warehouse: a MERGE a typed table, then an UPDATE of the raw one.
+"""Renames a workspace in a warehouse: one MERGE per typed table, then an UPDATE of the raw table.
 
-Each statement names a few days, so that none runs into its time-out; each may be repeated.
+Each statement may be repeated.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from databricks_app.databricks.sql_sessions import Statements
     from databricks_app.lake.sql_dialect import Table
 
-# Dates that one statement names.
+# Dates in one statement, so that no statement reaches its timeout.
 _MAX_DATES = 31
 
 
@@ -28,8 +28,8 @@ class WarehouseRenaming:
     Attributes:
         statements: Runs SQL.
         tables: The raw table, then the typed ones.
-        change: What is renamed.
-        before_statement: Called before each statement that changes rows; raises to end the rename.
+        change: The rename.
+        before_statement: Called before each statement that changes rows; raises to stop.
     """
 
     statements: Statements
@@ -38,14 +38,14 @@ class WarehouseRenaming:
     before_statement: Callable[[], None] = lambda: None
 
     def count(self) -> dict[str, int]:
-        """How many rows of each table are to be changed, the raw table last."""
+        """Return how many rows of each table would be changed, the raw table last."""
         answer = self.statements.run(statements.rows_to_rename(self.change, self.tables))
         found = {str(name): int(events) for name, events in answer.rows}
         raw, *typed = self.tables
         return {one.name: found[one.name] for one in (*typed, raw)}
 
     def run(self) -> dict[str, int]:
-        """Change them; how many rows of each table were changed."""
+        """Change the rows; return how many rows of each table were changed."""
         raw, *typed = self.tables
         done = dict.fromkeys([*(one.name for one in typed), raw.name], 0)
         answer = self.statements.run(statements.days_to_rename(self.change))

@@ -1,6 +1,6 @@
-"""Files on their way into a warehouse: Parquet in the volume, gone when they are loaded.
+"""Staged files: Parquet files in the volume that a MERGE reads; removed when they are loaded.
 
-All lie in one folder, so that whoever takes the lease finds what was left behind in one look.
+All are in one folder, so that a new owner of the lease finds old files with one listing.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Staging:
 
     Attributes:
         files: The volume.
-        folder: Path of the folder of all leases.
-        lease: Name of this lease, the beginning of its files' names.
+        folder: Path of the folder that all leases share.
+        lease: Name of this lease; the prefix of its file names.
     """
 
     files: Files
@@ -37,28 +37,28 @@ class Staging:
     _staged: list[str] = field(default_factory=list, init=False)
 
     def put(self, name: str, rows: ArrowTable) -> str:
-        """Store rows and return the path of their file; may be called by several threads."""
+        """Store rows as a file and return its path. Several threads may call it."""
         buffer = io.BytesIO()
         pq.write_table(rows, buffer, compression="zstd")
         path = f"{self.folder}/{self.lease}.{name}.parquet"
         self._staged.append(path)
-        # A file of the same name is one of a try before, with the same rows.
+        # A file with this name is from an earlier attempt and has the same rows.
         self.files.put(path, buffer.getvalue(), overwrite=True)
         return path
 
     def finished(self) -> list[str]:
-        """Paths of what was staged since it was last asked."""
+        """Return the paths that were staged since the last call."""
         staged, self._staged = self._staged, []
         return staged
 
     def remove(self, paths: Iterable[str]) -> None:
-        """Remove files; what cannot be removed now is left to `sweep`."""
+        """Remove files. `sweep` removes what could not be removed here."""
         for path in paths:
             with suppress(LakeError):
                 self.files.delete(path)
 
     def sweep(self) -> None:
-        """Remove what other leases and a process before have left behind."""
+        """Remove all files that other leases or an earlier process left."""
         with suppress(LakeError):
             for name in self.files.names(self.folder):
                 self.files.delete(f"{self.folder}/{name}")

@@ -1,8 +1,8 @@
-"""The SQL that a warehouse is sent by the loader, as text.
+"""The SQL statements that the loader sends to a warehouse.
 
-Names of tables and columns are those of `sql/`; catalog and schema are the session's. Of an event
-only its date is ever part of a text: ids and all other values travel in staged files or as
-parameters. Pure.
+Tables and columns are those of `sql/`; catalog and schema are set in the session. The only value of
+an event in a statement is its date. Ids and all other values are in staged files or parameters.
+Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from databricks_app.lake.sql_dialect import ColumnDefinition, Table
 
 KEY = ("event_id", "event_date")
-HELD_COLUMNS = (
+STORED_COLUMNS = (
     *KEY,
     "received_at",
     "target_table",
@@ -29,21 +29,21 @@ HELD_COLUMNS = (
     "workspace",
     "body_sha256",
 )
-"""Columns of the raw table that decide about the typed row of an event it held before."""
+"""The columns of `StoredRow`, after the key."""
 
-COLUMNS_THERE = """SELECT table_name, column_name
+EXISTING_COLUMNS = """SELECT table_name, column_name
 FROM information_schema.columns
 WHERE table_schema = :schema_name"""
-"""Every table and view of the schema with its columns; the one look at what is there."""
+"""Every table and view of the schema with its columns."""
 
 
 def merge(table: Table, path: str, dates: Iterable[date]) -> str:
-    """Insert the staged rows whose key the table lacks; running it again inserts nothing.
+    """Insert the staged rows whose key is not in the table; a repetition inserts nothing.
 
     Args:
-        table: Where to.
-        path: The staged Parquet file; distinct by key, with the table's columns.
-        dates: Every `event_date` in it.
+        table: The target.
+        path: The staged Parquet file; distinct by key, with the columns of the table.
+        dates: Every `event_date` in the file.
     """
     names = ", ".join(_quoted(name) for name in table.column_names)
     values = ", ".join(f"staged.{_quoted(name)}" for name in table.column_names)
@@ -55,8 +55,10 @@ def merge(table: Table, path: str, dates: Iterable[date]) -> str:
     )
 
 
-def held(table: Table, path: str, dates: Iterable[date], columns: Sequence[str]) -> str:
-    """Columns of the staged keys' rows that other loads wrote; `:batch_id` names this one."""
+def rows_of_other_loads(
+    table: Table, path: str, dates: Iterable[date], columns: Sequence[str]
+) -> str:
+    """Select the rows with a staged key that other loads wrote; `:batch_id` is this load."""
     keys = [column for column in table.columns if column.name in KEY]
     names = ", ".join(_quoted(name) for name in KEY)
     return (
@@ -69,7 +71,11 @@ def held(table: Table, path: str, dates: Iterable[date], columns: Sequence[str])
 
 
 def workspaces_of(fingerprints: Iterable[str]) -> str:
-    """Each of these keys (8 hex digits) with each workspace of its routed rows."""
+    """Select the pairs of key and workspace in the raw rows that name a table.
+
+    Args:
+        fingerprints: The keys, 8 hex digits each.
+    """
     listed = ", ".join(_text(one) for one in sorted(fingerprints))
     return (
         f"SELECT DISTINCT key_fingerprint, coalesce(workspace, '{DEFAULT}') AS workspace\n"
@@ -79,7 +85,7 @@ def workspaces_of(fingerprints: Iterable[str]) -> str:
 
 
 def newest_loaded_at(tables: Iterable[Table]) -> str:
-    """The newest `loaded_at` of all tables; NULL if none has a row."""
+    """Select the newest `loaded_at` of all tables; NULL if none has a row."""
     each = "\n  UNION ALL\n".join(
         f"  SELECT max(`loaded_at`) AS newest_at FROM {_quoted(table.name)}"  # noqa: S608  # names of sql/
         for table in tables
@@ -88,7 +94,7 @@ def newest_loaded_at(tables: Iterable[Table]) -> str:
 
 
 def days_to_rename(rename: Rename) -> str:
-    """The days of which the raw table has rows that a rename changes."""
+    """Select the days of the raw rows that a rename changes."""
     return (
         f"SELECT DISTINCT `event_date` FROM `webhook_raw_events` AS held\nWHERE {_of(rename)}"  # noqa: S608  # names and hex digits, in quotes
         "\nORDER BY `event_date`"
@@ -96,7 +102,7 @@ def days_to_rename(rename: Rename) -> str:
 
 
 def rows_to_rename(rename: Rename, tables: Iterable[Table]) -> str:
-    """How many rows of each table a rename changes; the first table is the raw one."""
+    """Count the rows of each table that a rename changes; the first table is the raw table."""
     raw, *typed = tables
     counts = [
         f"SELECT '{raw.name}' AS name, count(*) AS events FROM `{raw.name}` AS held\n"  # noqa: S608  # as above
@@ -113,7 +119,7 @@ def rows_to_rename(rename: Rename, tables: Iterable[Table]) -> str:
 
 
 def rename_typed(table: Table, rename: Rename, dates: Iterable[date]) -> str:
-    """Change the rows of some days whose raw rows are to be changed; repeated, it does nothing."""
+    """Change the typed rows of some days; a repetition changes nothing."""
     days = _days(dates)
     return (
         f"MERGE INTO {_quoted(table.name)} AS typed\n"  # noqa: S608  # as above
@@ -127,7 +133,7 @@ def rename_typed(table: Table, rename: Rename, dates: Iterable[date]) -> str:
 
 
 def rename_raw(rename: Rename, dates: Iterable[date]) -> str:
-    """Change the raw rows of some days, after the typed ones."""
+    """Change the raw rows of some days. Run it after the typed tables."""
     return (
         "UPDATE `webhook_raw_events` AS held\n"
         f"SET `workspace` = {_text(rename.new)}\n"
@@ -136,18 +142,18 @@ def rename_raw(rename: Rename, dates: Iterable[date]) -> str:
 
 
 def _of(rename: Rename) -> str:
-    """Which raw rows, `held`, a rename changes."""
+    """The condition for raw rows (alias `held`) that a rename changes."""
     listed = ", ".join(_text(one) for one in sorted(rename.fingerprints))
     return f"held.`key_fingerprint` IN ({listed}) AND {_is_old('held', rename)}"
 
 
 def _is_old(alias: str, rename: Rename) -> str:
-    # Rows that were there before the column have no name.
+    # Rows that are older than the column have no name.
     return f"coalesce({alias}.`workspace`, '{DEFAULT}') = {_text(rename.old)}"
 
 
 def add_columns(table: Table, missing: Iterable[str]) -> str:
-    """Give an existing table the columns it lacks; they are NULL in the rows it has."""
+    """Add the missing columns to a table; they are NULL in existing rows."""
     wanted = set(missing)
     added = ", ".join(
         f"{_quoted(column.name)} {column.type} COMMENT {_text(column.comment)}"
@@ -158,13 +164,13 @@ def add_columns(table: Table, missing: Iterable[str]) -> str:
 
 
 def _staged(path: str, columns: Iterable[ColumnDefinition]) -> str:
-    """The rows of a staged file, with the types of the table and not what the reader guesses."""
+    """The rows of a staged file, with the types of the table instead of inferred ones."""
     schema = ", ".join(f"{column.name} {column.type}" for column in columns)
     return f"read_files({_text(path)}, format => 'parquet', schema => {_text(schema)})"
 
 
 def _same_key(dates: Iterable[date]) -> str:
-    # Without literal dates the whole table would be read to find a key.
+    # Without literal dates the warehouse would read the whole table to find a key.
     return (
         "held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date`"
         f" AND held.`event_date` IN ({_days(dates)})"

@@ -1,6 +1,6 @@
 """The lake in a Databricks workspace: managed Delta tables, loaded through a SQL warehouse.
 
-Rows go as Parquet into a volume and from there into each table by one MERGE, see
+Rows are staged as Parquet in a volume, and one MERGE per table inserts them, see
 `lake.warehouse.merge`. One instance loads at a time, see `lake.warehouse.lease`.
 """
 
@@ -35,11 +35,11 @@ from databricks_app.lake.warehouse.staging import Staging
 if TYPE_CHECKING:
     from databricks_app.events.decoding import Reading
 
-# Dates that are loaded at once; each statement names them.
+# Dates that are loaded at once; each statement contains them.
 _MAX_DATES = 32
 # Typed tables that are loaded at once; each needs a session.
 _THREADS = 4
-# An error that no rule knows is a matter of single rows once it has come so often.
+# After so many loads with an unclear error, the loader looks for single rows that cause it.
 _TOLERATED_UNCLEAR = 3
 
 log = structlog.get_logger(__name__)
@@ -68,7 +68,7 @@ class WarehouseLake:
     """Tables of one schema.
 
     Attributes:
-        lease: Which instance loads.
+        lease: Decides which instance loads.
     """
 
     def __init__(
@@ -82,23 +82,23 @@ class WarehouseLake:
         views: Sequence[tuple[str, str]] | None = None,
         keeps_sessions: bool = True,
     ) -> None:
-        """Open nothing yet.
+        """Create the lake; `start` opens it.
 
         Args:
             statements: Runs SQL, in the catalog and schema of the tables.
             files: The volume.
-            lease: Which instance loads.
+            lease: Decides which instance loads.
             place: Where the tables and the volume are.
-            tables: The raw table and the typed ones; those of `sql/` if left out.
-            views: Name and CREATE statement of each view; those of `sql/` if left out.
-            keeps_sessions: Whether sessions stay open between loads; an open one may keep the
-                warehouse from stopping.
+            tables: The raw table, then the typed tables; by default those of `sql/`.
+            views: Name and CREATE statement of each view; by default those of `sql/`.
+            keeps_sessions: Whether sessions stay open between loads. An open session may keep
+                the warehouse running.
         """
         self.lease = lease
         self._statements = statements
         self._files = files
         self._place = place
-        self._given_tables, self._given_views = tables, views
+        self._custom_tables, self._custom_views = tables, views
         self._keeps_sessions = keeps_sessions
         self._running: _WarehouseResources | None = None
         self._times = CommitTimes()
@@ -140,12 +140,12 @@ class WarehouseLake:
             self._unclear += isinstance(error, Unclear)
             raise
         finally:
-            # The rows are where they belong, so nobody waits for this.
+            # In the background: the rows are committed, so the load need not wait for this.
             staging = self._running.staging
             self._running.pool.submit(staging.remove, staging.finished())
             self._end_sessions()
         self._unclear = 0
-        # What another instance has taken over is its to delete.
+        # Before the caller deletes the batch: only the owner of the lease may do that.
         self.lease.confirm()
         return counts.report(time.perf_counter() - began)
 
@@ -166,7 +166,7 @@ class WarehouseLake:
             staging=running.staging,
             times=self._times,
             batch_id=str(stamps["batch_id"]),
-            doubts_rows=self._unclear >= _TOLERATED_UNCLEAR,
+            suspects_rows=self._unclear >= _TOLERATED_UNCLEAR,
         )
         insertion = Insertion(
             store=merging,
@@ -210,50 +210,58 @@ class WarehouseLake:
             self._statements.close()
 
     def _tables(self) -> Sequence[sql_dialect.Table]:
-        return sql_dialect.tables() if self._given_tables is None else self._given_tables
+        return sql_dialect.tables() if self._custom_tables is None else self._custom_tables
 
     def _views(self) -> Sequence[tuple[str, str]]:
-        if self._given_views is not None:
-            return self._given_views
+        if self._custom_views is not None:
+            return self._custom_views
         texts = sql_dialect.statements("views")
         return [(v.name, text.sql) for v, text in zip(sql_dialect.views(), texts, strict=True)]
 
     def _prepare(self) -> StartReport:
-        """Make what is missing. What is there is left as it is, so that a right to read will do."""
-        there = self._columns_there()
+        """Create missing tables, columns and views, and read the newest `loaded_at`."""
+        existing = self._existing_columns()
         created: list[str] = []
         added: dict[str, tuple[str, ...]] = {}
         for table in self._tables():
-            if table.name not in there:
+            # What exists is never replaced, so the permission to read is enough.
+            if table.name not in existing:
                 self._statements.run(table.sql)
                 created.append(table.name)
-            elif missing := set(table.column_names) - there[table.name]:
+            elif missing := set(table.column_names) - existing[table.name]:
                 self._statements.run(statements.add_columns(table, missing))
                 added[table.name] = tuple(name for name in table.column_names if name in missing)
         answer = self._statements.run(statements.newest_loaded_at(self._tables()))
         newest = answer.value("newest_at")
         self._times.newest = None if newest is None else utc(newest)
-        return StartReport(tuple(created), added, tuple(self._make_views(there)))
+        return StartReport(tuple(created), added, tuple(self._create_views(existing)))
 
-    def _columns_there(self) -> dict[str, set[str]]:
-        """What the schema has; nothing is ever dropped, so that more does no harm."""
+    def _existing_columns(self) -> dict[str, set[str]]:
+        """Return the columns of every table and view of the schema, in lower case."""
         found: defaultdict[str, set[str]] = defaultdict(set)
-        answer = self._statements.run(statements.COLUMNS_THERE, {"schema_name": self._place.schema})
+        answer = self._statements.run(
+            statements.EXISTING_COLUMNS, {"schema_name": self._place.schema}
+        )
         for table, column in answer.rows:
             found[table].add(column.lower())
         return dict(found)
 
-    def _make_views(self, there: dict[str, set[str]]) -> list[str]:
-        """Make the views that are missing; one that is there may belong to others, with grants."""
+    def _create_views(self, existing: dict[str, set[str]]) -> list[str]:
+        """Create missing views; return the problems."""
         problems = []
         for name, sql in self._views():
-            if name not in there:
+            # To replace a view would drop its grants; somebody else may own it.
+            if name not in existing:
                 try:
                     self._statements.run(sql)
                 except LakeError as error:
-                    problems.append(f"the view {name} is missing and cannot be made: {error}")
-        names = {name for name, _ in self._views()} & there.keys()
-        old = [v.name for v in sql_dialect.views() if v.name in names and v.lacking(there[v.name])]
+                    problems.append(f"the view {name} is missing and cannot be created: {error}")
+        names = {name for name, _ in self._views()} & existing.keys()
+        old = [
+            view.name
+            for view in sql_dialect.views()
+            if view.name in names and view.lacking(existing[view.name])
+        ]
         if old:
             problems.append(
                 f"views of an earlier release lack columns: {', '.join(old)}. Run "

@@ -1,4 +1,4 @@
-"""The check of `lake.check`, asked of a SQL warehouse."""
+"""Checks the tables of a SQL warehouse, like `lake.local.verify` checks local tables."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from databricks_app.lake.warehouse.query import WarehouseQuery
 
 _EXAMPLES = 5
+_COUNT = "SELECT count(*) AS events FROM {table}"
 _SAME = "one.event_id = other.event_id AND one.event_date = other.event_date"
 _REPEATED = """SELECT event_id FROM {table}
     GROUP BY event_id, event_date HAVING count(*) > 1"""
@@ -45,9 +46,9 @@ def check(query: WarehouseQuery, typed_tables: Sequence[str], *, is_loading: boo
     """Compare the tables of the schema.
 
     Args:
-        query: Asks the warehouse.
+        query: Runs queries on the warehouse.
         typed_tables: Names of the typed tables.
-        is_loading: Whether a loader may be at work: the rows of its newest batch are left out.
+        is_loading: Whether a loader may be running. Then the rows of its newest batch are ignored.
 
     Raises:
         LakeError: A table cannot be read; says why.
@@ -69,7 +70,10 @@ class _WarehouseVerification:
         two_dates, two_dates_ids = self._find(_TWO_DATES)
         conflicts, conflict_ids = self._find(_CONFLICTS)
         return Verdict(
-            rows={name: self._count(name) for name in (RAW_TABLE, *self.typed)},
+            rows={
+                name: int(str(self.query.run(_COUNT.format(table=name)).rows[0][0]))
+                for name in (RAW_TABLE, *self.typed)
+            },
             differences=differences,
             unrouted=self._find(_UNROUTED)[0],
             replayed=self._find(_REPLAYED)[0],
@@ -81,21 +85,21 @@ class _WarehouseVerification:
         )
 
     def _differences(self) -> Iterator[Difference]:
-        asked: list[tuple[Kind, str, str]] = [
+        checks: list[tuple[Kind, str, str]] = [
             ("repeated", name, _REPEATED) for name in (RAW_TABLE, *self.typed)
         ]
-        asked += [(kind, name, sql) for name in self.typed for kind, sql in _OF_TYPED.items()]
-        asked += [
+        checks += [(kind, name, sql) for name in self.typed for kind, sql in _OF_TYPED.items()]
+        checks += [
             ("missing", RAW_TABLE, _UNKNOWN_TABLE),
             ("several_tables", RAW_TABLE, _SEVERAL_TABLES),
         ]
-        for kind, table, sql in asked:
+        for kind, table, sql in checks:
             events, examples = self._find(sql, table)
             if events:
                 yield Difference(kind, table, events, examples)
 
     def _find(self, sql: str, table: str = RAW_TABLE) -> tuple[int, tuple[str, ...]]:
-        """How many rows a query has, and the first few ids in order."""
+        """Return how many rows a query has, and the first ids in order."""
         text = sql.format(
             raw=RAW_TABLE,
             same=_SAME,
@@ -112,7 +116,3 @@ class _WarehouseVerification:
             f"ORDER BY event_id LIMIT {_EXAMPLES}"
         ).rows
         return (int(str(found[0][1])) if found else 0, tuple(str(row[0]) for row in found))
-
-    def _count(self, table: str) -> int:
-        rows = self.query.run(f"SELECT count(*) AS events FROM {table}").rows  # noqa: S608  # a name of sql/
-        return int(str(rows[0][0]))

@@ -30,7 +30,7 @@ DAY = date(2026, 11, 22)
 
 
 def test_distinct_keeps_the_first_and_counts_the_others() -> None:
-    """In both tables, and in raw alone where there is no other."""
+    """In both tables, or only in raw if there is no typed table."""
     counts = LoadCounts()
     readings = [event("a"), event("b"), event("a"), reading_of(b"{"), reading_of(b"{")]
 
@@ -42,7 +42,7 @@ def test_distinct_keeps_the_first_and_counts_the_others() -> None:
 
 @pytest.mark.parametrize("dates_at_most", [1, 3, 300])
 def test_date_groups_hold_few_dates_and_every_reading_once(dates_at_most: int) -> None:
-    """Oldest first; no date is torn apart."""
+    """Oldest first; no date is in two groups."""
     readings = [event(f"{day}-{copy}", days_ago=day) for day in range(7) for copy in range(2)]
 
     groups = list(date_groups(readings, dates_at_most))
@@ -55,8 +55,8 @@ def test_date_groups_hold_few_dates_and_every_reading_once(dates_at_most: int) -
     assert sorted(map(key, readings)) == sorted(key(one) for group in groups for one in group)
 
 
-def test_prepare_makes_a_raw_row_without_a_table_of_an_event_that_does_not_fit() -> None:
-    """Before anything is written, so that raw never says what is not so."""
+def test_prepare_makes_a_raw_row_without_a_table_if_the_typed_row_does_not_fit() -> None:
+    """This happens before the write, so the raw row never names a table without the event."""
     good, bad = event("good"), event("bad")
     bad = replace(bad, typed={**(bad.typed or {}), "link_id": 0.5})
 
@@ -71,8 +71,8 @@ def test_prepare_makes_a_raw_row_without_a_table_of_an_event_that_does_not_fit()
     assert prepared.unrouted == {("bad", DAY): "load_failed:TypeError"}
 
 
-def test_prepare_takes_the_typed_row_away_from_an_event_without_a_fit_raw_row() -> None:
-    """Raw and typed agree, also about what went wrong."""
+def test_prepare_drops_the_typed_row_if_the_raw_row_does_not_fit() -> None:
+    """So raw and typed tables agree."""
     bad = event("bad")
     bad = replace(bad, raw={"event_id": "bad"})
 
@@ -95,10 +95,10 @@ def test_prepare_takes_the_typed_row_away_from_an_event_without_a_fit_raw_row() 
         ({"received_at": NOON.replace(tzinfo=None)}, b"", NOON),
     ],
 )
-def test_minimal_row_keeps_whatever_there_is_of_the_body(
+def test_minimal_row_keeps_the_body_if_there_is_one(
     raw: dict[str, object], content: bytes, received_at: object
 ) -> None:
-    """The bytes in base64, and a time that is one."""
+    """The bytes in base64, and a valid time."""
     reading = replace(event("a"), raw=raw)
 
     row = minimal_row(reading, "TypeError", ["body", "received_at", "metric"], STAMPS)
@@ -118,8 +118,8 @@ def test_minimal_row_keeps_whatever_there_is_of_the_body(
     }
 
 
-def test_minimal_row_has_an_id_that_can_be_written() -> None:
-    """An id that is no text gives way to the body's digest."""
+def test_minimal_row_has_a_valid_id() -> None:
+    """An id that is not valid text is replaced by the digest of the body."""
     content = body("a")
     reading = replace(reading_of(content), event_id="\ud800")
 
@@ -129,8 +129,8 @@ def test_minimal_row_has_an_id_that_can_be_written() -> None:
 
 
 @given(content=st.binary())
-def test_stored_body_gives_back_the_exact_bytes(content: bytes) -> None:
-    """Of every raw row that `read` makes."""
+def test_stored_body_returns_the_exact_bytes(content: bytes) -> None:
+    """For every raw row that `read` makes."""
     raw = reading_of(content).raw
 
     assert stored_body(str(raw["body"]), raw["body_encoding"]) == content
@@ -140,7 +140,7 @@ def test_stored_body_gives_back_the_exact_bytes(content: bytes) -> None:
 def test_bisect_writes_every_good_row_once_and_names_every_bad_one(
     rows: int, bad: set[int]
 ) -> None:
-    """Whichever rows are refused."""
+    """For any set of refused rows."""
     bad = {place for place in bad if place < rows}
     written: list[int] = []
 
@@ -170,8 +170,8 @@ def test_bisect_finds_one_among_ten_thousand_in_few_attempts() -> None:
     assert attempts < 40
 
 
-def test_bisect_gives_up_when_nothing_at_all_can_be_written() -> None:
-    """Ten thousand refusals would take minutes and mean something else."""
+def test_bisect_raises_if_no_row_can_be_written() -> None:
+    """Ten thousand refusals would take minutes, and the cause is not in single rows."""
     attempts = 0
 
     def attempt(_start: int, _stop: int) -> None:

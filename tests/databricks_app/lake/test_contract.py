@@ -1,4 +1,4 @@
-"""What both lakes must do, on the engine of each: the loading contract."""
+"""The loading contract: what both lakes must do, each with its own engine."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ POINTS = {
 
 
 def load(lake: Lake, *readings: Reading, batch_id: str | None = None) -> LoadReport:
-    """Load these at noon, as the writer does: no two loads have the same id."""
+    """Load readings at noon, like the loader: each load has a new id."""
     return lake.load(readings, batch_id=batch_id or uuid.uuid4().hex, loaded_at=NOON)
 
 
 def test_an_event_is_one_row_in_raw_and_one_in_its_table(backend: LakeBackend, lake: Lake) -> None:
-    """Stamped with the load that brought it."""
+    """Both have the time and the id of the load."""
     report = load(lake, event("a", subject="Hello"), batch_id="b1")
 
     assert report.inserted == {RAW: 1, EMAIL: 1}
@@ -69,17 +69,15 @@ def test_an_event_is_one_row_in_raw_and_one_in_its_table(backend: LakeBackend, l
     assert backend.rows(EMAIL, "subject, recipient") == [("Hello", "ada@example.com")]
 
 
-def test_the_first_of_a_key_that_stands_twice_in_a_batch_is_kept(
-    backend: LakeBackend, lake: Lake
-) -> None:
-    """In raw and typed alike."""
+def test_first_event_with_a_key_in_a_batch_is_kept(backend: LakeBackend, lake: Lake) -> None:
+    """In the raw and the typed table."""
     report = load(lake, event("a"), reading_of(body("a"), NOON + timedelta(hours=1)))
 
     assert report.duplicates == {RAW: 1, EMAIL: 1}
     assert backend.rows(EMAIL, "received_at") == backend.rows(RAW, "received_at") == [(NOON,)]
 
 
-def test_a_load_again_changes_nothing(backend: LakeBackend, lake: Lake) -> None:
+def test_repeated_load_changes_nothing(backend: LakeBackend, lake: Lake) -> None:
     """Everything is counted as a duplicate."""
     load(lake, *FIRST, batch_id="b1")
 
@@ -90,7 +88,7 @@ def test_a_load_again_changes_nothing(backend: LakeBackend, lake: Lake) -> None:
     assert set(backend.rows(RAW, "batch_id")) == {("b1",)}
 
 
-def test_an_id_under_another_date_is_another_event(backend: LakeBackend, lake: Lake) -> None:
+def test_same_id_with_another_date_is_another_event(backend: LakeBackend, lake: Lake) -> None:
     """The key has two parts."""
     load(lake, event("a"))
 
@@ -100,7 +98,7 @@ def test_an_id_under_another_date_is_another_event(backend: LakeBackend, lake: L
 
 
 def test_a_batch_of_many_dates_is_loaded_whole(backend: LakeBackend, lake: Lake) -> None:
-    """More of them than are written at once."""
+    """There are more dates than one group has."""
     report = load(lake, *(event(f"e{day}", days_ago=day) for day in range(40)))
 
     assert report.inserted == {RAW: 40, EMAIL: 40}
@@ -108,7 +106,7 @@ def test_a_batch_of_many_dates_is_loaded_whole(backend: LakeBackend, lake: Lake)
 
 
 def test_new_rows_are_counted_by_table_and_metric(lake: Lake) -> None:
-    """Those that were there count as duplicates of their table alone."""
+    """Stored rows count as duplicates of their table."""
     load(lake, event("a"), event("b", "sms/sent"))
 
     report = load(lake, event("a"), event("b", "sms/sent"), event("c"), event("d", "email/clicked"))
@@ -122,8 +120,8 @@ def test_new_rows_are_counted_by_table_and_metric(lake: Lake) -> None:
     assert report.duplicates == {RAW: 2, EMAIL: 1, SMS: 1}
 
 
-def test_hostile_ids_are_keys_like_any_other(backend: LakeBackend, lake: Lake) -> None:
-    """No value is ever part of a statement."""
+def test_hostile_ids_are_ordinary_keys(backend: LakeBackend, lake: Lake) -> None:
+    """No value is part of a statement."""
     odd = ["' OR 1=1 --", "`;DROP TABLE x", ":batch_id", "$1", "\\", "ünï", "a b"]
     load(lake, *(event(one) for one in odd))
 
@@ -133,8 +131,8 @@ def test_hostile_ids_are_keys_like_any_other(backend: LakeBackend, lake: Lake) -
     assert set(ids(backend, EMAIL)) == set(odd)
 
 
-def test_nested_and_absent_values_arrive_as_they_are(backend: LakeBackend, lake: Lake) -> None:
-    """Maps of lists, and what was not sent is NULL."""
+def test_nested_and_absent_values_are_stored_unchanged(backend: LakeBackend, lake: Lake) -> None:
+    """Maps of lists; a value that was not sent is NULL."""
     load(lake, event("a", "email/sent", headers={"X-A": ["1", "2"]}))
 
     ((headers, subject),) = backend.rows(EMAIL, "headers, subject")
@@ -143,10 +141,8 @@ def test_nested_and_absent_values_arrive_as_they_are(backend: LakeBackend, lake:
     assert subject is None
 
 
-def test_the_typed_row_is_made_from_the_body_that_raw_holds(
-    backend: LakeBackend, lake: Lake
-) -> None:
-    """A resend changes nothing, whatever died between the two."""
+def test_typed_row_is_made_from_the_body_in_the_raw_table(backend: LakeBackend, lake: Lake) -> None:
+    """A repetition changes nothing, also after a crash between raw and typed."""
     first = event("a", subject="first")
     load(lake, replace(first, table=None, typed=None))
 
@@ -156,8 +152,8 @@ def test_the_typed_row_is_made_from_the_body_that_raw_holds(
     assert backend.rows(EMAIL, "subject, received_at") == [("first", NOON)]
 
 
-def test_an_id_that_raw_routed_keeps_its_table(backend: LakeBackend, lake: Lake) -> None:
-    """Also where the routing of today says otherwise."""
+def test_stored_event_keeps_its_typed_table(backend: LakeBackend, lake: Lake) -> None:
+    """Also if the current routing names another table."""
     first = event("a", "sms/sent")
     elsewhere = replace(first, raw={**first.raw, "target_table": EMAIL}, table=EMAIL, typed=None)
     load(lake, replace(elsewhere, table=None))
@@ -167,7 +163,7 @@ def test_an_id_that_raw_routed_keeps_its_table(backend: LakeBackend, lake: Lake)
     assert (ids(backend, EMAIL), ids(backend, SMS)) == (["a"], [])
 
 
-def test_a_raw_row_without_a_table_is_completed_by_the_code_of_today(
+def test_unrouted_event_gets_a_typed_row_when_the_code_knows_its_type(
     backend: LakeBackend, lake: Lake
 ) -> None:
     """The raw row stays as it was."""
@@ -185,8 +181,8 @@ def test_a_raw_row_without_a_table_is_completed_by_the_code_of_today(
     assert backend.verdict().replayed == 1
 
 
-def test_an_unreadable_body_comes_back_byte_for_byte(backend: LakeBackend, lake: Lake) -> None:
-    """In base64, with its digest as id, and once."""
+def test_unreadable_body_is_stored_byte_for_byte(backend: LakeBackend, lake: Lake) -> None:
+    """As base64, once, with its digest as id."""
     content = b"\xff{not json"
     for _ in range(2):
         load(lake, reading_of(content))
@@ -207,10 +203,10 @@ def test_an_unreadable_body_comes_back_byte_for_byte(backend: LakeBackend, lake:
         ("event_timestamp", datetime(2026, 1, 1), "TypeError"),  # noqa: DTZ001  # the fault
     ],
 )
-def test_an_event_with_an_unfit_value_is_in_raw_alone(
+def test_event_with_a_value_of_a_wrong_type_is_only_in_the_raw_table(
     backend: LakeBackend, lake: Lake, column: str, value: object, error: str
 ) -> None:
-    """Nothing is cast silently; the good row beside it is loaded."""
+    """No value is converted silently; the other row is loaded."""
     bad = event("bad")
     bad = replace(bad, typed={**(bad.typed or {}), column: value})
 
@@ -224,10 +220,8 @@ def test_an_event_with_an_unfit_value_is_in_raw_alone(
     ]
 
 
-def test_one_row_that_the_engine_refuses_is_found_among_many(
-    backend: LakeBackend, lake: Lake
-) -> None:
-    """By halves; all others are loaded, and no one is loaded twice."""
+def test_one_rejected_row_is_found_among_many(backend: LakeBackend, lake: Lake) -> None:
+    """By bisection; all other rows are loaded once."""
     backend.refuse(RAW, "body_bytes <> 12345")
     lake.close()
     lake.start()
@@ -243,9 +237,7 @@ def test_one_row_that_the_engine_refuses_is_found_among_many(
     ]
 
 
-def test_a_typed_row_that_the_engine_refuses_keeps_its_raw_row(
-    backend: LakeBackend, lake: Lake
-) -> None:
+def test_rejected_typed_row_keeps_its_raw_row(backend: LakeBackend, lake: Lake) -> None:
     """The check names it."""
     backend.refuse(EMAIL, "subject <> 'bad'")
     lake.close()
@@ -260,8 +252,8 @@ def test_a_typed_row_that_the_engine_refuses_keeps_its_raw_row(
     assert (difference.kind, difference.event_ids) == ("missing", ("b",))
 
 
-def test_start_adds_the_columns_that_a_table_lacks(backend: LakeBackend) -> None:
-    """They are NULL in the rows that are there; nothing else changes."""
+def test_start_adds_missing_columns(backend: LakeBackend) -> None:
+    """They are NULL in existing rows; nothing else changes."""
     old = backend.lake(without=["subject", "reading_notes"])
     old.start()
     load(old, without(event("a"), "subject", "reading_notes"))
@@ -283,7 +275,7 @@ def without(reading: Reading, *columns: str) -> Reading:
 
 
 def die(store: str, folder: Path, point: str) -> None:
-    """In a child: load and be killed at the point."""
+    """In a child process: load, and be killed at the crash point."""
     crash_points.arm(point)
     lake = BACKENDS[store](folder).lake()
     lake.start()
@@ -292,7 +284,7 @@ def die(store: str, folder: Path, point: str) -> None:
 
 
 def killed(store: str, folder: Path, point: str) -> bool:
-    """Whether the child died there."""
+    """Whether the child process was killed there."""
     child = _SERVER.Process(target=die, args=(store, folder, point))
     child.start()
     child.join()
@@ -304,10 +296,8 @@ def killed(store: str, folder: Path, point: str) -> bool:
 @pytest.mark.parametrize(
     ("store", "point"), [(store, point) for store, points in POINTS.items() for point in points]
 )
-def test_a_load_that_was_killed_is_completed_by_the_next(
-    tmp_path: Path, store: str, point: str
-) -> None:
-    """Nothing is lost and nothing stands twice, wherever it died."""
+def test_next_load_completes_a_killed_load(tmp_path: Path, store: str, point: str) -> None:
+    """At every crash point no row is lost or repeated."""
     first = BACKENDS[store](tmp_path)
     lake = first.lake()
     lake.start()
@@ -350,10 +340,10 @@ BATCHES = st.lists(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @pytest.mark.parametrize("store", BACKENDS)
-def test_every_event_stands_once_however_batches_overlap(
+def test_every_event_is_stored_once_however_batches_overlap(
     store: str, batches: list[list[Reading]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Every key once, every event once, also those that share a key; the typed tables agree."""
+    """Each key and each event is there once, also if events share a key; typed tables agree."""
     backend = BACKENDS[store](tmp_path_factory.mktemp(store))
     lake = backend.lake()
     lake.start()

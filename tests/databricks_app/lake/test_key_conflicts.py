@@ -1,4 +1,4 @@
-"""Two events with one id on one day: both are kept, on either lake."""
+"""Two different events with the same id and day: both lakes keep both."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ BOTH = ["a", DIGEST]
 
 
 def load(lake: Lake, *readings: Reading) -> LoadReport:
-    """Load these in one batch."""
+    """Load bodies in one batch."""
     return lake.load(readings, batch_id=uuid.uuid4().hex, loaded_at=NOON)
 
 
 def conflicts(backend: LakeBackend) -> list[tuple[object, ...]]:
-    """Rows of events whose key another event has."""
+    """Raw rows of events whose key belongs to another event."""
     rows = backend.rows(RAW, "event_id, unrouted_reason, target_table, metric")
     return [row for row in rows if row[1] == "key_conflict"]
 
 
-def test_another_event_in_a_later_load_is_a_raw_row_of_its_own(
+def test_other_event_in_a_later_load_becomes_a_raw_row_with_another_id(
     backend: LakeBackend, lake: Lake
 ) -> None:
-    """Under the digest of its body, with the reason; the first event stays as it was."""
+    """Its id is the digest of its body. The first event stays unchanged."""
     load(lake, reading_of(ONE))
 
     report = load(lake, reading_of(OTHER))
@@ -45,7 +45,7 @@ def test_another_event_in_a_later_load_is_a_raw_row_of_its_own(
     assert report.duplicates == {}
 
 
-def test_another_event_in_one_batch_is_a_raw_row_of_its_own(
+def test_other_event_in_the_same_batch_becomes_a_raw_row_with_another_id(
     backend: LakeBackend, lake: Lake
 ) -> None:
     """The first of the batch has the key."""
@@ -58,10 +58,10 @@ def test_another_event_in_one_batch_is_a_raw_row_of_its_own(
 
 
 @pytest.mark.parametrize("order", [(ONE, OTHER), (OTHER, ONE)], ids=["as before", "turned round"])
-def test_both_sent_again_change_nothing(
+def test_repetition_of_both_events_changes_nothing(
     backend: LakeBackend, lake: Lake, order: tuple[bytes, bytes]
 ) -> None:
-    """In either order: what the raw table holds decides."""
+    """In both orders, because the raw table decides."""
     load(lake, reading_of(ONE), reading_of(OTHER))
 
     report = load(lake, *map(reading_of, order))
@@ -82,7 +82,7 @@ def test_both_sent_again_change_nothing(
     ],
     ids=["white space", "escapes", "byte order mark", "a field beside"],
 )
-def test_equal_json_in_other_bytes_is_a_repetition(
+def test_equal_json_with_other_bytes_is_a_repetition(
     backend: LakeBackend, lake: Lake, again: bytes
 ) -> None:
     """Object type, metric and data are compared after decoding."""
@@ -107,7 +107,7 @@ def test_equal_json_in_other_bytes_is_a_repetition(
 def test_a_difference_in_metric_or_data_is_another_event(
     backend: LakeBackend, lake: Lake, other: bytes
 ) -> None:
-    """As is one in the object type."""
+    """A difference in the object type too."""
     load(lake, reading_of(body("a", "email/sent", content_id=0)))
 
     load(lake, reading_of(other))
@@ -116,7 +116,7 @@ def test_a_difference_in_metric_or_data_is_another_event(
 
 
 def test_a_replay_of_both_changes_nothing(backend: LakeBackend, lake: Lake) -> None:
-    """A replay offers the stored bodies, under the key that they name."""
+    """A replay loads the stored bodies with the key in the body."""
     load(lake, reading_of(ONE), reading_of(OTHER))
     stored = [row[0] for row in backend.rows(RAW, "body")]
 
@@ -149,8 +149,8 @@ def test_a_row_of_an_earlier_release_without_a_digest_is_compared_by_its_body(
     assert backend.rows(RAW, "workspace") == [("default",), (None,)]
 
 
-def test_verify_names_the_events_and_calls_nothing_wrong(backend: LakeBackend, lake: Lake) -> None:
-    """They are among the unrouted events, and a typed table never takes them."""
+def test_verify_lists_the_events_and_finds_no_difference(backend: LakeBackend, lake: Lake) -> None:
+    """They are unrouted events and are in no typed table."""
     load(lake, reading_of(ONE), reading_of(OTHER), event("b"))
 
     verdict = backend.verdict()

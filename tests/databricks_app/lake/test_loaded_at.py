@@ -1,4 +1,4 @@
-"""A reader that polls a table by `loaded_at` misses no row, whatever clocks do; on either lake."""
+"""A reader that polls a table by `loaded_at` misses no row, also if clocks are wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TABLES = (RAW, EMAIL, SMS)
 
 
 def load(lake: Lake, *readings: Reading, at: datetime = NOON) -> None:
-    """Load these in one batch that begins at a time."""
+    """Load events in one batch that begins at this time."""
     lake.load(readings, batch_id=uuid.uuid4().hex, loaded_at=at)
 
 
@@ -29,7 +29,7 @@ class Poller:
     polls: int = 0
 
     def poll(self) -> None:
-        """Take the new rows of each table."""
+        """Read the new rows of each table."""
         self.polls += 1
         for table in TABLES:
             mark = self.marks.get(table, datetime(1970, 1, 1, tzinfo=UTC))
@@ -47,10 +47,10 @@ class Poller:
             assert sorted(self.seen[table]) == ids(self.backend, table)
 
 
-def test_a_reader_between_all_commits_of_a_load_misses_nothing(
+def test_reader_that_polls_after_each_commit_misses_nothing(
     backend: LakeBackend, lake: Lake
 ) -> None:
-    """70 dates are three commits of each table."""
+    """70 dates make three commits in each table."""
     poller = Poller(backend)
     readings = [event(f"e{day}", days_ago=day) for day in range(70)]
     backend.after_commit = poller.poll
@@ -65,7 +65,7 @@ def test_a_reader_between_all_commits_of_a_load_misses_nothing(
 
 
 def test_a_clock_that_steps_back_hides_no_row(backend: LakeBackend, lake: Lake) -> None:
-    """New rows go on from the newest that is there."""
+    """New rows have later times than the newest stored row."""
     poller = Poller(backend)
     load(lake, event("a"))
     poller.poll()
@@ -79,7 +79,7 @@ def test_a_clock_that_steps_back_hides_no_row(backend: LakeBackend, lake: Lake) 
 def test_another_instance_with_a_slower_clock_hides_no_row(
     backend: LakeBackend, lake: Lake
 ) -> None:
-    """It reads at its start what the tables hold."""
+    """At its start it reads the newest time from the tables."""
     poller = Poller(backend)
     load(lake, event("a"), event("s", "sms/sent"))
     poller.poll()

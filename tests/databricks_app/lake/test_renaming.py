@@ -1,4 +1,4 @@
-"""A workspace gets another name, on either lake: which rows change, and that nothing else does."""
+"""The rename of a workspace, on both lakes: which rows change, and that nothing else changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DAYS = (0, 1, 40)
 
 
 def reading(event_id: str, kind: str, days_ago: int, key: str, workspace: str) -> Reading:
-    """An event that came with a key and was loaded under a name."""
+    """An event with a key and the name under which it was loaded."""
     content = body(event_id, kind, days_ago=days_ago)
     return read(Record(content, NOON, "0", key, len(content)), workspace)
 
@@ -37,7 +37,7 @@ def fill(lake: BothLake, workspace: str = "default", keys: tuple[str, ...] = (SH
 
 
 def names(backend: LakeBackend, table: str) -> set[tuple[object, object]]:
-    """Key and workspace of a table's rows."""
+    """Key and workspace of the rows of a table."""
     return {(row[0][:8], row[1]) for row in backend.rows(table, "event_id, workspace")}
 
 
@@ -57,7 +57,7 @@ def test_rows_of_the_listed_keys_get_the_name_in_every_table(
     assert backend.verdict().differences == ()
 
 
-def test_nothing_but_the_name_is_changed(backend: LakeBackend, lake: BothLake) -> None:
+def test_rename_changes_only_the_workspace(backend: LakeBackend, lake: BothLake) -> None:
     """Neither loaded_at nor any other column."""
     fill(lake)
     others = "* EXCLUDE (workspace)"
@@ -69,7 +69,7 @@ def test_nothing_but_the_name_is_changed(backend: LakeBackend, lake: BothLake) -
 
 
 def test_rows_of_an_earlier_release_belong_to_default(backend: LakeBackend) -> None:
-    """They have no value in a column that was added later."""
+    """They are NULL in a column that was added later."""
     before = backend.lake(without=["workspace"])
     before.start()
     one = reading("a", "email/sent", 0, SHOP, "default")
@@ -86,7 +86,7 @@ def test_rows_of_an_earlier_release_belong_to_default(backend: LakeBackend) -> N
     assert backend.rows(RAW, "workspace") == backend.rows(EMAIL, "workspace") == [("shop",)]
 
 
-def test_a_name_is_changed_to_another_name(backend: LakeBackend, lake: BothLake) -> None:
+def test_workspace_with_a_name_can_be_renamed(backend: LakeBackend, lake: BothLake) -> None:
     """Rows of other workspaces with the same key stay."""
     fill(lake, "shop", (SHOP,))
     fill(lake, "default", (BLOG,))
@@ -96,16 +96,16 @@ def test_a_name_is_changed_to_another_name(backend: LakeBackend, lake: BothLake)
     assert names(backend, RAW) == names(backend, SMS) == {(SHOP, "brand"), (BLOG, "default")}
 
 
-def test_a_repetition_changes_nothing(lake: BothLake) -> None:
-    """No row has the old name any more."""
+def test_second_rename_changes_nothing(lake: BothLake) -> None:
+    """No row has the old name."""
     fill(lake)
     lake.rename(RENAME)
 
     assert lake.rename(RENAME) == {EMAIL: 0, SMS: 0, RAW: 0}
 
 
-def test_loads_go_on_after_a_rename(backend: LakeBackend, lake: BothLake) -> None:
-    """An event that is there is a duplicate, and its rows keep the new name."""
+def test_loads_continue_after_a_rename(backend: LakeBackend, lake: BothLake) -> None:
+    """A stored event is a duplicate; its rows keep the new name."""
     fill(lake)
     lake.rename(RENAME)
 
@@ -116,8 +116,8 @@ def test_loads_go_on_after_a_rename(backend: LakeBackend, lake: BothLake) -> Non
     assert names(backend, EMAIL) == {(SHOP, "shop"), (BLOG, "default")}
 
 
-def test_the_raw_table_says_which_keys_it_holds(backend: LakeBackend, lake: BothLake) -> None:
-    """Of each workspace, how many rows and the newest."""
+def test_keys_in_raw_counts_rows_by_workspace_and_key(backend: LakeBackend, lake: BothLake) -> None:
+    """With the newest row of each."""
     fill(lake)
     lake.rename(RENAME)
 
@@ -134,7 +134,7 @@ def test_the_raw_table_says_which_keys_it_holds(backend: LakeBackend, lake: Both
 def test_a_rename_that_failed_on_the_warehouse_is_completed_by_the_next(
     beginning: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The raw rows, changed last, still say what is to be done."""
+    """The raw rows are changed last, so they show what remains to be done."""
     backend = WarehouseBackend(tmp_path_factory.mktemp("volume"))
     lake = backend.lake()
     lake.start()
@@ -159,7 +159,7 @@ def test_a_rename_that_failed_on_the_warehouse_is_completed_by_the_next(
 def test_statements_of_the_warehouse_name_few_days(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """None runs into its time-out, however many days a table has."""
+    """So no statement reaches its timeout, however many days a table has."""
     backend = WarehouseBackend(tmp_path_factory.mktemp("volume"))
     lake = backend.lake()
     lake.start()

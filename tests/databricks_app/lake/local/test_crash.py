@@ -1,4 +1,4 @@
-"""Killed between any two steps, and the same batch again: exactly once everywhere."""
+"""A process is killed at each crash point; after the next load each event is stored once."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ IN_UPKEEP = [
 
 
 def die(folder: Path, point: str, policy: Policy) -> None:
-    """In a child: load and be killed at the point."""
+    """In a child process: load, and be killed at the crash point."""
     crash_points.arm(point)
     lake = lake_in(folder, policy=policy)
     lake.start()
@@ -68,7 +68,7 @@ def die(folder: Path, point: str, policy: Policy) -> None:
 
 
 def killed(folder: Path, point: str, *more: object, target: Callable[..., None] = die) -> bool:
-    """Whether the child died there."""
+    """Whether the child process was killed there."""
     child = _SERVER.Process(target=target, args=(folder, point, *more))
     child.start()
     child.join()
@@ -81,10 +81,8 @@ def killed(folder: Path, point: str, *more: object, target: Callable[..., None] 
     ("point", "policy"),
     [*((point, Policy()) for point in IN_LOAD), *((point, BUSY) for point in IN_UPKEEP)],
 )
-def test_a_load_that_was_killed_is_completed_by_the_next(
-    tmp_path: Path, point: str, policy: Policy
-) -> None:
-    """Nothing is lost, nothing stands twice, and nothing had to be repaired."""
+def test_next_load_completes_a_killed_load(tmp_path: Path, point: str, policy: Policy) -> None:
+    """No row is lost or repeated, and nothing had to be repaired."""
     lake = lake_in(tmp_path, policy=policy)
     lake.start()
     load(lake, *FIRST)
@@ -104,8 +102,8 @@ def test_a_load_that_was_killed_is_completed_by_the_next(
 
 
 @pytest.mark.parametrize("point", AT_START)
-def test_a_start_that_was_killed_is_completed_by_the_next(tmp_path: Path, point: str) -> None:
-    """The tables are there, empty, and take rows."""
+def test_next_start_completes_a_killed_start(tmp_path: Path, point: str) -> None:
+    """The tables exist, are empty, and accept rows."""
     assert killed(tmp_path, point, Policy())
 
     lake = lake_in(tmp_path)
@@ -116,8 +114,8 @@ def test_a_start_that_was_killed_is_completed_by_the_next(tmp_path: Path, point:
     assert ids(tmp_path, RAW) == ["a", "b", "c"]
 
 
-def test_a_killed_loader_holds_no_lock(tmp_path: Path) -> None:
-    """The next one starts at once."""
+def test_killed_loader_does_not_keep_the_lock(tmp_path: Path) -> None:
+    """The next loader starts immediately."""
     assert killed(tmp_path, "lake.after_raw_append", Policy())
 
     lake = lake_in(tmp_path)
@@ -125,8 +123,8 @@ def test_a_killed_loader_holds_no_lock(tmp_path: Path) -> None:
     lake.close()
 
 
-def test_rows_of_a_killed_load_keep_its_stamps(tmp_path: Path) -> None:
-    """What was written is never written again: the repetition stamps only what it adds."""
+def test_rows_of_a_killed_load_keep_its_batch_id(tmp_path: Path) -> None:
+    """Stored rows are not written again; only new rows get the new batch id."""
     assert killed(tmp_path, "lake.after_raw_sync", Policy())
 
     lake = lake_in(tmp_path)
@@ -150,7 +148,7 @@ RENAME = Rename("default", "shop", frozenset({"0a1b2c3d"}))
 
 
 def die_renaming(folder: Path, point: str) -> None:
-    """In a child: rename and be killed at the point."""
+    """In a child process: rename, and be killed at the crash point."""
     crash_points.arm(point)
     lake = lake_in(folder)
     lake.start()
@@ -158,8 +156,8 @@ def die_renaming(folder: Path, point: str) -> None:
 
 
 @pytest.mark.parametrize("point", IN_RENAME)
-def test_a_rename_that_was_killed_is_completed_by_the_next(tmp_path: Path, point: str) -> None:
-    """Also what was loaded in between, which keeps the old name until then."""
+def test_next_rename_completes_a_killed_rename(tmp_path: Path, point: str) -> None:
+    """Also for rows that were loaded in between with the old name."""
     lake = lake_in(tmp_path)
     lake.start()
     load(lake, *FIRST)

@@ -1,4 +1,4 @@
-"""What is synced, and in which order, before a load returns."""
+"""What is synced before a load returns, and in which order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 
 
 def test_load_syncs_files_then_folders_then_the_log(tmp_path: Path) -> None:
-    """Raw is durable before the typed table is begun; a log entry is never safer than its files."""
+    """Raw is durable before the typed write begins; files are durable before their log entry."""
     synced: list[str] = []
 
     def sync(path: Path) -> None:
@@ -49,7 +49,7 @@ def test_load_syncs_files_then_folders_then_the_log(tmp_path: Path) -> None:
 
 
 def test_upkeep_syncs_the_checkpoint_before_it_deletes_log_entries(tmp_path: Path) -> None:
-    """Checkpoint, the pointer to it, the folder; then the clean-up."""
+    """First the checkpoint, the file that names it, and the folder; then the clean-up."""
     seen: list[tuple[str, bool]] = []
     log = tmp_path / "tables" / RAW / "_delta_log"
 
@@ -69,7 +69,7 @@ def test_upkeep_syncs_the_checkpoint_before_it_deletes_log_entries(tmp_path: Pat
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 def test_load_really_calls_fsync(tmp_path: Path) -> None:
-    """Seen from outside: each rename or link of the engine is followed by the syncs it needs."""
+    """The system calls show the syncs after each rename or link of the engine."""
     code = (
         "import sys, pathlib; sys.path.insert(0, sys.argv[1])\n"
         "from tests.support.lake_events import *\n"
@@ -98,8 +98,8 @@ def test_load_really_calls_fsync(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n", "[]\n", "1", '{"add": ', "\0\0"])
-def test_read_commit_refuses_what_is_no_log_entry(tmp_path: Path, text: str) -> None:
-    """An empty entry is what a power cut leaves, and the engine takes for a commit."""
+def test_read_commit_refuses_invalid_log_entries(tmp_path: Path, text: str) -> None:
+    """A power cut can leave an empty entry, which the engine reads as a commit."""
     (tmp_path / "_delta_log").mkdir()
     (tmp_path / "_delta_log" / f"{3:020}.json").write_text(text)
 
@@ -107,8 +107,8 @@ def test_read_commit_refuses_what_is_no_log_entry(tmp_path: Path, text: str) -> 
         read_commit(tmp_path, 3)
 
 
-def test_sync_commits_skips_what_a_later_commit_took_out(tmp_path: Path) -> None:
-    """A replaced file may be deleted by now; any other must be there."""
+def test_sync_commits_skips_files_that_a_later_commit_removed(tmp_path: Path) -> None:
+    """A replaced file may be deleted already; every other file must exist."""
     log = tmp_path / "_delta_log"
     log.mkdir()
     add = {"add": {"path": "d/old%20one", "size": 1}}

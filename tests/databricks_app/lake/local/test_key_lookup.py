@@ -1,4 +1,4 @@
-"""What a table already holds of some events."""
+"""The look-up of keys that a table already has."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ IDS = st.sets(st.text(PRINTABLE, min_size=1) | st.text("az'\\\U0010ffff", min_si
 
 @pytest.fixture
 def lookup() -> Iterator[Lookup]:
-    """A look-up, closed at the end."""
+    """A look-up that is closed after the test."""
     lookup = Lookup()
     yield lookup
     lookup.close()
@@ -39,7 +39,7 @@ def keys(ids: set[str], day: date = DAY) -> pa.Table:
 @settings(max_examples=25, deadline=None)
 @given(batches=st.lists(IDS.filter(bool), min_size=2, max_size=5))
 def test_keys_finds_exactly_the_ids_that_were_appended(batches: list[set[str]]) -> None:
-    """Whatever ids look like, none is hidden by the statistics of the files."""
+    """For any ids: the statistics of the files hide none of them."""
     lookup = Lookup()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "keys"
@@ -54,8 +54,8 @@ def test_keys_finds_exactly_the_ids_that_were_appended(batches: list[set[str]]) 
     lookup.close()
 
 
-def test_keys_takes_an_id_under_another_date_for_another(lookup: Lookup, tmp_path: Path) -> None:
-    """The date of a row is in its folder's name."""
+def test_keys_distinguishes_the_same_id_on_different_dates(lookup: Lookup, tmp_path: Path) -> None:
+    """The date of a row is in the name of its folder."""
     TableHandle.create(tmp_path / "keys", Definition("keys", SCHEMA), {})
     table = TableHandle(tmp_path / "keys", -1)
     table.append(keys({"a"}))
@@ -67,13 +67,13 @@ def test_keys_takes_an_id_under_another_date_for_another(lookup: Lookup, tmp_pat
     assert found == {("a", DAY), ("b", date(1970, 1, 1))}
 
 
-def test_keys_of_no_files_are_none(lookup: Lookup) -> None:
-    """A table without rows holds no key."""
+def test_keys_without_files_are_empty(lookup: Lookup) -> None:
+    """A table without rows has no files."""
     assert lookup.keys([], keys({"a"})) == set()
 
 
-def test_rows_are_those_of_the_keys_only(lookup: Lookup, tmp_path: Path) -> None:
-    """Hostile ids are data."""
+def test_rows_returns_only_the_rows_of_the_keys(lookup: Lookup, tmp_path: Path) -> None:
+    """Hostile ids are only data."""
     hostile = "'; DROP TABLE asked; --"
     lake = lake_in(tmp_path)
     lake.start()
@@ -93,7 +93,7 @@ def test_rows_are_those_of_the_keys_only(lookup: Lookup, tmp_path: Path) -> None
 
 
 def test_rows_have_times_in_utc_to_the_microsecond(lookup: Lookup, tmp_path: Path) -> None:
-    """As they were written."""
+    """The same as written."""
     received_at = datetime(2026, 11, 22, 1, 2, 3, 456789, UTC)
     lake = lake_in(tmp_path)
     lake.start()

@@ -1,4 +1,4 @@
-"""One loader at a time."""
+"""The lock on the folder: one loader at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from databricks_app.lake.local.lock import FolderLock, is_held
 
 
 def test_lock_is_held_until_it_is_released(tmp_path: Path) -> None:
-    """Others see it, and the second one is told who has it."""
+    """Others see it, and the error for a second loader names the process."""
     first, second = FolderLock(tmp_path), FolderLock(tmp_path)
     first.acquire()
 
@@ -26,14 +26,14 @@ def test_lock_is_held_until_it_is_released(tmp_path: Path) -> None:
     second.release()
 
 
-def test_lock_without_a_loader_ever_is_not_held(tmp_path: Path) -> None:
-    """A folder nobody loaded into; looking leaves nothing behind."""
+def test_lock_of_a_new_folder_is_not_held(tmp_path: Path) -> None:
+    """The check creates no file."""
     assert not is_held(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_lock_can_be_released_twice(tmp_path: Path) -> None:
-    """Closing is always safe."""
+    """A second release does nothing."""
     lock = FolderLock(tmp_path)
     lock.acquire()
 

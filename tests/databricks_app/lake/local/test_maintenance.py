@@ -23,7 +23,7 @@ NO_RETENTION = timedelta(0)
 
 
 def busy(commits: int, limits: MergeLimits | None = None, **options: Any) -> Policy:
-    """Upkeep each so many commits, however large a checkpoint is."""
+    """A policy with a checkpoint after this number of commits."""
     return Policy(
         checkpoint_every=commits,
         checkpoint_every_at_most=commits,
@@ -33,7 +33,7 @@ def busy(commits: int, limits: MergeLimits | None = None, **options: Any) -> Pol
 
 
 def load_days(folder: Path, policy: Policy, days_ago: list[int]) -> None:
-    """One load an event, on these days; time is never short."""
+    """Make one load per event on these days, with enough time for all chores."""
     lake = lake_in(folder, policy=replace(policy, chores_seconds=60))
     lake.start()
     for number, days in enumerate(days_ago):
@@ -42,19 +42,19 @@ def load_days(folder: Path, policy: Policy, days_ago: list[int]) -> None:
 
 
 def files_by_day(folder: Path) -> dict[str, int]:
-    """How many files the newest version of raw has for each date."""
+    """The number of files of each date in the newest version of raw."""
     files = [Path(uri).parent.name for uri in DeltaTable(folder / "tables" / RAW).file_uris()]
     return {day.removeprefix("event_date="): files.count(day) for day in sorted(set(files))}
 
 
 def log_names(folder: Path) -> list[str]:
-    """Names in the log folder of raw, without leading zeros."""
+    """The names in the log folder of raw, without leading zeros."""
     return sorted(
         path.name.lstrip("0") for path in (folder / "tables" / RAW / "_delta_log").iterdir()
     )
 
 
-def test_a_checkpoint_is_made_every_so_many_commits(tmp_path: Path) -> None:
+def test_checkpoint_is_written_at_the_interval(tmp_path: Path) -> None:
     """Also across restarts; log entries younger than the retention stay."""
     policy = busy(4)
     load_days(tmp_path, policy, [0, 0])
@@ -72,15 +72,15 @@ def test_a_checkpoint_is_made_every_so_many_commits(tmp_path: Path) -> None:
     assert len([name for name in names if name.endswith("json")]) == 9
 
 
-def test_log_entries_past_the_retention_are_deleted(tmp_path: Path) -> None:
-    """What a checkpoint made superfluous; the newest version stays complete."""
+def test_log_entries_older_than_the_retention_are_deleted(tmp_path: Path) -> None:
+    """Only entries before a checkpoint; the newest version stays complete."""
     load_days(tmp_path, busy(3, retention=NO_RETENTION), [0] * 9)
 
     assert len(log_names(tmp_path)) < 7
     assert len(ids(tmp_path, RAW)) == 9
 
 
-def test_a_date_with_many_small_files_is_compacted(tmp_path: Path) -> None:
+def test_date_with_many_small_files_is_compacted(tmp_path: Path) -> None:
     """Only that date; no row changes."""
     load_days(tmp_path, busy(3, MergeLimits(compact_files=5)), [0] * 9 + [1] * 2)
 
@@ -90,7 +90,7 @@ def test_a_date_with_many_small_files_is_compacted(tmp_path: Path) -> None:
 
 
 def test_closed_days_become_one_file_each(tmp_path: Path) -> None:
-    """Hardly any more files come, and years of them would slow every load and query."""
+    """Few files are added later, and many files would slow every load and query."""
     load_days(tmp_path, busy(9), [3, 3, 2, 2, 2, 1, 1, 0])
 
     assert files_by_day(tmp_path) == {
@@ -102,8 +102,8 @@ def test_closed_days_become_one_file_each(tmp_path: Path) -> None:
     assert len(ids(tmp_path, RAW)) == 8
 
 
-def test_large_files_are_left_as_they_are(tmp_path: Path) -> None:
-    """Compaction of what is large already would rewrite a day for each late event."""
+def test_large_files_are_not_rewritten(tmp_path: Path) -> None:
+    """Otherwise each late event would rewrite a whole day."""
     policy = busy(3, MergeLimits(compact_files=2, small_bytes=1))
     load_days(tmp_path, policy, [0] * 6)
 
@@ -111,7 +111,7 @@ def test_large_files_are_left_as_they_are(tmp_path: Path) -> None:
 
 
 def test_replaced_files_are_kept_for_readers_until_the_retention_is_over(tmp_path: Path) -> None:
-    """However old a file is: the time since it was replaced counts."""
+    """The time since the replacement counts, not the age of the file."""
     policy = busy(3, MergeLimits(compact_files=3))
     load_days(tmp_path, policy, [0] * 2)
     table = tmp_path / "tables" / RAW
@@ -122,8 +122,8 @@ def test_replaced_files_are_kept_for_readers_until_the_retention_is_over(tmp_pat
     assert len(list(table.glob("event_date=*/*.parquet"))) > sum(files_by_day(tmp_path).values())
 
 
-def test_replaced_files_go_when_the_retention_is_over(tmp_path: Path) -> None:
-    """Then only the newest version's files are left."""
+def test_replaced_files_are_deleted_after_the_retention(tmp_path: Path) -> None:
+    """Only the files of the newest version stay."""
     policy = busy(3, MergeLimits(compact_files=3), retention=NO_RETENTION)
     load_days(tmp_path, policy, [0] * 9)
 
@@ -133,8 +133,8 @@ def test_replaced_files_go_when_the_retention_is_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["part-0-orphan.parquet", "part-0.parquet#1"])
-def test_what_failed_loads_left_goes_after_the_retention(tmp_path: Path, name: str) -> None:
-    """Files that no log entry names, and files that were never finished; young ones stay."""
+def test_files_of_failed_loads_are_deleted_after_the_retention(tmp_path: Path, name: str) -> None:
+    """Files that are in no log entry, and unfinished files; young files stay."""
     load_days(tmp_path, Policy(), [0])
     folder = tmp_path / "tables" / RAW / "event_date=2026-11-22"
     old, young = folder / name, folder / f"young-{name}"
@@ -147,8 +147,8 @@ def test_what_failed_loads_left_goes_after_the_retention(tmp_path: Path, name: s
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_the_search_for_superfluous_files_is_rare(tmp_path: Path) -> None:
-    """Once a retention: it reads every folder of the table."""
+def test_search_for_unused_files_runs_once_per_retention(tmp_path: Path) -> None:
+    """It is expensive, because it lists every folder of the table."""
     lake = lake_in(tmp_path, policy=busy(2))
     lake.start()
     for name in "abcd":
@@ -164,8 +164,8 @@ def test_the_search_for_superfluous_files_is_rare(tmp_path: Path) -> None:
     assert orphan.exists()
 
 
-def test_a_changed_policy_reaches_the_table(tmp_path: Path) -> None:
-    """Other programs that keep the table up obey the same retention."""
+def test_changed_policy_changes_the_table_properties(tmp_path: Path) -> None:
+    """Other programs then use the same retention."""
     load_days(tmp_path, Policy(), [0])
 
     load_days(tmp_path, Policy(retention=timedelta(hours=3)), [0])
@@ -174,8 +174,8 @@ def test_a_changed_policy_reaches_the_table(tmp_path: Path) -> None:
     assert settings["delta.logRetentionDuration"] == "interval 10800 seconds"
 
 
-def test_the_engine_merges_what_was_chosen_and_no_more(tmp_path: Path) -> None:
-    """The file that holds most of the day stays as it is."""
+def test_merge_rewrites_only_the_planned_files(tmp_path: Path) -> None:
+    """The file with most rows of the day stays."""
     policy = busy(5, MergeLimits(compact_files=3), chores_seconds=60)
     lake = lake_in(tmp_path, policy=policy)
     lake.start()
@@ -190,15 +190,15 @@ def test_the_engine_merges_what_was_chosen_and_no_more(tmp_path: Path) -> None:
     assert len(ids(tmp_path, RAW)) == 303
 
 
-def test_small_files_are_merged_early_where_their_bytes_are_many(tmp_path: Path) -> None:
+def test_small_files_with_many_bytes_are_merged_early(tmp_path: Path) -> None:
     """Otherwise a hundred files of large batches would be rewritten at once."""
     load_days(tmp_path, busy(5, MergeLimits(compact_bytes=1)), [0] * 4)
 
     assert files_by_day(tmp_path) == {"2026-11-22": 1}
 
 
-def test_a_load_does_one_part_of_a_chore_when_time_is_short(tmp_path: Path) -> None:
-    """Tables that are due together take turns over the loads that follow."""
+def test_load_without_time_does_one_part_of_a_chore(tmp_path: Path) -> None:
+    """Tables that are due at the same time take turns in the next loads."""
     lake = lake_in(tmp_path, policy=busy(5, MergeLimits(compact_files=4), chores_seconds=0))
     lake.start()
 
@@ -217,8 +217,8 @@ def test_a_load_does_one_part_of_a_chore_when_time_is_short(tmp_path: Path) -> N
     assert counts[-1] == 2
 
 
-def test_one_table_is_merged_at_a_time(tmp_path: Path) -> None:
-    """A merge that has begun holds memory; the next one begins when it has ended."""
+def test_only_one_table_is_merged_at_a_time(tmp_path: Path) -> None:
+    """A begun merge uses memory, so the next one begins after its end."""
     lake = lake_in(tmp_path, policy=busy(5, MergeLimits(compact_files=4), chores_seconds=0))
     lake.start()
     begun = []
@@ -232,7 +232,7 @@ def test_one_table_is_merged_at_a_time(tmp_path: Path) -> None:
     assert max(begun) == 1
 
 
-def test_a_merge_that_is_under_way_at_the_stop_leaves_no_file(tmp_path: Path) -> None:
+def test_stop_during_a_merge_leaves_no_file(tmp_path: Path) -> None:
     """It begins again after the next start."""
     lake = lake_in(tmp_path, policy=busy(5, MergeLimits(compact_files=4), chores_seconds=0))
     lake.start()
@@ -247,12 +247,12 @@ def test_a_merge_that_is_under_way_at_the_stop_leaves_no_file(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("size", "commits"), [(0, 10), (80_000, 10), (200_000, 24), (10**7, 40)])
-def test_a_large_checkpoint_is_written_more_rarely(size: int, commits: int) -> None:
-    """What a commit costs in checkpoints stays the same, until the log would grow too long."""
+def test_large_checkpoint_is_written_less_often(size: int, commits: int) -> None:
+    """The bytes of checkpoint per commit stay the same, up to the greatest interval."""
     assert Policy().checkpoint_interval(size) == commits
 
 
-def test_the_last_checkpoint_says_when_the_next_is_due(tmp_path: Path) -> None:
+def test_size_of_the_last_checkpoint_decides_when_the_next_is_due(tmp_path: Path) -> None:
     """Also after a restart."""
     policy = Policy(checkpoint_every=2, checkpoint_every_at_most=6, checkpoint_bytes=1)
     load_days(tmp_path, policy, [0] * 4)
@@ -262,8 +262,8 @@ def test_the_last_checkpoint_says_when_the_next_is_due(tmp_path: Path) -> None:
     assert names == ["1.checkpoint.parquet", "7.checkpoint.parquet"]
 
 
-def test_the_log_keeps_bounds_of_few_columns(tmp_path: Path) -> None:
-    """Those of all columns are most of a log, which every commit reads."""
+def test_log_has_statistics_of_few_columns(tmp_path: Path) -> None:
+    """Statistics of all columns would be most of the log, which every commit reads."""
     load_days(tmp_path, Policy(), [0])
 
     actions = pa.table(DeltaTable(tmp_path / "tables" / RAW).get_add_actions(flatten=True))
@@ -279,5 +279,5 @@ def uris(folder: Path, table: str) -> list[str]:
 
 
 def random_text(seed: int) -> str:
-    """Text that cannot be compressed, the same each time."""
+    """Text that cannot be compressed; the same in each run."""
     return Random(seed).randbytes(200).hex()

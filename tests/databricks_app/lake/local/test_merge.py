@@ -1,4 +1,4 @@
-"""Merging data files part by part, with real Delta tables."""
+"""Merges of data files in parts, with real Delta tables."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def row(event_id: str, day: date = DAY, **values: object) -> dict[str, object]:
 
 @pytest.fixture
 def table(tmp_path: Path) -> TableHandle:
-    """A table with a file of each of three loads of one day, and one of another day."""
+    """A table with three files of one day and one file of another day."""
     path = tmp_path / "tables" / "events"
     TableHandle.create(path, Definition("events", SCHEMA), Policy().table_properties())
     handle = TableHandle(path, -1)
@@ -57,25 +57,25 @@ def table(tmp_path: Path) -> TableHandle:
 
 
 def append(handle: TableHandle, *rows: dict[str, object]) -> None:
-    """Append rows durably."""
+    """Append rows and sync."""
     schema = pa.schema(handle.delta.schema().to_arrow())
     handle.append(pa.Table.from_pylist(list(rows), schema=schema))
     handle.sync()
 
 
 def plan(handle: TableHandle) -> PlannedMerge:
-    """Everything of the day as one file."""
+    """A plan that merges all files of the day."""
     files = sorted(handle.stored_files()[DAY], key=lambda file: (file.added_at, file.path))
     return PlannedMerge(DAY, tuple(files), closes_day=True)
 
 
 def finish(steps: Iterator[None]) -> int:
-    """Do all parts; how many there were."""
+    """Do all parts; return how many there were."""
     return sum(1 for _ in steps)
 
 
 def content(path: Path) -> list[tuple[object, ...]]:
-    """All rows, as another engine reads them."""
+    """All rows, read by another engine."""
     files = DeltaTable(path).file_uris()
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -86,8 +86,8 @@ def content(path: Path) -> list[tuple[object, ...]]:
         ).fetchall()
 
 
-def test_a_merge_changes_no_row(table: TableHandle) -> None:
-    """Whole numbers, times and maps come through; another day is not touched."""
+def test_merge_changes_no_row(table: TableHandle) -> None:
+    """Integers, times and maps stay the same; another day is not rewritten."""
     before = content(table.path)
 
     finish(merge(table, [plan(table)], fsync))
@@ -99,8 +99,8 @@ def test_a_merge_changes_no_row(table: TableHandle) -> None:
     }
 
 
-def test_the_engine_reads_what_was_merged(table: TableHandle) -> None:
-    """Version, files and rows, also from a checkpoint."""
+def test_engine_reads_the_merged_file(table: TableHandle) -> None:
+    """Version, files and rows are right, also after a checkpoint."""
     finish(merge(table, [plan(table)], fsync))
     table.delta.create_checkpoint()
 
@@ -111,8 +111,8 @@ def test_the_engine_reads_what_was_merged(table: TableHandle) -> None:
     assert pa.table(rows.read_all()).column(0).to_pylist() == ["a", "b", "c", "d", "e"]
 
 
-def test_the_commit_is_no_change_of_rows(table: TableHandle) -> None:
-    """Streams that read the table are not told of old rows again."""
+def test_commit_of_a_merge_changes_no_data(table: TableHandle) -> None:
+    """So streams that read the table do not read old rows again."""
     merged = plan(table)
     finish(merge(table, [merged], fsync))
 
@@ -123,8 +123,8 @@ def test_the_commit_is_no_change_of_rows(table: TableHandle) -> None:
     assert [file.path.split("/")[1].startswith("closed-") for file in commit.added] == [True]
 
 
-def test_the_log_has_the_bounds_of_the_merged_rows(table: TableHandle) -> None:
-    """Least and most of every part; times cut to milliseconds, as the engine writes them."""
+def test_log_has_the_statistics_of_the_merged_rows(table: TableHandle) -> None:
+    """Minimum and maximum over all parts; times are truncated to milliseconds."""
     finish(merge(table, [plan(table)], fsync))
 
     lines = log_entry(table.path, 5).read_text().splitlines()
@@ -141,7 +141,7 @@ def test_the_log_has_the_bounds_of_the_merged_rows(table: TableHandle) -> None:
 
 
 def test_merged_keys_are_still_found(table: TableHandle) -> None:
-    """A repeated event is no new one."""
+    """A repeated event is found after the merge."""
     finish(merge(table, [plan(table)], fsync))
     asked = pa.table(
         [["a", "d", "x"], [DAY] * 3], schema=pa.schema(SCHEMA.field(i) for i in (0, 1))
@@ -166,8 +166,8 @@ def test_columns_that_were_added_later_are_null_in_older_rows(table: TableHandle
     assert rows.to_pydict() == {"event_id": list("abdef"), "extra": [None] * 4 + ["x"]}
 
 
-def test_rows_that_are_loaded_between_two_parts_stay(table: TableHandle) -> None:
-    """A merge goes on over many loads."""
+def test_rows_loaded_between_two_parts_stay(table: TableHandle) -> None:
+    """A merge can take several loads."""
     steps = merge(table, [plan(table)], fsync)
     next(steps)
     append(table, row("f"))
@@ -180,8 +180,8 @@ def test_rows_that_are_loaded_between_two_parts_stay(table: TableHandle) -> None
     assert len(table.stored_files()[DAY]) == 3
 
 
-def test_a_large_file_is_read_in_parts(table: TableHandle) -> None:
-    """Sixteen thousand rows at most, so that no load waits long."""
+def test_large_file_is_read_in_parts(table: TableHandle) -> None:
+    """A part has at most 16,384 rows, so that no load waits long."""
     append(table, *(row(f"f{number:05}") for number in range(40_000)))
 
     parts = finish(merge(table, [plan(table)], fsync))
@@ -189,8 +189,8 @@ def test_a_large_file_is_read_in_parts(table: TableHandle) -> None:
     assert parts == 3 + 3 + 1
 
 
-def test_long_rows_are_read_by_their_bytes(table: TableHandle) -> None:
-    """Bodies of 64 KiB would be a gigabyte as one part."""
+def test_parts_of_long_rows_are_limited_in_bytes(table: TableHandle) -> None:
+    """16,384 bodies of 64 KiB in one part would need a gigabyte."""
     table.add_columns(pa.schema([("body", pa.string())]))
     append(table, *(row(f"f{number:03}", body=f"{number:03}" * 20_000) for number in range(400)))
 
@@ -199,7 +199,7 @@ def test_long_rows_are_read_by_their_bytes(table: TableHandle) -> None:
     assert parts >= 3 + 3
 
 
-def test_a_merge_that_is_given_up_leaves_nothing(table: TableHandle) -> None:
+def test_cancelled_merge_leaves_nothing(table: TableHandle) -> None:
     """No file, and no commit."""
     before = sorted(table.path.rglob("*"))
     steps = merge(table, [plan(table)], fsync)
@@ -210,14 +210,14 @@ def test_a_merge_that_is_given_up_leaves_nothing(table: TableHandle) -> None:
     assert sorted(table.path.rglob("*")) == before
 
 
-def test_a_merge_fails_if_somebody_else_commits(table: TableHandle) -> None:
+def test_merge_fails_if_another_program_commits(table: TableHandle) -> None:
     """It never replaces a log entry, and leaves no file."""
     steps = merge(table, [plan(table)], fsync)
     next(steps)
     append(TableHandle(table.path, -1), row("theirs"))
     files = set(table.path.glob("event_date=*/*"))
 
-    with pytest.raises(LakeError, match="somebody else"):
+    with pytest.raises(LakeError, match="another program"):
         finish(steps)
 
     assert [one[0] for one in content(table.path)] == ["a", "b", "c", "d", "e", "theirs"]
@@ -228,8 +228,8 @@ def test_a_merge_fails_if_somebody_else_commits(table: TableHandle) -> None:
     assert not list(table.path.glob("_delta_log/*#*"))
 
 
-def test_files_that_somebody_else_has_merged_are_left(table: TableHandle) -> None:
-    """What was planned is no longer there."""
+def test_merge_of_files_that_another_program_merged_does_nothing(table: TableHandle) -> None:
+    """The planned files are no longer in the table."""
     steps = merge(table, [plan(table)], fsync)
     next(steps)
     DeltaTable(table.path).optimize.compact()
@@ -241,8 +241,8 @@ def test_files_that_somebody_else_has_merged_are_left(table: TableHandle) -> Non
     assert not list(table.path.glob("*/closed-*"))
 
 
-def test_the_new_file_is_durable_before_the_log_names_it(table: TableHandle) -> None:
-    """File, its folder, the text of the entry; then the entry itself and its folder."""
+def test_new_file_is_durable_before_its_log_entry(table: TableHandle) -> None:
+    """File, its folder, the text of the entry; then the entry and its folder."""
     seen: list[tuple[str, bool]] = []
     entry = log_entry(table.path, 5)
 
@@ -256,8 +256,8 @@ def test_the_new_file_is_durable_before_the_log_names_it(table: TableHandle) -> 
     assert seen[-2:] == [(entry.name, True), ("_delta_log", True)]
 
 
-def test_a_merge_that_a_power_cut_tore_is_undone(table: TableHandle, tmp_path: Path) -> None:
-    """The files that it replaced are still there."""
+def test_merge_that_a_power_cut_broke_is_undone(table: TableHandle, tmp_path: Path) -> None:
+    """The replaced files still exist."""
     before = content(table.path)
     merged = merge(table, [plan(table)], fsync)
     finish(merged)
@@ -270,7 +270,7 @@ def test_a_merge_that_a_power_cut_tore_is_undone(table: TableHandle, tmp_path: P
     assert content(table.path) == before
 
 
-def test_a_file_that_is_gone_fails_the_merge_alone(table: TableHandle) -> None:
+def test_missing_file_fails_only_the_merge(table: TableHandle) -> None:
     """The table stays at its version."""
     merged = plan(table)
     (table.path / merged.files[1].path).unlink()
@@ -283,7 +283,7 @@ def test_a_file_that_is_gone_fails_the_merge_alone(table: TableHandle) -> None:
 
 
 def test_several_days_are_merged_in_one_commit(table: TableHandle) -> None:
-    """With many files in the table a commit costs more than a small merge."""
+    """In a table with many files, a commit takes longer than a small merge."""
     append(table, row("f", day=date(2026, 11, 19)))
     before = content(table.path)
     plans = [PlannedMerge(day, tuple(files), True) for day, files in table.stored_files().items()]
@@ -295,16 +295,18 @@ def test_several_days_are_merged_in_one_commit(table: TableHandle) -> None:
     assert content(table.path) == before
 
 
-def test_row_groups_are_large_however_small_the_files_were(table: TableHandle) -> None:
-    """Readers open a row group at a time."""
+def test_row_groups_are_large_also_from_small_files(table: TableHandle) -> None:
+    """A reader opens one row group at a time."""
     finish(merge(table, [plan(table)], fsync))
 
     (file,) = table.stored_files()[DAY]
     assert pq.read_metadata(table.path / file.path).num_row_groups == 1
 
 
-def test_bounds_span_all_row_groups(table: TableHandle, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first group has the least id, the last the greatest."""
+def test_statistics_cover_all_row_groups(
+    table: TableHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first group has the smallest id, the last group the greatest."""
     monkeypatch.setattr(merging, "_GROUP_ROWS", 1)
 
     finish(merge(table, [plan(table)], fsync))
@@ -316,8 +318,8 @@ def test_bounds_span_all_row_groups(table: TableHandle, monkeypatch: pytest.Monk
     assert (one["min.event_id"], one["max.event_id"]) == ("a", "e")
 
 
-def test_a_table_that_needs_newer_writers_is_not_merged(table: TableHandle) -> None:
-    """Somebody gave it features that a rewritten file would have to respect."""
+def test_table_with_a_newer_protocol_is_not_merged(table: TableHandle) -> None:
+    """It may have features that this merge does not support."""
     assert can_merge(table)
     table.delta.alter.add_feature(
         [TableFeatures.DeletionVectors], allow_protocol_versions_increase=True

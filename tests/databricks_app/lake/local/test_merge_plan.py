@@ -1,4 +1,4 @@
-"""Which files of a day are merged, and what that costs over a day and over a year."""
+"""Which files of a day are merged, and how many bytes this rewrites over a day and a year."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from databricks_app.lake.local.merge_plan import (
     StoredFile,
     in_commits,
     planned,
-    smallest_worth,
+    smallest_worth_merging,
 )
 
 TODAY = date(2026, 11, 22)
@@ -25,68 +25,68 @@ LIMITS = MergeLimits()
 
 
 def loose(*sizes: int) -> list[StoredFile]:
-    """Files as loads leave them, in this order."""
+    """Files of loads, in this order."""
     return [StoredFile(f"part-{place}", size, place) for place, size in enumerate(sizes)]
 
 
 def closed(size: int) -> StoredFile:
-    """The file of a closed day."""
+    """A file of a closed day."""
     return StoredFile(f"event_date=2026-06-01/{CLOSED}1.parquet", size, 0)
 
 
 def plan(files: Sequence[StoredFile], limits: MergeLimits = LIMITS) -> PlannedMerge | None:
-    """What is merged of a closed day."""
+    """The files of a closed day that are merged."""
     newer = {TODAY - timedelta(days=days): loose(1) for days in (0, 1)}
     found = planned({OLD: files, **newer}, limits, TODAY)
     return found[0] if found else None
 
 
 def sizes(found: PlannedMerge | None) -> list[int]:
-    """Of the files that are merged."""
+    """The sizes of the files that are merged."""
     return [file.size for file in found.files] if found else []
 
 
-def test_a_closed_day_becomes_one_file_whatever_its_files_are() -> None:
-    """Merges of the open day left files of all sizes."""
+def test_closed_day_becomes_one_file() -> None:
+    """Its files have all sizes after the merges of the open day."""
     found = plan(loose(60 * MB, 8 * MB, 2 * MB, 300, 20))
 
     assert found
     assert (found.closes_day, sizes(found)) == (True, [60 * MB, 8 * MB, 2 * MB, 300, 20])
 
 
-def test_a_closed_day_of_one_file_is_left_alone() -> None:
-    """Whoever made it."""
+def test_closed_day_with_one_file_is_not_merged() -> None:
+    """Also if it is not a file of a closed day."""
     assert plan(loose(5)) is plan([closed(5)]) is None
 
 
-def test_a_large_day_becomes_several_files_of_at_most_the_largest_size() -> None:
-    """And files that are full already stay as they are."""
+def test_large_closed_day_becomes_several_files_of_limited_size() -> None:
+    """Files that are already full are not rewritten."""
     found = plan(loose(70 * MB, *[30 * MB] * 7))
 
     assert sizes(found) == [30 * MB] * 4
 
 
-def test_a_late_row_does_not_rewrite_its_day() -> None:
-    """Seven small files beside the large one cost a query less."""
+def test_late_row_does_not_rewrite_its_day() -> None:
+    """Seven small files next to the large one are cheaper."""
     assert plan([closed(50 * MB), *loose(*[10_000] * 7)]) is None
 
 
 def test_late_files_are_merged_with_each_other() -> None:
-    """The new file is no file of a whole day, so more of them are merged with it."""
+    """The new file does not close the day, so later files are merged with it."""
     found = plan([closed(50 * MB), *loose(*[10_000] * 8)])
 
     assert found
     assert (found.closes_day, sizes(found)) == (False, [10_000] * 8)
 
 
-def test_what_comes_late_and_is_much_is_merged_with_its_day() -> None:
-    """A quarter of the day's file, or anything if the day is small."""
+def test_many_late_bytes_are_merged_with_their_day() -> None:
+    """From a quarter of the file of the day, or always if the day is small."""
     assert sizes(plan([closed(40 * MB), *loose(10 * MB)])) == [40 * MB, 10 * MB]
     assert sizes(plan([closed(100_000), *loose(100)])) == [100_000, 100]
 
 
 def test_late_rows_rewrite_few_bytes_each() -> None:
-    """10,000 loads with a row for one closed day of 20 MB."""
+    """10,000 loads, each with one row for a closed day of 20 MB."""
     files, rewritten, most = [closed(80 * MB // 4)], 0, 0
     for number in range(10_000):
         files.append(StoredFile(f"late-{number}", 10_000, number))
@@ -102,8 +102,8 @@ def test_late_rows_rewrite_few_bytes_each() -> None:
     assert most < 16
 
 
-def test_rows_of_an_open_day_are_rewritten_a_logarithm_of_times() -> None:
-    """20,000 commits of one day, counted in files of a commit each, with upkeep as in service."""
+def test_rewrites_of_an_open_day_grow_with_the_logarithm() -> None:
+    """20,000 commits of one day, one file each, with upkeep like in the loader."""
     limits = MergeLimits(compact_files=100, small_bytes=1 << 20)
     files, rewritten = list[StoredFile](), 0
     for turn in range(2000):
@@ -118,23 +118,23 @@ def test_rows_of_an_open_day_are_rewritten_a_logarithm_of_times() -> None:
     assert len(files) < limits.compact_files + 12
 
 
-def test_large_files_of_an_open_day_are_not_touched() -> None:
+def test_large_files_of_an_open_day_are_not_merged() -> None:
     """They are rewritten once, when the day has closed."""
     files = {TODAY: loose(*[LIMITS.small_bytes] * 500)}
 
     assert planned(files, LIMITS, TODAY) == []
 
 
-def test_a_date_that_is_still_to_come_closes_no_day() -> None:
-    """One event with a wrong time, and every load of today would be merged into a large file."""
+def test_date_in_the_future_closes_no_day() -> None:
+    """Otherwise one event with a wrong time would close today."""
     future = {date(2099, 1, 1): loose(1), date(2098, 1, 1): loose(1)}
     days = {TODAY: loose(1, 1, 1), TODAY - timedelta(days=1): loose(1, 1, 1)}
 
     assert planned({**future, **days}, LIMITS, TODAY) == []
 
 
-def test_where_all_dates_are_to_come_the_newest_two_are_open() -> None:
-    """The clock of the machine is wrong."""
+def test_if_all_dates_are_in_the_future_the_newest_two_are_open() -> None:
+    """Then the clock of the machine is wrong."""
     days = {TODAY - timedelta(days=ago): loose(1, 1) for ago in range(3)}
 
     found = planned(days, LIMITS, date(1970, 1, 1))
@@ -142,8 +142,8 @@ def test_where_all_dates_are_to_come_the_newest_two_are_open() -> None:
     assert [one.day for one in found] == [TODAY - timedelta(days=2)]
 
 
-def test_a_year_of_closed_days_is_found_a_few_at_a_time() -> None:
-    """The newest first; the open days are looked at in between, and come before them."""
+def test_year_of_closed_days_is_planned_a_few_days_at_a_time() -> None:
+    """The newest first; open days come before them in each plan."""
     files = {TODAY - timedelta(days=ago): loose(*[10] * 30) for ago in range(365)}
     files[TODAY] = loose(*[10] * 200)
 
@@ -153,7 +153,7 @@ def test_a_year_of_closed_days_is_found_a_few_at_a_time() -> None:
 
 
 def test_small_merges_share_a_commit() -> None:
-    """Up to the bytes of the largest file."""
+    """Up to the size of the largest file."""
     limits = MergeLimits(day_bytes=100)
     plans = [PlannedMerge(OLD, tuple(loose(one, 0)), True) for one in (40, 60, 1, 120, 5)]
 
@@ -167,8 +167,8 @@ def test_small_merges_share_a_commit() -> None:
     ]
 
 
-def test_files_are_merged_in_the_order_in_which_they_were_made() -> None:
-    """So ids that are alike stay together, and a look-up skips most of a large file."""
+def test_files_are_merged_in_the_order_of_their_creation() -> None:
+    """Similar ids stay together, so a look-up skips most of a large file."""
     files = [StoredFile("c", 1, 3), StoredFile("a", 3, 1), StoredFile("b", 2, 2)]
 
     found = plan(files)
@@ -178,11 +178,11 @@ def test_files_are_merged_in_the_order_in_which_they_were_made() -> None:
 
 
 @given(st.lists(st.integers(1, 200), max_size=12))
-def test_the_smallest_are_worth_it_up_to_a_file_of_twice_their_bytes(
+def test_smallest_files_are_merged_up_to_a_file_of_twice_their_size(
     given_sizes: list[int],
 ) -> None:
     """None that is left could be added without rewriting more than twice what is merged."""
-    chosen = [file.size for file in smallest_worth(loose(*given_sizes))]
+    chosen = [file.size for file in smallest_worth_merging(loose(*given_sizes))]
 
     left = sorted(given_sizes)[len(chosen) :]
     assert chosen == sorted(given_sizes)[: len(chosen)]

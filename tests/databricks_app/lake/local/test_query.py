@@ -36,33 +36,37 @@ def write(folder: Path, name: str, *rows: dict[str, object], without: tuple[str,
     )
 
 
-@pytest.mark.parametrize("name", [each.name for each in tables()])
-def test_missing_table_is_empty_with_the_columns_of_sql(name: str, tmp_path: Path) -> None:
-    """A fresh folder answers every query."""
-    result = LocalQuery(tmp_path).run(f"FROM {name} SELECT *")
+def test_missing_tables_are_empty_and_have_the_columns_of_sql(tmp_path: Path) -> None:
+    """In an empty folder every table can be queried."""
+    expected = {}
+    found = {}
 
-    assert result.rows == []
-    assert result.names == table(name).column_names
-    expected = [column.type for column in table(name).columns]
-    plain = [kind for kind in expected if "<" not in kind]
-    assert [kind for kind in result.types if "(" not in kind and "[" not in kind] == plain
+    for one in tables():
+        result = LocalQuery(tmp_path).run(f"FROM {one.name} SELECT *")
+        plain = [kind for kind in result.types if "(" not in kind and "[" not in kind]
+        found[one.name] = (result.rows, result.names, plain)
+        simple = [column.type for column in one.columns if "<" not in column.type]
+        expected[one.name] = ([], one.column_names, simple)
 
-
-@pytest.mark.parametrize("name", [each.name for each in tables()])
-def test_columns_have_the_same_order_and_type_with_and_without_files(
-    name: str, tmp_path: Path
-) -> None:
-    """A table's first rows change no type."""
-    empty = LocalQuery(tmp_path).run(f"FROM {name} SELECT *")
-    write(tmp_path, name, {"event_id": "a"})
-
-    full = LocalQuery(tmp_path).run(f"FROM {name} SELECT *")
-
-    assert (full.names, full.types) == (empty.names, empty.types)
-    assert len(full.rows) == 1
+    assert found == expected
 
 
-def test_values_are_those_that_were_written(tmp_path: Path) -> None:
+def test_columns_have_the_same_order_and_type_with_and_without_files(tmp_path: Path) -> None:
+    """The first rows of a table change no type."""
+    before = {}
+    after = {}
+
+    for one in tables():
+        empty = LocalQuery(tmp_path).run(f"FROM {one.name} SELECT *")
+        before[one.name] = (empty.names, empty.types, 1)
+        write(tmp_path, one.name, {"event_id": "a"})
+        full = LocalQuery(tmp_path).run(f"FROM {one.name} SELECT *")
+        after[one.name] = (full.names, full.types, len(full.rows))
+
+    assert after == before
+
+
+def test_query_returns_the_written_values(tmp_path: Path) -> None:
     """Times in UTC with microseconds, dates, maps as dicts, lists, NULLs."""
     row = {"event_id": "a", "headers": [("x", ["1", "2"])], "link_id": 2**62, "machine": False}
     write(tmp_path, "webhook_email_events", row, {"event_id": "b"})
@@ -80,8 +84,8 @@ def test_values_are_those_that_were_written(tmp_path: Path) -> None:
     assert result.types[:2] == ("DATE", "TIMESTAMP")
 
 
-def test_event_date_is_a_date_that_selects_files(tmp_path: Path) -> None:
-    """The folder's name is a DATE, also for 1970-01-01."""
+def test_event_date_comes_from_the_folder_and_is_a_date(tmp_path: Path) -> None:
+    """Also for 1970-01-01."""
     write(tmp_path, SMS, {"event_id": "a"}, {"event_id": "b", "event_date": date(1970, 1, 1)})
 
     result = LocalQuery(tmp_path).run(
@@ -91,8 +95,8 @@ def test_event_date_is_a_date_that_selects_files(tmp_path: Path) -> None:
     assert result.rows == [("b",)]
 
 
-def test_files_that_lack_a_newer_column_have_nulls_in_it(tmp_path: Path) -> None:
-    """Before, between and after the migration of a table."""
+def test_column_is_null_in_files_that_lack_it(tmp_path: Path) -> None:
+    """Before and after new files have the column."""
     write(tmp_path, SMS, {"event_id": "a"}, without=("to", "reading_notes"))
     ask = f"SELECT event_id, `to`, reading_notes FROM {SMS} ORDER BY event_id"
 
@@ -152,21 +156,25 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("condition", CONDITIONS)
-def test_leaving_out_files_changes_no_answer(days: Path, condition: str, form: str) -> None:
-    """The same rows as of a table in memory, which has no files to leave out."""
-    sql = form.format(table=SMS, condition=condition)
-    parameters = {"day": date(2026, 11, 20)} if ":day" in condition else {}
-    files = DeltaTable(days / "tables" / SMS).file_uris()
+def test_pruning_files_changes_no_result(days: Path, form: str) -> None:
+    """Each condition selects the same rows as in a table in memory, which has no files to prune."""
+    wrong = {}
+
     with duckdb.connect() as connection:
         connection.execute(
             f'CREATE TABLE {SMS} AS SELECT event_id, event_date, "to" FROM read_parquet($files,'
             " union_by_name = true, hive_partitioning = true, hive_types = {'event_date': DATE})",
-            {"files": files},
+            {"files": DeltaTable(days / "tables" / SMS).file_uris()},
         )
-        expected = connection.execute(duckdb_text(sql), parameters).fetchall()
+        for condition in CONDITIONS:
+            sql = form.format(table=SMS, condition=condition)
+            parameters = {"day": date(2026, 11, 20)} if ":day" in condition else {}
+            expected = connection.execute(duckdb_text(sql), parameters).fetchall()
+            rows = LocalQuery(days).run(sql, parameters).rows
+            if rows != expected:
+                wrong[condition] = (rows, expected)
 
-    assert LocalQuery(days).run(sql, parameters).rows == expected
+    assert wrong == {}
 
 
 @pytest.mark.parametrize(
@@ -181,7 +189,7 @@ def test_leaving_out_files_changes_no_answer(days: Path, condition: str, form: s
     ],
 )
 def test_files_of_other_days_are_not_opened(days: Path, tmp_path: Path, sql: str) -> None:
-    """Theirs cannot be read at all here."""
+    """The files of other days are damaged here and cannot be read."""
     shutil.copytree(days, tmp_path, dirs_exist_ok=True)
     for file in (tmp_path / "tables" / SMS).glob("event_date=*/*.parquet"):
         if "2026-11-20" not in file.parent.name:
@@ -190,8 +198,8 @@ def test_files_of_other_days_are_not_opened(days: Path, tmp_path: Path, sql: str
     assert LocalQuery(tmp_path).run(sql.format(table=SMS)).rows == [(2,)]
 
 
-def test_unrouted_events_are_looked_for_in_the_files_of_their_days_alone(tmp_path: Path) -> None:
-    """Few of a year's events are candidates; here the files of another day cannot be read."""
+def test_view_of_unrouted_events_reads_only_the_files_of_their_days(tmp_path: Path) -> None:
+    """Only days with raw rows without a table are read. Files of another day are damaged here."""
     day, other = date(2026, 11, 20), date(2026, 11, 19)
     for name in ("replayed", "waiting"):
         write(tmp_path, "webhook_raw_events", {"event_id": name, "event_date": day})
@@ -205,8 +213,8 @@ def test_unrouted_events_are_looked_for_in_the_files_of_their_days_alone(tmp_pat
     assert result.rows == [("waiting",)]
 
 
-def test_a_query_sees_all_typed_rows_beside_the_unrouted_events(tmp_path: Path) -> None:
-    """What is left out of the view is in the tables."""
+def test_query_with_the_view_of_unrouted_events_still_reads_all_typed_rows(tmp_path: Path) -> None:
+    """Files that the view does not need are still in the tables."""
     write(tmp_path, "webhook_raw_events", {"event_id": "a", "event_date": date(2026, 11, 20)})
     write(tmp_path, SMS, {"event_id": "b", "event_date": date(2026, 11, 19)})
 
@@ -230,15 +238,15 @@ def test_compaction_changes_no_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["with space", "qu'ote", "ünïcode"])
-def test_any_name_of_the_folder_will_do(name: str, tmp_path: Path) -> None:
-    """Delta percent-encodes the folder in its addresses."""
+def test_folder_may_have_any_name(name: str, tmp_path: Path) -> None:
+    """Deltalake percent-encodes the path of the folder."""
     write(tmp_path / name, SMS, {"event_id": "a"})
 
     assert LocalQuery(tmp_path / name).run(f"SELECT count(*) FROM {SMS}").rows == [(1,)]
 
 
-def test_limit_cuts_and_says_so(tmp_path: Path) -> None:
-    """One row more than asked for is how it knows."""
+def test_limit_cuts_the_rows_and_sets_is_cut(tmp_path: Path) -> None:
+    """It reads one row more than the limit."""
     sql = "SELECT * FROM VALUES (1), (2), (3) AS t(n)"
 
     cut, whole = (LocalQuery(tmp_path).run(sql, limit=limit) for limit in (2, 3))
@@ -247,8 +255,8 @@ def test_limit_cuts_and_says_so(tmp_path: Path) -> None:
     assert (len(whole.rows), whole.is_cut) == (3, False)
 
 
-def test_parameters_fill_their_marks(tmp_path: Path) -> None:
-    """By name, as on Databricks."""
+def test_parameters_are_passed_by_name(tmp_path: Path) -> None:
+    """As on Databricks. A missing parameter is an error."""
     sql = "SELECT :day + INTERVAL 0 DAYS, :name"
     result = LocalQuery(tmp_path).run("SELECT :name", {"name": "x'"})
 
@@ -258,12 +266,12 @@ def test_parameters_fill_their_marks(tmp_path: Path) -> None:
 
 
 def test_sums_are_bigint_where_the_engine_has_its_own_type(tmp_path: Path) -> None:
-    """DuckDB adds whole numbers up to HUGEINT."""
+    """The sum of integers is HUGEINT in DuckDB."""
     assert LocalQuery(tmp_path).run("SELECT sum(1) FROM VALUES (1) AS t(n)").types == ("BIGINT",)
 
 
 def test_views_read_views_and_tables(tmp_path: Path) -> None:
-    """A view's own views and tables are bound with it; joins of several work."""
+    """The views and tables behind a view are created with it; joins of views work."""
     write(tmp_path, "webhook_raw_events", {"event_id": "a", "unrouted_reason": "unknown"})
 
     result = LocalQuery(tmp_path).run(
@@ -276,7 +284,7 @@ def test_views_read_views_and_tables(tmp_path: Path) -> None:
 
 
 def test_threads_and_memory_can_be_bounded(tmp_path: Path) -> None:
-    """A small machine's page may say how much a query gets."""
+    """The page limits them, so that a query cannot use the whole machine."""
     local = LocalQuery(tmp_path, memory_limit="64MB", threads=1)
 
     with pytest.raises(QueryError, match="more memory"):
@@ -295,34 +303,36 @@ def test_threads_and_memory_can_be_bounded(tmp_path: Path) -> None:
         ("SELECT 9223372036854775807 + 1", "The query fails: OutOfRange"),
     ],
 )
-def test_failing_query_says_why_and_shows_no_value(sql: str, text: str, tmp_path: Path) -> None:
-    """Column names help; values may be personal."""
+def test_error_of_a_query_says_why_and_contains_no_value(
+    sql: str, text: str, tmp_path: Path
+) -> None:
+    """Names of columns help; values may be personal data."""
     with pytest.raises(QueryError, match=f"(?s){text}") as caught:
         LocalQuery(tmp_path).run(sql)
 
     assert "example.com" not in str(caught.value)
 
 
-def test_vanished_file_asks_to_run_again(tmp_path: Path) -> None:
-    """A vacuum an hour after a compaction may meet a very slow query."""
+def test_error_of_a_missing_file_says_to_run_the_query_again(tmp_path: Path) -> None:
+    """A vacuum may delete replaced files while a very slow query runs."""
     write(tmp_path, SMS, {"event_id": "a"})
     for file in (tmp_path / "tables" / SMS).rglob("*.parquet"):
         file.unlink()
 
-    with pytest.raises(QueryError, match="run the query again"):
+    with pytest.raises(QueryError, match="Run the query again"):
         LocalQuery(tmp_path).run(f"SELECT * FROM {SMS}")
 
 
-def test_broken_table_is_named(tmp_path: Path) -> None:
-    """A folder that is no table any more."""
+def test_error_of_a_broken_table_names_it(tmp_path: Path) -> None:
+    """The folder has a log without entries."""
     (tmp_path / "tables" / SMS / "_delta_log").mkdir(parents=True)
 
     with pytest.raises(QueryError, match=SMS):
         LocalQuery(tmp_path).run(f"SELECT * FROM {SMS}")
 
 
-def test_the_engine_itself_reads_nothing_else(tmp_path: Path) -> None:
-    """A second lock behind the translation's refusals: no other file, no other setting."""
+def test_engine_refuses_other_files_and_settings(tmp_path: Path) -> None:
+    """A second protection, behind the refusals of the translation."""
     write(tmp_path, SMS, {"event_id": "a"})
     secret = tmp_path / "secret.csv"
     secret.write_text("a\n1\n")
@@ -340,8 +350,8 @@ def test_the_engine_itself_reads_nothing_else(tmp_path: Path) -> None:
                 connection.execute(forbidden)
 
 
-def test_states_tell_size_and_freshness(tmp_path: Path) -> None:
-    """Every table is listed; those without files have none."""
+def test_states_have_size_and_newest_row_of_every_table(tmp_path: Path) -> None:
+    """Tables without files are listed too."""
     write(tmp_path, SMS, {"event_id": "a"}, {"event_id": "b", "event_date": date(2026, 1, 1)})
     size = sum(file.stat().st_size for file in (tmp_path / "tables" / SMS).rglob("*.parquet"))
 
@@ -354,7 +364,7 @@ def test_states_tell_size_and_freshness(tmp_path: Path) -> None:
 
 
 def test_every_type_of_sql_has_a_duckdb_name() -> None:
-    """Empty tables are made of these."""
+    """Empty tables are created with these types."""
     with duckdb.connect() as connection:
         for each in tables():
             for column in each.columns:

@@ -1,4 +1,4 @@
-"""What a power cut leaves of the newest commits, and what `start` makes of it."""
+"""Damage by a power cut to the newest commits, and how `start` repairs it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVERY_THREE = Policy(checkpoint_every=3)
 
 
 def loaded(folder: Path, events: int, policy: Policy | None = None) -> Path:
-    """A lake with one commit an event, closed; the folder of its raw table."""
+    """Make a lake with one commit per event and close it; return the folder of its raw table."""
     lake = lake_in(folder, policy=policy)
     lake.start()
     for number in range(events):
@@ -27,7 +27,7 @@ def loaded(folder: Path, events: int, policy: Policy | None = None) -> Path:
 
 
 def started(folder: Path) -> StartReport:
-    """Start and close."""
+    """Start the lake and close it."""
     lake = lake_in(folder)
     report = lake.start()
     lake.close()
@@ -35,12 +35,12 @@ def started(folder: Path) -> StartReport:
 
 
 def entry(table: Path, version: int) -> Path:
-    """Log entry of a version."""
+    """The log entry of a version."""
     return table / "_delta_log" / f"{version:020}.json"
 
 
 def newest_file(table: Path) -> Path:
-    """Data file of the newest commit."""
+    """The data file of the newest commit."""
     return max(table.glob("event_date=*/*.parquet"), key=lambda file: file.stat().st_mtime_ns)
 
 
@@ -51,12 +51,12 @@ def cut(file: Path) -> None:
 
 
 def empty(file: Path) -> None:
-    """Keep the name alone."""
+    """Make the file empty."""
     file.write_bytes(b"")
 
 
 def zero(file: Path) -> None:
-    """Keep the length alone."""
+    """Overwrite the file with zeros; the length stays."""
     file.write_bytes(bytes(file.stat().st_size))
 
 
@@ -64,10 +64,10 @@ DAMAGES = pytest.mark.parametrize("damage", [cut, empty, zero])
 
 
 @DAMAGES
-def test_start_moves_a_broken_newest_log_entry_aside_and_the_events_load_again(
+def test_start_quarantines_a_broken_newest_log_entry_and_the_events_load_again(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    """The commit is undone, kept in quarantine with its file, and the reload completes it."""
+    """The commit and its file are moved to quarantine, and the next load writes the rows again."""
     table = loaded(tmp_path, 3)
     damage(entry(table, 3))
 
@@ -84,10 +84,10 @@ def test_start_moves_a_broken_newest_log_entry_aside_and_the_events_load_again(
 
 
 @pytest.mark.parametrize("damage", [cut, empty, zero, Path.unlink])
-def test_start_moves_a_commit_aside_whose_data_file_is_broken(
+def test_start_quarantines_a_commit_with_a_broken_data_file(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    """Missing, cut, or as long as it should be and full of zeros."""
+    """The file is missing, cut, or has the right length but only zeros."""
     table = loaded(tmp_path, 2)
     file = newest_file(table)
     damage(file)
@@ -98,10 +98,10 @@ def test_start_moves_a_commit_aside_whose_data_file_is_broken(
     assert ids(tmp_path, RAW) == ["e0"]
 
 
-def test_start_moves_a_broken_typed_commit_aside_and_the_reload_completes_it(
+def test_start_quarantines_a_broken_typed_commit_and_the_next_load_completes_it(
     tmp_path: Path,
 ) -> None:
-    """Raw holds the events; the typed rows are made from it."""
+    """The raw table has the events; the typed rows are made from it."""
     loaded(tmp_path, 2)
     empty(entry(tmp_path / "tables" / EMAIL, 2))
 
@@ -113,8 +113,8 @@ def test_start_moves_a_broken_typed_commit_aside_and_the_reload_completes_it(
     assert (report.inserted, report.duplicates) == ({EMAIL: 1}, {RAW: 2, EMAIL: 1})
 
 
-def test_start_makes_a_table_anew_whose_creation_was_cut(tmp_path: Path) -> None:
-    """Version 0 is nothing but the definition."""
+def test_start_creates_a_table_again_if_its_creation_was_interrupted(tmp_path: Path) -> None:
+    """Version 0 contains only the definition."""
     table = loaded(tmp_path, 0)
     cut(entry(table, 0))
 
@@ -124,8 +124,8 @@ def test_start_makes_a_table_anew_whose_creation_was_cut(tmp_path: Path) -> None
     assert "version 0 was undone" in report.problems[0]
 
 
-def test_start_twice_after_the_same_damage_keeps_both_remains(tmp_path: Path) -> None:
-    """Quarantine overwrites nothing."""
+def test_quarantine_keeps_the_files_of_repeated_damage(tmp_path: Path) -> None:
+    """No file in quarantine is overwritten."""
     table = loaded(tmp_path, 0)
     for _ in range(2):
         empty(entry(table, 0))
@@ -136,10 +136,10 @@ def test_start_twice_after_the_same_damage_keeps_both_remains(tmp_path: Path) ->
 
 
 @DAMAGES
-def test_start_refuses_a_broken_commit_that_newer_rows_followed(
+def test_start_refuses_a_broken_commit_with_newer_rows_after_it(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    """No power cut does that, and the newer rows are no longer in the inbox."""
+    """A power cut is not the cause, and the newer rows are no longer in the inbox."""
     table = loaded(tmp_path, 3)
     damage(entry(table, 2))
 
@@ -151,7 +151,7 @@ def test_start_refuses_a_broken_commit_that_newer_rows_followed(
 
 
 def test_start_undoes_a_compaction_that_followed_a_broken_commit(tmp_path: Path) -> None:
-    """It brought no rows: undoing it as well loses nothing."""
+    """The compaction added no rows, so nothing is lost."""
     table = loaded(tmp_path, 2)
     DeltaTable(table).optimize.compact()
     empty(entry(table, 2))
@@ -163,8 +163,8 @@ def test_start_undoes_a_compaction_that_followed_a_broken_commit(tmp_path: Path)
     assert ids(tmp_path, RAW) == ["e0"]
 
 
-def test_start_undoes_a_broken_compaction_alone(tmp_path: Path) -> None:
-    """The files it replaced are still there."""
+def test_start_undoes_only_a_broken_compaction(tmp_path: Path) -> None:
+    """The replaced files still exist."""
     table = loaded(tmp_path, 2)
     DeltaTable(table).optimize.compact()
     newest_file(table).unlink()
@@ -176,7 +176,7 @@ def test_start_undoes_a_broken_compaction_alone(tmp_path: Path) -> None:
 
 
 def test_start_refuses_a_log_with_a_gap(tmp_path: Path) -> None:
-    """The missing entry is named."""
+    """The error names the missing entry."""
     table = loaded(tmp_path, 3)
     entry(table, 2).unlink()
 
@@ -185,10 +185,10 @@ def test_start_refuses_a_log_with_a_gap(tmp_path: Path) -> None:
 
 
 @DAMAGES
-def test_start_reads_the_log_where_the_newest_checkpoint_is_broken(
+def test_start_reads_the_log_if_the_newest_checkpoint_is_broken(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    """An older checkpoint and the log are enough; the pointer to the broken one goes too."""
+    """An older checkpoint and the log are enough. The pointer to the broken one is moved too."""
     table = loaded(tmp_path, 7, EVERY_THREE)
     damage(table / "_delta_log" / f"{5:020}.checkpoint.parquet")
 
@@ -202,10 +202,10 @@ def test_start_reads_the_log_where_the_newest_checkpoint_is_broken(
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"{}", b'{"version": 4}', b'{"version": "x"}', b"\0\0\0\0"]
 )
-def test_start_moves_a_broken_pointer_to_the_checkpoint_aside(
+def test_start_quarantines_a_broken_pointer_to_the_checkpoint(
     tmp_path: Path, content: bytes
 ) -> None:
-    """The engine finds the checkpoint by itself then."""
+    """The engine then finds the checkpoint without it."""
     table = loaded(tmp_path, 4, EVERY_THREE)
     (table / "_delta_log" / "_last_checkpoint").write_bytes(content)
 
@@ -215,8 +215,8 @@ def test_start_moves_a_broken_pointer_to_the_checkpoint_aside(
     assert ids(tmp_path, RAW) == ["e0", "e1", "e2", "e3"]
 
 
-def test_start_names_a_file_that_vanished_from_a_durable_commit(tmp_path: Path) -> None:
-    """It was in a checkpoint, so no power cut took it: nothing is undone, but it is said."""
+def test_start_reports_a_missing_file_of_a_durable_commit(tmp_path: Path) -> None:
+    """It was in a checkpoint, so a power cut is not the cause: it is reported, not undone."""
     table = loaded(tmp_path, 2, EVERY_THREE)
     newest_file(table).unlink()
 
@@ -227,8 +227,8 @@ def test_start_names_a_file_that_vanished_from_a_durable_commit(tmp_path: Path) 
     assert entry(table, 2).exists()
 
 
-def test_start_does_not_mind_log_entries_before_the_checkpoint(tmp_path: Path) -> None:
-    """They may be cleaned up, or broken: nobody reads them."""
+def test_start_ignores_old_log_entries_before_the_checkpoint(tmp_path: Path) -> None:
+    """They may be deleted or broken, because nothing reads them."""
     table = loaded(tmp_path, 4, EVERY_THREE)
     empty(entry(table, 1))
     entry(table, 0).unlink()
@@ -236,8 +236,8 @@ def test_start_does_not_mind_log_entries_before_the_checkpoint(tmp_path: Path) -
     assert started(tmp_path).problems == ()
 
 
-def test_the_quarantine_has_a_durable_name_before_a_table_is_opened(tmp_path: Path) -> None:
-    """A broken commit that is moved into a folder without a name would be lost with it."""
+def test_quarantine_folder_is_durable_before_a_table_is_opened(tmp_path: Path) -> None:
+    """Otherwise a broken commit could be lost together with the folder."""
     table = loaded(tmp_path, 3)
     empty(entry(table, 3))
     synced: list[Path] = []
@@ -251,8 +251,8 @@ def test_the_quarantine_has_a_durable_name_before_a_table_is_opened(tmp_path: Pa
     assert named < synced.index(aside) < synced.index(table)
 
 
-def test_start_syncs_what_a_killed_process_left_unsynced(tmp_path: Path) -> None:
-    """Its commits are seen, so the reload writes nothing: they must be made durable here."""
+def test_start_syncs_the_commits_of_a_killed_process(tmp_path: Path) -> None:
+    """The next load finds their rows and writes nothing, so `start` must sync them."""
     loaded(tmp_path, 4, EVERY_THREE)
     synced: list[str] = []
     lake = lake_in(tmp_path, sync=lambda path: synced.append(path.name))

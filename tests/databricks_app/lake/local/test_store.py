@@ -27,7 +27,7 @@ from tests.support.lake_events import (
 
 
 def test_load_puts_an_event_into_raw_and_into_its_table(lake: LocalLake, tmp_path: Path) -> None:
-    """One event, two rows, stamped with the load."""
+    """Both rows have the time and the id of the load."""
     report = load(lake, event("a", subject="Hello"), batch_id="b1")
 
     assert report.inserted == {RAW: 1, EMAIL: 1}
@@ -40,7 +40,7 @@ def test_load_puts_an_event_into_raw_and_into_its_table(lake: LocalLake, tmp_pat
 
 
 def test_load_of_every_table_of_the_definitions(tmp_path: Path) -> None:
-    """The nine tables of `sql/` are made and filled."""
+    """All nine tables of `sql/` are created and get rows."""
     lake = LocalLake(tmp_path)
     created = lake.start().created
     kinds = ["email", "sms", "push", "in_app", "slack", "webhook", "whatsapp"]
@@ -56,10 +56,8 @@ def test_load_of_every_table_of_the_definitions(tmp_path: Path) -> None:
     assert {RAW: 8, **{name: 1 for name in created[1:]}} == report.inserted
 
 
-def test_load_keeps_the_first_of_a_key_that_stands_twice_in_a_batch(
-    lake: LocalLake, tmp_path: Path
-) -> None:
-    """Duplicates inside the batch go before anything is written, the same way for both tables."""
+def test_load_keeps_the_first_event_with_a_key_in_a_batch(lake: LocalLake, tmp_path: Path) -> None:
+    """Duplicates in the batch are removed before the write, the same way for both tables."""
     later = reading_of(body("a"), NOON + timedelta(hours=1))
 
     report = load(lake, event("a"), later, event("b"))
@@ -69,7 +67,7 @@ def test_load_keeps_the_first_of_a_key_that_stands_twice_in_a_batch(
 
 
 def test_load_again_changes_nothing(lake: LocalLake, tmp_path: Path) -> None:
-    """However often an event is sent, it stands once, as it was first."""
+    """A repeated event is stored once, with its first values."""
     load(lake, event("a"), event("b"), batch_id="b1")
 
     report = load(lake, event("b"), event("c"), batch_id="b2")
@@ -79,7 +77,7 @@ def test_load_again_changes_nothing(lake: LocalLake, tmp_path: Path) -> None:
     assert ids(tmp_path, EMAIL) == ["a", "b", "c"]
 
 
-def test_load_takes_an_id_under_another_date_for_another_event(
+def test_load_treats_the_same_id_with_another_date_as_another_event(
     lake: LocalLake, tmp_path: Path
 ) -> None:
     """The key is the id together with the date."""
@@ -88,8 +86,8 @@ def test_load_takes_an_id_under_another_date_for_another_event(
     assert ids(tmp_path, RAW) == ["a", "a"]
 
 
-def test_load_takes_a_batch_of_many_dates(lake: LocalLake, tmp_path: Path) -> None:
-    """More dates than are written at once."""
+def test_load_accepts_a_batch_of_many_dates(lake: LocalLake, tmp_path: Path) -> None:
+    """There are more dates than one group has."""
     readings = [event(f"e{day:02}", days_ago=day) for day in range(40)]
 
     reports = [load(lake, *readings) for _ in range(2)]
@@ -99,7 +97,7 @@ def test_load_takes_a_batch_of_many_dates(lake: LocalLake, tmp_path: Path) -> No
 
 
 def test_load_counts_new_rows_by_table_and_metric(lake: LocalLake) -> None:
-    """As sent; what was there already, or is nowhere, is not counted."""
+    """Stored events and events without a table are not counted."""
     load(lake, event("a"))
 
     report = load(lake, event("a"), event("b"), event("c", "sms/sent"), reading_of(b"{"))
@@ -114,7 +112,7 @@ def test_load_counts_new_rows_by_table_and_metric(lake: LocalLake) -> None:
 
 
 def test_load_of_nothing_commits_nothing(lake: LocalLake, tmp_path: Path) -> None:
-    """An empty batch leaves no trace."""
+    """The version of the table stays the same."""
     before = DeltaTable(tmp_path / "tables" / RAW).version()
 
     report = load(lake)
@@ -123,8 +121,8 @@ def test_load_of_nothing_commits_nothing(lake: LocalLake, tmp_path: Path) -> Non
     assert before == DeltaTable(tmp_path / "tables" / RAW).version()
 
 
-def test_load_tells_ids_apart_that_are_long_and_alike(lake: LocalLake) -> None:
-    """File statistics are cut at 64 bytes; ids that differ later are still told apart."""
+def test_load_distinguishes_long_similar_ids(lake: LocalLake) -> None:
+    """Statistics of files are cut at 64 bytes, but ids may differ after that."""
     alike = [event("x" * 250 + f"{number:04}") for number in range(50)]
     load(lake, *alike[::2])
 
@@ -145,10 +143,8 @@ def test_load_counts_unrouted_events_by_reason_once(lake: LocalLake, tmp_path: P
     assert len(ids(tmp_path, RAW)) == 3
 
 
-def test_load_derives_the_typed_row_from_the_body_raw_holds(
-    lake: LocalLake, tmp_path: Path
-) -> None:
-    """A crash left a raw row alone; fields beside those that count may differ when it is resent."""
+def test_load_makes_the_typed_row_from_the_body_in_raw(lake: LocalLake, tmp_path: Path) -> None:
+    """After a crash between raw and typed, the resent body may differ in some fields."""
     load(lake, event("a", subject="as first sent"))
     _remove_rows(tmp_path, EMAIL)
     lake.close()
@@ -162,7 +158,7 @@ def test_load_derives_the_typed_row_from_the_body_raw_holds(
 def test_load_completes_a_raw_row_with_the_time_it_was_received(
     lake: LocalLake, tmp_path: Path
 ) -> None:
-    """`received_at` is the first request's, in both tables."""
+    """`received_at` is the time of the first request, in both tables."""
     first = datetime(2026, 11, 22, 11, 59, 59, 123456, UTC)
     load(lake, reading_of(body("a"), first))
     _remove_rows(tmp_path, EMAIL)
@@ -179,8 +175,10 @@ def _remove_rows(folder: Path, table: str) -> None:
     DeltaTable(folder / "tables" / table).delete()
 
 
-def test_load_gives_an_unrouted_event_the_table_of_today(lake: LocalLake, tmp_path: Path) -> None:
-    """What a replay does when the code has learned a type: insert-only, raw stays."""
+def test_load_routes_a_stored_unrouted_event_with_the_current_code(
+    lake: LocalLake, tmp_path: Path
+) -> None:
+    """A replay does this when the code supports a new type. The raw row stays."""
     known = event("w", "email/opened")
     unknown = replace(
         known,
@@ -200,7 +198,7 @@ def test_load_gives_an_unrouted_event_the_table_of_today(lake: LocalLake, tmp_pa
 
 
 def test_load_rereads_base64_bodies_to_their_exact_bytes(tmp_path: Path) -> None:
-    """Bytes that are no text come back as they were."""
+    """The bytes are not valid text."""
     content = bytes(range(256))
     seen: list[bytes] = []
 
@@ -220,7 +218,7 @@ def test_load_rereads_base64_bodies_to_their_exact_bytes(tmp_path: Path) -> None
 
 
 def test_load_does_not_reread_a_body_that_was_cut(lake: LocalLake, tmp_path: Path) -> None:
-    """Its first bytes may be a whole event of another key."""
+    """The stored part may be a complete event with another key."""
     content = body("inner")
     cut = read(Record(content, NOON, "0", "0a1b2c3d", 99_999_999, "ab" * 32))
     load(lake, cut)
@@ -231,7 +229,7 @@ def test_load_does_not_reread_a_body_that_was_cut(lake: LocalLake, tmp_path: Pat
     assert ids(tmp_path, EMAIL) == []
 
 
-def test_load_ignores_a_held_body_whose_key_is_another_today(tmp_path: Path) -> None:
+def test_load_ignores_a_stored_body_that_now_has_another_key(tmp_path: Path) -> None:
     """A typed row always has the key of its raw row."""
     lake = lake_in(tmp_path, reread=lambda *_: event("other"))
     lake.start()

@@ -1,4 +1,4 @@
-"""The local lake while its storage fails: words, and success later."""
+"""The local lake while its storage fails: the error says why, and a later load succeeds."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tests.support.lake_events import (
 
 
 def constrain(folder: Path, table: str, condition: str) -> None:
-    """Make the engine refuse rows: the one way to be refused after all checks of ours."""
+    """Make the engine refuse rows that passed all of our checks."""
     DeltaTable(folder / "tables" / table).alter.add_constraint({"test": condition})
 
 
 def test_load_says_what_failed_on_the_disk_and_succeeds_later(lake: LocalLake) -> None:
-    """A disk error is no verdict on rows: nothing is forgotten and the same load works later."""
+    """A disk error rejects no row, and the same load works later."""
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, unlimited[1]))
@@ -48,7 +48,7 @@ def test_load_says_what_failed_on_the_disk_and_succeeds_later(lake: LocalLake) -
 
 
 def test_load_that_could_not_sync_is_made_durable_by_the_next(tmp_path: Path) -> None:
-    """The commit is there, but not safe; the repetition finds its rows and syncs them."""
+    """The commit exists but is not durable. The next load finds its rows and syncs them."""
     failing = {"on": False}
     synced: list[str] = []
 
@@ -73,8 +73,8 @@ def test_load_that_could_not_sync_is_made_durable_by_the_next(tmp_path: Path) ->
     assert len(versions) == 2  # raw's old commit and email's new one
 
 
-def test_load_says_that_somebody_else_changed_the_table(lake: LocalLake, tmp_path: Path) -> None:
-    """A conflict is told, and the repetition sees the other's rows."""
+def test_load_says_that_another_program_changed_the_table(lake: LocalLake, tmp_path: Path) -> None:
+    """The conflict is an error; the next load sees the rows of the other program."""
     load(lake, event("a"))
     table = DeltaTable(tmp_path / "tables" / RAW)
     schema = few_tables()[0].schema
@@ -87,7 +87,7 @@ def test_load_says_that_somebody_else_changed_the_table(lake: LocalLake, tmp_pat
         target_alias="t",
     ).when_not_matched_insert_all().execute()
 
-    with pytest.raises(LakeError, match="somebody else changed the table"):
+    with pytest.raises(LakeError, match="another program changed the table"):
         load(lake, event("b"))
     report = load(lake, event("b"))
 
@@ -95,7 +95,7 @@ def test_load_says_that_somebody_else_changed_the_table(lake: LocalLake, tmp_pat
 
 
 def test_load_says_that_a_file_is_missing(lake: LocalLake, tmp_path: Path) -> None:
-    """Loads of that date fail in words; no row is blamed."""
+    """Loads of that date fail and say why; no row is rejected."""
     load(lake, event("a"))
     (file,) = (tmp_path / "tables" / RAW).glob("*/*.parquet")
     file.unlink()
@@ -104,8 +104,8 @@ def test_load_says_that_a_file_is_missing(lake: LocalLake, tmp_path: Path) -> No
         load(lake, event("a"))
 
 
-def test_load_says_that_held_bodies_cannot_be_read(lake: LocalLake, tmp_path: Path) -> None:
-    """The keys are sound; the words name the table and the date and show no row."""
+def test_load_says_that_stored_bodies_cannot_be_read(lake: LocalLake, tmp_path: Path) -> None:
+    """The keys can be read. The error names table and date and contains no row."""
     load(lake, event("a"))
     (file,) = (tmp_path / "tables" / RAW).glob("event_date=*/*.parquet")
     group = pq.read_metadata(file).row_group(0)
@@ -129,7 +129,7 @@ def test_load_needs_a_start(tmp_path: Path) -> None:
 
 
 def test_load_succeeds_when_only_upkeep_fails(tmp_path: Path) -> None:
-    """The rows are safe by then, and the next load goes on."""
+    """The rows are durable already, and the next load continues."""
 
     def sync(path: Path) -> None:
         if path.name.endswith(".checkpoint.parquet"):

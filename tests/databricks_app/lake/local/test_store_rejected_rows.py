@@ -1,4 +1,4 @@
-"""The local lake: rows that cannot be loaded stand alone in the raw table."""
+"""The local lake: rejected rows are only in the raw table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.lake_events import (
 
 
 def constrain(folder: Path, table: str, condition: str) -> None:
-    """Make the engine refuse rows: the one way to be refused after all checks of ours."""
+    """Make the engine refuse rows that passed all of our checks."""
     DeltaTable(folder / "tables" / table).alter.add_constraint({"test": condition})
 
 
@@ -42,10 +42,10 @@ def constrain(folder: Path, table: str, condition: str) -> None:
         ("headers", {"a": ["b", 1]}, "TypeError"),
     ],
 )
-def test_load_puts_an_event_with_an_unfit_value_into_raw_alone(
+def test_load_puts_an_event_with_a_value_of_a_wrong_type_only_into_raw(
     lake: LocalLake, tmp_path: Path, column: str, value: object, error: str
 ) -> None:
-    """Nothing is cast silently; the good rows beside it are loaded."""
+    """No value is converted silently; the other rows are loaded."""
     good, bad = event("good"), event("bad")
     bad = replace(bad, typed={**(bad.typed or {}), column: value})
 
@@ -58,10 +58,10 @@ def test_load_puts_an_event_with_an_unfit_value_into_raw_alone(
     )
 
 
-def test_load_keeps_the_body_of_a_raw_row_that_does_not_fit_in_base64(
+def test_load_keeps_the_body_as_base64_if_the_raw_row_does_not_fit(
     lake: LocalLake, tmp_path: Path
 ) -> None:
-    """If even the raw row fails, its body is kept and everything else is minimal."""
+    """If the raw row does not fit either, only the body and the key are kept."""
     bad = event("bad")
     content = body("bad")
     bad = replace(bad, raw={**bad.raw, "metric": "\ud800", "received_at": "today"})
@@ -83,10 +83,10 @@ def test_load_keeps_the_body_of_a_raw_row_that_does_not_fit_in_base64(
     ) == rows(tmp_path, RAW, columns)[0]
 
 
-def test_load_finds_one_refused_row_among_ten_thousand_within_seconds(
+def test_load_finds_one_rejected_row_among_ten_thousand_within_seconds(
     lake: LocalLake, tmp_path: Path
 ) -> None:
-    """Bisection: the good rows are loaded, the rejected row stands in raw alone."""
+    """Bisection: the good rows are loaded, the rejected row is only in raw."""
     constrain(tmp_path, RAW, "body_bytes <> 12345")
     lake.close()
     lake.start()
@@ -103,10 +103,10 @@ def test_load_finds_one_refused_row_among_ten_thousand_within_seconds(
     ] == [("e07777", "base64")]
 
 
-def test_load_keeps_the_raw_row_of_a_rejected_row_as_whole_as_the_engine_takes_it(
+def test_load_keeps_as_much_of_a_raw_row_as_the_engine_accepts(
     lake: LocalLake, tmp_path: Path
 ) -> None:
-    """First without a table only; the minimal row is the last resort."""
+    """First the row without a table is tried, then the minimal row."""
     constrain(tmp_path, RAW, "target_table IS NULL OR metric <> 'clicked'")
     lake.close()
     lake.start()
@@ -121,10 +121,10 @@ def test_load_keeps_the_raw_row_of_a_rejected_row_as_whole_as_the_engine_takes_i
     assert ids(tmp_path, EMAIL) == ["a"]
 
 
-def test_load_names_a_typed_row_that_only_the_engine_refuses(
+def test_load_reports_a_typed_row_that_only_the_engine_refuses(
     lake: LocalLake, tmp_path: Path
 ) -> None:
-    """Raw was written before and stays; the good rows of the table are loaded."""
+    """The raw row is written first and stays; the other rows of the table are loaded."""
     constrain(tmp_path, EMAIL, "campaign_id IS NULL OR campaign_id < 100")
     lake.close()
     lake.start()
@@ -136,13 +136,13 @@ def test_load_names_a_typed_row_that_only_the_engine_refuses(
     assert (ids(tmp_path, RAW), ids(tmp_path, EMAIL)) == (["a", "b", "c"], ["a", "c"])
 
 
-def test_load_gives_up_on_a_table_that_refuses_every_row(lake: LocalLake, tmp_path: Path) -> None:
-    """Not a matter of rows: the batch is kept and the admin is told."""
+def test_load_fails_if_the_table_refuses_every_row(lake: LocalLake, tmp_path: Path) -> None:
+    """The cause is not in single rows: the batch stays, and the error says what to do."""
     constrain(tmp_path, RAW, "event_id IS NULL")
     lake.close()
     lake.start()
 
-    with pytest.raises(LakeError, match=r"webhook_raw_events: even the smallest rows are refused"):
+    with pytest.raises(LakeError, match=r"webhook_raw_events: .* refuses even the smallest rows"):
         load(lake, event("a"))
 
     assert ids(tmp_path, RAW) == []

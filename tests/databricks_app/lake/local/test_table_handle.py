@@ -1,4 +1,4 @@
-"""An open table: what an append may rely on, and what the engine's errors become."""
+"""An open table: appends, and the translation of the errors of the engine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from deltalake.exceptions import DeltaError, SchemaMismatchError
 
 from databricks_app.errors import LakeError, ValueRefused
-from databricks_app.lake.local.table_handle import Definition, TableHandle, explained
+from databricks_app.lake.local.table_handle import Definition, TableHandle, translated_errors
 
 DAY = date(2026, 11, 22)
 SCHEMA = pa.schema(
@@ -39,12 +39,12 @@ def commented(text: str) -> pa.Schema:
 
 
 def test_append_fails_if_the_table_has_changed_since_it_was_opened(tmp_path: Path) -> None:
-    """Whatever changed it; so a look-up in the open version stays true until the commit."""
+    """So a look-up in the open version is still valid at the commit."""
     table = table_in(tmp_path)
     stale = TableHandle(table.path, -1)
     table.append(keys({"a"}))
 
-    with pytest.raises(LakeError, match="keys: somebody else changed the table"):
+    with pytest.raises(LakeError, match="keys: another program changed the table"):
         stale.append(keys({"b"}))
     stale.reopen()
     stale.append(keys({"b"}))
@@ -52,8 +52,8 @@ def test_append_fails_if_the_table_has_changed_since_it_was_opened(tmp_path: Pat
     assert stale.delta.count() == 2
 
 
-def test_append_takes_rows_whose_columns_have_another_comment(tmp_path: Path) -> None:
-    """A table keeps the comments of the release that made it."""
+def test_append_accepts_columns_with_another_comment(tmp_path: Path) -> None:
+    """A table keeps the comments of the release that created it."""
     TableHandle.create(tmp_path / "keys", Definition("keys", commented("of then")), {})
     table = TableHandle(tmp_path / "keys", -1)
 
@@ -62,8 +62,8 @@ def test_append_takes_rows_whose_columns_have_another_comment(tmp_path: Path) ->
     assert table.delta.count() == 1
 
 
-def test_append_names_a_value_the_engine_refuses_by_its_type_alone(tmp_path: Path) -> None:
-    """The engine's text shows the row."""
+def test_error_of_a_refused_value_has_only_its_type(tmp_path: Path) -> None:
+    """The text of the engine contains the row."""
     table = table_in(tmp_path)
     table.delta.alter.add_constraint({"test": "event_id <> 'ada@example.com'"})
 
@@ -73,8 +73,8 @@ def test_append_names_a_value_the_engine_refuses_by_its_type_alone(tmp_path: Pat
     assert str(refused.value) == "DeltaError"
 
 
-def test_files_are_those_of_the_dates(tmp_path: Path) -> None:
-    """Paths as the file system knows them, in a folder with a space as well."""
+def test_files_are_only_those_of_the_dates(tmp_path: Path) -> None:
+    """The paths exist, also in a folder with a space."""
     table = table_in(tmp_path / "a folder")
     for day in (DAY, date(1970, 1, 1)):
         table.append(pa.table([["a"], [day]], schema=SCHEMA))
@@ -85,8 +85,8 @@ def test_files_are_those_of_the_dates(tmp_path: Path) -> None:
     assert file.parent.name == "event_date=2026-11-22"
 
 
-def test_files_are_those_that_may_hold_the_ids(tmp_path: Path) -> None:
-    """New events, whose ids are higher than all before, meet no file of their day."""
+def test_files_are_only_those_that_may_contain_the_ids(tmp_path: Path) -> None:
+    """Ids that are greater than all stored ones need no file."""
     table = table_in(tmp_path)
     for ids in ({"a1", "a9"}, {"b1", "b9"}, {"c1", "c9"}):
         table.append(keys(ids))
@@ -108,19 +108,22 @@ def test_files_are_those_that_may_hold_the_ids(tmp_path: Path) -> None:
         (MemoryError(), r"cannot be read or written \(MemoryError\)"),
     ],
 )
-def test_explained_tells_what_is_wrong_with_the_storage(error: Exception, words: str) -> None:
-    """An admin's words, never the engine's, which may show rows."""
-    with pytest.raises(LakeError, match=f"^keys: .*{words}"), explained("keys", may_refuse=True):
+def test_translated_errors_say_what_is_wrong_with_the_storage(error: Exception, words: str) -> None:
+    """The text of the engine is left out, because it may contain rows."""
+    with (
+        pytest.raises(LakeError, match=f"^keys: .*{words}"),
+        translated_errors("keys", may_refuse=True),
+    ):
         raise error
 
 
-def test_explained_takes_other_errors_for_a_verdict_on_values_where_that_can_be() -> None:
-    """Only the type's name is kept."""
+def test_other_errors_mean_a_refused_value_if_may_refuse_is_set() -> None:
+    """Only the name of the error type is kept."""
     secret = DeltaError("Invalid data found: ada@example.com")
 
-    with pytest.raises(ValueRefused) as refused, explained("keys", may_refuse=True):
+    with pytest.raises(ValueRefused) as refused, translated_errors("keys", may_refuse=True):
         raise secret
-    with pytest.raises(LakeError) as failed, explained("keys"):
+    with pytest.raises(LakeError) as failed, translated_errors("keys"):
         raise secret
 
     assert (refused.value.error, str(failed.value)) == (
@@ -129,19 +132,19 @@ def test_explained_takes_other_errors_for_a_verdict_on_values_where_that_can_be(
     )
 
 
-def test_explained_lets_faults_of_our_own_through() -> None:
-    """A KeyError is no state of the disk."""
-    with pytest.raises(KeyError), explained("keys", may_refuse=True):
+def test_translated_errors_lets_our_own_errors_through() -> None:
+    """A KeyError is a bug, not a storage problem."""
+    with pytest.raises(KeyError), translated_errors("keys", may_refuse=True):
         raise KeyError("x")
 
 
-def test_explained_knows_that_the_engine_raises_plain_exceptions() -> None:
-    """A failed cast comes as one."""
-    with pytest.raises(ValueRefused, match="Exception"), explained("keys", may_refuse=True):
+def test_plain_exceptions_of_the_engine_are_translated() -> None:
+    """The engine raises one for a failed cast."""
+    with pytest.raises(ValueRefused, match="Exception"), translated_errors("keys", may_refuse=True):
         raise Exception("Cast error: Overflow")  # as the engine does
 
 
-def test_open_of_a_folder_without_a_table_says_so(tmp_path: Path) -> None:
-    """No table, no handle."""
+def test_folder_without_a_table_is_an_error(tmp_path: Path) -> None:
+    """The error names the table."""
     with pytest.raises(LakeError, match=r"^nothing: "):
         TableHandle(tmp_path / "nothing", -1)

@@ -1,4 +1,4 @@
-"""The check finds what is wrong, whoever did it."""
+"""The check finds every kind of difference."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SCHEMAS = {one.name: one.schema for one in few_tables()}
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Iterator[LocalLake]:
-    """A started lake that holds three events, one of them unrouted."""
+    """A started lake with three events, one of them unrouted."""
     lake = lake_in(tmp_path)
     lake.start()
     load(lake, event("a"), event("b", "sms/sent"), reading_of(b"{"))
@@ -48,7 +48,7 @@ def folder(lake: LocalLake, tmp_path: Path) -> Path:
 
 
 def append(folder: Path, table: str, reading: Reading, *, days_later: int = 0) -> None:
-    """Write a row past the loader."""
+    """Write a row without the loader."""
     row = reading.raw if table == RAW else reading.typed
     stamped = {**(row or {}), "loaded_at": NOON + timedelta(days=days_later), "batch_id": "x"}
     rows = pa.Table.from_pylist([stamped], schema=SCHEMAS[table])
@@ -56,12 +56,12 @@ def append(folder: Path, table: str, reading: Reading, *, days_later: int = 0) -
 
 
 def verdict_on(folder: Path) -> Verdict:
-    """Check the few tables."""
+    """Check the tables of these tests."""
     return check(folder, [EMAIL, SMS])
 
 
 def test_check_of_tables_that_agree_finds_nothing(folder: Path) -> None:
-    """Rows are counted, unrouted ones named."""
+    """Rows and unrouted rows are counted."""
     assert verdict_on(folder) == Verdict(
         rows={RAW: 3, EMAIL: 1, SMS: 1},
         differences=(),
@@ -76,7 +76,7 @@ def test_check_of_tables_that_agree_finds_nothing(folder: Path) -> None:
 
 
 def test_check_of_empty_tables_finds_nothing(tmp_path: Path) -> None:
-    """Tables without files, and tables that do not exist yet."""
+    """Also for tables that do not exist yet."""
     lake = lake_in(tmp_path, tables=few_tables()[:2])
     lake.start()
     lake.close()
@@ -99,17 +99,17 @@ def test_check_of_empty_tables_finds_nothing(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_check_names_each_difference(
+def test_check_finds_each_difference(
     folder: Path, table: str, reading: Reading, expected: list[Difference]
 ) -> None:
-    """The table that is wrong, how many, and which."""
+    """It has the table, the number of events, and their ids."""
     append(folder, table, reading)
 
     assert list(verdict_on(folder).differences) == expected
 
 
 def test_check_lists_few_ids_of_many(folder: Path) -> None:
-    """In order; the number is exact."""
+    """Sorted; the number of events is exact."""
     for number in range(8):
         append(folder, RAW, event(f"n{number}"))
 
@@ -118,8 +118,8 @@ def test_check_lists_few_ids_of_many(folder: Path) -> None:
     assert (difference.events, difference.event_ids) == (8, ("n0", "n1", "n2", "n3", "n4"))
 
 
-def test_check_takes_a_replayed_event_for_right(folder: Path) -> None:
-    """Unrouted in raw for ever, and in one table since the code learned it."""
+def test_check_accepts_a_replayed_event(folder: Path) -> None:
+    """Its raw row names no table, and one typed table has it after the replay."""
     unrouted = {**event("r").raw, "target_table": None, "unrouted_reason": "unknown_metric"}
     append(folder, RAW, replace(event("r"), raw=unrouted))
     append(folder, EMAIL, event("r"))
@@ -129,8 +129,8 @@ def test_check_takes_a_replayed_event_for_right(folder: Path) -> None:
     assert (verdict.differences, verdict.replayed, verdict.unrouted) == ((), 1, 1)
 
 
-def test_check_names_an_unrouted_event_that_stands_in_two_tables(folder: Path) -> None:
-    """One of them is too many."""
+def test_check_finds_an_unrouted_event_in_two_tables(folder: Path) -> None:
+    """Only one typed table may have it."""
     unrouted = {**event("r").raw, "target_table": None}
     append(folder, RAW, replace(event("r"), raw=unrouted))
     append(folder, EMAIL, event("r"))
@@ -140,7 +140,7 @@ def test_check_names_an_unrouted_event_that_stands_in_two_tables(folder: Path) -
 
 
 def test_check_lists_ids_with_two_dates(lake: LocalLake, tmp_path: Path) -> None:
-    """Two events by our key; the sender should be asked."""
+    """They are two events, because the date is part of the key."""
     load(lake, event("a", days_ago=1))
     lake.close()
 
@@ -149,10 +149,10 @@ def test_check_lists_ids_with_two_dates(lake: LocalLake, tmp_path: Path) -> None
     assert (verdict.differences, verdict.two_dates, verdict.two_dates_ids) == ((), 1, ("a",))
 
 
-def test_check_leaves_the_newest_batch_out_while_a_loader_works(
+def test_check_ignores_the_newest_batch_while_a_loader_runs(
     lake: LocalLake, tmp_path: Path
 ) -> None:
-    """Its typed rows are still to come, and rows of later batches are none of our business."""
+    """Its typed rows may be missing for a moment, and rows of later batches are ignored too."""
     append(tmp_path, RAW, event("coming"), days_later=1)
     append(tmp_path, EMAIL, event("later"), days_later=2)
 
@@ -165,18 +165,18 @@ def test_check_leaves_the_newest_batch_out_while_a_loader_works(
 
 
 def test_check_needs_a_raw_table(tmp_path: Path) -> None:
-    """Probably the wrong folder."""
-    with pytest.raises(LakeError, match="Is this the folder the receiver writes to"):
+    """Without it, the folder is probably wrong."""
+    with pytest.raises(LakeError, match="--data-dir, CIO_DATA_DIR"):
         verdict_on(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("content", "kind"), [(None, "file_missing"), (b"PAR1", "file_cut"), (bytes, "file_unreadable")]
 )
-def test_check_names_a_bad_file_and_compares_what_stands(
+def test_check_names_a_damaged_file_and_compares_the_other_files(
     lake: LocalLake, tmp_path: Path, content: bytes | type[bytes] | None, kind: str
 ) -> None:
-    """The file, how many rows it held, which events are missing for it; all else is compared."""
+    """It has the file, its number of rows, and the events that are missing because of it."""
     load(lake, event("c", "sms/sent", days_ago=1), event("d", "sms/sent"))
     lake.close()
     file = min((tmp_path / "tables" / SMS).glob("event_date=*/*.parquet"))
@@ -197,7 +197,7 @@ def test_check_names_a_bad_file_and_compares_what_stands(
 
 
 def test_check_of_a_raw_table_without_its_file_still_compares(folder: Path) -> None:
-    """The typed rows stand without a raw row; every file of the table is named."""
+    """The typed rows have no raw row; each file of the raw table is named."""
     for file in (folder / "tables" / RAW).glob("event_date=*/*.parquet"):
         file.unlink()
 
@@ -213,7 +213,7 @@ def test_check_of_a_raw_table_without_its_file_still_compares(folder: Path) -> N
 
 
 def test_check_works_in_a_folder_with_a_quote(tmp_path: Path) -> None:
-    """Paths are part of a statement."""
+    """The path is part of a statement."""
     lake = lake_in(tmp_path / "it's mine")
     lake.start()
     load(lake, event("a"))
@@ -222,8 +222,8 @@ def test_check_works_in_a_folder_with_a_quote(tmp_path: Path) -> None:
     assert verdict_on(tmp_path / "it's mine").rows[RAW] == 1
 
 
-def test_check_reads_what_a_compaction_left(lake: LocalLake, tmp_path: Path) -> None:
-    """The newest version's files only."""
+def test_check_works_after_a_compaction(lake: LocalLake, tmp_path: Path) -> None:
+    """It reads only the files of the newest version."""
     load(lake, event("c"))
     lake.close()
     DeltaTable(tmp_path / "tables" / EMAIL).optimize.compact()

@@ -65,22 +65,22 @@ def variables(double: Databricks, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def settings(variables: dict[str, str]) -> Settings:
-    """Its settings."""
+    """The settings of the app."""
     return from_environment(variables)
 
 
 @pytest.fixture
 def joined(variables: dict[str, str]) -> Iterator[workspace.DatabricksWorkspace]:
-    """Its workspace."""
+    """The workspace of the app."""
     joined = workspace.connect(variables)
     yield joined
     joined.close()
 
 
 def few(lake: WarehouseLake) -> WarehouseLake:
-    """The lake with three tables, which is faster."""
-    lake._given_tables = [one for one in sql_dialect.tables() if one.name in {RAW, EMAIL, SMS}]
-    lake._given_views = ()
+    """A lake with only three tables, because it is faster."""
+    lake._custom_tables = [one for one in sql_dialect.tables() if one.name in {RAW, EMAIL, SMS}]
+    lake._custom_views = ()
     return lake
 
 
@@ -94,7 +94,7 @@ def lake(joined: workspace.DatabricksWorkspace, settings: Settings) -> Iterator[
 
 
 def load(lake: WarehouseLake, *readings: Reading) -> LoadReport:
-    """Load these, under an id of its own."""
+    """Load readings with a new batch id."""
     return lake.load(readings, batch_id=uuid.uuid4().hex, loaded_at=NOON)
 
 
@@ -123,14 +123,14 @@ def test_a_load_arrives_through_the_real_protocols(
 
 
 @pytest.mark.parametrize(("interval", "is_kept"), [("2", True), ("900", False)])
-def test_sessions_end_with_the_load_where_the_warehouse_may_stop(
+def test_sessions_end_after_a_load_if_the_interval_lets_the_warehouse_stop(
     double: Databricks,
     joined: workspace.DatabricksWorkspace,
     variables: dict[str, str],
     interval: str,
     is_kept: bool,
 ) -> None:
-    """An open session may keep it awake; a short pause is too short for it to stop."""
+    """An open session may keep it running. With a short interval it does not stop anyway."""
     settings = from_environment(variables | {"CIO_FLUSH_INTERVAL_SECONDS": interval})
     lake = few(open_lake(joined, settings, CallTimeout(call_seconds=20, grace_seconds=0.5)))
     lake.start()
@@ -146,10 +146,10 @@ def test_sessions_end_with_the_load_where_the_warehouse_may_stop(
     lake.close()
 
 
-def test_a_raw_row_of_before_decides(
+def test_typed_row_is_made_from_the_stored_raw_row(
     lake: WarehouseLake, joined: workspace.DatabricksWorkspace, settings: Settings
 ) -> None:
-    """Its body comes back through the connector and makes the typed row."""
+    """Its body is read through the connector."""
     first = event("a", subject="first")
     load(lake, replace(first, table=None, typed=None))
 
@@ -176,14 +176,14 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.action)
-def test_events_stand_once_whatever_fails_once(
+def test_each_event_is_stored_once_after_any_single_failure(
     double: Databricks,
     lake: WarehouseLake,
     joined: workspace.DatabricksWorkspace,
     settings: Settings,
     fault: Fault,
 ) -> None:
-    """The load is repeated as the loader would, if it did not succeed by itself."""
+    """If the load fails, the test repeats it like the loader."""
     double.faults.set(fault)
 
     for _ in range(3):
@@ -224,10 +224,10 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("fault", "words"), WORDS, ids=[words for _, words in WORDS])
-def test_trouble_is_told_in_an_admins_words(
+def test_error_of_a_failing_workspace_says_what_is_wrong(
     double: Databricks, lake: WarehouseLake, fault: Fault, words: str
 ) -> None:
-    """And ends when it ends."""
+    """The next load succeeds when the failure has ended."""
     double.faults.set(fault)
     with pytest.raises(LakeError, match=words):
         load(lake, event("a"))
@@ -236,8 +236,8 @@ def test_trouble_is_told_in_an_admins_words(
     assert load(lake, event("a")).inserted[EMAIL] == 1
 
 
-def test_a_hung_statement_ends_with_a_stop(double: Databricks, lake: WarehouseLake) -> None:
-    """SIGTERM is not held by the warehouse."""
+def test_stop_abandons_a_hanging_statement(double: Databricks, lake: WarehouseLake) -> None:
+    """The warehouse cannot delay a stop after SIGTERM."""
     double.faults.set(Fault("statement_slow", statement="MERGE", seconds=60))
     threading.Timer(0.5, lake._statements.timeout.stopping.set).start()
     began = time.monotonic()
@@ -248,10 +248,10 @@ def test_a_hung_statement_ends_with_a_stop(double: Databricks, lake: WarehouseLa
     assert time.monotonic() - began < 5
 
 
-def test_a_second_instance_stands_by_and_follows(
+def test_second_instance_is_on_standby_and_takes_over(
     lake: WarehouseLake, joined: workspace.DatabricksWorkspace, settings: Settings
 ) -> None:
-    """At once, where the first says good-bye."""
+    """Immediately after the first one releases the lease."""
     other = few(open_lake(joined, settings, CallTimeout()))
     with pytest.raises(Standby):
         other.start()
@@ -270,7 +270,7 @@ def test_start_adds_a_column(
     new = replace(
         old, columns=(*old.columns, sql_dialect.ColumnDefinition("extra", "BIGINT", True, "New"))
     )
-    lake._given_tables = [new if one.name == SMS else one for one in lake._tables()]
+    lake._custom_tables = [new if one.name == SMS else one for one in lake._tables()]
 
     report = lake.start()
 
@@ -294,13 +294,13 @@ def run_loader(variables: dict[str, str], is_enough: Any) -> list[Any]:
     return said
 
 
-def test_the_loader_carries_objects_into_tables(
+def test_loader_process_loads_the_objects_of_the_inbox(
     monkeypatch: pytest.MonkeyPatch,
     variables: dict[str, str],
     joined: workspace.DatabricksWorkspace,
     settings: Settings,
 ) -> None:
-    """All tables and views are made, the objects are gone, and the commands see the rows."""
+    """It creates all tables and views and deletes the objects. The commands see the rows."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     content = body("a")
@@ -327,10 +327,10 @@ def test_the_loader_carries_objects_into_tables(
     assert (rows[RAW], rows[SMS], len(rows)) == (1, 0, 9 + len(sql_dialect.views()))
 
 
-def test_a_forgotten_session_asks_nobody(
+def test_closed_session_sends_no_request_when_it_is_collected(
     double: Databricks, joined: workspace.DatabricksWorkspace, settings: Settings
 ) -> None:
-    """The connector would, for a minute, wherever garbage is collected."""
+    """The connector would send requests for a minute during garbage collection."""
     ask(joined, settings, "SELECT 1")
     asked = double.faults.counts["sql.CloseSession"]
 
@@ -339,10 +339,10 @@ def test_a_forgotten_session_asks_nobody(
     assert double.faults.counts["sql.CloseSession"] == asked
 
 
-def test_the_state_of_the_warehouse_is_asked_for(
+def test_state_of_the_warehouse_is_read(
     double: Databricks, joined: workspace.DatabricksWorkspace, settings: Settings
 ) -> None:
-    """None where the workspace does not tell."""
+    """None if the workspace does not return it."""
     asking = statements(joined, settings, CallTimeout())
     assert asking.state() == "RUNNING"
     double.faults.set(Fault("denied", "warehouses.*", times=None))
@@ -350,10 +350,10 @@ def test_the_state_of_the_warehouse_is_asked_for(
     assert asking.state() is None
 
 
-def test_files_of_the_loader_are_those_of_the_workspace(
+def test_timed_files_read_and_write_the_volume(
     joined: workspace.DatabricksWorkspace, settings: Settings
 ) -> None:
-    """Each call within the limits."""
+    """Each call has a timeout."""
     files, folder = TimedFiles(joined, CallTimeout()), f"{settings.volume_path}/odd"
     files.put(f"{folder}/a", b"1", overwrite=False)
     with pytest.raises(FileExistsError):
@@ -365,8 +365,10 @@ def test_files_of_the_loader_are_those_of_the_workspace(
     assert list(files.entries(folder)) == []
 
 
-def test_a_token_that_cannot_be_had_is_told(variables: dict[str, str], settings: Settings) -> None:
-    """As the workspace's own words."""
+def test_error_without_a_token_has_the_reason_of_the_workspace(
+    variables: dict[str, str], settings: Settings
+) -> None:
+    """The text of the workspace is part of the error."""
     joined = workspace.connect(variables | {"DATABRICKS_CLIENT_SECRET": "wrong"})
 
     with pytest.raises(QueryError, match="check DATABRICKS_CLIENT_ID"):
@@ -374,10 +376,10 @@ def test_a_token_that_cannot_be_had_is_told(variables: dict[str, str], settings:
     joined.close()
 
 
-def test_a_query_without_a_warehouse_says_what_is_missing(
+def test_error_without_a_warehouse_names_the_setting(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
-    """In one line."""
+    """The error is one line."""
     for name, value in {**variables, "DATABRICKS_WAREHOUSE_ID": ""}.items():
         monkeypatch.setenv(name, value)
 
@@ -387,13 +389,13 @@ def test_a_query_without_a_warehouse_says_what_is_missing(
     assert "set DATABRICKS_WAREHOUSE_ID" in result.output
 
 
-def test_a_writer_process_ends_in_time_while_the_warehouse_hangs(
+def test_loader_process_ends_in_time_while_the_warehouse_hangs(
     double: Databricks,
     variables: dict[str, str],
     joined: workspace.DatabricksWorkspace,
     settings: Settings,
 ) -> None:
-    """The statement in hand is abandoned; its events stay in the inbox."""
+    """The running statement is abandoned; its events stay in the inbox."""
     content = body("a")
     put_replay(joined, settings.volume_path, [Record(content, NOON, "", "0badf00d", len(content))])
     double.faults.set(Fault("statement_slow", statement="MERGE", seconds=60))

@@ -138,8 +138,8 @@ def test_starting_says_which_views_to_replace_and_how(earlier: EarlierCatalog) -
     assert second.problems == ()
 
 
-def test_deploy_replaces_the_views_when_it_is_told_to(earlier: EarlierCatalog) -> None:
-    """Not by itself: a view may have other readers. The new ones count old and new rows alike."""
+def test_deploy_replaces_the_views_with_the_option(earlier: EarlierCatalog) -> None:
+    """Not without the option, because a view may have other readers. New views count all rows."""
     earlier.load()
     earlier.deploy()
     kept = earlier.answers()

@@ -18,7 +18,7 @@ FOLDER = "/Volumes/main/cio/events/lease"
 
 
 class Clock:
-    """A clock that goes when it is told to."""
+    """A clock that moves only when a test moves it."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -31,7 +31,7 @@ class Clock:
 def lease_in(
     files: MemoryFiles, clock: Clock, owner: str | None = None, statement_seconds: float = 0
 ) -> Lease:
-    """A lease that is renewed by hand."""
+    """A lease that only the test renews."""
     return Lease(
         files,
         FOLDER,
@@ -44,7 +44,7 @@ def lease_in(
 
 
 def is_taken(lease: Lease) -> bool:
-    """Whether it could be taken now."""
+    """Whether the lease could be taken now."""
     try:
         lease.take()
     except Standby:
@@ -52,8 +52,8 @@ def is_taken(lease: Lease) -> bool:
     return True
 
 
-def test_the_first_takes_it_and_the_second_stands_by() -> None:
-    """One owner."""
+def test_first_instance_takes_the_lease_and_the_second_is_on_standby() -> None:
+    """There is one owner."""
     files, clock = MemoryFiles(), Clock()
     first, second = lease_in(files, clock), lease_in(files, clock)
 
@@ -62,8 +62,8 @@ def test_the_first_takes_it_and_the_second_stands_by() -> None:
     first.confirm()
 
 
-def test_a_silent_owner_is_followed_after_the_patience_of_the_other() -> None:
-    """The count stood still for 30 s of the challenger's own clock."""
+def test_lease_of_a_silent_owner_is_taken_over_after_the_silence_limit() -> None:
+    """The count has not changed for 30 s on the clock of the other instance."""
     files, clock = MemoryFiles(), Clock()
     first, second = lease_in(files, clock), lease_in(files, clock)
     first.take()
@@ -78,8 +78,8 @@ def test_a_silent_owner_is_followed_after_the_patience_of_the_other() -> None:
 
 
 @pytest.mark.parametrize("own_seconds", [0, 1000])
-def test_the_last_statement_of_a_silent_owner_is_waited_out(own_seconds: float) -> None:
-    """Its object says how long that may run; what the challenger's may is no matter."""
+def test_take_over_waits_for_the_last_statement_of_a_silent_owner(own_seconds: float) -> None:
+    """The timeout in the object of the owner counts, not the timeout of the other instance."""
     files, clock = MemoryFiles(), Clock()
     first = lease_in(files, clock, statement_seconds=301)
     second = lease_in(files, clock, statement_seconds=own_seconds)
@@ -92,8 +92,8 @@ def test_the_last_statement_of_a_silent_owner_is_waited_out(own_seconds: float) 
     assert is_taken(second)
 
 
-def test_an_owner_of_an_older_version_is_waited_for_as_one_of_this() -> None:
-    """Its object does not say how long its statements may run."""
+def test_owner_of_an_older_release_is_waited_for_like_a_current_one() -> None:
+    """Its object has no statement timeout."""
     files, clock = MemoryFiles(), Clock()
     old = {"holder": "old", "renewals": 3, "is_released": False}
     files.put(f"{FOLDER}/00000004.json", json.dumps(old).encode(), overwrite=True)
@@ -106,8 +106,8 @@ def test_an_owner_of_an_older_version_is_waited_for_as_one_of_this() -> None:
     assert is_taken(lease)
 
 
-def test_no_statement_is_waited_for_once_the_lease_was_given_back() -> None:
-    """Its owner sends no more, and ended what it had sent."""
+def test_released_lease_is_taken_without_waiting_for_statements() -> None:
+    """Its owner sends no statements any more, and its last one has ended."""
     files, clock = MemoryFiles(), Clock()
     first = lease_in(files, clock, statement_seconds=301)
     first.take()
@@ -116,8 +116,8 @@ def test_no_statement_is_waited_for_once_the_lease_was_given_back() -> None:
     assert is_taken(lease_in(files, clock))
 
 
-def test_an_owner_that_counts_keeps_it() -> None:
-    """However long the other looks."""
+def test_owner_that_renews_keeps_the_lease() -> None:
+    """However long the other instance waits."""
     files, clock = MemoryFiles(), Clock()
     first, second = lease_in(files, clock), lease_in(files, clock)
     first.take()
@@ -129,8 +129,8 @@ def test_an_owner_that_counts_keeps_it() -> None:
     first.confirm()
 
 
-def test_a_lease_given_back_is_taken_at_once() -> None:
-    """Nobody waits for who has said good-bye."""
+def test_released_lease_is_taken_immediately() -> None:
+    """Nobody waits for an owner that has released the lease."""
     files, clock = MemoryFiles(), Clock()
     first, second = lease_in(files, clock), lease_in(files, clock)
     first.take()
@@ -140,8 +140,8 @@ def test_a_lease_given_back_is_taken_at_once() -> None:
     assert second.epoch == 2
 
 
-def test_an_owner_that_was_restarted_does_not_wait_for_itself() -> None:
-    """The name outlives the process."""
+def test_restarted_owner_does_not_wait_for_itself() -> None:
+    """The name of the owner stays the same after a restart."""
     files, clock = MemoryFiles(), Clock()
     lease_in(files, clock, "machine-1").take()
 
@@ -151,8 +151,8 @@ def test_an_owner_that_was_restarted_does_not_wait_for_itself() -> None:
     assert again.epoch == 2
 
 
-def test_a_paused_owner_knows_when_it_wakes() -> None:
-    """Its renewal takes nothing back."""
+def test_paused_owner_detects_a_take_over() -> None:
+    """Its next renewal does not make it the owner again."""
     files, clock = MemoryFiles(), Clock()
     first, second = lease_in(files, clock), lease_in(files, clock)
     first.take()
@@ -167,8 +167,8 @@ def test_a_paused_owner_knows_when_it_wakes() -> None:
     second.confirm()
 
 
-def test_an_object_that_is_long_past_makes_no_owner() -> None:
-    """Who was paused between looking and creating finds out."""
+def test_object_of_an_old_epoch_makes_no_owner() -> None:
+    """An instance that was paused before it created the object detects this."""
     files, clock = MemoryFiles(), Clock()
     late, quick, third = (lease_in(files, clock) for _ in range(3))
 
@@ -186,8 +186,8 @@ def test_an_object_that_is_long_past_makes_no_owner() -> None:
     assert late.epoch == 0
 
 
-def test_of_many_that_try_at_once_one_is_the_owner() -> None:
-    """The store decides."""
+def test_one_of_many_simultaneous_instances_becomes_the_owner() -> None:
+    """Creation without overwriting succeeds once."""
     files, clock = MemoryFiles(), Clock()
     leases = [lease_in(files, clock) for _ in range(8)]
     barrier = threading.Barrier(len(leases))
@@ -211,7 +211,7 @@ def test_of_many_that_try_at_once_one_is_the_owner() -> None:
     st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["take", "renew", "release", "wait"])))
 )
 def test_there_is_never_more_than_one_confirmed_owner(steps: list[tuple[int, str]]) -> None:
-    """Whatever three instances do in whatever order, and an epoch belongs to one for ever."""
+    """For any steps of three instances. An epoch always belongs to the same instance."""
     files, clock = MemoryFiles(), Clock()
     leases = [lease_in(files, clock) for _ in range(3)]
     owners: dict[int, Lease] = {}
@@ -231,7 +231,7 @@ def test_there_is_never_more_than_one_confirmed_owner(steps: list[tuple[int, str
 
 
 def test_older_epochs_are_removed_and_the_newest_stays() -> None:
-    """Else its number could be taken again."""
+    """Without the newest object its number could be used again."""
     files, clock = MemoryFiles(), Clock()
     for _ in range(3):
         lease = lease_in(files, clock)
@@ -241,8 +241,8 @@ def test_older_epochs_are_removed_and_the_newest_stays() -> None:
     assert files.names(FOLDER) == ["00000003.json"]
 
 
-def test_a_damaged_object_is_waited_for() -> None:
-    """It cannot say that its owner has gone."""
+def test_damaged_object_counts_as_a_silent_owner() -> None:
+    """It cannot show that the owner has released the lease."""
     files, clock = MemoryFiles(), Clock()
     files.put(f"{FOLDER}/00000004.json", b"{", overwrite=True)
     lease = lease_in(files, clock)
@@ -253,8 +253,8 @@ def test_a_damaged_object_is_waited_for() -> None:
     assert lease.epoch == 5
 
 
-def test_it_renews_by_itself_and_says_the_last_word() -> None:
-    """A thread counts; after the release it counts no more."""
+def test_thread_renews_until_the_release() -> None:
+    """No renewal is written after the release."""
     files = MemoryFiles()
     lease = Lease(files, FOLDER, renew_seconds=0.01)
     counted = threading.Event()
@@ -271,8 +271,8 @@ def test_it_renews_by_itself_and_says_the_last_word() -> None:
     assert json.loads(files.get(f"{FOLDER}/00000001.json"))["is_released"]
 
 
-def test_a_volume_that_fails_ends_no_owner() -> None:
-    """Renewals fail and are repeated; the release is left unsaid."""
+def test_owner_keeps_the_lease_while_the_volume_fails() -> None:
+    """Failed renewals are repeated; a failed release is ignored."""
     files = MemoryFiles()
     lease = Lease(files, FOLDER, renew_seconds=0.01)
     failed = threading.Event()

@@ -36,16 +36,18 @@ def lake(backend: WarehouseBackend) -> Iterator[WarehouseLake]:
     lake.close()
 
 
-def test_a_check_of_tables_that_are_not_there_says_so(backend: WarehouseBackend) -> None:
-    """It is no verdict."""
+def test_check_of_missing_tables_is_an_error(backend: WarehouseBackend) -> None:
+    """There is no result of the check."""
     query = WarehouseQuery(backend.statements())
 
     with pytest.raises(LakeError, match="cannot be checked: a table"):
         verify.check(query, [EMAIL], is_loading=True)
 
 
-def test_query_answers_and_cuts(backend: WarehouseBackend, lake: WarehouseLake) -> None:
-    """As the local one does."""
+def test_query_returns_rows_and_cuts_them_at_the_limit(
+    backend: WarehouseBackend, lake: WarehouseLake
+) -> None:
+    """Like a local query."""
     load(lake, event("a"), event("b"))
     query = WarehouseQuery(backend.statements())
 
@@ -60,7 +62,7 @@ def test_query_answers_and_cuts(backend: WarehouseBackend, lake: WarehouseLake) 
     "sql",
     ["DROP TABLE x", "SELECT 1; SELECT 2", "DELETE FROM x", "SELEC 1", "MERGE INTO x USING y", ""],
 )
-def test_query_refuses_what_is_no_query(backend: WarehouseBackend, sql: str) -> None:
+def test_query_refuses_other_statements(backend: WarehouseBackend, sql: str) -> None:
     """Nothing is sent to the warehouse."""
     with pytest.raises(QueryError, match="a query is one SELECT"):
         WarehouseQuery(backend.statements()).run(sql)
@@ -68,8 +70,8 @@ def test_query_refuses_what_is_no_query(backend: WarehouseBackend, sql: str) -> 
     assert backend.warehouse.ran == []
 
 
-def test_query_says_what_is_wrong(backend: WarehouseBackend) -> None:
-    """In words without values."""
+def test_error_of_a_query_says_what_is_wrong(backend: WarehouseBackend) -> None:
+    """The text contains no values."""
     query = WarehouseQuery(backend.statements())
     backend.warehouse.before = once(  # type: ignore[assignment]  # as it is called
         ServerOperationError("[CAST_INVALID_INPUT] ada@example.com SQLSTATE: 22018"), "SELECT"
@@ -82,7 +84,7 @@ def test_query_says_what_is_wrong(backend: WarehouseBackend) -> None:
 
 
 def test_states_count_every_table(backend: WarehouseBackend) -> None:
-    """Rows and the newest load, in one statement."""
+    """One statement returns rows and newest load."""
     lease = Lease(backend.files, f"{VOLUME}/lease")
     lake = WarehouseLake(backend.statements(), backend.files, lease, Place("cio", VOLUME), views=())
     lake.start()
@@ -97,10 +99,10 @@ def test_states_count_every_table(backend: WarehouseBackend) -> None:
     assert states[SMS].newest_loaded_at is None
 
 
-def test_the_check_finds_every_kind_of_difference(
+def test_check_finds_every_kind_of_difference(
     backend: WarehouseBackend, lake: WarehouseLake
 ) -> None:
-    """Each made by hand; the newest batch is left out while a loader works."""
+    """The test makes each difference. The newest batch is ignored while a loader runs."""
     load(lake, event("a"), event("b"), event("c", "sms/sent"), event("g", "x/y"), event("h"))
     load(lake, event("b", days_ago=1))
     rows = "SELECT * REPLACE ('{id}' AS event_id) FROM {table} WHERE event_id = 'h'"
