@@ -444,5 +444,5 @@ def test_serve_starts_where_the_admin_token_cannot_be_kept(
 
 def test_the_databricks_store_needs_a_catalog() -> None:
     """There is no catalog that everybody has."""
-    with pytest.raises(SettingsError, match="CIO_CATALOG is needed"):
+    with pytest.raises(SettingsError, match="needs CIO_CATALOG"):
         from_environment({"CIO_STORE": "databricks"})
