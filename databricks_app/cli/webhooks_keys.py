@@ -156,7 +156,7 @@ def send_canary(endpoint: str, key: SigningKey, seconds: float) -> Canary:
         EndpointError: It was not taken; says why and what to do.
     """
     event = canary.canary(secrets.token_hex(8), time.time())
-    canary.post_until_taken(endpoint, key, event, seconds=seconds)
+    canary.post_until_accepted(endpoint, key, event, seconds=seconds)
     click.echo(f"signed event {event.event_id} is acknowledged under key {key.fingerprint}")
     return event
 

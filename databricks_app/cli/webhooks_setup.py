@@ -22,7 +22,7 @@ from databricks_app.cli.webhooks_keys import (
     tell_receiver,
 )
 from databricks_app.operations.webhooks.arrival import is_row, see_in_folder, see_in_volume
-from databricks_app.operations.webhooks.setup import Bench, set_up
+from databricks_app.operations.webhooks.setup import SetupTools, set_up
 from databricks_app.settings import data_folder, environment, from_environment
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def setup_(
             tell_receiver(pid, "the receiver must know the key")
             click.echo(see_arrive(send_canary(endpoint, key, wait), wait))
 
-        bench = Bench(
+        tools = SetupTools(
             client.reporting_webhooks,
             specification.subscription_names(),
             store,
@@ -117,7 +117,7 @@ def setup_(
             prove,
             click.echo,
         )
-        set_up(wanted, bench)
+        set_up(wanted, tools)
     click.echo(
         "Now press Send Test in Customer.io: its event must be taken as well, or the key is not"
         " this webhook's; then give the right one with --new-key."

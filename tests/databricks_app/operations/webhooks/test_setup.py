@@ -20,7 +20,7 @@ from databricks_app.operations.webhooks.canary import (
     EndpointError,
     canary,
     post,
-    post_until_taken,
+    post_until_accepted,
 )
 from databricks_app.operations.webhooks.keys import (
     DatabricksSecret,
@@ -204,14 +204,14 @@ def test_post_tells_that_nothing_listens() -> None:
     with pytest.raises(EndpointError, match="nothing listens there") as caught:
         post(url, KEY, EVENT, NOW)
 
-    assert caught.value.is_passing
+    assert caught.value.is_temporary
 
 
-def test_post_until_taken_waits_for_a_receiver_that_learns_the_key() -> None:
+def test_post_until_accepted_waits_for_a_receiver_that_learns_the_key() -> None:
     """The same event each time, so it arrives once."""
     time = Time()
     with LoopbackReceiver(status=lambda number: 200 if number == 2 else 401) as receiver:
-        post_until_taken(
+        post_until_accepted(
             receiver.url, KEY, EVENT, seconds=60, now=_now, monotonic=time, sleep=time.sleep
         )
 
@@ -220,14 +220,14 @@ def test_post_until_taken_waits_for_a_receiver_that_learns_the_key() -> None:
 
 
 @pytest.mark.parametrize(("status", "posts"), [(401, 5), (302, 1), (500, 1)])
-def test_post_until_taken_gives_up_in_time_or_at_once(status: int, posts: int) -> None:
+def test_post_until_accepted_gives_up_in_time_or_at_once(status: int, posts: int) -> None:
     """What time does not mend is told at once."""
     time = Time()
     with (
         LoopbackReceiver(status=lambda _: status) as receiver,
         pytest.raises(EndpointError, match=str(status)),
     ):
-        post_until_taken(
+        post_until_accepted(
             receiver.url, KEY, EVENT, seconds=2, now=_now, monotonic=time, sleep=time.sleep
         )
 
