@@ -453,7 +453,7 @@ def test_a_schema_that_may_not_be_looked_at_asks_for_no_more() -> None:
 def rights(there: FoundState) -> list[str]:
     """The rights alone."""
     found = needs.needs(TARGET, RequestedWork(TABLES, VIEWS), there)
-    return [needs.said(need).partition(" on ")[0] for need in found]
+    return [needs.words(need).partition(" on ")[0] for need in found]
 
 
 def test_a_volume_that_goes_to_the_app_is_managed_by_the_deployer() -> None:
