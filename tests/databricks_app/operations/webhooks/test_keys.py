@@ -70,7 +70,7 @@ def test_a_new_key_is_listed_and_the_retired_one_stays_listed(file: EnvFile) -> 
 
 def test_a_key_of_another_workspace_is_refused(file: EnvFile) -> None:
     """It would be known under two names."""
-    with pytest.raises(KeyStoreError, match="for blog"):
+    with pytest.raises(KeyStoreError, match="for the workspace blog"):
         of_shop(file).put((BLOG, SHOP))
 
 
