@@ -116,7 +116,8 @@ def _asked(step: Step, ask: Callable[[], T]) -> T:
         ) from error
     except DatabricksError as error:
         raise DeploymentError(
-            f"{step.title}: {error}. Earlier steps are done; run this again to continue."
+            f"{step.title}: {str(error).rstrip('.')}. Earlier steps are done; run this again to "
+            "continue."
         ) from error
     except (requests.RequestException, TimeoutError) as error:
         raise DeploymentError(

@@ -183,7 +183,7 @@ def test_the_command_only_counts_when_asked_to(folder: Path) -> None:
     """A dry run writes nothing."""
     code, said = command(folder, "--from", "2025-11-01", "--dry-run")
 
-    assert (code, said) == (0, "3 events would be read again.\n")
+    assert (code, said) == (0, "3 events would be loaded again.\n")
     assert waiting(folder) == []
 
 

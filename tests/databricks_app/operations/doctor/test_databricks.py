@@ -201,7 +201,9 @@ def test_a_warehouse_is_asked(
 
 def test_a_warehouse_that_is_not_there_is_told(look: Look) -> None:
     """Not named, or not known."""
-    assert look("warehouse", DATABRICKS_WAREHOUSE_ID="").fix == "set DATABRICKS_WAREHOUSE_ID to its id"
+    assert (
+        look("warehouse", DATABRICKS_WAREHOUSE_ID="").fix == "set DATABRICKS_WAREHOUSE_ID to its id"
+    )
     assert "there is no warehouse other" in look("warehouse", DATABRICKS_WAREHOUSE_ID="other").says
 
 

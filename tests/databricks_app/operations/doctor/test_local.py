@@ -97,7 +97,10 @@ def test_lines_have_a_word_for_the_state_and_the_fix_below(tmp_path: Path) -> No
 
     lines = result.output.splitlines()
     place = next(n for n, line in enumerate(lines) if line.startswith("failure  endpoint"))
-    assert lines[place + 1].strip() == "fix: start `ciolake serve`, or name the address of the receiver with --url"
+    assert (
+        lines[place + 1].strip()
+        == "fix: start `ciolake serve`, or name the address of the receiver with --url"
+    )
     assert not any("canary" in line for line in lines)
     assert result.exit_code == 1
 

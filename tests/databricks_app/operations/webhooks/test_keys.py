@@ -64,7 +64,7 @@ def test_a_new_key_is_listed_and_the_retired_one_stays_listed(file: EnvFile) -> 
     assert f"shop:{fingerprint(SHOP)}" in text
     assert f"blog:{fingerprint(BLOG)}" in text
     assert f"shop:{new}" in text
-    assert said == [f"CIO_WORKSPACES lists shop:{new} now"]
+    assert said == [f"added shop:{new} to CIO_WORKSPACES"]
     assert store.read() == ("shop-key-2",)
 
 

@@ -37,7 +37,7 @@ def test_several_workspaces_need_a_choice() -> None:
     """The error lists the names."""
     with pytest.raises(SettingsError, match="blog, shop"):
         access(TWO | KEYS, AppApiOptions())
-    with pytest.raises(SettingsError, match="there are: blog, shop"):
+    with pytest.raises(SettingsError, match="only blog, shop"):
         access(TWO | KEYS, AppApiOptions(workspace="show"))
 
 
