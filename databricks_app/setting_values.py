@@ -39,13 +39,6 @@ class Setting:
     also: tuple[str, ...] = ()
     databricks_default: str = ""
 
-    @property
-    def shown_default(self) -> str:
-        """The default of every store, in words."""
-        if not self.databricks_default:
-            return self.default
-        return f"{self.default}; {self.databricks_default} with CIO_STORE=databricks"
-
     def default_of(self, store: Store) -> str:
         """The default of one store."""
         is_other = store == "databricks" and self.databricks_default

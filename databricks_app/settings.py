@@ -1,7 +1,8 @@
-"""Every setting, in one table; read once, from the environment and a local `.env` file.
+"""Every setting in one table, and the functions that read them.
 
-`SETTINGS` is the one place where a setting's name, default and meaning stand. `.env.example` and
-the README's table are compared with it by a test.
+Settings come from environment variables and a local `.env` file. `SETTINGS` defines the name, the
+default and the meaning of each. `.env.example` and the table in the README are written from it:
+`python -m tests.support.setting_tables`.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ StalePolicy = Literal["reject", "accept"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the receiver was told; see `SETTINGS` for the meaning and unit of each field.
+    """The values of all settings; `SETTINGS` has the meaning and unit of each field.
 
-    `signing_keys` is None where the variable is unset and empty where it is set but blank: the
-    second always means that nothing is accepted. So is `admin_token`: empty always means that
-    nobody has it. `inbox_max_bytes` None means 80 % of what the disk has free at start,
-    `inbox_floor_bytes` None 10 % of the disk, at least 1 GiB.
+    `signing_keys` is None if the variable is not set, and empty if it is set but blank. Empty means
+    that no request is accepted. `admin_token` works the same way: empty means that nobody gets
+    access. If `inbox_max_bytes` is None, the limit is 80 % of the free disk space at start. If
+    `inbox_floor_bytes` is None, it is 10 % of the disk, at least 1 GiB.
     """
 
     signing_keys: tuple[SigningKey, ...] | None
@@ -89,122 +90,134 @@ SETTINGS: tuple[Setting, ...] = (
         "signing_keys",
         "",
         read.keys,
-        "Webhook signing keys, comma-separated; each is active. Unset on a loopback address: "
-        "a development key is made and kept in `.env`. Empty: every request is answered 503.",
+        "Signing keys of the reporting webhooks, comma-separated. A request may be signed with "
+        "any of them. If this is not set and the address is a loopback address, `ciolake serve` "
+        "creates a development key and saves it in `.env`. If it is empty, every request is "
+        "answered 503.",
     ),
     Setting(
         "CIO_WORKSPACES",
         "workspaces",
         "",
         read.workspaces,
-        "Names of workspaces, `name:fingerprint` of a signing key, comma-separated; keep those of "
-        "retired keys. Events of a key that is not named belong to the workspace `default`.",
+        "Which signing key belongs to which workspace: `name:fingerprint`, comma-separated. Keep "
+        "the entries of old keys. Events signed with a key that is not listed belong to the "
+        "workspace `default`.",
     ),
     Setting(
         "CIO_APP_API_KEY",
         "app_api_key",
         "",
         read.app_api_key,
-        "App API key of the only workspace, for `ciolake webhooks` and `ciolake doctor`.",
+        "App API key, for `ciolake webhooks` and `ciolake doctor`. With several workspaces use "
+        "CIO_APP_API_KEYS instead.",
     ),
     Setting(
         "CIO_APP_API_KEYS",
         "app_api_keys",
         "",
         read.app_api_keys,
-        "App API keys of several workspaces, `name:key`, comma-separated.",
+        "App API key of each workspace: `name:key`, comma-separated.",
     ),
     Setting(
         "CIO_REGION",
         "region",
         "us",
         read.choice("us", "eu"),
-        "Where the workspaces are, `us` or `eu`.",
+        "Region of the Customer.io account: `us` or `eu`.",
     ),
     Setting(
         "CIO_REGIONS",
         "regions",
         "",
         read.regions,
-        "Where single workspaces are, `name:us` or `name:eu`, comma-separated; over CIO_REGION.",
+        "Region of single workspaces: `name:us` or `name:eu`, comma-separated. Overrides "
+        "CIO_REGION.",
     ),
     Setting(
         "CIO_TIMESTAMP_TOLERANCE_SECONDS",
         "tolerance_seconds",
         "300",
         read.whole(1, 30 * 86400),
-        "How far a request's timestamp may lie from now, either way.",
+        "How many seconds the timestamp of a request may differ from the clock of this machine, in "
+        "the past or in the future.",
     ),
     Setting(
         "CIO_STALE_TIMESTAMPS",
         "stale_timestamps",
         "reject",
         read.choice(*get_args(StalePolicy)),
-        "A right signature with a timestamp outside the window: `reject` (401) or `accept`.",
+        "What to do with a valid signature whose timestamp differs by more than that: `reject` "
+        "(answer 401) or `accept`.",
     ),
     Setting(
         "CIO_UNVERIFIED_STATUS",
         "unverified_status",
         "401",
         read.status,
-        "Answer to a missing or wrong signature: 401, or 503 during set-up (Customer.io waits an "
-        "hour after a 401).",
+        "Answer to a missing or wrong signature: 401, or 503. Use 503 during setup, because "
+        "Customer.io waits an hour after a 401.",
     ),
     Setting(
         "CIO_SIGNATURE_IN_QUERY",
         "is_signature_in_query",
         "off",
         read.switch,
-        "`on`: where both headers are missing, signature and timestamp are taken from the query "
-        "string, as a relay sends them with `CIO_RELAY_SIGNATURE=both`.",
+        "`on`: if both headers are missing, read signature and timestamp from the query string. "
+        "A relay with `CIO_RELAY_SIGNATURE=both` sends them there.",
     ),
     Setting(
         "CIO_STORE",
         "store",
         "local",
         read.choice(*get_args(Store)),
-        "Where events are kept: `local`, real Delta tables in a folder, or `databricks`, a volume "
-        "and tables of Unity Catalog.",
+        "Where events are stored: `local` (Delta tables in a folder) or `databricks` (a volume and "
+        "tables in Unity Catalog).",
     ),
     Setting(
         "CIO_DATA_DIR",
         "data_dir",
         "./data",
         read.folder,
-        "Folder of the local store: tables under `tables/`, unloaded events under `inbox/`.",
+        "Folder of the local store. `tables/` in it holds the tables, `inbox/` the events that "
+        "are not loaded yet.",
     ),
     Setting(
         "CIO_CATALOG",
         "catalog",
         "",
         read.optional_name,
-        "Catalog of the store `databricks`, which needs it.",
+        "Catalog in Unity Catalog. Required with `CIO_STORE=databricks`.",
     ),
     Setting(
-        "CIO_SCHEMA", "schema", "customerio", read.name, "Its schema, of the tables and volume."
+        "CIO_SCHEMA",
+        "schema",
+        "customerio",
+        read.name,
+        "Schema of the tables and the volume, in the catalog.",
     ),
     Setting(
         "CIO_VOLUME",
         "volume",
         "ciolake",
         read.name,
-        "Its volume: unloaded events lie there under `inbox/`.",
+        "Volume in the schema. Its folder `inbox/` holds the events that are not loaded yet.",
     ),
     Setting(
         "DATABRICKS_WAREHOUSE_ID",
         "warehouse_id",
         "",
         read.optional_name,
-        "SQL warehouse that loads the tables of the store `databricks`.",
+        "Id of the SQL warehouse that loads the tables. Required with `CIO_STORE=databricks`.",
     ),
     Setting(
         "CIO_FLUSH_INTERVAL_SECONDS",
         "flush_interval_seconds",
         "2",
         read.seconds(0.05, 3600),
-        "How often accepted events are loaded into the tables: the pause between two loads. "
-        "Shorter is fresher and makes more commits. With the store `databricks` the default is "
-        "900, so that the SQL warehouse can stop between loads: see docs/databricks-store.md.",
+        "Seconds between two loads of accepted events into the tables. A shorter interval makes "
+        "the tables fresher and creates more commits. With `CIO_STORE=databricks` the default is "
+        "900, so that the SQL warehouse can stop between loads; see docs/databricks-store.md.",
         databricks_default="900",
     ),
     Setting(
@@ -212,92 +225,95 @@ SETTINGS: tuple[Setting, ...] = (
         "max_body_bytes",
         str(32 << 20),
         read.whole(1024, 1 << 30),
-        "A larger verified body is kept as a raw row with its size, digest and first 64 KiB.",
+        "Largest event that is stored whole. Of a larger one, the raw table gets a row with the "
+        "size, the digest and the first 64 KiB.",
     ),
     Setting(
         "CIO_INBOX_MAX_BYTES",
         "inbox_max_bytes",
         "",
         read.optional_bytes(1 << 20),
-        "Most bytes of unloaded events; past it the receiver answers 503. Unset: 80 % of what the "
-        "disk has free at start.",
+        "Maximum size of all events that are not loaded yet. Above it the receiver answers 503. "
+        "If this is not set, it is 80 % of the disk space that is free at start.",
     ),
     Setting(
         "CIO_INBOX_FLOOR_BYTES",
         "inbox_floor_bytes",
         "",
         read.optional_bytes(0),
-        "Bytes that unloaded events leave free on the disk, so that the tables can take them in; "
-        "with less the receiver answers 503. Unset: 10 % of the disk, at least 1 GiB.",
+        "Free disk space that is reserved for the tables. With less free space the receiver "
+        "answers 503. If this is not set, it is 10 % of the disk, at least 1 GiB.",
     ),
     Setting(
         "CIO_APPEND_DEADLINE_SECONDS",
         "append_deadline_seconds",
         "3",
         read.seconds(0.05, 60),
-        "An event that is not durable by then is answered 503. Customer.io gives up after 4 s.",
+        "How many seconds storing an event may take; after that the answer is 503. Customer.io "
+        "waits 4 s for an answer.",
     ),
     Setting(
         "CIO_UPLOADS",
         "uploads",
         "8",
         read.whole(1, 64),
-        "Groups of events that a web process puts into the volume at once.",
+        "How many files each web process uploads to the volume at the same time.",
     ),
     Setting(
         "CIO_HOST",
         "host",
         "127.0.0.1",
         read.not_blank,
-        "Address to listen on. A Databricks App listens on 0.0.0.0 unless this is set.",
+        "Address to listen on. In a Databricks App the default is 0.0.0.0.",
     ),
     Setting(
         "PORT",
         "port",
         "8000",
         read.whole(0, 65535),
-        "Port; 0 takes a free one.",
+        "Port to listen on; 0 means any free port.",
         also=("DATABRICKS_APP_PORT",),
     ),
-    Setting("CIO_WEB_WORKERS", "web_workers", "2", read.whole(1, 64), "Web processes."),
+    Setting("CIO_WEB_WORKERS", "web_workers", "2", read.whole(1, 64), "Number of web processes."),
     Setting(
         "CIO_WEB_THREADS",
         "web_threads",
         "16",
         read.whole(1, 256),
-        "Threads of a web process: requests that may wait for the disk at once.",
+        "Number of threads in each web process. One request may wait for the disk in each thread.",
     ),
     Setting(
         "CIO_ADMIN_TOKEN",
         "admin_token",
         "",
         str.strip,
-        "Token that shows `/metrics` and the detail of `/readyz`, sent as `Authorization: "
-        "Bearer <token>`. Unset on a loopback address: a token is made and kept in `.env`. "
-        "Unset elsewhere, or empty: both pages are off. A Databricks App shows them to "
-        "signed-in users instead.",
+        "Token for `/metrics` and for the details of `/readyz`. Send it as `Authorization: "
+        "Bearer <token>`. If this is not set and the address is a loopback address, `ciolake "
+        "serve` creates a token and saves it in `.env`. If it is empty, or not set on another "
+        "address, nobody sees these two. A Databricks App shows them to signed-in users instead.",
     ),
     Setting(
         "CIO_ALERT_URL",
         "alert_url",
         "",
         read.http_url,
-        "Where alerts are posted as JSON, one when it begins and one when it ends: feed silent, "
-        "backlog, unrouted growth, stale timestamps, wrong signatures. Unset: nowhere.",
+        "URL that gets a JSON POST when an alert begins and when it ends. The alerts are: feed "
+        "silent, backlog, unrouted growth, stale timestamps, wrong signatures. If this is not "
+        "set, no alerts are sent.",
     ),
     Setting(
         "CIO_ALERT_LOOK_SECONDS",
         "alert_look_seconds",
         "10",
         read.seconds(0.1, 3600),
-        "How often it is looked whether an alert begins or ends.",
+        "Seconds between two checks whether an alert begins or ends.",
     ),
     Setting(
         "CIO_LOG_LEVEL",
         "log_level",
         "info",
         read.choice("debug", "info", "warning", "error"),
-        "Least level of a log line.",
+        "Minimum level of log lines: `debug`, `info`, `warning` or `error`.",
     ),
 )
 
@@ -305,21 +321,22 @@ SETTINGS: tuple[Setting, ...] = (
 def environment(
     environ: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
 ) -> dict[str, str]:
-    """Return the variables in force: those of the process over those of the local `.env` file.
+    """Return the variables of the process and of the `.env` file; those of the process win.
 
-    A Databricks App reads no file: its variables are in app.yaml.
+    A Databricks App does not read the file: its variables are in app.yaml.
 
     Raises:
-        SettingsError: The file is there and cannot be read.
+        SettingsError: The file exists and cannot be read.
     """
     if "DATABRICKS_APP_NAME" in environ:
         return dict(environ)
     try:
-        # Values are not expanded: a key may contain what a shell would take for a variable.
+        # No expansion of `$NAME`: a key may contain a dollar sign.
         found = dotenv_values(env_file, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SettingsError(f"{env_file} cannot be read ({reason})") from None  # may quote it
+        # Without its cause: the text of a UnicodeDecodeError may quote a key.
+        raise SettingsError(f"{env_file} cannot be read ({reason})") from None
     kept = {name: value for name, value in found.items() if value is not None}
     return {**kept, **environ}
 
@@ -328,27 +345,27 @@ def from_environment(variables: Mapping[str, str]) -> Settings:
     """Read all settings.
 
     Raises:
-        SettingsError: A value cannot be used; the text names the variable and what is wrong,
+        SettingsError: A value is not valid. The text names the variable and what is wrong, but
             never the value, which may be a secret.
     """
     values: dict[str, Any] = {}
     for setting in SETTINGS:
-        # The store stands in the table before every setting whose default depends on it.
+        # CIO_STORE comes before every setting whose default depends on the store.
         values[setting.field] = _value(setting, variables, values.get("store", "local"))
     if values["store"] == "databricks" and not values["catalog"]:
-        raise SettingsError("CIO_CATALOG is needed where CIO_STORE is databricks")
+        raise SettingsError("CIO_STORE=databricks needs CIO_CATALOG: set it to a catalog's name")
     if "CIO_WEBHOOK_SIGNING_KEYS" not in variables:
         values["signing_keys"] = None
     if "CIO_ADMIN_TOKEN" not in variables:
         values["admin_token"] = None
     values["is_databricks_app"] = "DATABRICKS_APP_NAME" in variables
     if values["is_databricks_app"] and "CIO_HOST" not in variables:
-        values["host"] = "0.0.0.0"  # noqa: S104  # the platform's proxy is the only way in
+        values["host"] = "0.0.0.0"  # noqa: S104  # only the platform's proxy can reach the app
     return Settings(**values)
 
 
 def value(variables: Mapping[str, str], name: str) -> Any:
-    """One setting alone, by its variable: a fault in another one does not matter.
+    """Read one setting by the name of its variable; the others may be wrong.
 
     Raises:
         SettingsError: As `from_environment` does.
@@ -357,7 +374,7 @@ def value(variables: Mapping[str, str], name: str) -> Any:
 
 
 def data_folder(variables: Mapping[str, str]) -> Path:
-    """Folder of the local store alone: a fault in another setting keeps nobody from looking."""
+    """Read the folder of the local store; the other settings may be wrong."""
     setting = next(one for one in SETTINGS if one.field == "data_dir")
     folder: Path = setting.read(variables.get(setting.name, "").strip() or setting.default)
     return folder
@@ -369,12 +386,11 @@ def _value(setting: Setting, variables: Mapping[str, str], store: Store) -> Any:
     try:
         return setting.read(variables.get(name, setting.default_of(store)))
     except ValueError as error:
-        # Without its cause: the text of that quotes the value.
-        raise SettingsError(f"{name} cannot be used: {_reason(error)}") from None
-
-
-def _reason(error: ValueError) -> str:
-    if isinstance(error, UnicodeError):
-        return "it is not UTF-8 text"
-    text = str(error)
-    return text if text.startswith("must") else "it is not a number"
+        if isinstance(error, UnicodeError):
+            reason = "it is not UTF-8 text"
+        elif str(error).startswith("must"):  # our own readers; they never quote the value
+            reason = str(error)
+        else:
+            reason = "it is not a number"
+        # Without its cause: its text may quote the value.
+        raise SettingsError(f"{name} cannot be used: {reason}") from None

@@ -1,4 +1,4 @@
-"""The command `ciolake`. Each subcommand is a module, imported when it is asked for."""
+"""The command `ciolake`. The module of a subcommand is imported only when the command is used."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from databricks_app.cli.lazy import LazyGroup
 from databricks_app.errors import ReceiverError
 from databricks_app.runtime.file_modes import PRIVATE_UMASK
 
-# The module and attribute of each, and its line in the help.
+# Module and attribute of each command, and its line in `ciolake --help`.
 _COMMANDS = {
     "serve": ("serve:serve", "Receive webhooks and load them into the tables."),
     "send": ("send:send", "Sign and post one event."),
-    "simulate": ("simulate:simulate", "Send signed traffic as Customer.io would."),
-    "simulator": ("simulator:simulator", "Run a Customer.io on this machine: APIs and sender."),
-    "query": ("query:query", "Ask the local tables in Databricks SQL."),
-    "tables": ("tables:tables", "List the local tables and views."),
-    "replay": ("replay:replay", "Read stored events again, with the code of today."),
-    "deploy": ("deploy:deploy", "Bring the receiver into a Databricks workspace."),
-    "verify": ("verify:verify", "Check that every event stands exactly once."),
-    "workspaces": ("workspaces:workspaces", "Show or rename the workspaces of this receiver."),
-    "doctor": ("doctor:doctor", "Check every hop from signature to table; say what to fix."),
-    "webhooks": ("webhooks:webhooks", "Keep Customer.io's reporting webhooks as a file says."),
+    "simulate": ("simulate:simulate", "Send signed sample traffic, as Customer.io would."),
+    "simulator": ("simulator:simulator", "Run a simulated Customer.io on this machine."),
+    "query": ("query:query", "Run SQL on the tables and views."),
+    "tables": ("tables:tables", "List the tables and views, or the columns of one."),
+    "replay": ("replay:replay", "Load stored events again, with the current code."),
+    "deploy": ("deploy:deploy", "Install or update the receiver in Databricks."),
+    "verify": ("verify:verify", "Check that every event is in the tables exactly once."),
+    "workspaces": ("workspaces:workspaces", "List or rename the workspaces of this receiver."),
+    "doctor": ("doctor:doctor", "Check every step from signature to table; say what to fix."),
+    "webhooks": ("webhooks:webhooks", "Manage the reporting webhooks in Customer.io."),
 }
 
 
@@ -35,15 +35,17 @@ _COMMANDS = {
 )
 @click.version_option(package_name="ciolake", prog_name="ciolake")
 def ciolake() -> None:
-    """Customer.io reporting webhooks into Delta tables, exactly once."""
+    """Receive Customer.io's reporting webhooks and write them into Delta tables.
+
+    \b
+    Exit codes: those of the subcommand, see `ciolake COMMAND --help`. Mostly 0 success,
+    1 error (the message says what to do), 2 wrong usage.
+    """  # noqa: D301  # click needs the character \b
 
 
 def main() -> None:
-    """Run the command line; an error that says what to do is printed without a trace.
-
-    What a command or a process that it starts writes may hold bodies or keys: it is made for its
-    owner alone.
-    """
+    """Run the command line; print a `ReceiverError` without a stack trace."""
+    # Files may contain keys or personal data, so only the user who runs the command can read them.
     os.umask(PRIVATE_UMASK)
     try:
         ciolake.main(prog_name="ciolake", standalone_mode=True)

@@ -1,4 +1,4 @@
-"""The traffic of `ciolake serve --demo`: a workspace's last two weeks, every kind of event."""
+"""The traffic of `ciolake serve --demo`: two weeks of a workspace, with every kind of event."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _OPTIONS = ("--every-kind", "--days", "14", "--repeat", "0.02", "--late", "0.02"
 
 
 def main() -> None:
-    """Send the traffic to the URL that is the only argument."""
+    """Send the traffic to the URL in the only argument."""
     process.begin()
     simulate.main(["--count", str(EVENTS), *_OPTIONS, "--url", sys.argv[1]], prog_name="demo")
 

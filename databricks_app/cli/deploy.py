@@ -1,4 +1,4 @@
-"""`ciolake deploy`: bring the receiver into a Databricks workspace."""
+"""`ciolake deploy`: install or update the receiver in a Databricks workspace."""
 
 from __future__ import annotations
 
@@ -25,35 +25,69 @@ _CALL_SECONDS = 60
 
 @click.command()
 @click.option("--app", default="ciolake", show_default=True, help="Name of the app.")
-@click.option("--catalog", envvar="CIO_CATALOG", required=True, help="Catalog; must exist.")
-@click.option("--schema", envvar="CIO_SCHEMA", default="customerio", show_default=True)
-@click.option("--volume", envvar="CIO_VOLUME", default="ciolake", show_default=True)
 @click.option(
-    "--warehouse", envvar="DATABRICKS_WAREHOUSE_ID", required=True, help="Id of a SQL warehouse."
+    "--catalog",
+    envvar="CIO_CATALOG",
+    required=True,
+    help="Catalog, which must exist. Default: CIO_CATALOG.",
 )
-@click.option("--scope", help="Secret scope of the signing keys; the app's name by default.")
+@click.option(
+    "--schema",
+    envvar="CIO_SCHEMA",
+    default="customerio",
+    show_default=True,
+    help="Schema of the tables and the volume.",
+)
+@click.option(
+    "--volume",
+    envvar="CIO_VOLUME",
+    default="ciolake",
+    show_default=True,
+    help="Volume for accepted events.",
+)
+@click.option(
+    "--warehouse",
+    envvar="DATABRICKS_WAREHOUSE_ID",
+    required=True,
+    help="Id of the SQL warehouse. Default: DATABRICKS_WAREHOUSE_ID.",
+)
+@click.option("--scope", help="Secret scope of the signing keys. Default: the name of the app.")
 @click.option(
     "--source",
     "folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the sources; this checkout by default.",
+    help="Folder of the source code. Default: this checkout.",
 )
-@click.option("--relay", default="", help="Application id of the relay's service principal.")
-@click.option("--profile", help="Profile of ~/.databrickscfg to log in with.")
+@click.option(
+    "--relay",
+    default="",
+    help="Application id of the relay's service principal, which gets CAN USE on the app.",
+)
+@click.option("--profile", help="Log in with this profile of ~/.databrickscfg.")
 @click.option("--keys-fd", type=int, help="Read the signing keys from this file descriptor.")
-@click.option("--rotate-keys", is_flag=True, help="Replace signing keys that are stored.")
-@click.option("--replace-views", is_flag=True, help="Make views anew; others' grants on them go.")
-@click.option("--skip-permission-check", is_flag=True, help="Do not look for missing rights first.")
-@click.option("--no-proof", is_flag=True, help="Send no event through in the end.")
+@click.option("--rotate-keys", is_flag=True, help="Replace the stored signing keys.")
 @click.option(
-    "--wait", is_flag=True, help="Wait until the event is a row; else the inbox is proof enough."
+    "--replace-views",
+    is_flag=True,
+    help="Create existing views again. Grants that you gave to others on them are lost.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be done, change nothing.")
-@click.option("--destroy", is_flag=True, help="Remove app, source and keys; tables stay.")
-@click.option("--tables", is_flag=True, help="With --destroy: remove tables, views and volume too.")
-@click.option("--yes", is_flag=True, help="With --destroy: do not ask.")
+@click.option("--skip-permission-check", is_flag=True, help="Do not check your rights first.")
+@click.option("--no-proof", is_flag=True, help="Do not send a test event at the end.")
 @click.option(
-    "--timeout", default=1200.0, show_default=True, help="Longest wait for the app, seconds."
+    "--wait",
+    is_flag=True,
+    help="Wait until the test event is in the table. Default: until it is in the inbox.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be done, but change nothing.")
+@click.option("--destroy", is_flag=True, help="Remove the app, its source and its keys.")
+@click.option("--tables", is_flag=True, help="With --destroy: remove tables, views and volume too.")
+@click.option("--yes", is_flag=True, help="With --destroy: do not ask for confirmation.")
+@click.option(
+    "--timeout",
+    default=1200.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest wait for the app.",
 )
 def deploy(
     *,
@@ -78,44 +112,49 @@ def deploy(
     yes: bool,
     timeout: float,
 ) -> None:
-    """Bring the receiver into a Databricks workspace, or up to date there.
+    """Install the receiver in a Databricks workspace, or update it.
 
-    Makes the schema, volume, tables, views, secret scope, app and grants that are missing, uploads
-    the source, deploys it, and sends one signed event through: found in the inbox, or with --wait
-    as a row. May be run again at any time: what is there is left as it is. Logs in as
-    databricks-sdk does: DATABRICKS_HOST and credentials, or a profile. Names every right that you
-    lack before anything is changed.
+    First it checks your rights and lists all that are missing. Then it creates what is missing:
+    schema, volume, tables, views, secret scope, app and grants. It uploads and deploys the source
+    code, and sends a signed test event. You can run it again at any time; it leaves everything that
+    is up to date as it is.
 
-    Signing keys are read from CIO_WEBHOOK_SIGNING_KEYS or --keys-fd, or asked for; only if none are
-    stored yet, or with --rotate-keys.
+    It logs in as databricks-sdk does: with DATABRICKS_HOST and credentials, or with --profile.
+
+    It needs the signing keys only if none are stored yet, or with --rotate-keys. It reads them from
+    CIO_WEBHOOK_SIGNING_KEYS or --keys-fd, or asks for them.
 
     \b
-    Exit codes: 0 done, 1 a step failed (run it again to go on), 2 wrong usage.
+    Exit codes: 0 done, 1 a step failed (run it again to continue), 2 wrong usage.
 
     \b
     Examples:
       ./deploy.sh --catalog main --warehouse 1234567890abcdef --dry-run
       ./deploy.sh --catalog main --warehouse 1234567890abcdef
       ./deploy.sh --catalog main --warehouse 1234567890abcdef --destroy
-    """  # noqa: D301  # click wants the character itself
+    """  # noqa: D301  # click needs the character \b
     target = plan.Target(app, catalog, schema, volume, warehouse, scope or app, relay)
     _check(target)
     if tables and not destroy:
-        raise click.UsageError("--tables goes with --destroy")
+        raise click.UsageError("--tables needs --destroy")
     if wait and no_proof:
-        raise click.UsageError("--wait waits for the event that --no-proof leaves out")
+        raise click.UsageError("--wait and --no-proof exclude each other")
     if destroy and not dry_run and not yes:
-        typed = click.prompt(f"Type the app's name to remove it ({app})", default="")
+        typed = click.prompt(f"Type the name of the app ({app}) to remove it", default="")
         if typed != app:
             raise click.ClickException("nothing was removed")
     try:
         workspace = _workspace(target, profile, timeout)
         if destroy:
-            _destroy(workspace, with_tables=tables, is_dry=dry_run)
+            from databricks_app.operations.deployment import remove, runner
+
+            runner.run(remove.steps(workspace, with_tables=tables), _report, is_dry=dry_run)
+            if not tables:
+                click.echo(f"Kept: tables, views and volume of {target.schema_name}.")
             return
         _deploy(
             workspace,
-            _asking(keys_fd),
+            _key_reader(keys_fd),
             folder=folder,
             rotates=rotate_keys,
             replaces_views=replace_views,
@@ -129,9 +168,11 @@ def deploy(
 
 
 def _check(target: plan.Target) -> None:
-    """Refuse names that the receiver itself would refuse."""
+    """Refuse names that the receiver would refuse at its start."""
     if not plan.is_app_name(target.app):
-        raise click.UsageError("--app must be 1 to 30 lower-case letters, digits and hyphens")
+        raise click.UsageError(
+            "--app must have 1 to 30 characters: lower-case letters, digits and hyphens"
+        )
     try:
         from_environment(
             {
@@ -157,9 +198,9 @@ def _workspace(target: plan.Target, profile: str | None, seconds: float) -> Targ
         )
     except ValueError as error:
         raise DeploymentError(
-            f"databricks-sdk finds no way to log in ({type(error).__name__}): set DATABRICKS_HOST "
-            "and credentials, or say --profile"
-        ) from None  # its text quotes settings
+            f"databricks-sdk finds no credentials ({type(error).__name__}): set DATABRICKS_HOST "
+            "and credentials, or use --profile"
+        ) from None  # without the text of the error, which quotes settings
     on_progress = partial(click.echo, err=True)
     return TargetWorkspace(WorkspaceClient(config=config), target, seconds, on_progress=on_progress)
 
@@ -209,19 +250,12 @@ def _deploy(
     made = workspace.app()
     url = made.url if made else ""
     click.echo(
-        f"\nThe app   {url}\n"
-        f"Webhooks  {url}{WEBHOOK_PATH} (for callers with a Databricks token)\n"
-        "Next      Customer.io sends no token: put the relay in front (docs/deployment.md), then\n"
-        "          enter the relay's address as reporting webhook in Customer.io."
+        f"\nApp       {url}\n"
+        f"Webhooks  {url}{WEBHOOK_PATH} (needs a Databricks token)\n"
+        "Next      Customer.io cannot send a Databricks token. Set up the relay\n"
+        "          (docs/deployment.md), then create a reporting webhook in Customer.io with the\n"
+        "          address of the relay."
     )
-
-
-def _destroy(workspace: TargetWorkspace, *, with_tables: bool, is_dry: bool) -> None:
-    from databricks_app.operations.deployment import remove, runner
-
-    runner.run(remove.steps(workspace, with_tables=with_tables), _report, is_dry=is_dry)
-    if not with_tables:
-        click.echo(f"Kept: tables, views and volume of {workspace.target.schema_name}.")
 
 
 def _report(title: str, state: str, words: Sequence[str]) -> None:
@@ -231,10 +265,10 @@ def _report(title: str, state: str, words: Sequence[str]) -> None:
     sys.stdout.flush()
 
 
-def _asking(descriptor: int | None) -> Callable[[], str]:
-    """Return what gets the signing keys, when they are needed."""
+def _key_reader(descriptor: int | None) -> Callable[[], str]:
+    """Return a function that reads the signing keys or asks for them."""
 
-    def ask() -> str:
+    def read() -> str:
         if descriptor is not None:
             with os.fdopen(descriptor) as file:
                 text = file.read()
@@ -244,11 +278,11 @@ def _asking(descriptor: int | None) -> Callable[[], str]:
             text = click.prompt("Signing keys of Customer.io, comma-separated", hide_input=True)
         else:
             raise DeploymentError(
-                f"no signing keys: set {_KEYS}, or say --keys-fd, or run it in a terminal"
+                f"there are no signing keys: set {_KEYS}, use --keys-fd, or run this in a terminal"
             )
         keys = [part.strip() for part in text.split(",") if part.strip()]
         if not keys:
-            raise DeploymentError("the signing keys are blank")
+            raise DeploymentError(f"the signing keys are blank: see {_KEYS} or --keys-fd")
         return ",".join(keys)
 
-    return ask
+    return read

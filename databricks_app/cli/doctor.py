@@ -1,4 +1,4 @@
-"""The command `ciolake doctor`: where between signature and table is something wrong?"""
+"""`ciolake doctor`: check every step from the signature to the table."""
 
 from __future__ import annotations
 
@@ -29,31 +29,33 @@ _WIDTH = 11
 @click.option(
     "--url",
     metavar="URL",
-    help="Where Customer.io posts to, e.g. the relay. [default: CIO_RELAY_URL; with local tables "
-    "otherwise the receiver on this machine]",
+    help="The address that Customer.io posts to, for example the relay. [default: CIO_RELAY_URL; "
+    "without it the receiver on this machine, if the tables are local]",
 )
 @click.option(
     "--canary/--no-canary",
     "with_canary",
     default=True,
-    help="Post one event and look for its row, which stays. [default: canary]",
+    help="Post a test event and wait for its row. The row stays in webhook_raw_events. "
+    "[default: canary]",
 )
 @click.option(
     "--seconds",
     type=click.FloatRange(0, 7200, min_open=True),
     default=60.0,
     show_default=True,
-    help="How long the canary may take to become a row. With CIO_STORE=databricks and a longer "
-    "CIO_FLUSH_INTERVAL_SECONDS it is looked for in the inbox alone, which wakes no warehouse.",
+    help="How long to wait for the row of the test event. With CIO_STORE=databricks and a longer "
+    "CIO_FLUSH_INTERVAL_SECONDS it only has to reach the inbox, so that no warehouse must start "
+    "for it.",
 )
 @click.option(
     "--first-contact",
     "is_first_contact",
     is_flag=True,
-    help="Ask a workspace what only a real one can answer: makes a scratch table and probe files, "
-    "and removes them.",
+    help="Also check what only a real Databricks workspace can answer. Creates a scratch table and "
+    "probe files, and removes them again.",
 )
-@click.option("--json", "is_json", is_flag=True, help="One JSON array instead of lines.")
+@click.option("--json", "is_json", is_flag=True, help="Print one JSON array instead of lines.")
 @workspace_options
 def doctor(
     url: str | None,
@@ -63,17 +65,24 @@ def doctor(
     is_json: bool,
     where: AppApiOptions,
 ) -> None:
-    """Check every hop of an event, from its signature to its row, and say what to fix.
+    """Check every step of an event, from its signature to its row, and say what to fix.
 
-    Reads the settings that the receiver reads. Changes nothing but for a probe file, which it
-    removes, and the canary: one row of webhook_raw_events whose id begins with ciolake-canary-.
+    Run it with the same settings as the receiver, for example in its folder. It changes nothing,
+    except that it writes a probe file, which it removes, and posts a test event, which stays: a row
+    of webhook_raw_events whose event_id begins with ciolake-canary-.
 
-    --first-contact asks nine questions more, of a workspace, once, and names those that it cannot
-    answer: docs/first-contact.md.
+    Use --first-contact once for a new Databricks workspace; see docs/first-contact.md.
 
-    Exit codes: 0 all is well, 1 something fails, 2 there are only warnings. Skipped checks do not
-    count.
-    """
+    \b
+    Each line begins with the state of the check:
+      ok       no problem
+      warning  it works, but needs attention
+      failure  events are late or not in the tables until it is fixed
+      skipped  not checked, with the reason; the exit code ignores it
+
+    \b
+    Exit codes: 0 no problem, 1 at least one failure, 2 wrong usage, or warnings only.
+    """  # noqa: D301  # click needs the character \b
     from databricks_app.operations.doctor.context import WaitLimits
     from databricks_app.operations.doctor.result import exit_code
 
@@ -83,7 +92,10 @@ def doctor(
     for result in _results(url, options, WaitLimits(canary=seconds), where):
         results.append(result)
         if not is_json:
-            _print(result)
+            state = click.style(f"{result.state:<8}", fg=_COLOURS[result.state])
+            click.echo(f"{state} {result.name:<{_WIDTH}} {result.says}")
+            for line in result.fix.splitlines():
+                click.echo(f"{'':8} {'':<{_WIDTH}} fix: {line}")
     if is_json:
         click.echo(json.dumps([asdict(result) for result in results], indent=2))
     sys.exit(exit_code(results))
@@ -99,17 +111,10 @@ def _results(
     try:
         context = open_context(environment(), url, limits=limits, app_api=app_api)
     except SettingsError as error:
-        fix = "correct it in the environment or in .env; all other checks need the settings"
+        fix = "correct it in the environment or in .env. All other checks need valid settings"
         yield CheckResult("settings", "failure", str(error), fix)
         return
     if options["is_first_contact"] and context.workspace is None:
-        raise click.UsageError("--first-contact is for a workspace: set CIO_STORE=databricks")
+        raise click.UsageError("--first-contact needs CIO_STORE=databricks")
     with closing(context):
         yield from run_checks(context, **options)
-
-
-def _print(result: CheckResult) -> None:
-    state = click.style(f"{result.state:<8}", fg=_COLOURS[result.state])
-    click.echo(f"{state} {result.name:<{_WIDTH}} {result.says}")
-    for line in result.fix.splitlines():
-        click.echo(f"{'':8} {'':<{_WIDTH}} fix: {line}")

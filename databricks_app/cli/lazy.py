@@ -1,4 +1,4 @@
-"""A group of commands whose modules are imported when they are asked for."""
+"""A group of commands that imports the module of a command only when the command is used."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ import click
 
 _PACKAGE = "databricks_app.cli"
 _MISSING = (
-    "this command needs the simulator, which is not uploaded to Databricks: run it in a checkout"
-    " of the sources."
+    "this command needs the simulator, which is not uploaded to Databricks. Run it in a checkout"
+    " of the source code."
 )
 
 
 class LazyGroup(click.Group):
-    """Subcommands in the order given, each imported when it is asked for.
+    """Subcommands in the given order, each imported only when it is used.
 
-    A subcommand whose module is not installed says so; see `deployment.source`.
+    A subcommand whose module is not installed prints an error; see `deployment.source`.
     """
 
     def __init__(self, *args: Any, subcommands: Mapping[str, tuple[str, str]], **kwargs: Any):
-        """Args as `click.Group` has them, and the subcommands.
+        """Create the group.
 
         Args:
-            args: Of `click.Group`.
-            subcommands: By name: `module:attribute` below this package, and the line in the help.
-            kwargs: Of `click.Group`.
+            args: Passed to `click.Group`.
+            subcommands: By name: `module:attribute` in this package, and the line in the help.
+            kwargs: Passed to `click.Group`.
         """
         super().__init__(*args, **kwargs)
         self._subcommands = subcommands
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """The names in their order."""
+        """Return the names in order."""
         return list(self._subcommands)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a subcommand; None if there is none of this name."""
+        """Import a subcommand; None if none has this name."""
         if cmd_name not in self._subcommands:
             return None
         name, _, attribute = self._subcommands[cmd_name][0].partition(":")
@@ -48,7 +48,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the lines of the help without importing anything."""
+        """Write the list of commands in the help, without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in self._subcommands.items()])
 
@@ -57,6 +57,6 @@ def _absent(name: str) -> click.Command:
     def refuse() -> NoReturn:
         raise click.ClickException(_MISSING)
 
-    # Whatever options it is given, the answer is the same.
+    # Accept any options, so that the error is this one and not "no such option".
     taken = {"ignore_unknown_options": True, "allow_extra_args": True}
     return click.Command(name, callback=refuse, help=_MISSING.capitalize(), context_settings=taken)

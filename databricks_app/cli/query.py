@@ -1,7 +1,6 @@
-"""The command `ciolake query`: ask the tables in Databricks SQL, local or in the workspace.
+"""`ciolake query`: run Databricks SQL on the tables, local or in the workspace.
 
-Data goes to standard output, everything else to standard error; an error says what to do and
-exits with 1.
+Rows go to standard output, everything else to standard error.
 """
 
 from __future__ import annotations
@@ -31,7 +30,8 @@ def data_dir_option(command: click.decorators.FC) -> click.decorators.FC:
     return click.option(
         "--data-dir",
         type=click.Path(path_type=Path, file_okay=False),
-        help="Folder of the data; otherwise CIO_DATA_DIR, also from .env, otherwise ./data.",
+        help="Use the local tables in this folder. Default: CIO_DATA_DIR from the environment or "
+        ".env, then ./data.",
     )(command)
 
 
@@ -41,17 +41,23 @@ def data_dir_option(command: click.decorators.FC) -> click.decorators.FC:
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
-    help=f"Most rows to show. Without it a table shows {_TABLE_LIMIT}, all else every row.",
+    help=f"Maximum number of rows. Default: {_TABLE_LIMIT} for a table; no limit for CSV and JSON.",
 )
 @data_dir_option
 def query(sql: str, form: str, limit: int | None, data_dir: Path | None) -> None:
-    """Answer SQL, in the Databricks dialect.
+    """Run one SQL query, in the Databricks dialect, and print the rows.
 
-    SQL is one SELECT, SHOW TABLES or DESCRIBE; `-` reads it from standard input. Times are UTC.
-    The tables are those of the configured store; with --data-dir the local ones of that folder.
+    SQL is one SELECT, SHOW TABLES or DESCRIBE statement; `-` reads it from standard input. Times
+    are in UTC. The tables are those of the store in the settings (CIO_STORE); with --data-dir they
+    are the local tables in that folder.
 
-    Example: ciolake query "SELECT * FROM daily_email_engagement ORDER BY event_date"
-    """
+    \b
+    Exit codes: 0 done, 1 the query failed (the message says why), 2 wrong usage.
+
+    \b
+    Example:
+      ciolake query "SELECT * FROM daily_email_engagement ORDER BY event_date"
+    """  # noqa: D301  # click needs the character \b
     if sql == "-":
         sql = sys.stdin.read()
     if limit is None and form == "table":
@@ -61,13 +67,13 @@ def query(sql: str, form: str, limit: int | None, data_dir: Path | None) -> None
 
 
 def open_tables(data_dir: Path | None) -> LocalQuery | WarehouseQuery:
-    """Queries over the tables of the configured store, or over those of a folder."""
+    """Return queries over the tables of the configured store, or over those in a folder."""
     if data_dir is not None or not is_remote():
         return local_query(data_dir)
     from databricks_app.databricks import workspace
     from databricks_app.lake.warehouse.connect import open_query
 
-    logs.configure("error", "command")  # standard output is for rows alone
+    logs.configure("error", "command")  # only rows go to standard output
     try:
         variables = environment()
         return open_query(workspace.connect(variables), from_environment(variables))
@@ -81,21 +87,21 @@ def is_remote() -> bool:
 
 
 def local_query(data_dir: Path | None) -> LocalQuery:
-    """Queries over that folder, or the configured one; a remark if it holds no tables."""
+    """Return queries over a folder, or the configured one; print a remark if it has no tables."""
     from databricks_app.lake.local.query import LocalQuery
 
     folder = data_dir or data_folder(environment())
     if not (folder / "tables").is_dir():
         click.echo(
-            f"No tables in {folder} yet, so all of them are empty. "
-            "Is this the folder the receiver writes to (--data-dir, CIO_DATA_DIR)?",
+            f"There are no tables in {folder}, so every query returns no rows. Check that this is "
+            "the folder of the receiver (--data-dir, CIO_DATA_DIR).",
             err=True,
         )
     return LocalQuery(folder)
 
 
 def answer(ask: Callable[[], Result]) -> Result:
-    """The result; an error of ours ends the command with its text and exit code 1."""
+    """Call `ask`; a `ReceiverError` ends the command with its text and exit code 1."""
     try:
         return ask()
     except ReceiverError as error:

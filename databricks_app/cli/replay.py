@@ -1,4 +1,4 @@
-"""`ciolake replay`: read stored events again."""
+"""`ciolake replay`: load stored events again."""
 
 from __future__ import annotations
 
@@ -20,15 +20,23 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--unrouted", is_flag=True, help="Events that no typed table holds.")
+@click.option("--unrouted", is_flag=True, help="Select events that are in no typed table.")
 @click.option(
-    "--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First event_date, inclusive."
+    "--from",
+    "first",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Select events with this event_date or a later one.",
 )
-@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last event_date, inclusive.")
-@click.option("--table", help="Events whose raw row names this table.")
-@click.option("--event-id", "event_ids", multiple=True, help="This event; may be repeated.")
-@click.option("--all", "everything", is_flag=True, help="Every stored event.")
-@click.option("--dry-run", is_flag=True, help="Only count them.")
+@click.option(
+    "--to",
+    "last",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Select events with this event_date or an earlier one.",
+)
+@click.option("--table", help="Select events of this typed table.")
+@click.option("--event-id", "event_ids", multiple=True, help="Select this event; can be repeated.")
+@click.option("--all", "everything", is_flag=True, help="Select every stored event.")
+@click.option("--dry-run", is_flag=True, help="Only count the selected events.")
 def replay(
     *,
     unrouted: bool,
@@ -39,11 +47,12 @@ def replay(
     everything: bool,
     dry_run: bool,
 ) -> None:
-    """Read stored events again, with the code of today.
+    """Load stored events again, with the current version of the code.
 
-    Bodies go from webhook_raw_events back into the inbox; the running receiver (or the next one
-    started) loads them. An event that a table already holds is left as it is, so a replay can be
-    repeated. Events whose body was too large to keep whole are left out.
+    Use this when a new version can read events that an earlier one could not. The command copies
+    bodies from webhook_raw_events into the inbox; the receiver loads them, now or at its next
+    start. An event that is already in its table is not changed, so you can repeat a replay. Events
+    whose body was too large to be stored whole are left out.
 
     \b
     Exit codes: 0 done, 1 the tables or the inbox cannot be used, 2 wrong usage.
@@ -52,7 +61,7 @@ def replay(
     Examples:
       ciolake replay --unrouted
       ciolake replay --from 2026-11-01 --to 2026-11-07 --table webhook_email_events
-    """  # noqa: D301  # click reads the character
+    """  # noqa: D301  # click needs the character \b
     from databricks_app.lake.local.query import LocalQuery
     from databricks_app.loading.replay import Selection, count
     from databricks_app.loading.replay import replay as put_back
@@ -60,7 +69,7 @@ def replay(
     selection = Selection(unrouted, _day(first), _day(last), table, event_ids)
     if selection == Selection() and not everything:
         raise click.UsageError(
-            "say which events: --unrouted, --from/--to, --table, --event-id or --all"
+            "select events with --unrouted, --from, --to, --table, --event-id or --all"
         )
     variables = environment()
     settings = from_environment(variables)
@@ -69,7 +78,7 @@ def replay(
         return
     query = LocalQuery(settings.data_dir)
     if dry_run:
-        click.echo(f"{count(query, selection)} events would be read again.")
+        click.echo(f"{count(query, selection)} events would be loaded again.")
         return
     try:
         outcome = put_back(query, settings.inbox_dir, selection, datetime.now(UTC))
@@ -93,22 +102,22 @@ def _remotely(
         joined = workspace.connect(variables)
         query = open_query(joined, settings)
         if dry_run:
-            return f"{count(query, selection)} events would be read again."
+            return f"{count(query, selection)} events would be loaded again."
         put = partial(put_replay, joined, settings.volume_path)
         outcome = replay_through(query, put, selection)
         if not outcome.events:
             return _words(outcome)
         by = freshness.expected_by(settings, time.time())
-        return f"{_words(outcome)}\nA running receiver loads them by {by}."
+        return f"{_words(outcome)}\nA running receiver will have loaded them by {by}."
     except ReceiverError as error:
         raise click.ClickException(str(error)) from error
 
 
 def _words(outcome: ReplayReport) -> str:
-    said = f"{outcome.events} events put back into the inbox."
+    text = f"{outcome.events} events were copied into the inbox."
     if outcome.cut:
-        said += f"\n{outcome.cut} left out: their bodies were too large to keep whole."
-    return said
+        text += f"\n{outcome.cut} were left out: their bodies were too large to be stored whole."
+    return text
 
 
 def _day(moment: datetime | None) -> date | None:

@@ -1,4 +1,4 @@
-"""Print the rows of a query: for people, for spreadsheets, for programs.
+"""Print the rows of a query as a table, CSV or JSON.
 
 Rows go to standard output, remarks to standard error.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from databricks_app.lake.local.query import Result
 
-# Most that a column asks for; longer texts are folded, at words if they have any.
+# Maximum width of a column. Longer texts are wrapped, at blanks if they have any.
 _TEXT_WIDTH = 30
 _WORD_WIDTH = 40
 _GAP = 3
@@ -38,7 +38,7 @@ def format_option(command: click.decorators.FC) -> click.decorators.FC:
         type=click.Choice(["table", "csv", "json", "jsonl"]),
         default="table",
         show_default=True,
-        help="A table for people, or CSV, one JSON array, or one JSON object a line.",
+        help="A table, CSV, one JSON array, or one JSON object a line.",
     )(command)
 
 
@@ -48,17 +48,19 @@ def write(result: Result, form: str) -> None:
     _WRITERS[form](result, out)
     click.echo(out.getvalue(), nl=False)
     if result.is_cut:
-        click.echo(f"Only the first {len(result.rows)} rows; --limit shows more.", err=True)
+        click.echo(
+            f"These are only the first {len(result.rows)} rows; --limit shows more.", err=True
+        )
 
 
 def fits(result: Result) -> bool:
-    """Whether a table of the rows fits the terminal without folding more than long texts."""
+    """Whether a table of the rows fits the terminal if only long texts are wrapped."""
     columns = zip(result.names, *(map(_shown, row) for row in result.rows), strict=True)
-    return sum(max(map(_wanted_width, cells)) + _GAP for cells in columns) <= _terminal_width()
-
-
-def _wanted_width(cell: str) -> int:
-    return min(len(cell), _TEXT_WIDTH if " " in cell else _WORD_WIDTH)
+    width = sum(
+        max(min(len(cell), _TEXT_WIDTH if " " in cell else _WORD_WIDTH) for cell in cells) + _GAP
+        for cells in columns
+    )
+    return width <= _terminal_width()
 
 
 def _as_json(result: Result, out: TextIO) -> None:
@@ -76,7 +78,7 @@ def _record(result: Result, row: Iterable[object]) -> dict[str, object]:
 
 
 def _unique(names: Iterable[str]) -> list[str]:
-    """The names; a repeated one gets a number, for an object has a key once."""
+    """Add a number to repeated names, because a JSON object has each key once."""
     unique: list[str] = []
     for name in names:
         number, candidate = 1, name
@@ -88,7 +90,7 @@ def _unique(names: Iterable[str]) -> list[str]:
 
 
 def plain(value: object) -> object:
-    """The value as JSON has it: times in ISO 8601 UTC, bytes as base64, NaN as null."""
+    """Convert a value for JSON: times to ISO 8601 in UTC, bytes to base64, NaN to null."""
     if isinstance(value, datetime):
         moment = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
         return moment.isoformat() + "Z"
@@ -108,7 +110,7 @@ def plain(value: object) -> object:
 
 
 def _text(value: object) -> str:
-    """One cell as text; NULL is empty."""
+    """Convert one cell into text; NULL becomes an empty text."""
     simple = plain(value)
     if simple is None:
         return ""
@@ -124,15 +126,11 @@ def _as_csv(result: Result, out: TextIO) -> None:
 def _as_table(result: Result, out: TextIO) -> None:
     from rich.console import Console
 
-    if not fits(result):
-        _as_records(result, out)
+    if fits(result):
+        console = Console(file=out, width=_terminal_width(), emoji=False, markup=False)
+        console.print(_grid(result))
         return
-    console = Console(file=out, width=_terminal_width(), emoji=False, markup=False)
-    console.print(_grid(result))
-
-
-def _as_records(result: Result, out: TextIO) -> None:
-    """One line a value, for rows too wide to stand beside each other."""
+    # Too wide for the terminal: one line for each value.
     longest = max(map(len, result.names))
     for number, row in enumerate(result.rows, start=1):
         out.write(f"--- {number} ---\n")
@@ -141,7 +139,7 @@ def _as_records(result: Result, out: TextIO) -> None:
 
 
 def _grid(result: Result) -> Table:
-    """A table without a frame; numbers to the right, long texts folded."""
+    """Build a table without a frame; numbers are on the right, long texts are wrapped."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -160,7 +158,7 @@ def _terminal_width() -> int:
 
 
 def _shown(value: object) -> str:
-    """A cell for people; what came from outside may hold control characters."""
+    """Format a cell for the terminal; escape control characters, which events may contain."""
     if value is None:
         return "NULL"
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""The command `ciolake send`: sign one event and post it."""
+"""`ciolake send`: sign one event and post it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _DEFAULT_SAMPLE = "email/delivered"
 
 
 def destination_options(command: _Function) -> _Function:
-    """Add the options that say where to post and with which key."""
+    """Add the options for the address and the signing key."""
     for option in (
         click.option(
             "--timeout",
@@ -44,20 +44,20 @@ def destination_options(command: _Function) -> _Function:
             default=TIMEOUT_SECONDS,
             show_default=True,
             metavar="SECONDS",
-            help="Wait this long for an answer; Customer.io waits 4 s.",
+            help="How long to wait for an answer; Customer.io waits 4 s.",
         ),
         click.option(
             "--key-env",
             default=KEY_VARIABLE,
             show_default=True,
             metavar="NAME",
-            help="Sign with the first key in this variable, of the environment or of .env.",
+            help="Sign with the first key in this variable, from the environment or .env.",
         ),
         click.option(
             "--url",
             metavar="URL",
-            help="Where to post. Without a path it means /api/webhooks/customerio. "
-            "[default: this machine, at the port of DATABRICKS_APP_PORT or PORT, else 8000]",
+            help="Where to post. Without a path it is /api/webhooks/customerio. [default: this "
+            "machine, with the port in DATABRICKS_APP_PORT or PORT, else 8000]",
         ),
     ):
         command = option(command)
@@ -65,10 +65,10 @@ def destination_options(command: _Function) -> _Function:
 
 
 def resolve(url: str | None, key_env: str) -> tuple[Destination, SigningKey]:
-    """Find out where to post and with which key.
+    """Return the address and the signing key from the options and the settings.
 
     Raises:
-        click.UsageError: The URL or a setting cannot be used, or there is no key.
+        click.UsageError: The URL or a setting is not valid, or there is no key.
     """
     variables = environment()
     try:
@@ -80,7 +80,7 @@ def resolve(url: str | None, key_env: str) -> tuple[Destination, SigningKey]:
 
 @dataclass(frozen=True, slots=True)
 class _PostBody:
-    """What is posted, and the file it stands in, if one can be named again."""
+    """The bytes to post, and the file that contains exactly them, if there is one."""
 
     content: bytes
     file: str | None = None
@@ -91,23 +91,24 @@ class _PostBody:
 @click.option(
     "--sample",
     metavar="OBJECT_TYPE/METRIC",
-    help=f"Send a made-up event of this kind. [default: {_DEFAULT_SAMPLE}, if there is no FILE]",
+    help=f"Send a sample event of this kind. [default without FILE: {_DEFAULT_SAMPLE}]",
 )
-@click.option("--list", "is_list", is_flag=True, help="List the kinds of events, and end.")
-@click.option("--with-content", is_flag=True, help="Let a sample carry the message itself.")
-@click.option("--event-id", metavar="ID", help="Put this id into the event.")
+@click.option("--list", "is_list", is_flag=True, help="List the kinds of sample events and exit.")
+@click.option("--with-content", is_flag=True, help="Add the content of the message to the sample.")
+@click.option("--event-id", metavar="ID", help="Replace the event_id in the event.")
 @click.option(
     "--timestamp-offset",
     type=int,
     default=0,
     metavar="SECONDS",
-    help="Sign with a timestamp so far from now, to try the receiver's window.",
+    help="Add this to the current time in the timestamp header, to test the receiver's time "
+    "window.",
 )
-@click.option("--print", "is_printed", is_flag=True, help="Print the body that is posted.")
+@click.option("--print", "is_printed", is_flag=True, help="Also print the body that is posted.")
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Send nothing; print a curl command with the signature, good for the time of the window.",
+    help="Send nothing; print a curl command with the signature. It works for about 300 s.",
 )
 @destination_options
 def send(
@@ -123,19 +124,22 @@ def send(
     key_env: str,
     timeout: float,
 ) -> None:
-    """Sign one event as Customer.io does and post it.
+    """Sign one event as Customer.io does, and post it.
 
-    The event is read from FILE (`-`: standard input) and posted byte for byte, or made up with
-    --sample.
+    The bytes in FILE (`-`: standard input) are posted without change. Without FILE a sample event
+    is posted.
 
-    The signing key is never an argument: it is the first one in CIO_WEBHOOK_SIGNING_KEYS, in the
-    environment or in the file .env of the current folder.
+    The signing key is the first one in CIO_WEBHOOK_SIGNING_KEYS, from the environment or from the
+    file .env in the current folder. There is no option for it, so that it does not appear in the
+    process list.
 
-    Exit status: 0 acknowledged, 1 answered but refused, 2 not sent: a mistake in the command, or
-    nothing answers.
-    """
+    \b
+    Exit codes: 0 acknowledged, 1 refused by the receiver, 2 wrong usage, or no answer.
+    """  # noqa: D301  # click needs the character \b
     if is_list:
-        _list_samples()
+        for kind in specification.events():
+            remark = "" if kind.has_schema else "  (payload not published, inferred)"
+            click.echo(f"{kind.object_type}/{kind.metric}{remark}")
         return
     body = _body(file, sample, with_content)
     if event_id is not None:
@@ -150,17 +154,11 @@ def send(
     _post(destination, key, body.content, timestamp, timeout)
 
 
-def _list_samples() -> None:
-    for kind in specification.events():
-        remark = "" if kind.has_schema else "  (payload not published, inferred)"
-        click.echo(f"{kind.object_type}/{kind.metric}{remark}")
-
-
 def _body(file: str | None, sample: str | None, with_content: bool) -> _PostBody:
     if file is None:
         return _PostBody(_sample(sample or _DEFAULT_SAMPLE, with_content))
     if sample is not None or with_content:
-        raise click.UsageError("a FILE is sent as it is: leave out --sample and --with-content")
+        raise click.UsageError("--sample and --with-content cannot be used with a FILE")
     if file == "-":
         return _PostBody(sys.stdin.buffer.read())
     try:
@@ -180,7 +178,7 @@ def _sample(name: str, with_content: bool) -> bytes:
             with_content=with_content,
         )
     except KeyError as error:
-        raise click.UsageError(f"no event is called {name}; --list shows them") from error
+        raise click.UsageError(f"there is no sample {name}; --list shows all") from error
     return json.dumps(event, ensure_ascii=False).encode()
 
 
@@ -204,7 +202,9 @@ def _print_curl(destination: Destination, headers: dict[str, str], body: _PostBo
         try:
             words += ["--data-raw", body.content.decode()]
         except UnicodeDecodeError as error:
-            raise click.UsageError("--dry-run needs a body that is text, or a FILE") from error
+            raise click.UsageError(
+                "--dry-run needs a body that is UTF-8 text, or a FILE"
+            ) from error
     click.echo(shlex.join(words))
 
 
@@ -219,8 +219,8 @@ def _post(
             sys.exit(2)
     if answer.is_acknowledged:
         took = f"answered {answer.status} in {answer.seconds * 1000:.0f} ms"
-        click.echo(f"{destination.url} {took}: acknowledged, {len(body)} bytes")
+        click.echo(f"{destination.url} {took}: {len(body)} bytes acknowledged")
         return
-    said = f"\nIt said: {answer.text}" if answer.text else ""
-    click.echo(f"{destination.url}: {fault_of(answer, key)}{said}", err=True)
+    text = f"\nThe answer was: {answer.text}" if answer.text else ""
+    click.echo(f"{destination.url}: {fault_of(answer, key)}{text}", err=True)
     sys.exit(1)

@@ -35,15 +35,21 @@ log = structlog.get_logger(__name__)
 
 
 @click.command()
-@click.option("--demo", is_flag=True, help="Also send signed traffic of every kind, once.")
+@click.option("--demo", is_flag=True, help="Also send 5,000 signed sample events to it, once.")
 def serve(*, demo: bool) -> None:
     """Receive webhooks and load them into the tables.
 
-    Settings come from environment variables and, outside Databricks, from a file `.env` in this
-    folder; the README lists them. SIGHUP reads them again without closing the socket; SIGTERM and
-    Ctrl-C finish what is in hand and stop. A socket that systemd hands over (LISTEN_FDS) is used in
-    place of CIO_HOST and PORT.
-    """
+    Settings are environment variables; outside Databricks they can also be in a file .env in the
+    current folder. The README lists them.
+
+    SIGHUP: read the settings again, without refusing a connection. SIGTERM, Ctrl-C: finish the
+    current requests and stop within 10 s. If systemd passes a socket (LISTEN_FDS), it is used
+    instead of CIO_HOST and PORT.
+
+    \b
+    Exit codes: 0 stopped by a signal, 1 the receiver cannot start or keep running (the message
+    says why), 2 wrong usage.
+    """  # noqa: D301  # click needs the character \b
     settings = from_environment(environment())
     logs.configure(settings.log_level, "supervisor")
     with ExitStack() as undo:
@@ -53,7 +59,13 @@ def serve(*, demo: bool) -> None:
         else:
             host, port = listener.getsockname()[:2]
             settings = replace(settings, host=host, port=port)
-        _refuse_demo_where_it_harms(settings, demo=demo)
+        if demo and not settings.is_loopback:
+            raise SettingsError(
+                "--demo fills the tables with sample events, so it needs a loopback address: set "
+                "CIO_HOST=127.0.0.1"
+            )
+        if demo and find_spec("databricks_app.cli.demo_traffic") is None:
+            raise SettingsError("--demo needs the simulator, which is not uploaded to Databricks")
         refuse_network_folder(settings.data_dir)
         folder = run_dir.make()
         undo.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -75,30 +87,24 @@ def serve(*, demo: bool) -> None:
     )
 
 
-def _refuse_demo_where_it_harms(settings: Settings, *, demo: bool) -> None:
-    if demo and not settings.is_loopback:
-        raise SettingsError("--demo is for a loopback address: it fills the tables with samples")
-    if demo and find_spec("databricks_app.cli.demo_traffic") is None:
-        raise SettingsError("--demo needs the simulator, which is not uploaded to Databricks")
-
-
 def _pending(settings: Settings, run_folder: Path) -> Callable[[], Pending | None]:
-    """Return what counts the events that are not loaded: of a volume the loader does."""
+    """Return a function that counts the events that are not loaded yet."""
     if settings.store == "local":
         return partial(local_reader.pending, settings.inbox_dir)
 
-    def as_the_loader_said() -> Pending | None:
+    # A volume is not listed here: the loader has counted it already and writes its status.
+    def from_status() -> Pending | None:
         newest = status.read(run_folder)
         if newest is None or newest.pending_events is None:
             return None
         at = newest.oldest_pending_at
         return Pending(newest.pending_events, 0, None if at is None else datetime.fromisoformat(at))
 
-    return as_the_loader_said
+    return from_status
 
 
 def with_keys(settings: Settings) -> Settings:
-    """Make a development key where none is set and only this machine can reach the socket."""
+    """Create a development key if none is set and the address is a loopback address."""
     if settings.signing_keys is not None:
         return settings
     if not settings.is_loopback or settings.is_databricks_app:
@@ -107,29 +113,29 @@ def with_keys(settings: Settings) -> Settings:
         key = make_development_key()
     except OSError as error:
         raise SettingsError(
-            f"CIO_WEBHOOK_SIGNING_KEYS is not set and {ENV_FILE}, where a development key would be "
-            f"kept, cannot be written ({error.strerror}); set CIO_WEBHOOK_SIGNING_KEYS, or start "
-            "in a folder that can be written"
+            "CIO_WEBHOOK_SIGNING_KEYS is not set, and a development key cannot be saved, because "
+            f"{ENV_FILE} cannot be written ({error.strerror}). Set CIO_WEBHOOK_SIGNING_KEYS, or "
+            "start in a folder that can be written"
         ) from error
     return replace(settings, signing_keys=(SigningKey.from_text(key),))
 
 
 def with_admin_token(settings: Settings) -> Settings:
-    """Make an admin token where none is set and only this machine can reach the socket.
+    """Create an admin token if none is set and the address is a loopback address.
 
-    Where the file cannot be written the receiver starts all the same, and the pages that need the
-    token are off: a receiver that does not start stalls the feed.
+    If the file cannot be written, the receiver starts without a token.
     """
     if settings.admin_token is not None or settings.is_databricks_app or not settings.is_loopback:
         return settings
     try:
         return replace(settings, admin_token=make_admin_token())
     except OSError as error:
+        # No error: a receiver that does not start stops the feed, and it works without the token.
         log.warning(
             "admin_token_not_made",
             error=type(error).__name__,
-            advice=f"{ENV_FILE} cannot be written: set CIO_ADMIN_TOKEN, or /metrics and the detail "
-            "of /readyz stay off",
+            advice=f"{ENV_FILE} cannot be written, so no admin token was created. Set "
+            "CIO_ADMIN_TOKEN to see /metrics and the details of /readyz",
         )
         return settings
 
@@ -144,9 +150,12 @@ def _announce(settings: Settings, port: int) -> None:
         fingerprints = ", ".join(key.fingerprint for key in settings.signing_keys)
         lines.append(f"Signing keys  {fingerprints} (fingerprints)")
     else:
-        lines.append("No signing key: every request is answered 503. Set CIO_WEBHOOK_SIGNING_KEYS.")
+        lines.append(
+            "There is no signing key, so every request is answered 503. Set "
+            "CIO_WEBHOOK_SIGNING_KEYS."
+        )
     if not settings.admin_token and not settings.is_databricks_app:
-        lines.append("No CIO_ADMIN_TOKEN: /metrics and the detail of /readyz are off.")
+        lines.append("CIO_ADMIN_TOKEN is not set: nobody sees /metrics and the details of /readyz.")
     lines.append("Try           .venv/bin/ciolake send --sample email/opened")
     lines.append('Then          .venv/bin/ciolake query "SELECT * FROM webhook_email_events"')
     click.echo("\n".join(lines))

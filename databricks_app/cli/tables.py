@@ -1,4 +1,4 @@
-"""The command `ciolake tables`: what the tables and views are, and hold."""
+"""`ciolake tables`: list the tables and views, or the columns of one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# What a narrow terminal does without, in this order.
+# Columns that are left out on a narrow terminal, in this order.
 _OPTIONAL = ("comment", "files", "kind")
 
 
@@ -29,9 +29,13 @@ _OPTIONAL = ("comment", "files", "kind")
 def tables(name: str | None, form: str, data_dir: Path | None) -> None:
     """List the tables and views, or the columns of NAME.
 
-    Rows, files and bytes are of the current version; files and bytes of local tables alone.
-    newest_loaded_at is UTC. A narrow terminal is shown fewer columns.
-    """
+    Rows, files and bytes are those of the current version of a table; files and bytes are known for
+    local tables only. newest_loaded_at is the time of the last load, in UTC. On a narrow terminal
+    some columns are left out.
+
+    \b
+    Exit codes: 0 done, 1 the tables cannot be read (the message says why), 2 wrong usage.
+    """  # noqa: D301  # click needs the character \b
     source = open_tables(data_dir)
     if name is not None:
         write(answer(lambda: source.run(f"DESCRIBE {name}")), form)

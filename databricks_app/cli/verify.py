@@ -1,4 +1,4 @@
-"""The command `ciolake verify`: does every event stand exactly once?"""
+"""`ciolake verify`: check that every event is in the tables exactly once."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 _FILE_WORDS = {
     "file_missing": "is missing",
-    "file_cut": "has another size than the log says",
+    "file_cut": "does not have the size that the table's log says",
     "file_unreadable": "cannot be read",
 }
 _WORDS = {
-    "repeated": "stand more than once",
-    "missing": "are missing although the raw table sent them here",
-    "misplaced": "are here although the raw table sent them to another table",
-    "several_tables": "have no table in raw and stand in several",
-    "without_raw": "are unknown to the raw table",
+    "repeated": "are there more than once",
+    "missing": "are missing, although their raw row names this table",
+    "misplaced": "are here, although their raw row names another table",
+    "several_tables": "are in several typed tables, and their raw row names none",
+    "without_raw": "are not in the raw table",
 }
 _ADVICE = {
-    "missing": "`ciolake replay` of these events puts them in",
-    "repeated": "did another program write into the table?",
-    "misplaced": "did another program write into the table?",
-    "several_tables": "did another program write into the table?",
-    "without_raw": "was the raw table restored from a backup?",
+    "missing": "load them again with `ciolake replay`",
+    "repeated": "check whether another program writes into the table",
+    "misplaced": "check whether another program writes into the table",
+    "several_tables": "check whether another program writes into the table",
+    "without_raw": "check whether the raw table was restored from a backup",
 }
 
 
@@ -41,7 +41,8 @@ _ADVICE = {
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of local data; otherwise the configured store (CIO_STORE, CIO_DATA_DIR).",
+    help="Check the local tables in this folder. Default: the store in the settings (CIO_STORE, "
+    "CIO_DATA_DIR).",
 )
 @click.option(
     "--format",
@@ -49,18 +50,20 @@ _ADVICE = {
     type=click.Choice(["table", "json"]),
     default="table",
     show_default=True,
-    help="A table for people, or one JSON object.",
+    help="A table, or one JSON object.",
 )
 def verify(data_dir: Path | None, form: str) -> None:
-    """Check that every event stands exactly once and that raw and typed tables agree.
+    """Check that every event is in the tables exactly once.
 
-    May run while the receiver loads: its newest batch is left out. Events that are still in the
-    inbox are in no table yet and are not missed. A data file that is missing or cut is a
-    difference; what the other files hold is compared all the same.
+    It compares the raw table with the typed tables. You can run it while the receiver loads; the
+    newest batch is then left out. Events that are still in the inbox do not count as missing. A
+    data file that is missing or truncated is reported as a difference, and the other files are
+    still compared.
 
     \b
-    Exit codes: 0 all is as promised, 1 there are differences, 2 the tables cannot be checked.
-    """  # noqa: D301  # click reads the character
+    Exit codes: 0 no difference, 1 there are differences, 2 the tables cannot be checked, or wrong
+    usage.
+    """  # noqa: D301  # click needs the character \b
     try:
         verdict = _verdict(data_dir)
     except ReceiverError as error:
@@ -114,28 +117,32 @@ def _lines(verdict: Verdict) -> list[str]:
     lines = [_line(difference) for difference in verdict.differences]
     if verdict.two_dates:
         ids = ", ".join(verdict.two_dates_ids)
-        lines.append(f"{verdict.two_dates:,} ids came with two dates and are two events: {ids}")
+        lines.append(
+            f"{verdict.two_dates:,} event ids came with two different dates and count as two "
+            f"events: {ids}"
+        )
     if verdict.unrouted:
         lines.append(
-            f"{verdict.unrouted:,} raw events have no table; the view webhook_unrouted_events "
-            "says why"
+            f"{verdict.unrouted:,} events are only in the raw table; the view "
+            "webhook_unrouted_events has the reason"
         )
     if verdict.conflicts:
         ids = ", ".join(verdict.conflict_ids)
         lines.append(
-            f"{verdict.conflicts:,} of them have the id and day of another event (key_conflict): "
-            f"{ids}"
+            f"{verdict.conflicts:,} of them have the id and the day of a different event "
+            f"(key_conflict): {ids}"
         )
     if verdict.replayed:
-        lines.append(f"{verdict.replayed:,} raw events found their table in a later load")
+        lines.append(f"{verdict.replayed:,} raw events reached their typed table in a later load")
     if verdict.is_loading:
-        lines.append("The receiver is loading: its newest batch was left out.")
+        lines.append("The receiver is loading now: its newest batch was left out.")
     if any(difference.file for difference in verdict.differences):
         lines.append(
-            "What stands was compared. Restore the files first: other differences may be theirs."
+            "The other files were compared. First restore the missing files: they may be the cause "
+            "of the other differences."
         )
     if not verdict.differences:
-        lines.append("Every event stands exactly once; raw and typed tables agree.")
+        lines.append("Every event is in the tables exactly once; raw and typed tables agree.")
     return lines
 
 

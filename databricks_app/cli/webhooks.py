@@ -1,6 +1,6 @@
-"""The command `ciolake webhooks`: the reporting webhooks of a workspace.
+"""`ciolake webhooks`: manage the reporting webhooks of a workspace.
 
-Each group of subcommands is a module, imported when it is asked for.
+The module of a subcommand is imported only when the subcommand is used.
 """
 
 from __future__ import annotations
@@ -9,33 +9,33 @@ import click
 
 from databricks_app.cli.lazy import LazyGroup
 
-# The module and attribute of each, and its line in the help.
+# Module and attribute of each command, and its line in the help.
 _COMMANDS = {
-    "plan": ("webhooks_plan:plan_", "Show what would change to be as the file says."),
-    "apply": ("webhooks_plan:apply_", "Make the workspace as the file says."),
-    "drift": (
-        "webhooks_plan:drift_",
-        "Tell a scheduler whether the workspace differs from the file.",
-    ),
-    "setup": ("webhooks_setup:setup_", "Make a webhook work, step by step, in the safe order."),
+    "plan": ("webhooks_plan:plan_", "Show how the workspace differs from the file."),
+    "apply": ("webhooks_plan:apply_", "Change the workspace to match the file."),
+    "drift": ("webhooks_plan:drift_", "Like plan, with an exit code for schedulers."),
+    "setup": ("webhooks_setup:setup_", "Create a webhook, test it, then enable it."),
     "rotate": ("webhooks_rotate:rotate_", "Replace the signing key while events arrive."),
     "keys": ("webhooks_keys:keys_", "List the signing keys by fingerprint, with their workspace."),
     "list": ("webhooks_live:list_", "List the webhooks of the workspace."),
-    "get": ("webhooks_live:get_", "Print one as an entry of the file."),
-    "enable": ("webhooks_live:enable_", "Let one send events."),
-    "disable": ("webhooks_live:disable_", "Stop one from sending events."),
-    "events": ("webhooks_info:events_", "List the events there are, and which one does not get."),
-    "ips": ("webhooks_info:ips_", "Print Customer.io's sending addresses for a firewall."),
+    "get": ("webhooks_live:get_", "Print a webhook as an entry for the file."),
+    "enable": ("webhooks_live:enable_", "Enable a webhook."),
+    "disable": ("webhooks_live:disable_", "Disable a webhook."),
+    "events": ("webhooks_info:events_", "List all events, and those that a webhook does not get."),
+    "ips": ("webhooks_info:ips_", "Print Customer.io's IP addresses, for a firewall."),
 }
 
 
 @click.group(cls=LazyGroup, subcommands=_COMMANDS)
 def webhooks() -> None:
-    """Keep the reporting webhooks of a workspace as a file describes them.
+    """Manage the reporting webhooks of a Customer.io workspace.
 
-    The App API key is read from CIO_APP_API_KEY, or of several workspaces from CIO_APP_API_KEYS,
-    in the environment or in .env.
+    plan, apply and drift compare the workspace with a file that describes its webhooks.
+
+    The App API key is read from CIO_APP_API_KEY in the environment or in .env; with several
+    workspaces the keys are in CIO_APP_API_KEYS.
 
     \b
-    Exit codes: 0 done, 1 not done: the error says why, 2 wrong usage. `drift` differs.
-    """  # noqa: D301  # click wants the character itself
+    Exit codes: 0 done, 1 not done (the message says why), 2 wrong usage.
+    The exit codes of drift are different.
+    """  # noqa: D301  # click needs the character \b

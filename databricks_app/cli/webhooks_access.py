@@ -1,4 +1,4 @@
-"""What the subcommands of `ciolake webhooks` share: the workspace, its webhooks, questions."""
+"""Functions that the subcommands of `ciolake webhooks` share."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from core.webhooks.config import Live
 
 _PERMISSION = (
-    "{variable} must hold an App API key of the workspace {workspace}, in this region (--region, "
-    "CIO_REGION), that may read and write reporting webhooks: see Account Settings, API "
-    "Credentials, App API Keys."
+    "Check {variable}: it must be an App API key of the workspace {workspace}, with permission for "
+    "reporting webhooks (Account Settings, API Credentials, App API Keys). Check the region as "
+    "well (--region, CIO_REGION)."
 )
 
 
 def workspace_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say which workspace, passed as one `where`."""
+    """Add the options that choose a workspace; the command gets them as one argument, `where`."""
 
     @wraps(command)
     def with_where(
@@ -44,15 +44,21 @@ def workspace_options(command: Callable[..., None]) -> Callable[..., None]:
         command(*arguments, where=AppApiOptions(workspace, region, base_url), **others)
 
     for option in (
-        click.option("--base-url", metavar="URL", help="Another host, such as a simulator's."),
+        click.option(
+            "--base-url",
+            metavar="URL",
+            help="Address of the App API, for example of a simulator.",
+        ),
         click.option(
             "--region",
             type=click.Choice(["us", "eu"]),
-            help="Where the workspace is; a key that carries its region goes before. [default: "
+            help="Region of the workspace. A region in the App API key overrides it. [default: "
             "CIO_REGIONS, CIO_REGION]",
         ),
         click.option(
-            "--workspace", metavar="NAME", help="Which one, where CIO_WORKSPACES names several."
+            "--workspace",
+            metavar="NAME",
+            help="Workspace, if CIO_WORKSPACES names several.",
         ),
     ):
         with_where = option(with_where)
@@ -61,14 +67,14 @@ def workspace_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def connected(where: AppApiOptions) -> Iterator[AppClient]:
-    """A client of the workspace; what goes wrong inside ends the command with its words.
+    """Yield a client of the workspace; an error inside ends the command with its text.
 
     Raises:
         click.ClickException: There is no key, or a call or a step failed.
     """
     from core.app_api import AppClient
 
-    with told():
+    with errors_shown():
         found = access(environment(), where)
         try:
             with AppClient(found.key, region=found.region, base_url=where.base_url) as client:
@@ -79,11 +85,11 @@ def connected(where: AppApiOptions) -> Iterator[AppClient]:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """End the command with the words of an error that says what to do.
+def errors_shown() -> Iterator[None]:
+    """End the command with the text of an error inside, without a stack trace.
 
     Raises:
-        click.ClickException: In place of it.
+        click.ClickException: Instead of a `CustomerIOError` or `ReceiverError`.
     """
     try:
         yield
@@ -92,27 +98,27 @@ def told() -> Iterator[None]:
 
 
 def webhooks_of(client: AppClient) -> tuple[Live, ...]:
-    """All that the workspace holds."""
+    """Read all webhooks of the workspace."""
     return held(client.reporting_webhooks, specification.subscription_names())
 
 
 def chosen(live: tuple[Live, ...], text: str) -> Live:
-    """The webhook that a name or an id means.
+    """Return the webhook with this name or id.
 
     Raises:
-        click.ClickException: None, or more than one.
+        click.ClickException: There is none, or more than one.
     """
     found = [one for one in live if text in {one.webhook.name, str(one.id)}]
     if len(found) == 1:
         return found[0]
     if found:
         ids = ", ".join(str(one.id) for one in found)
-        raise click.ClickException(f"{text!r} means the webhooks {ids}: give an id")
+        raise click.ClickException(f"several webhooks are called {text!r}: use an id ({ids})")
     listed = ", ".join(f"{one.id} {one.webhook.name!r}" for one in live) or "none"
-    raise click.ClickException(f"no webhook is called {text!r}. There are: {listed}")
+    raise click.ClickException(f"no webhook is called {text!r}. The webhooks are: {listed}")
 
 
 def paint(text: str, colour: str | None) -> None:
-    """Print a line, in colour on a terminal unless NO_COLOR is set."""
+    """Print a line, in colour if standard output is a terminal and NO_COLOR is not set."""
     shown = click.style(text, fg=colour) if colour else text
     click.echo(shown, color=False if os.environ.get("NO_COLOR") else None)

@@ -1,4 +1,4 @@
-"""`ciolake webhooks events` and `ips`: what can be subscribed to, and where it comes from."""
+"""`ciolake webhooks events` and `ips`: all events, and Customer.io's IP addresses."""
 
 from __future__ import annotations
 
@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 
 
 @click.command("events")
-@click.option("--webhook", metavar="NAME|ID", help="Say of each whether this webhook gets it.")
-@click.option("--missing", is_flag=True, help="Only those that it does not get.")
+@click.option("--webhook", metavar="NAME|ID", help="Show whether this webhook gets the event.")
+@click.option(
+    "--missing", is_flag=True, help="With --webhook: only events that the webhook does not get."
+)
 @format_option
 @workspace_options
 def events_(*, webhook: str | None, missing: bool, form: str, where: AppApiOptions) -> None:
-    """List the events there are, with their meaning; without --webhook no key is needed."""
+    """List all events with their meaning; this needs an App API key only with --webhook.
+
+    \b
+    Exit codes: 0 done, 1 not done (the message says why), 2 wrong usage.
+    """  # noqa: D301  # click needs the character \b
     from databricks_app.lake.local.query import Result
 
     if missing and webhook is None:
@@ -38,7 +44,7 @@ def events_(*, webhook: str | None, missing: bool, form: str, where: AppApiOptio
         columns.append("subscribed")
         rows = [[*row, "yes" if row[0] in subscribed else "no"] for row in rows]
         lacking = sum(row[-1] == "no" for row in rows)
-        click.echo(f"{lacking} of {len(rows)} events are missing from {webhook!r}.", err=True)
+        click.echo(f"{webhook!r} does not get {lacking} of {len(rows)} events.", err=True)
     kept = [tuple(row) for row in rows if not missing or row[-1] == "no"]
     write(Result(tuple(columns), ("STRING",) * len(columns), list(kept)), form)
 
@@ -54,10 +60,13 @@ def events_(*, webhook: str | None, missing: bool, form: str, where: AppApiOptio
 )
 @workspace_options
 def ips_(*, form: str, where: AppApiOptions) -> None:
-    """Print the addresses that Customer.io sends from, as its API names them now.
+    """Print the IP addresses from which Customer.io sends, as its API lists them now.
 
-    They may change: print them again from time to time, and compare.
-    """
+    They can change: check them regularly.
+
+    \b
+    Exit codes: 0 done, 1 not done (the message says why), 2 wrong usage.
+    """  # noqa: D301  # click needs the character \b
     with connected(where) as client:
         given = networks(client.info.ip_addresses().get("ip_addresses") or ())
     if form == "json":

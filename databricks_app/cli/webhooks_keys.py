@@ -1,4 +1,4 @@
-"""What `ciolake webhooks setup` and `rotate` share: where keys are kept, how a receiver is told."""
+"""`ciolake webhooks keys`, and functions for keys that `setup` and `rotate` share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 
 from core.webhooks.signature import SigningKey
 from databricks_app.cli.rows import format_option, write
-from databricks_app.cli.webhooks_access import told
+from databricks_app.cli.webhooks_access import errors_shown
 from databricks_app.events.workspaces import DEFAULT
 from databricks_app.operations.webhooks import canary
 from databricks_app.operations.webhooks.keys import (
@@ -36,7 +36,7 @@ WAIT_SECONDS = 60.0
 
 
 def key_options(command: click.decorators.FC) -> click.decorators.FC:
-    """Add the options that say where keys are kept and how the receiver learns of them."""
+    """Add the options for the key store and for the receiver that must read the keys."""
     for option in (
         click.option(
             "--wait",
@@ -44,17 +44,19 @@ def key_options(command: click.decorators.FC) -> click.decorators.FC:
             default=WAIT_SECONDS,
             show_default=True,
             metavar="SECONDS",
-            help="How long the receiver may take to know a key, and an event to reach a table.",
+            help="How long to wait until the receiver has read the key, and until the test event "
+            "has arrived.",
         ),
         click.option(
             "--pid",
             type=click.IntRange(min=2),
-            help="Process id of `ciolake serve` on this machine: told by SIGHUP to read its keys.",
+            help="Process id of `ciolake serve` on this machine; it gets a SIGHUP, so that it "
+            "reads its keys again.",
         ),
         click.option(
             "--secret",
             metavar="SCOPE/KEY",
-            help="Keep keys in this Databricks secret instead of .env.",
+            help="Store keys in this Databricks secret instead of .env.",
         ),
         click.option(
             "--key-stdin",
@@ -67,14 +69,14 @@ def key_options(command: click.decorators.FC) -> click.decorators.FC:
 
 
 def key_store(secret: str | None, workspace: str | None) -> KeyStore:
-    """Where the keys of a workspace are kept; of the only one if none is named.
+    """Return the store of a workspace's keys; without a name, of the only workspace.
 
     Raises:
-        click.UsageError: `secret` does not name a scope and a key.
-        click.ClickException: It is not clear which workspace is meant.
+        click.UsageError: `secret` is not SCOPE/KEY.
+        click.ClickException: There are several workspaces, or none has this name.
     """
     store = whole_store(secret)
-    with told():
+    with errors_shown():
         variables = environment()
         listed = value(variables, "CIO_WORKSPACES")
         if not listed and workspace is None:
@@ -84,31 +86,40 @@ def key_store(secret: str | None, workspace: str | None) -> KeyStore:
 
 
 def whole_store(secret: str | None) -> NamedKeyStore:
-    """Where all keys are kept.
+    """Return the store of all keys.
 
     Raises:
-        click.UsageError: It does not name a scope and a key.
+        click.UsageError: `secret` is not SCOPE/KEY.
     """
     if secret is None:
         return EnvFile(ENV_FILE, os.environ)
     scope, mark, name = secret.partition("/")
     if not (scope and mark and name):
-        raise click.UsageError("--secret is written SCOPE/KEY")
-    return DatabricksSecret(_workspace, scope, name)
+        raise click.UsageError("--secret must have the form SCOPE/KEY")
+
+    def connect() -> WorkspaceClient:
+        from databricks.sdk import WorkspaceClient
+
+        return WorkspaceClient()
+
+    return DatabricksSecret(connect, scope, name)
 
 
 @click.command("keys")
-@click.option("--secret", metavar="SCOPE/KEY", help="Of this Databricks secret instead of .env.")
+@click.option("--secret", metavar="SCOPE/KEY", help="Read this Databricks secret instead of .env.")
 @format_option
 def keys_(*, secret: str | None, form: str) -> None:
-    """List the signing keys that are kept, by fingerprint, with their workspace.
+    """List the signing keys by fingerprint, with their workspace.
 
-    Those that CIO_WORKSPACES lists and that are not kept any more are retired: their entries stay,
-    for events that still wait or are replayed.
-    """
+    A key is `retired` if CIO_WORKSPACES lists it but it is not stored any more. Keep its entry: it
+    is needed for events that are not loaded yet, and for a replay.
+
+    \b
+    Exit codes: 0 done, 1 not done (the message says why), 2 wrong usage.
+    """  # noqa: D301  # click needs the character \b
     from databricks_app.lake.local.query import Result
 
-    with told():
+    with errors_shown():
         listed = value(environment(), "CIO_WORKSPACES")
         kept = [SigningKey.from_text(one).fingerprint for one in whole_store(secret).read()]
     rows: list[tuple[object, ...]] = [
@@ -132,36 +143,36 @@ def ask_key(prompt: str, *, from_stdin: bool) -> str:
 
 
 def tell_receiver(pid: int | None, why: str) -> None:
-    """Let the receiver read its settings again, or say that and why somebody must.
+    """Make the receiver read its settings again, or print how the user can do that.
 
     Raises:
-        click.ClickException: There is no such process of ours.
+        click.ClickException: There is no such process, or it belongs to another user.
     """
     if pid is None:
         click.echo(
-            f"{why}: now kill -HUP <pid of `ciolake serve`>, or deploy the receiver again ..."
+            f"{why}. Now run `kill -HUP <pid of ciolake serve>`, or deploy the receiver again. "
+            "Waiting ..."
         )
         return
     try:
         os.kill(pid, signal.SIGHUP)
     except OSError as error:
-        raise click.ClickException(f"process {pid} cannot be told ({error.strerror})") from error
-    click.echo(f"process {pid} was told to read its settings again")
+        raise click.ClickException(
+            f"SIGHUP cannot be sent to the process {pid} ({error.strerror}): correct --pid"
+        ) from error
+    click.echo(f"sent SIGHUP to the process {pid}, so that it reads its settings again")
 
 
 def send_canary(endpoint: str, key: SigningKey, seconds: float) -> Canary:
-    """Send a signed event to an endpoint until it is taken.
+    """Send a signed test event to an endpoint until it is accepted.
 
     Raises:
-        EndpointError: It was not taken; says why and what to do.
+        EndpointError: It was not accepted; the text says why and what to do.
     """
     event = canary.canary(secrets.token_hex(8), time.time())
-    canary.post_until_taken(endpoint, key, event, seconds=seconds)
-    click.echo(f"signed event {event.event_id} is acknowledged under key {key.fingerprint}")
+    canary.post_until_accepted(endpoint, key, event, seconds=seconds)
+    click.echo(
+        f"the receiver acknowledged the test event {event.event_id}, signed with key "
+        f"{key.fingerprint}"
+    )
     return event
-
-
-def _workspace() -> WorkspaceClient:
-    from databricks.sdk import WorkspaceClient
-
-    return WorkspaceClient()

@@ -26,7 +26,11 @@ _TYPES = ("BIGINT", "STRING", "BOOLEAN", "STRING", "INT", "BOOLEAN", "BOOLEAN")
 @format_option
 @workspace_options
 def list_(*, form: str, where: AppApiOptions) -> None:
-    """List the webhooks of the workspace; `events` is how many each gets."""
+    """List the webhooks of the workspace; `events` is the number of events that each gets.
+
+    \b
+    Exit codes: 0 done, 1 not done (the message says why), 2 wrong usage.
+    """  # noqa: D301  # click needs the character \b
     from databricks_app.lake.local.query import Result
 
     with connected(where) as client:
@@ -38,7 +42,11 @@ def list_(*, form: str, where: AppApiOptions) -> None:
 @click.argument("webhook", metavar="NAME|ID")
 @workspace_options
 def get_(*, webhook: str, where: AppApiOptions) -> None:
-    """Print one as an entry of the file that `plan` reads."""
+    """Print a webhook as an entry for the file that `plan` reads.
+
+    \b
+    Exit codes: 0 done, 1 not done (the message says why), 2 wrong usage.
+    """  # noqa: D301  # click needs the character \b
     import yaml
 
     with connected(where) as client:
@@ -61,7 +69,11 @@ def get_(*, webhook: str, where: AppApiOptions) -> None:
 @click.argument("webhook", metavar="NAME|ID")
 @workspace_options
 def enable_(*, webhook: str, where: AppApiOptions) -> None:
-    """Let a webhook send events; `setup` does it after trying the endpoint."""
+    """Enable a webhook without a test of its endpoint; `setup` tests it first.
+
+    \b
+    Exit codes: 0 done, 1 not done (the message says why), 2 wrong usage.
+    """  # noqa: D301  # click needs the character \b
     with connected(where) as client:
         found = chosen(webhooks_of(client), webhook)
         _switch(client, found, "enabled")
@@ -71,7 +83,11 @@ def enable_(*, webhook: str, where: AppApiOptions) -> None:
 @click.argument("webhook", metavar="NAME|ID")
 @workspace_options
 def disable_(*, webhook: str, where: AppApiOptions) -> None:
-    """Stop a webhook; what happens meanwhile is not sent later, as far as is known."""
+    """Disable a webhook. As far as known, Customer.io does not send the missed events later.
+
+    \b
+    Exit codes: 0 done, 1 not done (the message says why), 2 wrong usage.
+    """  # noqa: D301  # click needs the character \b
     with connected(where) as client:
         found = chosen(webhooks_of(client), webhook)
         _switch(client, found, "disabled")
@@ -94,5 +110,6 @@ def _switch(client: AppClient, before: Live, word: str) -> None:
     after = replace(before.webhook, enabled=word == "enabled")
     planned = plan([Wanted(before.webhook.name, after, before.id)], [before])
     done = apply(client.reporting_webhooks, planned, specification.subscription_names())
-    said = word if done else f"already {word}"
-    click.echo(f"{said}: webhook {before.id} {before.webhook.name!r}")
+    click.echo(
+        f"{word if done else f'already {word}'}: webhook {before.id} {before.webhook.name!r}"
+    )

@@ -1,4 +1,4 @@
-"""`ciolake webhooks plan`, `apply` and `drift`: the workspace against a file."""
+"""`ciolake webhooks plan`, `apply` and `drift`: compare the workspace with a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from core.app_api import AppClient
-    from core.webhooks.config import WebhookSettings
     from databricks_app.operations.workspaces.app_api import AppApiOptions
 
 _MARKS = {
@@ -37,7 +36,7 @@ def file_option(command: click.decorators.FC) -> click.decorators.FC:
         type=click.Path(path_type=Path, dir_okay=False),
         default="webhooks.yaml",
         show_default=True,
-        help="Describes the webhooks; docs/webhooks.example.yaml shows how.",
+        help="File that describes the webhooks; see docs/webhooks.example.yaml.",
     )(command)
 
 
@@ -45,31 +44,32 @@ def file_option(command: click.decorators.FC) -> click.decorators.FC:
 @file_option
 @workspace_options
 def plan_(*, file: Path, where: AppApiOptions) -> None:
-    """Show what would change to be as the file says; nothing is written.
+    """Show what `apply` would change; nothing is written.
 
-    Webhooks that the file does not name are left alone. An entry is found by its id, if it gives
-    one, otherwise by its name; `absent: true` deletes.
+    Webhooks that are not in the file are not changed. An entry of the file belongs to the webhook
+    with its id or, without an id, with its name. `absent: true` deletes the webhook.
 
     \b
-    Exit codes: 0 shown, 1 the file or the workspace cannot be read, 2 wrong usage.
-    """  # noqa: D301  # click wants the character itself
+    Exit codes: 0 done, 1 the file or the workspace cannot be read, 2 wrong usage.
+    """  # noqa: D301  # click needs the character \b
     with connected(where) as client:
         _show(_planned(client, file))
 
 
 @click.command("apply")
 @file_option
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @workspace_options
 def apply_(*, file: Path, yes: bool, where: AppApiOptions) -> None:
-    """Make the workspace as the file says, after showing the plan.
+    """Show the plan, ask, and change the workspace to match the file.
 
-    The workspace is read again before the first write: if somebody has changed one of these
-    webhooks meanwhile, nothing is written. If a write fails, it says what was done and what not.
+    If somebody changes one of these webhooks after the plan was made, nothing is written. If a
+    write fails, the message says which changes were made and which were not.
 
     \b
-    Exit codes: 0 it is as the file says, 1 it is not: the error says why, 2 wrong usage.
-    """  # noqa: D301  # click wants the character itself
+    Exit codes: 0 the workspace matches the file, 1 it does not (the message says why), 2 wrong
+    usage.
+    """  # noqa: D301  # click needs the character \b
     with connected(where) as client:
         planned = _planned(client, file)
         _show(planned)
@@ -82,7 +82,10 @@ def apply_(*, file: Path, yes: bool, where: AppApiOptions) -> None:
         left = _planned(client, file).due
     if left:
         names = ", ".join(repr(change.name) for change in left)
-        raise click.ClickException(f"Customer.io took the writes but holds something else: {names}")
+        raise click.ClickException(
+            "Customer.io accepted the changes, but these webhooks are still different from the "
+            f"file: {names}"
+        )
 
 
 class _WrongUsage(click.UsageError):
@@ -90,7 +93,7 @@ class _WrongUsage(click.UsageError):
 
 
 class _Drift(click.Command):
-    """A command whose wrong usage is not taken for drift."""
+    """A command with the exit code 1 for wrong usage, because 2 means drift."""
 
     def make_context(
         self,
@@ -109,29 +112,29 @@ class _Drift(click.Command):
 @file_option
 @workspace_options
 def drift_(*, file: Path, where: AppApiOptions) -> None:
-    """Tell a scheduler whether the workspace differs from the file; nothing is written.
+    """Check whether the workspace differs from the file; for schedulers. Nothing is written.
 
     \b
-    Exit codes: 0 no difference, 2 there are differences, 1 it is not known: the file or the
-    workspace cannot be read, or wrong usage.
-    """  # noqa: D301  # click wants the character itself
+    Exit codes: 0 no difference, 2 there are differences, 1 unknown: the file or the workspace
+    cannot be read, or wrong usage.
+    """  # noqa: D301  # click needs the character \b
     with connected(where) as client:
         planned = _planned(client, file)
     if planned.due:
         _show(planned)
         sys.exit(2)
-    click.echo(f"No drift: {len(planned.changes)} webhooks are as {file} says.")
+    click.echo(f"No drift: {len(planned.changes)} webhooks match {file}.")
 
 
 def lines(planned: Plan) -> Iterator[tuple[str, str | None]]:
-    """A plan in words: each line with its colour."""
+    """Yield the lines that show a plan, each with its colour."""
     for change in planned.changes:
         mark, colour = _MARKS[change.action]
         number = f" (id {change.before.id})" if change.before is not None else ""
         yield f"{mark} {change.action} {change.name!r}{number}", colour
         yield from ((f"    {line}", colour) for line in _details(change))
     for other in planned.others:
-        yield f"  left alone: {other.webhook.name!r} (id {other.id})", None
+        yield f"  not in the file: {other.webhook.name!r} (id {other.id})", None
     for warning in planned.warnings:
         yield f"! {warning}", "yellow"
     yield (f"{len(planned.due)} to change." if planned.due else "Nothing to change."), None
@@ -139,20 +142,17 @@ def lines(planned: Plan) -> Iterator[tuple[str, str | None]]:
 
 def _details(change: WebhookChange) -> Iterator[str]:
     if change.before is None and change.after is not None:
-        yield from _fields(change.after)
+        webhook = change.after
+        yield f"endpoint: {webhook.endpoint}"
+        yield f"events: {len(webhook.events)} of {len(specification.subscription_names())}"
+        for name in ("full_resolution", "with_content", "enabled"):
+            yield f"{name}: {_word(getattr(webhook, name))}"
     for name, before, after in differences(change):
         if name == "events" and isinstance(before, tuple) and isinstance(after, tuple):
             yield from (f"events: + {event}" for event in after if event not in before)
             yield from (f"events: - {event}" for event in before if event not in after)
         else:
             yield f"{name}: {_word(before)} -> {_word(after)}"
-
-
-def _fields(webhook: WebhookSettings) -> Iterator[str]:
-    yield f"endpoint: {webhook.endpoint}"
-    yield f"events: {len(webhook.events)} of {len(specification.subscription_names())}"
-    for name in ("full_resolution", "with_content", "enabled"):
-        yield f"{name}: {_word(getattr(webhook, name))}"
 
 
 def _word(value: object) -> str:

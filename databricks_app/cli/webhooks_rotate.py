@@ -10,7 +10,7 @@ import click
 
 from core.webhooks.config import endpoint_problem
 from core.webhooks.signature import SigningKey
-from databricks_app.cli.webhooks_access import told
+from databricks_app.cli.webhooks_access import errors_shown
 from databricks_app.cli.webhooks_keys import (
     ask_key,
     key_options,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     default=30.0,
     show_default=True,
     metavar="MINUTES",
-    help="How long the old key must be silent while the new one is used.",
+    help="How long the old key must be unused, while the new one is used, before it is removed.",
 )
 @click.option(
     "--look-seconds",
@@ -46,10 +46,14 @@ if TYPE_CHECKING:
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often the counts are read.",
+    help="Pause between two readings of the receiver's counts.",
 )
-@click.option("--metrics-url", metavar="URL", help="[default: /metrics at ENDPOINT's host]")
-@click.option("--workspace", metavar="NAME", help="Whose key, where CIO_WORKSPACES names several.")
+@click.option(
+    "--metrics-url",
+    metavar="URL",
+    help="Address of the receiver's /metrics. [default: /metrics on the host of ENDPOINT]",
+)
+@click.option("--workspace", metavar="NAME", help="Workspace, if CIO_WORKSPACES names several.")
 @key_options
 def rotate_(
     *,
@@ -65,29 +69,34 @@ def rotate_(
 ) -> None:
     """Replace the signing key of the receiver at ENDPOINT without refusing an event.
 
-    Asks for the new key and makes both active; proves the new one by a signed event; waits until
-    the receiver's own counts show Customer.io using the new key and the old one silent; then lets
-    the old one go. Keys are named by their fingerprints and never printed.
+    \b
+    1. It asks for the new key, and stores both keys.
+    2. It sends a test event that is signed with the new key.
+    3. It waits until Customer.io uses the new key and no longer the old one.
+    4. It removes the old key.
 
-    With CIO_WORKSPACES the new key is listed for its workspace before it is kept, in .env; with
-    --secret the command says what to set in app.yaml first. The entry of the old key stays.
+    For step 3 it reads /metrics of the receiver, with CIO_ADMIN_TOKEN from the environment or .env.
+    It prints only fingerprints of keys.
 
-    Run it again after any failure or Ctrl-C: while two keys are kept, it goes on waiting.
-    CIO_ADMIN_TOKEN, of the environment or .env, is sent to read /metrics.
+    If CIO_WORKSPACES is set, the command first adds the new key to it in .env; with --secret it
+    says what you must set in app.yaml. The entry of the old key stays.
+
+    You can run it again after any failure or Ctrl-C: while two keys are stored, it continues to
+    wait.
 
     \b
-    Exit codes: 0 the old key is gone, 1 not: both stay active, 2 wrong usage.
-    """  # noqa: D301  # click wants the character itself
+    Exit codes: 0 the old key is removed, 1 it is not (both keys stay active), 2 wrong usage.
+    """  # noqa: D301  # click needs the character \b
     for what, url in (("ENDPOINT", endpoint), ("--metrics-url", metrics_url)):
         problem = endpoint_problem(url) if url is not None else ""
         if problem:
             raise click.UsageError(f"{what} {problem}")
     store = key_store(secret, workspace)
-    with told():
+    with errors_shown():
         new, old = _both(store, from_stdin=key_stdin)
-        tell_receiver(pid, "the receiver must know both keys")
+        tell_receiver(pid, "The receiver must read both keys")
         send_canary(endpoint, new, wait)
-        click.echo("Both keys are active: let Customer.io use the new one now. Waiting ...")
+        click.echo("Both keys are active. Now switch Customer.io to the new one. Waiting ...")
         wait_until_silent(
             partial(_counts, endpoint, metrics_url),
             old.fingerprint,
@@ -96,63 +105,62 @@ def rotate_(
             look_seconds=look_seconds,
             on_progress=click.echo,
         )
-        _retire(store, new, old)
-        click.echo(f"key {old.fingerprint} is no longer kept")
-        tell_receiver(pid, "the receiver takes the old key until it reads its settings")
+        # Somebody may have changed the keys during the wait, which takes half an hour or more.
+        if store.read() != (new.secret.decode(), old.secret.decode()):
+            raise RotationError("the stored keys were changed meanwhile: no key was removed")
+        store.put((new.secret.decode(),))
+        click.echo(f"removed the key {old.fingerprint}")
+        tell_receiver(pid, "The receiver accepts the old key until it reads its settings again")
         send_canary(endpoint, new, wait)
     of = f" of {store.workspace}" if isinstance(store, WorkspaceKeys) else ""
-    click.echo(f"Done: {new.fingerprint} is the only key{of} that is kept.")
+    click.echo(f"Done: {new.fingerprint} is now the only stored key{of}.")
     if of:
         click.echo(
-            f"CIO_WORKSPACES must go on to list {old.fingerprint}: its events keep their name."
+            f"Keep the entry of {old.fingerprint} in CIO_WORKSPACES: events with this key still "
+            "need their workspace."
         )
 
 
 def _both(store: KeyStore, *, from_stdin: bool) -> tuple[SigningKey, SigningKey]:
-    """The new key and the old one, both kept."""
+    """Return the new key and the old one; both are then in the store."""
     kept = store.read()
     if not kept:
-        raise RotationError("no signing key is kept yet: `ciolake webhooks setup` begins")
+        raise RotationError(
+            "there is no signing key to replace: use `ciolake webhooks setup` for the first key"
+        )
     if len(kept) > 2:
         raise RotationError(
-            f"{len(kept)} keys are kept, and one at most can be replaced: remove "
-            "those that are not used from CIO_WEBHOOK_SIGNING_KEYS"
+            f"there are {len(kept)} signing keys, but this command replaces one key by another: "
+            "remove unused keys from CIO_WEBHOOK_SIGNING_KEYS"
         )
     if len(kept) == 2:
         return _going_on(kept, from_stdin=from_stdin)
     text = ask_key(
-        "Make a new key on Customer.io's page Reporting Webhooks.", from_stdin=from_stdin
+        "Create a new key in Customer.io, on the page Reporting Webhooks.", from_stdin=from_stdin
     )
     if text == kept[0]:
-        raise RotationError("this is the key that is kept already")
+        raise RotationError("this is the current key: create a new one in Customer.io")
     store.put((text, kept[0]))
     new, old = SigningKey.from_text(text), SigningKey.from_text(kept[0])
-    click.echo(f"kept: {new.fingerprint} (new) beside {old.fingerprint} (old)")
+    click.echo(f"stored {new.fingerprint} (new) and {old.fingerprint} (old)")
     return new, old
 
 
 def _going_on(kept: tuple[str, ...], *, from_stdin: bool) -> tuple[SigningKey, SigningKey]:
-    """The two kept keys, if the first is to replace the second.
-
-    They may as well belong to two webhooks that post to the same receiver.
-    """
+    """Return the two stored keys, if the user confirms that the first replaces the second."""
     new, old = (SigningKey.from_text(text) for text in kept)
+    # Ask: the two keys may also belong to two webhooks that post to the same receiver.
     if from_stdin:
         if ask_key("", from_stdin=True) != kept[0]:
-            raise RotationError("two keys are kept, and the first is not the one that is given")
+            raise RotationError(
+                "there are two stored keys, and the first is not the key on standard input"
+            )
     else:
         click.confirm(
-            f"Two keys are kept. Shall {new.fingerprint} replace {old.fingerprint}?", abort=True
+            f"Two keys are stored. Shall {new.fingerprint} replace {old.fingerprint}?", abort=True
         )
-    click.echo(f"going on: {new.fingerprint} replaces {old.fingerprint}")
+    click.echo(f"continuing: {new.fingerprint} replaces {old.fingerprint}")
     return new, old
-
-
-def _retire(store: KeyStore, new: SigningKey, old: SigningKey) -> None:
-    """Keep the new key alone, unless somebody changed the keys while it was waited."""
-    if store.read() != (new.secret.decode(), old.secret.decode()):
-        raise RotationError("the kept keys were changed meanwhile: nothing was removed")
-    store.put((new.secret.decode(),))
 
 
 def _counts(endpoint: str, metrics_url: str | None) -> dict[str, float]:

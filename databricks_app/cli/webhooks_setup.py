@@ -1,4 +1,4 @@
-"""`ciolake webhooks setup`: make a webhook work, step by step."""
+"""`ciolake webhooks setup`: create a webhook, test it, then enable it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from databricks_app.cli.webhooks_keys import (
     tell_receiver,
 )
 from databricks_app.operations.webhooks.arrival import is_row, see_in_folder, see_in_volume
-from databricks_app.operations.webhooks.setup import Bench, set_up
+from databricks_app.operations.webhooks.setup import SetupTools, set_up
 from databricks_app.settings import data_folder, environment, from_environment
 
 if TYPE_CHECKING:
@@ -36,23 +36,25 @@ if TYPE_CHECKING:
 
 @click.command("setup")
 @click.argument("endpoint")
-@click.option("--name", default="ciolake", show_default=True, help="Of the webhook.")
+@click.option("--name", default="ciolake", show_default=True, help="Name of the webhook.")
 @click.option(
     "--events",
     "words",
     multiple=True,
     default=("all",),
     show_default=True,
-    help="`all`, a channel or an event; may be repeated.",
+    help="`all`, a channel or an event; can be repeated.",
 )
-@click.option("--full-resolution", is_flag=True, help="Every open and click, not only the first.")
-@click.option("--with-content", is_flag=True, help="`sent` events carry the message itself.")
-@click.option("--new-key", is_flag=True, help="Ask for the key even if one is kept.")
+@click.option(
+    "--full-resolution", is_flag=True, help="Send every open and click, not only the first."
+)
+@click.option("--with-content", is_flag=True, help="Send the content of messages in `sent` events.")
+@click.option("--new-key", is_flag=True, help="Ask for the signing key even if one is stored.")
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the receiver's local tables, to see the event arrive. [default: CIO_DATA_DIR, "
-    "if there are tables]",
+    help="Data folder of the receiver, in which the test event must arrive. [default: "
+    "CIO_DATA_DIR, if it has tables]",
 )
 @key_options
 @workspace_options
@@ -71,22 +73,25 @@ def setup_(
     wait: float,
     where: AppApiOptions,
 ) -> None:
-    """Make a webhook that posts to ENDPOINT work, in the safe order.
-
-    Creates it disabled; asks for its signing key, which Customer.io shows on its page Reporting
-    Webhooks and nowhere else; keeps the key for the receiver; sends a signed event of its own and
-    sees it acknowledged, and arrive in the local tables or, with CIO_STORE=databricks, in the inbox
-    of the volume; then enables the webhook.
-
-    Run it again after any failure: it goes on where it ended. An enabled webhook is not disabled.
+    """Create a webhook that posts to ENDPOINT, test it, then enable it.
 
     \b
-    Exit codes: 0 enabled, 1 not: the error says why and what to do, 2 wrong usage.
+    1. It creates the webhook, disabled.
+    2. It asks for the signing key. Customer.io shows it only on the page Reporting Webhooks.
+    3. It stores the key for the receiver.
+    4. It sends a signed test event, and waits until it has arrived.
+    5. It enables the webhook.
+
+    You can run it again after any failure: it continues where it ended. A webhook that is already
+    enabled stays enabled.
+
+    \b
+    Exit codes: 0 enabled, 1 not enabled (the message says why and what to do), 2 wrong usage.
 
     \b
     Example:
       ciolake webhooks setup https://hooks.example.com/api/webhooks/customerio --events email
-    """  # noqa: D301  # click wants the character itself
+    """  # noqa: D301  # click needs the character \b
     wanted = _wanted(endpoint, name, words, full_resolution, with_content)
     store = key_store(secret, where.workspace)
     with connected(where) as client:
@@ -94,21 +99,23 @@ def setup_(
 
         def ask(number: int) -> str:
             return ask_key(
-                f"Customer.io shows the key of webhook {number} {name!r} on its page Reporting "
-                "Webhooks.",
+                f"Copy the signing key of webhook {number} {name!r} from the page Reporting "
+                "Webhooks in Customer.io.",
                 from_stdin=key_stdin,
             )
 
         def is_kept_key_right(fingerprint: str) -> bool:
             if new_key or key_stdin:
                 return False
-            return click.confirm(f"Is the kept key {fingerprint} (fingerprint) this webhook's?")
+            return click.confirm(
+                f"Is the stored key with the fingerprint {fingerprint} the key of this webhook?"
+            )
 
         def prove(key: SigningKey) -> None:
-            tell_receiver(pid, "the receiver must know the key")
+            tell_receiver(pid, "The receiver must read the key")
             click.echo(see_arrive(send_canary(endpoint, key, wait), wait))
 
-        bench = Bench(
+        tools = SetupTools(
             client.reporting_webhooks,
             specification.subscription_names(),
             store,
@@ -117,12 +124,12 @@ def setup_(
             prove,
             click.echo,
         )
-        set_up(wanted, bench)
+        set_up(wanted, tools)
     click.echo(
-        "Now press Send Test in Customer.io: its event must be taken as well, or the key is not"
-        " this webhook's; then give the right one with --new-key."
+        "Now press Send Test in Customer.io. If the receiver refuses that event, the key is not the"
+        " one of this webhook: run this again with --new-key."
     )
-    click.echo(f"As an entry of webhooks.yaml: ciolake webhooks get {json.dumps(name)}")
+    click.echo(f"To get an entry for webhooks.yaml, run: ciolake webhooks get {json.dumps(name)}")
 
 
 def _wanted(
@@ -134,17 +141,19 @@ def _wanted(
     known = specification.subscription_names()
     unknown = [word for word in words if not events_named(word, known)]
     if unknown:
-        raise click.UsageError(f"no event: {', '.join(unknown)}; `ciolake webhooks events` lists")
+        raise click.UsageError(
+            f"no such event: {', '.join(unknown)}. `ciolake webhooks events` lists all events"
+        )
     given = {event for word in words for event in events_named(word, known)}
     events = tuple(event for event in known if event in given)
     return WebhookSettings(name.strip(), endpoint, events, full_resolution, with_content)
 
 
 def _arrival(data_dir: Path | None) -> Callable[[Canary, float], str]:
-    """Return what sees an event arrive, in the store that this machine knows, and says where.
+    """Return a function that waits until an event has arrived, and returns where, in words.
 
     Raises:
-        SettingsError: The settings of the store cannot be used.
+        SettingsError: The settings of the store are not valid.
     """
     variables = environment()
     if data_dir is None and variables.get("CIO_STORE") == "databricks":
@@ -154,7 +163,12 @@ def _arrival(data_dir: Path | None) -> Callable[[Canary, float], str]:
     folder = data_dir or data_folder(variables)
     if data_dir is None and not (folder / "tables").is_dir():
         return _see_nowhere
-    return partial(_see_in_folder, folder)
+    from databricks_app.lake.local.query import LocalQuery
+
+    def in_folder(event: Canary, seconds: float) -> str:
+        return see_in_folder(LocalQuery(folder), folder, event, seconds=seconds)
+
+    return in_folder
 
 
 def _see_in_volume(
@@ -171,15 +185,9 @@ def _see_in_volume(
             )
 
 
-def _see_in_folder(folder: Path, event: Canary, seconds: float) -> str:
-    from databricks_app.lake.local.query import LocalQuery
-
-    return see_in_folder(LocalQuery(folder), folder, event, seconds=seconds)
-
-
 def _see_nowhere(event: Canary, _seconds: float) -> str:
     return (
-        "seen at the endpoint only, as neither local tables are here (--data-dir) nor"
-        " CIO_STORE=databricks with DATABRICKS_HOST; look for this event_id in its"
-        f" webhook_raw_events: {event.event_id}"
+        "it was not checked whether the event has arrived, because this machine does not know the"
+        " tables of the receiver (--data-dir, or CIO_STORE=databricks with DATABRICKS_HOST). Look"
+        f" for this event_id in webhook_raw_events: {event.event_id}"
     )

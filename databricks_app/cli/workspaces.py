@@ -1,4 +1,4 @@
-"""The command `ciolake workspaces`: several workspaces of Customer.io in one receiver."""
+"""`ciolake workspaces`: list or rename the workspaces of a receiver."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from databricks_app.cli.rows import format_option, write
-from databricks_app.errors import LakeError, ReceiverError
+from databricks_app.cli.webhooks_access import errors_shown
+from databricks_app.errors import LakeError
 from databricks_app.runtime import file_modes, logs
 from databricks_app.settings import Settings, environment, from_environment
 
@@ -27,22 +28,21 @@ _NAMES = (
 )
 _TYPES = (*("STRING",) * 4, "BIGINT", "TIMESTAMP", "BOOLEAN", "STRING")
 _STOP = (
-    "A receiver loads into these tables. Stop it (`ciolake serve`, or the app), run this again, "
-    "then start it."
+    "A receiver is loading into these tables. Stop it (`ciolake serve`, or the app), run this "
+    "again, then start it."
 )
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def workspaces(context: click.Context) -> None:
-    """Show the workspaces of this receiver, or rename one; alone it is `list`.
+    """List the workspaces of this receiver, or rename one. Without a command it lists them.
 
-    CIO_WORKSPACES names workspaces by the fingerprints of their signing keys; docs/workspaces.md
-    says how to begin.
+    CIO_WORKSPACES gives each signing key the name of its workspace; see docs/workspaces.md.
 
     \b
-    Exit codes: 0 done, 1 not done: the error says why, 2 wrong usage.
-    """  # noqa: D301  # click wants the character itself
+    Exit codes: 0 done, 1 not done (the message says why), 2 wrong usage.
+    """  # noqa: D301  # click needs the character \b
     if context.invoked_subcommand is None:
         context.invoke(list_, form="table")
 
@@ -50,16 +50,21 @@ def workspaces(context: click.Context) -> None:
 @workspaces.command("list")
 @format_option
 def list_(*, form: str) -> None:
-    """List the workspaces with their keys and what the raw table holds of each.
+    """List the workspaces with their keys and the number of their events.
 
-    `workspace` is the name in the rows, `listed_as` the name that CIO_WORKSPACES gives the key,
-    `app_api_key` whether the settings hold an App API key of that workspace.
-    """
+    \b
+    workspace    the name in the rows of the raw table
+    listed_as    the name that CIO_WORKSPACES gives the key
+    app_api_key  whether the settings have an App API key of the workspace
+
+    \b
+    Exit codes: 0 done, 1 not done (the message says why), 2 wrong usage.
+    """  # noqa: D301  # click needs the character \b
     from databricks_app.lake.local.query import Result
     from databricks_app.operations.workspaces import app_api
     from databricks_app.operations.workspaces.overview import overview
 
-    with _told():
+    with errors_shown():
         variables = environment()
         settings = from_environment(variables)
         found = _keys_in_raw(_query(settings, variables))
@@ -85,27 +90,26 @@ def list_(*, form: str) -> None:
 @workspaces.command("rename")
 @click.argument("old")
 @click.argument("new")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def rename_(*, old: str, new: str, yes: bool) -> None:
-    """Give rows of the workspace OLD the name NEW, if CIO_WORKSPACES lists their key for NEW.
+    """Change the workspace of rows from OLD to NEW, if CIO_WORKSPACES lists their key for NEW.
 
-    Rows of keys that are not listed for NEW stay as they are, and are named. The receiver must be
-    stopped meanwhile. Typed tables are changed first and the raw table last: after a crash run the
-    same command again, it completes what is missing.
+    Rows with other keys stay as they are, and the command lists them. Stop the receiver first.
+    After a crash run the same command again: it changes the remaining rows.
 
-    Nothing but the column workspace is changed. `loaded_at` stays, so that readers that go on from
-    their last loaded_at do not see a rename: let them read the tables again from the start.
+    Only the column workspace changes. loaded_at stays, so jobs that read increments by loaded_at do
+    not see the rename: let them read the tables again from the start.
 
     \b
-    Exit codes: 0 done, or nothing to do, 1 not done: the error says why, 2 wrong usage.
+    Exit codes: 0 done, or nothing to do, 1 not done (the message says why), 2 wrong usage.
 
     \b
     Example:
       CIO_WORKSPACES=shop:5e8f0c1d ciolake workspaces rename default shop
-    """  # noqa: D301  # click wants the character itself
+    """  # noqa: D301  # click needs the character \b
     from databricks_app.operations.workspaces.overview import remaining, rename_of
 
-    with _told():
+    with errors_shown():
         variables = environment()
         settings = from_environment(variables)
         names = settings.workspaces
@@ -118,10 +122,10 @@ def rename_(*, old: str, new: str, yes: bool) -> None:
             else:
                 _show(lake.rows_to_rename(rename), f"{old} -> {new}")
                 if not yes:
-                    click.confirm("Do this?", abort=True)
+                    click.confirm("Rename these rows?", abort=True)
                 _show(lake.rename(rename), "renamed")
     for one, why in remaining(old, names, found):
-        click.echo(f"{one.events:,} rows of {old} stay: they {why}.")
+        click.echo(f"{one.events:,} rows of {old} were not renamed: they {why}.")
 
 
 def _check(old: str, new: str, names: Mapping[str, str]) -> None:
@@ -130,8 +134,8 @@ def _check(old: str, new: str, names: Mapping[str, str]) -> None:
     if new not in names.values():
         listed = ", ".join(sorted(set(names.values()))) or "none"
         raise click.ClickException(
-            f"CIO_WORKSPACES lists no key for {new} (its workspaces: {listed}). Add "
-            f"{new}:<fingerprint> to it first; `ciolake workspaces` shows fingerprints."
+            f"CIO_WORKSPACES lists no key for {new} (its workspaces: {listed}). First add "
+            f"{new}:<fingerprint> to it; `ciolake workspaces` shows the fingerprints."
         )
 
 
@@ -145,12 +149,13 @@ def _show(rows: Mapping[str, int], title: str) -> None:
 
 
 def _remarks(names: Mapping[str, str], active: list[str], found: list[KeyInRaw]) -> Iterator[str]:
-    """What should be set or done, a line each."""
+    """Yield a line for each setting or rename that is needed."""
     from databricks_app.operations.workspaces.overview import due
 
     for (old, new), events in due(names, found).items():
         yield (
-            f"{events:,} rows of {old} have a key of {new}: `ciolake workspaces rename {old} {new}`"
+            f"{events:,} rows have the workspace {old}, but their key belongs to {new}: run "
+            f"`ciolake workspaces rename {old} {new}`"
         )
     if not names:
         return
@@ -160,7 +165,7 @@ def _remarks(names: Mapping[str, str], active: list[str], found: list[KeyInRaw])
             state = "active" if fingerprint in active else "retired"
             yield (
                 f"CIO_WORKSPACES does not list the {state} key {fingerprint} "
-                f"({known.get(fingerprint, 0):,} rows): its events belong to default"
+                f"({known.get(fingerprint, 0):,} rows): its events get the workspace default"
             )
 
 
@@ -178,7 +183,7 @@ def _query(settings: Settings, variables: Mapping[str, str]) -> LocalQuery | War
     from databricks_app.databricks import workspace
     from databricks_app.lake.warehouse.connect import open_query
 
-    logs.configure("error", "command")  # standard output is for rows alone
+    logs.configure("error", "command")  # only rows go to standard output
     return open_query(workspace.connect(variables), settings)
 
 
@@ -186,10 +191,10 @@ def _query(settings: Settings, variables: Mapping[str, str]) -> LocalQuery | War
 def _stopped_lake(
     settings: Settings, variables: Mapping[str, str]
 ) -> Iterator[tuple[RenamingLake, LocalQuery | WarehouseQuery]]:
-    """The tables, while no loader may write them.
+    """Yield the tables while no loader can write them.
 
     Raises:
-        LakeError: One does.
+        LakeError: A loader is running.
     """
     from databricks_app.lake import Standby
 
@@ -199,7 +204,8 @@ def _stopped_lake(
         lake.start()
     except Standby as error:
         raise LakeError(
-            f"{_STOP} If it has died, start it and stop it once more: that gives its lease back."
+            f"{_STOP} If it has crashed, start it and stop it again, so that it gives its lease "
+            "back."
         ) from error
     try:
         yield lake, _query(settings, variables)
@@ -214,7 +220,7 @@ def _lake(settings: Settings, variables: Mapping[str, str]) -> RenamingLake:
 
         folder = settings.data_dir / "tables"
         if not folder.is_dir():
-            raise LakeError(f"No tables in {settings.data_dir}: is CIO_DATA_DIR right?")
+            raise LakeError(f"There are no tables in {settings.data_dir}: check CIO_DATA_DIR.")
         if is_held(folder):
             raise LakeError(_STOP)
         os.umask(file_modes.tables_umask(settings.data_dir))
@@ -224,12 +230,3 @@ def _lake(settings: Settings, variables: Mapping[str, str]) -> RenamingLake:
     from databricks_app.lake.warehouse.connect import open_lake
 
     return open_lake(workspace.connect(variables), settings, CallTimeout())
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """End the command with the words of an error that says what to do."""
-    try:
-        yield
-    except ReceiverError as error:
-        raise click.ClickException(str(error)) from error

@@ -1,1 +1,1 @@
-"""What an admin does: deploy, check, set up webhooks, be alerted."""
+"""The tasks of an admin: deployment, doctor, webhook setup, workspaces and alerting."""

@@ -1,94 +1,74 @@
-"""One table of settings: what is written for people is compared with `SETTINGS`."""
+"""The texts about settings in `.env.example` and the documents agree with the code."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
 
 from databricks_app.settings import SETTINGS, environment, from_environment
+from tests.support import setting_tables
 from tests.support.paths import ROOT
-
-EXAMPLE = ROOT / ".env.example"
-README = ROOT / "README.md"
-
-TABLE = [(setting.name, setting.default, setting.meaning) for setting in SETTINGS]
+from tests.support.setting_tables import EXAMPLE
 
 
-def example_rows() -> list[tuple[str, str, str]]:
-    """Name, default and meaning of each setting of `.env.example`.
+def test_the_settings_in_the_documents_are_those_of_the_code() -> None:
+    """`.env.example` and the tables of README and docs/deployment.md are written from the code."""
+    old = [
+        str(path.relative_to(ROOT))
+        for path, text in setting_tables.documents().items()
+        if path.read_text("utf-8") != text
+    ]
 
-    A setting is `#NAME=default`, after comment lines with its meaning.
-    """
-    rows = []
-    for block in EXAMPLE.read_text(encoding="utf-8").split("\n\n")[1:]:
-        *meaning, assignment = block.strip().splitlines()
-        name, _, default = assignment.removeprefix("#").partition("=")
-        rows.append((name, default, " ".join(line.removeprefix("# ") for line in meaning)))
-    return rows
+    assert old == [], "run: python -m tests.support.setting_tables"
 
 
-def readme_rows() -> list[tuple[tuple[str, ...], str, str]]:
-    """The rows of README's table `| Setting | Default | Meaning |`.
+def test_every_setting_is_in_the_readme_with_its_default_and_meaning() -> None:
+    """So that the writer itself cannot leave one out."""
+    rows = [line for line in setting_tables.README.read_text("utf-8").splitlines() if "|" in line]
 
-    Names and defaults are set in back-ticks; a setting without a default has an empty cell. A
-    setting that is read from several variables names each of them.
-    """
-    lines = README.read_text(encoding="utf-8").splitlines()
-    heads = [n for n, line in enumerate(lines) if cells(line) == ["Setting", "Default", "Meaning"]]
-    assert len(heads) == 1, "README.md needs one table with | Setting | Default | Meaning |"
-    rows = []
-    for line in lines[heads[0] + 2 :]:
-        if not line.startswith("|"):
-            break
-        name, default, meaning = cells(line)
-        rows.append((tuple(re.findall("`([^`]+)`", name)), default.replace("`", ""), meaning))
-    return rows
+    missing = [
+        one.name
+        for one in SETTINGS
+        if not any(
+            row.startswith(f"| `{one.name}`") and one.default in row and one.meaning in row
+            for row in rows
+        )
+    ]
+    assert missing == []
 
 
-def cells(line: str) -> list[str]:
-    """The cells of a row of a Markdown table."""
-    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
-
-
-def test_the_example_file_is_the_table_of_settings() -> None:
-    """The same names, defaults and meanings, in the same order."""
-    assert example_rows() == TABLE
-
-
-def test_the_readme_is_the_table_of_settings() -> None:
-    """The same names, defaults and meanings, in the same order."""
-    rows = [((one.name, *one.also), one.shown_default, one.meaning) for one in SETTINGS]
-
-    assert readme_rows() == rows
+def test_a_table_that_is_not_there_is_reported() -> None:
+    """A changed heading must not end the comparison silently."""
+    with pytest.raises(AssertionError, match="no table"):
+        setting_tables.with_table("# README\n", "Setting", SETTINGS)
 
 
 def test_a_copy_of_the_example_changes_nothing() -> None:
-    """Every setting in it is commented out: copied as it is, it leaves all defaults."""
+    """Every line is commented out, so an unchanged copy keeps all defaults."""
     assert dotenv_values(EXAMPLE) == {}
     assert from_environment(environment({}, EXAMPLE)) == from_environment({})
 
 
-# Unset and empty differ in these: where they are unset `ciolake serve` makes them.
-MADE = ("CIO_WEBHOOK_SIGNING_KEYS", "CIO_ADMIN_TOKEN")
+def test_a_line_of_the_example_without_its_comment_mark_sets_the_default(tmp_path: Path) -> None:
+    """Each setting alone: removing the `#` in front of it changes nothing."""
+    # Empty is not the same as unset for these two: `ciolake serve` creates unset ones.
+    created = ("CIO_WEBHOOK_SIGNING_KEYS", "CIO_ADMIN_TOKEN")
+    example = EXAMPLE.read_text("utf-8")
+    wrong = {}
+    for name in (one.name for one in SETTINGS if one.name not in created):
+        file = tmp_path / name
+        file.write_text(example.replace(f"\n#{name}=", f"\n{name}="))
+        variables = environment({}, file)
+        if list(variables) != [name] or from_environment(variables) != from_environment({}):
+            wrong[name] = variables
+
+    assert wrong == {}
 
 
-@pytest.mark.parametrize("name", [name for name, _, _ in TABLE if name not in MADE])
-def test_a_line_of_the_example_gives_the_default(name: str, tmp_path: Path) -> None:
-    """A line whose mark is taken away sets what was in force before."""
-    text = EXAMPLE.read_text(encoding="utf-8").replace(f"#{name}=", f"{name}=")
-    (tmp_path / ".env").write_text(text)
-
-    variables = environment({}, tmp_path / ".env")
-
-    assert list(variables) == [name]
-    assert from_environment(variables) == from_environment({})
-
-
-def test_names_are_unique() -> None:
-    """A variable fills one field, and a field has one variable."""
+def test_names_of_settings_are_unique() -> None:
+    """Each variable sets one field, and each field has one variable."""
     names = [name for setting in SETTINGS for name in (setting.name, *setting.also)]
 
     assert len(set(names)) == len(names)

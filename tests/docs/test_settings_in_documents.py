@@ -1,4 +1,4 @@
-"""Settings that documents, examples and YAML tell people to set: their own readers take them."""
+"""The settings in documents, examples and YAML files exist and have valid values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from core.http.api_key import ApiKey
@@ -44,7 +43,7 @@ DOCUMENTS = sorted(
 )
 SOURCES = sorted((ROOT / "databricks_app").rglob("*.py"))
 
-# Variables of other parts than receiver and relay, with what reads their values.
+# The reader of each variable. First those that neither the receiver nor the relay reads.
 LIVE = {
     name: not_blank
     for path in (ROOT / "tests" / "live").glob("*.py")
@@ -84,7 +83,7 @@ F_STRING_FIELD = re.compile(r"\{\w+\}(\\n)?")
 
 
 def assignments(text: str) -> Iterator[tuple[str, str]]:
-    """Name and value of each setting that a text sets; values as the program gets them."""
+    """Yield name and value of each setting in a text; values as the program would get them."""
     for form in FORMS:
         for found in re.finditer(form, text, re.MULTILINE):
             value = found["value"]
@@ -102,14 +101,14 @@ def assignments(text: str) -> Iterator[tuple[str, str]]:
 
 
 def refused(text: str, placeholder: re.Pattern[str] = PLACEHOLDER) -> list[str]:
-    """The settings in a text that are unknown, or whose value their reader refuses."""
+    """List the settings in a text that do not exist or have a value that is not valid."""
     found = []
     for name, value in assignments(text):
         reader = READERS.get(name)
         if reader is None and not name.startswith("CIO_"):
             continue  # the SDK of Databricks reads more of its variables than we do
         if reader is None:
-            found.append(f"{name} is no setting")
+            found.append(f"{name} is not a setting")
         elif not placeholder.fullmatch(value):
             try:
                 reader(value)
@@ -118,22 +117,31 @@ def refused(text: str, placeholder: re.Pattern[str] = PLACEHOLDER) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_value_in_a_document_is_taken_by_its_reader(path: Path) -> None:
-    """Who copies a line of it gets a receiver that starts."""
-    assert refused(path.read_text(encoding="utf-8")) == []
+def test_every_value_in_a_document_is_valid() -> None:
+    """A receiver starts with every line that a user can copy from a document."""
+    wrong = {
+        str(path.relative_to(ROOT)): found
+        for path in DOCUMENTS
+        if (found := refused(path.read_text(encoding="utf-8")))
+    }
+
+    assert wrong == {}
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_setting_that_a_document_names_is_there(path: Path) -> None:
-    """A slip in a name would be ignored without a word."""
-    names = {found["name"] for found in re.finditer(NAME, path.read_text(encoding="utf-8"))}
+def test_every_setting_in_a_document_exists() -> None:
+    """The receiver ignores unknown variables, so a wrong name in a document has no effect."""
+    unknown = {}
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        names = {found["name"] for found in re.finditer(NAME, text)} - READERS.keys()
+        if wrong := sorted(name for name in names if name.startswith("CIO_")):
+            unknown[str(path.relative_to(ROOT))] = wrong
 
-    assert {name for name in names - READERS.keys() if name.startswith("CIO_")} == set()
+    assert unknown == {}
 
 
-def test_a_value_in_the_advice_of_a_message_is_taken_by_its_reader() -> None:
-    """The texts of checks, logs and errors; only there may a value be a field of an f-string."""
+def test_every_value_in_a_message_is_valid() -> None:
+    """Texts of checks, logs and errors; here a value may also be a field of an f-string."""
     placeholder = re.compile(f"{PLACEHOLDER.pattern}|{F_STRING_FIELD.pattern}")
     found = {
         str(path.relative_to(ROOT)): wrong
@@ -145,7 +153,7 @@ def test_a_value_in_the_advice_of_a_message_is_taken_by_its_reader() -> None:
 
 
 def test_the_documents_are_found() -> None:
-    """A folder that moves must not leave nothing to compare."""
+    """If a folder moves, the patterns must not find nothing."""
     names = {str(path.relative_to(ROOT)) for path in DOCUMENTS}
     settings = {
         name for path in DOCUMENTS for name, _ in assignments(path.read_text(encoding="utf-8"))
@@ -162,57 +170,55 @@ def test_the_documents_are_found() -> None:
     assert settings >= {setting.name for setting in SETTINGS}
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "CIO_SIGNATURE_IN_QUERY=true",
-        "set `CIO_SIGNATURE_IN_QUERY=true` on the app",
-        "export CIO_STORE=local CIO_SIGNATURE_IN_QUERY='true'",
-        "# CIO_SIGNATURE_IN_QUERY=true",
-        "#CIO_SIGNATURE_IN_QUERY=",
-        "docker run -e CIO_SIGNATURE_IN_QUERY=true image",
-        "--set-env-vars=CIO_STORE=local,CIO_SIGNATURE_IN_QUERY=true,PORT=80",
-        "ENV CIO_STORE=local CIO_SIGNATURE_IN_QUERY=true",
-        "ENV CIO_SIGNATURE_IN_QUERY true",
-        '{"Variables": {"CIO_SIGNATURE_IN_QUERY": "true"}}',
-        'env:\n  - name: CIO_SIGNATURE_IN_QUERY\n    value: "true"',
-        "#  - name: CIO_SIGNATURE_IN_QUERY\n#    value: true",
-        "- name: CIO_SIGNATURE_IN_QUERY\n  value: on",
-        "- {name: CIO_SIGNATURE_IN_QUERY, value: 'true'}",
-        "env:\n  CIO_SIGNATURE_IN_QUERY: true",
-        "CIO_SIGNATURE_IN_QUERY=<on>true",
-        "CIO_SIGNATURE_IN_QUERY=on|off",
-        "CIO_SIGNATURE_IN_QUERY=....",
-        "CIO_RELAY_SIGNATURE=query",
-        "CIO_RELAY_APP_URL=http://app.example.com",
-        "CIO_RELAY_URL=relay.example.com:x",
-        "CIO_APP_API_KEYS=key",
-        "CIO_LIVE_REGION=asia",
-        "CIO_REGION=asia",
-        "PORT=http",
-        "DATABRICKS_HOST=ftp://workspace",
-    ],
+# As people write settings in shells, .env files, Dockerfiles, JSON and YAML.
+WRONG = (
+    "CIO_SIGNATURE_IN_QUERY=true",
+    "set `CIO_SIGNATURE_IN_QUERY=true` on the app",
+    "export CIO_STORE=local CIO_SIGNATURE_IN_QUERY='true'",
+    "# CIO_SIGNATURE_IN_QUERY=true",
+    "#CIO_SIGNATURE_IN_QUERY=",
+    "docker run -e CIO_SIGNATURE_IN_QUERY=true image",
+    "--set-env-vars=CIO_STORE=local,CIO_SIGNATURE_IN_QUERY=true,PORT=80",
+    "ENV CIO_STORE=local CIO_SIGNATURE_IN_QUERY=true",
+    "ENV CIO_SIGNATURE_IN_QUERY true",
+    '{"Variables": {"CIO_SIGNATURE_IN_QUERY": "true"}}',
+    'env:\n  - name: CIO_SIGNATURE_IN_QUERY\n    value: "true"',
+    "#  - name: CIO_SIGNATURE_IN_QUERY\n#    value: true",
+    "- name: CIO_SIGNATURE_IN_QUERY\n  value: on",
+    "- {name: CIO_SIGNATURE_IN_QUERY, value: 'true'}",
+    "env:\n  CIO_SIGNATURE_IN_QUERY: true",
+    "CIO_SIGNATURE_IN_QUERY=<on>true",
+    "CIO_SIGNATURE_IN_QUERY=on|off",
+    "CIO_SIGNATURE_IN_QUERY=....",
+    "CIO_RELAY_SIGNATURE=query",
+    "CIO_RELAY_APP_URL=http://app.example.com",
+    "CIO_RELAY_URL=relay.example.com:x",
+    "CIO_APP_API_KEYS=key",
+    "CIO_LIVE_REGION=asia",
+    "CIO_REGION=asia",
+    "PORT=http",
+    "DATABRICKS_HOST=ftp://workspace",
 )
-def test_a_wrong_setting_is_found_in_every_form(text: str) -> None:
-    """As people write settings in shells, files of variables, Dockerfiles, JSON and YAML."""
-    assert len(refused(text)) == 1
+# A placeholder is a whole value: `...`, `<...>` or a variable.
+RIGHT = (
+    "CIO_SIGNATURE_IN_QUERY=on.",
+    "(`CIO_SIGNATURE_IN_QUERY=on`)",
+    "- name: CIO_SIGNATURE_IN_QUERY\n  value: 'on'",
+    "CIO_WEB_WORKERS=<number of cores> ciolake serve",
+    "CIO_WEB_WORKERS=... ciolake serve",
+    'CIO_WEB_WORKERS="$CORES" ciolake serve',
+    "CIO_WEB_WORKERS=${CORES}",
+    "CIO_WEBHOOK_SIGNING_KEYS=new,old",
+    "DATABRICKS_CONFIG_PROFILE=any",
+    "HTTP_X_CIO_SIGNATURE=any",
+)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "CIO_SIGNATURE_IN_QUERY=on.",
-        "(`CIO_SIGNATURE_IN_QUERY=on`)",
-        "- name: CIO_SIGNATURE_IN_QUERY\n  value: 'on'",
-        "CIO_WEB_WORKERS=<number of cores> ciolake serve",
-        "CIO_WEB_WORKERS=... ciolake serve",
-        'CIO_WEB_WORKERS="$CORES" ciolake serve',
-        "CIO_WEB_WORKERS=${CORES}",
-        "CIO_WEBHOOK_SIGNING_KEYS=new,old",
-        "DATABRICKS_CONFIG_PROFILE=any",
-        "HTTP_X_CIO_SIGNATURE=any",
-    ],
-)
-def test_a_right_setting_and_a_placeholder_pass(text: str) -> None:
-    """A placeholder is a whole value: `...`, `<...>` or a variable."""
-    assert refused(text) == []
+def test_a_wrong_value_is_found_in_every_form() -> None:
+    """Each of these texts has exactly one wrong setting."""
+    assert [text for text in WRONG if len(refused(text)) != 1] == []
+
+
+def test_a_valid_value_and_a_placeholder_pass() -> None:
+    """None of these texts has a wrong setting."""
+    assert {text: found for text in RIGHT if (found := refused(text))} == {}

@@ -1,9 +1,9 @@
 """The alerting process: reads the counts of all processes and posts alerts to CIO_ALERT_URL.
 
-A process of its own under `ciolake serve`, so that a slow receiver of alerts slows nothing else.
-Each alert is one JSON POST when it begins and one when it ends:
-`{"service", "alert", "state", "at", "text"}`. What is firing is kept in the data folder: a restart
-does not post it again.
+`ciolake serve` runs it as a separate process, so that a slow alert URL slows nothing else. An
+alert is one JSON POST when it begins and one when it ends:
+`{"service", "alert", "state", "at", "text"}`. A file in the data folder lists the alerts that are
+firing, so that a restart does not post them again.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class AlertingProcess:
-    """Takes samples, applies the rules and posts what changed.
+    """Takes samples, applies the rules and posts changes.
 
     Attributes:
-        sample: What is known now.
-        post: Sends one change; raises OSError if it did not arrive.
-        state: File that keeps what is firing.
-        rules: The rules and what they remember.
+        sample: Reads the current numbers.
+        post: Sends one change; raises OSError if it fails.
+        state: File that lists the alerts that are firing.
+        rules: The rules, with their history.
     """
 
     sample: Callable[[], Sample]
@@ -58,14 +58,14 @@ class AlertingProcess:
     _waiting: deque[AlertChange] = field(default_factory=lambda: deque(maxlen=_MOST_WAITING))
 
     def begin(self) -> None:
-        """Remember what was firing before; a file that cannot be read counts as nothing."""
+        """Read which alerts were firing before; none if the file cannot be read."""
         try:
             self.rules.firing.update(json.loads(self.state.read_text()))
         except (OSError, ValueError, TypeError):
             self.rules.firing.clear()
 
     def look(self) -> None:
-        """Take a sample and post what changed; what does not arrive is posted the next time."""
+        """Take a sample and post changes; a change that cannot be sent is sent the next time."""
         changes = self.rules.observe(self.sample())
         self._waiting.extend(changes)
         for change in changes:
@@ -78,9 +78,9 @@ class AlertingProcess:
                 break
             self._waiting.popleft()
         if changes:
-            self._remember()
+            self._save()
 
-    def _remember(self) -> None:
+    def _save(self) -> None:
         made = self.state.with_suffix(".new")
         try:
             made.write_text(json.dumps(self.rules.firing))
@@ -90,11 +90,11 @@ class AlertingProcess:
 
 
 def sample(registry: CollectorRegistry, waiting: Pending, now: float) -> Sample:
-    """Read the numbers of all processes and of the inbox.
+    """Build a sample from the metrics of all processes and the state of the inbox.
 
     Args:
         registry: Totals of all processes.
-        waiting: What the inbox holds.
+        waiting: Events in the inbox.
         now: Unix seconds.
     """
     oldest = 0.0 if waiting.oldest_at is None else max(0.0, now - waiting.oldest_at.timestamp())
@@ -115,13 +115,13 @@ def post(url: str, change: AlertChange) -> None:
     """Post a change as JSON.
 
     Raises:
-        OSError: It did not arrive, or the answer was no 2xx.
+        OSError: The request failed, or the answer is not 2xx.
     """
     content = asdict(change) | {
         "service": f"ciolake on {gethostname()}",
         "at": datetime.fromtimestamp(change.at, UTC).isoformat(),
     }
-    request = urllib.request.Request(  # noqa: S310  # the setting allows http and https alone
+    request = urllib.request.Request(  # noqa: S310  # the setting allows only http and https
         url, json.dumps(content).encode(), {"Content-Type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=_POST_SECONDS):  # noqa: S310  # the same
@@ -131,17 +131,17 @@ def post(url: str, change: AlertChange) -> None:
 def counting(
     settings: Settings, variables: Mapping[str, str], closing: ExitStack
 ) -> Callable[[], Pending]:
-    """Return what counts the inbox of the settings' store.
+    """Return a function that counts the events in the inbox.
 
-    A count of a volume is a listing, so it is at most a minute old.
+    For a volume the count may be a minute old, because it takes a listing of the volume.
 
     Args:
-        settings: Name the store.
-        variables: The environment; names the workspace.
-        closing: Ends the connections to it.
+        settings: Choose the store.
+        variables: The environment, with the address of the workspace.
+        closing: Closes the connections to it.
 
     Raises:
-        SettingsError: The workspace's address cannot be used.
+        SettingsError: The address of the workspace is not valid.
     """
     if settings.store == "local":
         return partial(local_reader.pending, settings.inbox_dir)
@@ -155,7 +155,7 @@ def counting(
 
 
 def main() -> int:
-    """Run as a process of its own until stopped."""
+    """Run the alerting process until SIGTERM."""
     process.begin()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     variables = environment()

@@ -1,12 +1,12 @@
-"""When to alert: rules over a few numbers, each firing once and clearing once.
+"""The alert rules: each alert begins once and ends once.
 
-Pure: samples in, changes out. `operations.alerting.process` has the clock and sends.
+Pure: samples in, changes out. `operations.alerting.process` has the clock and sends them.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,13 +18,13 @@ HOUR_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What is known at one moment; the totals only grow while the service runs.
+    """The numbers at one moment; the totals only grow while the service runs.
 
     Attributes:
         at: Unix seconds.
         accepted: Events accepted so far.
-        unrouted: Raw-only rows so far.
-        stale: Rightly signed requests outside the time window so far.
+        unrouted: Rows that are only in the raw table, so far.
+        stale: Requests with a valid signature outside the time window, so far.
         wrong_signatures: Requests with a wrong signature so far.
         pending_events: Events in the inbox.
         oldest_pending_seconds: Age of the oldest of them; 0 if there is none.
@@ -41,15 +41,18 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class AlertLimits:
-    """When a rule fires.
+    """The limits at which alerts begin.
+
+    The alert `feed_silent` needs all of `silent_seconds`, `silent_factor` and `least_events`;
+    `unrouted_growth` needs both of `unrouted_share` and `unrouted_events`.
 
     Attributes:
-        silent_seconds: A feed is never called silent before that long without an event.
-        silent_factor: Nor before so many times the longest pause of the last seven days.
-        least_events: Nor before it has delivered so many.
-        backlog_seconds: Age of the oldest unloaded event.
-        unrouted_share: Share of the last hour's events that no table takes.
-        unrouted_events: And at least so many of them.
+        silent_seconds: Time without an event.
+        silent_factor: Time without an event, as a multiple of the longest pause in seven days.
+        least_events: Number of events that must have arrived before.
+        backlog_seconds: Age of the oldest event that is not loaded.
+        unrouted_share: Share of the events in the last hour that fit no typed table.
+        unrouted_events: Number of these events.
         signatures: Wrong signatures in the last hour.
     """
 
@@ -67,10 +70,10 @@ class AlertChange:
     """An alert that begins or ends.
 
     Attributes:
-        alert: Which.
+        alert: Its name.
         state: `firing` or `resolved`.
         at: Unix seconds.
-        text: What is wrong, or was, and what to do, in words.
+        text: What is (or was) wrong and what to do, in words.
     """
 
     alert: Name
@@ -81,7 +84,7 @@ class AlertChange:
 
 @dataclass(slots=True)
 class AlertRules:
-    """Remembers a week of pauses and an hour of totals, and which alerts are firing."""
+    """The rules, with the pauses of a week, the totals of an hour, and the alerts that fire."""
 
     limits: AlertLimits = field(default_factory=AlertLimits)
     firing: dict[Name, str] = field(default_factory=dict)
@@ -91,7 +94,7 @@ class AlertRules:
     _seen: float = 0
 
     def observe(self, sample: Sample) -> list[AlertChange]:
-        """Take the next sample; return the alerts that begin or end with it."""
+        """Add the next sample; return the alerts that begin or end with it."""
         self._note_events(sample)
         self._hour.append(sample)
         while self._hour[0].at < sample.at - HOUR_SECONDS:
@@ -103,38 +106,32 @@ class AlertRules:
             "stale_timestamps": self._stale(),
             "wrong_signatures": self._signatures(),
         }
-        return [
-            change
-            for name, text in found.items()
-            for change in self._changed(name, text, sample.at)
-        ]
-
-    def _changed(self, name: Name, text: str | None, at: float) -> Iterable[AlertChange]:
-        if text is not None and name not in self.firing:
-            self.firing[name] = text
-            yield AlertChange(name, "firing", at, text)
-        elif text is None and name in self.firing:
-            yield AlertChange(name, "resolved", at, self.firing.pop(name))
+        changes = []
+        for name, text in found.items():
+            if text is not None and name not in self.firing:
+                self.firing[name] = text
+                changes.append(AlertChange(name, "firing", sample.at, text))
+            elif text is None and name in self.firing:
+                changes.append(AlertChange(name, "resolved", sample.at, self.firing.pop(name)))
+        return changes
 
     def _note_events(self, sample: Sample) -> None:
-        """Learn how long the feed pauses; a pause counts once it has ended."""
+        """Record the pause before new events; a pause counts when it has ended."""
         previous = self._hour[-1].accepted if self._hour else 0.0
-        # Totals begin again with the service: what is there then is new.
+        # A smaller total means that the service has restarted: all of it is new.
         new = sample.accepted - previous if sample.accepted >= previous else sample.accepted
         if new <= 0:
             return
         if self._last_event_at is not None:
-            self._add_pause(sample.at, sample.at - self._last_event_at)
+            # Keep only pauses that can still become the longest of the week: in falling order.
+            seconds = sample.at - self._last_event_at
+            while self._pauses and self._pauses[-1][1] <= seconds:
+                self._pauses.pop()
+            self._pauses.append((sample.at, seconds))
+            while self._pauses[0][0] < sample.at - WEEK_SECONDS:
+                self._pauses.popleft()
         self._last_event_at = sample.at
         self._seen += new
-
-    def _add_pause(self, at: float, seconds: float) -> None:
-        # Only what may still become the longest is kept: pauses in falling order.
-        while self._pauses and self._pauses[-1][1] <= seconds:
-            self._pauses.pop()
-        self._pauses.append((at, seconds))
-        while self._pauses[0][0] < at - WEEK_SECONDS:
-            self._pauses.popleft()
 
     def _silence(self, sample: Sample) -> str | None:
         if self._last_event_at is None or self._seen < self.limits.least_events:
@@ -154,8 +151,8 @@ class AlertRules:
             return None
         return (
             f"{sample.pending_events} events wait to be loaded, the oldest for "
-            f"{sample.oldest_pending_seconds / 60:.0f} minutes. They are safe; /readyz says why "
-            "they are not loaded."
+            f"{sample.oldest_pending_seconds / 60:.0f} minutes. They are stored safely; /readyz "
+            "says why they are not loaded."
         )
 
     def _unrouted(self) -> str | None:
@@ -166,8 +163,8 @@ class AlertRules:
         if unrouted <= self.limits.unrouted_share * max(accepted, unrouted):
             return None
         return (
-            f"{unrouted:.0f} events of the last hour fit no table. They are kept: "
-            "`webhook_unrouted_events` lists them with the reason."
+            f"{unrouted:.0f} events of the last hour fit no typed table. They are stored in the "
+            "raw table; the view `webhook_unrouted_events` lists them with the reason."
         )
 
     def _stale(self) -> str | None:
@@ -175,8 +172,9 @@ class AlertRules:
         if not stale:
             return None
         return (
-            f"{stale:.0f} rightly signed requests of the last hour came outside the time window. "
-            "Check the clock here; if it is right, set CIO_STALE_TIMESTAMPS=accept."
+            f"{stale:.0f} requests of the last hour had a valid signature but a timestamp outside "
+            "the time window. Check the clock of this machine; if it is right, set "
+            "CIO_STALE_TIMESTAMPS=accept."
         )
 
     def _signatures(self) -> str | None:
@@ -185,11 +183,11 @@ class AlertRules:
             return None
         return (
             f"{wrong:.0f} requests of the last hour had a wrong signature. If Customer.io sent "
-            "them, CIO_WEBHOOK_SIGNING_KEYS lacks its key, and the feed is standing still."
+            "them, it sends no further events: add its signing key to CIO_WEBHOOK_SIGNING_KEYS."
         )
 
     def _in_last_hour(self, total: str) -> float:
-        """How much a total has grown within the hour, restarts of the service included."""
+        """Return how much a total has grown within the hour, also across restarts."""
         grown = 0.0
         before = float(getattr(self._hour[0], total)) if len(self._hour) > 1 else 0.0
         for one in self._hour:

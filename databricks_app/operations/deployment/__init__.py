@@ -1,5 +1,5 @@
-"""Deploys the receiver into a Databricks workspace: what `ciolake deploy` does.
+"""Deployment of the receiver into a Databricks workspace, for `ciolake deploy`.
 
-`plan` is pure and says what shall be there; `steps`, `release` and `proof` look what is there and
-change the rest, through databricks-sdk. Each step may be done again at any time.
+`plan` is pure and defines the target. `steps`, `release` and `proof` compare it with the workspace
+and change what differs, through databricks-sdk. Every step can be repeated at any time.
 """

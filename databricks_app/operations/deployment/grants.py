@@ -1,8 +1,9 @@
-"""Who holds which privilege on a thing of Unity Catalog, inherited ones included.
+"""Read which principal has which privileges in Unity Catalog, with inherited ones.
 
-The platform shows everybody's privileges to those who manage a thing; to others only what they ask
-about themselves, and refuses the rest (https://docs.databricks.com/sql/language-manual/security-show-grant.html).
-So what is refused is not taken for missing.
+A user who manages an object sees the privileges of everybody. Other users see only their own; for
+the rest the platform refuses the call
+(https://docs.databricks.com/sql/language-manual/security-show-grant.html). So a refused call does
+not mean that the privilege is missing.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from databricks_app.operations.deployment import plan
 from databricks_app.operations.deployment.needs import EVERYONE
 from databricks_app.operations.deployment.target_workspace import TargetWorkspace, found
 
-# Not part of ALL PRIVILEGES: who holds those may still not hand them on.
-_APART = "MANAGE"
+# ALL PRIVILEGES does not include MANAGE.
+_NOT_IN_ALL = "MANAGE"
 
 
 @dataclass(frozen=True, slots=True)
 class EffectiveGrants:
-    """What could be seen of a thing.
+    """The privileges on an object, as far as the platform shows them.
 
     Attributes:
         held: Privileges by principal.
@@ -34,21 +35,21 @@ class EffectiveGrants:
     hidden: frozenset[str] = frozenset()
 
     def allows(self, who: Iterable[str], right: str) -> bool:
-        """Whether one of these principals is seen to hold the right."""
-        enough = {right} if right == _APART else {right, "ALL_PRIVILEGES"}
+        """Whether one of these principals visibly has the right."""
+        enough = {right} if right == _NOT_IN_ALL else {right, "ALL_PRIVILEGES"}
         return any(self.held.get(one, frozenset()) & enough for one in who)
 
 
 def effective(
     workspace: TargetWorkspace, kind: str, name: str, who: Iterable[str]
 ) -> EffectiveGrants:
-    """Look at what these principals effectively hold; nothing where there is no such thing.
+    """Read the effective privileges on an object; none if it does not exist.
 
     Args:
-        workspace: Where.
+        workspace: The target workspace.
         kind: `CATALOG`, `SCHEMA`, `VOLUME` or `TABLE`.
-        name: Its full name.
-        who: Asked about one by one, should the platform not show them all.
+        name: Full name of the object.
+        who: Principals; each is requested alone if the platform refuses to list all.
     """
     try:
         return EffectiveGrants(_held(workspace, kind, name))
@@ -93,14 +94,14 @@ def _assignments(
 def lacking(
     workspace: TargetWorkspace, grant: plan.Grant, principal: str
 ) -> tuple[str, ...] | None:
-    """What of a grant the app's service principal does not have yet; None if that is not shown.
+    """Return the privileges of a grant that the app lacks; None if the platform does not show it.
 
     Args:
-        workspace: Where.
-        grant: What it needs.
-        principal: Its application id; empty while there is no app, which will then have what
-            everybody has.
+        workspace: The target workspace.
+        grant: The grant that the app needs.
+        principal: Application id of the app's service principal; empty if there is no app yet.
     """
+    # A new app has the privileges of everybody.
     who = [one for one in (principal, EVERYONE) if one]
     seen = effective(workspace, grant.kind, grant.name, who)
     missing = tuple(one for one in grant.privileges if not seen.allows(who, one))

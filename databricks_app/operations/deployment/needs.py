@@ -1,7 +1,8 @@
-"""Which rights a run will need, judged by what is there, and how an admin gives each. Pure.
+"""The rights that a deployment needs, and the statement that grants each. Pure.
 
-A right that the run gives itself is none: who makes a schema, a table, a scope or an app owns it.
-The right to make apps and the right to make secret scopes are not among them: no API shows either.
+Which rights are needed depends on what exists already: a user who creates a schema, table, scope or
+app owns it and needs no more rights on it. The rights to create apps and secret scopes are left
+out, because no API shows them.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ _RAW = "webhook_raw_events"
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One right on one thing.
+    """One right on one object.
 
     Attributes:
-        kind: In capitals a thing of Unity Catalog, else one of the workspace.
-        name: Its full name, or the warehouse's id.
+        kind: In capitals an object of Unity Catalog, else one of the workspace.
+        name: Its full name, or the id of the warehouse.
         right: As the API spells it, with underscores.
-        reason: What it is needed for: "to ...".
-        will_do: Rights that are as good.
+        reason: Why it is needed: "to ...".
+        alternatives: Other rights that are sufficient.
         instead: A statement that makes the right unnecessary; empty without one.
     """
 
@@ -38,26 +39,26 @@ class Need:
     name: str
     right: str
     reason: str
-    will_do: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
     instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundState:
-    """What a run finds.
+    """What exists in the workspace.
 
     Attributes:
-        refused: Kind and name of things that are there, and that the deployer may not even look at.
+        refused: Kind and name of objects that exist, but that the deployer may not read.
         has_schema: Whether the schema exists.
         has_volume: Whether the volume exists.
         columns: Columns, lower case, of each table and view that exists; None if the platform
             shows none of them.
         has_scope: Whether the secret scope exists.
-        has_keys: Whether it holds the signing keys.
+        has_keys: Whether the scope has the signing keys.
         has_app: Whether the app exists.
         principal: Application id of the app's service principal; empty without an app.
-        lacking: Names of the resources that the app is still to be given; all without an app.
-        grants: What the app's service principal lacks on things that exist.
+        lacking: Names of the resources that the app does not have yet; all without an app.
+        grants: What the app's service principal lacks on objects that exist.
     """
 
     refused: frozenset[tuple[Kind, str]] = frozenset()
@@ -74,14 +75,14 @@ class FoundState:
 
 @dataclass(frozen=True, slots=True)
 class RequestedWork:
-    """What a run is to do.
+    """What a deployment should do.
 
     Attributes:
         tables: Definitions of the tables.
         views: Names of the views.
-        replaces_views: Whether views that exist are made anew.
-        rotates: Whether keys that are stored are replaced.
-        proves: Whether one event is sent through in the end.
+        replaces_views: Whether to replace existing views.
+        rotates: Whether to replace stored signing keys.
+        proves: Whether to send a test event at the end.
     """
 
     tables: Sequence[Table]
@@ -92,11 +93,11 @@ class RequestedWork:
 
 
 def needs(target: plan.Target, wanted: RequestedWork, there: FoundState) -> list[Need]:
-    """Every right that the run will need, each once."""
+    """Return every right that the deployment needs, each once."""
     listed = [
         Need("CATALOG", target.catalog, "USE_CATALOG", f"to reach {target.schema_name}"),
         *_storage(target, wanted, there),
-        *_handing_on(target, wanted, there),
+        *_grants_to_app(target, wanted, there),
         *_workspace(target, wanted, there),
     ]
     merged: dict[tuple[str, str, str], Need] = {}
@@ -106,7 +107,7 @@ def needs(target: plan.Target, wanted: RequestedWork, there: FoundState) -> list
             need = replace(
                 held,
                 reason=f"{held.reason} and {need.reason}",
-                will_do=tuple(set(held.will_do) & set(need.will_do)),
+                alternatives=tuple(set(held.alternatives) & set(need.alternatives)),
                 instead="",
             )
         merged[key] = need
@@ -119,17 +120,17 @@ def _storage(target: plan.Target, wanted: RequestedWork, there: FoundState) -> I
     if ("CATALOG", catalog) in there.refused:
         return
     if not there.has_schema:
-        yield Need("CATALOG", catalog, "CREATE_SCHEMA", f"to make the schema {inside}")
+        yield Need("CATALOG", catalog, "CREATE_SCHEMA", f"to create the schema {inside}")
         return
-    yield Need("SCHEMA", inside, "USE_SCHEMA", "to reach what is in it")
+    yield Need("SCHEMA", inside, "USE_SCHEMA", "to reach its tables and its volume")
     if ("SCHEMA", inside) in there.refused:
         return
     if not there.has_volume:
-        yield Need("SCHEMA", inside, "CREATE_VOLUME", f"to make the volume {target.volume}")
+        yield Need("SCHEMA", inside, "CREATE_VOLUME", f"to create the volume {target.volume}")
     elif ("VOLUME", target.volume_name) in there.refused:
-        yield Need("VOLUME", target.volume_name, "READ_VOLUME", "to see that it is there")
+        yield Need("VOLUME", target.volume_name, "READ_VOLUME", "to see that it exists")
     elif wanted.proves:
-        reason = "to find the proof's event in the inbox"
+        reason = "to find the test event in the inbox"
         yield Need("VOLUME", target.volume_name, "READ_VOLUME", reason)
     if there.columns is not None:
         yield from _tables(target, wanted, there.columns)
@@ -141,26 +142,27 @@ def _tables(
     inside = target.schema_name
     names = [*(table.name for table in wanted.tables), *wanted.views]
     if missing := [name for name in names if name not in columns]:
-        reason = f"to make {', '.join(missing)} (what you may not SELECT looks missing as well)"
+        reason = f"to create {', '.join(missing)} (tables that you may not SELECT seem missing too)"
         yield Need("SCHEMA", inside, "CREATE_TABLE", reason)
     for table in wanted.tables:
         if table.name in columns and not columns[table.name].issuperset(table.column_names):
             name = f"{inside}.{table.name}"
-            yield Need("TABLE", name, "MANAGE", "to add its new columns", will_do=("MODIFY",))
+            yield Need("TABLE", name, "MANAGE", "to add its new columns", alternatives=("MODIFY",))
     for view in wanted.views:
         if view in columns and wanted.replaces_views:
             yield Need("VIEW", f"{inside}.{view}", "MANAGE", "to replace it")
     if wanted.proves and _RAW in columns:
-        yield Need("TABLE", f"{inside}.{_RAW}", "SELECT", "to find the proof's event")
+        yield Need("TABLE", f"{inside}.{_RAW}", "SELECT", "to find the test event")
 
 
-def _handing_on(target: plan.Target, wanted: RequestedWork, there: FoundState) -> Iterable[Need]:
-    """What the deployer hands on to the app: only who manages a thing can."""
+def _grants_to_app(target: plan.Target, wanted: RequestedWork, there: FoundState) -> Iterable[Need]:
+    """MANAGE on every object on which the app needs a grant."""
     views = {f"{target.schema_name}.{view}" for view in wanted.views}
     for grant in there.grants:
         kind: Kind = "VIEW" if grant.name in views else grant.kind
         shown = ", ".join(map(_spaced, grant.privileges))
-        # Everybody may well reach a catalog or a schema; nobody but the app shall read its tables.
+        # Without an app, the grant can go to everybody for a catalog or schema, where it is only
+        # USE. A grant on tables must go to the app alone.
         whom = there.principal or (EVERYONE if kind in {"CATALOG", "SCHEMA"} else "")
         instead = _grant(kind, grant.name, grant.privileges, whom) if whom else ""
         yield Need(kind, grant.name, "MANAGE", f"to grant the app {shown}", instead=instead)
@@ -182,18 +184,20 @@ def _workspace(target: plan.Target, wanted: RequestedWork, there: FoundState) ->
         elif wanted.rotates or not there.has_keys:
             yield Need("scope", target.scope, "WRITE", "to store the signing keys")
         else:
-            yield Need("scope", target.scope, "READ", "to see whether the signing keys changed")
+            yield Need(
+                "scope", target.scope, "READ", "to see whether the signing keys have changed"
+            )
     if there.has_app:
         yield Need("app", target.app, "CAN_MANAGE", "to deploy it")
 
 
-def said(need: Need) -> str:
-    """The right in words: `CREATE SCHEMA on main`."""
+def words(need: Need) -> str:
+    """Write the right in words, such as `CREATE SCHEMA on main`."""
     return f"{_spaced(need.right)} on {need.name}"
 
 
 def fix(need: Need, who: str) -> str:
-    """The statement or command, with a comment, by which an admin gives the right.
+    """Return the statement or command that gives the right, with the reason as a comment.
 
     Args:
         need: The right.
@@ -210,7 +214,7 @@ def fix(need: Need, who: str) -> str:
             command = f"databricks {plural} update-permissions {need.name} --json '{listed}'"
             return f"{command}  # {need.reason}"
     statement = _grant(need.kind, need.name, (need.right,), who)
-    instead = f", or in its place: {need.instead}" if need.instead else ""
+    instead = f", or run this instead: {need.instead}" if need.instead else ""
     return f"{statement}  -- {need.reason}{instead}"
 
 

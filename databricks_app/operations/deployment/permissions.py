@@ -1,7 +1,7 @@
-"""The step that looks for missing rights before anything is changed, and names all of them at once.
+"""The step `permissions`: finds all missing rights before the deployment changes anything.
 
-Only a right that is seen to be missing stops the run. What the platform does not show is told as a
-note; should it be missing after all, the step that needs it says so.
+Only a right that is certainly missing stops the deployment. If the platform does not show whether
+the deployer has a right, the step reports a note. If it is missing, a later step fails and says so.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from databricks_app.operations.deployment.target_workspace import TargetWorkspac
 
 T = TypeVar("T")
 _ADMINS = "admins"
-# Of warehouses and apps, from least to most; a right contains those before it.
+# Permission levels of warehouses and apps, from lowest to highest; each includes the ones before.
 _LEVELS = ("CAN_VIEW", "CAN_USE", "CAN_MONITOR", "CAN_MANAGE", "IS_OWNER")
 
 
 @dataclass(frozen=True, slots=True)
 class _FoundRights:
-    """What is there, and the owners of it by full name; the metastore's name is empty."""
+    """What exists, and the owner of each object by full name; the metastore has the name ""."""
 
     there: FoundState
     owners: Mapping[str, str]
@@ -44,13 +44,13 @@ def step(
     rotates: bool = False,
     proves: bool = True,
 ) -> Step:
-    """Look for every right that the rest of the run needs.
+    """Return the step that checks every right that the deployment needs.
 
     Args:
-        workspace: Where.
-        replaces_views: As for the views.
-        rotates: As for the keys.
-        proves: Whether the proof follows.
+        workspace: The target workspace.
+        replaces_views: Whether existing views will be replaced.
+        rotates: Whether stored keys will be replaced.
+        proves: Whether a test event will be sent.
     """
     wanted = RequestedWork(
         sql_dialect.tables(),
@@ -74,13 +74,14 @@ def _look(workspace: TargetWorkspace, wanted: RequestedWork) -> list[Note]:
             unseen.append(need)
         elif not has:
             missing.append(need)
-    notes = [f"could not be seen: {needs.said(need)}, {need.reason}" for need in unseen]
+    notes = [f"unknown whether you have {needs.words(need)}, {need.reason}" for need in unseen]
     if missing:
         lines = [f"  {needs.fix(need, who)}" for need in missing] + notes
         raise DeploymentError(
-            f"permissions: {who} lacks {len(missing)} of the rights that this needs; nothing was "
-            "changed. What gives them:\n" + "\n".join(lines) + "\nRights may come in ways that no "
-            "API shows, as through a group in a group: --skip-permission-check goes on anyway."
+            f"permissions: {who} lacks {len(missing)} rights that this deployment needs. Nothing "
+            "was changed. An admin can grant them with:\n" + "\n".join(lines) + "\nSome rights are "
+            "shown by no API, such as those of a group in a group. If you have them that way, use "
+            "--skip-permission-check."
         )
     return [Note(one) for one in notes]
 
@@ -88,7 +89,7 @@ def _look(workspace: TargetWorkspace, wanted: RequestedWork) -> list[Note]:
 def _has(
     workspace: TargetWorkspace, gathered: _FoundRights, need: Need, mine: list[str]
 ) -> bool | None:
-    """Whether the deployer has a right; None if that cannot be seen."""
+    """Whether the deployer has a right; None if the platform does not show it."""
     if need.kind == "scope":
         return _has_in_scope(workspace, need)
     if need.kind in {"warehouse", "app"} and _ADMINS in mine:
@@ -96,25 +97,25 @@ def _has(
     if need.kind not in {"warehouse", "app"} and _owns(gathered.owners, need.name, mine):
         return True
     if (need.kind, need.name) in gathered.there.refused:
-        return False  # to look at a thing takes less than the right
+        return False  # reading an object needs less than any of these rights
     if need.kind in {"warehouse", "app"}:
         return _has_level(workspace, need, mine)
     kind = "TABLE" if need.kind == "VIEW" else need.kind
     seen = grants.effective(workspace, kind, need.name, mine)
-    if any(seen.allows(mine, right) for right in (need.right, *need.will_do)):
+    if any(seen.allows(mine, right) for right in (need.right, *need.alternatives)):
         return True
     return None if seen.hidden else False
 
 
 def _owns(owners: Mapping[str, str], name: str, mine: list[str]) -> bool:
-    """Whether a thing, or one that it is in, belongs to one of these."""
+    """Whether one of these principals owns the object, or its schema, catalog or metastore."""
     parts = name.split(".")
     within = [".".join(parts[:depth]) for depth in range(len(parts) + 1)]
     return any(owners.get(one) in mine for one in within)
 
 
 def _has_in_scope(workspace: TargetWorkspace, need: Need) -> bool | None:
-    """Ask for what only who has the right is told: lists of a scope's rights and of its keys."""
+    """Try calls that need the right: listing the permissions of a scope, and listing its keys."""
     api = workspace.client.secrets
     if not _is_refused(lambda: list(api.list_acls(need.name))):
         return True
@@ -144,12 +145,18 @@ def _gather(workspace: TargetWorkspace, wanted: RequestedWork) -> _FoundRights:
     refused: set[tuple[Kind, str]] = set()
 
     def look(kind: Kind, name: str, ask: Callable[[str], T]) -> T | None:
-        """What is there; None where it is not, or may not be looked at, which is noted."""
+        """Read an object; None if it does not exist or, which is recorded, may not be read."""
         try:
             return found(lambda: ask(name))
         except PermissionDenied:
             refused.add((kind, name))
             return None
+
+    def has_keys() -> bool:
+        try:
+            return plan.KEYS_RESOURCE in put_times(workspace)
+        except PermissionDenied:
+            return True  # then the missing right on the scope is reported
 
     look("warehouse", target.warehouse_id, client.warehouses.get)
     app = look("app", target.app, client.apps.get)
@@ -168,17 +175,19 @@ def _gather(workspace: TargetWorkspace, wanted: RequestedWork) -> _FoundRights:
         has_volume=bool(volume) or ("VOLUME", target.volume_name) in refused,
         columns=None if tables is None else columns(tables),
         has_scope=has_scope,
-        has_keys=has_scope and _has_keys(workspace),
+        has_keys=has_scope and has_keys(),
         has_app=bool(app) or ("app", target.app) in refused,
         principal=(app.service_principal_client_id if app else None) or "",
-        lacking=_lacking(workspace, app, is_refused=("app", target.app) in refused),
+        lacking=frozenset(
+            one.name for one in release.lacking(target, app) if ("app", target.app) not in refused
+        ),
         grants=tuple(_grants(workspace, wanted, app, owners)),
     )
     return _FoundRights(there, owners)
 
 
 def _tables(workspace: TargetWorkspace) -> list[TableInfo] | None:
-    """Tables and views of the schema; None if the platform shows none."""
+    """List the tables and views of the schema; None if the platform refuses."""
     try:
         return list(workspace.client.tables.list(workspace.target.catalog, workspace.target.schema))
     except PermissionDenied:
@@ -192,23 +201,10 @@ def _metastore_owner(workspace: TargetWorkspace) -> dict[str, str]:
         return {}
 
 
-def _has_keys(workspace: TargetWorkspace) -> bool:
-    try:
-        return plan.KEYS_RESOURCE in put_times(workspace)
-    except PermissionDenied:
-        return True  # the right to see them is what is named first
-
-
-def _lacking(workspace: TargetWorkspace, app: App | None, *, is_refused: bool) -> frozenset[str]:
-    if is_refused:
-        return frozenset()
-    return frozenset(one.name for one in release.lacking(workspace.target, app))
-
-
 def _grants(
     workspace: TargetWorkspace, wanted: RequestedWork, app: App | None, owners: Mapping[str, str]
 ) -> Iterable[plan.Grant]:
-    """What the app lacks on things that are there, or may lack while it has never run."""
+    """Return the grants that the app lacks, or may lack if it has never run, on what exists."""
     principal = (app.service_principal_client_id if app else None) or ""
     runs = bool(app and app.active_deployment)
     tables = [table.name for table in wanted.tables]

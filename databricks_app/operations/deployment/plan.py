@@ -1,8 +1,7 @@
-"""What a deployed receiver consists of, and what is missing of it. Pure.
+"""The target of a deployment: names, grants, table changes and the content of app.yaml. Pure.
 
-Rights are granted one by one on the things themselves, not declared as resources of the app:
-whether USE CATALOG and USE SCHEMA come along with a resource is said nowhere, and an app takes few
-resources.
+Rights are granted one by one, not as resources of the app: it is not documented whether a resource
+includes USE CATALOG and USE SCHEMA, and the number of resources is limited.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ class Target:
 
     Attributes:
         app: Name of the app.
-        catalog: Of the tables; must exist.
-        schema: Of the tables and the volume.
-        volume: Where accepted events lie.
+        catalog: Catalog of the tables, which must exist.
+        schema: Schema of the tables and the volume.
+        volume: Volume for accepted events.
         warehouse_id: SQL warehouse that loads the tables.
         scope: Secret scope of the signing keys.
         relay: Application id of the relay's service principal; empty without one.
@@ -72,10 +71,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Privileges of the app's service principal on one thing.
+    """Privileges of the app's service principal on one object.
 
     Attributes:
-        kind: What it is; a view is a table as well.
+        kind: Kind of the object; a view counts as a table.
         name: Its full name.
         privileges: As the API spells them, with underscores.
     """
@@ -86,21 +85,19 @@ class Grant:
 
 
 def is_app_name(text: str) -> bool:
-    """Whether the platform takes this as the name of an app."""
+    """Whether the platform accepts this as the name of an app."""
     return _APP_NAME.fullmatch(text) is not None
 
 
 def grants(target: Target, tables: Iterable[str], views: Iterable[str]) -> list[Grant]:
-    """What the app needs, and no more: it makes no table and changes none.
-
-    Views are granted too: to the loader's look at the schema, one that it may not read is missing.
-    """
+    """Return the grants that the app needs; it may not create or alter tables."""
     inside = target.schema_name
     return [
         Grant("CATALOG", target.catalog, ("USE_CATALOG",)),
         Grant("SCHEMA", inside, ("USE_SCHEMA",)),
         Grant("VOLUME", target.volume_name, ("READ_VOLUME", "WRITE_VOLUME")),
         *(Grant("TABLE", f"{inside}.{name}", ("SELECT", "MODIFY")) for name in tables),
+        # The loader lists the views at start; a view that it may not read seems to be missing.
         *(Grant("TABLE", f"{inside}.{name}", ("SELECT",)) for name in views),
     ]
 
@@ -108,11 +105,11 @@ def grants(target: Target, tables: Iterable[str], views: Iterable[str]) -> list[
 def table_changes(
     tables: Iterable[Table], there: Mapping[str, frozenset[str]]
 ) -> list[tuple[str, str]]:
-    """Words and statement of each change that brings the tables up to `sql/`; nothing is dropped.
+    """Return a description and the SQL of each change that the tables need; nothing is dropped.
 
     Args:
-        tables: The definitions.
-        there: Columns, lower case, of each table that exists.
+        tables: The definitions from `sql/`.
+        there: Columns, in lower case, of each table that exists.
     """
     changes = []
     for table in tables:
@@ -125,40 +122,42 @@ def table_changes(
 
 
 def app_yaml(text: str, variables: Mapping[str, str]) -> str:
-    """Fill in the variables of this target.
+    """Replace the values of these variables in app.yaml.
 
     Raises:
-        ValueError: The file has no such variable.
+        ValueError: The file does not have such a variable exactly once.
     """
     for name, value in variables.items():
         line = re.compile(rf"^(\s*- name: {name}\n\s+value: ).*$", re.MULTILINE)
         text, times = line.subn(lambda found, value=value: found[1] + json.dumps(value), text)  # type: ignore[misc]  # binds each
         if times != 1:
-            raise ValueError(f"app.yaml must give {name} a value, once")
+            raise ValueError(f"app.yaml must set {name} exactly once")
     return text
 
 
 def refusal(path: str, content: bytes) -> str | None:
-    """Why the platform would not take a source file; None if it does."""
+    """Return why the platform would refuse or rename a source file; None if it accepts it."""
     if len(content) > LARGEST_FILE_BYTES:
         return f"{path} is larger than 10 MB, which the platform refuses"
     if content.startswith(_NOTEBOOK):
-        return f"{path} begins like a notebook, and would lose its name when it is imported"
+        return f"{path} begins like a notebook, so the platform would rename it"
     return None
 
 
 def digest(content: bytes) -> str:
-    """Name of a file's content."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
 def fingerprint(files: Mapping[str, str], secrets: Mapping[str, int], resources: str) -> str:
-    """Name of all that an app reads when it is deployed: the same name needs no new deployment.
+    """Return a digest of everything that a deployment depends on.
+
+    If it has not changed, no new deployment is needed.
 
     Args:
         files: Digest by path.
-        secrets: When each was last put, Unix milliseconds.
-        resources: What the app was given, as text.
+        secrets: When each secret was last written, Unix milliseconds.
+        resources: The resources of the app, as text.
     """
     whole = json.dumps([dict(sorted(files.items())), dict(sorted(secrets.items())), resources])
     return digest(whole.encode())

@@ -1,10 +1,10 @@
-"""The last step: one signed event goes through the deployed app and is found where it was stored.
+"""The last step, `proof`: sends a signed event to the deployed app and finds where it was stored.
 
-The event is a canary (`operations.webhooks.canary`), a row of the raw table alone. Its id is the
-deployment's: a deployment that was proven once is not asked again.
+The event is a canary (`operations.webhooks.canary`). Its id contains the id of the deployment, so
+that each deployment is proven once.
 
-Found in the inbox is proof enough: a look into the volume wakes no warehouse, and the row comes
-with the next load, up to an interval later.
+By default the event only has to be in the inbox. Listing the volume starts no warehouse, and the
+row follows with the next load.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _COUNT = "SELECT count(*) FROM webhook_raw_events WHERE event_id = :id"
 
 @dataclass(frozen=True, slots=True)
 class _Proof:
-    """What is proven of which deployment.
+    """What the proof of one deployment needs.
 
     Attributes:
-        deployment: Its id.
-        event: What is sent; the same one for a deployment.
-        url: Where the event is posted to.
-        seconds: How long its row is waited for; 0 if the inbox is enough.
-        settings: What the app was deployed with.
+        deployment: Id of the deployment.
+        event: The event to send; always the same for one deployment.
+        url: Where to post the event.
+        seconds: How long to wait for its row; 0 if the inbox is enough.
+        settings: The settings of the app.
     """
 
     deployment: str
@@ -51,12 +51,12 @@ class _Proof:
 
 
 def step(workspace: TargetWorkspace, settings: Settings, *, waits: bool = False) -> Step:
-    """One event from the receiver to the inbox, or to the table.
+    """Return the step that sends one event and finds it in the inbox or in the table.
 
     Args:
-        workspace: Where.
-        settings: What the app was deployed with.
-        waits: Whether its row is waited for.
+        workspace: The target workspace.
+        settings: The settings of the app.
+        waits: Whether to wait for the row.
     """
     needs = (
         f"CAN USE on the app {workspace.target.app}, READ on the secret scope "
@@ -71,7 +71,13 @@ def _look(workspace: TargetWorkspace, settings: Settings, *, waits: bool) -> lis
     deployment = app.active_deployment.deployment_id if app and app.active_deployment else None
     words = "send one signed event and find it in the " + ("table" if waits else "inbox")
     if not (deployment and app and app.url):
-        return [PlannedChange(words, partial(_send_to_new, workspace))]
+        # With --dry-run there may be no app yet, so this is an error only when it is done.
+        def refuse() -> None:
+            raise DeploymentError(
+                f"the app {workspace.target.app} has no address or no active deployment"
+            )
+
+        return [PlannedChange(words, refuse)]
     proof = _Proof(
         deployment,
         canary(deployment, time.time(), kind="deploy"),
@@ -88,10 +94,6 @@ def _look(workspace: TargetWorkspace, settings: Settings, *, waits: bool) -> lis
     return [PlannedChange(words, partial(_send, workspace, proof))]
 
 
-def _send_to_new(workspace: TargetWorkspace) -> None:
-    raise DeploymentError(f"the app {workspace.target.app} has no address or no active deployment")
-
-
 def _is_row(workspace: TargetWorkspace, event: Canary) -> bool:
     return int(workspace.sql(_COUNT, id=event.event_id)[0][0]) > 0
 
@@ -101,13 +103,13 @@ def _send(workspace: TargetWorkspace, proof: _Proof) -> Note | None:
     answers: list[str] = []
     try:
         workspace.until(
-            "the app to take an event", lambda: _is_taken(workspace, proof, key, answers)
+            "the app to accept an event", lambda: _is_accepted(workspace, proof, key, answers)
         )
     except DeploymentError as error:
         last = f" (its last answer: {answers[-1]})" if answers else ""
         raise DeploymentError(
-            f"{error}{last}. See the app's log and /readyz; 401 or a redirect means that the "
-            "platform refuses your token: log in by OAuth, a personal access token will not do"
+            f"{error}{last}. See the app's log and /readyz. 401 or a redirect means that the "
+            "platform refuses your token: log in with OAuth, not with a personal access token"
         ) from error
     if proof.seconds:
         by = freshness.expected_by(proof.settings, time.time())
@@ -127,7 +129,7 @@ def _send(workspace: TargetWorkspace, proof: _Proof) -> Note | None:
     return Note(place)
 
 
-def _is_taken(
+def _is_accepted(
     workspace: TargetWorkspace, proof: _Proof, key: SigningKey, answers: list[str]
 ) -> bool | None:
     token = workspace.client.config.authenticate()
@@ -140,7 +142,7 @@ def _is_taken(
 
 
 def _key(workspace: TargetWorkspace) -> SigningKey:
-    """The first of the keys that the app has."""
+    """Return the first signing key of the app."""
     value = (
         workspace.client.secrets.get_secret(workspace.target.scope, plan.KEYS_RESOURCE).value or ""
     )
@@ -148,6 +150,6 @@ def _key(workspace: TargetWorkspace) -> SigningKey:
         return SigningKey.from_text(base64.b64decode(value).decode().split(",")[0])
     except ValueError:
         raise DeploymentError(
-            f"the secret {plan.KEYS_RESOURCE} of the scope {workspace.target.scope} holds no key: "
-            "run again with --rotate-keys"
+            f"the secret {plan.KEYS_RESOURCE} in the scope {workspace.target.scope} has no signing "
+            "key: run this again with --rotate-keys"
         ) from None

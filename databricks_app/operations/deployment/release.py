@@ -1,4 +1,4 @@
-"""The steps of a release: the app with its resources, the source, the deployment."""
+"""The steps of a release: the app with its resources, the relay's access, source, deployment."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _UPLOADS = 8
 
 
 def steps(workspace: TargetWorkspace, files: Mapping[str, bytes]) -> tuple[Step, Step, Step, Step]:
-    """App, access of the relay, source and deployment, in this order.
+    """Return the steps for app, relay access, source and deployment, in this order.
 
     Args:
-        workspace: Where.
+        workspace: The target workspace.
         files: Content by path.
     """
     app, target = workspace.target.app, workspace.target
@@ -49,8 +49,8 @@ def steps(workspace: TargetWorkspace, files: Mapping[str, bytes]) -> tuple[Step,
     return (
         Step(
             "app",
-            f"the right to make apps, or {manage}; MANAGE on the secret scope {target.scope}, CAN "
-            f"MANAGE on the warehouse {target.warehouse_id}, MANAGE on the volume "
+            f"the right to create apps, or {manage}; MANAGE on the secret scope {target.scope}, "
+            f"CAN MANAGE on the warehouse {target.warehouse_id}, MANAGE on the volume "
             f"{target.volume_name}",
             partial(_app, workspace),
         ),
@@ -65,7 +65,7 @@ def steps(workspace: TargetWorkspace, files: Mapping[str, bytes]) -> tuple[Step,
 
 
 def resources(target: plan.Target) -> list[AppResource]:
-    """What app.yaml names by `valueFrom`, and the volume."""
+    """Return the resources that app.yaml uses with `valueFrom`, and the volume."""
     return [
         AppResource(
             plan.WAREHOUSE_RESOURCE,
@@ -91,7 +91,7 @@ def resources(target: plan.Target) -> list[AppResource]:
 
 
 def lacking(target: plan.Target, app: App | None) -> list[AppResource]:
-    """Those that the app was not given yet, or otherwise; all without an app."""
+    """Return the resources that the app lacks or has differently; all without an app."""
     held = {one.name: one.as_dict() for one in (app.resources if app else None) or ()}
     return [one for one in resources(target) if one.as_dict() != held.get(one.name)]
 
@@ -132,8 +132,8 @@ def _await_compute(workspace: TargetWorkspace) -> None:
     def look() -> bool | None:
         app = workspace.app()
         if app is not None and _compute(app) is ComputeState.ERROR:
-            said = app.compute_status.message if app.compute_status else None
-            raise DeploymentError(f"the app's compute fails: {said or 'no reason is given'}")
+            reason = app.compute_status.message if app.compute_status else None
+            raise DeploymentError(f"the app's compute failed: {reason or 'no reason given'}")
         return True if app is not None and _compute(app) is ComputeState.ACTIVE else None
 
     workspace.until("the app's compute", look)
@@ -173,7 +173,8 @@ def _upload(
     stale: list[str],
     held: Mapping[str, str],
 ) -> None:
-    """Change the remote source; its note never claims a content that is not there."""
+    """Upload and remove source files, and note the digests of what is there."""
+    # First remove the changed files from the note: after a crash they are uploaded again.
     kept = {path: name for path, name in held.items() if path not in changed}
     workspace.client.workspace.mkdirs(f"{workspace.folder}/source")
     put_note(workspace, "uploaded.json", kept)
@@ -212,7 +213,8 @@ def _fingerprint(workspace: TargetWorkspace, files: Mapping[str, bytes]) -> str:
 def _deploy(workspace: TargetWorkspace, fingerprint: str) -> None:
     api, name = workspace.client.apps, workspace.target.app
     app = workspace.app()
-    if app and app.pending_deployment:  # of a run that was broken off; only one is taken at a time
+    if app and app.pending_deployment:
+        # An interrupted run started it. The platform accepts only one deployment at a time.
         _await_deployment(workspace, str(app.pending_deployment.deployment_id), may_fail=True)
     asked = AppDeployment(
         mode=AppDeploymentMode.SNAPSHOT, source_code_path=f"{workspace.folder}/source"
@@ -232,8 +234,8 @@ def _await_deployment(
         if state in {AppDeploymentState.FAILED, AppDeploymentState.CANCELLED} and not may_fail:
             url = (workspace.app() or App(workspace.target.app)).url
             raise DeploymentError(
-                f"the deployment ended as {state.value}: {status.message if status else ''}. "
-                f"The app's log says more: {url}/logz"
+                f"the deployment ended with {state.value}: {status.message if status else ''}. "
+                f"See the app's log: {url}/logz"
             )
         return True if state not in {None, AppDeploymentState.IN_PROGRESS} else None
 
@@ -241,7 +243,7 @@ def _await_deployment(
 
 
 def note(workspace: TargetWorkspace, name: str) -> dict[str, str]:
-    """What an earlier run noted; nothing if it noted nothing that can be read."""
+    """Read a note of an earlier run; empty if there is none, or it cannot be read."""
     path = f"{workspace.folder}/{name}"
     text = found(lambda: workspace.client.workspace.download(path).read())
     try:
@@ -252,7 +254,7 @@ def note(workspace: TargetWorkspace, name: str) -> dict[str, str]:
 
 
 def put_note(workspace: TargetWorkspace, name: str, said: Mapping[str, str]) -> None:
-    """Replace a note of this deployer in the app's folder."""
+    """Replace a note in the app's folder."""
     _put(workspace, name, json.dumps(said, indent=1).encode())
 
 

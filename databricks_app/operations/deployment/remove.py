@@ -1,4 +1,4 @@
-"""Takes a deployment back: app, source and keys; with the tables only if that is asked for."""
+"""The steps that remove a deployment: app, source and keys, and tables only on request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from databricks_app.operations.deployment.target_workspace import TargetWorkspac
 
 
 def steps(workspace: TargetWorkspace, *, with_tables: bool = False) -> list[Step]:
-    """What is removed; the schema and the catalog stay, for they may hold more."""
+    """Return the steps; schema and catalog stay, because they may contain other tables."""
     target = workspace.target
     manage = f"CAN MANAGE on the app {target.app}"
     removal = [

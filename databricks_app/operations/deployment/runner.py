@@ -1,4 +1,4 @@
-"""Runs steps: looks what is missing, says so, does it, and explains what a refusal means."""
+"""Runs the steps of a deployment: finds changes, reports them, makes them, explains errors."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ Report = Callable[[str, State, Sequence[str]], None]
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
-    """One thing that is missing.
+    """One change that is needed.
 
     Attributes:
         words: What will be done, in the imperative.
-        do: Does it; a `Note` that it returns is reported with the step.
-        is_creation: Whether finding it made meanwhile is as good: an answer may have been lost.
+        do: Makes the change; a `Note` that it returns is reported with the step.
+        is_creation: Whether "already exists" counts as success. It does after a call whose answer
+            was lost.
     """
 
     words: str
@@ -42,7 +43,7 @@ class PlannedChange:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something to know about a step that changes nothing by itself."""
+    """A remark about a step; it changes nothing."""
 
     words: str
 
@@ -53,8 +54,8 @@ class Step:
 
     Attributes:
         title: Its name.
-        needs: What the deployer must have been granted for it.
-        look: Says what is missing, changing nothing; also where earlier steps were not done yet.
+        needs: The rights that the deployer needs for it.
+        look: Finds the changes without making them. It must also work before earlier steps ran.
     """
 
     title: str
@@ -63,15 +64,15 @@ class Step:
 
 
 def run(steps: Sequence[Step], report: Report, *, is_dry: bool = False) -> bool:
-    """Do what is missing, step by step; whether anything was.
+    """Make the needed changes, step by step; return whether there were any.
 
     Args:
-        steps: In order.
-        report: Gets the outcome of each.
-        is_dry: Only look.
+        steps: The steps in order.
+        report: Gets the outcome of each step.
+        is_dry: Only report the changes.
 
     Raises:
-        DeploymentError: A step failed; running all again goes on from there.
+        DeploymentError: A step failed; another run continues there.
     """
     is_changed = False
     for step in steps:
@@ -103,22 +104,23 @@ def _asked(step: Step, ask: Callable[[], T]) -> T:
     try:
         return ask()
     except (PermissionDenied, Unauthenticated) as error:
-        # A refused token is not always 401.
+        # The platform answers some refused tokens with 403 instead of 401.
         if isinstance(error, Unauthenticated) or is_refused(str(error)):
             raise DeploymentError(
-                f"{step.title}: the workspace refuses the login. Set DATABRICKS_HOST with "
+                f"{step.title}: the workspace refuses the login. Set DATABRICKS_HOST, "
                 "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET, or log in with `databricks "
                 "auth login`."
             ) from error
         raise DeploymentError(
-            f"{step.title}: a permission is missing. Needed: {step.needs}. ({error})"
+            f"{step.title}: a right is missing. This step needs: {step.needs}. ({error})"
         ) from error
     except DatabricksError as error:
         raise DeploymentError(
-            f"{step.title}: {error}. What was done stays; run it again to go on."
+            f"{step.title}: {str(error).rstrip('.')}. Earlier steps are done; run this again to "
+            "continue."
         ) from error
     except (requests.RequestException, TimeoutError) as error:
         raise DeploymentError(
-            f"{step.title}: the workspace does not answer ({type(error).__name__}). What was "
-            "done stays; run it again to go on."
+            f"{step.title}: the workspace does not answer ({type(error).__name__}). Earlier steps "
+            "are done; run this again to continue."
         ) from error

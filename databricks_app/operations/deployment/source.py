@@ -1,4 +1,4 @@
-"""The source files of the app: what is uploaded of a checkout, and nothing else."""
+"""The source files of the app: which files of a checkout are uploaded."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from databricks_app.settings import Settings, from_environment
 ROOT = Path(__file__).parents[3]
 _FILES = ("app.yaml", "requirements.txt", "pyproject.toml")
 _FOLDERS = ("databricks_app", "core", "sql")
-# The simulator, which an app never runs, and the commands that need it. `ciolake send` makes its
-# samples with what stays of it.
+# An app never runs the simulator, nor the commands that need it. `_KEPT` is the part that
+# `ciolake send` needs for its samples.
 _LEFT_OUT = frozenset(
     Path("databricks_app", *parts)
     for parts in (
@@ -29,14 +29,17 @@ _KEPT = frozenset(Path("databricks_app/simulator", name) for name in ("__init__.
 
 
 def read(target: plan.Target, root: Path = ROOT) -> dict[str, bytes]:
-    """Content of every file by its path below the root, app.yaml filled in.
+    """Read every file of the app, with the target's names in app.yaml.
+
+    Returns:
+        Content by path, relative to the root.
 
     Raises:
-        DeploymentError: It is no checkout, or the platform would refuse a file.
+        DeploymentError: The root is not a checkout, or the platform would refuse a file.
     """
     if missing := [name for name in (*_FILES, *_FOLDERS) if not (root / name).exists()]:
         raise DeploymentError(
-            f"there is no {', '.join(missing)} in {root}: deploy from a checkout of the sources"
+            f"{root} has no {', '.join(missing)}: run this from a checkout of the source code"
         )
     found = {name: (root / name).read_bytes() for name in _FILES}
     for folder in _FOLDERS:
@@ -54,7 +57,7 @@ def read(target: plan.Target, root: Path = ROOT) -> dict[str, bytes]:
 
 
 def settings(files: Mapping[str, bytes]) -> Settings:
-    """What the receiver will read of the app.yaml that is uploaded.
+    """Read the settings that the app will get from its app.yaml.
 
     Args:
         files: Content by path; see `read`.

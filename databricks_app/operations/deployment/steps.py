@@ -1,4 +1,4 @@
-"""The steps that make what the app needs: schema, volume, tables, views, keys, and its rights."""
+"""The steps before the app: login, schema, volume, tables, views, signing keys and grants."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from databricks_app.operations.deployment.target_workspace import TargetWorkspac
 
 
 def login(workspace: TargetWorkspace) -> Step:
-    """That there is a workspace that knows the deployer, with what must be there."""
+    """Return the step that checks the login, the warehouse and the catalog."""
     target = workspace.target
     needs = (
         f"a user of the workspace, USE CATALOG on {target.catalog}, CAN USE on the warehouse "
@@ -26,7 +26,7 @@ def login(workspace: TargetWorkspace) -> Step:
 
 
 def storage(workspace: TargetWorkspace, *, replaces_views: bool = False) -> list[Step]:
-    """Schema, volume, tables and views."""
+    """Return the steps for schema, volume, tables and views."""
     target = workspace.target
     make = f"USE CATALOG on {target.catalog}, and USE SCHEMA and CREATE TABLE on"
     own = f"{make} {target.schema_name}, CAN USE on the warehouse {target.warehouse_id}"
@@ -45,23 +45,23 @@ def storage(workspace: TargetWorkspace, *, replaces_views: bool = False) -> list
 
 
 def keys(workspace: TargetWorkspace, ask: Callable[[], str], *, rotates: bool = False) -> Step:
-    """The secret scope and the signing keys.
+    """Return the step for the secret scope and the signing keys.
 
     Args:
-        workspace: Where.
-        ask: Returns the keys, comma-separated; called only if they are to be stored.
-        rotates: Whether keys that are there are replaced.
+        workspace: The target workspace.
+        ask: Returns the keys, comma-separated; called only if they must be stored.
+        rotates: Whether to replace stored keys.
     """
-    needs = f"the right to make secret scopes, or MANAGE on the scope {workspace.target.scope}"
+    needs = f"the right to create secret scopes, or MANAGE on the scope {workspace.target.scope}"
     return Step("signing keys", needs, partial(_keys, workspace, ask, rotates=rotates))
 
 
 def rights(workspace: TargetWorkspace) -> Step:
-    """What the app's service principal may do."""
+    """Return the step that grants the app's service principal what it needs."""
     needs = (
         f"MANAGE on, or ownership of, the catalog {workspace.target.catalog}, the schema "
-        f"{workspace.target.schema_name}, its tables and its volume; or let an admin "
-        "make these grants"
+        f"{workspace.target.schema_name}, its tables and its volume; or ask an admin to make these "
+        "grants"
     )
     return Step("grants", needs, partial(_grants, workspace))
 
@@ -70,20 +70,23 @@ def _login(workspace: TargetWorkspace) -> list[PlannedChange]:
     _ = workspace.user
     target = workspace.target
     if not _exists(lambda: workspace.client.warehouses.get(target.warehouse_id)):
-        raise DeploymentError(f"there is no SQL warehouse {target.warehouse_id}: see --warehouse")
+        raise DeploymentError(
+            f"there is no SQL warehouse {target.warehouse_id}: correct --warehouse"
+        )
     if not _exists(lambda: workspace.client.catalogs.get(target.catalog)):
         raise DeploymentError(
-            f"there is no catalog {target.catalog}, or you lack USE CATALOG on it: see --catalog"
+            f"there is no catalog {target.catalog}, or you lack USE CATALOG on it: correct "
+            "--catalog, or ask an admin for the right"
         )
     return []
 
 
 def _exists(look: Callable[[], object]) -> bool:
-    """Whether a thing is there; the next step names the right to look at one that is."""
+    """Whether an object exists."""
     try:
         return found(look) is not None
     except PermissionDenied:
-        return True
+        return True  # it exists; the step `permissions` names the missing right
 
 
 def _schema(workspace: TargetWorkspace) -> list[PlannedChange]:
@@ -140,18 +143,17 @@ def _keys(
     has_keys = has_scope and plan.KEYS_RESOURCE in put_times(workspace)
     if not has_keys or rotates:
         words = "replace the signing keys" if has_keys else "store the signing keys"
-        changes.append(PlannedChange(words, lambda: _store(workspace, ask())))
+        changes.append(
+            PlannedChange(
+                words,
+                lambda: secrets.put_secret(scope, plan.KEYS_RESOURCE, string_value=ask()),
+            )
+        )
     return changes
 
 
-def _store(workspace: TargetWorkspace, text: str) -> None:
-    workspace.client.secrets.put_secret(
-        workspace.target.scope, plan.KEYS_RESOURCE, string_value=text
-    )
-
-
 def put_times(workspace: TargetWorkspace) -> dict[str, int]:
-    """When each secret of the scope was put, Unix milliseconds; empty without the scope."""
+    """Return when each secret of the scope was last written, Unix milliseconds."""
     listed = (
         found(lambda: list(workspace.client.secrets.list_secrets(workspace.target.scope))) or []
     )
@@ -171,8 +173,8 @@ def _grants(workspace: TargetWorkspace) -> list[PlannedChange | Note]:
     for grant in wanted:
         missing = grants.lacking(workspace, grant, principal)
         if missing is None and runs:
-            # Only who manages a thing sees this; the proof shows whether anything is missing.
-            seen.append(Note(f"could not be seen: what the app holds on {grant.name}"))
+            # Only a user who manages the object sees this. The proof shows if a grant is missing.
+            seen.append(Note(f"unknown which privileges the app has on {grant.name}"))
         elif missing is None or missing:
             named = grant.privileges if missing is None else missing
             words = f"grant {', '.join(named)} on {grant.name}"

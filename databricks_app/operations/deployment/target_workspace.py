@@ -1,4 +1,4 @@
-"""One workspace as the deployment sees it: looks, None for what is not there, files and SQL."""
+"""The target workspace of a deployment: its objects, its files and SQL statements."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from databricks_app.operations.deployment.plan import Target
 
 T = TypeVar("T")
 _STATEMENT_SECONDS = 900.0
-_TURNS_BETWEEN_WORDS = 5
+_POLLS_BETWEEN_MESSAGES = 5
 _DENIALS = ("PERMISSION_DENIED", "INSUFFICIENT_PERMISSIONS", "does not have")
 
 
 @dataclass(slots=True)
 class TargetWorkspace:
-    """The workspace and what is to be deployed in it.
+    """The target workspace and what to deploy in it.
 
     Attributes:
         client: The SDK, logged in as the deployer.
         target: What to deploy.
         seconds: Longest wait for the app.
-        poll_seconds: Between two looks at something that takes a while.
-        wait: How long a call for a statement waits for its end: `0s`, or `5s` to `50s`.
-        on_progress: Gets a progress message every few looks: what is waited for.
+        poll_seconds: Pause between two polls.
+        wait: How long the call that starts a statement waits for its end: `0s`, or `5s` to `50s`.
+        on_progress: Gets a progress message every few polls.
     """
 
     client: WorkspaceClient
@@ -48,22 +48,22 @@ class TargetWorkspace:
 
     @property
     def user(self) -> User:
-        """Who deploys; the user name of a service principal is its application id."""
+        """The deployer; the user name of a service principal is its application id."""
         if self._user is None:
             self._user = self.client.current_user.me()
         return self._user
 
     @property
     def folder(self) -> str:
-        """DatabricksWorkspace folder of this app: the source, and notes of what was done."""
+        """Workspace folder of this app, with its source and the notes of earlier runs."""
         return f"/Workspace/Users/{self.user.user_name}/ciolake/{self.target.app}"
 
     def app(self) -> App | None:
-        """The app, if there is one."""
+        """Read the app; None if it does not exist."""
         return found(lambda: self.client.apps.get(self.target.app))
 
     def columns(self) -> dict[str, frozenset[str]]:
-        """Columns, lower case, of every table and view of the schema."""
+        """Return the columns, in lower case, of every table and view of the schema."""
         if found(lambda: self.client.schemas.get(self.target.schema_name)) is None:
             return {}
         return columns(self.client.tables.list(self.target.catalog, self.target.schema))
@@ -72,8 +72,8 @@ class TargetWorkspace:
         """Run a statement in the schema and return its rows.
 
         Raises:
-            DeploymentError: It failed, or takes too long.
-            PermissionDenied: It failed for want of a right.
+            DeploymentError: It failed or took too long.
+            PermissionDenied: A right is missing.
         """
         api = self.client.statement_execution
         answer = api.execute_statement(
@@ -98,14 +98,14 @@ class TargetWorkspace:
             time.sleep(self.poll_seconds)
             answer = api.get_statement(str(answer.statement_id))
         if answer.status is None or answer.status.state is not StatementState.SUCCEEDED:
-            raise _refusal(statement, answer)
+            raise _statement_error(statement, answer)
         return (answer.result.data_array if answer.result else None) or []
 
     def get(self, path: str) -> bytes:
         """Read a file of a volume.
 
         Raises:
-            FileNotFoundError: There is none.
+            FileNotFoundError: It does not exist.
         """
         try:
             contents = self.client.files.download(path).contents
@@ -117,7 +117,7 @@ class TargetWorkspace:
             return contents.read()
 
     def entries(self, folder: str) -> Iterator[FileEntry]:
-        """Yield what lies in a folder of a volume; nothing if there is no such folder."""
+        """Yield the entries of a folder in a volume; none if it does not exist."""
         try:
             for one in self.client.files.list_directory_contents(folder):
                 yield FileEntry(str(one.name), one.file_size or 0, bool(one.is_directory))
@@ -125,7 +125,11 @@ class TargetWorkspace:
             return
 
     def until(self, what: str, look: Callable[[], T | None]) -> T:
-        """Wait until a look finds something.
+        """Poll until `look` returns something other than None.
+
+        Args:
+            what: What is waited for, for progress messages.
+            look: Is called at every poll.
 
         Raises:
             DeploymentError: It took too long.
@@ -137,22 +141,22 @@ class TargetWorkspace:
             left = until - time.monotonic()
             if left <= 0:
                 break
-            if turn % _TURNS_BETWEEN_WORDS == 0:
+            if turn % _POLLS_BETWEEN_MESSAGES == 0:
                 self.on_progress(f"waiting for {what}, at most {left:.0f} s more")
             time.sleep(min(left, self.poll_seconds))
         raise DeploymentError(f"waited {self.seconds:g} s for {what}")
 
 
-def _refusal(statement: str, answer: StatementResponse) -> Exception:
+def _statement_error(statement: str, answer: StatementResponse) -> Exception:
     error = answer.status.error if answer.status else None
-    said = str(error.message) if error else "it says nothing more"
-    words = f"the warehouse refuses `{' '.join(statement.split())[:60]}`: {said}"
-    is_denied = any(word in said for word in _DENIALS)
+    reason = str(error.message) if error else "no reason given"
+    words = f"the statement `{' '.join(statement.split())[:60]}` failed: {reason}"
+    is_denied = any(word in reason for word in _DENIALS)
     return PermissionDenied(words) if is_denied else DeploymentError(words)
 
 
 def columns(tables: Iterable[TableInfo]) -> dict[str, frozenset[str]]:
-    """Columns, lower case, of each of these tables and views."""
+    """Return the columns, in lower case, of each of these tables and views."""
     return {
         str(one.name): frozenset(str(column.name).lower() for column in one.columns or ())
         for one in tables
@@ -160,7 +164,7 @@ def columns(tables: Iterable[TableInfo]) -> dict[str, frozenset[str]]:
 
 
 def found(look: Callable[[], T]) -> T | None:
-    """What a look finds; None where there is no such thing."""
+    """Call `look`; return None if the object does not exist."""
     try:
         return look()
     except NotFound:

@@ -1,6 +1,6 @@
-"""What `ciolake doctor` looks at: every hop of an event, from its signature to its row.
+"""The checks of `ciolake doctor`: every step of an event, from its signature to its row.
 
-A check is a function of a `DoctorContext` that returns a `CheckResult`; `run.checks` has them in
-order. They change nothing but for a probe file that is removed again, and the canary event, which
-stays.
+A check is a function that takes a `DoctorContext` and returns a `CheckResult`. `run.checks` lists
+the checks in order. Checks change nothing, with two exceptions: a probe file, which is removed
+again, and the canary event, which stays.
 """

@@ -1,4 +1,4 @@
-"""The checks of Unity Catalog: tables and views as `sql/` says, their isolation, the grants."""
+"""The checks of Unity Catalog: tables, views and table properties against `sql/`, and grants."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CAN_ALL = "ALL PRIVILEGES"
 
 
 def tables(context: DoctorContext) -> CheckResult:
-    """Every table has its columns, in their types, and every view is there with its columns."""
+    """Check that every table and view exists with the columns and types of `sql/`."""
     found = _columns(context)
     wanted = {
         one.name: {column.name: spelled(column.type) for column in one.columns}
@@ -34,75 +34,86 @@ def tables(context: DoctorContext) -> CheckResult:
     }
     differences = compare(wanted, found)
     if differences.is_empty:
-        return warning("there are no tables yet", "the loader makes them at its first start")
+        return warning("there are no tables yet", "the loader creates them at its first start")
     if lines := differences.lines():
         return failure("; ".join(lines), _repairs(differences))
     if missing := [one for one in sql_dialect.views() if one.name not in found]:
         names = ", ".join(one.name for one in missing)
         files = ", ".join(f"sql/views/{one.file}" for one in missing)
-        return warning(f"views missing: {names}", f"restart the loader, or run {files}")
+        return warning(f"missing views: {names}", f"restart the loader, or run {files}")
     if old := [one for one in sql_dialect.views() if one.lacking(found[one.name])]:
         lacks = "; ".join(
             f"{one.name} lacks {', '.join(one.lacking(found[one.name]))}" for one in old
         )
         files = ", ".join(f"sql/views/{one.file}" for one in old)
         return warning(
-            f"views of an earlier release: {lacks}",
+            f"views from an earlier release: {lacks}",
             f"run `ciolake deploy --replace-views`, or {files}",
         )
-    return ok(f"{len(wanted)} tables and {len(sql_dialect.views())} views are as sql/ says")
+    return ok(f"{len(wanted)} tables and {len(sql_dialect.views())} views match sql/")
 
 
 def properties(context: DoctorContext) -> CheckResult:
-    """Every table that is there has the properties of `sql/`, above all its isolation level."""
+    """Check that every table has the table properties of `sql/`, above all the isolation level."""
     found = _columns(context)
     there = [one.name for one in sql_dialect.tables() if one.name in found]
     lacking = {
         name: missing
         for name in there
         if (
-            missing := dict(_wanted_properties()[name].items() - _properties(context, name).items())
+            missing := dict(
+                _wanted_properties()[name].items() - _found_properties(context, name).items()
+            )
         )
     }
     if not there:
         return skipped("there are no tables yet")
     if not lacking:
-        return ok(f"{len(there)} tables are Serializable and have all other properties of sql/")
+        return ok(
+            f"{len(there)} tables have the isolation level Serializable and all other properties "
+            "of sql/"
+        )
     says = "; ".join(f"{name} lacks {', '.join(sorted(one))}" for name, one in lacking.items())
-    fix = "\n".join(_alter(name, one) for name, one in lacking.items())
+    fix = "\n".join(
+        f"ALTER TABLE `{name}` SET TBLPROPERTIES ("
+        + ", ".join(f"'{each}' = '{value}'" for each, value in sorted(one.items()))
+        + ");"
+        for name, one in lacking.items()
+    )
     if any(ISOLATION in one for one in lacking.values()):
-        return failure(f"{says}: two loaders at once could write an event twice", fix)
+        return failure(f"{says}: two loaders at the same time could write an event twice", fix)
     return warning(says, fix)
 
 
 def grants(context: DoctorContext) -> CheckResult:
-    """The app's principal was granted what it needs."""
+    """Check that the app's service principal has all grants that it needs."""
     principal = context.variables.get("DATABRICKS_CLIENT_ID", "")
     if not principal:
         return skipped(
-            "whose grants is not known",
+            "DATABRICKS_CLIENT_ID is not set, so it is unknown whose grants to check",
             "set DATABRICKS_CLIENT_ID to the application id of the app's service principal",
         )
     try:
         missing = list(_missing_grants(context, principal))
     except QueryError as error:
-        # Working does not need the right to look.
-        return skipped(f"the grants cannot be seen: {error}", "run this as an admin")
+        # Not a warning: the receiver works without the right to list grants.
+        return skipped(f"the grants cannot be listed: {error}", "run this as an admin")
     if not missing:
-        return ok(f"{principal} has all rights that it needs")
+        return ok(f"{principal} has all grants that it needs")
     return warning(
-        f"{principal} itself lacks {len(missing)} grants; those of a group, and ownership, count "
-        "as well and are not seen here",
+        f"{principal} itself lacks {len(missing)} grants. It may have them through a group or as "
+        "an owner, which this check cannot see",
         "\n".join(missing),
     )
 
 
 def _missing_grants(context: DoctorContext, principal: str) -> Iterator[str]:
-    """The GRANT statements to run."""
+    """Yield the GRANT statements to run."""
     chosen = context.settings
     schema = f"{chosen.catalog}.{chosen.schema}"
     held: set[str] = set()
-    # What is granted on a catalog or schema holds for all that is in it.
+    # A grant on a catalog or schema is inherited by everything in it:
+    # https://docs.databricks.com/data-governance/unity-catalog/manage-privileges/
     for kind, name, needed in (
         ("CATALOG", chosen.catalog, ("USE CATALOG",)),
         ("SCHEMA", schema, ("USE SCHEMA", "SELECT", "MODIFY")),
@@ -125,7 +136,7 @@ def _granted(context: DoctorContext, principal: str, kind: str, name: str) -> se
 
 
 def _is_on_tables(context: DoctorContext, principal: str, privilege: str) -> bool:
-    """Whether a privilege was granted on each table instead."""
+    """Whether the privilege was granted on every single table instead of on the schema."""
     values = {"schema_name": context.settings.schema.lower(), "principal": principal}
     rows = context.warehouse().run(_TABLE_GRANTS, values).rows
     named = {str(row[0]) for row in rows if row[1] in (privilege, _CAN_ALL)}
@@ -133,7 +144,7 @@ def _is_on_tables(context: DoctorContext, principal: str, privilege: str) -> boo
 
 
 def _columns(context: DoctorContext) -> dict[str, dict[str, str]]:
-    """Tables and views of the schema, as types by column."""
+    """Return the columns and their types, of each table and view in the schema."""
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
     values = {"schema_name": context.settings.schema.lower()}
     for table, column, kind in context.warehouse().run(_COLUMNS, values).rows:
@@ -141,14 +152,14 @@ def _columns(context: DoctorContext) -> dict[str, dict[str, str]]:
     return dict(found)
 
 
-def _properties(context: DoctorContext, table: str) -> dict[str, str]:
+def _found_properties(context: DoctorContext, table: str) -> dict[str, str]:
     rows = context.warehouse().run(f"SHOW TBLPROPERTIES `{table}`").rows
     return {str(row[0]): str(row[1]) for row in rows}
 
 
 @cache
 def _wanted_properties() -> dict[str, dict[str, str]]:
-    """The TBLPROPERTIES of each CREATE TABLE."""
+    """Return the TBLPROPERTIES of each CREATE TABLE in `sql/`."""
     import sqlglot
     from sqlglot import exp
 
@@ -163,24 +174,22 @@ def _wanted_properties() -> dict[str, dict[str, str]]:
 
 
 def _repairs(differences: Differences) -> str:
-    """What brings the tables to the shape of `sql/`, a statement or sentence a line."""
+    """Return what to do so that the tables match `sql/`: one statement or sentence a line."""
     lines = []
     if differences.tables:
-        lines.append("restart the loader: it makes missing tables, or run the files of sql/tables")
+        lines.append(
+            "restart the loader, which creates missing tables, or run the files in sql/tables"
+        )
     lines += [
         f"{add_columns(sql_dialect.table(name), missing)};"
         for name, missing in differences.columns.items()
     ]
     lines += [
-        f"rename {name}: the loader then makes it anew; move its rows over with casts"
+        f"rename the table {name} and restart the loader, which creates a new one; then copy the "
+        "rows with casts"
         for name in differences.types
     ]
     return "\n".join(lines)
-
-
-def _alter(table: str, wanted: dict[str, str]) -> str:
-    pairs = ", ".join(f"'{name}' = '{value}'" for name, value in sorted(wanted.items()))
-    return f"ALTER TABLE `{table}` SET TBLPROPERTIES ({pairs});"
 
 
 def _quoted(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What the checks look at: the settings, the endpoint, and the store behind them."""
+"""The installation that is checked: its settings, its endpoint and its store."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _STATEMENT_SECONDS = 90.0
 
 @dataclass(frozen=True, slots=True)
 class WaitLimits:
-    """How long is waited, in seconds.
+    """How long checks wait, in seconds.
 
     Attributes:
         canary: For the canary's row.
-        lease: For a sign of life of the instance that loads; it gives one every 10 s.
+        lease: For the owner of the lease to renew it; it does so every 10 s.
     """
 
     canary: float = 60.0
@@ -38,17 +38,17 @@ class WaitLimits:
 
 @dataclass(frozen=True, slots=True)
 class DoctorContext:
-    """One installation.
+    """One installation, as the checks get it.
 
     Attributes:
         variables: The environment.
-        settings: What it says.
-        destination: Where events are posted to; None if that is not known.
-        is_public: Whether `destination` was named, as the address that Customer.io uses.
-        workspace: Of the store `databricks`.
-        limits: How long is waited.
-        app_api: Where Customer.io is asked; of all workspaces if it names none.
-        now: Unix seconds.
+        settings: The settings in it.
+        destination: Where Customer.io posts events to; None if that is unknown.
+        is_public: Whether the user named `destination`, as the address that Customer.io uses.
+        workspace: The Databricks workspace; None for local tables.
+        limits: How long checks wait.
+        app_api: Access to the App API; without a workspace in it, all workspaces are checked.
+        now: Returns the time in Unix seconds.
     """
 
     variables: Mapping[str, str] = field(repr=False)
@@ -63,12 +63,12 @@ class DoctorContext:
 
     @property
     def remote(self) -> DatabricksWorkspace:
-        """The workspace, for checks of the store `databricks`."""
-        assert self.workspace is not None  # noqa: S101  # such checks are of no other store
+        """The Databricks workspace; only for checks of that store."""
+        assert self.workspace is not None  # noqa: S101  # run.py runs these for Databricks only
         return self.workspace
 
     def warehouse(self) -> WarehouseQuery:
-        """Queries to the warehouse; its sessions are used again."""
+        """Return queries to the warehouse; every call shares the same sessions."""
         if not self._queries:
             from databricks_app.databricks.sql_connect import statements
             from databricks_app.lake.warehouse.query import WarehouseQuery
@@ -78,13 +78,13 @@ class DoctorContext:
         return self._queries[0]
 
     def tables(self) -> LocalQuery | WarehouseQuery:
-        """Queries over the tables of the store."""
+        """Return queries over the tables of the store."""
         from databricks_app.lake.local.query import LocalQuery
 
         return LocalQuery(self.settings.data_dir) if self.workspace is None else self.warehouse()
 
     def close(self) -> None:
-        """End sessions and connections."""
+        """Close sessions and connections."""
         for query in self._queries:
             query.statements.close()
         if self.workspace is not None:
@@ -99,17 +99,18 @@ def open_context(
     app_api: AppApiOptions | None = None,
     now: Callable[[], float] = time.time,
 ) -> DoctorContext:
-    """Read the settings and join the workspace; nothing is waited for.
+    """Read the settings and prepare connections, without a network call.
 
     Args:
         variables: The environment, see `settings.environment`.
-        url: Where Customer.io posts to; otherwise CIO_RELAY_URL, otherwise this machine's receiver.
-        limits: How long is waited.
-        app_api: Where Customer.io is asked.
-        now: Unix seconds.
+        url: Where Customer.io posts events to. The default is CIO_RELAY_URL, then the receiver on
+            this machine.
+        limits: How long checks wait.
+        app_api: Access to the App API.
+        now: Returns the time in Unix seconds.
 
     Raises:
-        SettingsError: A setting or the URL cannot be used; says which and why.
+        SettingsError: A setting or the URL is not valid; the text says which and why.
     """
     settings = from_environment(variables)
     url = url or variables.get(URL_VARIABLE)
@@ -132,7 +133,7 @@ def open_context(
 
 
 def _receiver_here(variables: Mapping[str, str], settings: Settings) -> Destination | None:
-    # With tables elsewhere the receiver mostly runs elsewhere as well.
+    # With tables in Databricks the receiver mostly runs on another machine.
     if settings.store == "databricks" and not settings.is_databricks_app:
         return None
     try:

@@ -22,18 +22,18 @@ from databricks_app.settings import LOOPBACK
 
 _SECONDS = 5.0
 _ALIVE = "alive"
-_RUN_IT = "start `ciolake serve`, or give the address with --url"
+_RUN_IT = "start `ciolake serve`, or name the address of the receiver with --url"
 
 
 def base_url(destination: Destination) -> str:
-    """Scheme, host and port."""
+    """Return scheme, host and port."""
     return destination.url.removesuffix(destination.path)
 
 
 def endpoint(context: DoctorContext) -> CheckResult:
-    """Something of ours answers, and neither a login page nor a redirect."""
+    """Check that a receiver or relay answers, not a login page or a redirect."""
     if context.destination is None:
-        return skipped("where events are posted to is not known", "give the address with --url")
+        return skipped("the address that Customer.io posts to is unknown", "name it with --url")
     url = f"{base_url(context.destination)}/healthz"
     began = time.perf_counter()
     try:
@@ -44,17 +44,18 @@ def endpoint(context: DoctorContext) -> CheckResult:
     text = answer.text[:400].strip()
     if answer.status_code == 200 and text == _ALIVE:
         return ok(f"{url} answers in {took * 1000:.0f} ms")
-    fault = fault_of(PostResponse(answer.status_code, text, took)) or "something else answers there"
-    return failure(f"{url}: {_first(fault)}", _rest(fault) or _RUN_IT)
+    fault = fault_of(PostResponse(answer.status_code, text, took)) or "another program answers"
+    says, _, fix = fault.partition(". ")
+    return failure(f"{url}: {says}", fix or _RUN_IT)
 
 
 def verifies(context: DoctorContext) -> CheckResult:
-    """A wrong signature is refused with an empty 401."""
+    """Check that a wrong signature is answered with an empty 401."""
     destination = known(context)
     event = canary(secrets.token_hex(8), context.now())
-    stranger = SigningKey.from_text(secrets.token_hex(16))
+    unknown_key = SigningKey.from_text(secrets.token_hex(16))
     try:
-        with Sender(destination, stranger) as sender:
+        with Sender(destination, unknown_key) as sender:
             answer = sender.post(event.body, timestamp=int(context.now()))
     except NoAnswer as error:
         return failure(f"{destination.url}: {error}", _RUN_IT)
@@ -63,83 +64,90 @@ def verifies(context: DoctorContext) -> CheckResult:
     if answer.status == 503 and not answer.text:
         return _unavailable(context)
     if fault := fault_of(answer):
-        return failure(f"{destination.url}: {_first(fault)}", _rest(fault))
+        says, _, fix = fault.partition(". ")
+        return failure(f"{destination.url}: {says}", fix)
     return failure(
-        f"{destination.url} takes an event with a wrong signature",
-        "something else answers there: correct the address, or what stands in front",
+        f"{destination.url} accepts an event with a wrong signature",
+        "this is not a receiver: correct the address, or the proxy in front of the receiver",
     )
 
 
 def _unavailable(context: DoctorContext) -> CheckResult:
     if context.settings.unverified_status == 503:
         return warning(
-            "a wrong signature is answered 503, as CIO_UNVERIFIED_STATUS says",
-            "set CIO_UNVERIFIED_STATUS=401 when the set-up is done",
+            "the receiver answers 503 to a wrong signature, because CIO_UNVERIFIED_STATUS is 503",
+            "set CIO_UNVERIFIED_STATUS=401 when setup is done",
         )
     return failure(
-        "it answers 503: it has no signing key, its inbox is full, or it is stopping",
-        "see /readyz and the log there",
+        "the receiver answers 503: it has no signing key, its inbox is full, or it is stopping",
+        "see /readyz and the log of the receiver",
     )
 
 
 def ready(context: DoctorContext) -> CheckResult:
-    """What /readyz says; stale timestamps and a silent loader are among its problems."""
+    """Report the status and the problems that /readyz shows."""
     url = f"{base_url(known(context))}/readyz"
     try:
         answer = ask(context, "/readyz")
-        said: dict[str, Any] = answer.json()
-        status = str(said["status"])
+        page: dict[str, Any] = answer.json()
+        status = str(page["status"])
     except httpx2.HTTPError as error:
         return failure(f"{url} does not answer ({type(error).__name__})", _RUN_IT)
     except (ValueError, KeyError, TypeError):
-        return skipped(f"{url} tells nothing ({answer.status_code}); a relay has none")
-    problems = "; ".join(str(one) for one in said.get("problems", ()))
-    fix = "see the problems named, and the log"
+        return skipped(f"{url} has no status (HTTP {answer.status_code}); a relay has none")
+    problems = "; ".join(str(one) for one in page.get("problems", ()))
+    fix = "solve the problems that it names; the log of the receiver says more"
     if not problems:
-        fix = "set CIO_ADMIN_TOKEN here to what the receiver has: /readyz then names the problems"
+        fix = "set CIO_ADMIN_TOKEN to the token of the receiver, then /readyz shows what is wrong"
     if status == "ok":
-        return ok(f"{url} says ok")
-    judged = failure if status == "refusing" else warning
-    return judged(f"{url} says {status}{': ' if problems else ''}{problems}", fix)
+        return ok(f"{url} has the status ok")
+    result = failure if status == "refusing" else warning
+    return result(f"{url} has the status {status}{': ' if problems else ''}{problems}", fix)
 
 
 def ask(context: DoctorContext, path: str) -> httpx2.Response:
-    """Get a page that the receiver shows to its admins.
+    """Get a page that the receiver shows only with its admin token.
 
     Raises:
         httpx2.HTTPError: There is no answer.
     """
     destination = known(context)
     headers = {}
-    # The token goes to nobody who could read it on the way.
+    # Over plain http to another machine, others could read the token.
     if context.settings.admin_token and (destination.is_tls or destination.host in LOOPBACK):
         headers["Authorization"] = f"Bearer {context.settings.admin_token}"
     return httpx2.get(f"{base_url(destination)}{path}", headers=headers, timeout=_SECONDS)
 
 
 def arrives(context: DoctorContext) -> CheckResult:
-    """An event of our own is taken with 200 and becomes a row.
+    """Post a canary event, and check that it is answered 200 and becomes a row.
 
-    With a volume and an interval longer than the wait, it is enough that the inbox holds it.
+    With a volume and a flush interval longer than the wait, the event only has to be in the inbox.
     """
     destination, keys = known(context), context.settings.signing_keys
     if not keys:
-        return skipped("no signing key is known here", "set CIO_WEBHOOK_SIGNING_KEYS")
+        return skipped(
+            "no signing key is configured, so no event can be signed",
+            "set CIO_WEBHOOK_SIGNING_KEYS",
+        )
     event = canary(secrets.token_hex(8), context.now())
     began = time.monotonic()
     try:
         post(destination.url, keys[0], event, context.now())
     except EndpointError as error:
-        return failure(_first(str(error)), _rest(str(error)))
+        says, _, fix = str(error).partition(". ")
+        return failure(says, fix)
     try:
-        place = _seen(context, event)
+        place = _find(context, event)
     except EndpointError as error:
-        return failure(f"{event.event_id}: {_first(str(error))}", _rest(str(error)))
-    return ok(f"{event.event_id}: {place}, {time.monotonic() - began:.1f} s after it was posted")
+        says, _, fix = str(error).partition(". ")
+        return failure(f"event {event.event_id} was {says}", fix)
+    took = time.monotonic() - began
+    return ok(f"event {event.event_id} was accepted; {took:.1f} s later {place}")
 
 
-def _seen(context: DoctorContext, event: Canary) -> str:
-    """Where an event is that was taken."""
+def _find(context: DoctorContext, event: Canary) -> str:
+    """Wait for an accepted event, and return where it is."""
     seconds = context.limits.canary
     if context.workspace is None:
         return see_in_folder(context.tables(), context.settings.data_dir, event, seconds=seconds)
@@ -153,15 +161,6 @@ def _seen(context: DoctorContext, event: Canary) -> str:
 
 
 def known(context: DoctorContext) -> Destination:
-    """Where events are posted to, for checks that need `endpoint`."""
-    assert context.destination is not None  # noqa: S101  # these checks need `endpoint`
+    """Return where events are posted to; only for checks that need the check `endpoint`."""
+    assert context.destination is not None  # noqa: S101  # `endpoint` is skipped without it
     return context.destination
-
-
-def _first(text: str) -> str:
-    """What is wrong; the sentences after it say what to do."""
-    return text.partition(". ")[0]
-
-
-def _rest(text: str) -> str:
-    return text.partition(". ")[2]

@@ -31,7 +31,8 @@ _PUT_SECONDS = 60.0
 _BODY_SECONDS = 60.0
 _TOKEN_SECONDS = 15.0
 _SHORT_TOKEN_SECONDS = 900.0
-# More than the documented 10 at once and 100 a second, in one burst; the connections allow 16.
+# In one burst, more than the documented limits of 10 calls at once and 100 a second. The HTTP
+# client has 16 connections.
 _CALLERS = 16
 _LONGEST_PAUSE_SECONDS = 10.0
 _CALLS = 160
@@ -40,7 +41,10 @@ _REPORT = "please report it, with the name of the cloud"
 
 
 def exclusive_put(context: DoctorContext) -> CheckResult:
-    """Of several puts of one path that may not overwrite, one succeeds: the lease rests on it."""
+    """Check that of several puts of one path without overwrite exactly one succeeds.
+
+    The lease of the loader depends on this.
+    """
     path = _probe(context)
 
     def attempt(number: int) -> int | None:
@@ -59,16 +63,16 @@ def exclusive_put(context: DoctorContext) -> CheckResult:
     finally:
         _remove(context, path)
     if len(won) == 1 and held == b"%d" % won[0]:
-        return ok(f"of {_RACERS} puts at once that may not overwrite, one succeeded")
+        return ok(f"of {_RACERS} simultaneous puts without overwrite, one succeeded")
     return failure(
-        f"of {_RACERS} puts at once that may not overwrite, {len(won)} succeeded: two instances "
-        "may both load for a while, which costs twice and doubles nothing",
+        f"of {_RACERS} simultaneous puts without overwrite, {len(won)} succeeded: two instances "
+        "may load at the same time for a while. That costs more, but no event is written twice",
         f"see docs/databricks-store.md, One loader; {_REPORT}",
     )
 
 
 def visible(context: DoctorContext) -> CheckResult:
-    """A file is listed and read as soon as it is put, and gone as soon as it is removed."""
+    """Check that a file can be listed and read right after its put, and not after its deletion."""
     path = _probe(context)
     folder, _, name = path.rpartition("/")
     try:
@@ -82,17 +86,19 @@ def visible(context: DoctorContext) -> CheckResult:
     finally:
         _remove(context, path)
     if is_listed and is_read and is_gone:
-        return ok("a file is listed and read at once after its put, and not after its removal")
+        return ok("a file can be listed and read right after its put, and not after its deletion")
     late = [
         words
         for words, is_so in (("listed", is_listed), ("read", is_read), ("gone", is_gone))
         if not is_so
     ]
-    return warning(f"a file is not {', '.join(late)} at once: rows come later", _REPORT)
+    return warning(
+        f"a file is not {', '.join(late)} immediately, so rows reach the tables later", _REPORT
+    )
 
 
 def put_time(context: DoctorContext) -> CheckResult:
-    """How long an object of the inbox takes; the receiver waits for it."""
+    """Measure how long a put into the volume takes; the receiver waits for it before it answers."""
     deadline = context.settings.append_deadline_seconds
     path, content = _probe(context), secrets.token_bytes(_PUT_BYTES)
     took = []
@@ -106,17 +112,20 @@ def put_time(context: DoctorContext) -> CheckResult:
     finally:
         _remove(context, path)
     middle, slowest = statistics.median(took), max(took)
-    says = f"a put of 16 KiB takes {middle * 1e3:.0f} ms, of {_PUTS} at most {slowest * 1e3:.0f} ms"
+    says = (
+        f"a put of 16 KiB takes {middle * 1e3:.0f} ms (median of {_PUTS}), "
+        f"{slowest * 1e3:.0f} ms at most"
+    )
     if slowest > deadline / 2:
         return warning(
-            f"{says}: near the {deadline:g} s that the receiver waits",
-            "run the receiver in the region of the workspace; events are answered 503 meanwhile",
+            f"{says}: the receiver waits only {deadline:g} s and then answers 503",
+            "run the receiver in the region of the workspace",
         )
     return ok(says)
 
 
 def large_put(context: DoctorContext) -> CheckResult:
-    """One object holds the largest body that is kept whole."""
+    """Check that the volume takes a file as large as the largest body that is stored whole."""
     path, size = _probe(context), context.settings.max_body_bytes
     what = f"an object of {size / 2**20:.0f} MiB"
     began = time.perf_counter()
@@ -128,12 +137,12 @@ def large_put(context: DoctorContext) -> CheckResult:
     finally:
         _remove(context, path)
     if returned != size:
-        return failure(f"{what} came back with {returned} bytes", _REPORT)
-    return ok(f"{what} was put and read in {time.perf_counter() - began:.1f} s")
+        return failure(f"{what} had {returned} bytes when it was read", _REPORT)
+    return ok(f"{what} was written and read in {time.perf_counter() - began:.1f} s")
 
 
 def call_limits(context: DoctorContext) -> CheckResult:
-    """How many calls at once, and a second, the Files API takes before it answers 429."""
+    """Measure how many simultaneous calls the Files API accepts before it answers 429."""
     paths = [_probe(context) for _ in range(_CALLERS)]
 
     def attempt(number: int) -> WorkspaceError | None:
@@ -154,57 +163,64 @@ def call_limits(context: DoctorContext) -> CheckResult:
     except WorkspaceError as error:
         return failure(str(error), _STORE_FIX)
     finally:
-        # The limit counts what comes next too: removing the files, and the checks after this one.
+        # Wait as asked: otherwise the deletions and the next checks get 429 as well.
         pauses = [one.retry_after_seconds or 1.0 for one in refused]
         time.sleep(min(max(pauses, default=0.0), _LONGEST_PAUSE_SECONDS))
         for path in paths:
             _remove(context, path)
     says = (
-        f"{_CALLS} puts, {_CALLERS} at once, {_CALLS / seconds:.0f} a second: "
+        f"{_CALLS} puts, {_CALLERS} at the same time, {_CALLS / seconds:.0f} a second: "
         f"{len(refused) or 'none'} refused"
     )
     if not refused:
         return ok(says)
     asked = {one.retry_after_seconds for one in refused}
-    told = ", ".join(sorted("none" if one is None else f"{one:g} s" for one in asked))
+    pauses_asked = ", ".join(sorted("none" if one is None else f"{one:g} s" for one in asked))
     return warning(
-        f"{says} with 429 (Retry-After: {told})",
-        "see docs/first-contact.md; refused puts are repeated, so events are answered later",
+        f"{says} with 429 (Retry-After: {pauses_asked})",
+        "see docs/first-contact.md; the receiver repeats refused puts, so its answers take longer",
     )
 
 
 def token_life(context: DoctorContext) -> CheckResult:
-    """How long a token lasts; it is renewed ten minutes early."""
+    """Report how long a token is valid; it is renewed ten minutes early."""
     left = context.remote.tokens.get(_TOKEN_SECONDS).ends_at - time.monotonic()
     if math.isinf(left):
-        return skipped("this login does not say when its token ends", "ask as the app's principal")
+        return skipped(
+            "with this login the end of the token is unknown",
+            "run this with the credentials of the app's service principal",
+        )
     if left < _SHORT_TOKEN_SECONDS:
-        return warning(f"the token ends in {left:.0f} s", "it is renewed at half its life")
-    return ok(f"the token ends in {left / 60:.0f} min")
+        return warning(
+            f"the token is valid for only {left:.0f} s",
+            "nothing: it is renewed after half of that time",
+        )
+    return ok(f"the token is valid for {left / 60:.0f} min")
 
 
 def large_body(context: DoctorContext) -> CheckResult:
-    """What stands in front passes a body of 24 MiB: a wrongly signed one is read and refused."""
+    """Check that proxies let a body of 24 MiB through, with a wrong signature so it is not kept."""
     if context.destination is None:
-        return skipped("where events are posted to is not known", "give the address with --url")
-    stranger = SigningKey.from_text(secrets.token_hex(16))
+        return skipped("the address that Customer.io posts to is unknown", "name it with --url")
+    unknown_key = SigningKey.from_text(secrets.token_hex(16))
     try:
-        with Sender(context.destination, stranger, timeout_seconds=_BODY_SECONDS) as sender:
+        with Sender(context.destination, unknown_key, timeout_seconds=_BODY_SECONDS) as sender:
             answer = sender.post(bytes(_BODY_BYTES), timestamp=int(context.now()))
     except NoAnswer as error:
         return warning(
-            f"a body of 24 MiB gets {error}", "see the limits of what stands in front of the app"
+            f"a body of 24 MiB was not answered ({error})",
+            "check the size limits of the proxies in front of the receiver",
         )
     if answer.status in {401, context.settings.unverified_status}:
         return ok(f"a body of 24 MiB was read and refused in {answer.seconds:.1f} s")
     return warning(
-        f"a body of 24 MiB is answered {answer.status}",
-        "see the limits of what stands in front of the app",
+        f"a body of 24 MiB was answered {answer.status}",
+        "check the size limits of the proxies in front of the receiver",
     )
 
 
 def _unanswered(question: str, answered_by: str) -> Callable[[DoctorContext], CheckResult]:
-    """A check that says what it cannot answer, and who can."""
+    """Return a check that only says which question it cannot answer, and how to answer it."""
 
     def look(_context: DoctorContext) -> CheckResult:
         return skipped(question, answered_by)
@@ -214,27 +230,27 @@ def _unanswered(question: str, answered_by: str) -> Callable[[DoctorContext], Ch
 
 UNANSWERED = {
     "retries": _unanswered(
-        "no program can ask whether Customer.io signs a retry anew",
+        "a program cannot find out whether Customer.io signs a retry with a new timestamp",
         "stop the receiver for ten minutes, then see the check timestamps",
     ),
     "concurrency": _unanswered(
-        "no program can ask whether Customer.io sends several events at once",
-        "send a newsletter, then run the query of docs/first-contact.md",
+        "a program cannot find out whether Customer.io sends several events at the same time",
+        "send a newsletter, then run the query in docs/first-contact.md",
     ),
     "auto-stop": _unanswered(
-        "the least auto-stop is found by setting it, and nothing is changed here",
-        "set 1 minute with the command of docs/first-contact.md, then see the check warehouse",
+        "the smallest auto-stop can only be found by setting it, and the doctor changes nothing",
+        "set 1 minute with the command in docs/first-contact.md, then see the check warehouse",
     ),
     "headers": _unanswered(
-        "whether headers pass the app's proxy is asked by the last step of the deployment",
-        "run ciolake deploy, without --no-proof",
+        "the last step of the deployment finds out whether the app's proxy passes the headers on",
+        "run ciolake deploy without --no-proof",
     ),
     "dashboards": _unanswered(
-        "whether the workspace takes a dashboard file is not asked: none is shipped",
+        "whether the workspace accepts a dashboard file is not checked: none is shipped",
         "import one by hand before you rely on it",
     ),
 }
-"""By name, checks that are always skipped: each names its question, and who answers it."""
+"""Checks that are always skipped, by name: each says its question and how to answer it."""
 
 
 def _probe(context: DoctorContext) -> str:

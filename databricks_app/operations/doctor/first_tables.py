@@ -1,4 +1,4 @@
-"""The questions to a real warehouse that need a table: one like ours, made and dropped again."""
+"""The first-contact checks that need a table: they create a scratch table and drop it again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from databricks_app.operations.doctor.context import DoctorContext
 from databricks_app.operations.doctor.result import CheckResult, failure, ok
 
 LIKE = "webhook_email_events"
-"""The table that the scratch table is like: it has columns of most types."""
+"""The scratch table has the columns of this table, which uses most types."""
 
 _LOADERS = 4
 _ROUNDS = 3
@@ -33,14 +33,17 @@ _VALUES: dict[str, Any] = {
     "DATE": _DAY,
     "MAP<STRING, ARRAY<STRING>>": {"X-One": ["a", "b, c"], "": []},
 }
-_RIGHTS = "run it as who may CREATE TABLE in the schema, e.g. whoever runs `ciolake deploy`"
+_RIGHTS = (
+    "run this as a user with CREATE TABLE on the schema, for example the one who runs "
+    "`ciolake deploy`"
+)
 _REPORT = "please report it, with the channel of the warehouse"
 
 Row = dict[str, Any]
 
 
 def types(context: DoctorContext) -> CheckResult:
-    """Values come out of a table as they went into the staged file; a second MERGE inserts none."""
+    """Check that a table returns the values of the staged file, and a second MERGE inserts none."""
     rows = [_full("a"), _empty("b")]
     try:
         with _scratch(context) as scratch:
@@ -49,17 +52,23 @@ def types(context: DoctorContext) -> CheckResult:
     except LakeError as error:
         return failure(str(error), _RIGHTS)
     if counts != (len(rows), 0) or len(found) != len(rows):
-        says = f"two MERGEs of {len(rows)} rows say that they inserted {counts[0]} and {counts[1]}"
-        return failure(f"{says}; the table holds {len(found)}", _REPORT)
+        return failure(
+            f"two MERGEs of the same {len(rows)} rows inserted {counts[0]} and {counts[1]} rows by "
+            f"their own count; the table has {len(found)}",
+            _REPORT,
+        )
     pairs = zip(rows, found, strict=True)
     wrong = sorted({name for one, other in pairs for name in one if one[name] != other[name]})
     if wrong:
-        return failure(f"values changed on their way: {', '.join(wrong)}", _REPORT)
-    return ok(f"{len(rows[0])} columns come back as they went in; a second MERGE inserts nothing")
+        return failure(f"values of these columns were changed: {', '.join(wrong)}", _REPORT)
+    return ok(
+        f"{len(rows[0])} columns return the values that were written; a second MERGE of the same "
+        "rows inserts nothing"
+    )
 
 
 def races(context: DoctorContext) -> CheckResult:
-    """MERGEs of the same keys at once insert each key once: Serializable is kept."""
+    """Check that simultaneous MERGEs of the same keys insert each key once (Serializable)."""
     try:
         with _scratch(context) as scratch, ThreadPoolExecutor(_LOADERS) as pool:
             for turn in range(_ROUNDS):
@@ -70,28 +79,32 @@ def races(context: DoctorContext) -> CheckResult:
         return failure(str(error), _RIGHTS)
     wanted = _ROUNDS * _KEYS
     if len(keys) == len(set(keys)) == wanted:
-        return ok(f"{_LOADERS} MERGEs at once, {_ROUNDS} times, of {_KEYS} keys: each stands once")
+        return ok(
+            f"{_LOADERS} simultaneous MERGEs of {_KEYS} keys, repeated {_ROUNDS} times, inserted "
+            "each key once"
+        )
     return failure(
-        f"{_LOADERS} MERGEs at once of {wanted} keys made {len(keys)} rows, {len(set(keys))} keys",
-        f"run one instance of the app; {_REPORT}",
+        f"{_LOADERS} simultaneous MERGEs of {wanted} keys inserted {len(keys)} rows with "
+        f"{len(set(keys))} different keys",
+        f"run only one instance of the app; {_REPORT}",
     )
 
 
 def _full(event_id: str) -> Row:
-    """A row with a value in each column, at the edge of its type where there is one."""
+    """Return a row with a value in each column, an extreme one if the type has one."""
     columns = sql_dialect.table(LIKE).columns
     return {column.name: _VALUES[column.type] for column in columns} | {"event_id": event_id}
 
 
 def _empty(event_id: str) -> Row:
-    """A row with nothing in the columns that may have nothing."""
+    """Return a row with NULL in every column that allows it."""
     columns = sql_dialect.table(LIKE).columns
     row = {one.name: None if one.nullable else _VALUES[one.type] for one in columns}
     return row | {"event_id": event_id}
 
 
 class _Scratch:
-    """A table like ours, under a name of its own."""
+    """A scratch table with the columns of `LIKE` and a random name."""
 
     def __init__(self, context: DoctorContext) -> None:
         from databricks_app.lake.arrow_schema import arrow_schema
@@ -105,7 +118,7 @@ class _Scratch:
         self._staging = Staging(context.remote, f"{context.settings.volume_path}/probe", name)
 
     def merge(self, rows: Sequence[Row]) -> int:
-        """Insert rows that it lacks, as the loader does; how many the warehouse says it were."""
+        """Insert the missing rows as the loader does; return the warehouse's count of them."""
         import pyarrow as pa
 
         staged = pa.Table.from_pylist(list(rows), self._schema)
@@ -114,7 +127,7 @@ class _Scratch:
         return int(inserted or 0)
 
     def rows(self) -> list[Row]:
-        """What it holds, ordered by key."""
+        """Return all rows, ordered by key."""
         shown = ", ".join(
             f"to_json(`{one.name}`) AS `{one.name}`"
             if one.type.startswith("MAP")
@@ -131,7 +144,7 @@ class _Scratch:
         ]
 
     def remove(self) -> None:
-        """Drop it, and remove what was staged."""
+        """Drop the table and delete the staged files."""
         self._staging.remove(self._staging.finished())
         with suppress(LakeError):
             self.run(f"DROP TABLE IF EXISTS `{self.table.name}`")
@@ -148,7 +161,7 @@ def _scratch(context: DoctorContext) -> Iterator[_Scratch]:
 
 
 def _plain(column: sql_dialect.ColumnDefinition, value: Any) -> Any:
-    """A value as it was before it was written."""
+    """Convert a value from the warehouse back into the type that was written."""
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     if column.type.startswith("MAP") and value is not None:

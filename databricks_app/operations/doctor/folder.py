@@ -25,41 +25,59 @@ _COMMITS = 3
 
 
 def folder(context: DoctorContext) -> CheckResult:
-    """The data folder is there and takes a file, or can be made."""
+    """Check that the data folder can be written, or created."""
     path = context.settings.data_dir
     if not path.exists():
         parent = _existing(path)
         if os.access(parent, os.W_OK | os.X_OK):
-            return warning(f"{path} does not exist yet", "`ciolake serve` makes it at its start")
-        return failure(f"{path} cannot be made in {parent}", f"make {parent} writable")
+            return warning(
+                f"the folder {path} does not exist yet", "start `ciolake serve`, which creates it"
+            )
+        return failure(
+            f"the folder {path} cannot be created, because {parent} is not writable",
+            f"make {parent} writable",
+        )
     try:
         with tempfile.TemporaryFile(dir=path) as file:
             file.write(b"probe")
     except OSError as error:
-        fix = f"let the receiver's user write there: chown, or another CIO_DATA_DIR than {path}"
-        return failure(f"{path} cannot be written ({error.strerror})", fix)
-    return ok(f"{path} can be written")
+        fix = (
+            "give the receiver's user the right to write there (chown), or set CIO_DATA_DIR to "
+            "another folder"
+        )
+        return failure(f"the folder {path} cannot be written ({error.strerror})", fix)
+    return ok(f"the folder {path} can be written")
 
 
 def disk(context: DoctorContext) -> CheckResult:
-    """There is room left, more than the inbox must leave to the tables."""
+    """Check that the disk has more free space than is reserved for the tables."""
     usage = shutil.disk_usage(_existing(context.settings.data_dir))
     return judged_room(usage.free, usage.total, context.settings.inbox_floor_bytes)
 
 
 def judged_room(free: int, total: int, chosen_floor: int | None) -> CheckResult:
-    """Judge so many bytes that are left of a disk, of which the inbox leaves some free."""
+    """Return the result for a disk with so many free bytes of a total.
+
+    Args:
+        free: Bytes.
+        total: Bytes.
+        chosen_floor: CIO_INBOX_FLOOR_BYTES; None: the default.
+    """
     floor = floor_bytes(total, chosen_floor)
     if free < floor:
         return failure(
             floor_words(free, total, floor),
-            "do so: until then the receiver answers 503, and Customer.io sends again",
+            "do that now: until then the receiver answers 503, and Customer.io sends the events "
+            "again later",
         )
     says = (
-        f"{shown_bytes(free)} of {shown_bytes(total)} are free; the inbox leaves "
-        f"{shown_bytes(floor)} to the tables"
+        f"{shown_bytes(free)} of {shown_bytes(total)} are free; {shown_bytes(floor)} of that are "
+        "reserved for the tables"
     )
-    fix = "make room, or move CIO_DATA_DIR to a larger disk; with less the receiver answers 503"
+    fix = (
+        "free disk space, or move CIO_DATA_DIR to a larger disk; when only the reserve is left, "
+        "the receiver answers 503"
+    )
     if free < _NO_BYTES:
         return failure(says, fix)
     few = max(floor * _NEAR_FLOOR, min(_FEW_BYTES, total / 10))
@@ -67,57 +85,61 @@ def judged_room(free: int, total: int, chosen_floor: int | None) -> CheckResult:
 
 
 def filesystem(context: DoctorContext, mounts: Path = MOUNTS) -> CheckResult:
-    """The folder lies on a local disk."""
+    """Check that the data folder is on a local disk, not on a network file system."""
     path = _existing(context.settings.data_dir)
     try:
         refuse_network_folder(path, mounts)
     except SettingsError as error:
         return failure(str(error), "set CIO_DATA_DIR to a folder on a local disk")
-    return ok(f"{path} lies on {filesystem_of(path, mounts)}")
+    return ok(f"{path} is on a local file system ({filesystem_of(path, mounts)})")
 
 
 def loader(context: DoctorContext) -> CheckResult:
-    """Somebody holds the lock of the tables."""
+    """Check that a loader holds the lock of the tables."""
     from databricks_app.lake.local.lock import is_held
 
     try:
         is_loading = is_held(context.settings.data_dir / "tables")
     except OSError as error:
-        return failure(f"the lock cannot be read ({error.strerror})", "see the check folder")
+        return failure(
+            f"the lock of the tables cannot be read ({error.strerror})", "see the check folder"
+        )
     if is_loading:
-        return ok("a loader has the lock of the tables")
+        return ok("a loader runs: it holds the lock of the tables")
     return warning("no loader is running: events stay in the inbox", "start `ciolake serve`")
 
 
 def commits(context: DoctorContext) -> CheckResult:
-    """The newest commits of every table are whole: readable, and their files are there."""
+    """Check that the newest commits of every table can be read and their files exist."""
     found = sorted((context.settings.data_dir / "tables").glob("*/_delta_log"))
     broken = [words for log in found for words in _broken(log.parent)]
     if broken:
         return failure(
             "; ".join(broken),
-            "restart `ciolake serve`: it moves aside what a power cut broke and loads it again, or "
-            "says what to restore",
+            "restart `ciolake serve`: it sets commits aside that a power cut damaged and loads the "
+            "events again; otherwise its log says what to restore",
         )
-    return ok(f"the newest commits of {len(found)} tables are whole")
+    return ok(f"the newest commits of {len(found)} tables are complete")
 
 
 def _broken(table: Path) -> list[str]:
     from databricks_app.lake.local.fsync import LOG, read_commit
 
-    versions = sorted(int(file.stem) for file in (table / LOG).glob("*.json") if _is_entry(file))
+    versions = sorted(
+        int(file.stem) for file in (table / LOG).glob("*.json") if file.stem.isdecimal()
+    )
     removed: set[str] = set()
     broken = []
-    # What a later commit took out may be gone, so the newest comes first.
+    # Newest first: a file may be missing if a later commit removed it.
     for version in reversed(versions[-_COMMITS:]):
         try:
             commit = read_commit(table, version)
         except (OSError, ValueError, KeyError):
-            broken.append(f"{table.name}: the entry of version {version} cannot be read")
+            broken.append(f"{table.name}: the log entry of version {version} cannot be read")
             continue
         removed.update(commit.removed)
         broken += [
-            f"{table.name}: a file of version {version} is missing or cut"
+            f"{table.name}: a data file of version {version} is missing or truncated"
             for file in commit.added
             if file.path not in removed and _size(table / file.path) != file.size
         ]
@@ -125,29 +147,30 @@ def _broken(table: Path) -> list[str]:
 
 
 def files(context: DoctorContext) -> CheckResult:
-    """Every data file that the tables name lies in the folder and has its size, old ones too."""
+    """Check that every data file in the tables' logs exists and has the right size."""
     from databricks_app.lake.local.data_files import data_files
 
     found = sorted((context.settings.data_dir / "tables").glob("*/_delta_log"))
     named = [(log.parent.name, data_files(log.parent)) for log in found]
     bad = [(name, [one for one in all_ if one.fault]) for name, all_ in named]
     says = [
-        f"{name}: {len(some)} data files are missing or cut ({sum(one.rows for one in some):,} "
-        f"events), the first is {min(one.path for one in some)}"
+        f"{name}: {len(some)} data files with {sum(one.rows for one in some):,} events are missing "
+        f"or truncated, the first is {min(one.path for one in some)}"
         for name, some in bad
         if some
     ]
     if says:
         return failure(
             "; ".join(says),
-            "restore them from a backup; `ciolake verify` names each of them and compares the rest",
+            "restore them from a backup; `ciolake verify` lists all of them and compares the other "
+            "files",
         )
     number = sum(len(all_) for _, all_ in named)
-    return ok(f"{number:,} data files of {len(named)} tables are there, each with its size")
+    return ok(f"all {number:,} data files of {len(named)} tables exist and have the right size")
 
 
 def tables(context: DoctorContext) -> CheckResult:
-    """The tables have the columns, types and settings that the receiver gives them."""
+    """Check that every table has the columns and types of `sql/`."""
     from deltalake import DeltaTable, Schema
 
     from databricks_app.lake.local.store import definitions
@@ -162,17 +185,20 @@ def tables(context: DoctorContext) -> CheckResult:
             found[one.name] = {each.name: _spelled(each) for each in fields}
     differences = compare(wanted, found)
     if differences.is_empty:
-        return warning("there are no tables yet", "`ciolake serve` makes them at its start")
+        return warning("there are no tables yet", "start `ciolake serve`, which creates the tables")
     if lines := differences.lines():
-        fix = "restart `ciolake serve`: it makes what is missing"
+        fix = "restart `ciolake serve`, which creates missing tables and columns"
         if differences.types:
-            fix = f"move {', '.join(differences.types)} out of the folder: they are made anew"
+            fix = (
+                f"move {', '.join(differences.types)} out of the folder, then restart `ciolake "
+                "serve`, which creates them again"
+            )
         return failure("; ".join(lines), fix)
-    return ok(f"{len(found)} tables are as sql/ says")
+    return ok(f"{len(found)} tables match sql/")
 
 
 def properties(context: DoctorContext) -> CheckResult:
-    """The tables have the properties that keep the log and its clean-up in our hands."""
+    """Check that the tables have the properties that leave clean-up of the log to the loader."""
     from deltalake import DeltaTable
 
     from databricks_app.lake.local.maintenance import Policy
@@ -187,24 +213,23 @@ def properties(context: DoctorContext) -> CheckResult:
         names = sorted(name for name, value in wanted.items() if have.get(name) != value)
         other += [f"{log.parent.name} lacks {', '.join(names)}"] if names else []
     if other:
-        return warning("; ".join(other), "restart `ciolake serve`: it sets them")
-    return ok("the tables have their properties; one loader at a time needs no isolation level")
+        return warning("; ".join(other), "restart `ciolake serve`, which sets them")
+    # No isolation level here, unlike on Databricks: the lock allows one loader at a time.
+    return ok(f"{len(found)} tables have the right table properties")
 
 
 def _spelled(field: Field) -> str:
-    """The type of a column, e.g. `long`."""
+    """Return the type of a column, such as `long`."""
     return field.type.to_json().strip('"')
 
 
 def _existing(path: Path) -> Path:
+    """Return the path, or its nearest parent that exists."""
     return next(one for one in (path, *path.absolute().parents) if one.exists())
 
 
-def _is_entry(file: Path) -> bool:
-    return file.stem.isdecimal()
-
-
 def _size(file: Path) -> int:
+    """Return the size in bytes; -1 if the file cannot be read."""
     try:
         return file.stat().st_size
     except OSError:

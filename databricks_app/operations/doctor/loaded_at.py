@@ -1,4 +1,4 @@
-"""The check of the newest `loaded_at` against the clock, also while no receiver runs."""
+"""The check that the newest `loaded_at` is not ahead of the clock."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ from databricks_app.operations.doctor.result import CheckResult, ok, skipped, wa
 
 
 def loaded_at(context: DoctorContext) -> CheckResult:
-    """No row is of the future: new rows go on from the newest one."""
+    """Check that no row was loaded in the future; new rows must be later than the newest one."""
     try:
-        newest = _remote(context) if context.workspace else _local(context.settings.data_dir)
+        if context.workspace:
+            newest = _newest_in_warehouse(context)
+        else:
+            newest = _newest_in_folder(context.settings.data_dir)
     except QueryError as error:
         return skipped(str(error), "see the check tables")
     if newest is None:
-        return ok("no row yet, so none is ahead of the clock")
+        return ok("the tables have no rows yet")
     ahead = newest.timestamp() - context.now()
     if ahead > CLOCK_SECONDS:
         return warning(
-            f"loaded_at of the newest rows is {ahead:.0f} s ahead of this machine's clock",
-            "check the clocks of all machines that load (NTP). Until then new rows go on from "
-            "there, so that readers by loaded_at miss none",
+            f"the newest loaded_at is {ahead:.0f} s ahead of this machine's clock",
+            "check the clocks (NTP) of all machines that run a loader. New rows get a later "
+            "loaded_at than this one, so that incremental readers miss none",
         )
-    return ok(f"loaded_at of the newest rows is {newest:%Y-%m-%d %H:%M:%S} UTC")
+    return ok(f"the newest rows were loaded at {newest:%Y-%m-%d %H:%M:%S} UTC")
 
 
-def _local(data_dir: Path) -> datetime | None:
+def _newest_in_folder(data_dir: Path) -> datetime | None:
     from databricks_app.lake.local.table_handle import TableHandle
 
     found = sorted((data_dir / "tables").glob("*/_delta_log"))
@@ -37,8 +40,8 @@ def _local(data_dir: Path) -> datetime | None:
     return max((one for one in newest if one is not None), default=None)
 
 
-def _remote(context: DoctorContext) -> datetime | None:
-    # The warehouse runs: the check before has just asked it.
+def _newest_in_warehouse(context: DoctorContext) -> datetime | None:
+    # This starts no warehouse: it runs already, because the check `warehouse` comes first.
     from databricks_app.lake.warehouse.merge import utc
     from databricks_app.lake.warehouse.statements import newest_loaded_at
 

@@ -1,11 +1,11 @@
-"""The check of what was set aside: parts of the inbox, and commits of tables, that are damaged."""
+"""The check of the quarantine: damaged parts of the inbox, and damaged commits of tables."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from databricks_app.errors import LakeError
 from databricks_app.operations.doctor.result import CheckResult, ok, skipped, warning
@@ -14,65 +14,72 @@ if TYPE_CHECKING:
     from databricks_app.operations.doctor.context import DoctorContext
 
 _INBOX_FIX = (
-    "what could be read beside them is loaded; look with `ciolake verify`, keep them until it is "
-    "known what damaged them, then delete them"
+    "everything else in the inbox was loaded. Run `ciolake verify`. Find out what damaged these "
+    "parts, then delete them"
 )
 _LOCAL_FIX = (
-    f"{_INBOX_FIX}; see whether the disk has errors (dmesg, smartctl), unless the power failed: "
-    "what was cut by that was not acknowledged"
+    f"{_INBOX_FIX}. After a power cut this is normal: an event that was only half written was not "
+    "acknowledged. Otherwise check the disk for errors (dmesg, smartctl)"
 )
 
 
 def quarantine(context: DoctorContext) -> CheckResult:
-    """Nothing was found damaged and set aside."""
-    return _local(context) if context.workspace is None else _remote(context)
+    """Check that nothing damaged was set aside."""
+    return _in_folder(context) if context.workspace is None else _in_volume(context)
 
 
-def _local(context: DoctorContext) -> CheckResult:
+def _in_folder(context: DoctorContext) -> CheckResult:
     from databricks_app.ingest.inbox.local_reader import QUARANTINE
 
     settings = context.settings
     try:
-        said = [
-            _counted("stretches of the inbox", settings.inbox_dir / QUARANTINE),
-            _counted("files of table logs", settings.data_dir / QUARANTINE),
+        counts = [
+            _count("parts of the inbox", settings.inbox_dir / QUARANTINE),
+            _count("files of table logs", settings.data_dir / QUARANTINE),
         ]
     except OSError as error:
         return skipped(
-            f"what was set aside cannot be seen ({error.strerror})",
-            "run this as the receiver's user",
+            f"the quarantine folder cannot be read ({error.strerror})",
+            "run this as the user that runs the receiver",
         )
-    return _judged(said, _LOCAL_FIX)
+    return _result(counts, _LOCAL_FIX)
 
 
-def _remote(context: DoctorContext) -> CheckResult:
+def _in_volume(context: DoctorContext) -> CheckResult:
     from databricks_app.ingest.inbox.volume_reader import QUARANTINE
 
     folder = f"{context.settings.volume_path}/{QUARANTINE}"
     try:
         sizes = [one.size for one in context.remote.entries(folder) if not one.is_folder]
     except LakeError as error:
-        return skipped(f"what was set aside cannot be seen: {error}", "see the check volume")
-    return _judged([_told("stretches of the inbox", folder, sizes)], _INBOX_FIX)
+        return skipped(f"the quarantine folder cannot be read: {error}", "see the check volume")
+    return _result([_words("parts of the inbox", folder, sizes)], _INBOX_FIX)
 
 
-def _counted(what: str, folder: Path) -> str:
-    return _told(what, folder, _sizes(folder) if folder.exists() else [])
+def _count(what: str, folder: Path) -> str:
+    """Count the files below a folder, in words.
+
+    Raises:
+        OSError: The folder or one in it cannot be read.
+    """
+    if not folder.exists():
+        return ""
+
+    def fail(error: OSError) -> None:
+        raise error  # without this, os.walk leaves out what it cannot read
+
+    sizes = [
+        Path(where, name).stat().st_size
+        for where, _, names in os.walk(folder, onerror=fail)
+        for name in names
+    ]
+    return _words(what, folder, sizes)
 
 
-def _sizes(folder: Path) -> list[int]:
-    found = os.walk(folder, onerror=_fail)
-    return [Path(where, name).stat().st_size for where, _, names in found for name in names]
+def _words(what: str, folder: Path | str, sizes: list[int]) -> str:
+    return f"{len(sizes):,} damaged {what} ({sum(sizes):,} bytes) are in {folder}" if sizes else ""
 
 
-def _fail(error: OSError) -> NoReturn:
-    raise error
-
-
-def _told(what: str, folder: Path | str, sizes: list[int]) -> str:
-    return f"{len(sizes):,} damaged {what} ({sum(sizes):,} bytes) lie in {folder}" if sizes else ""
-
-
-def _judged(said: Iterable[str], fix: str) -> CheckResult:
-    told = "; ".join(filter(None, said))
-    return warning(told, fix) if told else ok("nothing damaged was set aside")
+def _result(counts: Iterable[str], fix: str) -> CheckResult:
+    says = "; ".join(filter(None, counts))
+    return warning(says, fix) if says else ok("the quarantine is empty: nothing was damaged")

@@ -1,4 +1,4 @@
-"""What a check found, in words, and what to do about it. Pure."""
+"""The result of a check: its state, what it found and how to fix it. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _WORST_FIRST: tuple[State, ...] = ("failure", "warning", "ok", "skipped")
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The outcome of one check.
+    """The result of one check.
 
     Attributes:
-        name: The check; filled in by who runs it.
-        state: How it is; `skipped` where it could not be looked at.
-        says: What was seen; holds no secret and no personal data.
-        fix: What to do, or SQL to run, a statement a line; empty if nothing.
+        name: The name of the check; `run_checks` fills it in.
+        state: `ok`, `warning`, `failure`, or `skipped` if the check could not be made.
+        says: What the check found; no secret and no personal data.
+        fix: What to do, or SQL statements to run, one a line; empty if there is nothing to do.
     """
 
     name: str
@@ -28,27 +28,27 @@ class CheckResult:
 
 
 def ok(says: str) -> CheckResult:
-    """All is well."""
+    """Return the result of a check that found no problem."""
     return CheckResult("", "ok", says)
 
 
 def warning(says: str, fix: str) -> CheckResult:
-    """It works, and needs a look."""
+    """Return the result for something that works now but needs attention."""
     return CheckResult("", "warning", says, fix)
 
 
 def failure(says: str, fix: str) -> CheckResult:
-    """Events are lost to the tables, or late, until it is mended."""
+    """Return the result for a fault: until it is fixed, events are late or not in the tables."""
     return CheckResult("", "failure", says, fix)
 
 
 def skipped(says: str, fix: str = "") -> CheckResult:
-    """It could not be looked at; `says` is why."""
+    """Return the result of a check that could not be made; `says` is the reason."""
     return CheckResult("", "skipped", says, fix)
 
 
 def together(results: Mapping[str, CheckResult]) -> CheckResult:
-    """One outcome of several things: the worst state, and the words of each behind its name."""
+    """Merge several results into one: the worst state, and each text after its name."""
     worst = min((one.state for one in results.values()), key=_WORST_FIRST.index)
     return CheckResult(
         "",
@@ -59,6 +59,6 @@ def together(results: Mapping[str, CheckResult]) -> CheckResult:
 
 
 def exit_code(results: Iterable[CheckResult]) -> int:
-    """1 if anything fails, 2 if there are only warnings, else 0."""
+    """Return 1 if there is a failure, 2 if there are only warnings, else 0."""
     states = {result.state for result in results}
     return 1 if "failure" in states else 2 if "warning" in states else 0

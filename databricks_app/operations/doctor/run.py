@@ -1,4 +1,4 @@
-"""The checks in their order, each within its time and none more than once a run."""
+"""The list of checks, and the functions that run them, each with a time limit."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Check:
     """One check.
 
     Attributes:
-        name: Short, as printed.
-        look: Does it.
-        needs: Checks without whose success this one is skipped.
-        seconds: How long it may take.
+        name: A short name, which is printed.
+        look: Makes the check.
+        needs: Names of checks; unless all of them succeed, this one is skipped.
+        seconds: Time limit.
     """
 
     name: str
@@ -91,13 +91,13 @@ FIRST_CONTACT = (
     Check("large-body", first_contact.large_body, ("endpoint",), _SLOW_SECONDS),
     *(Check(name, look) for name, look in first_contact.UNANSWERED.items()),
 )
-"""What is asked of a workspace once, and what cannot be; see docs/first-contact.md."""
+"""Checks that a new workspace needs once; see docs/first-contact.md."""
 
 
 def checks(
     context: DoctorContext, *, with_canary: bool = True, is_first_contact: bool = False
 ) -> tuple[Check, ...]:
-    """The checks of an installation, in order."""
+    """Return the checks of an installation, in order."""
     limits = context.limits
     store = _LOCAL
     if context.workspace is not None:
@@ -121,12 +121,14 @@ def checks(
 def run_checks(
     context: DoctorContext, *, with_canary: bool = True, is_first_contact: bool = False
 ) -> Iterator[CheckResult]:
-    """Run the checks one after the other, and yield what each has found."""
+    """Run the checks one after the other, and yield the result of each."""
     states: dict[str, str] = {}
     for check in checks(context, with_canary=with_canary, is_first_contact=is_first_contact):
         blocking = [name for name in check.needs if states[name] not in _HEALTHY]
         if blocking:
-            found = skipped(f"needs the check {blocking[0]}, which {_WAS[states[blocking[0]]]}")
+            found = skipped(
+                f"not checked, because the check {blocking[0]} {_WAS[states[blocking[0]]]}"
+            )
         else:
             found = run_check(check, context)
         states[check.name] = found.state
@@ -134,12 +136,14 @@ def run_checks(
 
 
 def run_check(check: Check, context: DoctorContext) -> CheckResult:
-    """Run one check within its time; it never raises."""
+    """Run one check within its time limit; this never raises."""
     timeout = CallTimeout(call_seconds=check.seconds)
     try:
         return timeout.run(lambda: check.look(context), f"the check {check.name}")
     except ReceiverError as error:
-        return failure(str(error), "see what the text says, and the log of the receiver")
-    except Exception as error:  # noqa: BLE001  # one check must not keep the others from us
-        # Its text may quote what it met.
-        return failure(f"the check itself failed ({type(error).__name__})", "please report it")
+        return failure(str(error), "do what the text says, or see the log of the receiver")
+    except Exception as error:  # noqa: BLE001  # an error in one check must not stop the others
+        # Without the text of the error, which may quote a secret or personal data.
+        return failure(
+            f"the check has an error of its own ({type(error).__name__})", "please report it"
+        )

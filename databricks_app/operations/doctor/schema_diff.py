@@ -1,4 +1,4 @@
-"""How the tables that are there differ from those of `sql/`. Pure."""
+"""The differences between existing tables and those of `sql/`. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ Types = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """What is not as it should be; columns and tables beyond the wanted ones are no matter.
+    """What is missing or has another type; additional tables and columns do not count.
 
     Attributes:
         tables: Missing tables.
-        columns: Missing columns by table.
-        types: Columns of another type by table, each as `name is X, not Y`.
+        columns: Missing columns, by table.
+        types: Columns with another type, by table, each as `name is X, not Y`.
         wanted: How many tables there should be.
     """
 
@@ -26,19 +26,19 @@ class Differences:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no table is there at all."""
+        """Whether all tables are missing."""
         return len(self.tables) == self.wanted
 
     def lines(self) -> list[str]:
-        """Each difference in words."""
-        lines = [f"{', '.join(self.tables)} missing"] if self.tables else []
+        """Describe each difference in words."""
+        lines = [f"missing tables: {', '.join(self.tables)}"] if self.tables else []
         lines += [f"{table} lacks {', '.join(names)}" for table, names in self.columns.items()]
         lines += [f"{table}: {', '.join(names)}" for table, names in self.types.items()]
         return lines
 
 
 def compare(wanted: Mapping[str, Types], found: Mapping[str, Types]) -> Differences:
-    """Compare tables, each as the types of its columns by name, in one spelling."""
+    """Compare tables; each is a mapping from column name to type, as `spelled` writes it."""
     columns: dict[str, tuple[str, ...]] = {}
     types: dict[str, tuple[str, ...]] = {}
     for table in wanted.keys() & found.keys():
@@ -57,5 +57,5 @@ def compare(wanted: Mapping[str, Types], found: Mapping[str, Types]) -> Differen
 
 
 def spelled(kind: str) -> str:
-    """A Databricks type in the one spelling that is compared."""
+    """Write a Databricks type in upper case without blanks, so that types can be compared."""
     return "".join(kind.upper().split())

@@ -1,4 +1,4 @@
-"""The check of what the receiver has counted: requests rightly signed at the wrong time."""
+"""The check of stale timestamps: valid signatures outside the time window, as counted so far."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from databricks_app.operations.doctor.context import DoctorContext
 
 _METRIC = "ciolake_stale_timestamp_age_seconds"
-_ACCESS = "set CIO_ADMIN_TOKEN here to what the receiver has, or run this in its folder"
+_ACCESS = "set CIO_ADMIN_TOKEN to the token of the receiver, or run this in the receiver's folder"
 _REFUSED_FIX = (
-    "see the check clock; if the clocks are right, Customer.io repeats requests with their first "
-    "timestamp: set CIO_STALE_TIMESTAMPS=accept, or they are refused until they are given up"
+    "see the check clock. If the clocks are right, Customer.io repeats failed requests with their "
+    "first timestamp: set CIO_STALE_TIMESTAMPS=accept. Otherwise the receiver refuses them until "
+    "Customer.io gives up"
 )
 
 
 def timestamps(context: DoctorContext) -> CheckResult:
-    """No rightly signed request came with a timestamp outside the window."""
+    """Check that no request with a valid signature had a timestamp outside the window."""
     url = f"{base_url(known(context))}/metrics"
     try:
         answer = ask(context, "/metrics")
@@ -33,12 +34,17 @@ def timestamps(context: DoctorContext) -> CheckResult:
     except httpx2.HTTPError as error:
         return skipped(f"{url} does not answer ({type(error).__name__})", _ACCESS)
     if found is None:
-        return skipped(f"{url} does not tell ({answer.status_code}); a relay has none", _ACCESS)
-    return _judged(found, context)
+        return skipped(
+            f"{url} does not show the counts (HTTP {answer.status_code}); a relay has none", _ACCESS
+        )
+    return _result(found, context)
 
 
 def _counted(text: str) -> dict[float, float] | None:
-    """How many there were up to each age in seconds, infinity last; None if that is not said."""
+    """Read the histogram from /metrics: the number of requests up to each age in seconds.
+
+    The last age is infinity. None if the page has no such histogram.
+    """
     try:
         counts = {
             float(sample.labels["le"]): sample.value
@@ -51,12 +57,12 @@ def _counted(text: str) -> dict[float, float] | None:
     return counts if math.inf in counts else None
 
 
-def _judged(counts: Mapping[float, float], context: DoctorContext) -> CheckResult:
-    window = f"the window of {context.settings.tolerance_seconds} s"
+def _result(counts: Mapping[float, float], context: DoctorContext) -> CheckResult:
+    window = context.settings.tolerance_seconds
     number = counts[math.inf]
     if not number:
-        return ok(f"no rightly signed request came outside {window}")
-    # The buckets are all that is known of the ages: of which one the median is.
+        return ok(f"every request with a valid signature was at most {window} s old")
+    # A histogram has no exact ages, only buckets: find the bucket of the median.
     median = min(age for age, count in counts.items() if count >= number / 2)
     half = (
         f"at least {-median:,.0f} s before"
@@ -67,7 +73,7 @@ def _judged(counts: Mapping[float, float], context: DoctorContext) -> CheckResul
     )
     word = "accepted" if context.settings.stale_timestamps == "accept" else "refused"
     says = (
-        f"{number:,.0f} rightly signed requests came outside {window} and were {word}, half of "
-        f"them {half} their timestamp"
+        f"{number:,.0f} requests with a valid signature were {word} although their timestamp "
+        f"differs by more than {window} s; half of them came {half} their timestamp"
     )
     return ok(says) if word == "accepted" else warning(says, _REFUSED_FIX)

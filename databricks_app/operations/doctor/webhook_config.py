@@ -1,4 +1,4 @@
-"""The check of what Customer.io was told: is there a reporting webhook, and where does it post?"""
+"""The check of Customer.io's configuration: a reporting webhook exists and posts to us."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from core.app_api.types.reporting_webhooks import ReportingWebhook
     from databricks_app.operations.doctor.context import DoctorContext
 
-_FIX = "correct the webhook on Customer.io's page Reporting Webhooks"
+_FIX = "correct the webhook in Customer.io, on the page Reporting Webhooks"
 
 
 def webhook(context: DoctorContext) -> CheckResult:
-    """An enabled reporting webhook posts to the endpoint, in each workspace."""
+    """Check that in each workspace an enabled reporting webhook posts to the endpoint."""
     chosen = context.app_api.workspace
     known = names(context.variables)
     if chosen is not None or len(known) == 1:
@@ -28,7 +28,7 @@ def webhook(context: DoctorContext) -> CheckResult:
 
 
 def _of(workspace: str | None, context: DoctorContext) -> CheckResult:
-    """What one workspace says; None is the only one."""
+    """Check one workspace; None means the only one."""
     from core.app_api.client import AppClient
     from core.errors import CustomerIOError
     from core.http.retries import NO_RETRIES
@@ -41,43 +41,41 @@ def _of(workspace: str | None, context: DoctorContext) -> CheckResult:
         ) as client:
             webhooks = client.reporting_webhooks.list().get("reporting_webhooks", [])
     except NoAppApiKey as error:
-        return skipped(f"Customer.io is not asked: {error}")
+        return skipped(f"the App API was not called: {error}")
     except CustomerIOError as error:
         return failure(
-            f"Customer.io's App API cannot be asked ({type(error).__name__})",
+            f"a call of Customer.io's App API failed ({type(error).__name__})",
             f"check that {found.variable} holds an App API key of this region (--region)",
         )
-    return _judged([one for one in webhooks if is_webhook_path(_path(one))], context)
+    ours = [
+        one for one in webhooks if is_webhook_path(unquote(urlsplit(one.get("endpoint", "")).path))
+    ]
+    return _result(ours, context)
 
 
-def _judged(ours: list[ReportingWebhook], context: DoctorContext) -> CheckResult:
+def _result(ours: list[ReportingWebhook], context: DoctorContext) -> CheckResult:
     if not ours:
         return failure(f"Customer.io has no reporting webhook that posts to {WEBHOOK_PATH}", _FIX)
     enabled = [one for one in ours if not one.get("disabled")]
     if not enabled:
-        return failure("the reporting webhook is disabled in Customer.io", "enable it there")
-    origins = sorted({_origin(one) for one in enabled})
-    told = ", ".join(origins)
-    if not context.is_public or context.destination is None:
-        return ok(f"Customer.io posts to {told}; name that with --url to check it")
-    if _normal(base_url(context.destination)) not in origins:
         return failure(
-            f"Customer.io posts to {told}, not to {_normal(base_url(context.destination))}", _FIX
+            "the reporting webhook is disabled in Customer.io",
+            "enable it: `ciolake webhooks enable`, or the page Reporting Webhooks",
         )
-    return ok(f"Customer.io posts to {_normal(base_url(context.destination))}")
+    # Only scheme, host and port are printed: the query of an endpoint may hold a secret.
+    origins = sorted({_origin(one.get("endpoint", "")) for one in enabled})
+    listed = ", ".join(origins)
+    if not context.is_public or context.destination is None:
+        return ok(f"Customer.io posts to {listed}; to check that address, name it with --url")
+    if _origin(base_url(context.destination)) not in origins:
+        return failure(
+            f"Customer.io posts to {listed}, not to {_origin(base_url(context.destination))}", _FIX
+        )
+    return ok(f"Customer.io posts to {_origin(base_url(context.destination))}")
 
 
-def _path(one: ReportingWebhook) -> str:
-    # A query may hold what is secret, and is never shown.
-    return unquote(urlsplit(one.get("endpoint", "")).path)
-
-
-def _origin(one: ReportingWebhook) -> str:
-    return _normal(one.get("endpoint", ""))
-
-
-def _normal(url: str) -> str:
-    """Scheme, host and, where it is not the usual one, port."""
+def _origin(url: str) -> str:
+    """Return scheme, host and port; without the default port of the scheme."""
     parts = urlsplit(url)
     usual = {"https": 443, "http": 80}.get(parts.scheme)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname

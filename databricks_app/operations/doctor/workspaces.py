@@ -1,4 +1,4 @@
-"""The check of the workspaces' names: every key is listed, and the rows have the names."""
+"""The check of workspace names: CIO_WORKSPACES lists every key, and rows have those names."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from databricks_app.operations.workspaces.overview import due
 
 
 def workspaces(context: DoctorContext) -> CheckResult:
-    """Where CIO_WORKSPACES names some, no event falls to `default` for a key left out."""
+    """Check that CIO_WORKSPACES lists every active key and that no rows need a rename."""
     names = context.settings.workspaces
     if not names:
-        return ok("one workspace, default: CIO_WORKSPACES names none")
+        return ok("all events belong to the workspace default; CIO_WORKSPACES is not set")
     try:
         troubles = [*_not_listed(context), *_not_renamed(context)]
     except QueryError as error:
@@ -24,16 +24,17 @@ def workspaces(context: DoctorContext) -> CheckResult:
         says, fixes = zip(*troubles, strict=True)
         return warning("; ".join(says), "\n".join(fixes))
     listed = ", ".join(sorted(set(names.values())))
-    return ok(f"{listed}: every active key is listed, and no row waits for a rename")
+    return ok(f"{listed}: CIO_WORKSPACES lists every active key, and no rows need a rename")
 
 
 def _not_listed(context: DoctorContext) -> Iterator[tuple[str, str]]:
-    """What is wrong, and what to do about it."""
+    """Yield each problem with its fix."""
     for key in context.settings.signing_keys or ():
         if key.fingerprint not in context.settings.workspaces:
             yield (
-                f"the active key {key.fingerprint} is not listed: its events are loaded as default",
-                f"add <workspace>:{key.fingerprint} to CIO_WORKSPACES, and keep the others",
+                f"CIO_WORKSPACES does not list the active key {key.fingerprint}: its events get "
+                "the workspace default",
+                f"add <workspace>:{key.fingerprint} to CIO_WORKSPACES, and keep the other entries",
             )
 
 
@@ -41,6 +42,6 @@ def _not_renamed(context: DoctorContext) -> Iterator[tuple[str, str]]:
     found = keys_in_raw(context.tables().run(KEYS_IN_RAW).rows)
     for (old, new), events in due(context.settings.workspaces, found).items():
         yield (
-            f"{events:,} rows of the workspace {old} have a key of {new}",
-            f"stop the receiver, `ciolake workspaces rename {old} {new}`, start it",
+            f"{events:,} rows have the workspace {old}, but their key belongs to {new}",
+            f"stop the receiver, run `ciolake workspaces rename {old} {new}`, start the receiver",
         )

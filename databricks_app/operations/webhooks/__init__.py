@@ -1,5 +1,5 @@
-"""The steps that make a reporting webhook work: keys, a signed event of our own, addresses.
+"""Setup of a reporting webhook: signing keys, test events, key rotation, sender addresses.
 
-`ciolake webhooks` talks to people; these modules do the work. What a webhook is and how it is
-changed stands in `core.webhooks.config` and `core.webhooks.apply`.
+`ciolake webhooks` is the user interface of these modules. `core.webhooks.config` and
+`core.webhooks.apply` describe and change the webhook itself.
 """

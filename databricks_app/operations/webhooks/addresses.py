@@ -1,4 +1,4 @@
-"""The addresses that Customer.io sends from, checked before a firewall is built on them. Pure."""
+"""Customer.io's IP addresses, checked before they are used in firewall rules. Pure."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from databricks_app.errors import ReceiverError
 
 
 class AddressError(ReceiverError):
-    """What should be an address is none."""
+    """The list of addresses is empty or not valid."""
 
 
 def networks(texts: Iterable[str]) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Read addresses and ranges, each once, those of IPv4 first.
+    """Read addresses and ranges, each once, IPv4 first.
 
     Raises:
-        AddressError: One of them is neither, or there are none; rules made of that would lock
-            Customer.io out.
+        AddressError: One of them is not an address or range, or there are none. Firewall rules
+            made from such a list would block Customer.io.
     """
     try:
         found = {ip_network(text.strip()) for text in texts}
     except ValueError:
-        raise AddressError("Customer.io's answer holds what is no IP address or range") from None
+        raise AddressError(
+            "Customer.io's answer contains a text that is not an IP address or range: do not "
+            "change the firewall"
+        ) from None
     if not found:
-        raise AddressError("Customer.io names no addresses: leave the firewall as it is")
+        raise AddressError("Customer.io's answer contains no addresses: do not change the firewall")
     return tuple(sorted(found, key=lambda one: (one.version, int(one.network_address))))
 
 
 def plain(network: IPv4Network | IPv6Network) -> str:
-    """A single address without a prefix length, a range with it."""
+    """Write a single address without a prefix length, and a range with it."""
     return str(network.network_address) if network.num_addresses == 1 else str(network)

@@ -1,4 +1,4 @@
-"""What is wrong with the outcome of a signed post, and what to do. Pure."""
+"""What an unexpected answer to a signed event means, and what to do about it. Pure."""
 
 from __future__ import annotations
 
@@ -6,63 +6,62 @@ from core.webhooks.sender import NoAnswer, PostResponse
 from core.webhooks.signature import SigningKey
 
 _NO_ANSWER = {
-    "refused": "nothing listens there. Start the receiver (`ciolake serve`), and open the firewall"
-    " for it.",
-    "timed_out": "no answer in time; Customer.io waits 4 s. See what is slow: the network, or the"
-    " receiver's disk (/readyz).",
-    "unknown_host": "the host's name is not known. Correct the endpoint, or its DNS entry.",
-    "tls": "the TLS connection failed. Give it a certificate that public clients trust, with its"
-    " whole chain.",
-    "reset": "the connection broke before an answer came. See the log of what stands in front.",
-    "unreachable": "the network does not reach it. Check the address and the firewall.",
+    "refused": "the connection was refused: no server listens there. Start the receiver (`ciolake"
+    " serve`), and allow it in the firewall.",
+    "timed_out": "no answer in time; Customer.io waits 4 s. Find out what is slow: the network, or"
+    " the receiver's disk (/readyz).",
+    "unknown_host": "this host name does not exist. Correct the endpoint, or its DNS entry.",
+    "tls": "the TLS connection failed. The server needs a certificate that public clients trust,"
+    " with the complete chain.",
+    "reset": "the connection was closed before an answer came. See the log of the proxy in front of"
+    " the receiver.",
+    "unreachable": "there is no network route to it. Check the address and the firewall.",
 }
 _STATUS = {
-    401: "the receiver does not know this key{key}, or its clock is wrong. Put the key into its"
-    " CIO_WEBHOOK_SIGNING_KEYS, and let it read its settings again (SIGHUP, or deploy it again).",
-    404: "nothing is at this path. The receiver's is /api/webhooks/customerio.",
-    405: "this path takes no POST. The receiver's is /api/webhooks/customerio.",
+    401: "the receiver does not have this signing key{key}, or its clock is wrong. Add the key to"
+    " CIO_WEBHOOK_SIGNING_KEYS of the receiver, and make it read its settings again (SIGHUP, or"
+    " deploy it again).",
+    404: "this path does not exist. The path of the receiver is /api/webhooks/customerio.",
+    405: "this path does not accept POST. The path of the receiver is /api/webhooks/customerio.",
     413: "the body is larger than eight times CIO_MAX_BODY_BYTES.",
-    503: "the receiver cannot store now: it has no key yet, or its inbox is full or slow, or it is"
-    " stopping. /readyz says which.",
+    503: "the receiver cannot store events now: it has no signing key, its inbox is full or slow,"
+    " or it is stopping. /readyz says which.",
 }
 
 
 def fault_of(outcome: PostResponse | NoAnswer, key: SigningKey | None = None) -> str | None:
-    """What is wrong, and what to do in the sentences after it; None of 200 as it should be.
-
-    A receiver of this project answers without a body. Where there is one, something in front of it
-    has answered.
+    """Return what is wrong in one sentence, then what to do; None if the event was accepted.
 
     Args:
-        outcome: Of a post that was signed.
-        key: What signed it, to be named by its fingerprint.
+        outcome: The answer to a signed event, or why there is none.
+        key: The key that signed it; the text names its fingerprint.
     """
     if isinstance(outcome, NoAnswer):
         return _NO_ANSWER[outcome.reason]
     status = outcome.status
+    # The receiver answers without a body. An answer with one comes from a proxy or another server.
+    start = outcome.text.lstrip().lower()
     if 300 <= status < 400:
         return (
-            f"it redirects ({status}), and Customer.io may not follow. Give the final address; a"
-            " Databricks App sends callers without a token to its login: use the relay"
-            " (docs/deployment.md)."
+            f"the answer is a redirect ({status}), which Customer.io may not follow. Use the final"
+            " address. A Databricks App redirects callers without a token to its login page: use"
+            " the relay (docs/deployment.md)."
         )
-    if _is_page(outcome.text):
+    if start.startswith(("<!doctype", "<html")) or "<form" in start:
         return (
-            f"a web page answers ({status}), such as a login, not the receiver. Let requests to the"
-            " endpoint pass without a login; a Databricks App needs the relay (docs/deployment.md)."
+            f"the answer is a web page ({status}), such as a login page, not the receiver's. Allow"
+            " requests to the endpoint without a login. A Databricks App needs the relay"
+            " (docs/deployment.md)."
         )
     if status == 200:
         return None
     if outcome.text and status in {401, 403}:
         return (
-            f"something in front of the receiver refuses ({status}). Let requests to the endpoint"
-            " pass; a Databricks App needs the relay (docs/deployment.md)."
+            f"a proxy or platform in front of the receiver refuses the request ({status}). Allow"
+            " requests to the endpoint. A Databricks App needs the relay (docs/deployment.md)."
         )
-    advice = _STATUS.get(status, "the receiver does not answer so: see what stands in front of it.")
-    named = f" (fingerprint {key.fingerprint})" if key is not None else ""
-    return f"it answers {status} instead of 200: {advice.format(key=named)}"
-
-
-def _is_page(text: str) -> bool:
-    start = text.lstrip().lower()
-    return start.startswith(("<!doctype", "<html")) or "<form" in start
+    advice = _STATUS.get(
+        status, "the receiver never answers this: see the proxy or platform in front of it."
+    )
+    fingerprint = f" (fingerprint {key.fingerprint})" if key is not None else ""
+    return f"the answer is {status} instead of 200: {advice.format(key=fingerprint)}"

@@ -1,7 +1,7 @@
-"""Where a signed event of our own is found after it was acknowledged: in the inbox, or as a row.
+"""Find a canary event after it was acknowledged: in the inbox, or as a row of the raw table.
 
-With a volume whose events are loaded long after the wait, the inbox is proof enough: a look into
-it wakes no warehouse.
+If the flush interval is longer than the wait, an event in the inbox of the volume is enough. So no
+warehouse has to start for it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _LOOK_SECONDS = 0.5
 
 
 class Tables(Protocol):
-    """What can be asked for the raw table."""
+    """Runs queries on the tables, local or in the warehouse."""
 
     def run(self, sql: str, /) -> Result:
-        """Rows of a query."""
+        """Run a query and return its rows."""
         ...
 
 
@@ -36,9 +36,9 @@ def is_row(tables: Tables, event: Canary) -> bool:
     """Whether the event is a row of the raw table.
 
     Raises:
-        QueryError: The table cannot be asked.
+        QueryError: The table cannot be read.
     """
-    # The id is ours: letters, digits and hyphens.
+    # No injection: `canary` makes the id of letters, digits and hyphens.
     sql = f"SELECT event_id FROM webhook_raw_events WHERE event_id = '{event.event_id}'"  # noqa: S608
     return bool(tables.run(sql).rows)
 
@@ -52,30 +52,31 @@ def see_in_folder(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> str:
-    """Wait for the row of an event in local tables, and say where it is.
+    """Wait for the row of an event in local tables, and return where it is, in words.
 
     Args:
-        tables: Of the folder.
-        folder: As it is named in what is said.
-        event: Was acknowledged.
-        seconds: How long its row may take.
-        monotonic: Seconds.
-        sleep: Lets that many seconds pass.
+        tables: Queries over the folder.
+        folder: The data folder, for the texts.
+        event: An event that was acknowledged.
+        seconds: How long to wait for its row.
+        monotonic: Monotonic clock, in seconds.
+        sleep: Sleeps that many seconds.
 
     Raises:
-        EndpointError: There is no such row in time; says what to do.
-        QueryError: The tables cannot be asked.
+        EndpointError: There is no such row in time; the text says what to do.
+        QueryError: The tables cannot be read.
     """
     until = monotonic() + seconds
     while not is_row(tables, event):
         if monotonic() >= until:
             raise EndpointError(
-                f"acknowledged, but not in the table of {folder} after {seconds:g} s. See whether"
-                " the receiver's loader runs (/readyz), and whether that is the receiver's folder"
-                " (CIO_DATA_DIR, --data-dir); with a long CIO_FLUSH_INTERVAL_SECONDS wait longer."
+                f"acknowledged, but after {seconds:g} s it is not in the tables in {folder}. Check"
+                " that the receiver's loader runs (/readyz), and that this is the receiver's"
+                " folder (CIO_DATA_DIR, --data-dir). With a long CIO_FLUSH_INTERVAL_SECONDS wait"
+                " longer."
             )
         sleep(_LOOK_SECONDS)
-    return f"it is a row of webhook_raw_events of {folder}"
+    return f"it was a row of webhook_raw_events in {folder}"
 
 
 def see_in_volume(
@@ -87,19 +88,19 @@ def see_in_volume(
     seconds: float,
     look_seconds: float = LOOK_SECONDS,
 ) -> str:
-    """Find an event in the inbox of a volume or in the table, and say where it is.
+    """Find an event in the inbox of a volume or in the raw table, and return where, in words.
 
     Args:
-        files: Of the volume.
-        settings: Of the receiver.
-        event: Was acknowledged.
-        is_row: Asks the raw table for it.
-        seconds: How long its row may take. Where events wait longer than that for their load, it
-            is enough that the inbox holds it.
-        look_seconds: Between two looks into the inbox.
+        files: Lists the volume.
+        settings: The settings of the receiver.
+        event: An event that was acknowledged.
+        is_row: Queries the raw table for it.
+        seconds: How long to wait for its row. If events wait longer than that to be loaded, an
+            event in the inbox is enough.
+        look_seconds: Pause between two listings of the inbox.
 
     Raises:
-        EndpointError: It is in neither, or was not loaded in time; says what to do.
+        EndpointError: It is in neither, or was not loaded in time; the text says what to do.
     """
     if seconds < freshness.longest_wait_seconds(settings):
         seconds = 0.0
@@ -108,18 +109,18 @@ def see_in_volume(
         files, settings.volume_path, event.body, is_row, seconds=seconds, look_seconds=look_seconds
     )
     if place == "row":
-        return "it is a row of webhook_raw_events"
+        return "it was a row of webhook_raw_events"
     if place is None:
         raise EndpointError(
-            f"acknowledged, but neither in {inbox} nor in webhook_raw_events. Use the settings of"
-            " the receiver that answers there: CIO_CATALOG, CIO_SCHEMA, CIO_VOLUME."
+            f"acknowledged, but it is neither in {inbox} nor in webhook_raw_events. Use the"
+            " settings of the receiver at that address: CIO_CATALOG, CIO_SCHEMA, CIO_VOLUME."
         )
     if seconds:
         raise EndpointError(
-            f"acknowledged, but still in {inbox} after {seconds:g} s. See whether the receiver's"
-            " loader runs (/readyz and the log there); with a long CIO_FLUSH_INTERVAL_SECONDS"
-            " wait longer."
+            f"acknowledged, but after {seconds:g} s it is still in {inbox}. Check that the"
+            " receiver's loader runs (/readyz and its log). With a long"
+            " CIO_FLUSH_INTERVAL_SECONDS wait longer."
         )
     return (
-        f"it is in {inbox}; its row is expected by {freshness.expected_by(settings, time.time())}"
+        f"it was in {inbox}; its row is expected by {freshness.expected_by(settings, time.time())}"
     )

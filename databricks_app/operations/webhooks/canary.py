@@ -1,7 +1,7 @@
-"""An event of our own, signed as Customer.io signs: does an endpoint take it?
+"""A test event, signed as Customer.io signs, that shows whether an endpoint accepts events.
 
-Its object type is `ciolake`, so that it stands in the raw table alone and counts nowhere as a
-message that somebody got.
+Its object type is `ciolake`, which no typed table has. So it is a row of the raw table only, and no
+view counts it as a message.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import httpx2
 
 from core.errors import ConfigurationError
-from core.webhooks.sender import NoAnswer, PostResponse, Sender, destination, signed_headers
+from core.webhooks.sender import NoAnswer, Sender, destination, signed_headers
 from databricks_app.errors import ReceiverError
 from databricks_app.operations.webhooks.advice import fault_of
 
@@ -24,37 +24,37 @@ if TYPE_CHECKING:
     from core.webhooks.signature import SigningKey
 
 _LOOK_SECONDS = 0.5
-# A platform in front may wait for an app that starts.
+# A platform may hold the request until an app has started.
 _TOKEN_ANSWER_SECONDS = 30.0
 
 
 class EndpointError(ReceiverError):
-    """An endpoint does not take a signed event as it should.
+    """An endpoint does not accept a signed event.
 
     Attributes:
-        is_passing: Whether it may take it once it has read its settings again.
+        is_temporary: Whether it may accept it later, when it has read its settings again.
     """
 
-    def __init__(self, words: str, *, is_passing: bool = False) -> None:
+    def __init__(self, words: str, *, is_temporary: bool = False) -> None:
         super().__init__(words)
-        self.is_passing = is_passing
+        self.is_temporary = is_temporary
 
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """One event of our own; `event_id` consists of letters, digits and hyphens."""
+    """A test event; its `event_id` consists of letters, digits and hyphens."""
 
     event_id: str
     body: bytes
 
 
 def canary(token: str, now: float, *, kind: str = "canary") -> Canary:
-    """Make the event; its id is `ciolake-<kind>-<token>`.
+    """Create a test event with the id `ciolake-<kind>-<token>`.
 
     Args:
-        token: Makes its id unique; letters, digits and hyphens.
+        token: Makes the id unique; letters, digits and hyphens.
         now: Unix seconds.
-        kind: Says what it was sent for.
+        kind: What it is sent for.
     """
     event_id = f"ciolake-{kind}-{token}"
     event = {
@@ -71,7 +71,7 @@ def post(endpoint: str, key: SigningKey, event: Canary, now: float) -> None:
     """Post an event once, as Customer.io would.
 
     Raises:
-        EndpointError: It is not taken with 200; says why and what to do.
+        EndpointError: The answer is not 200; the text says why and what to do.
     """
     try:
         there = destination(endpoint)
@@ -82,21 +82,23 @@ def post(endpoint: str, key: SigningKey, event: Canary, now: float) -> None:
             answer = sender.post(event.body, timestamp=int(now))
         except NoAnswer as error:
             words = f"{endpoint}: {fault_of(error)}"
-            raise EndpointError(words, is_passing=error.reason == "refused") from error
+            raise EndpointError(words, is_temporary=error.reason == "refused") from error
     fault = fault_of(answer, key)
     if fault is not None:
-        raise EndpointError(f"{endpoint}: {fault}", is_passing=_is_passing(answer))
+        # Without a body the answer is the receiver's own: it may get the key in a moment.
+        is_temporary = answer.status in {401, 503} and not answer.text
+        raise EndpointError(f"{endpoint}: {fault}", is_temporary=is_temporary)
 
 
 def post_as(
     headers: Mapping[str, str], endpoint: str, key: SigningKey, event: Canary, now: float
 ) -> None:
-    """Post an event once with more headers, such as a token that a Databricks App asks for.
+    """Post an event once with more headers, such as the token that a Databricks App requires.
 
-    Goes through the proxy that the environment names, as databricks-sdk does.
+    Uses the proxy that the environment names, as databricks-sdk does.
 
     Raises:
-        EndpointError: It is not taken with 200; says in short what came instead.
+        EndpointError: The answer is not 200; the text is the status or the kind of error.
     """
     sent = {**headers, **signed_headers(key, int(now), event.body)}
     try:
@@ -104,12 +106,12 @@ def post_as(
             endpoint, content=event.body, headers=sent, timeout=_TOKEN_ANSWER_SECONDS
         )
     except httpx2.HTTPError as error:
-        raise EndpointError(type(error).__name__, is_passing=True) from error
+        raise EndpointError(type(error).__name__, is_temporary=True) from error
     if answer.status_code != httpx2.codes.OK or answer.content:
-        raise EndpointError(f"HTTP {answer.status_code}", is_passing=True)
+        raise EndpointError(f"HTTP {answer.status_code}", is_temporary=True)
 
 
-def post_until_taken(
+def post_until_accepted(
     endpoint: str,
     key: SigningKey,
     event: Canary,
@@ -119,19 +121,19 @@ def post_until_taken(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Post an event until it is taken: a receiver may need a moment to read a new key.
+    """Post an event until it is accepted: a receiver may need a moment to read a new key.
 
     Args:
-        endpoint: Where to.
-        key: Signs it.
-        event: The same one each time; it arrives once in the tables.
-        seconds: How long; a fault that time does not mend ends it at once.
-        now: Unix seconds.
-        monotonic: Seconds.
-        sleep: Lets that many seconds pass.
+        endpoint: Where to post.
+        key: Signs the event.
+        event: The same event each time; the tables get it once.
+        seconds: How long to try. A fault that is not temporary ends it immediately.
+        now: Returns Unix seconds.
+        monotonic: Monotonic clock, in seconds.
+        sleep: Sleeps that many seconds.
 
     Raises:
-        EndpointError: It was not taken with 200; says why and what to do.
+        EndpointError: It was not accepted; the text says why and what to do.
     """
     until = monotonic() + seconds
     while True:
@@ -139,10 +141,6 @@ def post_until_taken(
             post(endpoint, key, event, now())
             return
         except EndpointError as error:
-            if not error.is_passing or monotonic() >= until:
+            if not error.is_temporary or monotonic() >= until:
                 raise
         sleep(_LOOK_SECONDS)
-
-
-def _is_passing(answer: PostResponse) -> bool:
-    return answer.status in {401, 503} and not answer.text

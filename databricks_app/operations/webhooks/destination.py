@@ -1,6 +1,6 @@
-"""Where signed events go and which key signs them.
+"""The address that test events are posted to, and the key that signs them.
 
-Reads nothing by itself: the variables come from `settings.environment`.
+This module reads no environment: its arguments come from `settings.environment`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KEY_VARIABLE = "CIO_WEBHOOK_SIGNING_KEYS"
 
 
 def parse(url: str) -> Destination:
-    """Take a URL apart; without a path it means the receiver's own.
+    """Parse a URL; without a path it gets the path of the receiver.
 
     Raises:
         SettingsError: It is not an absolute http or https URL.
@@ -33,19 +33,21 @@ def parse(url: str) -> Destination:
 
 
 def local(variables: Mapping[str, str]) -> Destination:
-    """The receiver on this machine, at the port that it would take from the same variables.
+    """Return the address of the receiver on this machine, with the port from these variables.
 
     Raises:
-        SettingsError: A setting cannot be used, or the port is 0 and so not known.
+        SettingsError: A setting is not valid, or the port is 0 and therefore unknown.
     """
     port = from_environment(variables).port
     if port == 0:
-        raise SettingsError("PORT is 0, any free port: say --url")
+        raise SettingsError(
+            "PORT is 0, so the receiver listens on any free port: name its address with --url"
+        )
     return Destination(False, "127.0.0.1", port, WEBHOOK_PATH)
 
 
 def signing_key(variables: Mapping[str, str], name: str = KEY_VARIABLE) -> SigningKey:
-    """The first key of a variable that may hold several, comma-separated.
+    """Return the first key in a variable with comma-separated keys.
 
     Raises:
         SettingsError: The variable is not set or blank.
@@ -54,6 +56,6 @@ def signing_key(variables: Mapping[str, str], name: str = KEY_VARIABLE) -> Signi
         if part.strip():
             return SigningKey.from_text(part)
     raise SettingsError(
-        f"no signing key: {name} is neither in the environment nor in .env; set it, or run this "
-        "where `ciolake serve` made a development key"
+        f"there is no signing key: {name} is set neither in the environment nor in .env. Set it, "
+        "or run this in the folder where `ciolake serve` created a development key"
     )

@@ -1,6 +1,6 @@
-"""Where signing keys are kept: the file `.env`, or a secret of Databricks.
+"""The stores of signing keys: the file `.env`, or a Databricks secret.
 
-Keys go in and out as texts; none appears in an error.
+Keys are plain texts here. No error text contains one.
 """
 
 from __future__ import annotations
@@ -27,45 +27,45 @@ if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
     from dotenv.parser import Binding
 
-# What `.env` and a comma-separated list carry without quotes.
+# Characters that need no quotes in `.env` and are no separator in a comma-separated list.
 _KEY = re.compile(r"[0-9A-Za-z_.:/+=~@^-]{8,512}", re.ASCII)
 _DEVELOPMENT = "dev_"
 NAMES_VARIABLE = "CIO_WORKSPACES"
 
 
 class KeyStoreError(ReceiverError):
-    """Keys cannot be kept or read there; says why and what to do."""
+    """Keys cannot be saved or read; the text says why and what to do."""
 
 
 class KeyStore(Protocol):
-    """Where signing keys are kept."""
+    """Stores signing keys."""
 
     def read(self) -> tuple[str, ...]:
-        """All of them in their order; those made for development left out."""
+        """Return all keys in order, without development keys."""
         ...
 
     def put(self, keys: Sequence[str]) -> None:
-        """Keep these instead; the first is the newest."""
+        """Replace all keys; the first is the newest."""
         ...
 
 
 class NamedKeyStore(KeyStore, Protocol):
-    """Where the receiver's signing keys are kept, and the names of their workspaces."""
+    """Stores the receiver's signing keys and the workspace names of keys."""
 
     def put_names(self, names: Mapping[str, str]) -> None:
-        """Keep the names, by fingerprint."""
+        """Replace the names, by fingerprint."""
         ...
 
 
 @dataclass(slots=True)
 class WorkspaceKeys:
-    """The keys of one workspace among those of several.
+    """The keys of one workspace, in a store with the keys of several.
 
     Attributes:
-        store: Where all of them are kept.
-        names: Name by fingerprint, those of retired keys too.
-        workspace: Which one.
-        on_progress: Gets what was done, a line at a time.
+        store: Stores the keys of all workspaces.
+        names: Workspace name by fingerprint, with those of old keys.
+        workspace: Name of this workspace.
+        on_progress: Gets a progress message for each change.
     """
 
     store: NamedKeyStore
@@ -74,27 +74,29 @@ class WorkspaceKeys:
     on_progress: Callable[[str], object]
 
     def read(self) -> tuple[str, ...]:
-        """Its keys in their order."""
+        """Return the keys of this workspace in order."""
         return tuple(one for one in self.store.read() if self._is_ours(one))
 
     def put(self, keys: Sequence[str]) -> None:
-        """Keep these instead, beside those of other workspaces, and give new ones the name.
-
-        The name comes first: an event must not be loaded before its key has one.
+        """Replace the keys of this workspace, and list new ones in CIO_WORKSPACES.
 
         Raises:
-            KeyStoreError: It cannot be written, or the key is one of another workspace.
+            KeyStoreError: The store cannot be written, or a key belongs to another workspace.
         """
         others = [one for one in self.store.read() if not self._is_ours(one) and one not in keys]
         for fingerprint in (SigningKey.from_text(one).fingerprint for one in keys):
             listed = self.names.get(fingerprint)
             if listed is None and self.workspace != DEFAULT:
+                # The name before the key: an event must not be loaded while its key has no name.
                 names = {**self.names, fingerprint: self.workspace}
                 self.store.put_names(names)
                 self.names = names
-                self.on_progress(f"{NAMES_VARIABLE} lists {self.workspace}:{fingerprint} now")
+                self.on_progress(f"added {self.workspace}:{fingerprint} to {NAMES_VARIABLE}")
             elif listed not in (None, self.workspace):
-                raise KeyStoreError(f"{NAMES_VARIABLE} lists key {fingerprint} for {listed}")
+                raise KeyStoreError(
+                    f"{NAMES_VARIABLE} lists key {fingerprint} for the workspace {listed}, not for "
+                    f"{self.workspace}: correct the entry, or use --workspace {listed}"
+                )
         self.store.put((*keys, *others))
 
     def _is_ours(self, key: str) -> bool:
@@ -102,34 +104,34 @@ class WorkspaceKeys:
 
 
 def checked(text: str) -> str:
-    """A key as it was pasted, blanks around it removed.
+    """Check a key that a user pasted, and remove blanks around it.
 
     Raises:
-        KeyStoreError: It cannot be a signing key; the text does not show it.
+        KeyStoreError: It cannot be a signing key; the text does not contain it.
     """
     key = text.strip()
     if not _KEY.fullmatch(key):
         raise KeyStoreError(
-            "this is no signing key: 8 to 512 letters, digits and signs without blanks or commas;"
-            " copy it from the page Reporting Webhooks in Customer.io"
+            "this is not a signing key. A key has 8 to 512 characters, and no blanks or commas."
+            " Copy it from the page Reporting Webhooks in Customer.io"
         )
     return key
 
 
 @dataclass(frozen=True, slots=True)
 class EnvFile:
-    """The variable CIO_WEBHOOK_SIGNING_KEYS of a `.env` file, which its owner alone may read.
+    """The variable CIO_WEBHOOK_SIGNING_KEYS in a `.env` file that only its owner can read.
 
     Attributes:
-        path: Of the file; it is made if it is missing.
-        environ: Of the process. What it sets wins over the file, so it must not set the keys.
+        path: Path of the file, which is created if it is missing.
+        environ: Environment of the process. It overrides the file, so it must not set the keys.
     """
 
     path: Path
     environ: Mapping[str, str]
 
     def read(self) -> tuple[str, ...]:
-        """All of them in their order; those made for development left out.
+        """Return all keys in order, without development keys.
 
         Raises:
             KeyStoreError: The file cannot be read.
@@ -138,26 +140,26 @@ class EnvFile:
         return _split(values[-1]) if values else ()
 
     def put(self, keys: Sequence[str]) -> None:
-        """Keep these instead: the file is replaced as a whole, all else in it stays.
+        """Replace all keys; the rest of the file stays as it is.
 
         Raises:
-            KeyStoreError: It cannot be written, or would have no effect.
+            KeyStoreError: The file cannot be written, or the environment overrides it.
         """
         self._set(KEY_VARIABLE, ",".join(keys))
 
     def put_names(self, names: Mapping[str, str]) -> None:
-        """Keep the names of workspaces, by fingerprint.
+        """Replace the workspace names, by fingerprint.
 
         Raises:
-            KeyStoreError: They cannot be written, or would have no effect.
+            KeyStoreError: The file cannot be written, or the environment overrides it.
         """
         self._set(NAMES_VARIABLE, ",".join(f"{name}:{key}" for key, name in names.items()))
 
     def _set(self, variable: str, value: str) -> None:
         if variable in self.environ:
             raise KeyStoreError(
-                f"{variable} is set in the environment, which wins over {self.path}: unset it,"
-                " or change it where it is set"
+                f"{variable} is set in the environment, which overrides {self.path}: unset it, or"
+                " change it there yourself"
             )
         kept = [one.original.string for one in self._bindings() if one.key != variable]
         text = "".join(kept)
@@ -182,12 +184,12 @@ class EnvFile:
 
 @dataclass(frozen=True, slots=True)
 class DatabricksSecret:
-    """A secret that a Databricks App gets as CIO_WEBHOOK_SIGNING_KEYS.
+    """A Databricks secret that an app gets as CIO_WEBHOOK_SIGNING_KEYS.
 
     Attributes:
-        connect: Makes the client of the workspace.
-        scope: Of the secret; it must exist.
-        name: Of the secret in the scope.
+        connect: Creates the client of the workspace.
+        scope: Secret scope, which must exist.
+        name: Name of the secret in the scope.
     """
 
     connect: Callable[[], WorkspaceClient]
@@ -195,10 +197,10 @@ class DatabricksSecret:
     name: str
 
     def read(self) -> tuple[str, ...]:
-        """All of them in their order; those made for development left out.
+        """Return all keys in order, without development keys.
 
         Raises:
-            KeyStoreError: The workspace does not give it.
+            KeyStoreError: The secret cannot be read.
         """
         from databricks.sdk.errors import NotFound
         from databricks.sdk.errors.base import DatabricksError
@@ -212,10 +214,10 @@ class DatabricksSecret:
         return _split(base64.b64decode(found or "").decode())
 
     def put(self, keys: Sequence[str]) -> None:
-        """Keep these instead.
+        """Replace all keys.
 
         Raises:
-            KeyStoreError: The workspace does not take it.
+            KeyStoreError: The secret cannot be written.
         """
         from databricks.sdk.errors.base import DatabricksError
 
@@ -226,24 +228,25 @@ class DatabricksSecret:
             raise self._failure(error) from None
 
     def put_names(self, names: Mapping[str, str]) -> None:
-        """Refuse: the names are no secret, they are in the settings of the receiver.
+        """Refuse: names are a setting in app.yaml, not a secret.
 
         Raises:
-            KeyStoreError: Always; says what to set.
+            KeyStoreError: Always; the text says what to set.
         """
         text = ",".join(f"{name}:{key}" for key, name in names.items())
         raise KeyStoreError(
-            f"the key is not kept yet: its events would be loaded as {DEFAULT}. First set"
-            f" {NAMES_VARIABLE}={text} in app.yaml and bring it into the workspace (`ciolake"
-            " deploy`), set it here as well, then run this again"
+            f"the key was not saved, because its events would get the workspace {DEFAULT}. First"
+            f" set {NAMES_VARIABLE}={text} in app.yaml, deploy it (`ciolake deploy`), and set it in"
+            " this environment as well. Then run this command again"
         )
 
     def _failure(self, error: Exception) -> KeyStoreError:
-        # Its own text is left out: it may quote settings.
+        # Without the text of the error, which may quote settings.
         return KeyStoreError(
-            f"the workspace refuses the secret {self.scope}/{self.name} ({type(error).__name__}):"
-            " the scope must exist and let you read and write (databricks secrets create-scope,"
-            " put-acl), and DATABRICKS_HOST with credentials must be set"
+            f"the workspace refuses access to the secret {self.scope}/{self.name}"
+            f" ({type(error).__name__}). The scope must exist, and you need the right to read and"
+            " write it (databricks secrets create-scope, put-acl). DATABRICKS_HOST and credentials"
+            " must be set"
         )
 
 
@@ -253,8 +256,8 @@ def _split(text: str) -> tuple[str, ...]:
 
 
 def _replace(path: Path, content: str) -> None:
-    """Write a file that appears whole or not at all, and that its owner alone may read."""
-    descriptor, name = tempfile.mkstemp(prefix=".env-", dir=path.parent)  # with mode 600
+    """Replace a file atomically; only its owner can read the new one."""
+    descriptor, name = tempfile.mkstemp(prefix=".env-", dir=path.parent)  # has mode 600
     made = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -1,7 +1,7 @@
-"""Replace a signing key while events arrive: both keys count, until the old one is silent.
+"""Decide when an old signing key can be removed, while events arrive.
 
-Which key signed an event is counted by the receiver under the key's fingerprint; `KeyUsage` decides
-from those counts when the old key may go.
+Both keys are active during a rotation. The receiver counts requests by the fingerprint of their
+key. `KeyUsage` decides from these counts when the old key is not used any more.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ _TIMEOUT_SECONDS = 5.0
 
 
 class RotationError(ReceiverError):
-    """A key cannot be replaced now; says why. Both keys stay active."""
+    """A key cannot be replaced now; the text says why. Both keys stay active."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyUsage:
-    """What is known of the two keys' use.
+    """How the two keys were used so far.
 
     Attributes:
-        old: Last count of requests under the old key; None before the first look.
-        new: Count under the new key at the first look, later the last.
-        silent_since: When the old key was last seen, or first looked for; seconds, monotonic.
-        is_new_seen: Whether Customer.io has used the new key since the first look.
+        old: Last count of requests with the old key; None before the first count.
+        new: Last count of requests with the new key.
+        silent_since: When the count of the old key last changed, or was first read; monotonic
+            seconds.
+        is_new_seen: Whether Customer.io has used the new key since the first count.
     """
 
     old: float | None = None
@@ -44,29 +45,33 @@ class KeyUsage:
     is_new_seen: bool = False
 
     def seen(self, old: float, new: float, at: float) -> KeyUsage:
-        """What is known after another look.
+        """Return the usage after another reading of the counts.
 
-        A count that shrank belongs to a receiver that has started again: what it missed is
-        unknown, so the old key's silence begins anew.
+        Args:
+            old: Requests with the old key.
+            new: Requests with the new key.
+            at: When they were read; monotonic seconds.
         """
         if self.old is None:
             return KeyUsage(old, new, at)
         grown = self.is_new_seen or new > self.new
         moved = replace(self, old=old, new=new, is_new_seen=grown)
+        # A smaller count means that the receiver has restarted. Requests with the old key may be
+        # lost from the counts, so the silence starts again.
         return moved if old == self.old and new >= self.new else replace(moved, silent_since=at)
 
     def may_retire(self, at: float, silent_seconds: float) -> bool:
-        """Whether the old key may go: silent for so long, while the new one is in use."""
+        """Whether the old key was unused for so long, while the new one was used."""
         return self.is_new_seen and at - self.silent_since >= silent_seconds
 
 
 def requests_by_key(text: str) -> dict[str, float]:
-    """Rightly signed requests by the key's fingerprint, of Prometheus' text format.
+    """Read from /metrics how many requests each key has signed, by its fingerprint.
 
-    Those with a timestamp outside the window count as well: they show that a key is in use.
+    Requests with a timestamp outside the window count as well: they show that the key is in use.
 
     Raises:
-        RotationError: It is not what a receiver of this project says.
+        RotationError: The text is not the /metrics of a receiver.
     """
     found: dict[str, float] = {}
     names = set()
@@ -81,19 +86,21 @@ def requests_by_key(text: str) -> dict[str, float]:
     except ValueError:
         names.clear()
     if _COUNTER not in names:
-        raise RotationError("/metrics does not count events by key: is it the receiver's address?")
+        raise RotationError(
+            "/metrics does not count events by key: check that this is the address of the receiver"
+        )
     return found
 
 
 def read_metrics(url: str, token: str = "") -> dict[str, float]:
-    """Ask a receiver for its counts.
+    """Read the counts of a receiver.
 
     Args:
-        url: Of its `/metrics`.
+        url: Address of its `/metrics`.
         token: CIO_ADMIN_TOKEN; empty if there is none.
 
     Raises:
-        RotationError: It does not say; the text does not hold the token.
+        RotationError: It does not answer with its metrics; the text does not contain the token.
     """
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
@@ -101,9 +108,13 @@ def read_metrics(url: str, token: str = "") -> dict[str, float]:
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise RotationError(f"{url} does not answer ({type(error).__name__})") from error
     if answer.status_code in {401, 403}:
-        raise RotationError(f"{url} is shown with CIO_ADMIN_TOKEN only: set it here as well")
+        raise RotationError(
+            f"{url} needs the token of the receiver: set CIO_ADMIN_TOKEN here as well"
+        )
     if answer.status_code != 200:
-        raise RotationError(f"{url} answers {answer.status_code}: say --metrics-url")
+        raise RotationError(
+            f"{url} answers {answer.status_code}: name the right address with --metrics-url"
+        )
     return requests_by_key(answer.text)
 
 
@@ -118,19 +129,17 @@ def wait_until_silent(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Wait until the old key was silent for so long while the new one was used.
-
-    While the counts cannot be read, nothing is silent.
+    """Wait until the old key was unused for so long while the new one was used.
 
     Args:
-        look: Counts by fingerprint.
-        old: Fingerprint of the key that is to go.
-        new: Fingerprint of the one that stays.
-        silent_seconds: How long the old one must be silent.
-        look_seconds: How often to look.
-        on_progress: Gets what has changed, a line at a time.
-        monotonic: Seconds.
-        sleep: Lets that many seconds pass.
+        look: Returns the counts by fingerprint.
+        old: Fingerprint of the key that is removed.
+        new: Fingerprint of the key that stays.
+        silent_seconds: How long the old key must be unused.
+        look_seconds: Pause between two readings of the counts.
+        on_progress: Gets a progress message for each change.
+        monotonic: Monotonic clock, in seconds.
+        sleep: Sleeps that many seconds.
 
     Raises:
         RotationError: The counts cannot be read the first time.
@@ -142,8 +151,9 @@ def wait_until_silent(
         except RotationError as error:
             if usage.old is None:
                 raise
-            # A receiver that is just being deployed: what it takes meanwhile is unknown.
-            on_progress(f"{error}; looking again")
+            # The receiver may be restarting. Requests that it gets meanwhile are not counted here,
+            # so this time does not count as silence.
+            on_progress(f"{error}; trying again")
             usage = replace(usage, silent_since=monotonic())
             sleep(look_seconds)
             continue
@@ -151,7 +161,7 @@ def wait_until_silent(
         usage = usage.seen(counts.get(old, 0.0), counts.get(new, 0.0), at)
         if usage.may_retire(at, silent_seconds):
             return
-        words = f"requests under {old} (old): {usage.old:g}; under {new} (new): {usage.new:g}"
+        words = f"requests with key {old} (old): {usage.old:g}; with {new} (new): {usage.new:g}"
         if words != reported:
             on_progress(words)
             reported = words

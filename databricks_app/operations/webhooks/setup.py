@@ -1,8 +1,8 @@
-"""Set up one reporting webhook in the order that loses nothing and blocks nothing.
+"""Set up one reporting webhook so that no event is lost and the feed does not stop.
 
-Created disabled; its key given to the receiver; a signed event sent the same way and seen to
-arrive; only then enabled. Every step first looks whether it is already done, so that the whole can
-be repeated after any failure. A webhook that is already enabled is never disabled on the way.
+The webhook is created disabled; the receiver gets its key; a signed test event must arrive; then
+the webhook is enabled. Every step first checks whether it is already done, so that you can repeat
+all of it after any failure. A webhook that is already enabled is never disabled.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 
 class SetupError(ReceiverError):
-    """A webhook cannot be set up as it stands; says why and what to do."""
+    """A webhook cannot be set up; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """What setting up needs beside the webhook itself.
+class SetupTools:
+    """The services and questions that setup needs.
 
     Attributes:
-        webhooks: Of the workspace.
-        known_events: Every name that a webhook can subscribe to.
-        store: Where the receiver's keys are kept.
-        is_kept_key_right: Whether the first kept key, given its fingerprint, is the webhook's.
-        ask_key: Asks for the webhook's signing key, given the webhook's id.
-        prove: Sends a signed event to the endpoint and sees it arrive; raises if it does not.
-        on_progress: Gets what was done, a line at a time.
+        webhooks: The reporting webhooks of the workspace.
+        known_events: All event names that a webhook can subscribe to.
+        store: Stores the receiver's keys.
+        is_kept_key_right: Asks whether the first stored key, by its fingerprint, is the webhook's.
+        ask_key: Asks for the signing key of the webhook with this id.
+        prove: Sends a signed event and checks that it arrives; raises if it does not.
+        on_progress: Gets a progress message for each step.
     """
 
     webhooks: ReportingWebhooks
@@ -50,61 +50,63 @@ class Bench:
     on_progress: Callable[[str], object]
 
 
-def set_up(wanted: WebhookSettings, bench: Bench) -> int:
-    """Make a webhook work, from wherever an earlier try ended.
+def set_up(wanted: WebhookSettings, tools: SetupTools) -> int:
+    """Set up a webhook, or continue where an earlier attempt ended.
 
     Args:
-        wanted: The webhook, found again by its name.
-        bench: What is needed beside it.
+        wanted: The webhook; an existing one is found by its name.
+        tools: The services and questions that setup needs.
 
     Returns:
         The webhook's id.
 
     Raises:
-        ReceiverError: A step cannot be done; the webhook stays as it was.
-        CustomerIOError: The App API did not do it.
+        ReceiverError: A step failed; the webhook is not enabled.
+        CustomerIOError: A call of the App API failed.
     """
-    before = _found(wanted, bench)
+    before = _found(wanted, tools)
     if before is None:
-        _write(replace(wanted, enabled=False), bench)
-        before = _found(wanted, bench)
+        _write(replace(wanted, enabled=False), tools)
+        before = _found(wanted, tools)
         if before is None:
-            raise SetupError("Customer.io does not list the webhook it created: try again")
-        bench.on_progress(f"created, disabled: webhook {before.id} {wanted.name!r}")
+            raise SetupError(
+                "Customer.io does not list the webhook that it has just created: run this again"
+            )
+        tools.on_progress(f"created webhook {before.id} {wanted.name!r}, disabled")
     else:
         state = "enabled" if before.webhook.enabled else "disabled"
-        bench.on_progress(f"found, {state}: webhook {before.id} {wanted.name!r}")
-    key = _key(before.id, bench)
-    bench.prove(key)
-    if _write(replace(wanted, enabled=True), bench):
-        bench.on_progress(f"enabled: webhook {before.id}")
+        tools.on_progress(f"found webhook {before.id} {wanted.name!r}, {state}")
+    key = _key(before.id, tools)
+    tools.prove(key)
+    if _write(replace(wanted, enabled=True), tools):
+        tools.on_progress(f"enabled webhook {before.id}")
     else:
-        bench.on_progress(f"nothing to change: webhook {before.id} is as described")
+        tools.on_progress(f"webhook {before.id} is already enabled and has these settings")
     return before.id
 
 
-def _key(number: int, bench: Bench) -> SigningKey:
-    kept = bench.store.read()
+def _key(number: int, tools: SetupTools) -> SigningKey:
+    kept = tools.store.read()
     if kept:
         key = SigningKey.from_text(kept[0])
-        if bench.is_kept_key_right(key.fingerprint):
+        if tools.is_kept_key_right(key.fingerprint):
             return key
-    text = checked(bench.ask_key(number))
+    text = checked(tools.ask_key(number))
     key = SigningKey.from_text(text)
-    # The others stay: they may belong to other webhooks that post to the same receiver.
+    # Other keys stay in the store: other webhooks may post to the same receiver.
     keys = (text, *(other for other in kept if other != text))
     if keys != kept:
-        bench.store.put(keys)
-    bench.on_progress(f"signing key {key.fingerprint} (fingerprint) kept")
+        tools.store.put(keys)
+    tools.on_progress(f"saved the signing key with the fingerprint {key.fingerprint}")
     return key
 
 
-def _found(wanted: WebhookSettings, bench: Bench) -> Live | None:
-    now = held(bench.webhooks, bench.known_events)
+def _found(wanted: WebhookSettings, tools: SetupTools) -> Live | None:
+    now = held(tools.webhooks, tools.known_events)
     return plan([Wanted(wanted.name, wanted)], now).changes[0].before
 
 
-def _write(webhook: WebhookSettings, bench: Bench) -> bool:
-    now = held(bench.webhooks, bench.known_events)
+def _write(webhook: WebhookSettings, tools: SetupTools) -> bool:
+    now = held(tools.webhooks, tools.known_events)
     planned = plan([Wanted(webhook.name, webhook)], now)
-    return bool(apply(bench.webhooks, planned, bench.known_events))
+    return bool(apply(tools.webhooks, planned, tools.known_events))

@@ -1,1 +1,1 @@
-"""Several workspaces of Customer.io in one receiver: what is there, and how a name is changed."""
+"""Several Customer.io workspaces in one receiver: their keys, their rows and their App APIs."""

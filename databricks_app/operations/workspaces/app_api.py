@@ -1,6 +1,6 @@
-"""Which App API key and region serve which workspace.
+"""Find the App API key and the region of a workspace.
 
-The keys are secrets: they stand in no `repr` and in no error.
+The keys are secrets: no `repr` and no error text contains one.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from databricks_app.settings import value
 
 KEY_VARIABLE = "CIO_APP_API_KEY"
 KEYS_VARIABLE = "CIO_APP_API_KEYS"
-_MAKE = "Make an App API key in Customer.io under Account Settings, API Credentials"
+_CREATE = "Create an App API key in Customer.io under Account Settings, API Credentials"
 
 
-class NoAppApiKey(SettingsError):  # noqa: N818  # a state, which some callers pass over
-    """A workspace has no App API key in the settings; says which variable is to be set."""
+class NoAppApiKey(SettingsError):  # noqa: N818  # some callers do not treat it as an error
+    """The settings have no App API key for a workspace; the text says which variable to set."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppApiOptions:
-    """What the options of a command say.
+    """The options of a command that choose a workspace and its App API.
 
     Attributes:
-        workspace: Of which workspace; None: the only one.
-        region: Where it is; None: as the settings say.
-        base_url: Another host of the App API.
+        workspace: Name of the workspace; None means the only one.
+        region: Its region; None means the one in the settings.
+        base_url: Another host of the App API, such as a simulator.
     """
 
     workspace: str | None = None
@@ -38,13 +38,13 @@ class AppApiOptions:
 
 @dataclass(frozen=True, slots=True)
 class AppApiAccess:
-    """How the App API of one workspace is asked; see `core.app_api.AppClient`.
+    """Key and region for the App API of one workspace; see `core.app_api.AppClient`.
 
     Attributes:
         workspace: Its name.
         key: Its App API key.
-        region: Where it is; a key that carries its region goes before.
-        variable: The setting that holds the key.
+        region: Its region; a region in the key overrides it.
+        variable: The setting that has the key.
     """
 
     workspace: str
@@ -54,46 +54,51 @@ class AppApiAccess:
 
 
 def names(variables: Mapping[str, str]) -> tuple[str, ...]:
-    """The workspaces that the settings name, ordered; `default` alone if they name none.
+    """Return the names of all workspaces in the settings, sorted; without any, only `default`.
 
     Raises:
-        SettingsError: CIO_REGIONS names one that neither CIO_WORKSPACES nor CIO_APP_API_KEYS names.
+        SettingsError: CIO_REGIONS has a name that is neither in CIO_WORKSPACES nor in
+            CIO_APP_API_KEYS.
     """
-    # One that is just being set up has an App API key, and no signing key yet.
+    # CIO_APP_API_KEYS too: a workspace that is being set up has no signing key yet.
     found = {*value(variables, "CIO_WORKSPACES").values(), *value(variables, KEYS_VARIABLE)}
     unknown = set(value(variables, "CIO_REGIONS")) - found - {DEFAULT}
     if unknown:
         raise SettingsError(
-            f"CIO_REGIONS names the workspace {min(unknown)}, which neither CIO_WORKSPACES nor "
-            f"{KEYS_VARIABLE} names"
+            f"CIO_REGIONS names the workspace {min(unknown)}, which is neither in CIO_WORKSPACES "
+            f"nor in {KEYS_VARIABLE}: correct the name"
         )
     return tuple(sorted(found)) or (DEFAULT,)
 
 
 def one_of(known: tuple[str, ...], workspace: str | None) -> str:
-    """The workspace that is meant; None means the only one.
+    """Return the workspace with this name; None means the only one.
 
     Raises:
-        SettingsError: There are several, or none of this name; lists them.
+        SettingsError: There are several, or none has this name; the text lists them.
     """
     if workspace is None and len(known) > 1:
-        raise SettingsError(f"there are several workspaces, say --workspace: {', '.join(known)}")
+        raise SettingsError(
+            f"there are several workspaces: choose one with --workspace ({', '.join(known)})"
+        )
     name = workspace or known[0]
     if name not in known:
-        raise SettingsError(f"there is no workspace {name}; there are: {', '.join(known)}")
+        raise SettingsError(
+            f"there is no workspace {name} in the settings, only {', '.join(known)}"
+        )
     return name
 
 
 def access(variables: Mapping[str, str], options: AppApiOptions) -> AppApiAccess:
-    """The App API of one workspace.
+    """Find the App API key and the region of one workspace.
 
     Args:
         variables: The environment, see `settings.environment`.
-        options: Which workspace.
+        options: Choose the workspace.
 
     Raises:
         NoAppApiKey: It has no key.
-        SettingsError: It is not clear which workspace is meant, or a setting cannot be used.
+        SettingsError: The options do not choose one workspace, or a setting is not valid.
     """
     known = names(variables)
     name = one_of(known, options.workspace)
@@ -102,10 +107,10 @@ def access(variables: Mapping[str, str], options: AppApiOptions) -> AppApiAccess
 
 
 def region(variables: Mapping[str, str], workspace: str) -> str:
-    """Where a workspace is, `us` or `eu`.
+    """Return the region of a workspace, `us` or `eu`.
 
     Raises:
-        SettingsError: A setting cannot be used.
+        SettingsError: A setting is not valid.
     """
     single: Mapping[str, str] = value(variables, "CIO_REGIONS")
     return single.get(workspace) or str(value(variables, "CIO_REGION"))
@@ -115,7 +120,7 @@ def has_key(variables: Mapping[str, str], workspace: str) -> bool:
     """Whether a workspace has an App API key.
 
     Raises:
-        SettingsError: A setting cannot be used.
+        SettingsError: A setting is not valid.
     """
     known = names(variables)
     try:
@@ -133,10 +138,11 @@ def _key(variables: Mapping[str, str], name: str, known: tuple[str, ...]) -> tup
         return single, KEY_VARIABLE
     if len(known) == 1:
         raise NoAppApiKey(
-            f"{KEY_VARIABLE} is neither in the environment nor in .env. {_MAKE}, and put it there."
+            f"{KEY_VARIABLE} is set neither in the environment nor in .env. {_CREATE}, and set "
+            f"{KEY_VARIABLE} to it."
         )
-    why = f"{KEY_VARIABLE} serves an only workspace, and there are several. " if single else ""
+    why = f"{KEY_VARIABLE} is for one workspace, but there are several. " if single else ""
     example = ",".join(f"{one}:<key>" for one in known)
     raise NoAppApiKey(
-        f"{why}The workspace {name} has no App API key: set {KEYS_VARIABLE}={example}. {_MAKE}."
+        f"{why}The workspace {name} has no App API key: set {KEYS_VARIABLE}={example}. {_CREATE}."
     )

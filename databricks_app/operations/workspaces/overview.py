@@ -1,4 +1,4 @@
-"""What settings and tables say of each workspace and its keys, and which rows a rename changes."""
+"""Compare the workspaces in the settings with those in the tables, and plan renames. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ KeyState = Literal["active", "retired"]
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceKey:
-    """A key of a workspace, as the settings and the raw table know it.
+    """A signing key of a workspace, from the settings and the raw table.
 
     Attributes:
-        workspace: That of its rows; without rows the one that CIO_WORKSPACES gives it.
-        fingerprint: Of the key; None for rows without one.
-        state: Whether the receiver still verifies with it; None without a key.
-        listed_as: Its name in CIO_WORKSPACES; None where it is not listed.
-        events: Rows of the raw table.
+        workspace: The workspace in its rows; without rows, the one in CIO_WORKSPACES.
+        fingerprint: Fingerprint of the key; None for rows without one.
+        state: `active` if the receiver accepts it, else `retired`; None without a key.
+        listed_as: Its workspace in CIO_WORKSPACES; None if it is not listed.
+        events: Number of its rows in the raw table.
         newest_received_at: When the newest of them was received, UTC; None without rows.
     """
 
@@ -37,12 +37,12 @@ class WorkspaceKey:
 def overview(
     names: Mapping[str, str], active: Iterable[str], found: Iterable[KeyInRaw]
 ) -> list[WorkspaceKey]:
-    """Every key that the settings or the raw table know, by workspace.
+    """List every key in the settings or in the raw table, sorted by workspace.
 
     Args:
-        names: Of CIO_WORKSPACES, by fingerprint.
+        names: Workspace by fingerprint, from CIO_WORKSPACES.
         active: Fingerprints of the signing keys.
-        found: What the raw table holds.
+        found: The keys in the raw table.
     """
     active = list(active)
     found = list(found)
@@ -67,9 +67,11 @@ def overview(
 
 
 def due(names: Mapping[str, str], found: Iterable[KeyInRaw]) -> dict[tuple[str, str], int]:
-    """Rows whose workspace is not the one that CIO_WORKSPACES gives their key.
+    """Count the rows whose workspace differs from the one that CIO_WORKSPACES gives their key.
 
-    By the name in the rows and the name of the key: the arguments of the rename that is due.
+    Returns:
+        Number of rows by (workspace in the rows, workspace of the key). These are the arguments of
+        the rename that is needed.
     """
     rows: dict[tuple[str, str], int] = {}
     for one in found:
@@ -82,7 +84,7 @@ def due(names: Mapping[str, str], found: Iterable[KeyInRaw]) -> dict[tuple[str, 
 def rename_of(
     old: str, new: str, names: Mapping[str, str], found: Iterable[KeyInRaw]
 ) -> Rename | None:
-    """The rename of those rows of a workspace whose key is listed for the other; None: no rows."""
+    """Plan a rename of the rows of `old` whose key is listed for `new`; None if there are none."""
     keys = {one.fingerprint for one in found if one.workspace == old and one.fingerprint}
     chosen = frozenset(one for one in keys if names.get(one) == new)
     return Rename(old, new, chosen) if chosen else None
@@ -91,14 +93,14 @@ def rename_of(
 def remaining(
     old: str, names: Mapping[str, str], found: Iterable[KeyInRaw]
 ) -> Iterator[tuple[KeyInRaw, str]]:
-    """Rows of a workspace that stay there although other rows of it are renamed, and why."""
+    """Yield the rows that a rename of this workspace leaves as they are, with the reason."""
     for one in found:
         name = names.get(one.fingerprint or "")
         if one.workspace != old or name not in (None, old):
             continue
         if not one.fingerprint:
-            yield one, "have no key fingerprint and keep their workspace"
+            yield one, "have no key fingerprint"
         elif name is None:
-            yield one, f"came with key {one.fingerprint}, which CIO_WORKSPACES does not list"
+            yield one, f"have the key {one.fingerprint}, which CIO_WORKSPACES does not list"
         else:
-            yield one, f"came with key {one.fingerprint}, which CIO_WORKSPACES lists for {old}"
+            yield one, f"have the key {one.fingerprint}, which CIO_WORKSPACES lists for {old}"

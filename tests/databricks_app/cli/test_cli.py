@@ -1,11 +1,11 @@
-"""The command line as a whole: it lists what there is, and errors say what to do."""
+"""The command line as a whole: help, exit codes and errors."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-import pytest
+import click
 from click.testing import CliRunner
 
 from databricks_app.cli import ciolake
@@ -17,37 +17,52 @@ COMMANDS = (
 
 
 def test_help_lists_every_command() -> None:
-    """One line each, without importing any of them."""
-    said = CliRunner().invoke(ciolake, ["--help"]).output
+    """Each has one line."""
+    text = CliRunner().invoke(ciolake, ["--help"]).output
 
-    assert all(f"\n  {name} " in said for name in COMMANDS)
+    assert all(f"\n  {name} " in text for name in COMMANDS)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help(name: str) -> None:
-    """With -h as well."""
-    result = CliRunner().invoke(ciolake, [name, "-h"])
+def test_every_command_has_help_with_its_exit_codes() -> None:
+    """Subcommands too; -h is the same as --help. The simulator's own commands are left out."""
+    wrong = []
 
-    assert result.exit_code == 0
-    assert result.output.startswith(f"Usage: ciolake {name}")
+    def look(command: click.Command, words: tuple[str, ...]) -> None:
+        result = CliRunner().invoke(ciolake, [*words, "-h"])
+        usage = result.output.startswith(f"Usage: ciolake {' '.join(words)}".rstrip())
+        if result.exit_code or not usage or "Exit codes:" not in result.output:
+            wrong.append(" ".join(words))
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                inner = command.get_command(context, name)
+                assert inner is not None
+                look(inner, (*words, name))
+
+    for name in COMMANDS:
+        command = ciolake.get_command(click.Context(ciolake), name)
+        assert command is not None
+        if name not in {"simulate", "simulator"}:
+            look(command, (name,))
+    assert wrong == []
 
 
 def test_an_unknown_command_is_refused() -> None:
-    """With the exit code of wrong usage."""
+    """The exit code is the one for wrong usage."""
     result = CliRunner().invoke(ciolake, ["launch"])
 
     assert result.exit_code == 2
     assert "No such command 'launch'" in result.output
 
 
-def test_the_version_is_the_package_s() -> None:
+def test_the_version_is_that_of_the_package() -> None:
     """As pip shows it."""
     assert CliRunner().invoke(ciolake, ["--version"]).output.startswith("ciolake, version ")
 
 
-def test_an_unusable_setting_is_told_without_a_trace() -> None:
-    """`python -m databricks_app` is the same command; the value, maybe a secret, is not shown."""
-    told = subprocess.run(
+def test_a_wrong_setting_is_an_error_without_a_stack_trace() -> None:
+    """The value is not printed, because it may be a secret."""
+    ended = subprocess.run(
         [sys.executable, "-m", "databricks_app", "replay", "--all"],
         env={"CIO_WEB_WORKERS": "quite-secret"},
         capture_output=True,
@@ -55,7 +70,7 @@ def test_an_unusable_setting_is_told_without_a_trace() -> None:
         check=False,
     )
 
-    assert told.returncode == 1
-    assert told.stderr.startswith("ciolake: CIO_WEB_WORKERS cannot be used")
-    assert "quite-secret" not in told.stderr
-    assert "Traceback" not in told.stderr
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("ciolake: CIO_WEB_WORKERS cannot be used")
+    assert "quite-secret" not in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -149,7 +149,7 @@ def test_limit_is_told_on_standard_error(data_dir: Path) -> None:
     result = ask(VALUES, "--limit", "1", "--format", "jsonl", data_dir=data_dir)
 
     assert len(result.stdout.splitlines()) == 1
-    assert result.stderr == "Only the first 1 rows; --limit shows more.\n"
+    assert result.stderr == "These are only the first 1 rows; --limit shows more.\n"
 
 
 def test_a_table_is_limited_by_itself_and_files_are_not(data_dir: Path) -> None:
@@ -159,7 +159,7 @@ def test_a_table_is_limited_by_itself_and_files_are_not(data_dir: Path) -> None:
     shown = ask(sql, data_dir=data_dir)
     exported = ask(sql, "--format", "csv", data_dir=data_dir)
 
-    assert "Only the first 1000 rows" in shown.stderr
+    assert "only the first 1000 rows" in shown.stderr
     assert len(exported.stdout.splitlines()) == 1201
 
 
@@ -195,7 +195,7 @@ def test_folder_without_tables_is_remarked(tmp_path: Path) -> None:
     result = ask("SELECT count(*) AS n FROM webhook_sms_events", "--format=csv", data_dir=tmp_path)
 
     assert result.stdout == "n\n0\n"
-    assert f"No tables in {tmp_path}" in result.stderr
+    assert f"There are no tables in {tmp_path}" in result.stderr
 
 
 def test_data_dir_is_the_option_then_the_environment_then_the_env_file(
@@ -215,7 +215,7 @@ def test_data_dir_is_the_option_then_the_environment_then_the_env_file(
 
     outputs = [result.stdout for result in (nobody, environment, env_file, both)]
     assert outputs == ["n\n0\n", "n\n1\n", "n\n1\n", "n\n0\n"]
-    assert "No tables in data yet" in nobody.stderr
+    assert "There are no tables in data yet" in nobody.stderr
 
 
 def listed(*arguments: str, data_dir: Path, width: int = 200) -> Result:

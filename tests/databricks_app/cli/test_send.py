@@ -114,7 +114,7 @@ def test_send_takes_the_key_from_another_variable(tmp_path: Path) -> None:
         (("--sample", "email/openend"), "--list"),
         (("--sample", "email"), "--list"),
         (("missing.json",), "missing.json"),
-        (("-", "--sample", "email/sent"), "leave out"),
+        (("-", "--sample", "email/sent"), "cannot be used with a FILE"),
         (("-", "--event-id", "x"), "JSON"),
         (("--url", "localhost"), "http"),
     ],
@@ -167,7 +167,7 @@ def test_send_with_a_stale_timestamp_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(503, "inbox"), (404, "nothing is at this path"), (302, "redirects"), (418, "in front")],
+    [(503, "inbox"), (404, "this path does not exist"), (302, "redirect"), (418, "in front")],
 )
 def test_send_says_what_to_do_about_a_refusal(status: int, words: str) -> None:
     """Each kind of refusal has its advice, after what the receiver said itself."""
@@ -176,7 +176,7 @@ def test_send_says_what_to_do_about_a_refusal(status: int, words: str) -> None:
 
     assert result.exit_code == 1
     assert str(status) in result.stderr
-    assert "It said: no room" in result.stderr
+    assert "The answer was: no room" in result.stderr
     assert words in result.stderr
 
 

@@ -29,7 +29,7 @@ def test_verify_of_sound_tables_exits_with_zero(folder: Path) -> None:
     result = CliRunner().invoke(verify, ["--data-dir", str(folder)])
 
     assert result.exit_code == 0
-    assert "Every event stands exactly once; raw and typed tables agree." in result.output
+    assert "Every event is in the tables exactly once" in result.output
     assert "1 ids came with two dates and are two events: a" in result.output
     assert "1 raw events have no table; the view webhook_unrouted_events says why" in result.output
     row = next(line for line in result.output.splitlines() if RAW in line)

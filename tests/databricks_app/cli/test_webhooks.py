@@ -88,7 +88,7 @@ def test_plan_apply_drift_and_back(run: Run, tmp_path: Path) -> None:
     assert "'lake' was" not in run("list").output
     applied = run("apply", "--yes")
     assert (applied.exit_code, "done: create 'lake' (id 1)" in applied.output) == (0, True)
-    assert run("drift").output == "No drift: 1 webhooks are as webhooks.yaml says.\n"
+    assert run("drift").output == "No drift: 1 webhooks match webhooks.yaml.\n"
     assert run("apply").output.endswith("Nothing to change.\n")
 
     assert run("disable", "lake").output == "disabled: webhook 1 'lake'\n"
@@ -117,7 +117,7 @@ def test_plan_shows_events_one_by_one_and_what_is_left_alone(run: Run, tmp_path:
         "    events: + email_opened",
     ]
     assert "    events: - sms_sent" in lines
-    assert "left alone: 'lake' (id 1)" in other
+    assert "not in the file: 'lake' (id 1)" in other
     assert "! 'other' and webhook 1" in other
     assert "\x1b[33m" in run("plan", "-f", "two.yaml", colour=True).output
     assert "\x1b" not in run("plan", "-f", "two.yaml", colour=True, NO_COLOR="1").output
@@ -166,7 +166,7 @@ def test_a_key_that_may_not_is_told_what_it_needs(
     result = run("list")
 
     assert result.exit_code == 1
-    assert "may read and write reporting webhooks" in result.output.replace("\n", " ")
+    assert "permission for reporting webhooks" in result.output.replace("\n", " ")
     assert simulator.workspace.keys.app not in result.output
     assert "CIO_APP_API_KEY is neither" in run("list", CIO_APP_API_KEY="").output
 
@@ -183,7 +183,7 @@ def test_one_webhook_is_listed_printed_enabled_and_disabled(run: Run, tmp_path: 
     assert '"events": 72' in run("list", "--format", "json").output
     assert run("enable", "lake").output == "enabled: webhook 1 'lake'\n"
     assert run("enable", "1").output == "already enabled: webhook 1 'lake'\n"
-    assert "There are: 1 'lake'" in run("get", "sea").output
+    assert "The webhooks are: 1 'lake'" in run("get", "sea").output
     assert run("disable", "lake").output == "disabled: webhook 1 'lake'\n"
 
 
@@ -196,7 +196,7 @@ def test_a_name_that_several_have_is_not_guessed(run: Run, tmp_path: Path) -> No
     (tmp_path / "webhooks.yaml").write_text(FILE.replace("lake\n", "a\n  id: 2\n"))
     run("apply", "-y")
 
-    assert "'a' means the webhooks 1, 2: give an id" in run("enable", "a").output
+    assert "several webhooks are called 'a': use an id (1, 2)" in run("enable", "a").output
 
 
 def test_events_are_listed_with_meaning_and_what_is_missing(run: Run, tmp_path: Path) -> None:
@@ -236,12 +236,12 @@ def test_setup_takes_the_safe_order_and_goes_on_after_a_failure(
         again = run("setup", url, "--events", "email", "--events", "sms_sent", text="y\n")
 
     assert (failed.exit_code, held) == (1, [True])
-    assert "nothing is at this path" in failed.output
+    assert "this path does not exist" in failed.output
     assert (tmp_path / ".env").read_text() == f"CIO_WEBHOOK_SIGNING_KEYS={key}\n"
     assert done.exit_code == 0, done.output
     assert "enabled: webhook 1" in done.output
     assert "seen at the endpoint only" in done.output
-    assert "nothing to change: webhook 1 is as described" in again.output
+    assert "webhook 1 is already enabled" in again.output
     assert not simulator.workspace.feeds.all()[0].webhook.disabled
     assert len(simulator.workspace.feeds.all()) == 1
     assert key not in failed.output + done.output + again.output
@@ -250,8 +250,8 @@ def test_setup_takes_the_safe_order_and_goes_on_after_a_failure(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"status": lambda _: 302, "location": "https://login.example.com/"}, "it redirects (302)"),
-        ({"text": b"<!doctype html><title>Sign in</title>"}, "a web page answers (200)"),
+        ({"status": lambda _: 302, "location": "https://login.example.com/"}, "redirect (302)"),
+        ({"text": b"<!doctype html><title>Sign in</title>"}, "web page (200)"),
         ({"status": lambda _: 204}, "204 instead of 200"),
     ],
 )
@@ -300,7 +300,7 @@ def test_setup_keeps_keys_that_are_another_webhooks(
         done = run("setup", receiver.url, text=f"n\n{key}\n")
         stranger = run("setup", receiver.url, "--pid", "4194304", "--new-key", text=f"{key}\n")
 
-    assert "this is no signing key" in unusable.output
+    assert "this is not a signing key" in unusable.output
     assert done.exit_code == 0, done.output
     assert (tmp_path / ".env").read_text() == f"CIO_WEBHOOK_SIGNING_KEYS={key},of-another-one\n"
     assert "process 4194304 cannot be told" in stranger.output
@@ -318,7 +318,7 @@ def test_setup_does_not_enable_what_reaches_no_table(
         result = run("setup", receiver.url, "--key-stdin", "--wait", "0", text=text)
 
     assert result.exit_code == 1
-    assert "acknowledged, but not in the table of data after 0 s" in result.output
+    assert "acknowledged, but after 0 s it is not in the tables in data" in result.output
     assert simulator.workspace.feeds.all()[0].webhook.disabled
 
 
@@ -340,9 +340,9 @@ def test_setup_sees_the_event_in_the_inbox_of_a_volume(
         heard = double.workspace.engine.received
 
     assert (stalled.exit_code, held) == (1, [True])
-    assert "still in the inbox of /Volumes/main/cio/events after 0.1 s" in stalled.output
+    assert "after 0.1 s it is still in the inbox of /Volumes/main/cio/events" in stalled.output
     assert done.exit_code == 0, done.output
-    assert re.search(r"it is in the inbox of .*; its row is expected by \d\d:\d\d UTC", done.output)
+    assert re.search(r"it in the inbox of .*; its row is expected by \d\d:\d\d UTC", done.output)
     assert not simulator.workspace.feeds.all()[0].webhook.disabled
     assert heard == []
 
@@ -408,7 +408,7 @@ def test_setup_and_rotate_with_a_real_receiver(
         wait_until(lambda: (tmp_path / "data/tables").is_dir())
         setup = run("setup", receiver.url, *told, "--key-stdin", text="first-key\n")
         assert setup.exit_code == 0, setup.output
-        assert "it is a row of webhook_raw_events of data" in setup.output
+        assert "it was a row of webhook_raw_events in data" in setup.output
         (tmp_path / ".env").write_text(f"{token}CIO_WEBHOOK_SIGNING_KEYS=first-key\n")
 
         ending = threading.Event()
@@ -426,7 +426,7 @@ def test_setup_and_rotate_with_a_real_receiver(
     old, new = (SigningKey.from_text(text).fingerprint for text in ("first-key", "second-key"))
     assert rotated.exit_code == 0, rotated.output
     assert rotated.output.splitlines()[-1] == f"Done: {new} is the only key that is kept."
-    assert f"key {old} is no longer kept" in rotated.output
+    assert f"removed the key {old}" in rotated.output
     assert (tmp_path / ".env").read_text() == f"{token}CIO_WEBHOOK_SIGNING_KEYS=second-key\n"
     assert "first-key" not in rotated.output + setup.output
     assert "second-key" not in rotated.output
@@ -443,10 +443,10 @@ def _post_until(ending: threading.Event, url: str, key: str) -> None:
 @pytest.mark.parametrize(
     ("kept", "text", "words"),
     [
-        ("", "", "no signing key is kept yet"),
-        ("key-0001,key-0002,key-0003", "", "3 keys are kept"),
-        ("key-0001", "key-0001\n", "this is the key that is kept already"),
-        ("key-0001", "no\n", "this is no signing key"),
+        ("", "", "there is no signing key to replace"),
+        ("key-0001,key-0002,key-0003", "", "3 signing keys"),
+        ("key-0001", "key-0001\n", "this is the current key"),
+        ("key-0001", "no\n", "this is not a signing key"),
     ],
 )
 def test_rotate_that_cannot_begin_changes_nothing(
@@ -504,7 +504,7 @@ def test_apply_tells_if_customer_io_did_not_keep_what_it_took(tmp_path: Path) ->
         server.server_close()
 
     assert result.exit_code == 1
-    assert "Customer.io took the writes but holds something else: 'lake'" in result.output
+    assert "still different from the file: 'lake'" in result.output
 
 
 class _Dropping(BaseHTTPRequestHandler):
@@ -543,7 +543,7 @@ def test_commands_take_the_workspace_that_is_named(run: Run, simulator: Simulato
     keyless = run("list", "--workspace", "blog", **several)
 
     assert chosen.exit_code == 0
-    assert (unclear.exit_code, "--workspace: blog, shop" in unclear.output) == (1, True)
+    assert (unclear.exit_code, "blog, shop" in unclear.output) == (1, True)
     assert (keyless.exit_code, "CIO_APP_API_KEYS=" in keyless.output) == (1, True)
 
 
@@ -585,8 +585,8 @@ def test_rotate_of_a_workspace_lists_the_new_key_and_keeps_the_others(
         )
 
     text = (tmp_path / ".env").read_text()
-    assert "--workspace: blog, shop" in unclear.output
-    assert f"CIO_WORKSPACES lists shop:{new} now" in begun.output
+    assert "blog, shop" in unclear.output
+    assert f"added shop:{new} to CIO_WORKSPACES" in begun.output
     assert f"CIO_WORKSPACES=shop:{old},blog:{other},shop:{new}\n" in text
     # This receiver has no counts, so that the old key stays as well.
     assert f"CIO_WEBHOOK_SIGNING_KEYS={KEY.secret.decode()},shop-key-1,blog-key-1\n" in text

@@ -163,7 +163,7 @@ def test_a_failure_anywhere_is_mended_by_another_run(
         double.faults.set(Fault("error", operation=operation, skip=skip))
         result = run("--no-proof")
         assert result.exit_code == 1, f"{operation} {skip}: {result.output}"
-        assert "run it again" in result.output
+        assert "run this again" in result.output
         double.faults.clear()
 
     result = run("--no-proof")
@@ -388,7 +388,7 @@ def test_an_app_that_takes_no_event_fails_the_deployment(
 
     assert result.exit_code == 1
     assert "its last answer: ConnectError" in result.output
-    assert "log in by OAuth" in result.output
+    assert "log in with OAuth" in result.output
 
 
 @pytest.mark.slow

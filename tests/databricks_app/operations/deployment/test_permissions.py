@@ -154,7 +154,7 @@ def test_all_missing_rights_are_named_at_once_before_anything_is_made(
         result = run(*options)
 
         assert result.exit_code == 1
-        assert "deployer@example.com lacks 4 of the rights" in result.output
+        assert "deployer@example.com lacks 4 rights" in result.output
         assert all(text in result.output for text in SQL_OF.values())
         assert "-- to make the schema main.customerio" in result.output
         assert "TO `account users`;" in result.output
@@ -191,7 +191,7 @@ def test_a_later_run_takes_few_rights(full: Databricks, run: Callable[..., Resul
 
     assert result.exit_code == 0, result.output
     assert "permissions       ok" in result.output
-    assert "could not be seen: what the app holds on main.customerio" in result.output
+    assert "unknown which privileges the app has on main.customerio" in result.output
     assert "catalog.create" not in full.faults.counts
 
 
@@ -331,13 +331,13 @@ def test_what_the_platform_does_not_show_is_a_note(
     result = run("--no-proof")
 
     assert notes == [
-        "could not be seen: USE CATALOG on main, to reach main.customerio",
-        "could not be seen: USE SCHEMA on main.customerio, to reach what is in it",
-        f"could not be seen: READ VOLUME on {INSIDE}.ciolake, to find the proof's event in the "
+        "unknown whether you have USE CATALOG on main, to reach main.customerio",
+        "unknown whether you have USE SCHEMA on main.customerio, to reach what is in it",
+        f"unknown whether you have READ VOLUME on {INSIDE}.ciolake, to find the proof's event in the "
         "inbox",
-        f"could not be seen: SELECT on {INSIDE}.webhook_raw_events, to find the proof's event",
-        "could not be seen: CAN USE on double, to run statements",
-        "could not be seen: CAN MANAGE on ciolake, to deploy it",
+        f"unknown whether you have SELECT on {INSIDE}.webhook_raw_events, to find the proof's event",
+        "unknown whether you have CAN USE on double, to run statements",
+        "unknown whether you have CAN MANAGE on ciolake, to deploy it",
     ]
     assert result.exit_code == 0, result.output
     assert notes[0] in result.output
@@ -353,7 +353,9 @@ def test_a_new_app_whose_rights_are_not_shown_is_granted_them_all_the_same(
     changes = [one.words for one in steps.rights(workspace).look()]
 
     assert changes[0] == "grant USE_CATALOG on main"
-    assert "could not be seen: MANAGE on main, to grant the app USE CATALOG" in check(workspace)
+    assert "unknown whether you have MANAGE on main, to grant the app USE CATALOG" in check(
+        workspace
+    )
 
 
 def test_things_that_may_not_even_be_looked_at_are_missing_rights(
@@ -399,7 +401,7 @@ def test_who_may_put_secrets_is_not_shown_to_who_does_not_manage(
 
     acls[WHO] = "WRITE"
     assert check(workspace, rotates=True) == [
-        "could not be seen: WRITE on ciolake, to store the signing keys"
+        "unknown whether you have WRITE on ciolake, to store the signing keys"
     ]
     acls[WHO] = "MANAGE"
     assert check(workspace, rotates=True) == []
@@ -432,7 +434,7 @@ def test_an_admin_may_grant_in_the_deployers_place() -> None:
 
     assert needs.fix(manage, WHO) == (
         "GRANT MANAGE ON CATALOG `main` TO `deployer@example.com`;  -- to grant the app USE "
-        "CATALOG, or in its place: GRANT USE CATALOG ON CATALOG `main` TO `account users`;"
+        "CATALOG, or run this instead: GRANT USE CATALOG ON CATALOG `main` TO `account users`;"
     )
 
 
@@ -453,7 +455,7 @@ def test_a_schema_that_may_not_be_looked_at_asks_for_no_more() -> None:
 def rights(there: FoundState) -> list[str]:
     """The rights alone."""
     found = needs.needs(TARGET, RequestedWork(TABLES, VIEWS), there)
-    return [needs.said(need).partition(" on ")[0] for need in found]
+    return [needs.words(need).partition(" on ")[0] for need in found]
 
 
 def test_a_volume_that_goes_to_the_app_is_managed_by_the_deployer() -> None:

@@ -131,7 +131,7 @@ def test_a_profile_logs_in(double: Databricks, options: list[str], tmp_path: Pat
     assert result.exit_code == 0, result.output
     assert "create app ciolake" in result.output
     assert wrong.exit_code == 1
-    assert "say --profile" in wrong.output
+    assert "use --profile" in wrong.output
 
 
 def test_blank_keys_are_refused(double: Databricks, options: list[str]) -> None:
@@ -310,7 +310,7 @@ def test_an_app_that_refuses_the_proof_fails_it(
     """With the last answer, and what it may mean."""
     with (
         answering(deployed, double, 401),
-        pytest.raises(DeploymentError, match=r"last answer: HTTP 401\).*log in by OAuth"),
+        pytest.raises(DeploymentError, match=r"last answer: HTTP 401\).*log in with OAuth"),
     ):
         runner.run([proof.step(deployed, SETTINGS)], silent)
 
@@ -341,10 +341,10 @@ def failing(error: Exception) -> Callable[[], object]:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (PermissionDenied("no"), "a permission is missing. Needed: MANAGE on it"),
+        (PermissionDenied("no"), "a right is missing. This step needs: MANAGE on it"),
         (Unauthenticated("no"), "refuses the login"),
-        (InternalError("broken"), "broken. What was done stays; run it again"),
-        (AlreadyExists("there"), "there. What was done stays"),
+        (InternalError("broken"), "broken. Earlier steps are done; run this again"),
+        (AlreadyExists("there"), "there. Earlier steps are done"),
         (requests.ConnectionError("host and port"), r"does not answer \(ConnectionError\)"),
         (TimeoutError("long"), r"does not answer \(TimeoutError\)"),
     ],
@@ -388,7 +388,7 @@ def test_compute_that_fails_ends_the_wait(deployed: TargetWorkspace, double: Dat
     wait = app.look()[-1]
 
     assert isinstance(wait, PlannedChange)
-    with pytest.raises(DeploymentError, match="compute fails: no capacity"):
+    with pytest.raises(DeploymentError, match="compute failed: no capacity"):
         wait.do()
 
 

@@ -140,8 +140,8 @@ def test_a_wrong_secret_skips_what_needs_a_token(variables: dict[str, str]) -> N
 
     assert results["token"].state == "failure"
     assert "DATABRICKS_CLIENT_SECRET" in results["token"].fix
-    assert results["volume"].says == "needs the check token, which failed"
-    assert results["tables"].says == "needs the check warehouse, which was skipped"
+    assert "check token failed" in results["volume"].says
+    assert "check warehouse was skipped" in results["tables"].says
     assert "wrong-one" not in str(results)
 
 
@@ -184,7 +184,7 @@ def test_a_volume_that_is_missing_or_denied_is_told(double: Databricks, look: Lo
         (None, "ok", "was RUNNING and answered in"),
         (Fault("statement_fails", statement="SELECT 1", text="[X] no"), "failure", "was RUNNING"),
         (Fault("denied", "warehouses.get"), "failure", "HTTP 403"),
-        (Fault("reset_before", "warehouses.get"), "failure", "no answer"),
+        (Fault("reset_before", "warehouses.get"), "failure", "did not describe warehouse"),
     ],
 )
 def test_a_warehouse_is_asked(
@@ -201,7 +201,9 @@ def test_a_warehouse_is_asked(
 
 def test_a_warehouse_that_is_not_there_is_told(look: Look) -> None:
     """Not named, or not known."""
-    assert look("warehouse", DATABRICKS_WAREHOUSE_ID="").fix == "set DATABRICKS_WAREHOUSE_ID"
+    assert (
+        look("warehouse", DATABRICKS_WAREHOUSE_ID="").fix == "set DATABRICKS_WAREHOUSE_ID to its id"
+    )
     assert "there is no warehouse other" in look("warehouse", DATABRICKS_WAREHOUSE_ID="other").says
 
 
@@ -272,7 +274,7 @@ def test_tables_are_compared_with_sql(double: Databricks, look: Look) -> None:
     assert view.state == "warning"
     assert view.fix.endswith("sql/views/06_journey_performance.sql")
     assert broken.state == "failure"
-    assert "webhook_sms_events missing" in broken.says
+    assert "missing tables: webhook_sms_events" in broken.says
     assert f"{EMAIL}: event_id is BIGINT, not STRING" in broken.says
     add = next(line for line in broken.fix.splitlines() if line.startswith("ALTER TABLE"))
     run(double, add)
@@ -357,7 +359,7 @@ def test_what_was_set_aside_in_the_volume_is_counted(
     unseen = look("quarantine")
 
     assert [one.state for one in (nothing, kept, unseen)] == ["ok", "warning", "skipped"]
-    assert kept.says == f"2 damaged stretches of the inbox (6 bytes) lie in {VOLUME}/quarantine"
+    assert kept.says == f"2 damaged parts of the inbox (6 bytes) are in {VOLUME}/quarantine"
     assert "ciolake verify" in kept.fix
     assert "READ VOLUME" in unseen.says
 
@@ -386,7 +388,7 @@ def test_a_canary_is_found_in_the_inbox_without_a_statement(
         result = canary_of(variables | {"CIO_RELAY_URL": receiver.url})
 
     assert result.state == "ok", result
-    assert re.search(r"is in the inbox of .*; its row is expected by \d\d:\d\d UTC", result.says)
+    assert re.search(r"in the inbox of .*; its row is expected by \d\d:\d\d UTC", result.says)
     assert double.workspace.engine.received == []
 
 

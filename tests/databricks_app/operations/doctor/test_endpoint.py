@@ -119,8 +119,8 @@ def test_a_receiver_with_another_key_refuses_the_canary(receiver: Receiver) -> N
 
     assert results["verifies"].state == "ok"
     assert results["canary"].state == "failure"
-    assert "answers 401" in results["canary"].says
-    assert "does not know this key" in results["canary"].says + results["canary"].fix
+    assert "401 instead of 200" in results["canary"].says
+    assert "does not have this signing key" in results["canary"].says + results["canary"].fix
 
 
 def test_a_canary_that_is_no_row_in_time_fails(receiver: Receiver, tmp_path: Path) -> None:
@@ -128,8 +128,8 @@ def test_a_canary_that_is_no_row_in_time_fails(receiver: Receiver, tmp_path: Pat
     result = found(context_of(tmp_path, receiver.url), "canary")
 
     assert result.state == "failure"
-    assert "not in the table of" in result.says
-    assert "CIO_FLUSH_INTERVAL_SECONDS wait longer" in result.fix
+    assert "not in the tables" in result.says
+    assert "CIO_FLUSH_INTERVAL_SECONDS" in result.fix
 
 
 def test_a_set_up_receiver_and_one_without_a_key_are_told_apart(tmp_path: Path) -> None:
@@ -145,17 +145,17 @@ def test_a_set_up_receiver_and_one_without_a_key_are_told_apart(tmp_path: Path) 
     assert set_up.state == "warning"
     assert "CIO_UNVERIFIED_STATUS=401" in set_up.fix
     assert ready.state == "failure"
-    assert "says refusing" in ready.says
+    assert "status refusing" in ready.says
     assert "CIO_WEBHOOK_SIGNING_KEYS" in ready.says
 
 
 @pytest.mark.parametrize(
     ("status", "text", "location", "words"),
     [
-        (302, b"", "https://login.example.com/", "redirects (302)"),
-        (200, b"<!doctype html><form>", None, "a web page answers (200)"),
-        (200, b"hello", None, "something else answers there"),
-        (404, b"", None, "it answers 404 instead of 200"),
+        (302, b"", "https://login.example.com/", "redirect (302)"),
+        (200, b"<!doctype html><form>", None, "web page (200)"),
+        (200, b"hello", None, "another program"),
+        (404, b"", None, "404 instead of 200"),
     ],
 )
 def test_what_stands_in_front_is_named(
@@ -171,8 +171,8 @@ def test_what_stands_in_front_is_named(
     assert results["endpoint"].state == "failure"
     assert words in results["endpoint"].says
     assert results["endpoint"].fix
-    assert results["verifies"].says == "needs the check endpoint, which failed"
-    assert results["canary"].says == "needs the check verifies, which was skipped"
+    assert results["verifies"].says == "not checked, because the check endpoint failed"
+    assert results["canary"].says == "not checked, because the check verifies was skipped"
 
 
 @pytest.mark.slow
@@ -191,7 +191,7 @@ def test_the_relay_is_looked_at_like_a_receiver(receiver: Receiver, tmp_path: Pa
     assert (good["endpoint"], good["verifies"], good["canary"]) == ("ok", "ok", "ok")
     assert good["ready"] == "skipped"
     assert broken.state == "failure"
-    assert "answers 503" in broken.says
+    assert "503 instead of 200" in broken.says
 
 
 def test_an_unknown_endpoint_is_skipped(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_login_in_front_of_the_door_is_named(web: Web, tmp_path: Path) -> None
     result = found(context_of(tmp_path, web.url), "verifies")
 
     assert result.state == "failure"
-    assert "refuses (401)" in result.says
+    assert "refuses the request (401)" in result.says
     assert "relay" in result.fix
 
 
@@ -218,7 +218,7 @@ def test_an_endpoint_that_takes_anything_fails(web: Web, tmp_path: Path) -> None
     web.says[WEBHOOK_PATH] = (200, b"", None)
 
     assert (
-        "takes an event with a wrong signature"
+        "accepts an event with a wrong signature"
         in found(context_of(tmp_path, web.url), "verifies").says
     )
 
@@ -237,8 +237,8 @@ def test_an_endpoint_that_goes_away_fails_each_check(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "state", "words"),
     [
-        ({"status": "ok"}, "ok", "says ok"),
-        ({"status": "degraded"}, "warning", "says degraded"),
+        ({"status": "ok"}, "ok", "status ok"),
+        ({"status": "degraded"}, "warning", "status degraded"),
         (
             {"status": "degraded", "problems": ["7 rightly signed requests came outside"]},
             "warning",
@@ -275,8 +275,8 @@ def test_requests_outside_the_window_are_counted_by_the_receiver(tmp_path: Path)
 
     assert answer.status == 401
     assert (none.state, refused.state, accepted.state) == ("ok", "warning", "ok")
-    assert "1 rightly signed requests came outside the window of 300 s and were ref" in refused.says
-    assert "half of them up to 7,200 s after their timestamp" in refused.says
+    assert refused.says.startswith("1 requests with a valid signature were refused")
+    assert "half of them came up to 7,200 s after" in refused.says
     assert "CIO_STALE_TIMESTAMPS=accept" in refused.fix
     assert "were accepted" in accepted.says
 
@@ -299,7 +299,7 @@ def test_metrics_that_are_not_shown_to_us_are_skipped(web: Web, tmp_path: Path) 
     away = found(context_of(tmp_path, unused_destination().url), "timestamps")
 
     assert (result.state, away.state) == ("skipped", "skipped")
-    assert "(403)" in result.says
+    assert "403" in result.says
     assert "CIO_ADMIN_TOKEN" in result.fix
     assert "does not answer" in away.says
     assert web.bearers == ["Bearer of-the-admin"]
@@ -342,7 +342,7 @@ def test_a_clock_is_compared_with_an_endpoint_elsewhere(web: Web, tmp_path: Path
     # Bound to 127.0.0.1 alone, so nothing answers there.
 
     assert configuration.clock(here).state == "skipped"
-    assert "does not tell the time" in configuration.clock(away).says
+    assert "did not send its time" in configuration.clock(away).says
 
 
 def test_a_check_that_hangs_or_breaks_keeps_none_of_the_others(tmp_path: Path) -> None:
@@ -367,7 +367,8 @@ def test_a_check_that_hangs_or_breaks_keeps_none_of_the_others(tmp_path: Path) -
 
     assert {late.state, broken.state, refused.state} == {"failure"}
     assert late.says == "the check late: abandoned after 0.1 s."
-    assert broken.says == "the check itself failed (RuntimeError)"
+    assert "RuntimeError" in broken.says
+    assert "ada" not in broken.says
     assert refused.says == "The table is damaged."
 
 
@@ -408,7 +409,7 @@ def test_customer_io_posts_to_the_endpoint(simulator: Simulator, tmp_path: Path)
 
     assert (none.state, disabled.state, other.state) == ("failure", "failure", "failure")
     assert "no reporting webhook" in none.says
-    assert disabled.fix == "enable it there"
+    assert "enable" in disabled.fix
     assert same.says == "Customer.io posts to https://lake.example.com"
     assert other.says == (
         "Customer.io posts to https://lake.example.com, not to https://else.example.com"
@@ -447,7 +448,7 @@ def test_each_workspace_with_a_key_is_asked(simulator: Simulator, tmp_path: Path
     )
 
     assert every.state == "failure"
-    assert "blog: Customer.io's App API cannot be asked (AuthenticationError)" in every.says
+    assert "blog: a call of Customer.io's App API failed (AuthenticationError)" in every.says
     assert "shop: Customer.io posts to https://lake.example.com" in every.says
     assert "wiki: Customer.io is not asked: " in every.says
     assert key not in every.says + every.fix

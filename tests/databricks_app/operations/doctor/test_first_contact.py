@@ -124,8 +124,8 @@ def test_a_workspace_that_keeps_its_promises_is_fine(
     ("ask", "words"),
     [
         (first_contact.exclusive_put, "8 succeeded"),
-        (first_contact.visible, "not listed, read at once"),
-        (first_contact.large_put, "came back with 33554431 bytes"),
+        (first_contact.visible, "not listed, read immediately"),
+        (first_contact.large_put, "33554431 bytes"),
     ],
 )
 def test_a_volume_that_breaks_its_promises_is_told(
@@ -168,7 +168,7 @@ def test_a_slow_volume_is_a_warning(context: DoctorContext, double: Databricks) 
     result = first_contact.put_time(context)
 
     assert result.state == "warning"
-    assert "3 s that the receiver waits" in result.says
+    assert "waits only 3 s" in result.says
 
 
 def test_the_life_of_a_token_is_told(
@@ -180,7 +180,7 @@ def test_the_life_of_a_token_is_told(
     personal = first_contact.token_life(open_with(DATABRICKS_CLIENT_ID="", DATABRICKS_TOKEN=TOKEN))
 
     assert short.state == "warning"
-    assert re.fullmatch(r"the token ends in 5\d\d s|the token ends in 600 s", short.says)
+    assert re.search(r"only (5\d\d|600) s", short.says)
     assert personal.state == "skipped"
 
 
@@ -198,7 +198,7 @@ def test_merges_that_double_are_told(context: DoctorContext, altered: Callable[.
     result, merged = first_tables.races(context), first_tables.types(context)
 
     assert result.state == "failure"
-    assert "run one instance" in result.fix
+    assert "only one instance" in result.fix
     assert merged.state == "failure"
 
 
@@ -216,7 +216,7 @@ def test_a_merge_that_counts_wrongly_is_told(
 
     altered(miscount)
 
-    assert "say that they inserted 0 and 0" in first_tables.types(context).says
+    assert "inserted 0 and 0 rows" in first_tables.types(context).says
 
 
 def test_values_that_change_on_their_way_are_told(
@@ -230,7 +230,7 @@ def test_values_that_change_on_their_way_are_told(
         )
     )
 
-    assert first_tables.types(context).says == "values changed on their way: event_timestamp"
+    assert "changed: event_timestamp" in first_tables.types(context).says
 
 
 def test_a_body_of_24_mib_is_asked_for_without_being_stored(

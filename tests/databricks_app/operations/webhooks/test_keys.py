@@ -64,13 +64,13 @@ def test_a_new_key_is_listed_and_the_retired_one_stays_listed(file: EnvFile) -> 
     assert f"shop:{fingerprint(SHOP)}" in text
     assert f"blog:{fingerprint(BLOG)}" in text
     assert f"shop:{new}" in text
-    assert said == [f"CIO_WORKSPACES lists shop:{new} now"]
+    assert said == [f"added shop:{new} to CIO_WORKSPACES"]
     assert store.read() == ("shop-key-2",)
 
 
 def test_a_key_of_another_workspace_is_refused(file: EnvFile) -> None:
     """It would be known under two names."""
-    with pytest.raises(KeyStoreError, match="for blog"):
+    with pytest.raises(KeyStoreError, match="for the workspace blog"):
         of_shop(file).put((BLOG, SHOP))
 
 

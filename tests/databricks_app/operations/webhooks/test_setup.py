@@ -20,7 +20,7 @@ from databricks_app.operations.webhooks.canary import (
     EndpointError,
     canary,
     post,
-    post_until_taken,
+    post_until_accepted,
 )
 from databricks_app.operations.webhooks.keys import (
     DatabricksSecret,
@@ -107,7 +107,7 @@ def test_env_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "binary").write_bytes(b"\xff")
 
-    with pytest.raises(KeyStoreError, match="wins over"):
+    with pytest.raises(KeyStoreError, match="overrides"):
         EnvFile(tmp_path / ".env", {"CIO_WEBHOOK_SIGNING_KEYS": ""}).put(["key-0001"])
     with pytest.raises(KeyStoreError, match="cannot be read"):
         EnvFile(tmp_path / "folder", {}).read()
@@ -143,10 +143,10 @@ def test_databricks_secret_is_kept_and_read(
         assert store.read() == ()
         store.put(("new-key-1", "old-key-1"))
         assert store.read() == ("new-key-1", "old-key-1")
-        with pytest.raises(KeyStoreError, match=r"refuses the secret other/keys \(\w+\)"):
+        with pytest.raises(KeyStoreError, match=r"refuses access to the secret other/keys \(\w+\)"):
             DatabricksSecret(WorkspaceClient, "other", "keys").put(("secret-key",))
         monkeypatch.setenv("DATABRICKS_TOKEN", "wrong")
-        with pytest.raises(KeyStoreError, match="refuses the secret hooks/keys"):
+        with pytest.raises(KeyStoreError, match="refuses access to the secret hooks/keys"):
             store.read()
 
 
@@ -166,29 +166,26 @@ def _now() -> float:
     return time.time()
 
 
-@pytest.mark.parametrize(
-    ("status", "text", "words"),
-    [
-        (302, "", "redirects (302)"),
-        (308, "Moved", "redirects (308)"),
-        (200, "<!DOCTYPE html> Sign in", "a web page answers (200)"),
-        (401, "<html>Log in", "a web page answers (401)"),
-        (401, '{"error": "token"}', "something in front of the receiver refuses (401)"),
-        (403, "no", "something in front of the receiver refuses (403)"),
-        (401, "", "401 instead of 200: the receiver does not know this key"),
-        (404, "", "404 instead of 200: nothing is at this path"),
-        (405, "", "405 instead of 200: this path takes no POST"),
-        (503, "", "503 instead of 200: the receiver cannot store now"),
-        (204, "", "204 instead of 200: the receiver does not answer so"),
-        (500, "oops", "500 instead of 200: the receiver does not answer so"),
-    ],
-)
-def test_fault_of_says_why_an_endpoint_is_refused(status: int, text: str, words: str) -> None:
-    """Each case in words, with what to do."""
-    fault = fault_of(PostResponse(status, text, 0.1))
+def test_fault_of_explains_every_unexpected_answer() -> None:
+    """Each text says what is wrong and, in a second sentence, what to do."""
+    cases = [
+        (302, "", "redirect (302)"),
+        (308, "Moved", "redirect (308)"),
+        (200, "<!DOCTYPE html> Sign in", "web page (200)"),
+        (401, "<html>Log in", "web page (401)"),
+        (401, '{"error": "token"}', "in front of the receiver refuses the request (401)"),
+        (403, "no", "in front of the receiver refuses the request (403)"),
+        (401, "", "401 instead of 200: the receiver does not have this signing key"),
+        (404, "", "404 instead of 200: this path does not exist"),
+        (405, "", "405 instead of 200: this path does not accept POST"),
+        (503, "", "503 instead of 200: the receiver cannot store events now"),
+        (204, "", "204 instead of 200: the receiver never answers this"),
+        (500, "oops", "500 instead of 200: the receiver never answers this"),
+    ]
 
-    assert fault is not None
-    assert words in fault
+    faults = [(words, fault_of(PostResponse(status, text, 0.1))) for status, text, words in cases]
+
+    assert [(words, fault) for words, fault in faults if words not in (fault or "")] == []
 
 
 def test_fault_of_a_taken_event_is_none() -> None:
@@ -201,17 +198,17 @@ def test_post_tells_that_nothing_listens() -> None:
     """And that it may pass, as when the receiver is just starting."""
     url = unused_destination().url
 
-    with pytest.raises(EndpointError, match="nothing listens there") as caught:
+    with pytest.raises(EndpointError, match="no server listens there") as caught:
         post(url, KEY, EVENT, NOW)
 
-    assert caught.value.is_passing
+    assert caught.value.is_temporary
 
 
-def test_post_until_taken_waits_for_a_receiver_that_learns_the_key() -> None:
+def test_post_until_accepted_waits_for_a_receiver_that_learns_the_key() -> None:
     """The same event each time, so it arrives once."""
     time = Time()
     with LoopbackReceiver(status=lambda number: 200 if number == 2 else 401) as receiver:
-        post_until_taken(
+        post_until_accepted(
             receiver.url, KEY, EVENT, seconds=60, now=_now, monotonic=time, sleep=time.sleep
         )
 
@@ -220,14 +217,14 @@ def test_post_until_taken_waits_for_a_receiver_that_learns_the_key() -> None:
 
 
 @pytest.mark.parametrize(("status", "posts"), [(401, 5), (302, 1), (500, 1)])
-def test_post_until_taken_gives_up_in_time_or_at_once(status: int, posts: int) -> None:
+def test_post_until_accepted_gives_up_in_time_or_at_once(status: int, posts: int) -> None:
     """What time does not mend is told at once."""
     time = Time()
     with (
         LoopbackReceiver(status=lambda _: status) as receiver,
         pytest.raises(EndpointError, match=str(status)),
     ):
-        post_until_taken(
+        post_until_accepted(
             receiver.url, KEY, EVENT, seconds=2, now=_now, monotonic=time, sleep=time.sleep
         )
 
@@ -238,7 +235,7 @@ def test_a_row_that_does_not_come_is_told_in_time(tmp_path: Path) -> None:
     """No table yet is an empty one."""
     time = Time()
 
-    with pytest.raises(EndpointError, match=r"not in the table of .* after 1 s"):
+    with pytest.raises(EndpointError, match=r"after 1 s it is not in the tables"):
         see_in_folder(
             *(LocalQuery(tmp_path), tmp_path, EVENT),
             seconds=1,
@@ -354,9 +351,9 @@ def test_wait_until_silent_tells_each_change_once() -> None:
 
     assert time() == 40.0
     assert said == [
-        "requests under old (old): 4; under new (new): 0",
-        "requests under old (old): 5; under new (new): 1",
-        "requests under old (old): 5; under new (new): 2",
+        "requests with key old (old): 4; with new (new): 0",
+        "requests with key old (old): 5; with new (new): 1",
+        "requests with key old (old): 5; with new (new): 2",
     ]
 
 
@@ -381,7 +378,7 @@ def test_wait_until_silent_takes_missing_counts_for_no_silence() -> None:
     )
 
     assert time() == 50.0
-    assert "it does not answer; looking again" in said
+    assert "it does not answer; trying again" in said
 
 
 def test_wait_until_silent_that_never_saw_counts_gives_up() -> None:
