@@ -1,6 +1,6 @@
 """Qualified column names: the local engine resolves them like Spark.
 
-Each of these queries was run on Apache Spark 4.3 with the tables and views of `sql/`. The schema of
+Each of these queries was run on Apache Spark 4.2 with the tables and views of `sql/`. The schema of
 the session was not the schema in the names.
 """
 
