@@ -1,6 +1,6 @@
-"""The checks over HTTP: is the endpoint there, does it verify, is it ready, does a row arrive?
+"""The checks over HTTP: the endpoint answers, verifies, is ready, and a test event becomes a row.
 
-The endpoint is a receiver, or the relay in front of one; both answer alike.
+The endpoint is a receiver, or the relay in front of one; both give the same answers.
 """
 
 from __future__ import annotations

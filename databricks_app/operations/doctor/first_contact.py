@@ -1,9 +1,8 @@
-"""The questions that only a real workspace answers: what local doubles cannot show, asked of it.
+"""The first-contact checks: questions that only a real Databricks workspace can answer.
 
-Asked once, by who may make a table in the schema; see `first_tables` for those that need one.
-Probe files are removed again, the tables of `sql/` and the inbox are not touched.
-docs/first-contact.md says why each matters, and what its answer changes. `UNANSWERED` are those
-that no program can ask.
+Run them once, as a user who may create tables in the schema. They remove their probe files, and
+change neither the tables of `sql/` nor the inbox. `first_tables` has the checks that need a table.
+docs/first-contact.md explains each question. `UNANSWERED` are questions that need a person.
 """
 
 from __future__ import annotations

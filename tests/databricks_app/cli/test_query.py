@@ -144,7 +144,7 @@ def test_query_without_rows_prints_what_a_program_expects(data_dir: Path) -> Non
     assert outputs == ["n\n", "[]\n", ""]
 
 
-def test_limit_is_told_on_standard_error(data_dir: Path) -> None:
+def test_the_limit_is_reported_on_standard_error(data_dir: Path) -> None:
     """Standard output stays data."""
     result = ask(VALUES, "--limit", "1", "--format", "jsonl", data_dir=data_dir)
 
@@ -152,7 +152,7 @@ def test_limit_is_told_on_standard_error(data_dir: Path) -> None:
     assert result.stderr == "These are only the first 1 rows; --limit shows more.\n"
 
 
-def test_a_table_is_limited_by_itself_and_files_are_not(data_dir: Path) -> None:
+def test_only_tables_have_a_default_limit(data_dir: Path) -> None:
     """A thousand rows are enough to read; a program gets all."""
     sql = "SELECT explode(sequence(1, 1200, 1)) AS n"
 
@@ -190,7 +190,7 @@ def test_error_says_what_to_do_and_exits_with_one(sql: str, expected: str, data_
     assert "Traceback" not in result.stderr
 
 
-def test_folder_without_tables_is_remarked(tmp_path: Path) -> None:
+def test_a_folder_without_tables_gives_a_remark(tmp_path: Path) -> None:
     """Empty answers of a wrong folder would puzzle."""
     result = ask("SELECT count(*) AS n FROM webhook_sms_events", "--format=csv", data_dir=tmp_path)
 

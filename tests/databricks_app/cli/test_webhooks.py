@@ -98,7 +98,7 @@ def test_plan_apply_drift_and_back(run: Run, tmp_path: Path) -> None:
     assert "    enabled: false -> true" in drift.output.splitlines()
 
 
-def test_plan_shows_events_one_by_one_and_what_is_left_alone(run: Run, tmp_path: Path) -> None:
+def test_plan_shows_each_event_and_webhooks_not_in_the_file(run: Run, tmp_path: Path) -> None:
     """In colour only where a terminal takes it and NO_COLOR does not forbid it."""
     (tmp_path / "webhooks.yaml").write_text(FILE.replace("all", "[email_sent, sms]"))
     run("apply", "-y")
@@ -155,7 +155,7 @@ def test_apply_tells_if_the_workspace_holds_something_else(
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_key_that_may_not_is_told_what_it_needs(
+def test_a_key_without_permission_is_an_error_that_says_what_it_needs(
     run: Run,
     simulator: Simulator,  # noqa: F811
     status: int,
@@ -187,7 +187,7 @@ def test_one_webhook_is_listed_printed_enabled_and_disabled(run: Run, tmp_path: 
     assert run("disable", "lake").output == "disabled: webhook 1 'lake'\n"
 
 
-def test_a_name_that_several_have_is_not_guessed(run: Run, tmp_path: Path) -> None:
+def test_an_ambiguous_name_is_an_error(run: Run, tmp_path: Path) -> None:
     """Their ids are named."""
     for name in ("a", "b"):
         other = FILE.replace("lake\n", f"{name}\n").replace("lake.", f"{name}.")
@@ -306,7 +306,7 @@ def test_setup_keeps_keys_that_are_another_webhooks(
     assert "process 4194304 cannot be told" in stranger.output
 
 
-def test_setup_does_not_enable_what_reaches_no_table(
+def test_setup_does_not_enable_a_webhook_whose_event_does_not_arrive(
     run: Run,
     simulator: Simulator,  # noqa: F811
     tmp_path: Path,
@@ -484,7 +484,7 @@ def test_rotate_goes_on_with_two_keys_and_keeps_both_if_it_fails(run: Run, tmp_p
     assert (tmp_path / ".env").read_text() == kept
 
 
-def test_apply_tells_if_customer_io_did_not_keep_what_it_took(tmp_path: Path) -> None:
+def test_apply_reports_changes_that_were_accepted_but_not_kept(tmp_path: Path) -> None:
     """An accepted write is read back: an API that drops an event name says nothing of it."""
     (tmp_path / "webhooks.yaml").write_text(FILE)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Dropping)

@@ -102,7 +102,7 @@ def test_rename_shows_the_plan_and_asks(run: Run, folder: Path) -> None:
     assert rows(folder, RAW, "DISTINCT workspace") == [("default",)]
 
 
-def test_rename_names_the_rows_that_stay(run: Run, folder: Path) -> None:
+def test_rename_lists_the_rows_that_are_not_renamed(run: Run, folder: Path) -> None:
     """With their key and how many they are, so that it can be listed."""
     result = run("rename", "default", "shop", "--yes")
 

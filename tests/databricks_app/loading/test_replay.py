@@ -175,8 +175,8 @@ def test_the_command_prints_what_it_did(folder: Path) -> None:
     code, said = command(folder, "--unrouted")
 
     assert code == 0
-    assert "2 events put back" in said
-    assert "1 left out" in said
+    assert "2 events were copied" in said
+    assert "1 were left out" in said
 
 
 def test_the_command_only_counts_in_a_dry_run(folder: Path) -> None:

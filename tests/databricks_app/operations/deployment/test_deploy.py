@@ -155,7 +155,7 @@ def test_a_dry_run_writes_nothing(double: Databricks, run: Callable[..., Result]
 
 
 @pytest.mark.slow
-def test_a_failure_anywhere_is_mended_by_another_run(
+def test_another_run_continues_after_any_failure(
     double: Databricks, sources: Path, run: Callable[..., Result]
 ) -> None:
     """Each call that matters fails in turn; the next run goes on from there."""
@@ -376,7 +376,7 @@ def test_a_stopped_app_is_started_and_waited_for(
     assert app.compute.shown()["state"] == "ACTIVE"
 
 
-def test_an_app_that_takes_no_event_fails_the_deployment(
+def test_an_app_that_accepts_no_event_fails_the_deployment(
     double: Databricks, run: Callable[..., Result]
 ) -> None:
     """The last answer is told, and where to look."""

@@ -145,7 +145,7 @@ def test_a_first_run_names_the_one_right_that_is_missing(
     assert [line.partition("  ")[0] for line in lack(workspace)] == [SQL_OF[right]]
 
 
-def test_all_missing_rights_are_named_at_once_before_anything_is_made(
+def test_all_missing_rights_are_listed_before_any_change(
     double: Databricks, run: Callable[..., Result]
 ) -> None:
     """One line each with what it is for; also in a dry run; the way round is named."""
@@ -183,7 +183,7 @@ def test_who_has_just_the_rights_deploys_and_then_owns_what_was_made(
     assert "permissions       ok" in first.output
 
 
-def test_a_later_run_takes_few_rights(full: Databricks, run: Callable[..., Result]) -> None:
+def test_a_later_run_needs_few_rights(full: Databricks, run: Callable[..., Result]) -> None:
     """Where all is there, nobody has to manage the catalog or the tables."""
     later_rights(full)
 
@@ -343,7 +343,7 @@ def test_what_the_platform_does_not_show_is_a_note(
     assert notes[0] in result.output
 
 
-def test_a_new_app_whose_rights_are_not_shown_is_granted_them_all_the_same(
+def test_a_new_app_gets_its_grants_even_if_existing_ones_are_hidden(
     double: Databricks, workspace: TargetWorkspace
 ) -> None:
     """Nothing has proven that it can do without."""
@@ -392,7 +392,7 @@ def test_tables_that_are_not_shown_are_not_taken_for_missing(
     assert line.startswith("GRANT USE SCHEMA")
 
 
-def test_who_may_put_secrets_is_not_shown_to_who_does_not_manage(
+def test_the_right_to_write_secrets_is_visible_only_to_managers(
     full: Databricks, workspace: TargetWorkspace
 ) -> None:
     """The lists of a scope are its managers' alone."""
@@ -424,7 +424,7 @@ def test_what_the_app_has_already_is_not_granted_again(full: Databricks) -> None
     assert steps.rights(workspace).look() == []
 
 
-def test_an_admin_may_grant_in_the_deployers_place() -> None:
+def test_an_admin_can_make_the_grants_instead() -> None:
     """Few are let to manage a catalog; that everybody may reach it is easier to get."""
     there = FoundState(grants=(plan.Grant("CATALOG", "main", ("USE_CATALOG",)),))
 

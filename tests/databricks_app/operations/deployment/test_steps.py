@@ -349,7 +349,7 @@ def failing(error: Exception) -> Callable[[], object]:
         (TimeoutError("long"), r"does not answer \(TimeoutError\)"),
     ],
 )
-def test_what_goes_wrong_is_told_with_what_to_do(error: Exception, words: str) -> None:
+def test_errors_say_what_is_wrong_and_what_to_do(error: Exception, words: str) -> None:
     """Each kind of failure in its own words, with the step's title."""
     step = Step("making", "MANAGE on it", lambda: [PlannedChange("make it", failing(error))])
 

@@ -148,7 +148,7 @@ def test_a_wrong_secret_skips_what_needs_a_token(variables: dict[str, str]) -> N
 @pytest.mark.parametrize(
     ("offset", "state"), [(0, "ok"), (-40, "warning"), (400, "failure"), (-400, "failure")]
 )
-def test_a_wrong_clock_is_told(variables: dict[str, str], offset: int, state: str) -> None:
+def test_a_wrong_clock_is_reported(variables: dict[str, str], offset: int, state: str) -> None:
     """Against the workspace's, measured by the window of timestamps."""
     context = replace(context_of(variables), now=lambda: time.time() + offset)
     with closing(context):
@@ -160,7 +160,7 @@ def test_a_wrong_clock_is_told(variables: dict[str, str], offset: int, state: st
     assert ("NTP" in result.fix) == (state != "ok")
 
 
-def test_a_volume_that_is_missing_or_denied_is_told(double: Databricks, look: Look) -> None:
+def test_a_missing_or_denied_volume_is_a_failure(double: Databricks, look: Look) -> None:
     """With the statement or the right that mends it; nothing is left in a good one."""
     good = look("volume")
     missing = look("volume", CIO_VOLUME="other")
@@ -199,7 +199,7 @@ def test_a_warehouse_is_asked(
     assert (result.state, words in result.says) == (state, True), result
 
 
-def test_a_warehouse_that_is_not_there_is_told(look: Look) -> None:
+def test_a_missing_warehouse_is_a_failure(look: Look) -> None:
     """Not named, or not known."""
     assert (
         look("warehouse", DATABRICKS_WAREHOUSE_ID="").fix == "set DATABRICKS_WAREHOUSE_ID to its id"
@@ -232,7 +232,7 @@ def test_missing_grants_are_named_as_statements(double: Databricks, look: Look) 
     assert after.state == "ok"
 
 
-def test_grants_from_above_and_on_each_table_count(double: Databricks, look: Look) -> None:
+def test_inherited_grants_and_grants_on_each_table_count(double: Databricks, look: Look) -> None:
     """A catalog's hold for all in it; SELECT and MODIFY may stand on every table instead."""
     make_tables(double)
     grant(double, f"GRANT USE CATALOG, USE SCHEMA, READ VOLUME ON CATALOG main TO `{CLIENT_ID}`;")
@@ -300,7 +300,7 @@ def test_views_of_an_earlier_release_are_named_with_what_replaces_them(
     assert "sql/views/06_journey_performance.sql" in old.fix
 
 
-def test_a_table_that_is_not_serializable_is_told(double: Databricks, look: Look) -> None:
+def test_a_table_that_is_not_serializable_is_a_failure(double: Databricks, look: Look) -> None:
     """It is a failure, because an event could stand twice; the statement mends it."""
     make_tables(double)
     held = double.workspace.catalog.get("table", ("main", "cio", EMAIL))
@@ -318,7 +318,7 @@ def test_a_table_that_is_not_serializable_is_told(double: Databricks, look: Look
     assert other.says == f"{EMAIL} lacks delta.enableDeletionVectors"
 
 
-def test_the_lease_tells_whether_somebody_loads(
+def test_the_lease_shows_whether_a_loader_runs(
     variables: dict[str, str], double: Databricks, look: Look
 ) -> None:
     """Never taken, silent, alive, given back, and not to be read."""
@@ -346,7 +346,7 @@ def test_the_lease_tells_whether_somebody_loads(
     assert "READ VOLUME" in denied.says
 
 
-def test_what_was_set_aside_in_the_volume_is_counted(
+def test_the_quarantine_in_the_volume_is_counted(
     double: Databricks, variables: dict[str, str], look: Look
 ) -> None:
     """Nothing, two stretches, and a volume that cannot be read."""
@@ -392,7 +392,7 @@ def test_a_canary_is_found_in_the_inbox_without_a_statement(
     assert double.workspace.engine.received == []
 
 
-def test_a_canary_that_is_not_loaded_in_its_interval_is_told(
+def test_a_canary_that_is_not_loaded_in_time_is_a_failure(
     double: Databricks, variables: dict[str, str]
 ) -> None:
     """With a short interval its row is waited for, and its object stays."""
@@ -404,7 +404,7 @@ def test_a_canary_that_is_not_loaded_in_its_interval_is_told(
     assert "still in the inbox of" in result.says
 
 
-def test_a_canary_that_is_stored_elsewhere_is_told(
+def test_a_canary_in_another_store_is_a_failure(
     double: Databricks, variables: dict[str, str]
 ) -> None:
     """Neither in this inbox nor in this table: the receiver has other settings."""
@@ -427,7 +427,7 @@ def canary_of(variables: dict[str, str], seconds: float = 60.0) -> CheckResult:
         return check.look(limited)
 
 
-def test_rows_that_wait_for_a_rename_and_their_times_are_looked_at(
+def test_rows_that_need_a_rename_and_future_rows_are_warnings(
     double: Databricks, variables: dict[str, str]
 ) -> None:
     """By statements to the warehouse that the doctor has just woken."""

@@ -132,7 +132,7 @@ def test_a_canary_that_is_no_row_in_time_fails(receiver: Receiver, tmp_path: Pat
     assert "CIO_FLUSH_INTERVAL_SECONDS" in result.fix
 
 
-def test_a_set_up_receiver_and_one_without_a_key_are_told_apart(tmp_path: Path) -> None:
+def test_503_means_setup_or_a_receiver_without_a_key(tmp_path: Path) -> None:
     """503 to a wrong signature is a setting, or a receiver that cannot store."""
     (tmp_path / "a").mkdir()
     with serving(tmp_path / "a", CIO_WEBHOOK_SIGNING_KEYS="", CIO_WEB_WORKERS="1") as receiver:
@@ -158,7 +158,7 @@ def test_a_set_up_receiver_and_one_without_a_key_are_told_apart(tmp_path: Path) 
         (404, b"", None, "404 instead of 200"),
     ],
 )
-def test_what_stands_in_front_is_named(
+def test_another_server_at_the_endpoint_is_a_failure(
     web: Web, tmp_path: Path, status: int, text: bytes, location: str | None, words: str
 ) -> None:
     """A redirect, a login page, another program; what follows is skipped."""
@@ -176,7 +176,7 @@ def test_what_stands_in_front_is_named(
 
 
 @pytest.mark.slow
-def test_the_relay_is_looked_at_like_a_receiver(receiver: Receiver, tmp_path: Path) -> None:
+def test_a_relay_is_checked_like_a_receiver(receiver: Receiver, tmp_path: Path) -> None:
     """It is alive, verifies and forwards, and has no /readyz; what is wrong behind it is told."""
     with (
         Platform(app=receiver.address) as platform,
@@ -202,7 +202,7 @@ def test_an_unknown_endpoint_is_skipped(tmp_path: Path) -> None:
     assert "--url" in result.fix
 
 
-def test_a_login_in_front_of_the_door_is_named(web: Web, tmp_path: Path) -> None:
+def test_a_login_in_front_of_the_receiver_is_a_failure(web: Web, tmp_path: Path) -> None:
     """A Databricks App answers 401 with a body; the relay is what helps."""
     web.says[WEBHOOK_PATH] = (401, b"{}", None)
 
@@ -213,7 +213,7 @@ def test_a_login_in_front_of_the_door_is_named(web: Web, tmp_path: Path) -> None
     assert "relay" in result.fix
 
 
-def test_an_endpoint_that_takes_anything_fails(web: Web, tmp_path: Path) -> None:
+def test_an_endpoint_that_accepts_everything_is_a_failure(web: Web, tmp_path: Path) -> None:
     """200 to a wrong signature: whoever answers does not verify."""
     web.says[WEBHOOK_PATH] = (200, b"", None)
 
@@ -223,7 +223,7 @@ def test_an_endpoint_that_takes_anything_fails(web: Web, tmp_path: Path) -> None
     )
 
 
-def test_an_endpoint_that_goes_away_fails_each_check(tmp_path: Path) -> None:
+def test_an_endpoint_that_disappears_fails_each_check(tmp_path: Path) -> None:
     """With the way to mend it."""
     url = unused_destination().url
 
@@ -248,7 +248,7 @@ def test_an_endpoint_that_goes_away_fails_each_check(tmp_path: Path) -> None:
         ({}, "skipped", "a relay has none"),
     ],
 )
-def test_what_readyz_says_is_passed_on(
+def test_status_and_problems_of_readyz_are_reported(
     web: Web, tmp_path: Path, body: dict[str, object], state: str, words: str
 ) -> None:
     """Its problems in its own words, stale timestamps among them; a relay has no such page."""
@@ -291,7 +291,7 @@ def test_an_endpoint_that_does_not_count_them_is_skipped(
     assert found(context_of(tmp_path, web.url), "timestamps").state == "skipped"
 
 
-def test_metrics_that_are_not_shown_to_us_are_skipped(web: Web, tmp_path: Path) -> None:
+def test_metrics_that_need_a_token_are_skipped(web: Web, tmp_path: Path) -> None:
     """With what would show them; the token is sent where there is one."""
     web.says["/metrics"] = (403, b"Only from this machine itself", None)
 
@@ -305,7 +305,7 @@ def test_metrics_that_are_not_shown_to_us_are_skipped(web: Web, tmp_path: Path) 
     assert web.bearers == ["Bearer of-the-admin"]
 
 
-def test_the_admin_token_goes_to_nobody_in_the_clear(web: Web, tmp_path: Path) -> None:
+def test_the_admin_token_is_never_sent_without_tls(web: Web, tmp_path: Path) -> None:
     """Only over TLS, or to this machine itself."""
     context = context_of(tmp_path, web.url.replace("127.0.0.1", "127.0.0.2"), CIO_ADMIN_TOKEN="t")
 
@@ -315,7 +315,7 @@ def test_the_admin_token_goes_to_nobody_in_the_clear(web: Web, tmp_path: Path) -
     assert web.bearers == []
 
 
-def test_the_relay_s_address_is_a_setting(tmp_path: Path) -> None:
+def test_the_address_of_the_relay_is_a_setting(tmp_path: Path) -> None:
     """So that it need not be given each time; with a workspace the receiver is not here."""
     relay = context_of(tmp_path, CIO_RELAY_URL="https://relay.example.com")
     remote = context_of(
@@ -334,7 +334,7 @@ def test_the_relay_s_address_is_a_setting(tmp_path: Path) -> None:
     assert remote.destination is None
 
 
-def test_a_clock_is_compared_with_an_endpoint_elsewhere(web: Web, tmp_path: Path) -> None:
+def test_the_clock_is_compared_with_a_remote_endpoint(web: Web, tmp_path: Path) -> None:
     """Its Date header counts; a loopback endpoint has our own clock, and says nothing."""
     here = context_of(tmp_path, web.url)
     assert here.destination is not None
@@ -345,7 +345,7 @@ def test_a_clock_is_compared_with_an_endpoint_elsewhere(web: Web, tmp_path: Path
     assert "did not send its time" in configuration.clock(away).says
 
 
-def test_a_check_that_hangs_or_breaks_keeps_none_of_the_others(tmp_path: Path) -> None:
+def test_a_check_that_hangs_or_raises_does_not_stop_the_others(tmp_path: Path) -> None:
     """Each ends with a failure of its own, whose text holds nothing of what it met."""
     ending = threading.Event()
 

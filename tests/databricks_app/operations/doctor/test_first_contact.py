@@ -109,7 +109,7 @@ def altered(double: Databricks) -> Callable[..., None]:
         first_tables.races,
     ],
 )
-def test_a_workspace_that_keeps_its_promises_is_fine(
+def test_a_workspace_as_documented_passes_all_checks(
     ask: Ask, context: DoctorContext, double: Databricks
 ) -> None:
     """Each answer is ok, and nothing is left behind: no file, no table."""
@@ -128,7 +128,7 @@ def test_a_workspace_that_keeps_its_promises_is_fine(
         (first_contact.large_put, "33554431 bytes"),
     ],
 )
-def test_a_volume_that_breaks_its_promises_is_told(
+def test_a_volume_that_is_not_as_documented_is_reported(
     ask: Ask, words: str, careless: DoctorContext
 ) -> None:
     """What is not as documented is named."""
@@ -149,9 +149,7 @@ def test_a_volume_that_breaks_its_promises_is_told(
         first_tables.races,
     ],
 )
-def test_a_right_that_is_missing_is_told(
-    ask: Ask, context: DoctorContext, double: Databricks
-) -> None:
+def test_a_missing_right_is_reported(ask: Ask, context: DoctorContext, double: Databricks) -> None:
     """The answer is not known then, and the text says which right to give."""
     double.faults.set(Fault("denied", operation="files.put", times=None))
 
@@ -171,7 +169,7 @@ def test_a_slow_volume_is_a_warning(context: DoctorContext, double: Databricks) 
     assert "waits only 3 s" in result.says
 
 
-def test_the_life_of_a_token_is_told(
+def test_the_lifetime_of_a_token_is_reported(
     open_with: Callable[..., DoctorContext], double: Databricks
 ) -> None:
     """A short one is a warning; a personal token does not say."""
@@ -184,7 +182,9 @@ def test_the_life_of_a_token_is_told(
     assert personal.state == "skipped"
 
 
-def test_merges_that_double_are_told(context: DoctorContext, altered: Callable[..., None]) -> None:
+def test_merges_that_insert_twice_are_a_failure(
+    context: DoctorContext, altered: Callable[..., None]
+) -> None:
     """Rows that stand twice, and counts that are not those of what was done."""
 
     def double_one(sql: str, run: Callable[[str], Any]) -> Any:
@@ -202,7 +202,7 @@ def test_merges_that_double_are_told(context: DoctorContext, altered: Callable[.
     assert merged.state == "failure"
 
 
-def test_a_merge_that_counts_wrongly_is_told(
+def test_a_merge_with_a_wrong_count_is_a_failure(
     context: DoctorContext, altered: Callable[..., None]
 ) -> None:
     """The loader relies on the number."""
@@ -219,9 +219,7 @@ def test_a_merge_that_counts_wrongly_is_told(
     assert "inserted 0 and 0 rows" in first_tables.types(context).says
 
 
-def test_values_that_change_on_their_way_are_told(
-    context: DoctorContext, altered: Callable[..., None]
-) -> None:
+def test_changed_values_are_a_failure(context: DoctorContext, altered: Callable[..., None]) -> None:
     """Each column by its name."""
     shown = "date_trunc('SECOND', `event_timestamp`) AS `event_timestamp`"
     altered(
@@ -233,7 +231,7 @@ def test_values_that_change_on_their_way_are_told(
     assert "changed: event_timestamp" in first_tables.types(context).says
 
 
-def test_a_body_of_24_mib_is_asked_for_without_being_stored(
+def test_a_body_of_24_mib_is_sent_and_not_stored(
     open_with: Callable[..., DoctorContext], tmp_path: Path
 ) -> None:
     """A receiver reads and refuses it; elsewhere, and without an address, that is said."""
@@ -269,7 +267,7 @@ def test_calls_that_are_refused_are_counted(context: DoctorContext, double: Data
     assert "160 refused" in silent.says
 
 
-def test_a_volume_that_cannot_be_written_is_no_matter_of_limits(
+def test_a_volume_that_cannot_be_written_is_not_a_limit(
     context: DoctorContext, double: Databricks
 ) -> None:
     """A missing right is told as one."""
@@ -278,7 +276,7 @@ def test_a_volume_that_cannot_be_written_is_no_matter_of_limits(
     assert first_contact.call_limits(context).state == "failure"
 
 
-def test_the_command_asks_them_after_its_own_checks(double: Databricks, tmp_path: Path) -> None:
+def test_the_command_runs_them_after_the_other_checks(double: Databricks, tmp_path: Path) -> None:
     """Each by its name, as the documentation lists them; of local tables nobody asks."""
     variables = double.environment() | {
         "CIO_STORE": "databricks",

@@ -88,7 +88,7 @@ def test_all_is_well_with_a_running_receiver(receiver: Receiver) -> None:
     assert KEY not in result.output
 
 
-def test_lines_have_a_word_for_the_state_and_the_fix_below(tmp_path: Path) -> None:
+def test_lines_begin_with_the_state_and_show_the_fix_below(tmp_path: Path) -> None:
     """Not colour alone; nothing listens, so the code is 1."""
     url = unused_destination().url
     env = {"CIO_WEBHOOK_SIGNING_KEYS": KEY, "CIO_DATA_DIR": str(tmp_path), "PORT": "8000"}
@@ -150,7 +150,7 @@ def test_keys_are_counted_and_never_shown(
     assert "dev_1" not in result.says
 
 
-def test_a_folder_that_cannot_be_made_fails(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_a_failure(tmp_path: Path) -> None:
     """What is in the way is named; one that can be made is a warning."""
     (tmp_path / "file").write_text("")
 
@@ -244,7 +244,7 @@ def test_events_that_wait_long_are_told(tmp_path: Path) -> None:
     assert "loader" in late.fix
 
 
-def test_what_was_set_aside_is_counted(tmp_path: Path) -> None:
+def test_the_quarantine_is_counted(tmp_path: Path) -> None:
     """In the inbox and beside the tables; with where it lies and what to do."""
     context = context_of(tmp_path)
     nothing = found(context, "quarantine")
@@ -267,7 +267,7 @@ def test_what_was_set_aside_is_counted(tmp_path: Path) -> None:
     assert "dmesg" in result.fix
 
 
-def test_what_was_set_aside_and_cannot_be_seen_is_skipped(tmp_path: Path) -> None:
+def test_a_quarantine_that_cannot_be_read_is_skipped(tmp_path: Path) -> None:
     """A link to itself serves for all reasons."""
     context = context_of(tmp_path)
     folder = context.settings.inbox_dir / "quarantine"
@@ -281,7 +281,7 @@ def test_what_was_set_aside_and_cannot_be_seen_is_skipped(tmp_path: Path) -> Non
     assert result.fix
 
 
-def test_a_lost_data_file_and_a_cut_log_entry_are_told(tables: Path) -> None:
+def test_a_lost_data_file_and_a_truncated_log_entry_are_failures(tables: Path) -> None:
     """The table and the version, and that a restart mends it."""
     raw = tables / "tables/webhook_raw_events"
     for file in raw.rglob("*.parquet"):
@@ -298,7 +298,7 @@ def test_a_lost_data_file_and_a_cut_log_entry_are_told(tables: Path) -> None:
     assert "restart" in result.fix
 
 
-def test_a_deleted_older_data_file_is_told(tmp_path: Path) -> None:
+def test_a_deleted_older_data_file_is_a_failure(tmp_path: Path) -> None:
     """However many commits ago it came: which table, how many events, and where it should lie."""
     lake = LocalLake(tmp_path)
     lake.start()
@@ -318,7 +318,7 @@ def test_a_deleted_older_data_file_is_told(tmp_path: Path) -> None:
     assert "backup" in result.fix
 
 
-def test_tables_of_another_shape_are_told(tables: Path) -> None:
+def test_tables_with_other_columns_are_a_failure(tables: Path) -> None:
     """A missing table, a missing column, another type; whole tables are ok."""
     whole = found(context_of(tables), "tables")
     shutil.rmtree(tables / "tables" / EMAIL)
@@ -335,7 +335,7 @@ def test_tables_of_another_shape_are_told(tables: Path) -> None:
     assert result.fix.startswith(f"move {EMAIL} out of the folder")
 
 
-def test_missing_tables_alone_are_made_by_a_restart(tables: Path) -> None:
+def test_a_restart_creates_missing_tables(tables: Path) -> None:
     """None at all is a warning: nothing was started yet."""
     shutil.rmtree(tables / "tables" / EMAIL)
     some = found(context_of(tables), "tables")
@@ -346,7 +346,7 @@ def test_missing_tables_alone_are_made_by_a_restart(tables: Path) -> None:
     assert "restart" in some.fix
 
 
-def test_a_changed_property_is_told(tables: Path) -> None:
+def test_a_changed_property_is_a_warning(tables: Path) -> None:
     """By table and name."""
     whole = found(context_of(tables), "properties")
     DeltaTable(tables / "tables" / EMAIL).alter.set_table_properties(
@@ -360,7 +360,7 @@ def test_a_changed_property_is_told(tables: Path) -> None:
     assert result.says == f"{EMAIL} lacks delta.checkpointInterval"
 
 
-def test_a_loaded_at_ahead_of_the_clock_is_named_without_a_receiver(tables: Path) -> None:
+def test_a_loaded_at_ahead_of_the_clock_is_a_warning(tables: Path) -> None:
     """New rows go on from it, so that a clock that was wrong once stays visible."""
     context = context_of(tables)
     noon = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
@@ -378,12 +378,12 @@ def test_loaded_at_of_no_rows_is_not_ahead(tmp_path: Path) -> None:
     assert found(context_of(tmp_path), "loaded-at").state == "ok"
 
 
-def test_workspaces_without_names_are_one(tmp_path: Path) -> None:
+def test_without_names_there_is_one_workspace(tmp_path: Path) -> None:
     """Nothing is to be listed."""
     assert found(context_of(tmp_path), "workspaces").state == "ok"
 
 
-def test_an_active_key_that_is_not_listed_is_named(tmp_path: Path) -> None:
+def test_an_active_key_that_is_not_listed_is_reported(tmp_path: Path) -> None:
     """Its events would fall to default without a word."""
     fingerprint = SigningKey.from_text(KEY).fingerprint
     other = found(context_of(tmp_path, CIO_WORKSPACES="shop:11111111"), "workspaces")
@@ -393,7 +393,7 @@ def test_an_active_key_that_is_not_listed_is_named(tmp_path: Path) -> None:
     assert f":{fingerprint} to CIO_WORKSPACES" in other.fix
 
 
-def test_rows_that_wait_for_a_rename_are_named_with_the_command(tables: Path) -> None:
+def test_rows_that_need_a_rename_are_reported_with_the_command(tables: Path) -> None:
     """Those of a listed key whose workspace is another one."""
     names = f"shop:0a1b2c3d,shop:{SigningKey.from_text(KEY).fingerprint}"
 

@@ -102,7 +102,7 @@ def test_env_file_leaves_development_keys_out(tmp_path: Path) -> None:
     assert EnvFile(tmp_path / "none", {}).read() == ()
 
 
-def test_env_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_an_env_file_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
     """Overruled by the environment, a folder, not text; the reason is named, no key is."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "binary").write_bytes(b"\xff")
@@ -150,7 +150,7 @@ def test_databricks_secret_is_kept_and_read(
             store.read()
 
 
-def test_canary_is_taken_by_a_receiver_and_is_no_message() -> None:
+def test_a_canary_is_accepted_and_is_not_a_message() -> None:
     """Signed as Customer.io signs; its kind belongs to no table of messages."""
     with LoopbackReceiver() as receiver:
         post(receiver.url, KEY, canary("x1", _now()), _now())
@@ -188,13 +188,13 @@ def test_fault_of_explains_every_unexpected_answer() -> None:
     assert [(words, fault) for words, fault in faults if words not in (fault or "")] == []
 
 
-def test_fault_of_a_taken_event_is_none() -> None:
+def test_fault_of_an_accepted_event_is_none() -> None:
     """200, with an empty body as ours or with the short one of a proxy."""
     assert fault_of(PostResponse(200, "", 0.1)) is None
     assert fault_of(PostResponse(200, "ok", 0.1)) is None
 
 
-def test_post_tells_that_nothing_listens() -> None:
+def test_post_reports_a_refused_connection() -> None:
     """And that it may pass, as when the receiver is just starting."""
     url = unused_destination().url
 
@@ -204,7 +204,7 @@ def test_post_tells_that_nothing_listens() -> None:
     assert caught.value.is_temporary
 
 
-def test_post_until_accepted_waits_for_a_receiver_that_learns_the_key() -> None:
+def test_post_until_accepted_waits_until_the_receiver_has_the_key() -> None:
     """The same event each time, so it arrives once."""
     time = Time()
     with LoopbackReceiver(status=lambda number: 200 if number == 2 else 401) as receiver:
@@ -231,7 +231,7 @@ def test_post_until_accepted_gives_up_in_time_or_at_once(status: int, posts: int
     assert len(receiver.paths) == posts
 
 
-def test_a_row_that_does_not_come_is_told_in_time(tmp_path: Path) -> None:
+def test_a_row_that_does_not_appear_is_an_error_in_time(tmp_path: Path) -> None:
     """No table yet is an empty one."""
     time = Time()
 
@@ -333,7 +333,7 @@ def test_watch_begins_anew_when_the_receiver_has_started_again() -> None:
     assert watch.seen(0, 1, 120).may_retire(120, 60)
 
 
-def test_wait_until_silent_tells_each_change_once() -> None:
+def test_wait_until_silent_reports_each_change_once() -> None:
     """And ends when the old key has been silent for so long."""
     time, said = Time(), list[str]()
     looks = iter([{"old": 4.0}, {"old": 5.0, "new": 1.0}, *({"old": 5.0, "new": 2.0},) * 9])
@@ -357,7 +357,7 @@ def test_wait_until_silent_tells_each_change_once() -> None:
     ]
 
 
-def test_wait_until_silent_takes_missing_counts_for_no_silence() -> None:
+def test_time_without_counts_is_not_silence() -> None:
     """A receiver that is just deployed again ends no wait, and no key goes unseen."""
     time, said = Time(), list[str]()
 
