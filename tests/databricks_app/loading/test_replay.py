@@ -197,7 +197,7 @@ def test_the_command_wants_to_know_which_events(folder: Path) -> None:
 
 def test_the_command_replays_everything_when_told_to(folder: Path) -> None:
     """`--all` is the whole raw table."""
-    assert command(folder, "--all")[1].startswith("4 events put back")
+    assert command(folder, "--all")[1].startswith("4 events were copied")
 
 
 def test_the_command_says_that_the_inbox_cannot_be_written(folder: Path) -> None:
