@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings the receiver into a Databricks workspace, or up to date there: ./deploy.sh --help
+# Installs the receiver in a Databricks workspace, or updates it: ./deploy.sh --help
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source .ci/venv.sh

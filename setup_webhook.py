@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make a reporting webhook work: the same as `ciolake webhooks setup`."""
+"""Set up a reporting webhook: the same as `ciolake webhooks setup`."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Format check, lint, types and tests, in this order. Installs what they need and can be installed.
-#   ./test.sh           what a change must pass: CI runs it
-#   ./test.sh --fast    what takes under a minute: no test that starts a process, no Spark
-#   ./test.sh --all     the minutes-long tests as well
-#   ./test.sh -k NAME   anything else is given to pytest
+# Runs the format check, lint, type check and tests. First installs the programs that they need.
+#   ./test.sh           all checks that a change must pass; CI runs it
+#   ./test.sh --fast    what takes about a minute: no tests that start processes, no Spark
+#   ./test.sh --all     also the slow tests, which take minutes
+#   ./test.sh -k NAME   other arguments are passed to pytest
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source .ci/venv.sh
@@ -22,7 +22,7 @@ $bin/ruff check .
 $bin/mypy
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
-# Its exit status is pytest's.
+# The exit status is that of pytest.
 tests() {
   local log=$logs/$1
   shift
@@ -30,18 +30,18 @@ tests() {
 }
 closing_line() { grep -E '^=+ .* in [0-9.]+s.* =+$' "$logs/$1" | tail -n 1 || true; }
 others=0 spark=0 none_selected=5
-# Half of the code is run by processes of the tests: the fast part says nothing of coverage.
+# Processes that the tests start run half of the code: the fast part measures no coverage.
 coverage=(--cov --cov-report=term)
 [ -z "$is_fast" ] || coverage=()
 tests others -n 2 "${coverage[@]}" -m "not spark$and_chosen" "$@" || others=$?
 [ -z "$is_fast" ] || exit $others
-# Spark's tests share one JVM that uses both cores: in one process, when the others are done.
+# The Spark tests run after the others, in one process: they share a JVM that uses both cores.
 [ $# -gt 0 ] || set -- tests/spark
 tests spark -m "spark$and_chosen" "$@" || spark=$?
-# One part may have no test of a choice, not both.
+# With -k, one of the two runs may select no test, but not both.
 [ $spark -eq $none_selected ] && [ $others -ne $none_selected ] && spark=0
 [ $others -eq $none_selected ] && [ $spark -ne $none_selected ] && others=0
-# The last line is that of a part that failed, else of the larger part.
+# The last line is the summary of a run that failed, or else of the larger run.
 if [ $others -eq 0 ] && [ $spark -ne 0 ]; then
   closing_line others
   closing_line spark

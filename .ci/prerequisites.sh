@@ -1,8 +1,8 @@
-# Sourced by test.sh: what the tests need and pip cannot install. Does nothing when all is there.
-#   ensure_prerequisites   programs by apt, Delta Lake's jars by Maven
-#   delta_jars_dir         the folder of the jars, whether it is there or not
-# What cannot be installed is named in one line; the tests that need it are then skipped, which
-# is a failure where CIOLAKE_NO_SKIPS is set. Needs: cd to the project's root.
+# Sourced by test.sh. Installs what the tests need and pip cannot install, if it is missing.
+#   ensure_prerequisites   installs programs with apt, and Delta Lake's jars with Maven
+#   delta_jars_dir         prints the folder of the jars, which may not exist yet
+# If something cannot be installed, this prints one line, and the tests that need it are skipped.
+# With CIOLAKE_NO_SKIPS a skip is a failure. The current folder must be the project's root.
 
 delta_jars_dir() {
   local pom=.ci/delta-jars/pom.xml delta spark
@@ -16,7 +16,7 @@ ensure_prerequisites() {
   _ensure_delta_jars
 }
 
-# Programs, each by the first of its names that is found, and the Debian packages that bring them.
+# Each row: the names of a program, one of which must exist, and the Debian packages that have it.
 _ensure_programs() {
   local row names packages missing=()
   for row in \
@@ -36,7 +36,7 @@ _ensure_programs() {
   done
   [ ${#missing[@]} -eq 0 ] && return 0
   if ! command -v apt-get >/dev/null || ! _as_root true; then
-    echo "Not installed, since that takes root and apt-get: ${missing[*]}. Their tests are skipped." >&2
+    echo "Missing: ${missing[*]}. Installing them needs root and apt-get. Their tests are skipped." >&2
     return 0
   fi
   echo "Installing ${missing[*]} ..." >&2
@@ -46,12 +46,12 @@ _ensure_programs() {
   fi
 }
 
-# RUNLEVEL=1: the packages of servers must not start them.
+# RUNLEVEL=1: otherwise the packages of servers start the servers.
 _apt() {
   _as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq -o DPkg::Lock::Timeout=300 "$@" </dev/null
 }
 
-# A forge's runner is not root but may become it; nobody else is asked to.
+# A CI runner can become root with sudo. On other machines this does not use sudo.
 _as_root() {
   if [ "$(id -u)" -eq 0 ]; then
     "$@"
@@ -67,21 +67,21 @@ _ensure_delta_jars() {
   folder=$(delta_jars_dir)
   [ -d "$folder" ] && return 0
   if ! command -v mvn >/dev/null; then
-    echo "Delta Lake's jars are not fetched, since Maven is missing. The Spark tests are skipped." >&2
+    echo "Maven is missing, so Delta Lake's jars cannot be downloaded. The Spark tests are skipped." >&2
     return 0
   fi
   mkdir -p "$(dirname "$folder")"
   (
     flock 9
     [ -d "$folder" ] && exit 0
-    echo "Fetching Delta Lake's jars into $folder ..." >&2
+    echo "Downloading Delta Lake's jars into $folder ..." >&2
     rm -rf "$folder.new"
-    # The folder appears with all of its files or not at all.
+    # Download into another folder and rename it, so that the folder is never incomplete.
     if mvn -B -q -f .ci/delta-jars/pom.xml dependency:copy-dependencies \
       -DoutputDirectory="$folder.new" </dev/null >"$folder.log" 2>&1; then
       mv "$folder.new" "$folder"
     else
-      echo "Maven could not fetch Delta Lake's jars, see $folder.log. The Spark tests are skipped." >&2
+      echo "Maven could not download Delta Lake's jars, see $folder.log. The Spark tests are skipped." >&2
     fi
   ) 9>"$folder.lock"
 }

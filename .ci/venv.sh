@@ -1,5 +1,5 @@
-# Sourced by serve.sh and test.sh: makes .venv and installs pinned requirements into it.
-# Does nothing when nothing changed since the last time. Needs: cd to the project's root.
+# Sourced by serve.sh, deploy.sh and test.sh. Creates .venv and installs pinned requirements into
+# it, if they have changed. The current folder must be the project's root.
 ensure_venv() {
   local requirements=$1 python=${PYTHON:-python3} stamp wanted
   if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then

@@ -119,6 +119,8 @@ def commits(context: DoctorContext) -> CheckResult:
             "restart `ciolake serve`: it sets commits aside that a power cut damaged and loads the "
             "events again; otherwise its log says what to restore",
         )
+    if not found:
+        return ok("there are no tables yet")
     return ok(f"the newest commits of {len(found)} tables are complete")
 
 
@@ -166,6 +168,8 @@ def files(context: DoctorContext) -> CheckResult:
             "files",
         )
     number = sum(len(all_) for _, all_ in named)
+    if not number:
+        return ok("the tables have no data files yet")
     return ok(f"all {number:,} data files of {len(named)} tables exist and have the right size")
 
 

@@ -61,7 +61,7 @@ def _result(counts: Mapping[float, float], context: DoctorContext) -> CheckResul
     window = context.settings.tolerance_seconds
     number = counts[math.inf]
     if not number:
-        return ok(f"every request with a valid signature was at most {window} s old")
+        return ok(f"no request with a valid signature was outside the time window of {window} s")
     # A histogram has no exact ages, only buckets: find the bucket of the median.
     median = min(age for age, count in counts.items() if count >= number / 2)
     half = (

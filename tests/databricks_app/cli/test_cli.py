@@ -24,11 +24,11 @@ def test_help_lists_every_command() -> None:
 
 
 def test_every_command_has_help_with_its_exit_codes() -> None:
-    """Subcommands too; -h is the same as --help. The simulator's own commands are left out."""
+    """Subcommands too. The commands of the simulator are left out."""
     wrong = []
 
     def look(command: click.Command, words: tuple[str, ...]) -> None:
-        result = CliRunner().invoke(ciolake, [*words, "-h"])
+        result = CliRunner().invoke(ciolake, [*words, "--help"])
         usage = result.output.startswith(f"Usage: ciolake {' '.join(words)}".rstrip())
         if result.exit_code or not usage or "Exit codes:" not in result.output:
             wrong.append(" ".join(words))
@@ -45,6 +45,21 @@ def test_every_command_has_help_with_its_exit_codes() -> None:
         if name not in {"simulate", "simulator"}:
             look(command, (name,))
     assert wrong == []
+
+
+def test_h_is_the_same_as_help() -> None:
+    """For subcommands too; in a new process, because click remembers the options of a command."""
+    shown = [
+        subprocess.run(
+            [sys.executable, "-m", "databricks_app", "webhooks", "plan", option],
+            capture_output=True,
+            check=True,
+        ).stdout
+        for option in ("-h", "--help")
+    ]
+
+    assert shown[0] == shown[1]
+    assert shown[0].startswith(b"Usage: ciolake webhooks plan")
 
 
 def test_an_unknown_command_is_refused() -> None:

@@ -215,7 +215,7 @@ def test_data_dir_is_the_option_then_the_environment_then_the_env_file(
 
     outputs = [result.stdout for result in (nobody, environment, env_file, both)]
     assert outputs == ["n\n0\n", "n\n1\n", "n\n1\n", "n\n0\n"]
-    assert "There are no tables in data yet" in nobody.stderr
+    assert "There are no tables in data" in nobody.stderr
 
 
 def listed(*arguments: str, data_dir: Path, width: int = 200) -> Result:

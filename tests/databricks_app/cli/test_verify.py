@@ -44,8 +44,8 @@ def test_verify_names_differences_and_exits_with_one(folder: Path) -> None:
 
     assert result.exit_code == 1
     assert (
-        f"{EMAIL}: 2 events are missing although the raw table sent them here "
-        "(`ciolake replay` of these events puts them in): a" in result.output
+        f"{EMAIL}: 2 events are missing, although their raw row names this table "
+        "(load them again with `ciolake replay`): a" in result.output
     )
     assert "exactly once" not in result.output
 

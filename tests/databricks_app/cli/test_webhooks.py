@@ -168,7 +168,7 @@ def test_a_key_without_permission_is_an_error_that_says_what_it_needs(
     assert result.exit_code == 1
     assert "permission for reporting webhooks" in result.output.replace("\n", " ")
     assert simulator.workspace.keys.app not in result.output
-    assert "CIO_APP_API_KEY is neither" in run("list", CIO_APP_API_KEY="").output
+    assert "CIO_APP_API_KEY is set neither" in run("list", CIO_APP_API_KEY="").output
 
 
 def test_one_webhook_is_listed_printed_enabled_and_disabled(run: Run, tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_setup_takes_the_safe_order_and_goes_on_after_a_failure(
     assert "this path does not exist" in failed.output
     assert (tmp_path / ".env").read_text() == f"CIO_WEBHOOK_SIGNING_KEYS={key}\n"
     assert done.exit_code == 0, done.output
-    assert "enabled: webhook 1" in done.output
+    assert "enabled webhook 1" in done.output
     assert "seen at the endpoint only" in done.output
     assert "webhook 1 is already enabled" in again.output
     assert not simulator.workspace.feeds.all()[0].webhook.disabled
@@ -303,7 +303,7 @@ def test_setup_keeps_keys_that_are_another_webhooks(
     assert "this is not a signing key" in unusable.output
     assert done.exit_code == 0, done.output
     assert (tmp_path / ".env").read_text() == f"CIO_WEBHOOK_SIGNING_KEYS={key},of-another-one\n"
-    assert "process 4194304 cannot be told" in stranger.output
+    assert "SIGHUP cannot be sent to the process 4194304" in stranger.output
 
 
 def test_setup_does_not_enable_a_webhook_whose_event_does_not_arrive(
@@ -342,7 +342,7 @@ def test_setup_sees_the_event_in_the_inbox_of_a_volume(
     assert (stalled.exit_code, held) == (1, [True])
     assert "after 0.1 s it is still in the inbox of /Volumes/main/cio/events" in stalled.output
     assert done.exit_code == 0, done.output
-    assert re.search(r"it in the inbox of .*; its row is expected by \d\d:\d\d UTC", done.output)
+    assert re.search(r"in the inbox of .*; its row is expected by \d\d:\d\d UTC", done.output)
     assert not simulator.workspace.feeds.all()[0].webhook.disabled
     assert heard == []
 
@@ -425,7 +425,7 @@ def test_setup_and_rotate_with_a_real_receiver(
             traffic.join()
     old, new = (SigningKey.from_text(text).fingerprint for text in ("first-key", "second-key"))
     assert rotated.exit_code == 0, rotated.output
-    assert rotated.output.splitlines()[-1] == f"Done: {new} is the only key that is kept."
+    assert rotated.output.splitlines()[-1] == f"Done: {new} is now the only stored key."
     assert f"removed the key {old}" in rotated.output
     assert (tmp_path / ".env").read_text() == f"{token}CIO_WEBHOOK_SIGNING_KEYS=second-key\n"
     assert "first-key" not in rotated.output + setup.output
@@ -475,7 +475,7 @@ def test_rotate_goes_on_with_two_keys_and_keeps_both_if_it_fails(run: Run, tmp_p
         unsafe = run("rotate", receiver.url, "--metrics-url", "http://hooks.example.com/metrics")
 
     assert result.exit_code == 1
-    assert f"going on: {KEY.fingerprint} replaces" in result.output
+    assert f"continuing: {KEY.fingerprint} replaces" in result.output
     assert "answers 501" in result.output
     assert "going on" in by_program.output
     assert "going on" not in declined.output + wrong.output

@@ -198,7 +198,7 @@ def test_the_command_needs_a_selection(folder: Path) -> None:
 
 def test_the_command_replays_the_whole_raw_table_with_all(folder: Path) -> None:
     """Only with the option `--all`."""
-    assert command(folder, "--all")[1].startswith("4 events put back")
+    assert command(folder, "--all")[1].startswith("4 events were copied")
 
 
 def test_the_command_reports_an_inbox_that_cannot_be_written(folder: Path) -> None:

@@ -156,7 +156,7 @@ def test_all_missing_rights_are_listed_before_any_change(
         assert result.exit_code == 1
         assert "deployer@example.com lacks 4 rights" in result.output
         assert all(text in result.output for text in SQL_OF.values())
-        assert "-- to make the schema main.customerio" in result.output
+        assert "-- to create the schema main.customerio" in result.output
         assert "TO `account users`;" in result.output
         assert "--skip-permission-check" in result.output
     assert written(double) == set()
@@ -332,10 +332,11 @@ def test_what_the_platform_does_not_show_is_a_note(
 
     assert notes == [
         "unknown whether you have USE CATALOG on main, to reach main.customerio",
-        "unknown whether you have USE SCHEMA on main.customerio, to reach what is in it",
-        f"unknown whether you have READ VOLUME on {INSIDE}.ciolake, to find the proof's event in the "
+        "unknown whether you have USE SCHEMA on main.customerio, to reach its tables and its "
+        "volume",
+        f"unknown whether you have READ VOLUME on {INSIDE}.ciolake, to find the test event in the "
         "inbox",
-        f"unknown whether you have SELECT on {INSIDE}.webhook_raw_events, to find the proof's event",
+        f"unknown whether you have SELECT on {INSIDE}.webhook_raw_events, to find the test event",
         "unknown whether you have CAN USE on double, to run statements",
         "unknown whether you have CAN MANAGE on ciolake, to deploy it",
     ]

@@ -450,6 +450,6 @@ def test_each_workspace_with_a_key_is_asked(simulator: Simulator, tmp_path: Path
     assert every.state == "failure"
     assert "blog: a call of Customer.io's App API failed (AuthenticationError)" in every.says
     assert "shop: Customer.io posts to https://lake.example.com" in every.says
-    assert "wiki: Customer.io is not asked: " in every.says
+    assert "wiki: the App API was not called: " in every.says
     assert key not in every.says + every.fix
     assert one.state == "ok"
