@@ -437,7 +437,7 @@ def test_serve_answers_503_where_others_can_reach_it_without_a_key(tmp_path: Pat
         answer = receiver.post(request(event("e")))
 
         assert (answer.status, "retry-after" in answer.headers) == (503, True)
-        assert "No signing key" in receiver.announced
+        assert "no signing key" in receiver.announced
 
 
 def test_serve_makes_a_key_for_development(tmp_path: Path) -> None:
