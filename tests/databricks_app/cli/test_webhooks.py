@@ -208,7 +208,7 @@ def test_events_are_listed_with_meaning_and_what_is_missing(run: Run, tmp_path: 
     missing = run("events", "--webhook", "lake", "--missing", "--format", "csv")
 
     assert len(every.output.splitlines()) == len(KNOWN)
-    assert f"58 of {len(KNOWN)} events are missing from 'lake'." in missing.stderr
+    assert f"'lake' does not get 58 of {len(KNOWN)} events." in missing.stderr
     assert "sms_sent,sms,it was handed to the provider,no" in missing.stdout
     assert "email_sent" not in missing.stdout
     assert run("events", "--missing").exit_code == 2
@@ -240,7 +240,7 @@ def test_setup_takes_the_safe_order_and_goes_on_after_a_failure(
     assert (tmp_path / ".env").read_text() == f"CIO_WEBHOOK_SIGNING_KEYS={key}\n"
     assert done.exit_code == 0, done.output
     assert "enabled webhook 1" in done.output
-    assert "seen at the endpoint only" in done.output
+    assert "it was not checked whether the event has arrived" in done.output
     assert "webhook 1 is already enabled" in again.output
     assert not simulator.workspace.feeds.all()[0].webhook.disabled
     assert len(simulator.workspace.feeds.all()) == 1
@@ -477,9 +477,9 @@ def test_rotate_goes_on_with_two_keys_and_keeps_both_if_it_fails(run: Run, tmp_p
     assert result.exit_code == 1
     assert f"continuing: {KEY.fingerprint} replaces" in result.output
     assert "answers 501" in result.output
-    assert "going on" in by_program.output
-    assert "going on" not in declined.output + wrong.output
-    assert "the first is not the one that is given" in wrong.output
+    assert "continuing" in by_program.output
+    assert "continuing" not in declined.output + wrong.output
+    assert "the first is not the key on standard input" in wrong.output
     assert (unsafe.exit_code, "--metrics-url must begin" in unsafe.output) == (2, True)
     assert (tmp_path / ".env").read_text() == kept
 
