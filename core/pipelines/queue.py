@@ -26,6 +26,7 @@ from core.http.retries import RetryPolicy
 from core.pipelines.buffer import Buffer, BufferLimits, QueuedBatch
 from core.pipelines.client import PipelinesClient, decoded
 from core.pipelines.encoding import MAX_BATCH_BYTES, MAX_ITEM_BYTES, envelope, room
+from core.pipelines.rejections import delivered
 from core.pipelines.surface import Surface
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ class PipelinesQueue(Surface):
             threads: The number of sending threads. Only one thread keeps the order of the items.
             retries: How often and how long a batch is repeated.
             on_error: Called with the error and the items of a failed batch, message ids included.
+                An item that the vendor rejects is passed alone: `vendor_message` of the error says
+                why, and the other items of its batch are delivered.
                 It runs in a sending thread, or in the thread that dropped the items or closed the
                 queue. Without it, the number of lost items is logged as an error.
             exit_seconds: How long the exit of the interpreter waits for the remaining items.
@@ -324,30 +327,31 @@ class PipelinesQueue(Surface):
         return time.monotonic() >= self._batch_started_at + self._interval_seconds
 
     def _deliver(self, batch: QueuedBatch) -> None:
-        error = self._send(batch.items)
+        failures = list(delivered(batch.items, self._send))
         with self._lock:
             # False if `close` has already reported the batch, because its timeout was over.
             is_claimed = self._buffer.claim(batch)
-            if is_claimed and error is None:
-                self._delivered += len(batch.items)
+            if is_claimed:
+                self._delivered += len(batch.items) - sum(len(one.items) for one in failures)
         try:
-            if is_claimed and error is not None:
-                self._report(error, batch.items)
+            if is_claimed:
+                for failure in failures:
+                    self._report(failure.error, failure.items)
         finally:
             with self._lock:
                 self._buffer.settle(batch)
                 self._progress.notify_all()
 
-    def _send(self, items: Sequence[bytes]) -> CustomerIOError | None:
+    def _send(self, items: Sequence[bytes]) -> None:
+        if self._given_up.is_set():
+            # `close` has reported all items of the batch, so its remaining parts are not sent.
+            raise QueueClosedError("the queue was closed before the batch was accepted")
         try:
             self._client.send_encoded(items, retries=self._retries, pause=self._pause)
-        except CustomerIOError as error:
-            return error
-        except Exception as error:  # noqa: BLE001  # on_error gets it; the thread must continue
-            failure = QueueError(f"a batch could not be sent: {type(error).__name__}")
-            failure.__cause__ = error
-            return failure
-        return None
+        except CustomerIOError:
+            raise
+        except Exception as error:  # on_error gets it; the thread must continue
+            raise QueueError(f"a batch could not be sent: {type(error).__name__}") from error
 
     def _pause(self, seconds: float) -> None:
         if self._given_up.wait(seconds):
