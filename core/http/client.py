@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from core.http.downloads import Sink
     from core.http.exchange import Reply, Step
     from core.http.urls import Query
+    from core.values import Id
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +177,7 @@ class HttpClient:
         self,
         operation: Operation,
         *,
-        path: Mapping[str, str | int] | None = None,
+        path: Mapping[str, Id] | None = None,
         query: Query | None = None,
         content: bytes = b"",
         headers: Mapping[str, str] | None = None,

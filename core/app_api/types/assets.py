@@ -5,15 +5,6 @@ from __future__ import annotations
 from typing import TypedDict
 
 
-class AssetQuery(TypedDict, total=False):
-    """The query parameters of `assets.list` and `asset_folders.list`."""
-
-    parent_folder_id: int
-    direct_descendants_only: bool
-    page: int
-    limit: int
-
-
 class Asset(TypedDict, total=False):
     """A file; `parent_folder_id` is None at the top level."""
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Required, TypeAlias, TypedDict
 
 from core.app_api.types.filters import Filter
-from core.app_api.types.messages import Reached, State
-from core.app_api.types.metrics import Channel
 from core.http.responses import Json
+from core.values import Data
 
 
 class Broadcast(TypedDict, total=False):
@@ -37,19 +36,6 @@ class BroadcastsAnswer(TypedDict, total=False):
     """All broadcasts."""
 
     broadcasts: list[Broadcast]
-
-
-class BroadcastDeliveryQuery(TypedDict, total=False):
-    """The query parameters of `broadcasts.messages`."""
-
-    start: str
-    limit: int
-    metric: Reached
-    state: State
-    type: Channel
-    start_ts: int
-    end_ts: int
-    get_tracked_responses: bool
 
 
 class Trigger(TypedDict, total=False):
@@ -83,7 +69,7 @@ class DefaultAudience(TypedDict, total=False):
         email_add_duplicates: Whether to send to all people with the address if there are several.
     """
 
-    data: dict[str, Json]
+    data: Data
     id_ignore_missing: bool
     email_ignore_missing: bool
     email_add_duplicates: bool
@@ -111,14 +97,14 @@ class DataOfId(TypedDict, total=False):
     """Data for a person by id."""
 
     id: Required[str]
-    data: dict[str, Json]
+    data: Data
 
 
 class DataOfEmail(TypedDict, total=False):
     """Data for a person by e-mail address."""
 
     email: Required[str]
-    data: dict[str, Json]
+    data: Data
 
 
 class ForEach(DefaultAudience, total=False):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import TypedDict
 
-from core.app_api.types.messages import Reached
-from core.app_api.types.metrics import Channel
 from core.http.responses import Json
 
 
@@ -74,16 +72,3 @@ class JourneyMetricAnswer(TypedDict, total=False):
     """The journeys of a campaign."""
 
     journey_metric: JourneyMetric
-
-
-class CampaignDeliveryQuery(TypedDict, total=False):
-    """The query parameters of `campaigns.messages`."""
-
-    start: str
-    limit: int
-    type: Channel | Literal["whatsapp", "live_notification"]
-    metric: Reached
-    drafts: bool
-    start_ts: int
-    end_ts: int
-    get_tracked_responses: bool

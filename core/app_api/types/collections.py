@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Required, TypeAlias, TypedDict
 
-from core.http.responses import Json
+from core.values import Data
 
 
 class Collection(TypedDict, total=False):
@@ -35,7 +36,7 @@ class NewCollectionOfRows(TypedDict, total=False):
     """A collection with rows."""
 
     name: Required[str]
-    data: Required[list[dict[str, Json]]]
+    data: Required[Sequence[Data]]
 
 
 class NewCollectionFromUrl(TypedDict, total=False):
@@ -52,7 +53,7 @@ class CollectionRows(TypedDict, total=False):
     """A new name, new rows, or both."""
 
     name: str
-    data: list[dict[str, Json]]
+    data: Sequence[Data]
 
 
 class CollectionFromUrl(TypedDict, total=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from core.app_api.types.filters import Filter
-from core.app_api.types.people import Identifiers, IdType
+from core.app_api.types.people import Identifiers
 from core.http.responses import Json
 
 
@@ -79,16 +79,6 @@ class PersonSegmentsAnswer(TypedDict, total=False):
     segments: list[PersonSegment]
 
 
-class PersonMessagesQuery(TypedDict, total=False):
-    """The query parameters of `customers.messages`."""
-
-    id_type: IdType
-    start: str
-    limit: int
-    start_ts: int
-    end_ts: int
-
-
 class PersonMessage(TypedDict, total=False):
     """A delivery; `metrics` are the Unix seconds at which each metric was reached.
 
@@ -111,16 +101,6 @@ class PersonMessage(TypedDict, total=False):
     broadcast_id: int
     type: str
     forgotten: bool
-
-
-class PersonActivitiesQuery(TypedDict, total=False):
-    """The query parameters of `customers.activities`."""
-
-    id_type: IdType
-    start: str
-    limit: int
-    type: str
-    name: str
 
 
 class Preferences(TypedDict, total=False):

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
-from core.app_api.types.design_studio import NodeQuery
 from core.http.responses import Json
-
-
-class ComponentQuery(NodeQuery, total=False):
-    """The query parameters of `design_studio_components.list`."""
-
-    tag: str
 
 
 class ComponentAnswer(TypedDict, total=False):

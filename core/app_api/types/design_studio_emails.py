@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypeAlias, TypedDict
 
-from core.app_api.types.design_studio import NodeQuery
 from core.http.responses import Json
 
 YesNoAny: TypeAlias = Literal["true", "false", "any"]
-
-
-class EmailQuery(NodeQuery, total=False):
-    """The query parameters of `design_studio_emails.list`."""
-
-    is_template: YesNoAny
-    has_translations: YesNoAny
-    is_linked: YesNoAny
 
 
 class EmailAnswer(TypedDict, total=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias, TypedDict
 
-Reason: TypeAlias = Literal["bounces", "spam_reports"]
+Reason: TypeAlias = Literal["blocks", "bounces", "spam_reports", "invalid_emails"]
 
 
 class Suppression(TypedDict, total=False):
@@ -21,12 +21,3 @@ class SuppressionsAnswer(TypedDict, total=False):
 
     category: str
     suppressions: list[Suppression]
-
-
-class SuppressionQuery(TypedDict, total=False):
-    """The query parameters of `esp_suppression.list`."""
-
-    limit: int
-    offset: int
-    domain: str
-    email: str

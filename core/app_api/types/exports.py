@@ -6,6 +6,7 @@ from typing import Literal, Required, TypeAlias, TypedDict
 
 from core.app_api.types.filters import Filter
 from core.app_api.types.messages import Reached
+from core.values import Moment
 
 
 class Export(TypedDict, total=False):
@@ -64,8 +65,8 @@ class DeliveriesFields(TypedDict, total=False):
         drafts: Whether to include drafts.
     """
 
-    start: int
-    end: int
+    start: Moment
+    end: Moment
     attributes: list[str]
     metric: Literal["created"] | Reached
     drafts: bool

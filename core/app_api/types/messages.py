@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias, TypedDict
 
-from core.app_api.types.metrics import Channel
 from core.app_api.types.people import Identifiers
 from core.http.responses import Json
 
@@ -23,27 +22,6 @@ Reached: TypeAlias = Literal[
     "undeliverable",
 ]
 State: TypeAlias = Literal["failed", "sent", "drafted", "attempted"]
-
-
-class MessageQuery(TypedDict, total=False):
-    """The query parameters of `messages.list`."""
-
-    start: str
-    limit: int
-    type: Channel
-    metric: Reached
-    drafts: bool
-    campaign_id: int
-    newsletter_id: int
-    action_id: int
-    start_ts: int
-    end_ts: int
-    transactional_id: int
-    trigger_id: int
-    template_id: int
-    content_id: int
-    associations: bool
-    get_tracked_responses: bool
 
 
 class Message(TypedDict, total=False):

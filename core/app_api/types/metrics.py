@@ -5,32 +5,15 @@ Source: https://docs.customer.io/integrations/api/app/
 
 from __future__ import annotations
 
-from typing import Literal, Required, TypeAlias, TypedDict
+from typing import Literal, TypeAlias, TypedDict
 
 from core.http.responses import Json
 
 Period: TypeAlias = Literal["hours", "days", "weeks", "months"]
-Channel: TypeAlias = Literal["email", "webhook", "twilio", "slack", "push", "in_app"]
+Channel: TypeAlias = Literal["email", "webhook", "twilio", "slack", "push", "in_app", "whatsapp"]
 Resolution: TypeAlias = Literal[
     "hours", "hourly", "days", "daily", "weeks", "weekly", "months", "monthly"
 ]
-
-
-class VersionedQuery(TypedDict, total=False):
-    """The query parameters of metrics with two versions.
-
-    Version 2 takes `start` and `end` (Unix seconds), `res` and `tz` (an IANA name). Version 1 is
-    deprecated and takes `period` and `steps`. Both take `type`.
-    """
-
-    version: Required[Literal["1", "2"]]
-    type: Channel
-    res: Resolution
-    tz: str
-    start: int
-    end: int
-    period: Period
-    steps: int
 
 
 class Metric(TypedDict, total=False):

@@ -37,7 +37,7 @@ class ObjectIdentifiers(TypedDict, total=False):
 class ObjectAttributeCondition(TypedDict, total=False):
     """An attribute of objects; only `eq` has a `value`."""
 
-    type_id: Required[str]
+    type_id: Required[int | str]
     field: Required[str]
     operator: Required[Literal["eq", "exists"]]
     value: str
@@ -50,16 +50,18 @@ class ByObjectAttribute(TypedDict):
 
 
 # These names are keywords of Python, so the class syntax cannot declare them.
-AllOfObjects = TypedDict("AllOfObjects", {"and": list[ByObjectAttribute]})
-AnyOfObjects = TypedDict("AnyOfObjects", {"or": list[ByObjectAttribute]})
-NoneOfObjects = TypedDict("NoneOfObjects", {"not": ByObjectAttribute})
+AllOfObjects = TypedDict("AllOfObjects", {"and": "list[ObjectFilter]"})
+AnyOfObjects = TypedDict("AnyOfObjects", {"or": "list[ObjectFilter]"})
+NoneOfObjects = TypedDict("NoneOfObjects", {"not": "ObjectFilter"})
+
+ObjectFilter: TypeAlias = ByObjectAttribute | AllOfObjects | AnyOfObjects | NoneOfObjects
 
 
 class ObjectSearch(TypedDict):
-    """A search for objects of one type. Unlike for people, conditions cannot be nested."""
+    """A search for objects of one type. Conditions can be nested, as for people."""
 
-    object_type_id: str
-    filter: ByObjectAttribute | AllOfObjects | AnyOfObjects | NoneOfObjects
+    object_type_id: int | str
+    filter: ObjectFilter
 
 
 class ObjectAttributes(TypedDict, total=False):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias, TypedDict
 
+from core.values import Id
+
 IdType: TypeAlias = Literal["id", "email", "phone", "cio_id"]
 
 
@@ -18,7 +20,7 @@ class Identifiers(TypedDict, total=False):
 class ById(TypedDict):
     """A person by the `id` in the workspace."""
 
-    id: str
+    id: Id
 
 
 class ByEmail(TypedDict):

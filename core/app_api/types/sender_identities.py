@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
-
-
-class SenderIdentityQuery(TypedDict, total=False):
-    """The query parameters of `sender_identities.list`."""
-
-    start: str
-    limit: int
-    sort: Literal["asc", "desc"]
-    hidden: bool
+from typing import TypedDict
 
 
 class SenderIdentity(TypedDict, total=False):

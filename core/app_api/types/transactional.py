@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from core.app_api.types.messages import Reached, State
 from core.http.responses import Json
 
 
@@ -98,15 +97,3 @@ class ContentFields(TypedDict, total=False):
     from_id: int
     reply_to_id: int | None
     headers: dict[str, Json]
-
-
-class TransactionalDeliveryQuery(TypedDict, total=False):
-    """The query parameters of `transactional.messages`."""
-
-    start: str
-    limit: int
-    metric: Reached
-    state: State
-    start_ts: int
-    end_ts: int
-    get_tracked_responses: bool

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.json_encoder import json_bytes
 from core.pipelines.batches import split
-from core.pipelines.encoding import MAX_BATCH_BYTES, batch_body, envelope, json_bytes, room
+from core.pipelines.encoding import MAX_BATCH_BYTES, batch_body, envelope, room
 
 
 def fewest(sizes: list[int], room_bytes: int, max_items: int | None) -> int:

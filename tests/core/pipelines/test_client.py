@@ -25,8 +25,9 @@ from core.errors import (
 from core.http.rate_limits import Gate
 from core.pipelines import PipelinesClient
 from core.pipelines.client import RATES
-from core.pipelines.encoding import completed, encoded, envelope, iso
+from core.pipelines.encoding import completed, encoded, envelope
 from core.pipelines.items import Item
+from core.values import iso
 from tests.support.paths import FIXTURES
 from tests.support.still_time import StillTime
 from tests.support.vendor_server import Call, Reply, RoutedTransport, VendorServer
@@ -234,7 +235,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("identify", {}, "user_id or anonymous_id"),
     ("identify", {"user_id": ""}, "user_id"),
     ("identify", {"user_id": " "}, "user_id"),
-    ("identify", {"user_id": 7}, "user_id"),
+    ("identify", {"user_id": 7.5}, "user_id"),
     ("identify", {"anonymous_id": b"a"}, "anonymous_id"),
     ("identify", {"user_id": "u", "traits": [1]}, "traits"),
     ("identify", {"user_id": "u", "context": "c"}, "context"),

@@ -157,7 +157,7 @@ def test_queue_sends_the_same_items(make_queue: Callable[..., Any], vendor: Vend
 
 BAD: list[tuple[str, Do]] = [
     ("user_id", lambda c: c.people.create("")),
-    ("user_id", lambda c: c.people.update(7)),
+    ("user_id", lambda c: c.people.update(7.0)),
     ("user_id", lambda c: c.people.unsubscribe(None)),
     ("user_id", lambda c: c.people.delete(None)),
     ("user_id", lambda c: c.people.suppress(" ")),
