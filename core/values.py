@@ -87,7 +87,7 @@ def seconds(value: datetime) -> int:
 
 def id_text(value: object) -> object:
     """Convert an id that is a whole number or a UUID to text; return any other value unchanged."""
-    number = value if isinstance(value, int) else _whole(value)
+    number = value if isinstance(value, int) else _whole(value)  # numpy, and NUMERIC of SQL
     if isinstance(value, uuid.UUID) or (number is not None and not isinstance(number, bool)):
         return str(value if number is None else number)
     return value
@@ -133,7 +133,7 @@ def _scalar(value: object) -> object:
 
 def _whole(value: object) -> int | None:
     try:
-        found = _scalar(value)
+        found = _number(value) if isinstance(value, Decimal) else _scalar(value)
     except NotPlainError:
         return None
     return found if isinstance(found, int) else None

@@ -7,8 +7,8 @@ import pytest
 from core.app_api import AppClient
 from core.app_api.noun import File
 from core.errors import ValidationError
-from tests.support.wire_facts import FACTS, WireFact
 from tests.support.vendor_server import VendorServer
+from tests.support.wire_facts import FACTS, WireFact
 
 
 @pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.name)
