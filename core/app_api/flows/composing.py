@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, overload
 
 from core.app_api.arguments import plain_body
 from core.errors import SizeError, ValidationError
@@ -29,7 +29,7 @@ from core.json_encoder import json_bytes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from core.app_api.types.send import Sending
+    from core.app_api.types.send import Email, Sending
 
     Body = TypeVar("Body", bound=Sending)
 
@@ -62,6 +62,11 @@ def attachments(*given: Path | tuple[str, bytes]) -> dict[str, str]:
     return encoded
 
 
+# The type of a dictionary that is written in the call is inferred only with a type of its own.
+@overload
+def checked(body: Email, *, now: float) -> Email: ...
+@overload
+def checked(body: Body, *, now: float) -> Body: ...
 def checked(body: Body, *, now: float) -> Body:
     """Check the body of a send, and return it unchanged.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Required, TypedDict
 
 from core.app_api.types.people import Identifiers
 from core.http.responses import Json
@@ -20,6 +20,6 @@ class Activity(TypedDict, total=False):
     data: dict[str, Json]
     delivery_id: str
     delivery_type: str
-    id: str
+    id: Required[str]
     timestamp: int
-    type: str
+    type: Required[str]

@@ -12,9 +12,9 @@ from core.values import Data
 class Broadcast(TypedDict, total=False):
     """A broadcast; times are Unix seconds."""
 
-    id: int
+    id: Required[int]
     deduplicate_id: str
-    name: str
+    name: Required[str]
     type: str
     created: int
     updated: int
@@ -29,19 +29,19 @@ class Broadcast(TypedDict, total=False):
 class BroadcastAnswer(TypedDict, total=False):
     """One broadcast."""
 
-    broadcast: Broadcast
+    broadcast: Required[Broadcast]
 
 
 class BroadcastsAnswer(TypedDict, total=False):
     """All broadcasts."""
 
-    broadcasts: list[Broadcast]
+    broadcasts: Required[list[Broadcast]]
 
 
 class Trigger(TypedDict, total=False):
     """A trigger; times are Unix seconds."""
 
-    id: int
+    id: Required[int]
     broadcast_id: int
     created_at: int
     processed_at: int
@@ -50,13 +50,13 @@ class Trigger(TypedDict, total=False):
 class TriggersAnswer(TypedDict, total=False):
     """The past triggers of a broadcast."""
 
-    triggers: list[Trigger]
+    triggers: Required[list[Trigger]]
 
 
 class TriggeredAnswer(TypedDict, total=False):
     """The id of a new trigger."""
 
-    id: int
+    id: Required[int]
 
 
 class DefaultAudience(TypedDict, total=False):

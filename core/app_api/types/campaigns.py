@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Required, TypedDict
 
 from core.http.responses import Json
 
@@ -14,9 +14,9 @@ class Campaign(TypedDict, total=False):
     object or a webhook. Each kind has some of the fields from `trigger_segment_ids` on.
     """
 
-    id: int
+    id: Required[int]
     deduplicate_id: str
-    name: str
+    name: Required[str]
     type: str
     created: int
     updated: int
@@ -47,13 +47,13 @@ class Campaign(TypedDict, total=False):
 class CampaignAnswer(TypedDict, total=False):
     """One campaign."""
 
-    campaign: Campaign
+    campaign: Required[Campaign]
 
 
 class CampaignsAnswer(TypedDict, total=False):
     """All campaigns."""
 
-    campaigns: list[Campaign]
+    campaigns: Required[list[Campaign]]
 
 
 class JourneyMetric(TypedDict, total=False):
@@ -71,4 +71,4 @@ class JourneyMetric(TypedDict, total=False):
 class JourneyMetricAnswer(TypedDict, total=False):
     """The journeys of a campaign."""
 
-    journey_metric: JourneyMetric
+    journey_metric: Required[JourneyMetric]

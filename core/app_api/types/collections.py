@@ -14,8 +14,8 @@ class Collection(TypedDict, total=False):
     bytes: int
     created_at: int
     updated_at: int
-    id: int
-    name: str
+    id: Required[int]
+    name: Required[str]
     rows: int
     schema: list[str]
 
@@ -23,13 +23,13 @@ class Collection(TypedDict, total=False):
 class CollectionsAnswer(TypedDict, total=False):
     """All collections."""
 
-    collections: list[Collection]
+    collections: Required[list[Collection]]
 
 
 class CollectionAnswer(TypedDict, total=False):
     """One collection."""
 
-    collection: Collection
+    collection: Required[Collection]
 
 
 class NewCollectionOfRows(TypedDict, total=False):

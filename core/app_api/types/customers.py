@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Required, TypedDict
 
 from core.app_api.types.filters import Filter
 from core.app_api.types.people import Identifiers
@@ -12,7 +12,7 @@ from core.http.responses import Json
 class PeopleAnswer(TypedDict, total=False):
     """The people found."""
 
-    results: list[Identifiers]
+    results: Required[list[Identifiers]]
 
 
 class PeopleSearch(TypedDict):
@@ -36,7 +36,7 @@ class PersonItem(TypedDict, total=False):
 class PeopleAttributesAnswer(TypedDict, total=False):
     """The people found, with their attributes and devices."""
 
-    customers: list[PersonItem]
+    customers: Required[list[PersonItem]]
 
 
 class Person(TypedDict, total=False):
@@ -44,7 +44,7 @@ class Person(TypedDict, total=False):
 
     id: str
     identifiers: Identifiers
-    attributes: dict[str, Json]
+    attributes: Required[dict[str, Json]]
     timestamps: dict[str, int]
     unsubscribed: bool
     devices: list[dict[str, Json]]
@@ -53,7 +53,7 @@ class Person(TypedDict, total=False):
 class PersonAnswer(TypedDict, total=False):
     """One person."""
 
-    customer: Person
+    customer: Required[Person]
 
 
 class Relationship(TypedDict, total=False):
@@ -68,7 +68,7 @@ class Relationship(TypedDict, total=False):
 class PersonSegment(TypedDict, total=False):
     """A segment that a person is in."""
 
-    id: int
+    id: Required[int]
     name: str
     description: str
 
@@ -76,7 +76,7 @@ class PersonSegment(TypedDict, total=False):
 class PersonSegmentsAnswer(TypedDict, total=False):
     """The segments that a person is in."""
 
-    segments: list[PersonSegment]
+    segments: Required[list[PersonSegment]]
 
 
 class PersonMessage(TypedDict, total=False):
@@ -85,7 +85,7 @@ class PersonMessage(TypedDict, total=False):
     Like `Message` of `messages`, except for the name of `msg_template_id`.
     """
 
-    id: str
+    id: Required[str]
     deduplicate_id: str
     msg_template_id: str
     customer_id: str
@@ -116,4 +116,4 @@ class Preferences(TypedDict, total=False):
 class PreferencesAnswer(TypedDict, total=False):
     """The subscriptions of one person."""
 
-    customer: Preferences
+    customer: Required[Preferences]

@@ -10,7 +10,7 @@ from core.http.responses import Json
 class ComponentAnswer(TypedDict, total=False):
     """One component."""
 
-    component: dict[str, Json]
+    component: Required[dict[str, Json]]
 
 
 class NewComponent(TypedDict, total=False):

@@ -12,7 +12,7 @@ YesNoAny: TypeAlias = Literal["true", "false", "any"]
 class EmailAnswer(TypedDict, total=False):
     """One email."""
 
-    email: dict[str, Json]
+    email: Required[dict[str, Json]]
 
 
 class EmailContent(TypedDict, total=False):
@@ -101,7 +101,7 @@ class PublishStatusAnswer(TypedDict, total=False):
 class UnpublishedChangesAnswer(TypedDict, total=False):
     """Whether the draft differs from the live version."""
 
-    has_unpublished_changes: bool
+    has_unpublished_changes: Required[bool]
 
 
 class RenderAnswer(TypedDict, total=False):

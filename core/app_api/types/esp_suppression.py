@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, Required, TypeAlias, TypedDict
 
 Reason: TypeAlias = Literal["blocks", "bounces", "spam_reports", "invalid_emails"]
 
@@ -11,7 +11,7 @@ class Suppression(TypedDict, total=False):
     """A suppressed address; `created` is in Unix seconds."""
 
     created: int
-    email: str
+    email: Required[str]
     reason: str
     status: str
 
@@ -20,4 +20,4 @@ class SuppressionsAnswer(TypedDict, total=False):
     """The suppressions of an address."""
 
     category: str
-    suppressions: list[Suppression]
+    suppressions: Required[list[Suppression]]

@@ -16,10 +16,10 @@ class Export(TypedDict, total=False):
     it, `total` the number of rows.
     """
 
-    id: int
+    id: Required[int]
     deduplicate_id: str
     type: str
-    status: str
+    status: Required[str]
     failed: bool
     description: str
     total: int
@@ -33,19 +33,19 @@ class Export(TypedDict, total=False):
 class ExportAnswer(TypedDict, total=False):
     """One export."""
 
-    export: Export
+    export: Required[Export]
 
 
 class ExportsAnswer(TypedDict, total=False):
     """All exports."""
 
-    exports: list[Export]
+    exports: Required[list[Export]]
 
 
 class DownloadAnswer(TypedDict, total=False):
     """The URL of the file. Keep it secret while it is valid."""
 
-    url: str
+    url: Required[str]
 
 
 class CustomersExport(TypedDict):

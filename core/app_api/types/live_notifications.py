@@ -53,7 +53,7 @@ class LiveNotificationStart(TypedDict, total=False):
 class InstanceAnswer(TypedDict, total=False):
     """The id of a live notification, a ULID."""
 
-    instance_id: str
+    instance_id: Required[str]
 
 
 class LiveNotificationUpdate(TypedDict, total=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, Required, TypeAlias, TypedDict
 
 from core.app_api.types.people import Identifiers
 from core.http.responses import Json
@@ -27,7 +27,7 @@ State: TypeAlias = Literal["failed", "sent", "drafted", "attempted"]
 class Message(TypedDict, total=False):
     """A delivery; `metrics` are the Unix seconds at which each metric was reached."""
 
-    id: str
+    id: Required[str]
     deduplicate_id: str
     message_template_id: int
     customer_id: str
@@ -51,7 +51,7 @@ class Message(TypedDict, total=False):
 class MessageAnswer(TypedDict, total=False):
     """One delivery."""
 
-    message: Message
+    message: Required[Message]
 
 
 ArchivedMessage = TypedDict(
@@ -78,4 +78,4 @@ ArchivedMessage = TypedDict(
 class ArchivedMessageAnswer(TypedDict, total=False):
     """The content that was sent."""
 
-    archived_message: ArchivedMessage
+    archived_message: Required[ArchivedMessage]

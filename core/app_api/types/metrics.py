@@ -5,7 +5,7 @@ Source: https://docs.customer.io/integrations/api/app/
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, Required, TypeAlias, TypedDict
 
 from core.http.responses import Json
 
@@ -19,23 +19,23 @@ Resolution: TypeAlias = Literal[
 class Metric(TypedDict, total=False):
     """Lists of numbers by the name of the metric, one number for each step."""
 
-    series: dict[str, list[int]]
+    series: Required[dict[str, list[int]]]
 
 
 class MetricAnswer(TypedDict, total=False):
     """The metrics of a campaign, broadcast, newsletter, template or action."""
 
-    metric: Metric
+    metric: Required[Metric]
 
 
 class LinkMetric(TypedDict, total=False):
     """The clicks of one link."""
 
-    link: dict[str, Json]
-    metric: Metric
+    link: Required[dict[str, Json]]
+    metric: Required[Metric]
 
 
 class LinksAnswer(TypedDict, total=False):
     """The clicks of each link."""
 
-    links: list[LinkMetric]
+    links: Required[list[LinkMetric]]

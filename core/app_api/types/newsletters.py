@@ -15,9 +15,9 @@ class Newsletter(TypedDict, total=False):
     `type` is `email`, `webhook`, `twilio`, `push`, `in_app` or `inbox`.
     """
 
-    id: int
+    id: Required[int]
     deduplicate_id: str
-    name: str
+    name: Required[str]
     type: str
     content_ids: list[int]
     recipient_segment_ids: list[int]
@@ -31,7 +31,7 @@ class Newsletter(TypedDict, total=False):
 class NewsletterAnswer(TypedDict, total=False):
     """One newsletter."""
 
-    newsletter: Newsletter
+    newsletter: Required[Newsletter]
 
 
 class NewsletterRate(TypedDict, total=False):
@@ -180,13 +180,13 @@ NewsletterContent = TypedDict(
 class NewsletterContentAnswer(TypedDict, total=False):
     """The content of a newsletter in one language for one test group."""
 
-    content: NewsletterContent
+    content: Required[NewsletterContent]
 
 
 class NewsletterContentsAnswer(TypedDict, total=False):
     """All contents of a newsletter."""
 
-    contents: list[NewsletterContent]
+    contents: Required[list[NewsletterContent]]
 
 
 class NewsletterContentFields(TypedDict, total=False):
@@ -233,4 +233,4 @@ class NewsletterTestGroup(TypedDict, total=False):
 class NewsletterTestGroupsAnswer(TypedDict, total=False):
     """The test groups of a newsletter."""
 
-    test_groups: list[NewsletterTestGroup]
+    test_groups: Required[list[NewsletterTestGroup]]

@@ -12,8 +12,8 @@ ObjectIdType: TypeAlias = Literal["object_id", "cio_object_id"]
 class ObjectType(TypedDict, total=False):
     """A type of objects, such as companies; `slug` is its name in URLs and Liquid."""
 
-    id: str
-    name: str
+    id: Required[str]
+    name: Required[str]
     singular_name: str
     slug: str
     singular_slug: str
@@ -24,7 +24,7 @@ class ObjectType(TypedDict, total=False):
 class ObjectTypesAnswer(TypedDict, total=False):
     """All types of objects."""
 
-    types: list[ObjectType]
+    types: Required[list[ObjectType]]
 
 
 class ObjectIdentifiers(TypedDict, total=False):
@@ -76,7 +76,7 @@ class ObjectAttributes(TypedDict, total=False):
 class ObjectAnswer(TypedDict, total=False):
     """One object."""
 
-    object: ObjectAttributes
+    object: Required[ObjectAttributes]
 
 
 class ObjectRelationship(TypedDict, total=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, Required, TypeAlias, TypedDict
 
 from core.values import Id
 
@@ -14,7 +14,7 @@ class Identifiers(TypedDict, total=False):
 
     id: str | None
     email: str | None
-    cio_id: str
+    cio_id: Required[str]
 
 
 class ById(TypedDict):

@@ -234,6 +234,6 @@ class SendAnswer(TypedDict, total=False):
     Reporting webhooks have the same `delivery_id`. A scheduled message has `send_at`.
     """
 
-    delivery_id: str
+    delivery_id: Required[str]
     queued_at: int
     send_at: int
