@@ -179,7 +179,7 @@ class HttpClient:
         *,
         path: Mapping[str, Id] | None = None,
         query: Query | None = None,
-        content: bytes = b"",
+        content: bytes | Callable[[], bytes] = b"",
         headers: Mapping[str, str] | None = None,
         retries: RetryPolicy | None = None,
         pause: Callable[[float], object] | None = None,
@@ -190,7 +190,7 @@ class HttpClient:
             operation: The operation.
             path: The ids in its path; they are percent-encoded here.
             query: Percent-encoded here. None is left out, a list is repeated.
-            content: The encoded body.
+            content: The encoded body, or a function that returns it for each attempt.
             headers: Added to the headers of every call; they replace headers of the same name.
             retries: Replaces the retry policy of the client.
             pause: Replaces `sleep` of the clock. An exception in it ends the call.
@@ -212,7 +212,8 @@ class HttpClient:
                 **(headers or {}),
                 "authorization": self._access.authorization(),
             },
-            content=content,
+            content=b"" if callable(content) else content,
+            renew=content if callable(content) else None,
         )
         rules = self._rules(operation, retries or self._retries)
         return self._perform(exchange(operation, request, rules), pause or self._clock.sleep)

@@ -204,8 +204,14 @@ class PipelinesClient(Surface):
         Raises:
             CallError: The request failed; the subclass says how.
         """
-        body = batch_body(items, ends or envelope(None, None))
-        self._http.call(OPERATIONS["batch"], content=body, retries=retries, pause=pause)
+        ends = ends or envelope(None, None)
+        self._http.call(
+            OPERATIONS["batch"],
+            # `sentAt` is the time of the attempt: the vendor may correct timestamps with it.
+            content=lambda: batch_body(items, ends, self._clock.now()),
+            retries=retries,
+            pause=pause,
+        )
 
     def _take(self, item: Mapping[str, object]) -> str:
         message_id, data = self.encoded(item)

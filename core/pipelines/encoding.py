@@ -8,21 +8,27 @@ Source: https://docs.customer.io/integrations/api/cdp/
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from core.errors import SizeError
 from core.json_encoder import json_bytes
 from core.pipelines.validation import IDS, check, check_fields
 from core.values import id_text, iso
+from core.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
 # The vendor says 32 KB for an item and 500 KB for a batch. 1 KB = 1,000 bytes is the safe reading.
 MAX_ITEM_BYTES = 32_000
 MAX_BATCH_BYTES = 500_000
 _HEAD = b'{"batch":['
+_SENT_AT = b',"sentAt":"%s"}'
+_SENT_AT_BYTES = len(_SENT_AT % b"2026-01-31T08:30:00.123456Z") - len(b"}")
+# As the official clients send it in the context of each item.
+LIBRARY = {"name": "ciolake", "version": VERSION}
 # RFC 9562: the first digit of the fourth group of a UUID is 8, 9, a or b.
 _VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
@@ -36,9 +42,10 @@ def message_id() -> str:
 
 
 def completed(item: Mapping[str, object], now: Callable[[], datetime]) -> dict[str, object]:
-    """Return a copy of the item with `messageId` and `timestamp`; existing ones are kept.
+    """Return a copy of the item with the fields that the vendor's clients add; others are kept.
 
-    Ids that are numbers or UUIDs become text.
+    They are `messageId`, `timestamp` and `context.library`. Ids that are numbers or UUIDs become
+    text.
     """
     whole = dict(item)
     for name in IDS:
@@ -49,6 +56,9 @@ def completed(item: Mapping[str, object], now: Callable[[], datetime]) -> dict[s
     if "timestamp" not in whole:
         # The time of the event, not the time of its arrival: retries and queues delay it.
         whole["timestamp"] = iso(now())
+    context = whole.get("context", {})
+    if isinstance(context, Mapping) and "library" not in context:
+        whole["context"] = {**context, "library": LIBRARY}
     return whole
 
 
@@ -109,9 +119,9 @@ def envelope(
 
 def room(ends: tuple[bytes, bytes], max_bytes: int = MAX_BATCH_BYTES) -> int:
     """Return how many bytes of a batch are left for items and the commas between them."""
-    return max_bytes - len(ends[0]) - len(ends[1])
+    return max_bytes - len(ends[0]) - len(ends[1]) - _SENT_AT_BYTES
 
 
-def batch_body(items: Iterable[bytes], ends: tuple[bytes, bytes]) -> bytes:
-    """Join encoded items into the body of one batch."""
-    return ends[0] + b",".join(items) + ends[1]
+def batch_body(items: Iterable[bytes], ends: tuple[bytes, bytes], sent_at: datetime) -> bytes:
+    """Join encoded items into the body of one batch, which is sent at `sent_at`."""
+    return ends[0] + b",".join(items) + ends[1][:-1] + _SENT_AT % iso(sent_at).encode()

@@ -76,9 +76,17 @@ class SystemContext(TypedDict, total=False):
     version: str
 
 
+class LibraryContext(TypedDict, total=False):
+    """The client that sent the call; added if absent."""
+
+    name: str
+    version: str
+
+
 class Context(TypedDict, total=False):
     """The context of a call."""
 
+    library: LibraryContext
     active: bool
     ip: str
     locale: str

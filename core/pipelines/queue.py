@@ -27,6 +27,7 @@ from core.pipelines.buffer import Buffer, BufferLimits, QueuedBatch
 from core.pipelines.client import PipelinesClient, decoded
 from core.pipelines.encoding import MAX_BATCH_BYTES, MAX_ITEM_BYTES, envelope, room
 from core.pipelines.rejections import delivered
+from core.pipelines.sigterm import close_on_sigterm
 from core.pipelines.surface import Surface
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class PipelinesQueue(Surface):
         retries: RetryPolicy = RETRIES,
         on_error: OnError | None = None,
         exit_seconds: float = 10.0,
+        flush_on_sigterm: bool = False,
     ) -> None:
         """Create a queue. Its threads start with the first item.
 
@@ -111,9 +113,12 @@ class PipelinesQueue(Surface):
                 It runs in a sending thread, or in the thread that dropped the items or closed the
                 queue. Without it, the number of lost items is logged as an error.
             exit_seconds: How long the exit of the interpreter waits for the remaining items.
+            flush_on_sigterm: Whether SIGTERM closes the queue, for `exit_seconds` at most, before
+                it ends the process. A handler of SIGTERM that is there already is called then.
 
         Raises:
-            ConfigurationError: A limit is out of its range.
+            ConfigurationError: A limit is out of its range, or `flush_on_sigterm` is used outside
+                the main thread.
         """
         _check_options(max_items, max_bytes, capacity, capacity_bytes, threads, when_full)
         self._client = client
@@ -131,6 +136,8 @@ class PipelinesQueue(Surface):
         self._is_registered = False
         self.after_fork()
         forks.watch(self)
+        if flush_on_sigterm:
+            close_on_sigterm(self._exit)
 
     def __enter__(self) -> Self:
         return self
