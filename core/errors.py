@@ -28,7 +28,8 @@ CustomerIOError
         +-- ContentTooLargeError 413
         +-- UnprocessableError   422
         +-- RateLimitError       429
-        +-- ServerError          5xx
+        +-- ServerError          5xx, except
+        +-- NotSupportedError    501
 
 An error with a module in brackets is declared in that module, the others are declared here.
 
@@ -282,6 +283,12 @@ class RateLimitError(ApiError):
     """429: over the rate limit. The vendor did not process the call."""
 
     advice = "Send slower; try again after retry_after_seconds."
+
+
+class NotSupportedError(ApiError):
+    """501: the server does not have this operation. It was not executed."""
+
+    advice = "The server does not have this operation; the same call will fail again."
 
 
 class ServerError(ApiError):

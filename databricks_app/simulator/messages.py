@@ -92,6 +92,7 @@ class ApiReply:
     Attributes:
         delay_seconds: How long the machine waits before it is given.
         hangs_up: Whether the connection is closed instead.
+        content: A file instead of a body.
     """
 
     status: int = 200
@@ -99,6 +100,7 @@ class ApiReply:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay_seconds: float = 0.0
     hangs_up: bool = False
+    content: bytes | None = field(default=None, repr=False)
 
 
 class Refused(ReceiverError):  # noqa: N818  # an answer of the vendor's, not a fault of ours

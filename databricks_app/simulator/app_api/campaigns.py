@@ -38,8 +38,19 @@ def get(_workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
 @routes("campaignMetrics", "GET", f"{_PATH}/metrics")
 def metrics(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """How many messages reached each metric first, by period, oldest first."""
-    number = _campaign(request).id
-    starts, seconds = _periods(request, workspace.clock.now())
+    version = request.query.get("version", "")
+    return metrics_of(workspace, request, _campaign(request).id, version)
+
+
+def metrics_of(
+    workspace: SimulatedWorkspace, request: ApiRequest, number: int | str, version: str
+) -> Json:
+    """The metrics of one source of messages.
+
+    Raises:
+        Refused: 400, the period cannot be read.
+    """
+    starts, seconds = _periods(request, workspace.clock.now(), version)
     wanted = request.query.get("type")
     series: dict[str, list[int]] = {"created": [0] * len(starts)}
     for sent in workspace.delivery_engine.sent.values():
@@ -84,15 +95,15 @@ def _campaign(request: ApiRequest) -> Source:
     return source
 
 
-def _periods(request: ApiRequest, now: float) -> tuple[list[int], int]:
+def _periods(request: ApiRequest, now: float, version: str) -> tuple[list[int], int]:
     """Where each period starts, in Unix seconds, and how long it is.
 
     Version 1 counts steps back from now, version 2 goes from `start` to `end`; in UTC always.
     """
     query = request.query
-    if query.get("version") not in {"1", "2"}:
+    if version not in {"1", "2"}:
         raise Refused(400, "version must be 1 or 2")
-    is_first = query["version"] == "1"
+    is_first = version == "1"
     name = query.get("period" if is_first else "res", "days")
     if _RESOLUTIONS.get(name, name) not in _PERIODS:
         raise Refused(400, "the period must be hours, days, weeks or months")

@@ -77,19 +77,19 @@ def test_unknown_paths_and_methods_are_named_so(app: httpx2.Client) -> None:
 def test_router_names_what_is_not_imitated() -> None:
     """An operation of the inventory without a route is found as such, literal paths first."""
     known = [
-        Known("listExports", "GET", "/v1/exports"),
-        Known("getExport", "GET", "/v1/exports/{export_id}"),
+        Known("listSnippets", "GET", "/v1/snippets"),
+        Known("deleteSnippet", "DELETE", "/v1/snippets/{snippet_name}"),
         Known("listSegments", "GET", "/v1/segments"),
     ]
     router = Router(ROUTES, known)
 
-    assert router.find("GET", "/v1/exports/7") == (known[1], {"export_id": "7"})
+    assert router.find("DELETE", "/v1/snippets/7") == (known[1], {"snippet_name": "7"})
     found, _ = router.find("GET", "/v1/segments")
     assert isinstance(found, Route)
     literal, _ = router.find("POST", "/v1/customers/attributes")
     assert literal.operation == "getPeopleById"
     with pytest.raises(Refused):
-        router.find("GET", "/v1/exports/7/8")
+        router.find("GET", "/v1/snippets/7/8")
 
 
 def test_routes_are_operations_of_the_vendor() -> None:
