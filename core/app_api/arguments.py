@@ -6,10 +6,12 @@ takes these, and ISO 8601 text in data of messages and events.
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, get_args, get_type_hints
 
 from core.errors import ValidationError
 from core.values import NotPlainError, id_text, plain, seconds
@@ -34,6 +36,33 @@ def plain_query(query: Mapping[str, object]) -> dict[str, Scalar | list[Scalar] 
         else _scalar(value, name)
         for name, value in query.items()
     }
+
+
+def check_names(body: Mapping[str, object], declared: object) -> None:
+    """Check the names of a body that selects people or deliveries.
+
+    The vendor ignores an unknown name, and then selects everything: a broadcast with `email`
+    instead of `emails` goes to its whole audience. Bodies of other operations keep unknown names.
+
+    Args:
+        body: The body.
+        declared: Its TypedDict, or a union of them.
+
+    Raises:
+        ValidationError: Names the field that the vendor does not have.
+    """
+    known = _names(declared)
+    for name in body:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValidationError(f"is unknown{hint}", field=f"body.{name}")
+
+
+@cache
+def _names(declared: object) -> tuple[str, ...]:
+    kinds = get_args(declared) or (declared,)
+    return tuple(dict.fromkeys(name for kind in kinds for name in get_type_hints(kind)))
 
 
 def plain_body(body: Mapping[str, object]) -> dict[str, object]:

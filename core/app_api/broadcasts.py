@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.app_api.arguments import check_names
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
 from core.app_api.paging import Paging
@@ -172,6 +173,7 @@ class Broadcasts(Noun):
         Page: https://docs.customer.io/integrations/api/app/tag/send-messages/triggerBroadcast/
         Source: https://docs.customer.io/integrations/api/app/tag/send-messages/triggerBroadcast/
         """
+        check_names(body, NewTrigger)
         return self._call(_TRIGGER, TriggeredAnswer, path={"broadcast_id": broadcast_id}, body=body)
 
     def trigger_status(self, broadcast_id: int, trigger_id: int) -> Trigger:

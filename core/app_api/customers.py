@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.app_api.arguments import check_names
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
 from core.app_api.paging import Paging
@@ -81,6 +82,7 @@ class Customers(Noun):
         Operation: getPeopleFilter
         Page: https://docs.customer.io/integrations/api/app/tag/customers/getPeopleFilter/
         """
+        check_names(body, PeopleSearch)
         return self._pages(
             _SEARCH, Identifiers, _SEARCH_PAGING, query={"start": start, "limit": limit}, body=body
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.app_api.arguments import check_names
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
 from core.app_api.paging import Paging
@@ -58,6 +59,7 @@ class Objects(Noun):
         Operation: getObjectsFilter
         Page: https://docs.customer.io/integrations/api/app/tag/objects/getObjectsFilter/
         """
+        check_names(body, ObjectSearch)
         return self._pages(
             _SEARCH,
             ObjectIdentifiers,

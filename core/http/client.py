@@ -20,6 +20,7 @@ import httpx2
 
 from core.errors import ClientClosedError, ResponseError
 from core.http import forks
+from core.http.attempt_log import log_attempt
 from core.http.exchange import Attempt, ExchangeRules, Operation, OutgoingRequest, Wait, exchange
 from core.http.rate_limits import Gate, Rate
 from core.http.responses import Json, Response
@@ -366,7 +367,7 @@ class HttpClient:
             yield part
 
     def _observe(self, attempt: Attempt) -> None:
-        _log(attempt)
+        log_attempt(attempt)
         # In a wrong region every call is redirected. One warning is enough.
         if attempt.is_redirected and not self._has_warned:
             self._has_warned = True
@@ -395,21 +396,3 @@ def read_json(operation: Operation, response: Response) -> Json:
             operation=operation.name,
             attempts=1,
         ) from error
-
-
-def _log(attempt: Attempt) -> None:
-    # The last attempt is not a warning: its error reaches the caller.
-    level = logging.DEBUG if attempt.retry_in_seconds is None else logging.WARNING
-    if not logger.isEnabledFor(level):
-        return
-    logger.log(
-        level,
-        "%s attempt %d: %s after %.3f s%s",
-        attempt.operation,
-        attempt.number,
-        attempt.status or attempt.failure,
-        attempt.elapsed_seconds,
-        ""
-        if attempt.retry_in_seconds is None
-        else f", next attempt in {attempt.retry_in_seconds:.2f} s",
-    )

@@ -10,63 +10,30 @@ import atexit
 import logging
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias, get_args
+from typing import TYPE_CHECKING, Self
 
 from core.errors import (
-    ConfigurationError,
     CustomerIOError,
     QueueClosedError,
     QueueError,
     QueueFullError,
 )
 from core.http import forks
-from core.http.responses import Json
 from core.http.retries import RetryPolicy
 from core.pipelines.buffer import Buffer, BufferLimits, QueuedBatch
 from core.pipelines.client import PipelinesClient, decoded
-from core.pipelines.encoding import MAX_BATCH_BYTES, MAX_ITEM_BYTES, envelope, room
+from core.pipelines.encoding import MAX_BATCH_BYTES, envelope, room
+from core.pipelines.queue_options import RETRIES, OnError, Stats, WhenFull, check_options
 from core.pipelines.rejections import delivered
 from core.pipelines.sigterm import close_on_sigterm
 from core.pipelines.surface import Surface
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from core.pipelines.items import Item
 
 logger = logging.getLogger(__name__)
-
-WhenFull = Literal["block", "drop_oldest", "raise"]
-OnError: TypeAlias = "Callable[[CustomerIOError, list[Json]], object]"
-
-# Items in the queue can wait, so an outage of up to ten minutes is waited for.
-RETRIES = RetryPolicy(
-    attempts=10,
-    base_seconds=0.5,
-    cap_seconds=30.0,
-    max_wait_seconds=300.0,
-    total_seconds=600.0,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """Numbers of items since the queue was created, in this process.
-
-    Attributes:
-        accepted: Accepted by the queue.
-        delivered: Accepted by the vendor.
-        failed: Passed to `on_error`, dropped items included.
-        waiting: Not sent yet.
-        in_flight: Being sent.
-    """
-
-    accepted: int
-    delivered: int
-    failed: int
-    waiting: int
-    in_flight: int
 
 
 class PipelinesQueue(Surface):
@@ -120,7 +87,7 @@ class PipelinesQueue(Surface):
             ConfigurationError: A limit is out of its range, or `flush_on_sigterm` is used outside
                 the main thread.
         """
-        _check_options(max_items, max_bytes, capacity, capacity_bytes, threads, when_full)
+        check_options(max_items, max_bytes, capacity, capacity_bytes, threads, when_full)
         self._client = client
         self._limits = BufferLimits(
             max_items, room(envelope(None, None), max_bytes), capacity, capacity_bytes
@@ -394,26 +361,3 @@ class PipelinesQueue(Surface):
             logger.error(
                 "on_error failed with %s; %d items are lost", type(fault).__name__, len(items)
             )
-
-
-def _check_options(
-    max_items: int,
-    max_bytes: int,
-    capacity: int,
-    capacity_bytes: int,
-    threads: int,
-    when_full: str,
-) -> None:
-    # A batch must have room for the largest item.
-    smallest = MAX_BATCH_BYTES - room(envelope(None, None)) + MAX_ITEM_BYTES
-    ranges = {
-        "max_items": max_items >= 1,
-        "max_bytes": smallest <= max_bytes <= MAX_BATCH_BYTES,
-        "capacity": capacity >= 1,
-        "capacity_bytes": capacity_bytes >= MAX_ITEM_BYTES,
-        "threads": threads >= 1,
-        "when_full": when_full in get_args(WhenFull),
-    }
-    for name, is_valid in ranges.items():
-        if not is_valid:
-            raise ConfigurationError(f"{name}: is out of its range")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Required, TypeAlias, TypedDict
 
 from core.app_api.types.filters import Filter
 from core.http.responses import Json
-from core.values import Data
+from core.values import Data, Id
 
 
 class Broadcast(TypedDict, total=False):
@@ -84,7 +85,7 @@ class ForFilter(DefaultAudience, total=False):
 class ForIds(DefaultAudience, total=False):
     """A trigger for people by their ids, at most 10,000."""
 
-    ids: Required[list[str]]
+    ids: Required[Sequence[Id]]
 
 
 class ForEmails(DefaultAudience, total=False):
@@ -96,7 +97,7 @@ class ForEmails(DefaultAudience, total=False):
 class DataOfId(TypedDict, total=False):
     """Data for a person by id."""
 
-    id: Required[str]
+    id: Required[Id]
     data: Data
 
 

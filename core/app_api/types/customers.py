@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Required, TypedDict
 
 from core.app_api.types.filters import Filter
 from core.app_api.types.people import Identifiers
 from core.http.responses import Json
+from core.values import Id
 
 
 class PeopleAnswer(TypedDict, total=False):
@@ -24,7 +26,7 @@ class PeopleSearch(TypedDict):
 class PeopleIds(TypedDict):
     """The `id` of each person, 1 to 100 of them."""
 
-    ids: list[str]
+    ids: Sequence[Id]
 
 
 class PersonItem(TypedDict, total=False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pydoc
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -73,4 +74,28 @@ def test_filter_that_is_no_moment_is_named(
         list(app.messages.list(start_ts=value))
 
     assert caught.value.field == "start_ts"
+    assert vendor.calls == []
+
+
+SELECTING: dict[str, tuple[Callable[[AppClient, Any], object], str]] = {
+    "broadcast": (lambda app, body: app.broadcasts.trigger(7, body), "emails"),
+    "deliveries": (lambda app, body: app.exports.deliveries(body), "metric"),
+    "export": (lambda app, body: app.exports.customers(body), "filters"),
+    "people": (lambda app, body: app.customers.search(body), "filter"),
+    "objects": (lambda app, body: app.objects.search(body), "filter"),
+}
+
+
+@pytest.mark.parametrize(("call", "name"), SELECTING.values(), ids=SELECTING.keys())
+def test_misspelt_field_that_selects_is_refused(
+    app: AppClient,
+    vendor: VendorServer,
+    call: Callable[[AppClient, Any], object],
+    name: str,
+) -> None:
+    """The vendor ignores it: the broadcast would go to its whole audience."""
+    with pytest.raises(ValidationError, match=f"did you mean '{name}'") as caught:
+        call(app, {f"{name}_": ["ada@example.com"]})
+
+    assert caught.value.field == f"body.{name}_"
     assert vendor.calls == []
