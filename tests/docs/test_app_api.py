@@ -27,9 +27,9 @@ ANSWERS: dict[str, Any] = {
     "GET /v1/campaigns/12/triggers/9/errors": {"errors": ["no such person"]},
     "POST /v1/customers": {"identifiers": [{"id": "1", "cio_id": "a1"}], "next": ""},
     "GET /v1/customers": {"results": [{"id": "1", "cio_id": "a1"}]},
-    "GET /v1/customers/1/attributes": {"customer": {"attributes": {"plan": "pro"}}},
+    "GET /v1/customers/a1/attributes": {"customer": {"attributes": {"plan": "pro"}}},
     "GET /v1/segments/7/customer_count": {"count": 1},
-    "GET /v1/segments/7/membership": {"identifiers": [{"id": "1"}], "next": ""},
+    "GET /v1/segments/7/membership": {"identifiers": [{"id": "1", "cio_id": "a1"}], "next": ""},
     "POST /v1/exports/customers": {"export": {"id": 5, "status": "pending"}},
     "GET /v1/exports/5": {"export": {"id": 5, "status": "done"}},
     "GET /v1/exports/5/download": {"url": "https://files.example.com/people.csv"},
@@ -66,6 +66,6 @@ def test_the_page_holds_ten_tasks_that_run(tmp_path: Path, monkeypatch: pytest.M
     assert len(re.findall(r"^## \d+\. ", PAGE, re.MULTILINE)) == 10
     assert set(ANSWERS) <= set(asked)
     assert names["delivered"] == 5
-    assert (names["delivery"], names["members"]) == ("d1", ["1"])
+    assert (names["delivery"], names["members"]) == ("d1", ["a1"])
     assert (tmp_path / "people.csv").read_bytes() == b"id\n1\n"
     names["client"].close()
