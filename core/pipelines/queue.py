@@ -24,7 +24,7 @@ from core.pipelines.buffer import Buffer, BufferLimits, QueuedBatch
 from core.pipelines.client import PipelinesClient, decoded
 from core.pipelines.encoding import MAX_BATCH_BYTES, envelope, room
 from core.pipelines.queue_options import RETRIES, OnError, Stats, WhenFull, check_options
-from core.pipelines.rejections import delivered
+from core.pipelines.rejections import Undelivered, delivered
 from core.pipelines.sigterm import close_on_sigterm
 from core.pipelines.surface import Surface
 
@@ -309,12 +309,22 @@ class PipelinesQueue(Surface):
                 self._delivered += len(batch.items) - sum(len(one.items) for one in failures)
         try:
             if is_claimed:
-                for failure in failures:
-                    self._report(failure.error, failure.items)
+                self._report_all(failures)
         finally:
             with self._lock:
                 self._buffer.settle(batch)
                 self._progress.notify_all()
+
+    def _report_all(self, failures: Sequence[Undelivered]) -> None:
+        ended: BaseException | None = None
+        for failure in failures:
+            try:
+                self._report(failure.error, failure.items)
+            except BaseException as error:  # noqa: BLE001  # raised again below
+                # `sys.exit` in on_error ends this thread, after the other items were reported.
+                ended = error
+        if ended is not None:
+            raise ended
 
     def _send(self, items: Sequence[bytes]) -> None:
         if self._given_up.is_set():

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from core.app_api import segments
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs/app-api.md").read_text(encoding="utf-8")
@@ -40,6 +41,14 @@ ANSWERS: dict[str, Any] = {
     "GET /v1/messages": {"messages": [{"id": "d1"}], "next": ""},
     "POST /v1/reporting_webhooks": {"id": 4},
 }
+
+
+def test_segments_name_the_api_that_changes_their_people() -> None:
+    """It is the Track API; an earlier text said that the Data Pipelines API does it."""
+    said = " ".join((segments.__doc__ or "").split())
+
+    assert "Track API does it (`add_customers`, `remove_customers`)" in said
+    assert "Track API. It alone adds people to a manual segment" in " ".join(PAGE.split())
 
 
 def test_the_page_holds_ten_tasks_that_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

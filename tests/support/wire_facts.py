@@ -1,7 +1,7 @@
 """What official clients and the vendor's documents say about the wire, one row for each fact.
 
-Where a document and both official clients differ, the clients are right: their tests run against
-the vendor.
+Where a document and both official clients differ, this table follows the clients. Some facts are
+types only, so tests/docs/test_types.py gives this file to a type checker.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 
 from core.app_api import AppClient
 from core.app_api.noun import File
+from core.app_api.types.esp_suppression import Reason
+from core.app_api.types.objects import ByObjectAttribute
 
 NODE = "customerio-node 5.2.0"
 GO = "go-customerio v3"
@@ -57,11 +59,11 @@ def _nested(app: AppClient) -> object:
     )
 
 
-def _condition() -> Any:
+def _condition() -> ByObjectAttribute:
     return {"object_attribute": {"type_id": 1, "field": "plan", "operator": "exists"}}
 
 
-def _suppressing(kind: Any) -> WireFact:
+def _suppressing(kind: Reason) -> WireFact:
     return WireFact(
         f"ESP suppression of {kind}",
         f"{NODE}, {GO}",
@@ -151,7 +153,10 @@ FACTS = [
         "/v1/customers/u/subscription_preferences?language=es-ES",
         headers={"accept-language": "es-ES"},
     ),
-    *map(_suppressing, ("blocks", "bounces", "spam_reports", "invalid_emails")),
+    _suppressing("blocks"),
+    _suppressing("bounces"),
+    _suppressing("spam_reports"),
+    _suppressing("invalid_emails"),
     _uploading("a.png", "image/png"),
     _uploading("a.PDF", "application/pdf"),
     _uploading("a.jpeg", "image/jpeg"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -97,6 +98,26 @@ def test_several_rejected_items_are_reported_each_with_its_message(
     messages = [error.vendor_message for error, _ in lost]  # type: ignore[attr-defined]
     assert messages == [f"{id_} is bad" for id_ in ("0", "41", "42", "99")]
     assert strict.accepted == others(100, "0", "41", "42", "99")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # on purpose
+def test_exit_in_on_error_does_not_hide_the_other_rejected_items(
+    make_queue: Make, vendor: VendorServer
+) -> None:
+    """The thread ends after all items of its batch were reported."""
+    vendor.script = StrictMode("1", "3")
+    lost: list[str] = []
+
+    def leave(_: object, items: list[dict[str, Any]]) -> None:
+        lost.extend(people(items))
+        sys.exit(1)
+
+    queue = make_queue(on_error=leave)
+    for item in events(5):
+        queue.put(item)
+
+    assert queue.flush()
+    assert lost == ["1", "3"]
 
 
 def test_too_large_batch_is_divided(connect: Connect, vendor: VendorServer) -> None:
