@@ -61,10 +61,15 @@ log = structlog.get_logger(__name__)
 # The other refusals are not logged: strangers cause them all the time.
 _LOGGED_REFUSALS = (Refusal.WRONG_SIGNATURE, "busy", "too_large")
 
+# After these outcomes a new token may help.
+_MAYBE_TOKEN = (ForwardOutcome.TOKEN_REFUSED, ForwardOutcome.FORBIDDEN)
+
 _ADVICE = {
     ForwardOutcome.NO_TOKEN: "check DATABRICKS_HOST, DATABRICKS_CLIENT_ID and "
     "DATABRICKS_CLIENT_SECRET",
-    ForwardOutcome.TOKEN_REFUSED: "grant the service principal CAN USE on the app",
+    ForwardOutcome.TOKEN_REFUSED: "check that the service principal belongs to the workspace of "
+    "the app and may use it",
+    ForwardOutcome.FORBIDDEN: "grant the service principal CAN USE on the app",
     ForwardOutcome.APP_REFUSED: "give the app the relay's keys and window; if they agree, the "
     "platform drops the X-CIO headers: see CIO_SIGNATURE_IN_QUERY in docs/deployment.md",
     ForwardOutcome.NOT_THE_APP: "check CIO_RELAY_APP_URL: not the receiver, but another program "
@@ -321,24 +326,29 @@ class Relay:
     def _try_with_tokens(self, request: VerifiedRequest, deadline: float) -> ForwardResult:
         """Forward a request; repeat it once with a new token if the first one is refused."""
         result: ForwardResult | None = None
+        refused: Token | None = None
         while True:
             left = deadline - time.monotonic()
             try:
-                token = self._tokens.get(left)
+                token = self._tokens.get(left, other_than=refused)
             except TokenError:
                 is_late = time.monotonic() >= deadline
                 outcome = ForwardOutcome.TIMEOUT if is_late else ForwardOutcome.NO_TOKEN
                 return result or ForwardResult(outcome)
+            if result is not None and token is refused:
+                return result  # no new one came in time
             tries = result.tries if result is not None else 0
             work = self._upstream.forward(request, token.text, deadline, tries)
             try:
                 new = self._loop.run(work, max(0.0, deadline - time.monotonic()) + _GRACE_SECONDS)
             except TimeoutError:  # the loop was too busy to end the request at its deadline
                 return ForwardResult(ForwardOutcome.TIMEOUT)
-            is_refused = new.outcome is ForwardOutcome.TOKEN_REFUSED
-            if result is not None or not is_refused or not self._tokens.refuse(token):
+            if result is not None or new.outcome not in _MAYBE_TOKEN:
                 return new
-            result = new
+            is_certain = new.outcome is ForwardOutcome.TOKEN_REFUSED
+            if not self._tokens.refuse(token, is_certain=is_certain):
+                return new
+            result, refused = new, token
 
 
 def create_relay(
