@@ -123,9 +123,10 @@ def switch(text: str) -> bool:
     return choice("off", "on")(text) == "on"
 
 
-def status(text: str) -> int:
-    """Read the status of the answer to an unverified request."""
-    return int(choice("401", "503")(text))
+def unverified_status(text: str) -> int | None:
+    """Read the status of the answer to an unverified request; None for `auto`."""
+    word = choice("auto", "401", "503")(text)
+    return None if word == "auto" else int(word)
 
 
 def optional_bytes(least: int) -> Callable[[str], int | None]:

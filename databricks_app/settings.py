@@ -31,8 +31,8 @@ class Settings:
 
     `signing_keys` is None where the variable is unset and empty where it is set but blank: the
     second always means that nothing is accepted. So is `admin_token`: empty always means that
-    nobody has it. `inbox_max_bytes` None means 80 % of what the disk has free at start,
-    `inbox_floor_bytes` None 10 % of the disk, at least 1 GiB.
+    nobody has it. `unverified_status` None means `auto`. `inbox_max_bytes` None means 80 % of what
+    the disk has free at start, `inbox_floor_bytes` None 10 % of the disk, at least 1 GiB.
     """
 
     signing_keys: tuple[SigningKey, ...] | None
@@ -43,7 +43,7 @@ class Settings:
     regions: Mapping[str, str]
     tolerance_seconds: int
     stale_timestamps: StalePolicy
-    unverified_status: int
+    unverified_status: int | None
     is_signature_in_query: bool
     store: Store
     data_dir: Path
@@ -145,10 +145,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "CIO_UNVERIFIED_STATUS",
         "unverified_status",
-        "401",
-        read.status,
-        "Answer to a missing or wrong signature: 401, or 503 during set-up (Customer.io waits an "
-        "hour after a 401).",
+        "auto",
+        read.unverified_status,
+        "Answer to a wrong signature. `auto`: 401 while every workspace with an active key has "
+        "verified a request of Customer.io in the last 10 minutes, else 503, because Customer.io "
+        "waits an hour after a 401; a missing or malformed header is 401. `401`, `503`: always "
+        "this one, also for such a header.",
     ),
     Setting(
         "CIO_SIGNATURE_IN_QUERY",

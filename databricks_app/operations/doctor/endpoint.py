@@ -74,7 +74,7 @@ def _unavailable(context: DoctorContext) -> CheckResult:
     if context.settings.unverified_status == 503:
         return warning(
             "a wrong signature is answered 503, as CIO_UNVERIFIED_STATUS says",
-            "set CIO_UNVERIFIED_STATUS=401 when the set-up is done",
+            "set CIO_UNVERIFIED_STATUS=auto when the set-up is done",
         )
     return failure(
         "it answers 503: it has no signing key, its inbox is full, or it is stopping",

@@ -143,7 +143,7 @@ def test_a_set_up_receiver_and_one_without_a_key_are_told_apart(tmp_path: Path) 
     assert keyless.state == "failure"
     assert "no signing key" in keyless.says
     assert set_up.state == "warning"
-    assert "CIO_UNVERIFIED_STATUS=401" in set_up.fix
+    assert "CIO_UNVERIFIED_STATUS=auto" in set_up.fix
     assert ready.state == "failure"
     assert "says refusing" in ready.says
     assert "CIO_WEBHOOK_SIGNING_KEYS" in ready.says
