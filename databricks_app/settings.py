@@ -22,7 +22,7 @@ from databricks_app.setting_values import Setting, Store
 ENV_FILE = Path(".env")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
-StalePolicy = Literal["reject", "accept"]
+StalePolicy = Literal["second_sight", "reject", "accept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +138,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "CIO_STALE_TIMESTAMPS",
         "stale_timestamps",
-        "reject",
+        "second_sight",
         read.choice(*get_args(StalePolicy)),
-        "A right signature with a timestamp outside the window: `reject` (401) or `accept`.",
+        "A right signature with a timestamp outside the window. `second_sight`: refused (401) "
+        "the first time and accepted when the same body comes again, which proves a sender that "
+        "repeats its timestamps or a wrong clock here; then accepted at once until a day passes "
+        "without one; never older than 8 days. `reject`: always 401. `accept`: always accepted.",
     ),
     Setting(
         "CIO_UNVERIFIED_STATUS",

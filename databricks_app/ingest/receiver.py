@@ -33,6 +33,7 @@ from databricks_app.events.record import Record
 from databricks_app.ingest.body import BodyStream, ReceivedBody, read_body
 from databricks_app.ingest.inbox import Appender
 from databricks_app.ingest.refusals import note_fault, note_refusal
+from databricks_app.ingest.stale_timestamps import StaleTimestamps
 from databricks_app.ingest.verified_keys import VerifiedKeys
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.runtime.recurring import RecurringLog
@@ -91,6 +92,7 @@ class WebhookReceiver:
         append_deadline_seconds: How long an append may take.
         max_body_bytes: Only the beginning of a longer body is stored.
         verified: Knows which keys have verified requests.
+        stale: Decides about timestamps outside the window.
         recurring: Logs refusals; the server must call its `sweep` regularly.
     """
 
@@ -119,6 +121,7 @@ class WebhookReceiver:
         self._keys: tuple[SigningKey, ...] = settings.signing_keys or ()
         marks = marks or SharedMarks(None)
         self.verified = VerifiedKeys(self._keys, settings.workspaces, marks)
+        self.stale = StaleTimestamps(settings.stale_timestamps, marks)
         self.inbox = inbox
         self.append_deadline_seconds = settings.append_deadline_seconds
         self.max_body_bytes = settings.max_body_bytes
@@ -335,10 +338,13 @@ class WebhookReceiver:
             raise _Refused(self._settings.unverified_status or status, reason)
         if not check.is_test:
             self.verified.note(verdict.key.fingerprint, now)
+        body = kept()
         if verdict.refusal is not None:
-            self._note_stale(verdict, verdict.key.fingerprint)
+            age = verdict.age_seconds or 0.0
+            is_accepted = self.stale.is_accepted(age, now, body, sha256, is_test=check.is_test)
+            self._note_stale(verdict, verdict.key.fingerprint, is_accepted)
         return Record(
-            body=kept(),
+            body=body,
             received_at=datetime.fromtimestamp(now, UTC),
             timestamp=check.timestamp.decode("ascii"),
             key_fingerprint=verdict.key.fingerprint,
@@ -369,12 +375,12 @@ class WebhookReceiver:
         self._metrics.accepted_bytes.inc(sum(record.body_bytes for record in records))
         return Answer(200)
 
-    def _note_stale(self, verdict: Verification, key: str) -> None:
-        """Count a timestamp outside the window, and refuse it unless the settings accept it."""
+    def _note_stale(self, verdict: Verification, key: str, is_accepted: bool) -> None:
+        """Count a timestamp outside the window, and refuse it unless it is accepted."""
         age = verdict.age_seconds or 0.0
         reason = Refusal.STALE_TIMESTAMP.value
         self._metrics.stale_age.observe(age)
-        if self._settings.stale_timestamps != "accept":
+        if not is_accepted:
             raise _Refused(401, reason, key, age_seconds=round(age), accepted=False)
         facts = {"key": key, "age_seconds": round(age), "accepted": True}
         note_refusal(self.recurring, reason, 200, facts)

@@ -46,7 +46,8 @@ REASONS: dict[str, RefusalReason] = {
     ),
     "stale_timestamp": RefusalReason(
         "check the clock of this machine; if it is right, Customer.io repeats requests with their "
-        "first timestamp: set CIO_STALE_TIMESTAMPS=accept",
+        "first timestamp: keep CIO_STALE_TIMESTAMPS=second_sight, which accepts them at their "
+        "second try, or set CIO_STALE_TIMESTAMPS=accept",
         event="stale_timestamp",
     ),
     "inbox_full": RefusalReason(_DISK_ADVICE, "error"),

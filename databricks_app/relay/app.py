@@ -38,6 +38,7 @@ from databricks_app.endpoint import (
     signature_query,
 )
 from databricks_app.errors import TokenError
+from databricks_app.ingest.stale_timestamps import OLDEST_SECONDS
 from databricks_app.ingest.verified_keys import VerifiedKeys
 from databricks_app.relay.settings import RelaySettings, from_environment
 from databricks_app.relay.upstream import (
@@ -311,8 +312,13 @@ class Relay:
             self._verified.note(verdict.key.fingerprint, now)
         if verdict.refusal is None:
             return
-        is_accepted = self._settings.stale_timestamps == "accept"
         age = round(verdict.age_seconds or 0)
+        policy = self._settings.stale_timestamps
+        # With `second_sight` the app decides, because it remembers the bodies. Its refusal is 503
+        # here, so that Customer.io repeats the request soon.
+        is_accepted = policy == "accept" or (
+            policy == "second_sight" and abs(age) <= OLDEST_SECONDS
+        )
         log.warning(
             "stale_timestamp", age_seconds=age, key=verdict.key.fingerprint, accepted=is_accepted
         )

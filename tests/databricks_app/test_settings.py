@@ -80,7 +80,7 @@ def test_the_defaults() -> None:
         region="us",
         regions={},
         tolerance_seconds=300,
-        stale_timestamps="reject",
+        stale_timestamps="second_sight",
         unverified_status=None,
         is_signature_in_query=False,
         store="local",
