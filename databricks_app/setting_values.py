@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from core.webhooks.key_form import fault_of_key
 from core.webhooks.signature import SigningKey
 
 Store = Literal["local", "databricks"]
@@ -189,5 +190,11 @@ def _pairs(text: str, value: str, must: str) -> list[tuple[str, str]]:
 
 
 def keys(text: str) -> tuple[SigningKey, ...]:
-    """Read signing keys, comma-separated."""
-    return tuple(SigningKey.from_text(part) for part in text.split(",") if part.strip())
+    """Read signing keys, comma-separated. The error says which one cannot be right, and why."""
+    parts = [part for part in text.split(",") if part.strip()]
+    for number, part in enumerate(parts, 1):
+        fault = fault_of_key(part)
+        if fault is not None:
+            which = "the key" if len(parts) == 1 else f"key {number} of {len(parts)}"
+            raise ValueError(f"must be signing keys, but {which} {fault}")
+    return tuple(SigningKey.from_text(part) for part in parts)

@@ -451,3 +451,21 @@ def test_the_databricks_store_needs_a_catalog() -> None:
     """There is no default catalog."""
     with pytest.raises(SettingsError, match="CIO_CATALOG is needed"):
         from_environment({"CIO_STORE": "databricks"})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("'quoted-key'", "the key contains a quotation mark"),
+        ("right-key,\ufeffmarked-key", "key 2 of 2 begins with a byte order mark"),
+        ("0123456789abcdef0123456789abcdef", "App API"),
+        ("right-key, 0123456789abcdef0123", "key 2 of 2 has the form of a Track API"),
+    ],
+)
+def test_a_signing_key_that_cannot_be_right_is_refused(text: str, words: str) -> None:
+    """At the start, not by every request; the error says which key, without showing it."""
+    with pytest.raises(SettingsError, match="CIO_WEBHOOK_SIGNING_KEYS") as caught:
+        from_environment({"CIO_WEBHOOK_SIGNING_KEYS": text})
+
+    assert words in str(caught.value)
+    assert not any(part.strip("'\ufeff ") in str(caught.value) for part in text.split(","))
