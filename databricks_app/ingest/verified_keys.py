@@ -13,12 +13,11 @@ from collections.abc import Iterable, Mapping
 
 from core.webhooks.signature import SignatureCheck, SigningKey
 from databricks_app.events.workspaces import DEFAULT
+from databricks_app.ingest.warnings import REPORT_SECONDS
 from databricks_app.runtime.shared_marks import Moment, SharedMarks
 
 # How long a verified request proves that a key is right.
 PROOF_SECONDS = 600.0
-# Customer.io may try once an hour. With two hours and a half, one late try ends no report.
-REPORT_SECONDS = 9000.0
 # The clock may be set back a little; a mark from further ahead was made by a wrong clock.
 _CLOCK_STEP_SECONDS = 60.0
 # A busy key is noted once in this time.
@@ -92,14 +91,3 @@ class VerifiedKeys:
 def is_recent(at: float, now: float, seconds: float) -> bool:
     """Return whether a moment lies in the last seconds; both times in Unix seconds."""
     return -_CLOCK_STEP_SECONDS <= now - at < seconds
-
-
-def suspicion(workspaces: tuple[str, ...]) -> str:
-    """Return what `/readyz` and the alert say about workspaces whose key may be wrong."""
-    names = ", ".join(workspaces)
-    return (
-        f"a request had a wrong signature, and no signing key of the workspace {names} has "
-        "verified a request of Customer.io since: if Customer.io sent it, the key in "
-        "CIO_WEBHOOK_SIGNING_KEYS is wrong, and the feed waits. Compare it with the key on the "
-        "page Reporting Webhooks in Customer.io"
-    )

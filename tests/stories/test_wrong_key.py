@@ -16,7 +16,13 @@ from flask.testing import FlaskClient
 from core.webhooks.signature import TEST_HEADER, SigningKey, sign
 from databricks_app.app import create_app
 from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.ingest.inbox import Pending
 from databricks_app.ingest.inbox.local import LocalInbox
+from databricks_app.ingest.verified_keys import VerifiedKeys
+from databricks_app.operations.alerting.process import sample
+from databricks_app.operations.alerting.rules import AlertChange, AlertRules
+from databricks_app.runtime.metrics import Metrics
+from databricks_app.runtime.shared_marks import SharedMarks
 from databricks_app.runtime.status import RUN_DIR
 from databricks_app.settings import Settings
 from databricks_app.simulator.schedule import Ending, RetryRules, RetryState, next_state
@@ -70,9 +76,9 @@ def receiver(
     (tmp_path / "run").mkdir()
     monkeypatch.setenv(RUN_DIR, str(tmp_path / "run"))
 
-    def make(key: SigningKey) -> FlaskClient:
-        made = replace(settings, signing_keys=(key,))
-        return create_app(made, inbox=inbox, now=now).test_client()
+    def make(key: SigningKey, metrics: Metrics | None = None, **changed: object) -> FlaskClient:
+        made = replace(settings, signing_keys=(key,), **changed)  # type: ignore[arg-type]
+        return create_app(made, inbox=inbox, now=now, metrics=metrics).test_client()
 
     return make
 
@@ -93,6 +99,35 @@ def test_a_wrong_key_at_set_up_costs_no_hour(
     assert set(vendor.statuses) == {200, 503}
     assert max(vendor.waits) < HOUR / 10
     assert sum(vendor.waits) < corrected_at - 1_700_000_000 + HOUR / 10
+
+
+@pytest.mark.parametrize("status", [None, 401])
+def test_the_first_refusal_of_a_wrong_key_is_an_alert_until_the_key_is_right(
+    receiver: Callable[..., FlaskClient], now: FixedClock, tmp_path: Path, status: int | None
+) -> None:
+    """With one try an hour (always 401) too: one alert, no flapping, `/readyz` says the same."""
+    metrics, rules = Metrics(), AlertRules()
+    client = receiver(PASTED, metrics, unverified_status=status)
+    verified = VerifiedKeys([PASTED], {}, SharedMarks(tmp_path / "run"))
+    vendor, changes = Vendor(now), list[AlertChange]()
+    started_at = now.at
+
+    def look(client: FlaskClient, keys: VerifiedKeys, until: float) -> None:
+        while now.at < until:
+            vendor.deliver(client, now.at + 600)
+            changes.extend(
+                rules.observe(sample(metrics.totals(), Pending(0, 0, None), now.at, keys))
+            )
+
+    look(client, verified, started_at + 30 * HOUR)
+    assert [(one.alert, one.state) for one in changes] == [("wrong_signatures", "firing")]
+    assert changes[0].at == started_at + 600
+    page = client.get("/readyz", headers={"Authorization": "Bearer right_token"}).json or {}
+    assert "CIO_WEBHOOK_SIGNING_KEYS is wrong" in str(page["problems"])
+
+    right = VerifiedKeys([RIGHT], {}, SharedMarks(tmp_path / "run"))
+    look(receiver(RIGHT, metrics), right, now.at + 4 * HOUR)
+    assert [one.state for one in changes] == ["firing", "resolved"]
 
 
 def test_a_wrong_key_in_a_busy_receiver_costs_no_hour(

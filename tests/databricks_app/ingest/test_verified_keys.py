@@ -130,6 +130,42 @@ def test_web_processes_share_what_they_know(
     assert post(opened(), sign(BODY, key=WRONG)) == 503
 
 
+def problems(client: FlaskClient) -> str:
+    """The problems that `/readyz` names."""
+    page = client.get("/readyz", headers={"Authorization": "Bearer right_token"}).json or {}
+    return " ".join(page["problems"])
+
+
+def test_readyz_reports_the_first_refusal_while_a_key_is_not_proven(
+    opened: Open, sign: Sign, now: FixedClock
+) -> None:
+    """Until every workspace has verified a request, or nothing came for two hours and a half."""
+    names = {SHOP.fingerprint: "shop", BLOG.fingerprint: "blog"}
+
+    def refused() -> FlaskClient:
+        client = opened(signing_keys=(SHOP, BLOG), workspaces=names)
+        assert post(client, sign(BODY, key=SHOP)) == 200
+        assert post(client, sign(BODY, key=WRONG)) == 503
+        return client
+
+    assert "workspace blog has" in problems(refused())
+
+    healed = refused()
+    assert post(healed, sign(BODY, key=BLOG)) == 200
+    assert "wrong signature" not in problems(healed)
+
+    forgotten = refused()
+    now.at += 9000
+    assert "wrong signature" not in problems(forgotten)
+
+
+def test_a_wrong_signature_of_ours_is_not_reported(client: FlaskClient, sign: Sign) -> None:
+    """The doctor sends one on purpose."""
+    assert post(client, sign(BODY, key=WRONG) | OURS) == 401
+
+    assert "wrong signature" not in problems(client)
+
+
 def test_a_clock_that_was_set_back_proves_nothing(
     client: FlaskClient, sign: Sign, now: FixedClock
 ) -> None:
