@@ -33,8 +33,8 @@ def stale_advice(policy: StalePolicy, expects_stale: bool) -> str:
         return " and were accepted (CIO_STALE_TIMESTAMPS=accept): check the clock of this machine"
     if policy == "reject":
         return (
-            ": check the clock of this machine; if it is right, set CIO_STALE_TIMESTAMPS="
-            "second_sight or accept"
+            ": check the clock of this machine; if it is right, set "
+            "CIO_STALE_TIMESTAMPS=second_sight"
         )
     if expects_stale:
         return (
