@@ -435,7 +435,7 @@ def test_serve_without_a_key_on_a_public_address_answers_503(tmp_path: Path) -> 
         answer = receiver.post(request(event("e")))
 
         assert (answer.status, "retry-after" in answer.headers) == (503, True)
-        assert "No signing key" in receiver.announced
+        assert "no signing key" in receiver.announced
 
 
 def test_serve_makes_a_key_for_development(tmp_path: Path) -> None:

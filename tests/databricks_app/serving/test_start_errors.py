@@ -128,7 +128,7 @@ def test_a_development_key_that_cannot_be_stored(tmp_path: Path) -> None:
     message = error_of(tmp_path, prefix=prefix, CIO_DATA_DIR=str(tmp_path / "there/data"))
 
     assert ".env" in message
-    assert "set CIO_WEBHOOK_SIGNING_KEYS" in message
+    assert "Set CIO_WEBHOOK_SIGNING_KEYS" in message
 
 
 def test_a_temporary_path_that_is_too_long_for_a_socket(tmp_path: Path) -> None:
