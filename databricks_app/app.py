@@ -15,9 +15,10 @@ from databricks_app.ingest.pages import StatusPages
 from databricks_app.ingest.receiver import WebhookReceiver
 from databricks_app.ingest.routes import blueprint
 from databricks_app.ingest.wsgi import WebhookFirst
-from databricks_app.runtime import freshness
+from databricks_app.runtime import freshness, status
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.runtime.recurring import RecurringLog
+from databricks_app.runtime.shared_marks import SharedMarks
 from databricks_app.settings import Settings, environment, from_environment
 
 INBOX = "ciolake.inbox"
@@ -54,7 +55,8 @@ def create_app(
     app.extensions[INBOX] = inbox
     # Werkzeug would redirect `//path` to `/path`, and Customer.io waits an hour after a redirect.
     app.url_map.merge_slashes = False
-    receiver = WebhookReceiver(settings, inbox, metrics, now, body_errors, recurring)
+    marks = SharedMarks(status.run_dir())
+    receiver = WebhookReceiver(settings, inbox, metrics, now, body_errors, recurring, marks)
     pages = StatusPages(settings, receiver, metrics, _pending_counter(settings, inbox), now)
     app.register_blueprint(blueprint(settings, receiver, pages))
     app.wsgi_app = WebhookFirst(app.wsgi_app, receiver)  # type: ignore[method-assign]

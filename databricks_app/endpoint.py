@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
-from core.webhooks.signature import SIGNATURE_PARAMETER, TIMESTAMP_PARAMETER
+from core.webhooks.signature import SIGNATURE_PARAMETER, TEST_HEADER, TIMESTAMP_PARAMETER
 
 WEBHOOK_PATH = "/api/webhooks/customerio"
 
@@ -18,6 +18,9 @@ WEBHOOK_PATH = "/api/webhooks/customerio"
 RETRY_AFTER_SECONDS = 5
 # A body longer than CIO_MAX_BODY_BYTES times this is answered 413.
 LARGEST_FACTOR = 8
+
+TEST_ENVIRON = "HTTP_" + TEST_HEADER.upper().replace("-", "_")
+"""The WSGI name of the header that marks our own requests."""
 
 _SEGMENTS = WEBHOOK_PATH.strip("/").split("/")
 # More digits than any real length has, and still a 64-bit integer.
@@ -60,6 +63,11 @@ def header(environ: Mapping[str, Any], name: str) -> bytes | None:
 def signature_headers(environ: Mapping[str, Any]) -> Claims:
     """Return the headers `X-CIO-Signature` and `X-CIO-Timestamp` as received."""
     return header(environ, "HTTP_X_CIO_SIGNATURE"), header(environ, "HTTP_X_CIO_TIMESTAMP")
+
+
+def is_test(value: bytes | None) -> bool:
+    """Return whether this value of `X-Ciolake-Test` marks a request as ours."""
+    return value == b"1"
 
 
 def signature_query(signature: bytes, timestamp: bytes) -> str:

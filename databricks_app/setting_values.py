@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from core.webhooks.key_form import fault_of_key
 from core.webhooks.signature import SigningKey
 
 Store = Literal["local", "databricks"]
@@ -116,9 +117,10 @@ def switch(text: str) -> bool:
     return choice("off", "on")(text) == "on"
 
 
-def status(text: str) -> int:
-    """Read the status of the answer to an unverified request."""
-    return int(choice("401", "503")(text))
+def unverified_status(text: str) -> int | None:
+    """Read the status of the answer to an unverified request; None for `auto`."""
+    word = choice("auto", "401", "503")(text)
+    return None if word == "auto" else int(word)
 
 
 def optional_bytes(least: int) -> Callable[[str], int | None]:
@@ -181,5 +183,11 @@ def _pairs(text: str, value: str, must: str) -> list[tuple[str, str]]:
 
 
 def keys(text: str) -> tuple[SigningKey, ...]:
-    """Read signing keys, comma-separated."""
-    return tuple(SigningKey.from_text(part) for part in text.split(",") if part.strip())
+    """Read signing keys, comma-separated. The error says which one cannot be right, and why."""
+    parts = [part for part in text.split(",") if part.strip()]
+    for number, part in enumerate(parts, 1):
+        fault = fault_of_key(part)
+        if fault is not None:
+            which = "the key" if len(parts) == 1 else f"key {number} of {len(parts)}"
+            raise ValueError(f"must be signing keys, but {which} {fault}")
+    return tuple(SigningKey.from_text(part) for part in parts)

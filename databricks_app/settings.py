@@ -23,7 +23,7 @@ from databricks_app.setting_values import Setting, Store
 ENV_FILE = Path(".env")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
-StalePolicy = Literal["reject", "accept"]
+StalePolicy = Literal["second_sight", "reject", "accept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,9 @@ class Settings:
 
     `signing_keys` is None if the variable is not set, and empty if it is set but blank. Empty means
     that no request is accepted. `admin_token` works the same way: empty means that nobody gets
-    access. If `inbox_max_bytes` is None, the limit is 80 % of the free disk space at start. If
-    `inbox_floor_bytes` is None, it is 10 % of the disk, at least 1 GiB.
+    access. If `unverified_status` is None, it is `auto`. If `inbox_max_bytes` is None, the limit is
+    80 % of the free disk space at start. If `inbox_floor_bytes` is None, it is 10 % of the disk, at
+    least 1 GiB.
     """
 
     signing_keys: tuple[SigningKey, ...] | None
@@ -44,7 +45,7 @@ class Settings:
     regions: Mapping[str, str]
     tolerance_seconds: int
     stale_timestamps: StalePolicy
-    unverified_status: int
+    unverified_status: int | None
     is_signature_in_query: bool
     store: Store
     data_dir: Path
@@ -145,18 +146,23 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "CIO_STALE_TIMESTAMPS",
         "stale_timestamps",
-        "reject",
+        "second_sight",
         read.choice(*get_args(StalePolicy)),
-        "What to do with a valid signature whose timestamp differs by more than that: `reject` "
-        "(answer 401) or `accept`.",
+        "What to do with a valid signature whose timestamp differs by more than that. "
+        "`second_sight`: the event is refused (401) the first time and accepted when the same body "
+        "comes again, which proves a sender that repeats its timestamps or a wrong clock here. "
+        "Then such events are accepted at once, until a day passes without one, but never if they "
+        "are older than 8 days. `reject`: always 401. `accept`: always accepted.",
     ),
     Setting(
         "CIO_UNVERIFIED_STATUS",
         "unverified_status",
-        "401",
-        read.status,
-        "Answer to a missing or wrong signature: 401, or 503. Use 503 during setup, because "
-        "Customer.io waits an hour after a 401.",
+        "auto",
+        read.unverified_status,
+        "Answer to a wrong signature. `auto`: 401 while every workspace with an active key has "
+        "verified a request of Customer.io in the last 10 minutes, otherwise 503, because "
+        "Customer.io waits an hour after a 401; a missing or malformed header is answered 401. "
+        "`401`, `503`: always this status, also for such a header.",
     ),
     Setting(
         "CIO_SIGNATURE_IN_QUERY",

@@ -59,10 +59,12 @@ PURE_LIBRARY = frozenset(
 PURE = frozenset(
     (
         "core.webhooks.event_names",
+        "core.webhooks.key_form",
         "core.webhooks.signature",
         "databricks_app.endpoint",
         "databricks_app.ingest.access",
         "databricks_app.ingest.inbox.frames",
+        "databricks_app.ingest.warnings",
         "databricks_app.operations.alerting.rules",
     )
 )

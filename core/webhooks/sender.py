@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from core.errors import ConfigurationError, CustomerIOError
-from core.webhooks.signature import SigningKey, sign
+from core.webhooks.signature import TEST_HEADER, SigningKey, sign
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -130,9 +130,19 @@ class Sender:
         key: SigningKey,
         *,
         timeout_seconds: float = TIMEOUT_SECONDS,
+        is_test: bool = True,
     ) -> None:
+        """Connect at the first post.
+
+        Args:
+            destination: Where to post.
+            key: Signs the bodies.
+            timeout_seconds: How long to wait for each step of a post.
+            is_test: Whether the posts are marked as ours; False to pass for Customer.io.
+        """
         self._destination = destination
         self._key = key
+        self._is_test = is_test
         kind = HTTPSConnection if destination.is_tls else HTTPConnection
         self._connection = kind(destination.host, destination.port, timeout=timeout_seconds)
         self.reopened = 0
@@ -162,7 +172,7 @@ class Sender:
         Raises:
             NoAnswer: The connection was refused or reset, or no answer arrived in time.
         """
-        headers = signed_headers(self._key, timestamp, body)
+        headers = signed_headers(self._key, timestamp, body, is_test=self._is_test)
         start = time.perf_counter()
         is_reused = self._connection.sock is not None
         try:
@@ -192,11 +202,14 @@ class Sender:
         return response.status, "".join(filter(str.isprintable, one_line))
 
 
-def signed_headers(key: SigningKey, timestamp: int, body: bytes) -> dict[str, str]:
-    """Return the headers that Customer.io sends with a body."""
-    return {
+def signed_headers(
+    key: SigningKey, timestamp: int, body: bytes, *, is_test: bool = True
+) -> dict[str, str]:
+    """Return the headers that Customer.io sends with a body, and the mark that it is ours."""
+    headers = {
         "Content-Type": "application/json",
         "User-Agent": "ciolake",
         "X-CIO-Timestamp": str(timestamp),
         "X-CIO-Signature": sign(key, timestamp, body),
     }
+    return {**headers, TEST_HEADER: "1"} if is_test else headers

@@ -55,30 +55,46 @@ class _Login:
         self.host = workspace.host
         self._tokens = workspace.tokens
         self._token: Token | None = None
+        self._refused: Token | None = None
 
     def headers(self) -> dict[str, str]:
         """Return the headers of one request."""
+        refused, self._refused = self._refused, None
         try:
-            self._token = self._tokens.get(_TOKEN_SECONDS)
+            self._token = self._tokens.get(_TOKEN_SECONDS, other_than=refused)
         except TokenError as error:
             raise LakeError(str(error)) from error
         return {"Authorization": f"Bearer {self._token.text}"}
 
-    def renew(self) -> None:
-        """Replace the token, which the workspace has refused."""
-        if self._token is not None:
-            self._tokens.refuse(self._token)
+    def renew(self, is_certain: bool) -> None:
+        """Replace the token, which the workspace has refused.
+
+        Args:
+            is_certain: Whether the refusal is about the token; otherwise it may be.
+        """
+        token = self._token
+        if token is not None and self._tokens.refuse(token, is_certain=is_certain):
+            self._refused = token
 
     def state(self, warehouse_id: str) -> str | None:
         """Return the state of a warehouse, e.g. `STARTING`; None if it is unknown."""
         url = f"{self.host}/api/2.0/sql/warehouses/{warehouse_id}"
         try:
             answer = httpx2.get(url, headers=self.headers(), timeout=_STATE_SECONDS)
+            if self._is_renewed(answer):
+                answer = httpx2.get(url, headers=self.headers(), timeout=_STATE_SECONDS)
             if answer.status_code == HTTPStatus.NOT_FOUND:
                 return "DELETED"
             return str(answer.json()["state"]) if answer.is_success else None
         except (httpx2.HTTPError, LakeError, ValueError, KeyError, TypeError):
             return None
+
+    def _is_renewed(self, answer: httpx2.Response) -> bool:
+        token = self._token
+        if token is None or not self._tokens.refuse_after(token, answer.status_code, answer.text):
+            return False
+        self._refused = token
+        return True
 
 
 def _connect(login: _Login, settings: Settings, timeout: CallTimeout) -> Callable[[], Session]:

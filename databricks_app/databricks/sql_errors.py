@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 
+from databricks_app.databricks.token import is_about_token
+
 # For example `[CAST_OVERFLOW] The value ... SQLSTATE: 22003`.
 _CLASS = re.compile(r"\[([A-Z][A-Z0-9_.]{2,80})\]")
 _STATE = re.compile(r"SQLSTATE[:=]?\s*([0-9A-Z]{5})\b")
@@ -30,7 +32,8 @@ _PERMISSION = re.compile(r"PERMISSION|PRIVILEGE|not authorized|\bforbidden\b", r
 _MISSING = re.compile(r"TABLE_OR_VIEW_NOT_FOUND|SCHEMA_NOT_FOUND|NO_SUCH_CATALOG|CATALOG_NOT_FOUND")
 _SESSION = re.compile(r"session|invalid.?handle", re.IGNORECASE)
 _ENDED = re.compile(r"closed|expired|invalid|not found|does not exist", re.IGNORECASE)
-_TOKEN = re.compile(r"unauthori[sz]ed|invalid (access )?token|token.*expir", re.IGNORECASE)
+# A text that names the status in words; the connector does not always keep the number.
+_UNAUTHORIZED = re.compile(r"unauthori[sz]ed", re.IGNORECASE)
 _STARTING = re.compile(
     r"TEMPORARILY_UNAVAILABLE|(warehouse|endpoint|cluster).*(start|stop)", re.IGNORECASE
 )
@@ -79,6 +82,7 @@ class ErrorKind(StrEnum):
     BUSY = "busy"
     UNREACHABLE = "unreachable"
     TOKEN = "token"  # noqa: S105  # a word
+    FORBIDDEN = "forbidden"
     ADMIN = "admin"
     UNKNOWN = "unknown"
 
@@ -86,7 +90,7 @@ class ErrorKind(StrEnum):
 _OF_STATUS = {
     HTTPStatus.UNAUTHORIZED: (ErrorKind.TOKEN, _REFUSED_LOGIN),
     HTTPStatus.FORBIDDEN: (
-        ErrorKind.ADMIN,
+        ErrorKind.FORBIDDEN,
         "the service principal may not use the warehouse: give it the permission CAN USE on the "
         "warehouse",
     ),
@@ -114,8 +118,9 @@ class ErrorMeaning:
 
     Attributes:
         kind: What to do. `conflict`, `session`, `busy` and `unreachable`: run the statement again.
-            `token`: run it again with another token. `value`: find the row. `admin`: an admin has
-            to act. `unknown`: no rule applies.
+            `token`: run it again with another token. `forbidden`: the same if there is one, else an
+            admin has to act. `value`: find the row. `admin`: an admin has to act. `unknown`: no
+            rule applies.
         name: The error class of Databricks, or the SQLSTATE, or the Python type.
         words: The text for an admin.
     """
@@ -147,7 +152,7 @@ def meaning(
         return ErrorMeaning(ErrorKind.ADMIN, name, _grant(**lacks.groupdict()))
     if name.startswith(_VALUE_CLASSES) or (state or "").startswith(_VALUE_STATES):
         return ErrorMeaning(ErrorKind.VALUE, name, f"a value is refused ({name})")
-    if http_status == HTTPStatus.FORBIDDEN and _TOKEN.search(text):
+    if http_status is not None and is_about_token(http_status, text):
         http_status = HTTPStatus.UNAUTHORIZED  # a refused token is sometimes answered 403
     found = _by_status(http_status, name) or _by_text(text, name)
     return found or _other(text, name, is_answer=is_answer)
@@ -180,7 +185,7 @@ def _by_status(status: int | None, name: str) -> ErrorMeaning | None:
 
 
 def _by_text(text: str, name: str) -> ErrorMeaning | None:
-    if _TOKEN.search(text):
+    if _UNAUTHORIZED.search(text) or is_about_token(HTTPStatus.FORBIDDEN, text):
         return ErrorMeaning(ErrorKind.TOKEN, name, _REFUSED_LOGIN)
     if _PERMISSION.search(text):
         return ErrorMeaning(

@@ -31,9 +31,11 @@ _TRIES = {
     ErrorKind.UNREACHABLE: 3,
     ErrorKind.BUSY: 2,
     ErrorKind.TOKEN: 2,
+    ErrorKind.FORBIDDEN: 2,
 }
 # These may last long, so they are reported before the last try has failed.
 _MAY_LAST = frozenset({ErrorKind.BUSY, ErrorKind.UNREACHABLE})
+_ABOUT_TOKEN = frozenset({ErrorKind.TOKEN, ErrorKind.FORBIDDEN})
 _PAUSE_SECONDS = 0.25
 
 Rows = list[tuple[Any, ...]]
@@ -125,14 +127,15 @@ class Statements:
         connect: Opens a session.
         timeout: Limits of a statement, including the opening of its session.
         state: Asks the workspace for the warehouse's state, e.g. `STARTING`; None if unknown.
-        renew: Called before another try if the token was refused.
+        renew: Called before another try if the token was refused, or with False if it may have
+            been.
         pause_seconds: Pause before the first retry; each further pause is twice as long.
     """
 
     connect: Callable[[], Session]
     timeout: CallTimeout
     state: Callable[[], str | None] = lambda: None
-    renew: Callable[[], None] = lambda: None
+    renew: Callable[[bool], None] = lambda _is_certain: None
     pause_seconds: float = _PAUSE_SECONDS
     _idle: list[Session] = field(default_factory=list, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -166,8 +169,8 @@ class Statements:
                 found = failed.meaning
             if failures >= _TRIES.get(found.kind, 1) or self.timeout.stopping.is_set():
                 raise self._error(found, failures)
-            if found.kind is ErrorKind.TOKEN:
-                self.renew()
+            if found.kind in _ABOUT_TOKEN:
+                self.renew(found.kind is ErrorKind.TOKEN)
             if found.kind in _MAY_LAST:
                 self.timeout.progress(f"{statement.what} is tried again: {found.words}")
             # Random, so that threads that failed together do not retry together.

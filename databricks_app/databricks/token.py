@@ -29,8 +29,14 @@ _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _MIN_PAUSE_SECONDS = 1.0
 # If two tokens are refused within this time, the cause is not the token.
 _REFUSED_SECONDS = 5.0
-# Texts seen in issues 362 of databricks-sdk-py and 583 of databricks-vscode.
-_INVALID = re.compile(r"invalid access token|token is expir", re.IGNORECASE)
+# A 403 that does not mention the token is normally a missing permission. It renews the token this
+# often at most.
+_DOUBTED_SECONDS = 60.0
+# Texts seen in issues 362 of databricks-sdk-py and 583 of databricks-vscode, and their variants.
+_TOKEN_WORDS = re.compile(
+    r"invalid (access |oauth )?token|token (is |has )?(expir|been revoked)|expired (access )?token",
+    re.IGNORECASE,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +90,7 @@ class Tokens:
         self._error: TokenError | None = None
         self._failed_at = -math.inf
         self._refused_at = -math.inf
+        self._doubted: Token | None = None
         self._is_wanted = False
         self._is_closed = False
 
@@ -91,8 +98,13 @@ class Tokens:
         """Start the thread that fetches and renews the token."""
         threading.Thread(target=self._run, name="workspace-token", daemon=True).start()
 
-    def get(self, seconds: float) -> Token:
+    def get(self, seconds: float, *, other_than: Token | None = None) -> Token:
         """Return a valid token; wait up to `seconds` if there is none.
+
+        Args:
+            seconds: Longest time to wait.
+            other_than: A token that the workspace has refused. It is returned only if the time
+                passes, or the fetch fails, while it is still valid.
 
         Raises:
             TokenError: There is none; the text says why.
@@ -105,17 +117,26 @@ class Tokens:
             # its timer may be late: a request wakes it, and does not wait for the new token.
             if self._is_due():
                 self._changed.notify_all()
-            self._changed.wait_for(lambda: self._is_valid() or self._error, max(0.0, seconds))
+            self._changed.wait_for(
+                lambda: (self._is_valid() and self._token is not other_than) or self._error,
+                max(0.0, seconds),
+            )
             if self._token is not None and self._is_valid():
                 return self._token
             raise self._error or TokenError("the workspace has not given us a token yet")
 
-    def refuse(self, token: Token) -> bool:
-        """Drop a token that the workspace has refused.
+    def refuse(self, token: Token, *, is_certain: bool = True) -> bool:
+        """Renew a token that the workspace has refused.
+
+        Args:
+            token: The token of the refused call.
+            is_certain: Whether the answer is about the token, see `is_about_token`. Otherwise it
+                is a 403 that may be about it: other calls can still use the token until the new
+                one is there.
 
         Returns:
             Whether a new token can be had; then it is being fetched. False soon after another
-            refusal.
+            refusal: five seconds if it is certain, otherwise a minute.
         """
         with self._changed:
             if not self._is_renewable:
@@ -124,12 +145,34 @@ class Tokens:
                 return True
             # If a new token is refused too, the token is not the cause: another one does not help.
             now = self._clock()
-            if now - self._refused_at < _REFUSED_SECONDS:
+            if now - self._refused_at < (_REFUSED_SECONDS if is_certain else _DOUBTED_SECONDS):
                 return False
             self._refused_at = now
-            self._token = self._error = None
+            self._error = None
+            if is_certain:
+                self._token = None
+            else:
+                self._doubted = token
             self._changed.notify_all()
             return True
+
+    def refuse_after(self, token: Token, status: int, text: str) -> bool:
+        """Renew a token if an answer of the workspace can be about it.
+
+        This is the rule of all clients of a workspace: 401, a 403 that mentions the token, and
+        once a minute any other 403.
+
+        Args:
+            token: The token of the call.
+            status: HTTP status of the answer.
+            text: Text of the answer.
+
+        Returns:
+            Whether to make the call again, with `get(..., other_than=token)`.
+        """
+        if is_about_token(status, text):
+            return self.refuse(token)
+        return status == HTTPStatus.FORBIDDEN and self.refuse(token, is_certain=False)
 
     def close(self) -> None:
         """End the thread; do not wait for a fetch in progress."""
@@ -150,7 +193,7 @@ class Tokens:
             with self._changed:
                 self._is_wanted = False
                 if token is not None:
-                    self._token = token
+                    self._token, self._doubted = token, None
                 self._error = error
                 self._failed_at = self._clock() if error is not None else -math.inf
                 self._changed.notify_all()
@@ -167,12 +210,16 @@ class Tokens:
 
     def _is_due(self) -> bool:
         token = self._token
-        return self._is_closed or token is None or self._clock() >= token.refresh_at
+        if self._is_closed or token is None or token is self._doubted:
+            return True
+        return self._clock() >= token.refresh_at
 
 
-def is_refused(text: str) -> bool:
-    """Return whether a 403 with this text refuses the token itself, not a permission."""
-    return _INVALID.search(text) is not None
+def is_about_token(status: int, text: str) -> bool:
+    """Return whether an answer refuses the token itself, not a permission: 401, or 403 in words."""
+    if status == HTTPStatus.FORBIDDEN:
+        return _TOKEN_WORDS.search(text) is not None
+    return status == HTTPStatus.UNAUTHORIZED
 
 
 def machine_token(

@@ -21,7 +21,13 @@ from urllib.parse import quote, urlsplit
 
 import httpx2
 
-from databricks_app.databricks.token import Token, Tokens, is_refused, machine_token, unreachable
+from databricks_app.databricks.token import (
+    Token,
+    Tokens,
+    is_about_token,
+    machine_token,
+    unreachable,
+)
 from databricks_app.errors import LakeError, SettingsError, TokenError
 
 CALL_SECONDS = 60.0
@@ -99,7 +105,7 @@ class DatabricksWorkspace:
         """
         word = "true" if overwrite else "false"
         url = f"{_FILES}{quote(path)}?overwrite={word}"
-        answer = self._call("PUT", url, path, seconds, content)
+        answer = self._call("PUT", url, seconds, content)
         if answer.status_code == HTTPStatus.CONFLICT and not overwrite:
             raise FileExistsError(path)
         self._require(answer, path)
@@ -111,7 +117,7 @@ class DatabricksWorkspace:
             FileNotFoundError: There is no such file.
             WorkspaceError: The file cannot be read now; the text says why.
         """
-        answer = self._call("GET", f"{_FILES}{quote(path)}", path)
+        answer = self._call("GET", f"{_FILES}{quote(path)}")
         if answer.status_code == HTTPStatus.NOT_FOUND:
             raise FileNotFoundError(path)
         self._require(answer, path)
@@ -151,7 +157,7 @@ class DatabricksWorkspace:
         token = ""
         while True:
             page = f"?page_token={quote(token, safe='')}" if token else ""
-            answer = self._call("GET", url + page, folder)
+            answer = self._call("GET", url + page)
             if answer.status_code == HTTPStatus.NOT_FOUND:
                 return
             self._require(answer, folder)
@@ -168,7 +174,7 @@ class DatabricksWorkspace:
         self._client.close()
 
     def _delete(self, kind: str, path: str) -> None:
-        answer = self._call("DELETE", f"{kind}{quote(path)}", path)
+        answer = self._call("DELETE", f"{kind}{quote(path)}")
         if answer.status_code != HTTPStatus.NOT_FOUND:
             self._require(answer, path)
 
@@ -176,17 +182,20 @@ class DatabricksWorkspace:
         self,
         method: str,
         url: str,
-        path: str,
         seconds: float = CALL_SECONDS,
         content: bytes | None = None,
     ) -> httpx2.Response:
         """Make a call; repeat it once if the token was refused and there is a new one in time."""
         until = time.monotonic() + seconds
-        for is_last in (False, True):
+        answer: httpx2.Response | None = None
+        refused: Token | None = None
+        while True:
             try:
-                token = self.tokens.get(until - time.monotonic())
+                token = self.tokens.get(until - time.monotonic(), other_than=refused)
             except TokenError as error:
                 raise WorkspaceError("token", str(error)) from error
+            if answer is not None and token is refused:
+                return answer  # no new one came in time
             # A token that came late still leaves time for one try.
             left = max(0.05, until - time.monotonic())
             limits = httpx2.Timeout(left, connect=min(left, _CONNECT_SECONDS))
@@ -197,11 +206,11 @@ class DatabricksWorkspace:
                 )
             except httpx2.HTTPError as error:
                 raise WorkspaceError("unreachable", unreachable(self.host, error)) from error
-            if not _is_token_refused(answer):
-                break
-            if not self.tokens.refuse(token) or is_last:
-                raise _refusal(answer, path)
-        return answer
+            text = answer.text if answer.status_code == HTTPStatus.FORBIDDEN else ""
+            can_help = self.tokens.refuse_after(token, answer.status_code, text)
+            if refused is not None or not can_help:
+                return answer
+            refused = token
 
     @staticmethod
     def _require(answer: httpx2.Response, path: str) -> None:
@@ -283,17 +292,11 @@ def _from_sdk(host: str) -> Callable[[], Token]:
     return fetch
 
 
-def _is_token_refused(answer: httpx2.Response) -> bool:
-    # Databricks answers a bad token with 403 too; then only the text shows the difference.
-    return answer.status_code == HTTPStatus.UNAUTHORIZED or (
-        answer.status_code == HTTPStatus.FORBIDDEN and is_refused(answer.text)
-    )
-
-
 def _refusal(answer: httpx2.Response, path: str) -> WorkspaceError:
     status = answer.status_code
     volume = ".".join(path.split("/")[2:5])
-    if _is_token_refused(answer):
+    # Databricks answers a bad token with 403 too; then only the text shows the difference.
+    if is_about_token(status, answer.text):
         return WorkspaceError(
             "token",
             "the workspace refuses our token: check the credentials of the service principal "

@@ -95,6 +95,7 @@ class StatusPages:
 
     def _make_readyz(self) -> ReadyPage:
         inbox = self._inbox_state()
+        now = self._now()
         folder = status.run_dir()
         unknown = [inbox.unknown, status.unreadable(folder)]
         try:
@@ -109,9 +110,11 @@ class StatusPages:
             processes=status.read_problems(folder),
             unknown=tuple(problem for problem in unknown if problem is not None),
             stale_requests=stale,
-            accepts_stale=self._settings.stale_timestamps == "accept",
+            stale_policy=self._settings.stale_timestamps,
+            expects_stale=self._receiver.stale.expects_stale(now),
+            suspects=self._receiver.verified.suspect(now),
             stall_seconds=freshness.stall_seconds(self._settings),
-            now=self._now(),
+            now=now,
         )
         status_code = 200 if inbox.trouble is None else 503
         return ReadyPage(status_code, _json(content), _json({"status": content["status"]}))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from databricks_app.ingest.inbox import Pending
+from databricks_app.ingest.warnings import stale_advice, suspicion
 from databricks_app.runtime.status import LoaderStatus
+from databricks_app.settings import StalePolicy
 
 # The loader writes its status every 20 s at least, also while it waits.
 _SILENT_SECONDS = 60.0
@@ -17,7 +19,9 @@ def readiness(
     processes: tuple[str, ...],
     unknown: tuple[str, ...],
     stale_requests: float,
-    accepts_stale: bool,
+    stale_policy: StalePolicy,
+    expects_stale: bool,
+    suspects: tuple[str, ...],
     stall_seconds: float,
     now: float,
 ) -> dict[str, object]:
@@ -33,7 +37,9 @@ def readiness(
         processes: Problems that the supervisor reports.
         unknown: What could not be read, and why.
         stale_requests: Signed requests with a timestamp outside the window.
-        accepts_stale: Whether such requests are accepted.
+        stale_policy: What happens to such requests.
+        expects_stale: Whether `second_sight` accepts them at first sight now.
+        suspects: Workspaces whose signing key may be wrong.
         stall_seconds: Events that wait longer are a problem, see `freshness`.
         now: Unix seconds.
     """
@@ -41,6 +47,8 @@ def readiness(
     if pending is not None and pending.oldest_at is not None:
         oldest = max(0.0, now - pending.oldest_at.timestamp())
     problems = [*unknown, *processes, *_loader_problems(loader, now)]
+    if suspects:
+        problems.append(suspicion(suspects))
     if pending is not None and oldest is not None and oldest > stall_seconds:
         problems.append(
             f"{pending.events} events wait to be loaded, the oldest for {oldest / 60:.0f} minutes; "
@@ -48,15 +56,9 @@ def readiness(
             "CIO_FLUSH_INTERVAL_SECONDS: see the other problems and the log of the loader"
         )
     if stale_requests:
-        advice = (
-            " and were accepted (CIO_STALE_TIMESTAMPS=accept): check the clock of this machine"
-            if accepts_stale
-            else ": check the clock of this machine; if it is right, set "
-            "CIO_STALE_TIMESTAMPS=accept"
-        )
         problems.append(
             f"{stale_requests:.0f} requests with a valid signature had a timestamp outside the "
-            f"time window{advice}"
+            f"time window{stale_advice(stale_policy, expects_stale)}"
         )
     status = "degraded" if problems else "ok"
     # First, because it is the reason for the answers that the sender gets now.

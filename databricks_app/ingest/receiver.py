@@ -20,8 +20,11 @@ from typing import Any, ParamSpec, TypeVar
 from core.webhooks.signature import Refusal, SignatureCheck, SigningKey, Verification
 from databricks_app.endpoint import (
     LARGEST_FACTOR,
+    TEST_ENVIRON,
     Claims,
     content_length,
+    header,
+    is_test,
     signature_headers,
     signature_in_query,
 )
@@ -30,8 +33,11 @@ from databricks_app.events.record import Record
 from databricks_app.ingest.body import BodyStream, ReceivedBody, read_body
 from databricks_app.ingest.inbox import Appender
 from databricks_app.ingest.refusals import note_fault, note_refusal
+from databricks_app.ingest.stale_timestamps import StaleTimestamps
+from databricks_app.ingest.verified_keys import VerifiedKeys
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.runtime.recurring import RecurringLog
+from databricks_app.runtime.shared_marks import SharedMarks
 from databricks_app.settings import Settings
 
 RECEIVER_STATUSES = (200, 401, 408, 413, 503)
@@ -85,6 +91,8 @@ class WebhookReceiver:
         inbox: Stores verified bodies.
         append_deadline_seconds: How long an append may take.
         max_body_bytes: Only the beginning of a longer body is stored.
+        verified: Knows which keys have verified requests.
+        stale: Decides about timestamps outside the window.
         recurring: Logs refusals; the server must call its `sweep` regularly.
     """
 
@@ -96,6 +104,7 @@ class WebhookReceiver:
         now: Callable[[], float] = time.time,
         body_errors: tuple[type[Exception], ...] = (OSError,),
         recurring: RecurringLog | None = None,
+        marks: SharedMarks | None = None,
     ) -> None:
         """Create a receiver.
 
@@ -106,9 +115,13 @@ class WebhookReceiver:
             now: Clock, Unix seconds.
             body_errors: Errors that the server raises if a body does not arrive completely.
             recurring: Logs refusals; a new one by default.
+            marks: What the web processes share; by default this process has its own.
         """
         self._settings = settings
         self._keys: tuple[SigningKey, ...] = settings.signing_keys or ()
+        marks = marks or SharedMarks(None)
+        self.verified = VerifiedKeys(self._keys, settings.workspaces, marks)
+        self.stale = StaleTimestamps(settings.stale_timestamps, marks)
         self.inbox = inbox
         self.append_deadline_seconds = settings.append_deadline_seconds
         self.max_body_bytes = settings.max_body_bytes
@@ -151,7 +164,12 @@ class WebhookReceiver:
         return self._guard(self._answer, environ)
 
     def begin(
-        self, signature: bytes | None, timestamp: bytes | None, length: int | None
+        self,
+        signature: bytes | None,
+        timestamp: bytes | None,
+        length: int | None,
+        *,
+        is_test: bool = False,
     ) -> Answer | SignatureCheck:
         """Examine the headers of a request, before its body arrives. Never raises.
 
@@ -159,12 +177,13 @@ class WebhookReceiver:
             signature: As returned by `claims`.
             timestamp: As returned by `claims`.
             length: Length of the body in bytes; None if it is not known.
+            is_test: Whether the request is marked as one of ours.
 
         Returns:
             A check for the caller to update with the body and to pass to `examine`. Or, if the
             request is refused without its body, the answer, which is already counted.
         """
-        return self._guard(self._begin, signature, timestamp, length)
+        return self._guard(self._begin, signature, timestamp, length, is_test)
 
     def examine(
         self,
@@ -184,12 +203,17 @@ class WebhookReceiver:
         return self._guard(self._examine, check, kept, length, sha256)
 
     def examine_bytes(
-        self, signature: bytes | None, timestamp: bytes | None, body: bytes
+        self,
+        signature: bytes | None,
+        timestamp: bytes | None,
+        body: bytes,
+        *,
+        is_test: bool = False,
     ) -> Answer | Record:
         """Do `begin` and `examine` for a body in memory that is within the size limit."""
 
         def examine() -> Record:
-            check = self._begin(signature, timestamp, len(body))
+            check = self._begin(signature, timestamp, len(body), is_test)
             check.update(body)
             return self._examine(check, lambda: body, len(body), None)
 
@@ -267,20 +291,24 @@ class WebhookReceiver:
         query = str(environ.get("QUERY_STRING", ""))
         signature, timestamp = self.claims(*signature_headers(environ), query)
         length = content_length(environ)
-        check = self._begin(signature, timestamp, length)
+        check = self._begin(signature, timestamp, length, is_test(header(environ, TEST_ENVIRON)))
         body = self._read(environ["wsgi.input"], check, length)
         return self._store(self._examine(check, lambda: body.kept, body.length, body.sha256))
 
     def _begin(
-        self, signature: bytes | None, timestamp: bytes | None, length: int | None
+        self,
+        signature: bytes | None,
+        timestamp: bytes | None,
+        length: int | None,
+        is_test: bool,
     ) -> SignatureCheck:
         # The order of these checks is the order of the README's table. The size comes after the
         # headers, so that an unsigned request of any size is answered 401.
         if not self._keys:
             raise _Refused(503, "no_key")
-        check = SignatureCheck(self._keys, signature, timestamp)
+        check = SignatureCheck(self._keys, signature, timestamp, is_test=is_test)
         if check.refusal is not None:
-            raise _Refused(self._settings.unverified_status, check.refusal.value)
+            raise _Refused(self._settings.unverified_status or 401, check.refusal.value)
         if length is not None and length > self.max_body_bytes * LARGEST_FACTOR:
             raise _Refused(413, "too_large")
         return check
@@ -303,12 +331,21 @@ class WebhookReceiver:
         now = self._now()
         verdict = check.verdict(now, self._settings.tolerance_seconds)
         if verdict.key is None:
-            reason = (verdict.refusal or Refusal.WRONG_SIGNATURE).value
-            raise _Refused(self._settings.unverified_status, reason)
+            # A check of ours has a wrong signature on purpose: it must not look like a stranger.
+            reason = "wrong_test_signature" if check.is_test else Refusal.WRONG_SIGNATURE.value
+            status = self.verified.status_of_wrong_signature(
+                check, now, self._settings.tolerance_seconds
+            )
+            raise _Refused(self._settings.unverified_status or status, reason)
+        if not check.is_test:
+            self.verified.note(verdict.key.fingerprint, now)
+        body = kept()
         if verdict.refusal is not None:
-            self._note_stale(verdict, verdict.key.fingerprint)
+            age = verdict.age_seconds or 0.0
+            is_accepted = self.stale.is_accepted(age, now, body, sha256, is_test=check.is_test)
+            self._note_stale(verdict, verdict.key.fingerprint, is_accepted)
         return Record(
-            body=kept(),
+            body=body,
             received_at=datetime.fromtimestamp(now, UTC),
             timestamp=check.timestamp.decode("ascii"),
             key_fingerprint=verdict.key.fingerprint,
@@ -339,12 +376,12 @@ class WebhookReceiver:
         self._metrics.accepted_bytes.inc(sum(record.body_bytes for record in records))
         return Answer(200)
 
-    def _note_stale(self, verdict: Verification, key: str) -> None:
-        """Count a timestamp outside the window, and refuse it unless the settings accept it."""
+    def _note_stale(self, verdict: Verification, key: str, is_accepted: bool) -> None:
+        """Count a timestamp outside the window, and refuse it unless it is accepted."""
         age = verdict.age_seconds or 0.0
         reason = Refusal.STALE_TIMESTAMP.value
         self._metrics.stale_age.observe(age)
-        if self._settings.stale_timestamps != "accept":
+        if not is_accepted:
             raise _Refused(401, reason, key, age_seconds=round(age), accepted=False)
         facts = {"key": key, "age_seconds": round(age), "accepted": True}
         note_refusal(self.recurring, reason, 200, facts)

@@ -44,9 +44,15 @@ REASONS: dict[str, RefusalReason] = {
         "compare the signing key of the webhook in Customer.io with CIO_WEBHOOK_SIGNING_KEYS "
         "(`keys_active` logs the fingerprints), and look for a proxy in front that changes bodies"
     ),
+    "wrong_test_signature": RefusalReason(
+        "nothing if it was `ciolake doctor`, which checks that it is refused; else compare the key "
+        "of the sender (`ciolake send`, set-up) with CIO_WEBHOOK_SIGNING_KEYS",
+        "info",
+    ),
     "stale_timestamp": RefusalReason(
         "check the clock of this machine; if it is right, Customer.io repeats requests with their "
-        "first timestamp: set CIO_STALE_TIMESTAMPS=accept",
+        "first timestamp: keep CIO_STALE_TIMESTAMPS=second_sight, which accepts them at their "
+        "second try, or set CIO_STALE_TIMESTAMPS=accept",
         event="stale_timestamp",
     ),
     "inbox_full": RefusalReason(_DISK_ADVICE, "error"),

@@ -23,19 +23,23 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 import httpx2
 import structlog
 
-from core.webhooks.signature import Refusal, SignatureCheck
+from core.webhooks.signature import TEST_HEADER, Refusal, SignatureCheck
 from databricks_app.databricks.token import Token, Tokens, machine_token
 from databricks_app.endpoint import (
     LARGEST_FACTOR,
     RETRY_AFTER_SECONDS,
+    TEST_ENVIRON,
     bytes_to_read,
     content_length,
     header,
+    is_test,
     is_webhook_path,
     signature_headers,
     signature_query,
 )
 from databricks_app.errors import TokenError
+from databricks_app.ingest.stale_timestamps import OLDEST_SECONDS
+from databricks_app.ingest.verified_keys import VerifiedKeys
 from databricks_app.relay.settings import RelaySettings, from_environment
 from databricks_app.relay.upstream import (
     ForwardOutcome,
@@ -44,6 +48,7 @@ from databricks_app.relay.upstream import (
     VerifiedRequest,
 )
 from databricks_app.runtime import logs
+from databricks_app.runtime.shared_marks import SharedMarks
 from databricks_app.settings import environment
 
 if TYPE_CHECKING:
@@ -61,10 +66,15 @@ log = structlog.get_logger(__name__)
 # The other refusals are not logged: strangers cause them all the time.
 _LOGGED_REFUSALS = (Refusal.WRONG_SIGNATURE, "busy", "too_large")
 
+# After these outcomes a new token may help.
+_MAYBE_TOKEN = (ForwardOutcome.TOKEN_REFUSED, ForwardOutcome.FORBIDDEN)
+
 _ADVICE = {
     ForwardOutcome.NO_TOKEN: "check DATABRICKS_HOST, DATABRICKS_CLIENT_ID and "
     "DATABRICKS_CLIENT_SECRET",
-    ForwardOutcome.TOKEN_REFUSED: "grant the service principal CAN USE on the app",
+    ForwardOutcome.TOKEN_REFUSED: "check that the service principal belongs to the workspace of "
+    "the app and may use it",
+    ForwardOutcome.FORBIDDEN: "grant the service principal CAN USE on the app",
     ForwardOutcome.APP_REFUSED: "give the app the relay's keys and window; if they agree, the "
     "platform drops the X-CIO headers: see CIO_SIGNATURE_IN_QUERY in docs/deployment.md",
     ForwardOutcome.NOT_THE_APP: "check CIO_RELAY_APP_URL: not the receiver, but another program "
@@ -174,6 +184,8 @@ class Relay:
         """Start to fetch a token without waiting for it; see `create_relay`."""
         self._settings = settings
         self._now = now
+        # A process has its own marks: a relay has no run folder. It does not know workspaces.
+        self._verified = VerifiedKeys(settings.signing_keys, {}, SharedMarks(None))
         self._max_bytes = settings.max_body_bytes * LARGEST_FACTOR
         self._budget = _Budget(settings.most_requests, self._max_bytes)
         self._loop = _Loop()
@@ -240,9 +252,11 @@ class Relay:
         if not self._settings.signing_keys:
             return RelayAnswer(503, "no_key")
         signature, timestamp = signature_headers(environ)
-        check = SignatureCheck(self._settings.signing_keys, signature, timestamp)
+        is_ours = is_test(header(environ, TEST_ENVIRON))
+        keys = self._settings.signing_keys
+        check = SignatureCheck(keys, signature, timestamp, is_test=is_ours)
         if check.refusal is not None or signature is None or timestamp is None:
-            return RelayAnswer(self._settings.unverified_status, str(check.refusal))
+            return RelayAnswer(self._settings.unverified_status or 401, str(check.refusal))
         # The body may not be forwarded before its last byte is verified. Up to `max_body_bytes` it
         # is kept in memory, above that in a temporary file.
         with (
@@ -252,6 +266,8 @@ class Relay:
             self._read(environ, check, share, body, deadline)
             self._verify(check)
             headers = {b"X-CIO-Signature": signature, b"X-CIO-Timestamp": timestamp}
+            if is_ours:
+                headers[TEST_HEADER.encode()] = b"1"
             if content_type := header(environ, "CONTENT_TYPE"):
                 headers[b"Content-Type"] = content_type
             query = ""
@@ -290,13 +306,24 @@ class Relay:
             raise _RelayRefusal(RelayAnswer(408, "incomplete"))
 
     def _verify(self, check: SignatureCheck) -> None:
-        verdict = check.verdict(self._now(), self._settings.tolerance_seconds)
+        now = self._now()
+        verdict = check.verdict(now, self._settings.tolerance_seconds)
+        if verdict.key is None:
+            status = self._settings.unverified_status or self._verified.status_of_wrong_signature(
+                check, now, self._settings.tolerance_seconds
+            )
+            raise _RelayRefusal(RelayAnswer(status, str(verdict.refusal)))
+        if not check.is_test:
+            self._verified.note(verdict.key.fingerprint, now)
         if verdict.refusal is None:
             return
-        if verdict.key is None:
-            raise _RelayRefusal(RelayAnswer(self._settings.unverified_status, verdict.refusal))
-        is_accepted = self._settings.stale_timestamps == "accept"
         age = round(verdict.age_seconds or 0)
+        policy = self._settings.stale_timestamps
+        # With `second_sight` the app decides, because it remembers the bodies. Its refusal is 503
+        # here, so that Customer.io repeats the request soon.
+        is_accepted = policy == "accept" or (
+            policy == "second_sight" and abs(age) <= OLDEST_SECONDS
+        )
         log.warning(
             "stale_timestamp", age_seconds=age, key=verdict.key.fingerprint, accepted=is_accepted
         )
@@ -321,24 +348,29 @@ class Relay:
     def _try_with_tokens(self, request: VerifiedRequest, deadline: float) -> ForwardResult:
         """Forward a request; repeat it once with a new token if the first one is refused."""
         result: ForwardResult | None = None
+        refused: Token | None = None
         while True:
             left = deadline - time.monotonic()
             try:
-                token = self._tokens.get(left)
+                token = self._tokens.get(left, other_than=refused)
             except TokenError:
                 is_late = time.monotonic() >= deadline
                 outcome = ForwardOutcome.TIMEOUT if is_late else ForwardOutcome.NO_TOKEN
                 return result or ForwardResult(outcome)
+            if result is not None and token is refused:
+                return result  # no new one came in time
             tries = result.tries if result is not None else 0
             work = self._upstream.forward(request, token.text, deadline, tries)
             try:
                 new = self._loop.run(work, max(0.0, deadline - time.monotonic()) + _GRACE_SECONDS)
             except TimeoutError:  # the loop was too busy to end the request at its deadline
                 return ForwardResult(ForwardOutcome.TIMEOUT)
-            is_refused = new.outcome is ForwardOutcome.TOKEN_REFUSED
-            if result is not None or not is_refused or not self._tokens.refuse(token):
+            if result is not None or new.outcome not in _MAYBE_TOKEN:
                 return new
-            result = new
+            is_certain = new.outcome is ForwardOutcome.TOKEN_REFUSED
+            if not self._tokens.refuse(token, is_certain=is_certain):
+                return new
+            result, refused = new, token
 
 
 def create_relay(

@@ -36,12 +36,13 @@ class RelaySettings:
     """The values of the settings; `RELAY_SETTINGS` explains the fields and their units.
 
     `app_url` and `workspace_url` have a scheme, a host and perhaps a port, but no path.
+    `unverified_status` None means `auto`.
     """
 
     signing_keys: tuple[SigningKey, ...]
     tolerance_seconds: int
     stale_timestamps: StalePolicy
-    unverified_status: int
+    unverified_status: int | None
     max_body_bytes: int
     log_level: str
     app_url: str

@@ -10,6 +10,7 @@ from typing import IO
 
 import httpx2
 
+from databricks_app.databricks.token import is_about_token
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.relay.http import UpstreamReply, send
 from databricks_app.relay.settings import RelaySettings
@@ -26,6 +27,7 @@ class ForwardOutcome(StrEnum):
     STORED = "stored"
     NO_TOKEN = "no_token"  # noqa: S105  # a reason, not a secret
     TOKEN_REFUSED = "token_refused"  # noqa: S105  # the same
+    FORBIDDEN = "forbidden"
     APP_REFUSED = "app_refused"
     APP_UNAVAILABLE = "app_unavailable"
     NOT_THE_APP = "not_the_app"
@@ -146,6 +148,10 @@ def meaning(reply: UpstreamReply) -> ForwardOutcome:
         return ForwardOutcome.STORED if is_of_app else ForwardOutcome.NOT_THE_APP
     if reply.status == 401 and is_of_app:
         return ForwardOutcome.APP_REFUSED
-    if reply.status in (401, 403) or 300 <= reply.status < 400:
+    # A redirect leads to the login page.
+    is_login = 300 <= reply.status < 400
+    if is_login or is_about_token(reply.status, reply.body.decode(errors="replace")):
         return ForwardOutcome.TOKEN_REFUSED
+    if reply.status == 403:
+        return ForwardOutcome.FORBIDDEN
     return ForwardOutcome.APP_UNAVAILABLE if is_of_app else ForwardOutcome.PLATFORM

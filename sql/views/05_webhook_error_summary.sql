@@ -1,11 +1,16 @@
 -- One row per workspace, day, source, object type, metric and class of failure.
 -- Answers: what goes wrong, how often, and since when? Check new rows first.
--- Classes; the first that fits counts: complaint (spammed), no_message, unknown_user (5.1.1 and its
--- wordings), mailbox_full (4.2.2, 5.2.2), policy (x.7.x, blocked, spam), suppressed, rendering
--- (template errors), timeout, permanent (5.x.x, 5xx), transient (4.x.x, 4xx), other. The classes
--- are found in English texts of many providers: they help to sort, but can be wrong.
--- Attempted is a failed attempt that is normally repeated. Events without a readable time are shown
--- with 1970-01-01, so that no failure is hidden.
+-- Classes; the first that fits counts: complaint (spammed), no_message, unknown_user (5.1.1 of email
+-- and its wordings, unregistered devices), mailbox_full (4.2.2, 5.2.2 of email), policy (x.7.x of
+-- email, blocked, spam), suppressed, rendering (template errors), timeout, transient, permanent,
+-- other.
+-- Transient and permanent depend on the channel. Email has SMTP codes: 4xx and 4.x.x are transient,
+-- 5xx and 5.x.x permanent. webhook, slack and push have HTTP statuses, sms and whatsapp only where
+-- the text says so: 5xx (except 501, 505), 408, 425 and 429 are transient, other 4xx permanent.
+-- in_app has neither. The classes are found in English texts of many providers: they help to sort,
+-- but can be wrong.
+-- Attempted is a failed attempt that is normally repeated, so it is never permanent. Events without
+-- a readable time are shown with 1970-01-01, so that no failure is hidden.
 CREATE OR REPLACE VIEW webhook_error_summary (
   workspace COMMENT 'Workspace of Customer.io; default if CIO_WORKSPACES does not name the signing key',
   event_date COMMENT 'UTC day of the events; 1970-01-01 holds those without a readable time',
@@ -150,6 +155,37 @@ WITH messages AS (
   FROM webhook_whatsapp_events
   WHERE metric IN ('bounced', 'dropped', 'failed', 'undeliverable', 'attempted', 'spammed')
 ),
+coded AS (
+  SELECT
+    *,
+    -- Mail servers: the enhanced code counts before the reply code.
+    CASE
+      WHEN object_type = 'email'
+      THEN coalesce(
+        nullif(regexp_extract(
+          failure_message, '(^|[^0-9.])([45])[.][0-9]+[.][0-9]+($|[^0-9])', 2
+        ), ''),
+        nullif(regexp_extract(failure_message, '(^|[^0-9.])([45])[0-9][0-9]($|[^0-9])', 2), '')
+      )
+    END AS smtp_class,
+    -- A number after a colon is a port. Providers of sms and whatsapp have codes of their own, so
+    -- there a number is a status only if the text says so.
+    CASE
+      WHEN object_type IN ('webhook', 'slack', 'push')
+      THEN nullif(regexp_extract(
+        lower(failure_message),
+        '(^|[^0-9.:]|(http|status|code|error)["]?:)([45][0-9][0-9])($|[^0-9])',
+        3
+      ), '')
+      WHEN object_type IN ('sms', 'whatsapp')
+      THEN nullif(regexp_extract(
+        lower(failure_message),
+        '(http|http/[0-9.]+|status|status code)["]?[ :=]+([45][0-9][0-9])($|[^0-9])',
+        2
+      ), '')
+    END AS http_status
+  FROM messages
+),
 classified AS (
   SELECT
     workspace,
@@ -160,20 +196,24 @@ classified AS (
     CASE
       WHEN metric = 'spammed' THEN 'complaint'
       WHEN coalesce(trim(failure_message), '') = '' THEN 'no_message'
-      WHEN lower(failure_message) RLIKE
-        '5[.]1[.]1|user unknown|unknown user|no such user|does not exist|user not found'
+      WHEN object_type = 'email' AND lower(failure_message) RLIKE '5[.]1[.]1|does not exist'
       THEN 'unknown_user'
-      WHEN lower(failure_message) RLIKE '[45][.]2[.]2|mailbox full|over quota|quota exceeded'
+      WHEN object_type <> 'webhook' AND lower(failure_message) RLIKE
+        'user unknown|unknown user|no such user|user not found|unregistered|baddevicetoken'
+      THEN 'unknown_user'
+      WHEN object_type = 'email' AND lower(failure_message) RLIKE
+        '[45][.]2[.]2|mailbox full|over quota|quota exceeded'
       THEN 'mailbox_full'
-      WHEN lower(failure_message) RLIKE '[45][.]7[.][0-9]|spam|blocked|blocklist|blacklist|policy'
-      THEN 'policy'
+      WHEN object_type = 'email' AND lower(failure_message) RLIKE '[45][.]7[.][0-9]' THEN 'policy'
+      WHEN lower(failure_message) RLIKE 'spam|blocked|blocklist|blacklist|policy' THEN 'policy'
       WHEN lower(failure_message) RLIKE 'suppress' THEN 'suppressed'
       WHEN lower(failure_message) RLIKE 'liquid|render|template' THEN 'rendering'
       WHEN lower(failure_message) RLIKE 'timeout|timed out|deadline' THEN 'timeout'
-      WHEN failure_message RLIKE '(^|[^0-9.])5([.][0-9]+[.][0-9]+|[0-9][0-9])($|[^0-9])'
-      THEN 'permanent'
-      WHEN failure_message RLIKE '(^|[^0-9.])4([.][0-9]+[.][0-9]+|[0-9][0-9])($|[^0-9])'
-      THEN 'transient'
+      WHEN smtp_class = '4' THEN 'transient'
+      WHEN http_status IN ('408', '425', '429') THEN 'transient'
+      WHEN http_status LIKE '5%' AND http_status NOT IN ('501', '505') THEN 'transient'
+      WHEN smtp_class = '5' OR http_status IS NOT NULL
+      THEN CASE WHEN metric = 'attempted' THEN 'transient' ELSE 'permanent' END
       ELSE 'other'
     END AS failure_class,
     event_timestamp,
@@ -181,7 +221,7 @@ classified AS (
     person,
     cause,
     failure_message
-  FROM messages
+  FROM coded
   UNION ALL
   SELECT
     workspace,

@@ -29,7 +29,7 @@ BAD_VALUES = [
     ("CIO_REGIONS", ["eu", "shop:asia", "a:eu,a:us"]),
     ("CIO_TIMESTAMP_TOLERANCE_SECONDS", ["", "0", "-1", "3e2", "2592001", "five", "9" * 5000]),
     ("CIO_STALE_TIMESTAMPS", ["", "Reject", "yes"]),
-    ("CIO_UNVERIFIED_STATUS", ["", "200", "404", "401 "]),
+    ("CIO_UNVERIFIED_STATUS", ["", "200", "404", "401 ", "Auto"]),
     ("CIO_SIGNATURE_IN_QUERY", ["", "yes", "ON"]),
     ("CIO_STORE", ["", "Local", "s3"]),
     ("CIO_DATA_DIR", ["", "  "]),
@@ -80,8 +80,8 @@ def test_the_defaults() -> None:
         region="us",
         regions={},
         tolerance_seconds=300,
-        stale_timestamps="reject",
-        unverified_status=401,
+        stale_timestamps="second_sight",
+        unverified_status=None,
         is_signature_in_query=False,
         store="local",
         data_dir=Path("data"),
@@ -451,3 +451,21 @@ def test_the_databricks_store_needs_a_catalog() -> None:
     """There is no default catalog."""
     with pytest.raises(SettingsError, match="CIO_CATALOG"):
         from_environment({"CIO_STORE": "databricks"})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("'quoted-key'", "the key contains a quotation mark"),
+        ("right-key,\ufeffmarked-key", "key 2 of 2 begins with a byte order mark"),
+        ("0123456789abcdef0123456789abcdef", "App API"),
+        ("right-key, 0123456789abcdef0123", "key 2 of 2 has the form of a Track API"),
+    ],
+)
+def test_a_signing_key_that_cannot_be_right_is_refused(text: str, words: str) -> None:
+    """At the start, not by every request; the error says which key, without showing it."""
+    with pytest.raises(SettingsError, match="CIO_WEBHOOK_SIGNING_KEYS") as caught:
+        from_environment({"CIO_WEBHOOK_SIGNING_KEYS": text})
+
+    assert words in str(caught.value)
+    assert not any(part.strip("'\ufeff ") in str(caught.value) for part in text.split(","))

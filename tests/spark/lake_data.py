@@ -30,6 +30,10 @@ _FAILURES = (
     "liquid: undefined variable",
     "context deadline exceeded",
     "421 try later",
+    "550 no relaying",
+    "HTTP/1.1 503 Service Unavailable",
+    '{"status":404}',
+    "Post https://example.com:443/x: connection refused",
     "  ",
     "Größe \U0001f600 überschritten",
 )

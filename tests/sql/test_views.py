@@ -438,6 +438,39 @@ def test_webhook_error_summary_sorts_failures_into_classes(lake: LocalTables) ->
     assert len(records) == len(FAILURE_CLASSES)
 
 
+# The channel, the metric, the failure text and its class.
+FAILURES_OF_CHANNELS = [
+    ("webhook", "failed", "HTTP/1.1 503 Service Unavailable", "transient"),
+    ("webhook", "failed", "unexpected status code: 429", "transient"),
+    ("webhook", "failed", '{"status":500}', "transient"),
+    ("webhook", "failed", "404 page does not exist", "permanent"),
+    ("webhook", "failed", "501 not implemented", "permanent"),
+    ("webhook", "attempted", "404 not found", "transient"),
+    ("webhook", "failed", "Post https://example.com:443/x: connection refused", "other"),
+    ("slack", "failed", "HTTP 410 Gone", "permanent"),
+    ("push", "failed", "503 unavailable", "transient"),
+    ("push", "bounced", "410 Unregistered", "unknown_user"),
+    ("sms", "failed", "HTTP 500", "transient"),
+    ("sms", "failed", "status code: 400", "permanent"),
+    ("sms", "failed", "carrier error 512", "other"),
+    ("whatsapp", "undeliverable", "error 500 of the carrier", "other"),
+    ("in_app", "failed", "550", "other"),
+    ("email", "attempted", "550 no relaying", "transient"),
+    ("email", "bounced", "550 4.4.1 connection dropped", "transient"),
+    ("email", "bounced", "500 (earlier 421)", "permanent"),
+]
+
+
+@pytest.mark.parametrize(("channel", "metric", "message", "expected"), FAILURES_OF_CHANNELS)
+def test_webhook_error_summary_reads_codes_by_channel(
+    lake: LocalTables, channel: str, metric: str, message: str, expected: str
+) -> None:
+    """SMTP codes mean the opposite of HTTP statuses; a try that will be repeated is not final."""
+    lake.add(channel, {"metric": metric, "event_timestamp": when(1), "failure_message": message})
+
+    assert lake.record("SELECT * FROM webhook_error_summary")["failure_class"] == expected
+
+
 def test_webhook_error_summary_counts_events_deliveries_people_and_causes(
     lake: LocalTables,
 ) -> None:

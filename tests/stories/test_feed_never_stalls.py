@@ -224,7 +224,32 @@ def test_a_sender_that_repeats_its_first_timestamp_is_accepted_if_the_setting_sa
         assert receiver.logged("stale_timestamp")
 
 
-def test_a_sender_that_repeats_its_first_timestamp_is_refused_by_default(
+def test_a_sender_that_repeats_its_first_timestamp_waits_one_hour_by_default(
+    feed_of: Callable[..., Feed], tmp_path: Path
+) -> None:
+    """Its first stale try is refused; the second one shows that it repeats, and all go on."""
+    feed = feed_of(re_sign=False)
+    inbox = tmp_path / "data/inbox"
+    with (
+        small_disk(inbox, "2m"),
+        serving(
+            tmp_path, CIO_WEBHOOK_SIGNING_KEYS=feed.key, CIO_INBOX_MAX_BYTES=str(1 << 30)
+        ) as receiver,
+    ):
+        feed.enable(receiver.url)
+        with full(inbox):
+            feed.send(5)
+            feed.simulator.advance(HOUR)
+        wait_until(lambda: readiness(receiver)["status"] != "refusing")
+        feed.simulator.advance(7 * DAY)
+
+        outcomes = [attempt.outcome for attempt in feed.simulator.attempts()]
+        assert outcomes.count(401) == 1
+        assert set(outcomes) == {200, 401, 503}
+        assert_all_stored_once(receiver, feed)
+
+
+def test_a_sender_that_repeats_its_first_timestamp_is_refused_if_the_setting_says_so(
     feed_of: Callable[..., Feed], tmp_path: Path
 ) -> None:
     """Then the feed stalls; log and `/readyz` report it and name the setting that helps."""
@@ -233,7 +258,10 @@ def test_a_sender_that_repeats_its_first_timestamp_is_refused_by_default(
     with (
         small_disk(inbox, "2m"),
         serving(
-            tmp_path, CIO_WEBHOOK_SIGNING_KEYS=feed.key, CIO_INBOX_MAX_BYTES=str(1 << 30)
+            tmp_path,
+            CIO_WEBHOOK_SIGNING_KEYS=feed.key,
+            CIO_INBOX_MAX_BYTES=str(1 << 30),
+            CIO_STALE_TIMESTAMPS="reject",
         ) as receiver,
     ):
         feed.enable(receiver.url)

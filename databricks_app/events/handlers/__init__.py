@@ -1,6 +1,6 @@
 """One handler for each object type: which payload field fills which column of which table. Pure.
 
-To add an object type, add a module here, a file in `sql/tables/` and an entry in `HANDLERS`.
+`HANDLERS` is the list of object types. CONTRIBUTING.md names the files that a new one needs.
 """
 
 from __future__ import annotations

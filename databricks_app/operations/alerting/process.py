@@ -22,14 +22,20 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from socket import gethostname
+from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from databricks_app.ingest.inbox import Pending, local_reader
+from databricks_app.ingest.stale_timestamps import StaleTimestamps
+from databricks_app.ingest.verified_keys import VerifiedKeys
+from databricks_app.ingest.warnings import stale_advice
 from databricks_app.operations.alerting.rules import AlertChange, AlertLimits, AlertRules, Sample
 from databricks_app.runtime import freshness, logs, process
 from databricks_app.runtime.metrics import Metrics
+from databricks_app.runtime.shared_marks import SharedMarks
+from databricks_app.runtime.status import run_dir
 from databricks_app.settings import Settings, environment, from_environment
 
 _POST_SECONDS = 5.0
@@ -89,14 +95,27 @@ class AlertingProcess:
             log.warning("alerts_not_kept", error=type(error).__name__)
 
 
-def sample(registry: CollectorRegistry, waiting: Pending, now: float) -> Sample:
+def sample(
+    registry: CollectorRegistry,
+    waiting: Pending,
+    now: float,
+    verified: VerifiedKeys | None = None,
+    stale: StaleTimestamps | None = None,
+) -> Sample:
     """Build a sample from the metrics of all processes and the state of the inbox.
 
     Args:
         registry: Totals of all processes.
         waiting: Events in the inbox.
         now: Unix seconds.
+        verified: Which keys have verified requests of Customer.io; None: nothing is known.
+        stale: How stale requests are treated; None: nothing is known.
     """
+    known: dict[str, Any] = {}
+    if verified is not None:
+        known["suspects"] = verified.suspect(now)
+    if stale is not None:
+        known["stale_advice"] = stale_advice(stale.policy, stale.expects_stale(now))
     oldest = 0.0 if waiting.oldest_at is None else max(0.0, now - waiting.oldest_at.timestamp())
     return Sample(
         at=now,
@@ -108,6 +127,7 @@ def sample(registry: CollectorRegistry, waiting: Pending, now: float) -> Sample:
         ),
         pending_events=waiting.events,
         oldest_pending_seconds=oldest,
+        **known,
     )
 
 
@@ -164,10 +184,13 @@ def main() -> int:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     metrics = Metrics()
+    marks = SharedMarks(run_dir())
+    verified = VerifiedKeys(settings.signing_keys or (), settings.workspaces, marks)
+    stale = StaleTimestamps(settings.stale_timestamps, marks)
     with ExitStack() as closing:
         count = counting(settings, variables, closing)
         alerting = AlertingProcess(
-            sample=lambda: sample(metrics.totals(), count(), time.time()),
+            sample=lambda: sample(metrics.totals(), count(), time.time(), verified, stale),
             post=lambda change: post(settings.alert_url, change),
             state=settings.data_dir / _STATE,
             rules=AlertRules(AlertLimits(backlog_seconds=freshness.stall_seconds(settings))),

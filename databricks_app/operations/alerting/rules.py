@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from databricks_app.ingest.warnings import REPORT_SECONDS, suspicion
+
 Name = Literal["feed_silent", "backlog", "unrouted_growth", "stale_timestamps", "wrong_signatures"]
 
 WEEK_SECONDS = 7 * 86400.0
@@ -28,6 +30,8 @@ class Sample:
         wrong_signatures: Requests with a wrong signature so far.
         pending_events: Events in the inbox.
         oldest_pending_seconds: Age of the oldest of them; 0 if there is none.
+        suspects: Workspaces whose signing key may be wrong, see `ingest.verified_keys`.
+        stale_advice: How stale requests are treated now, and what to do.
     """
 
     at: float
@@ -37,6 +41,8 @@ class Sample:
     wrong_signatures: float = 0
     pending_events: int = 0
     oldest_pending_seconds: float = 0
+    suspects: tuple[str, ...] = ()
+    stale_advice: str = ": check the clock of this machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,8 @@ class AlertLimits:
         backlog_seconds: Age of the oldest event that is not loaded.
         unrouted_share: Share of the events in the last hour that fit no typed table.
         unrouted_events: Number of these events.
-        signatures: Wrong signatures in the last hour.
+        signatures: Wrong signatures in the last `REPORT_SECONDS`, while every key is known to be
+            right. After each of them Customer.io may wait an hour.
     """
 
     silent_seconds: float = 900
@@ -62,7 +69,7 @@ class AlertLimits:
     backlog_seconds: float = 600
     unrouted_share: float = 0.05
     unrouted_events: int = 10
-    signatures: int = 5
+    signatures: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +91,11 @@ class AlertChange:
 
 @dataclass(slots=True)
 class AlertRules:
-    """The rules, with the pauses of a week, the totals of an hour, and the alerts that fire."""
+    """The rules, with the pauses of a week, the totals of some hours, and the alerts that fire."""
 
     limits: AlertLimits = field(default_factory=AlertLimits)
     firing: dict[Name, str] = field(default_factory=dict)
-    _hour: deque[Sample] = field(default_factory=deque)
+    _samples: deque[Sample] = field(default_factory=deque)
     _pauses: deque[tuple[float, float]] = field(default_factory=deque)
     _last_event_at: float | None = None
     _seen: float = 0
@@ -96,15 +103,15 @@ class AlertRules:
     def observe(self, sample: Sample) -> list[AlertChange]:
         """Add the next sample; return the alerts that begin or end with it."""
         self._note_events(sample)
-        self._hour.append(sample)
-        while self._hour[0].at < sample.at - HOUR_SECONDS:
-            self._hour.popleft()
+        self._samples.append(sample)
+        while self._samples[0].at < sample.at - REPORT_SECONDS:
+            self._samples.popleft()
         found: Mapping[Name, str | None] = {
             "feed_silent": self._silence(sample),
             "backlog": self._backlog(sample),
             "unrouted_growth": self._unrouted(),
-            "stale_timestamps": self._stale(),
-            "wrong_signatures": self._signatures(),
+            "stale_timestamps": self._stale(sample),
+            "wrong_signatures": self._signatures(sample),
         }
         changes = []
         for name, text in found.items():
@@ -117,7 +124,7 @@ class AlertRules:
 
     def _note_events(self, sample: Sample) -> None:
         """Record the pause before new events; a pause counts when it has ended."""
-        previous = self._hour[-1].accepted if self._hour else 0.0
+        previous = self._samples[-1].accepted if self._samples else 0.0
         # A smaller total means that the service has restarted: all of it is new.
         new = sample.accepted - previous if sample.accepted >= previous else sample.accepted
         if new <= 0:
@@ -156,8 +163,8 @@ class AlertRules:
         )
 
     def _unrouted(self) -> str | None:
-        unrouted = self._in_last_hour("unrouted")
-        accepted = self._in_last_hour("accepted")
+        unrouted = self._in_last("unrouted")
+        accepted = self._in_last("accepted")
         if unrouted < self.limits.unrouted_events:
             return None
         if unrouted <= self.limits.unrouted_share * max(accepted, unrouted):
@@ -167,30 +174,39 @@ class AlertRules:
             "raw table; the view `webhook_unrouted_events` lists them with the reason."
         )
 
-    def _stale(self) -> str | None:
-        stale = self._in_last_hour("stale")
+    def _stale(self, sample: Sample) -> str | None:
+        stale = self._in_last("stale", REPORT_SECONDS)
         if not stale:
             return None
         return (
-            f"{stale:.0f} requests of the last hour had a valid signature but a timestamp outside "
-            "the time window. Check the clock of this machine; if it is right, set "
-            "CIO_STALE_TIMESTAMPS=accept."
+            f"{stale:.0f} requests with a valid signature had a timestamp outside the time window "
+            f"in the last {REPORT_SECONDS / HOUR_SECONDS:g} hours{sample.stale_advice}."
         )
 
-    def _signatures(self) -> str | None:
-        wrong = self._in_last_hour("wrong_signatures")
+    def _signatures(self, sample: Sample) -> str | None:
+        if sample.suspects:
+            text = suspicion(sample.suspects)
+            return f"{text[0].upper()}{text[1:]}."
+        wrong = self._in_last("wrong_signatures", REPORT_SECONDS)
         if wrong < self.limits.signatures:
             return None
         return (
-            f"{wrong:.0f} requests of the last hour had a wrong signature. If Customer.io sent "
-            "them, it sends no further events: add its signing key to CIO_WEBHOOK_SIGNING_KEYS."
+            f"{wrong:.0f} requests had a wrong signature in the last "
+            f"{REPORT_SECONDS / HOUR_SECONDS:g} hours. If Customer.io sent them, "
+            "CIO_WEBHOOK_SIGNING_KEYS lacks a key, and the feed of that webhook waits."
         )
 
-    def _in_last_hour(self, total: str) -> float:
-        """Return how much a total has grown within the hour, also across restarts."""
+    def _in_last(self, total: str, seconds: float = HOUR_SECONDS) -> float:
+        """Return how much a total has grown in the last seconds, also across restarts.
+
+        Args:
+            total: A field of `Sample`.
+            seconds: At most `REPORT_SECONDS`.
+        """
+        recent = [one for one in self._samples if one.at >= self._samples[-1].at - seconds]
         grown = 0.0
-        before = float(getattr(self._hour[0], total)) if len(self._hour) > 1 else 0.0
-        for one in self._hour:
+        before = float(getattr(recent[0], total)) if len(self._samples) > 1 else 0.0
+        for one in recent:
             value = float(getattr(one, total))
             grown += value - before if value >= before else value
             before = value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import Literal, TypeVar
 
 import requests
@@ -17,7 +18,7 @@ from databricks.sdk.errors import (
 )
 from databricks.sdk.errors.base import DatabricksError
 
-from databricks_app.databricks.token import is_refused
+from databricks_app.databricks.token import is_about_token
 from databricks_app.errors import DeploymentError
 
 T = TypeVar("T")
@@ -105,7 +106,8 @@ def _asked(step: Step, ask: Callable[[], T]) -> T:
         return ask()
     except (PermissionDenied, Unauthenticated) as error:
         # The platform answers some refused tokens with 403 instead of 401.
-        if isinstance(error, Unauthenticated) or is_refused(str(error)):
+        is_login = isinstance(error, Unauthenticated)
+        if is_login or is_about_token(HTTPStatus.FORBIDDEN, str(error)):
             raise DeploymentError(
                 f"{step.title}: the workspace refuses the login. Set DATABRICKS_HOST, "
                 "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET, or log in with `databricks "

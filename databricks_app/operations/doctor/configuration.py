@@ -76,7 +76,7 @@ def _clock_result(offset: float, context: DoctorContext, source: str) -> CheckRe
         f"{source}"
     )
     fix = "synchronise this machine's clock by NTP, for example with `timedatectl set-ntp true`"
-    if abs(offset) >= window and context.settings.stale_timestamps == "reject":
+    if abs(offset) >= window and context.settings.stale_timestamps != "accept":
         return failure(
             f"{says}: the receiver refuses events whose timestamp differs by more than {window} s",
             fix,

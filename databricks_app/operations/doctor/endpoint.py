@@ -76,7 +76,7 @@ def _unavailable(context: DoctorContext) -> CheckResult:
     if context.settings.unverified_status == 503:
         return warning(
             "the receiver answers 503 to a wrong signature, because CIO_UNVERIFIED_STATUS is 503",
-            "set CIO_UNVERIFIED_STATUS=401 when setup is done",
+            "set CIO_UNVERIFIED_STATUS=auto when setup is done",
         )
     return failure(
         "the receiver answers 503: it has no signing key, its inbox is full, or it is stopping",

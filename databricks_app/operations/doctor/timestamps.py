@@ -71,7 +71,8 @@ def _result(counts: Mapping[float, float], context: DoctorContext) -> CheckResul
         if median < math.inf
         else f"more than {max(age for age in counts if age < math.inf):,.0f} s after"
     )
-    word = "accepted" if context.settings.stale_timestamps == "accept" else "refused"
+    words = {"accept": "accepted", "second_sight": "refused until they came again"}
+    word = words.get(context.settings.stale_timestamps, "refused")
     says = (
         f"{number:,.0f} requests with a valid signature were {word} although their timestamp "
         f"differs by more than {window} s; half of them came {half} their timestamp"

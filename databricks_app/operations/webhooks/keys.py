@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dotenv.parser import parse_stream
 
+from core.webhooks.key_form import fault_of_key
 from core.webhooks.signature import SigningKey
 from databricks_app.errors import ReceiverError
 from databricks_app.events.workspaces import DEFAULT
@@ -110,6 +111,9 @@ def checked(text: str) -> str:
         KeyStoreError: It cannot be a signing key; the text does not contain it.
     """
     key = text.strip()
+    fault = fault_of_key(key)
+    if fault is not None:
+        raise KeyStoreError(f"this is no signing key: it {fault}")
     if not _KEY.fullmatch(key):
         raise KeyStoreError(
             "this is not a signing key. A key has 8 to 512 characters, and no blanks or commas."

@@ -15,8 +15,8 @@ from concurrent.futures import Executor, Future
 from contextlib import suppress
 from functools import partial
 
-from core.webhooks.signature import SignatureCheck
-from databricks_app.endpoint import LARGEST_FACTOR
+from core.webhooks.signature import TEST_HEADER, SignatureCheck
+from databricks_app.endpoint import LARGEST_FACTOR, is_test
 from databricks_app.events.record import Record
 from databricks_app.ingest.group_commit import GroupCommit
 from databricks_app.ingest.receiver import Answer, WebhookReceiver
@@ -28,6 +28,7 @@ from databricks_app.serving.http.parser import Head
 SMALL_BYTES = 64 << 10
 # Most bytes of large bodies that are in memory at the same time to be stored.
 STORING_BYTES = 64 << 20
+_TEST_FIELD = TEST_HEADER.lower().encode()
 
 Reply = Callable[[int], None]
 
@@ -99,7 +100,8 @@ class Receiving:
     def examine(self, head: Head, body: bytes, reply: Reply) -> None:
         """Verify a complete request and store its record."""
         signature, timestamp = self.claims(head)
-        found = self.receiver.examine_bytes(signature, timestamp, body)
+        is_ours = is_test(head.fields.get(_TEST_FIELD))
+        found = self.receiver.examine_bytes(signature, timestamp, body, is_test=is_ours)
         if isinstance(found, Answer):
             reply(found.status)
         else:
@@ -220,7 +222,8 @@ class LargePost(Exchange):
         self._max_bytes = receiver.max_body_bytes * LARGEST_FACTOR
         self._spool = Spool(receiving.room, head.length, receiver.max_body_bytes)
         signature, timestamp = receiving.claims(head)
-        self._check = receiver.begin(signature, timestamp, head.length)
+        is_ours = is_test(head.fields.get(_TEST_FIELD))
+        self._check = receiver.begin(signature, timestamp, head.length, is_test=is_ours)
         if isinstance(self._check, Answer):
             self.decide(self._check.status)
 

@@ -59,7 +59,7 @@ def test_the_text_has_the_missing_grant() -> None:
 # The kind, and the key words of the text, by HTTP status.
 STATUSES = {
     401: (ErrorKind.TOKEN, "DATABRICKS_CLIENT_ID"),
-    403: (ErrorKind.ADMIN, "CAN USE on the warehouse (HTTP 403)"),
+    403: (ErrorKind.FORBIDDEN, "CAN USE on the warehouse (HTTP 403)"),
     404: (ErrorKind.SESSION, "DATABRICKS_WAREHOUSE_ID"),
     429: (ErrorKind.BUSY, "(HTTP 429)"),
     500: (ErrorKind.UNREACHABLE, "status page of Databricks (HTTP 500)"),

@@ -180,6 +180,26 @@ def test_a_deleted_warehouse_is_an_error_after_new_sessions_fail() -> None:
     assert server.opened == 3
 
 
+def test_a_statement_renews_the_token_after_401_and_403() -> None:
+    """After 401 for certain; a 403 without words may be about the token."""
+    renewed: list[bool] = []
+    server = Server(RequestError(401), [(1,)], RequestError(403), [(1,)])
+    running = Statements(server.connect, CallTimeout(), renew=renewed.append, pause_seconds=0)
+
+    running.run("MERGE")
+    running.run("MERGE")
+
+    assert renewed == [True, False]
+
+
+def test_a_403_with_every_token_is_a_missing_permission() -> None:
+    """The text says which."""
+    server = Server(RequestError(403), RequestError(403))
+
+    with pytest.raises(LakeError, match="CAN USE on the warehouse"):
+        statements(server).run("MERGE")
+
+
 def test_an_unknown_state_is_left_out() -> None:
     """The error still has its reason."""
     server = Server(RequestError(503), RequestError(503))

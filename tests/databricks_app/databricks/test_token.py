@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from databricks_app.databricks.token import Token, Tokens
+from databricks_app.databricks.token import Token, Tokens, is_about_token
 from databricks_app.errors import TokenError
 
 LONG = 10.0
@@ -109,6 +109,56 @@ def test_a_second_refusal_soon_after_the_first_fetches_no_token(
     assert not tokens.refuse(second)
 
     assert tokens.get(LONG) is second
+
+
+def test_a_403_without_token_words_renews_the_token_once_a_minute() -> None:
+    """It is normally a missing permission, but the platform also refuses tokens so."""
+    now = [0.0]
+    tokens = Tokens(Source(*(Token(name) for name in "abc")), clock=lambda: now[0])
+    tokens.begin()
+    first = tokens.get(LONG)
+
+    assert tokens.refuse_after(first, 403, "PERMISSION_DENIED")
+    second = tokens.get(LONG, other_than=first)
+    now[0] = 59.0
+    assert not tokens.refuse_after(second, 403, "PERMISSION_DENIED")
+    now[0] = 61.0
+    assert tokens.refuse_after(second, 403, "PERMISSION_DENIED")
+    third = tokens.get(LONG, other_than=second)
+    tokens.close()
+
+    assert [first.text, second.text, third.text] == ["a", "b", "c"]
+
+
+def test_a_token_that_may_be_refused_is_kept_if_there_is_no_new_one(
+    begun: Callable[[Source], Tokens],
+) -> None:
+    """Other calls go on with it."""
+    tokens = begun(Source(Token("good"), TokenError("not now")))
+    good = tokens.get(LONG)
+
+    assert tokens.refuse(good, is_certain=False)
+
+    assert tokens.get(LONG, other_than=good) is good
+
+
+# What the platform answers, and whether it is about the token.
+ANSWERS = [
+    (401, "", True),
+    (403, "Invalid access token. [ReqId: 1]", True),
+    (403, "Invalid Token", True),
+    (403, "Token is expiring within 30 seconds", True),
+    (403, "The access token has expired: expired access token", True),
+    (403, "User does not have READ VOLUME on Volume 'main.cio.token_is'", False),
+    (403, "", False),
+    (404, "Invalid access token", False),
+]
+
+
+@pytest.mark.parametrize(("status", "text", "expected"), ANSWERS)
+def test_is_about_token_reads_status_and_words(status: int, text: str, expected: bool) -> None:
+    """One rule for all clients of a workspace."""
+    assert is_about_token(status, text) is expected
 
 
 def test_a_token_that_cannot_be_renewed_is_not_replaced() -> None:

@@ -129,6 +129,22 @@ def test_a_token_that_is_refused_with_403_is_replaced(
     assert caught.value.kind == "denied"
 
 
+def test_a_403_without_words_is_tried_with_a_new_token(
+    double: Databricks, files: DatabricksWorkspace
+) -> None:
+    """Once a minute: then it is a missing permission, which costs no second call."""
+    files.put(f"{VOLUME}/one", b"1", overwrite=True)
+    double.faults.set(Fault("denied", "files.get", text="Forbidden", times=1))
+
+    assert files.get(f"{VOLUME}/one") == b"1"
+    double.faults.set(Fault("denied", "files.get", times=1))
+    with pytest.raises(WorkspaceError, match="grant READ VOLUME") as caught:
+        files.get(f"{VOLUME}/one")
+
+    assert caught.value.kind == "denied"
+    assert double.workspace.tokens.issued == 2
+
+
 def test_a_personal_token_is_not_renewed(double: Databricks) -> None:
     """If it is refused, that is the error."""
     good = connect({"DATABRICKS_HOST": double.url, "DATABRICKS_TOKEN": TOKEN})
@@ -189,7 +205,7 @@ def test_a_wrong_secret_is_an_error_that_does_not_show_it(double: Databricks) ->
     ("fault", "kind", "words"),
     [
         (
-            Fault("denied"),
+            Fault("denied", times=None),
             "denied",
             "to write into the volume main.cio.landing: grant READ VOLUME and WRITE VOLUME",
         ),
@@ -218,7 +234,7 @@ def test_a_missing_permission_to_read_differs_from_one_to_write(
     double: Databricks, files: DatabricksWorkspace
 ) -> None:
     """The admin sees which call failed."""
-    double.faults.set(Fault("denied", "files.get"))
+    double.faults.set(Fault("denied", "files.get", times=None))
 
     with pytest.raises(
         WorkspaceError, match=r"no permission to read the volume main\.cio\.landing"

@@ -35,7 +35,9 @@ def said(**changes: Any) -> dict[str, object]:
         "processes": (),
         "unknown": (),
         "stale_requests": 0.0,
-        "accepts_stale": False,
+        "stale_policy": "reject",
+        "expects_stale": False,
+        "suspects": (),
         "stall_seconds": 600.0,
         "now": NOW,
     }
@@ -198,13 +200,33 @@ def test_stale_timestamps_are_degraded_with_advice() -> None:
     assert shown["status"] == "degraded"
     assert problem.startswith("3 requests")
     assert "check the clock" in problem
-    assert "set CIO_STALE_TIMESTAMPS=accept" in problem
+    assert "set CIO_STALE_TIMESTAMPS=second_sight" in problem
 
 
 def test_accepted_stale_timestamps_are_reported_without_that_advice() -> None:
     """The clock must still be checked."""
-    (problem,) = said(stale_requests=3.0, accepts_stale=True)["problems"]  # type: ignore[misc]
+    (problem,) = said(stale_requests=3.0, stale_policy="accept")["problems"]  # type: ignore[misc]
 
     assert "were accepted" in problem
     assert "check the clock" in problem
     assert "set CIO" not in problem
+
+
+def test_readiness_says_what_second_sight_does_now() -> None:
+    """Before a body came twice, and after."""
+    (once,) = said(stale_requests=1.0, stale_policy="second_sight")["problems"]  # type: ignore[misc]
+    (twice,) = said(stale_requests=2.0, stale_policy="second_sight", expects_stale=True)["problems"]  # type: ignore[misc]
+
+    assert "refused the first time" in once
+    assert "the same body came twice" in twice
+    assert all("check the clock" in text for text in (once, twice))
+
+
+def test_a_key_that_may_be_wrong_is_a_problem_with_the_workspaces() -> None:
+    """Degraded: the receiver itself can store."""
+    shown = said(suspects=("blog", "shop"))
+
+    (problem,) = shown["problems"]  # type: ignore[misc]
+    assert shown["status"] == "degraded"
+    assert "blog, shop" in problem
+    assert "CIO_WEBHOOK_SIGNING_KEYS" in problem

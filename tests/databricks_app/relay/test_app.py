@@ -158,11 +158,33 @@ def test_relay_can_send_the_signature_in_the_query_too(platform: Platform, opene
 def test_relay_forwards_nothing_unverified(
     platform: Platform, opened: Opener, change: dict[str, Any], reason: str
 ) -> None:
-    """The answer is 401, and the app gets no request."""
+    """The answer is 401 if headers are at fault, and the app gets no request."""
     request = {name: value for name, value in (environ() | change).items() if value is not None}
 
-    assert opened().answer(request) == RelayAnswer(401, reason)
+    status = 503 if reason == "wrong_signature" else 401  # no key is proven yet
+    assert opened().answer(request) == RelayAnswer(status, reason)
     assert platform.calls == 0
+
+
+def test_relay_answers_401_to_a_wrong_signature_once_its_key_is_proven(opened: Opener) -> None:
+    """As the receiver does; a request of ours proves nothing."""
+    relay = opened()
+    ours = {"HTTP_X_CIOLAKE_TEST": "1"}
+
+    assert relay.answer(environ() | ours).status == 200
+    assert relay.answer(environ(key="another")).status == 503
+    assert relay.answer(environ()).status == 200
+    assert relay.answer(environ(key="another")).status == 401
+
+
+def test_relay_passes_the_mark_of_our_requests(platform: Platform, opened: Opener) -> None:
+    """The app must know that they prove nothing."""
+    relay = opened()
+
+    relay.answer(environ() | {"HTTP_X_CIOLAKE_TEST": "1"})
+    relay.answer(environ())
+
+    assert [seen.headers.get("x-ciolake-test") for seen in platform.seen] == ["1", None]
 
 
 def test_relay_can_answer_unverified_requests_503(opened: Opener) -> None:
@@ -185,7 +207,9 @@ def test_relay_without_a_key_accepts_nothing(platform: Platform, opened: Opener)
     assert platform.calls == 0
 
 
-@pytest.mark.parametrize(("policy", "status"), [("reject", 401), ("accept", 200)])
+@pytest.mark.parametrize(
+    ("policy", "status"), [("reject", 401), ("accept", 200), ("second_sight", 200)]
+)
 def test_relay_has_the_receivers_time_window(
     opened: Opener, now: FixedClock, policy: str, status: int
 ) -> None:
@@ -197,7 +221,7 @@ def test_relay_has_the_receivers_time_window(
         assert relay.answer(environ(at=now.at + 300)).status == 200
 
     (line,) = [line for line in lines if line["event"] == "stale_timestamp"]
-    assert (line["age_seconds"], line["accepted"]) == (301, policy == "accept")
+    assert (line["age_seconds"], line["accepted"]) == (301, policy != "reject")
 
 
 ROUTES = [

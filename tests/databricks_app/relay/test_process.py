@@ -59,7 +59,7 @@ def request_without_token(platform: Platform) -> tuple[int, bytes]:
 
 
 def test_different_keys_at_the_app_are_answered_503(receiver: Receiver, tmp_path: Path) -> None:
-    """The app's 401 becomes 503, and the log says what to do."""
+    """As the app does while no key is proven; the log names the reason."""
     with (
         Platform(app=receiver.address) as platform,
         relaying(tmp_path / "relay", platform, CIO_WEBHOOK_SIGNING_KEYS="newer") as relay,
@@ -68,7 +68,7 @@ def test_different_keys_at_the_app_are_answered_503(receiver: Receiver, tmp_path
 
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     (line,) = relay.logged("not_delivered")
-    assert (line["reason"], line["process"]) == ("app_refused", "relay")
+    assert (line["reason"], line["process"]) == ("app_unavailable", "relay")
 
 
 def test_bytes_arrive_as_they_were_sent(tmp_path: Path) -> None:

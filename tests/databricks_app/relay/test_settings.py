@@ -25,7 +25,7 @@ def test_settings_are_read_from_the_environment() -> None:
 
     assert [key.secret for key in found.signing_keys] == [b"one", b"two"]
     assert found.workspace_url == "https://workspace.example.com"
-    assert (found.tolerance_seconds, found.stale_timestamps) == (300, "reject")
+    assert (found.tolerance_seconds, found.stale_timestamps) == (300, "second_sight")
     assert (found.deadline_seconds, found.most_requests) == (3.5, 32)
 
 

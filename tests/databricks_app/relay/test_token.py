@@ -279,8 +279,20 @@ def test_relay_tries_again_only_once(platform: Platform, relay: Relay, now: Fixe
 
     answers = {post(relay, now) for _ in range(5)}
 
-    assert answers == {RelayAnswer(503, "token_refused")}
+    assert answers == {RelayAnswer(503, "forbidden")}
     assert platform.calls == 2 + 4
+    assert platform.token_calls == 2
+
+
+def test_relay_tells_a_refused_token_from_a_missing_permission(
+    platform: Platform, relay: Relay, now: FixedClock
+) -> None:
+    """By the words of the 403."""
+    platform.always = page(403, b"Invalid access token.")
+
+    answers = {post(relay, now) for _ in range(2)}
+
+    assert answers == {RelayAnswer(503, "token_refused")}
     assert platform.token_calls == 2
 
 

@@ -145,7 +145,7 @@ def test_a_workspace_that_cannot_be_used_ends_the_pass(
 ) -> None:
     """Nothing is deleted, so the next pass reads it."""
     put(b"kept")
-    double.faults.set(Fault("denied", "files.get", times=1))
+    double.faults.set(Fault("denied", "files.get", times=2))
 
     with pytest.raises(WorkspaceError, match="grant READ VOLUME"):
         bodies(reader)

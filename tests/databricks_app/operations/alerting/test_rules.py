@@ -157,3 +157,43 @@ def test_firing_and_resolved_alternate_whatever_comes(samples: list[Sample]) -> 
     for said in states.values():
         assert said[::2] == ["firing"] * len(said[::2])
         assert said[1::2] == ["resolved"] * len(said[1::2])
+
+
+def looks(hours: float, every: float = 600) -> Iterable[float]:
+    """The times at which the alerting process looks."""
+    return (number * every for number in range(int(hours * HOUR / every)))
+
+
+def tries(at: float) -> float:
+    """How often Customer.io has tried until then: once an hour, as after each 401, a bit late."""
+    return float(int(at // (HOUR + 5)))
+
+
+@pytest.mark.parametrize("total", ["wrong_signatures", "stale"])
+def test_one_try_an_hour_is_one_alert_that_lasts(total: str) -> None:
+    """Customer.io waits an hour after a 401: an alert needs neither more tries nor flaps."""
+    week = 7 * 24
+    watch = AlertRules()
+
+    changes = told(watch, (Sample(at, **{total: tries(at)}) for at in looks(week)))
+
+    assert [change[1] for change in changes] == ["firing"]
+    assert changes[0][2] <= 2 * HOUR + 600
+
+
+def test_one_wrong_signature_while_every_key_is_proven_is_no_alert() -> None:
+    """Strangers try."""
+    watch = AlertRules()
+
+    assert told(watch, (Sample(at, wrong_signatures=1.0) for at in looks(5))) == []
+
+
+def test_a_suspect_key_is_an_alert_at_once() -> None:
+    """From the first refusal, with the names of the workspaces."""
+    watch = AlertRules()
+
+    (begin,) = watch.observe(Sample(0, wrong_signatures=1, suspects=("shop",)))
+    (end,) = watch.observe(Sample(60, wrong_signatures=1, accepted=1))
+
+    assert (begin.alert, begin.state, end.state) == ("wrong_signatures", "firing", "resolved")
+    assert "shop" in begin.text

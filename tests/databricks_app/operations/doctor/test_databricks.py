@@ -164,7 +164,7 @@ def test_a_missing_or_denied_volume_is_a_failure(double: Databricks, look: Look)
     """With the statement or the right that mends it; nothing is left in a good one."""
     good = look("volume")
     missing = look("volume", CIO_VOLUME="other")
-    double.faults.set(Fault("denied", "files.put"))
+    double.faults.set(Fault("denied", "files.put", times=2))
     denied = look("volume")
 
     assert good.state == "ok"
@@ -355,7 +355,7 @@ def test_the_quarantine_in_the_volume_is_counted(
         for number in range(2):
             context.remote.put(f"{VOLUME}/quarantine/x.frames.{number}-9", b"abc", overwrite=True)
     kept = look("quarantine")
-    double.faults.set(Fault("denied", "directories.list"))
+    double.faults.set(Fault("denied", "directories.list", times=2))
     unseen = look("quarantine")
 
     assert [one.state for one in (nothing, kept, unseen)] == ["ok", "warning", "skipped"]

@@ -143,7 +143,7 @@ def test_503_means_setup_or_a_receiver_without_a_key(tmp_path: Path) -> None:
     assert keyless.state == "failure"
     assert "no signing key" in keyless.says
     assert set_up.state == "warning"
-    assert "CIO_UNVERIFIED_STATUS=401" in set_up.fix
+    assert "CIO_UNVERIFIED_STATUS=auto" in set_up.fix
     assert ready.state == "failure"
     assert "status refusing" in ready.says
     assert "CIO_WEBHOOK_SIGNING_KEYS" in ready.says
