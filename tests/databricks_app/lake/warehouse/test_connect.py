@@ -318,7 +318,7 @@ def test_loader_process_loads_the_objects_of_the_inbox(
     counted = CliRunner().invoke(replay, ["--all", "--dry-run"])
     assert counted.output.startswith("1 events would be ")
     put_back = CliRunner().invoke(replay, ["--event-id", "a", "--from", "2026-11-22"])
-    assert put_back.output.startswith("1 events put back into the inbox.\nA running receiver ")
+    assert put_back.output.startswith("1 events were copied into the inbox.\nA running receiver ")
     assert re.search(r"loads them by \d\d:\d\d UTC\.$", put_back.output)
     assert pending(joined, settings.volume_path).events == 1
     listed = CliRunner().invoke(tables, ["--format", "json"])
