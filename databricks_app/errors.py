@@ -2,6 +2,7 @@
 
 ReceiverError
 +-- SettingsError            a setting cannot be used; the text says which one and why
+|   +-- NoAppApiKey          no App API key is set (operations.workspaces.app_api)
 +-- InboxError               the inbox cannot store now
 |   +-- InboxFull            the inbox has reached its size limit, or the disk is full
 |   +-- InboxTimeout         the record was not durable within the deadline
