@@ -170,7 +170,8 @@ def resident_bytes() -> int:
 def checks(count: int) -> None:
     """Print the CPU time of an item, with and without our checks."""
     from core.http.client import utc_now
-    from core.pipelines.encoding import completed, encoded, json_bytes
+    from core.json_encoder import json_bytes
+    from core.pipelines.encoding import completed, encoded
     from core.pipelines.validation import check
 
     args = fields(1)

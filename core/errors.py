@@ -28,7 +28,8 @@ CustomerIOError
         +-- ContentTooLargeError 413
         +-- UnprocessableError   422
         +-- RateLimitError       429
-        +-- ServerError          5xx
+        +-- ServerError          5xx, except
+        +-- NotSupportedError    501
 
 An error with a module in brackets is declared in that module, the others are declared here.
 
@@ -38,19 +39,37 @@ is an attribute of `ApiError` and may contain personal data. Every error can be 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from core.http.responses import Json
 from core.redaction import redacted
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedItem:
+    """An item that the vendor rejected; its `repr` shows no personal data.
+
+    Attributes:
+        item: The item with its message id.
+        vendor_message: Why; None if the vendor sent no message.
+    """
+
+    item: Json = field(repr=False)
+    vendor_message: str | None = field(repr=False)
 
 
 class CustomerIOError(Exception):
     """The base of all errors of these clients. The text says what to do next.
 
     Attributes:
-        unconfirmed: After a call with many items: the items that may not have been accepted, in
-            order. Send them again with the same message ids. They may contain personal data.
+        unconfirmed: After a call with many items: the items that were not accepted or may not have
+            been, in order. Send them again with the same message ids, except those that are also
+            in `rejected`. They may contain personal data.
+        rejected: Those of `unconfirmed` that the vendor rejected. Correct them first.
     """
 
     unconfirmed: tuple[Json, ...] = ()
+    rejected: tuple[RejectedItem, ...] = ()
 
 
 class ConfigurationError(CustomerIOError, ValueError):
@@ -264,6 +283,12 @@ class RateLimitError(ApiError):
     """429: over the rate limit. The vendor did not process the call."""
 
     advice = "Send slower; try again after retry_after_seconds."
+
+
+class NotSupportedError(ApiError):
+    """501: the server does not have this operation. It was not executed."""
+
+    advice = "The server does not have this operation; the same call will fail again."
 
 
 class ServerError(ApiError):

@@ -5,13 +5,13 @@ Source: https://docs.customer.io/integrations/api/app/tag/assets/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING
 
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
 from core.app_api.paging import Paging
 from core.app_api.types.asset_folders import AssetFolderAnswer, NewAssetFolder
-from core.app_api.types.assets import AssetChange, AssetQuery
+from core.app_api.types.assets import AssetChange
 
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
@@ -28,7 +28,14 @@ _DELETE = declare("deleteAssetFolder", "DELETE", "/v1/assets/folders/{id}")
 class AssetFolders(Noun):
     """Folders of uploaded files."""
 
-    def list(self, **query: Unpack[AssetQuery]) -> Pages[dict[str, Json]]:
+    def list(
+        self,
+        *,
+        parent_folder_id: int | None = None,
+        direct_descendants_only: bool | None = None,
+        page: int | None = None,
+        limit: int | None = None,
+    ) -> Pages[dict[str, Json]]:
         """Iterate over the folders. A page has 1,000 by default, at most 10,000.
 
         `direct_descendants_only` leaves out the contents of subfolders.
@@ -36,7 +43,17 @@ class AssetFolders(Noun):
         Operation: listAssetFolders
         Page: https://docs.customer.io/integrations/api/app/tag/assets/
         """
-        return self._pages(_LIST, dict[str, "Json"], _LIST_PAGING, query=query)
+        return self._pages(
+            _LIST,
+            dict[str, "Json"],
+            _LIST_PAGING,
+            query={
+                "parent_folder_id": parent_folder_id,
+                "direct_descendants_only": direct_descendants_only,
+                "page": page,
+                "limit": limit,
+            },
+        )
 
     def get(self, id: int) -> AssetFolderAnswer:
         """Get one folder.

@@ -5,12 +5,12 @@ Source: https://docs.customer.io/integrations/api/app/tag/assets/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING
 
 from core.app_api.declarations import declare
 from core.app_api.noun import File, Noun
 from core.app_api.paging import Paging
-from core.app_api.types.assets import Asset, AssetAnswer, AssetChange, AssetQuery
+from core.app_api.types.assets import Asset, AssetAnswer, AssetChange
 
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
@@ -26,7 +26,14 @@ _DELETE = declare("deleteAsset", "DELETE", "/v1/assets/files/{id}")
 class Assets(Noun):
     """Uploaded files."""
 
-    def list(self, **query: Unpack[AssetQuery]) -> Pages[Asset]:
+    def list(
+        self,
+        *,
+        parent_folder_id: int | None = None,
+        direct_descendants_only: bool | None = None,
+        page: int | None = None,
+        limit: int | None = None,
+    ) -> Pages[Asset]:
         """Iterate over the files. A page has 1,000 by default, at most 10,000.
 
         `direct_descendants_only` leaves out the contents of subfolders.
@@ -34,7 +41,17 @@ class Assets(Noun):
         Operation: listAssets
         Page: https://docs.customer.io/integrations/api/app/tag/assets/
         """
-        return self._pages(_LIST, Asset, _LIST_PAGING, query=query)
+        return self._pages(
+            _LIST,
+            Asset,
+            _LIST_PAGING,
+            query={
+                "parent_folder_id": parent_folder_id,
+                "direct_descendants_only": direct_descendants_only,
+                "page": page,
+                "limit": limit,
+            },
+        )
 
     def get(self, id: int) -> AssetAnswer:
         """Get one file, without its content.

@@ -130,9 +130,11 @@ class BroadcastActions(Noun):
         *,
         period: Period | None = None,
         steps: int | None = None,
-        type: Channel | None = None,
+        unique: bool | None = None,
     ) -> LinksAnswer:
-        """Count the clicks of each link; `period` and `steps` are as in `metrics`.
+        """Count the clicks of each link; with `unique`, the people who clicked it.
+
+        `period` and `steps` are as in `metrics`.
 
         Operation: broadcastActionLinks
         Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastActionLinks/
@@ -141,5 +143,5 @@ class BroadcastActions(Noun):
             _LINK_METRICS,
             LinksAnswer,
             path={"broadcast_id": broadcast_id, "action_id": action_id},
-            query={"period": period, "steps": steps, "type": type},
+            query={"period": period, "steps": steps, "unique": unique},
         )

@@ -5,14 +5,14 @@ Source: https://docs.customer.io/integrations/api/app/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING
 
+from core.app_api.arguments import check_names
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
 from core.app_api.paging import Paging
 from core.app_api.types.broadcasts import (
     BroadcastAnswer,
-    BroadcastDeliveryQuery,
     BroadcastsAnswer,
     NewTrigger,
     Trigger,
@@ -24,7 +24,9 @@ from core.app_api.types.metrics import LinksAnswer, MetricAnswer
 
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
+    from core.app_api.types.messages import Reached, State
     from core.app_api.types.metrics import Channel, Period
+    from core.values import Moment
 
 _LIST = declare("listBroadcasts", "GET", "/v1/broadcasts")
 _GET = declare("getBroadcast", "GET", "/v1/broadcasts/{broadcast_id}")
@@ -111,18 +113,41 @@ class Broadcasts(Noun):
         )
 
     def messages(
-        self, broadcast_id: int, **query: Unpack[BroadcastDeliveryQuery]
+        self,
+        broadcast_id: int,
+        *,
+        start: str | None = None,
+        limit: int | None = None,
+        metric: Reached | None = None,
+        state: State | None = None,
+        type: Channel | None = None,
+        start_ts: Moment | None = None,
+        end_ts: Moment | None = None,
+        get_tracked_responses: bool | None = None,
     ) -> Pages[Message]:
         """Iterate over the deliveries of a broadcast.
 
-        The time range is `start_ts` to `end_ts` in Unix seconds: by default the last 6 months, at
+        `start_ts` and `end_ts` are times or Unix seconds. By default they are the last 6 months, at
         most 12 months.
 
         Operation: broadcastMessages
         Page: https://docs.customer.io/integrations/api/app/tag/broadcasts/broadcastMessages/
         """
         return self._pages(
-            _MESSAGES, Message, _MESSAGES_PAGING, path={"broadcast_id": broadcast_id}, query=query
+            _MESSAGES,
+            Message,
+            _MESSAGES_PAGING,
+            path={"broadcast_id": broadcast_id},
+            query={
+                "start": start,
+                "limit": limit,
+                "metric": metric,
+                "state": state,
+                "type": type,
+                "start_ts": start_ts,
+                "end_ts": end_ts,
+                "get_tracked_responses": get_tracked_responses,
+            },
         )
 
     def triggers(self, broadcast_id: int) -> TriggersAnswer:
@@ -148,6 +173,7 @@ class Broadcasts(Noun):
         Page: https://docs.customer.io/integrations/api/app/tag/send-messages/triggerBroadcast/
         Source: https://docs.customer.io/integrations/api/app/tag/send-messages/triggerBroadcast/
         """
+        check_names(body, NewTrigger)
         return self._call(_TRIGGER, TriggeredAnswer, path={"broadcast_id": broadcast_id}, body=body)
 
     def trigger_status(self, broadcast_id: int, trigger_id: int) -> Trigger:

@@ -5,17 +5,18 @@ Source: https://docs.customer.io/integrations/api/app/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Literal
 
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
 from core.app_api.paging import Paging
 from core.app_api.types.actions import Action, ActionAnswer, ActionFields
-from core.app_api.types.metrics import LinksAnswer, MetricAnswer, VersionedQuery
+from core.app_api.types.metrics import LinksAnswer, MetricAnswer
 
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
-    from core.app_api.types.metrics import Channel, Period
+    from core.app_api.types.metrics import Channel, Period, Resolution
+    from core.values import Moment
 
 _LIST = declare("listCampaignActions", "GET", "/v1/campaigns/{campaign_id}/actions")
 _LIST_PAGING = Paging("start", "actions")
@@ -103,7 +104,18 @@ class CampaignActions(Noun):
         )
 
     def metrics(
-        self, campaign_id: int, action_id: int, **query: Unpack[VersionedQuery]
+        self,
+        campaign_id: int,
+        action_id: int,
+        *,
+        version: Literal["1", "2"],
+        type: Channel | None = None,
+        res: Resolution | None = None,
+        tz: str | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        period: Period | None = None,
+        steps: int | None = None,
     ) -> MetricAnswer:
         """Get the metrics of one action.
 
@@ -120,7 +132,16 @@ class CampaignActions(Noun):
             _METRICS,
             MetricAnswer,
             path={"campaign_id": campaign_id, "action_id": action_id},
-            query=query,
+            query={
+                "version": version,
+                "type": type,
+                "res": res,
+                "tz": tz,
+                "start": start,
+                "end": end,
+                "period": period,
+                "steps": steps,
+            },
         )
 
     def link_metrics(
@@ -130,9 +151,11 @@ class CampaignActions(Noun):
         *,
         period: Period | None = None,
         steps: int | None = None,
-        type: Channel | None = None,
+        unique: bool | None = None,
     ) -> LinksAnswer:
-        """Count the clicks of each link; `period` and `steps` are as in version 1 of `metrics`.
+        """Count the clicks of each link; with `unique`, the people who clicked it.
+
+        `period` and `steps` are as in version 1 of `metrics`.
 
         Operation: campaignActionLinks
         Page: https://docs.customer.io/integrations/api/app/tag/campaigns/campaignActionLinks/
@@ -141,5 +164,5 @@ class CampaignActions(Noun):
             _LINK_METRICS,
             LinksAnswer,
             path={"campaign_id": campaign_id, "action_id": action_id},
-            query={"period": period, "steps": steps, "type": type},
+            query={"period": period, "steps": steps, "unique": unique},
         )

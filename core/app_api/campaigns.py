@@ -6,23 +6,24 @@ Source: https://docs.customer.io/integrations/api/app/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Literal
 
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
 from core.app_api.paging import Paging
 from core.app_api.types.campaigns import (
     CampaignAnswer,
-    CampaignDeliveryQuery,
     CampaignsAnswer,
     JourneyMetricAnswer,
 )
 from core.app_api.types.messages import Message
-from core.app_api.types.metrics import LinksAnswer, MetricAnswer, VersionedQuery
+from core.app_api.types.metrics import LinksAnswer, MetricAnswer
 
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
-    from core.app_api.types.metrics import Period, Resolution
+    from core.app_api.types.messages import Reached
+    from core.app_api.types.metrics import Channel, Period, Resolution
+    from core.values import Moment
 
 _LIST = declare("listCampaigns", "GET", "/v1/campaigns")
 _GET = declare("getCampaigns", "GET", "/v1/campaigns/{campaign_id}")
@@ -54,7 +55,19 @@ class Campaigns(Noun):
         """
         return self._call(_GET, CampaignAnswer, path={"campaign_id": campaign_id})
 
-    def metrics(self, campaign_id: int, **query: Unpack[VersionedQuery]) -> MetricAnswer:
+    def metrics(
+        self,
+        campaign_id: int,
+        *,
+        version: Literal["1", "2"],
+        type: Channel | None = None,
+        res: Resolution | None = None,
+        tz: str | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        period: Period | None = None,
+        steps: int | None = None,
+    ) -> MetricAnswer:
         """Get the metrics of a campaign's messages.
 
         Version "2" takes a time range (`start`, `end`) and a resolution (`res`).
@@ -66,7 +79,21 @@ class Campaigns(Noun):
         Operation: campaignMetrics
         Page: https://docs.customer.io/integrations/api/app/tag/campaigns/campaignMetrics/
         """
-        return self._call(_METRICS, MetricAnswer, path={"campaign_id": campaign_id}, query=query)
+        return self._call(
+            _METRICS,
+            MetricAnswer,
+            path={"campaign_id": campaign_id},
+            query={
+                "version": version,
+                "type": type,
+                "res": res,
+                "tz": tz,
+                "start": start,
+                "end": end,
+                "period": period,
+                "steps": steps,
+            },
+        )
 
     def link_metrics(
         self,
@@ -91,9 +118,11 @@ class Campaigns(Noun):
         )
 
     def journey_metrics(
-        self, campaign_id: int, *, start: int, end: int, res: Resolution
+        self, campaign_id: int, *, start: Moment, end: Moment, resolution: Resolution
     ) -> JourneyMetricAnswer:
-        """Count journeys by their progress, from `start` to `end` in Unix seconds.
+        """Count journeys by their progress, from `start` to `end`, times or Unix seconds.
+
+        The vendor's page calls the last parameter `res`. Both official clients send `resolution`.
 
         Operation: campaignJourneyMetrics
         Page: https://docs.customer.io/integrations/api/app/tag/campaigns/campaignJourneyMetrics/
@@ -102,18 +131,43 @@ class Campaigns(Noun):
             _JOURNEY_METRICS,
             JourneyMetricAnswer,
             path={"campaign_id": campaign_id},
-            query={"start": start, "end": end, "res": res},
+            query={"start": start, "end": end, "resolution": resolution},
         )
 
-    def messages(self, campaign_id: int, **query: Unpack[CampaignDeliveryQuery]) -> Pages[Message]:
+    def messages(
+        self,
+        campaign_id: int,
+        *,
+        start: str | None = None,
+        limit: int | None = None,
+        type: Channel | Literal["live_notification"] | None = None,
+        metric: Reached | None = None,
+        drafts: bool | None = None,
+        start_ts: Moment | None = None,
+        end_ts: Moment | None = None,
+        get_tracked_responses: bool | None = None,
+    ) -> Pages[Message]:
         """Iterate over the deliveries of a campaign. A page has 50 by default, at most 1,000.
 
-        The time range is `start_ts` to `end_ts` in Unix seconds: by default the last 6 months, at
+        `start_ts` and `end_ts` are times or Unix seconds. By default they are the last 6 months, at
         most 12 months.
 
         Operation: getCampaignMessages
         Page: https://docs.customer.io/integrations/api/app/tag/campaigns/getCampaignMessages/
         """
         return self._pages(
-            _MESSAGES, Message, _MESSAGES_PAGING, path={"campaign_id": campaign_id}, query=query
+            _MESSAGES,
+            Message,
+            _MESSAGES_PAGING,
+            path={"campaign_id": campaign_id},
+            query={
+                "start": start,
+                "limit": limit,
+                "type": type,
+                "metric": metric,
+                "drafts": drafts,
+                "start_ts": start_ts,
+                "end_ts": end_ts,
+                "get_tracked_responses": get_tracked_responses,
+            },
         )

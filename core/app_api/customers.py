@@ -8,8 +8,9 @@ Source: https://docs.customer.io/integrations/api/app/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING
 
+from core.app_api.arguments import check_names
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
 from core.app_api.paging import Paging
@@ -19,10 +20,8 @@ from core.app_api.types.customers import (
     PeopleAttributesAnswer,
     PeopleIds,
     PeopleSearch,
-    PersonActivitiesQuery,
     PersonAnswer,
     PersonMessage,
-    PersonMessagesQuery,
     PersonSegmentsAnswer,
     PreferencesAnswer,
     Relationship,
@@ -32,6 +31,7 @@ from core.app_api.types.people import Identifiers
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
     from core.app_api.types.people import IdType
+    from core.values import Id, Moment
 
 _BY_EMAIL = declare("getPeopleEmail", "GET", "/v1/customers")
 # These two only read. They are POST because their arguments are in the body.
@@ -82,6 +82,7 @@ class Customers(Noun):
         Operation: getPeopleFilter
         Page: https://docs.customer.io/integrations/api/app/tag/customers/getPeopleFilter/
         """
+        check_names(body, PeopleSearch)
         return self._pages(
             _SEARCH, Identifiers, _SEARCH_PAGING, query={"start": start, "limit": limit}, body=body
         )
@@ -94,7 +95,7 @@ class Customers(Noun):
         """
         return self._call(_GET_MANY, PeopleAttributesAnswer, body=body)
 
-    def attributes(self, customer_id: str, *, id_type: IdType | None = None) -> PersonAnswer:
+    def attributes(self, customer_id: Id, *, id_type: IdType | None = None) -> PersonAnswer:
         """Get the attributes, devices and identifiers of a person.
 
         Operation: getPersonAttributes
@@ -109,7 +110,7 @@ class Customers(Noun):
 
     def relationships(
         self,
-        customer_id: str,
+        customer_id: Id,
         *,
         start: str | None = None,
         limit: int | None = None,
@@ -128,7 +129,7 @@ class Customers(Noun):
             query={"start": start, "limit": limit, "id_type": id_type},
         )
 
-    def segments(self, customer_id: str, *, id_type: IdType | None = None) -> PersonSegmentsAnswer:
+    def segments(self, customer_id: Id, *, id_type: IdType | None = None) -> PersonSegmentsAnswer:
         """List the segments that a person is in, in one answer.
 
         Operation: getPersonSegments
@@ -142,11 +143,18 @@ class Customers(Noun):
         )
 
     def messages(
-        self, customer_id: str, **query: Unpack[PersonMessagesQuery]
+        self,
+        customer_id: Id,
+        *,
+        id_type: IdType | None = None,
+        start: str | None = None,
+        limit: int | None = None,
+        start_ts: Moment | None = None,
+        end_ts: Moment | None = None,
     ) -> Pages[PersonMessage]:
         """Iterate over the deliveries to a person. A page has 50 by default, at most 1,000.
 
-        The time range is `start_ts` to `end_ts` in Unix seconds: by default the last six months,
+        `start_ts` and `end_ts` are times or Unix seconds. By default they are the last six months,
         which is also the maximum.
 
         Operation: getPersonMessages
@@ -157,11 +165,24 @@ class Customers(Noun):
             PersonMessage,
             _MESSAGES_PAGING,
             path={"customer_id": customer_id},
-            query=query,
+            query={
+                "id_type": id_type,
+                "start": start,
+                "limit": limit,
+                "start_ts": start_ts,
+                "end_ts": end_ts,
+            },
         )
 
     def activities(
-        self, customer_id: str, **query: Unpack[PersonActivitiesQuery]
+        self,
+        customer_id: Id,
+        *,
+        id_type: IdType | None = None,
+        start: str | None = None,
+        limit: int | None = None,
+        type: str | None = None,
+        name: str | None = None,
     ) -> Pages[Activity]:
         """Iterate over the activity log of a person. A page has at most 100.
 
@@ -176,17 +197,20 @@ class Customers(Noun):
             Activity,
             _ACTIVITIES_PAGING,
             path={"customer_id": customer_id},
-            query=query,
+            query={"id_type": id_type, "start": start, "limit": limit, "type": type, "name": name},
         )
 
     def subscription_preferences(
         self,
-        customer_id: str,
+        customer_id: Id,
         *,
         id_type: IdType | None = None,
         language: str | None = None,
     ) -> PreferencesAnswer:
         """Get the topics that a person is subscribed to, in `language` if translated.
+
+        `language` is sent as the header `Accept-Language`, as the vendor documents it, and in the
+        query.
 
         Operation: getPersonSubscriptionPreferences
         Page: https://docs.customer.io/integrations/api/app/tag/customers/getPersonSubscriptionPreferences/
@@ -196,4 +220,5 @@ class Customers(Noun):
             PreferencesAnswer,
             path={"customer_id": customer_id},
             query={"id_type": id_type, "language": language},
+            headers={} if language is None else {"accept-language": language},
         )

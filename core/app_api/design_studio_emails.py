@@ -6,7 +6,7 @@ Source: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Literal
 
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
@@ -16,7 +16,6 @@ from core.app_api.types.design_studio_emails import (
     EmailChange,
     EmailLink,
     EmailLinkAnswer,
-    EmailQuery,
     NewEmail,
     PreviewAnswer,
     PublishAnswer,
@@ -28,7 +27,9 @@ from core.app_api.types.design_studio_emails import (
 
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
+    from core.app_api.types.design_studio_emails import YesNoAny
     from core.http.responses import Json
+    from core.values import Moment
 
 _LIST = declare("listDesignStudioEmails", "GET", "/v1/design_studio/emails")
 _LIST_PAGING = Paging("page", "emails", max_limit=10_000)
@@ -63,13 +64,48 @@ _REVIEW = declare(
 class DesignStudioEmails(Noun):
     """Emails of Design Studio."""
 
-    def list(self, **query: Unpack[EmailQuery]) -> Pages[dict[str, Json]]:
+    def list(
+        self,
+        *,
+        parent_folder_id: str | None = None,
+        direct_descendants_only: bool | None = None,
+        sort_by: Literal["created", "updated", "name"] | None = None,
+        sort_order: Literal["asc", "desc"] | None = None,
+        created_before: Moment | None = None,
+        created_after: Moment | None = None,
+        updated_before: Moment | None = None,
+        updated_after: Moment | None = None,
+        page: int | None = None,
+        limit: int | None = None,
+        is_template: YesNoAny | None = None,
+        has_translations: YesNoAny | None = None,
+        is_linked: YesNoAny | None = None,
+    ) -> Pages[dict[str, Json]]:
         """Iterate over the emails. A page has 1,000 by default, at most 10,000.
 
         Operation: listDesignStudioEmails
         Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
-        return self._pages(_LIST, dict[str, "Json"], _LIST_PAGING, query=query)
+        return self._pages(
+            _LIST,
+            dict[str, "Json"],
+            _LIST_PAGING,
+            query={
+                "parent_folder_id": parent_folder_id,
+                "direct_descendants_only": direct_descendants_only,
+                "sort_by": sort_by,
+                "sort_order": sort_order,
+                "created_before": created_before,
+                "created_after": created_after,
+                "updated_before": updated_before,
+                "updated_after": updated_after,
+                "page": page,
+                "limit": limit,
+                "is_template": is_template,
+                "has_translations": has_translations,
+                "is_linked": is_linked,
+            },
+        )
 
     def get(self, id: str) -> EmailAnswer:
         """Get one email.

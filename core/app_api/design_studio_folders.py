@@ -5,12 +5,11 @@ Source: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Literal
 
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
 from core.app_api.paging import Paging
-from core.app_api.types.design_studio import NodeQuery
 from core.app_api.types.design_studio_folders import (
     DesignStudioFolderAnswer,
     DesignStudioFolderChange,
@@ -20,6 +19,7 @@ from core.app_api.types.design_studio_folders import (
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
     from core.http.responses import Json
+    from core.values import Moment
 
 _LIST = declare("listDesignStudioFolders", "GET", "/v1/design_studio/folders")
 _LIST_PAGING = Paging("page", "folders", max_limit=10_000)
@@ -32,13 +32,42 @@ _DELETE = declare("deleteDesignStudioFolder", "DELETE", "/v1/design_studio/folde
 class DesignStudioFolders(Noun):
     """Folders of emails and components."""
 
-    def list(self, **query: Unpack[NodeQuery]) -> Pages[dict[str, Json]]:
+    def list(
+        self,
+        *,
+        parent_folder_id: str | None = None,
+        direct_descendants_only: bool | None = None,
+        sort_by: Literal["created", "updated", "name"] | None = None,
+        sort_order: Literal["asc", "desc"] | None = None,
+        created_before: Moment | None = None,
+        created_after: Moment | None = None,
+        updated_before: Moment | None = None,
+        updated_after: Moment | None = None,
+        page: int | None = None,
+        limit: int | None = None,
+    ) -> Pages[dict[str, Json]]:
         """Iterate over the folders. A page has 1,000 by default, at most 10,000.
 
         Operation: listDesignStudioFolders
         Page: https://docs.customer.io/integrations/api/app/tag/design-studio-emails/
         """
-        return self._pages(_LIST, dict[str, "Json"], _LIST_PAGING, query=query)
+        return self._pages(
+            _LIST,
+            dict[str, "Json"],
+            _LIST_PAGING,
+            query={
+                "parent_folder_id": parent_folder_id,
+                "direct_descendants_only": direct_descendants_only,
+                "sort_by": sort_by,
+                "sort_order": sort_order,
+                "created_before": created_before,
+                "created_after": created_after,
+                "updated_before": updated_before,
+                "updated_after": updated_after,
+                "page": page,
+                "limit": limit,
+            },
+        )
 
     def get(self, id: str) -> DesignStudioFolderAnswer:
         """Get one folder.

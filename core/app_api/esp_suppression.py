@@ -6,14 +6,13 @@ Source: https://docs.customer.io/integrations/api/app/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING
 
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
 from core.app_api.paging import Paging
 from core.app_api.types.esp_suppression import (
     Suppression,
-    SuppressionQuery,
     SuppressionsAnswer,
 )
 
@@ -55,7 +54,13 @@ class EspSuppression(Noun):
         return self._call(_SEARCH, SuppressionsAnswer, path={"email_address": email_address})
 
     def list(
-        self, suppression_type: Reason, **query: Unpack[SuppressionQuery]
+        self,
+        suppression_type: Reason,
+        *,
+        limit: int | None = None,
+        offset: int | None = None,
+        domain: str | None = None,
+        email: str | None = None,
     ) -> Pages[Suppression]:
         """Iterate over addresses suppressed for a reason. A page has 100 by default, at most 1,000.
 
@@ -70,7 +75,7 @@ class EspSuppression(Noun):
             Suppression,
             _LIST_PAGING,
             path={"suppression_type": suppression_type},
-            query=query,
+            query={"limit": limit, "offset": offset, "domain": domain, "email": email},
         )
 
     def domain(

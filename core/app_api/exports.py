@@ -7,6 +7,7 @@ Source: https://docs.customer.io/integrations/api/app/
 
 from __future__ import annotations
 
+from core.app_api.arguments import check_names
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
 from core.app_api.types.exports import (
@@ -62,6 +63,7 @@ class Exports(Noun):
         Operation: exportPeopleData
         Page: https://docs.customer.io/integrations/api/app/tag/exports/exportPeopleData/
         """
+        check_names(body, CustomersExport)
         return self._call(_CUSTOMERS, ExportAnswer, body=body)
 
     def deliveries(self, body: DeliveriesExport) -> ExportAnswer:
@@ -72,4 +74,5 @@ class Exports(Noun):
         Operation: exportDeliveriesData
         Page: https://docs.customer.io/integrations/api/app/tag/exports/exportDeliveriesData/
         """
+        check_names(body, DeliveriesExport)
         return self._call(_DELIVERIES, ExportAnswer, body=body)

@@ -5,15 +5,18 @@ Source: https://docs.customer.io/integrations/api/app/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING
 
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
 from core.app_api.paging import Paging
-from core.app_api.types.messages import ArchivedMessageAnswer, Message, MessageAnswer, MessageQuery
+from core.app_api.types.messages import ArchivedMessageAnswer, Message, MessageAnswer
 
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
+    from core.app_api.types.messages import Reached
+    from core.app_api.types.metrics import Channel
+    from core.values import Moment
 
 _LIST = declare("listMessages", "GET", "/v1/messages")
 _LIST_PAGING = Paging("start", "messages", max_limit=1_000)
@@ -29,16 +32,57 @@ _ARCHIVED_MESSAGE = declare(
 class Messages(Noun):
     """Deliveries of the workspace."""
 
-    def list(self, **query: Unpack[MessageQuery]) -> Pages[Message]:
+    def list(
+        self,
+        *,
+        start: str | None = None,
+        limit: int | None = None,
+        type: Channel | None = None,
+        metric: Reached | None = None,
+        drafts: bool | None = None,
+        campaign_id: int | None = None,
+        newsletter_id: int | None = None,
+        action_id: int | None = None,
+        start_ts: Moment | None = None,
+        end_ts: Moment | None = None,
+        transactional_id: int | None = None,
+        trigger_id: int | None = None,
+        template_id: int | None = None,
+        content_id: int | None = None,
+        associations: bool | None = None,
+        get_tracked_responses: bool | None = None,
+    ) -> Pages[Message]:
         """Iterate over the deliveries. A page has 50 by default, at most 1,000.
 
-        The time range is `start_ts` to `end_ts` in Unix seconds: by default the last six months,
+        `start_ts` and `end_ts` are times or Unix seconds. By default they are the last six months,
         which is also the maximum. `trigger_id` needs `campaign_id`.
 
         Operation: listMessages
         Page: https://docs.customer.io/integrations/api/app/tag/messages/listMessages/
         """
-        return self._pages(_LIST, Message, _LIST_PAGING, query=query)
+        return self._pages(
+            _LIST,
+            Message,
+            _LIST_PAGING,
+            query={
+                "start": start,
+                "limit": limit,
+                "type": type,
+                "metric": metric,
+                "drafts": drafts,
+                "campaign_id": campaign_id,
+                "newsletter_id": newsletter_id,
+                "action_id": action_id,
+                "start_ts": start_ts,
+                "end_ts": end_ts,
+                "transactional_id": transactional_id,
+                "trigger_id": trigger_id,
+                "template_id": template_id,
+                "content_id": content_id,
+                "associations": associations,
+                "get_tracked_responses": get_tracked_responses,
+            },
+        )
 
     def get(
         self,

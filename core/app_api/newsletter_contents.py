@@ -103,9 +103,11 @@ class NewsletterContents(Noun):
         *,
         period: Period | None = None,
         steps: int | None = None,
-        type: Channel | None = None,
+        unique: bool | None = None,
     ) -> LinksAnswer:
-        """Count the clicks of each link; `period` and `steps` are as in `metrics`.
+        """Count the clicks of each link; with `unique`, the people who clicked it.
+
+        `period` and `steps` are as in `metrics`.
 
         Operation: getVariantLinks
         Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getVariantLinks/
@@ -114,5 +116,5 @@ class NewsletterContents(Noun):
             _LINK_METRICS,
             LinksAnswer,
             path={"newsletter_id": newsletter_id, "content_id": content_id},
-            query={"period": period, "steps": steps, "type": type},
+            query={"period": period, "steps": steps, "unique": unique},
         )

@@ -7,7 +7,7 @@ Source: https://docs.customer.io/integrations/api/app/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Literal
 
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
@@ -18,14 +18,15 @@ from core.app_api.types.newsletters import (
     NewNewsletter,
     Newsletter,
     NewsletterAnswer,
-    NewsletterDeliveryQuery,
     NewsletterRate,
     NewsletterSchedule,
 )
 
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
+    from core.app_api.types.messages import Reached
     from core.app_api.types.metrics import Channel, Period
+    from core.values import Moment
 
 _LIST = declare("listNewsletters", "GET", "/v1/newsletters")
 _LIST_PAGING = Paging("start", "newsletters")
@@ -151,16 +152,37 @@ class Newsletters(Noun):
         )
 
     def messages(
-        self, newsletter_id: int, **query: Unpack[NewsletterDeliveryQuery]
+        self,
+        newsletter_id: int,
+        *,
+        start: str | None = None,
+        limit: int | None = None,
+        metric: Reached | None = None,
+        type: str | None = None,
+        start_ts: Moment | None = None,
+        end_ts: Moment | None = None,
+        get_tracked_responses: bool | None = None,
     ) -> Pages[Message]:
         """Iterate over the deliveries of a newsletter.
 
-        The time range is `start_ts` to `end_ts` in Unix seconds: by default the last 6 months, at
+        `start_ts` and `end_ts` are times or Unix seconds. By default they are the last 6 months, at
         most 12 months.
 
         Operation: getNewsletterMsgMeta
         Page: https://docs.customer.io/integrations/api/app/tag/newsletters/getNewsletterMsgMeta/
         """
         return self._pages(
-            _MESSAGES, Message, _MESSAGES_PAGING, path={"newsletter_id": newsletter_id}, query=query
+            _MESSAGES,
+            Message,
+            _MESSAGES_PAGING,
+            path={"newsletter_id": newsletter_id},
+            query={
+                "start": start,
+                "limit": limit,
+                "metric": metric,
+                "type": type,
+                "start_ts": start_ts,
+                "end_ts": end_ts,
+                "get_tracked_responses": get_tracked_responses,
+            },
         )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import httpx2
 
+from core.app_api.arguments import plain_body, plain_query
 from core.app_api.paging import Pages, check_limit
 from core.errors import ResponseError, ValidationError
 from core.http.client import read_json
+from core.json_encoder import json_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,10 +21,22 @@ if TYPE_CHECKING:
     from core.http.client import HttpClient
     from core.http.exchange import Operation
     from core.http.responses import Json, Response
-    from core.http.urls import Query, Scalar
+    from core.http.urls import Scalar
+    from core.values import Id
 
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")
+
+
+# https://docs.customer.io/integrations/api/app/tag/assets/
+_MEDIA_TYPES = {
+    ".bmp": "image/bmp",
+    ".gif": "image/gif",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +44,29 @@ class File:
     """A file to upload.
 
     Attributes:
-        name: The file name. The vendor reads the file type from its extension.
+        name: The file name with its extension.
         content: The bytes of the file; the vendor's limit is 2 MB.
-        content_type: The media type.
+        content_type: The media type. Empty: that of the extension.
     """
 
     name: str
     content: bytes = field(repr=False)
-    content_type: str = "application/octet-stream"
+    content_type: str = ""
+
+    @property
+    def media_type(self) -> str:
+        """The media type to send: the vendor rejects `application/octet-stream`.
+
+        Raises:
+            ValidationError: No `content_type` is given, and the extension is unknown.
+        """
+        found = self.content_type or _MEDIA_TYPES.get(PurePath(self.name).suffix.lower(), "")
+        if not found:
+            known = ", ".join(_MEDIA_TYPES)
+            raise ValidationError(
+                f"must end with {known}, or `content_type` must be given", field="file.name"
+            )
+        return found
 
 
 class Noun:
@@ -53,7 +82,7 @@ class Noun:
         operation: Operation,
         answer: type[Answer],  # noqa: ARG002  # the type of the result
         *,
-        path: Mapping[str, str | int] | None = None,
+        path: Mapping[str, Id] | None = None,
         query: Mapping[str, object] | None = None,
         body: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -81,14 +110,14 @@ class Noun:
         self,
         operation: Operation,
         *,
-        path: Mapping[str, str | int] | None = None,
+        path: Mapping[str, Id] | None = None,
         query: Mapping[str, object] | None = None,
         body: Mapping[str, object] | None = None,
     ) -> None:
         """Call an operation and ignore the body of its answer; see `_call`."""
         self._send(operation, path, query, body)
 
-    def _read(self, operation: Operation, *, path: Mapping[str, str | int]) -> bytes:
+    def _read(self, operation: Operation, *, path: Mapping[str, Id]) -> bytes:
         """Call an operation that answers with a file, such as an image; see `_call`."""
         return self._http.call(operation, path=path, headers={"accept": "*/*"}).body
 
@@ -98,7 +127,7 @@ class Noun:
         item: type[Item],  # noqa: ARG002  # the type of the result
         paging: Paging,
         *,
-        path: Mapping[str, str | int] | None = None,
+        path: Mapping[str, Id] | None = None,
         query: Mapping[str, object],
         body: Mapping[str, object] | None = None,
     ) -> Pages[Item]:
@@ -107,11 +136,12 @@ class Noun:
         Raises:
             ValidationError: The limit is less than 1, or larger than the vendor's maximum.
         """
-        check_limit(query.get("limit"), paging.max_limit)
-        start = query.get(paging.style)
+        plain = plain_query(query)
+        check_limit(plain.get("limit"), paging.max_limit)
+        start = plain.get(paging.style)
 
         def fetch(at: str | None) -> dict[str, Json]:
-            page_query = {**query, paging.style: at}
+            page_query = {**plain, paging.style: at}
             return self._call(operation, dict[str, "Json"], path=path, query=page_query, body=body)
 
         return Pages(operation.name, paging, fetch, None if start is None else str(start))
@@ -133,7 +163,7 @@ class Noun:
             fields: The other parts; None is left out.
         """
         parts = {name: str(value) for name, value in fields.items() if value is not None}
-        file_part = (file.name, file.content, file.content_type)
+        file_part = (file.name, file.content, file.media_type)
         # This request is not sent: httpx2 encodes the form, and `call` sends its content.
         form = httpx2.Request("POST", "http://form", data=parts, files={"file": file_part})
         response = self._http.call(
@@ -146,7 +176,7 @@ class Noun:
     def _send(
         self,
         operation: Operation,
-        path: Mapping[str, str | int] | None,
+        path: Mapping[str, Id] | None,
         query: Mapping[str, object] | None,
         body: Mapping[str, object] | None,
         headers: Mapping[str, str] | None = None,
@@ -155,27 +185,10 @@ class Noun:
         return self._http.call(
             operation,
             path=path,
-            # The signature of each method declares the query. mypy does not accept a TypedDict as
-            # `Query`.
-            query=cast("Query | None", query),
-            content=b"" if body is None else encoded(body),
+            query=None if query is None else plain_query(query),
+            content=b"" if body is None else json_bytes(plain_body(body), "body"),
             headers=content_type | dict(headers or {}),
         )
-
-
-def encoded(body: Mapping[str, object]) -> bytes:
-    """Encode a body as JSON.
-
-    Raises:
-        ValidationError: The body contains a value that JSON does not allow. The text of the error
-            does not show the value.
-    """
-    try:
-        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        # Not `from error`: the text of that error may quote the value.
-        kind = type(error).__name__
-        raise ValidationError(f"cannot be encoded as JSON ({kind})", field="body") from None
 
 
 def read_object(operation: Operation, response: Response) -> dict[str, Json]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.app_api.arguments import check_names
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
 from core.app_api.paging import Paging
@@ -22,6 +23,7 @@ from core.app_api.types.objects import (
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
     from core.app_api.types.objects import ObjectIdType
+    from core.values import Id
 
 _TYPES = declare("getObjectTypes", "GET", "/v1/object_types")
 # It only reads. It is POST because its filter is in the body.
@@ -57,6 +59,7 @@ class Objects(Noun):
         Operation: getObjectsFilter
         Page: https://docs.customer.io/integrations/api/app/tag/objects/getObjectsFilter/
         """
+        check_names(body, ObjectSearch)
         return self._pages(
             _SEARCH,
             ObjectIdentifiers,
@@ -66,7 +69,7 @@ class Objects(Noun):
         )
 
     def attributes(
-        self, object_type_id: int, object_id: str, *, id_type: ObjectIdType | None = None
+        self, object_type_id: int, object_id: Id, *, id_type: ObjectIdType | None = None
     ) -> ObjectAnswer:
         """Get the attributes of one object; `id_type` is the kind of the `object_id`.
 
@@ -83,7 +86,7 @@ class Objects(Noun):
     def relationships(
         self,
         object_type_id: int,
-        object_id: str,
+        object_id: Id,
         *,
         start: str | None = None,
         limit: int | None = None,

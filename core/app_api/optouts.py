@@ -15,6 +15,7 @@ from core.app_api.types.optouts import OptoutChanges, OptoutsAnswer, PersonOptou
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
     from core.app_api.types.people import IdType
+    from core.values import Id
 
 _LIST = declare("getOptouts", "GET", "/v1/optouts")
 _LIST_PAGING = Paging("start", "optouts")
@@ -44,7 +45,7 @@ class Optouts(Noun):
             query={"from": from_, "start": start, "limit": limit},
         )
 
-    def get(self, customer_id: str, *, id_type: IdType | None = None) -> OptoutsAnswer:
+    def get(self, customer_id: Id, *, id_type: IdType | None = None) -> OptoutsAnswer:
         """List the senders that a person opted out of, in one answer.
 
         Operation: getPersonOptouts
@@ -56,7 +57,7 @@ class Optouts(Noun):
 
     def update(
         self,
-        customer_id: str,
+        customer_id: Id,
         body: OptoutChanges,
         *,
         id_type: IdType | None = None,

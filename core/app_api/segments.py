@@ -1,6 +1,7 @@
 """Segments: groups of people, defined by rules or maintained manually.
 
-The people of a manual segment are changed through the Data Pipelines API, not here.
+Neither the App API nor the Data Pipelines API changes the people of a manual segment. The Track API
+does it (`add_customers`, `remove_customers`). It is not part of this client.
 Source: https://docs.customer.io/integrations/api/app/
 """
 

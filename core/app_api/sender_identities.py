@@ -5,7 +5,7 @@ Source: https://docs.customer.io/integrations/api/app/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Literal
 
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
@@ -13,7 +13,6 @@ from core.app_api.paging import Paging
 from core.app_api.types.sender_identities import (
     SenderIdentity,
     SenderIdentityAnswer,
-    SenderIdentityQuery,
     SenderUsage,
 )
 
@@ -29,13 +28,25 @@ _USED_BY = declare("getSenderUsage", "GET", "/v1/sender_identities/{sender_id}/u
 class SenderIdentities(Noun):
     """Sender identities of the workspace."""
 
-    def list(self, **query: Unpack[SenderIdentityQuery]) -> Pages[SenderIdentity]:
+    def list(
+        self,
+        *,
+        start: str | None = None,
+        limit: int | None = None,
+        sort: Literal["asc", "desc"] | None = None,
+        hidden: bool | None = None,
+    ) -> Pages[SenderIdentity]:
         """Iterate over the sender identities.
 
         Operation: listSenders
         Page: https://docs.customer.io/integrations/api/app/tag/sender-identities/listSenders/
         """
-        return self._pages(_LIST, SenderIdentity, _LIST_PAGING, query=query)
+        return self._pages(
+            _LIST,
+            SenderIdentity,
+            _LIST_PAGING,
+            query={"start": start, "limit": limit, "sort": sort, "hidden": hidden},
+        )
 
     def get(self, sender_id: int) -> SenderIdentityAnswer:
         """Get one sender identity.

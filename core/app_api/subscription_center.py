@@ -5,9 +5,14 @@ Source: https://docs.customer.io/integrations/api/app/
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
 from core.app_api.types.subscription_center import ChannelsAnswer, TokenAnswer, TopicsAnswer
+
+if TYPE_CHECKING:
+    from core.values import Id
 
 _TOPICS = declare("getTopics", "GET", "/v1/subscription_topics")
 _CHANNELS = declare("listSubscriptionChannels", "GET", "/v1/subscription_channels")
@@ -35,7 +40,7 @@ class SubscriptionCenter(Noun):
         """
         return self._call(_CHANNELS, ChannelsAnswer)
 
-    def token(self, customer_id: str) -> TokenAnswer:
+    def token(self, customer_id: Id) -> TokenAnswer:
         """Get a signed token and the URL of a person's page; both are valid for 24 hours.
 
         Anyone with the URL can change the subscriptions of the person: keep it out of logs.

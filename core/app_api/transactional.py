@@ -6,7 +6,7 @@ Source: https://docs.customer.io/integrations/api/app/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING
 
 from core.app_api.declarations import declare
 from core.app_api.noun import Noun
@@ -18,14 +18,15 @@ from core.app_api.types.transactional import (
     ContentFields,
     ContentListAnswer,
     ContentsAnswer,
-    TransactionalDeliveryQuery,
     TransactionalMessageAnswer,
     TransactionalMessagesAnswer,
 )
 
 if TYPE_CHECKING:
     from core.app_api.paging import Pages
+    from core.app_api.types.messages import Reached, State
     from core.app_api.types.metrics import Period
+    from core.values import Moment
 
 _LIST = declare("listTransactional", "GET", "/v1/transactional")
 _GET = declare("getTransactional", "GET", "/v1/transactional/{transactional_id}")
@@ -178,11 +179,20 @@ class Transactional(Noun):
         )
 
     def messages(
-        self, transactional_id: int, **query: Unpack[TransactionalDeliveryQuery]
+        self,
+        transactional_id: int,
+        *,
+        start: str | None = None,
+        limit: int | None = None,
+        metric: Reached | None = None,
+        state: State | None = None,
+        start_ts: Moment | None = None,
+        end_ts: Moment | None = None,
+        get_tracked_responses: bool | None = None,
     ) -> Pages[Message]:
         """Iterate over the deliveries of a template.
 
-        The time range is `start_ts` to `end_ts` in Unix seconds: by default the last 6 months, at
+        `start_ts` and `end_ts` are times or Unix seconds. By default they are the last 6 months, at
         most 12 months.
 
         Operation: transactionalMessages
@@ -193,5 +203,13 @@ class Transactional(Noun):
             Message,
             _MESSAGES_PAGING,
             path={"transactional_id": transactional_id},
-            query=query,
+            query={
+                "start": start,
+                "limit": limit,
+                "metric": metric,
+                "state": state,
+                "start_ts": start_ts,
+                "end_ts": end_ts,
+                "get_tracked_responses": get_tracked_responses,
+            },
         )

@@ -20,6 +20,7 @@ import httpx2
 
 from core.errors import ClientClosedError, ResponseError
 from core.http import forks
+from core.http.attempt_log import log_attempt
 from core.http.exchange import Attempt, ExchangeRules, Operation, OutgoingRequest, Wait, exchange
 from core.http.rate_limits import Gate, Rate
 from core.http.responses import Json, Response
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from core.http.downloads import Sink
     from core.http.exchange import Reply, Step
     from core.http.urls import Query
+    from core.values import Id
 
 logger = logging.getLogger(__name__)
 
@@ -176,9 +178,9 @@ class HttpClient:
         self,
         operation: Operation,
         *,
-        path: Mapping[str, str | int] | None = None,
+        path: Mapping[str, Id] | None = None,
         query: Query | None = None,
-        content: bytes = b"",
+        content: bytes | Callable[[], bytes] = b"",
         headers: Mapping[str, str] | None = None,
         retries: RetryPolicy | None = None,
         pause: Callable[[float], object] | None = None,
@@ -189,7 +191,7 @@ class HttpClient:
             operation: The operation.
             path: The ids in its path; they are percent-encoded here.
             query: Percent-encoded here. None is left out, a list is repeated.
-            content: The encoded body.
+            content: The encoded body, or a function that returns it for each attempt.
             headers: Added to the headers of every call; they replace headers of the same name.
             retries: Replaces the retry policy of the client.
             pause: Replaces `sleep` of the clock. An exception in it ends the call.
@@ -211,7 +213,8 @@ class HttpClient:
                 **(headers or {}),
                 "authorization": self._access.authorization(),
             },
-            content=content,
+            content=b"" if callable(content) else content,
+            renew=content if callable(content) else None,
         )
         rules = self._rules(operation, retries or self._retries)
         return self._perform(exchange(operation, request, rules), pause or self._clock.sleep)
@@ -364,7 +367,7 @@ class HttpClient:
             yield part
 
     def _observe(self, attempt: Attempt) -> None:
-        _log(attempt)
+        log_attempt(attempt)
         # In a wrong region every call is redirected. One warning is enough.
         if attempt.is_redirected and not self._has_warned:
             self._has_warned = True
@@ -393,21 +396,3 @@ def read_json(operation: Operation, response: Response) -> Json:
             operation=operation.name,
             attempts=1,
         ) from error
-
-
-def _log(attempt: Attempt) -> None:
-    # The last attempt is not a warning: its error reaches the caller.
-    level = logging.DEBUG if attempt.retry_in_seconds is None else logging.WARNING
-    if not logger.isEnabledFor(level):
-        return
-    logger.log(
-        level,
-        "%s attempt %d: %s after %.3f s%s",
-        attempt.operation,
-        attempt.number,
-        attempt.status or attempt.failure,
-        attempt.elapsed_seconds,
-        ""
-        if attempt.retry_in_seconds is None
-        else f", next attempt in {attempt.retry_in_seconds:.2f} s",
-    )

@@ -57,7 +57,8 @@ class Operation:
 class OutgoingRequest:
     """A request to send. Its `repr` shows no URL, no key and no content.
 
-    If there is a `sink`, the body of a successful answer is written to it.
+    If there is a `sink`, the body of a successful answer is written to it. `renew` returns the
+    content of each attempt, if it contains the time of sending.
     """
 
     method: str
@@ -65,6 +66,7 @@ class OutgoingRequest:
     headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
     sink: Sink | None = field(default=None, repr=False)
+    renew: Callable[[], bytes] | None = field(default=None, repr=False)
 
     @property
     def has_key(self) -> bool:
@@ -165,6 +167,8 @@ def exchange(
     while True:
         number += 1
         yield from _wait_for_rate_limit(operation, rules, number, is_unknown)
+        if request.renew is not None:
+            request = replace(request, content=request.renew())
         sent_at = rules.monotonic()
         reply, url = yield from _send_following_redirects(request)
         done_at = rules.monotonic()

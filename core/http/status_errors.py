@@ -12,6 +12,7 @@ from core.errors import (
     ContentTooLargeError,
     ForbiddenError,
     NotFoundError,
+    NotSupportedError,
     RateLimitError,
     RedirectError,
     ServerError,
@@ -33,6 +34,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     413: ContentTooLargeError,
     422: UnprocessableError,
     429: RateLimitError,
+    501: NotSupportedError,
 }
 
 

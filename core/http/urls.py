@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, urlsplit
 
 from core.errors import ValidationError
+from core.values import Id, id_text, kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,16 +16,19 @@ Scalar: TypeAlias = str | int | float | bool
 Query: TypeAlias = "Mapping[str, Scalar | Sequence[Scalar] | None]"
 
 
-def address(base_url: str, template: str, path: Mapping[str, str | int], query: Query) -> str:
+def address(base_url: str, template: str, path: Mapping[str, Id], query: Query) -> str:
     """Fill ids into a path and append a query; everything is percent-encoded.
 
     Raises:
-        ValidationError: An id is missing or blank, or would change the path.
+        ValidationError: An id is missing, blank or no id, or would change the path.
     """
     filled = template
     for name in re.findall(r"\{(\w+)\}", template):
         # A blank id would call another operation, and servers resolve `.` and `..` in a path.
-        value = str(path.get(name, ""))
+        value = id_text(path.get(name, ""))
+        # A data frame turns whole numbers beside missing ones into floats: 7.0, nan.
+        if not isinstance(value, str):
+            raise ValidationError(f"must be text or a whole number, is {kind(value)}", field=name)
         if not value.strip() or value in (".", ".."):
             raise ValidationError("must be a non-blank id", field=name)
         filled = filled.replace(f"{{{name}}}", _quoted(value, name))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from core.pipelines.items import Context, Fields
+    from core.values import Id
 
 
 class Calls(ABC):
@@ -30,10 +31,10 @@ class Calls(ABC):
 
     def identify(
         self,
-        user_id: str | None = None,
+        user_id: Id | None = None,
         traits: Fields | None = None,
         *,
-        anonymous_id: str | None = None,
+        anonymous_id: Id | None = None,
         context: Context | Fields | None = None,
         integrations: Fields | None = None,
         timestamp: datetime | None = None,
@@ -58,12 +59,12 @@ class Calls(ABC):
 
     def track(
         self,
-        user_id: str | None = None,
+        user_id: Id | None = None,
         *,
         event: str,
         properties: Fields | None = None,
-        anonymous_id: str | None = None,
-        group_id: str | None = None,
+        anonymous_id: Id | None = None,
+        group_id: Id | None = None,
         context: Context | Fields | None = None,
         integrations: Fields | None = None,
         timestamp: datetime | None = None,
@@ -90,11 +91,11 @@ class Calls(ABC):
 
     def page(
         self,
-        user_id: str | None = None,
+        user_id: Id | None = None,
         *,
         name: str | None = None,
         properties: Fields | None = None,
-        anonymous_id: str | None = None,
+        anonymous_id: Id | None = None,
         context: Context | Fields | None = None,
         integrations: Fields | None = None,
         timestamp: datetime | None = None,
@@ -120,11 +121,11 @@ class Calls(ABC):
 
     def screen(
         self,
-        user_id: str | None = None,
+        user_id: Id | None = None,
         *,
         name: str | None = None,
         properties: Fields | None = None,
-        anonymous_id: str | None = None,
+        anonymous_id: Id | None = None,
         context: Context | Fields | None = None,
         integrations: Fields | None = None,
         timestamp: datetime | None = None,
@@ -150,11 +151,11 @@ class Calls(ABC):
 
     def group(
         self,
-        user_id: str | None = None,
+        user_id: Id | None = None,
         *,
-        group_id: str,
+        group_id: Id,
         traits: Fields | None = None,
-        anonymous_id: str | None = None,
+        anonymous_id: Id | None = None,
         context: Context | Fields | None = None,
         integrations: Fields | None = None,
         timestamp: datetime | None = None,
@@ -183,9 +184,9 @@ class Calls(ABC):
 
     def alias(
         self,
-        user_id: str,
+        user_id: Id,
         *,
-        previous_id: str,
+        previous_id: Id,
         context: Context | Fields | None = None,
         integrations: Fields | None = None,
         timestamp: datetime | None = None,

@@ -12,7 +12,7 @@ import random as random_module
 import time
 from typing import TYPE_CHECKING, Self
 
-from core.errors import CustomerIOError
+from core.errors import ApiError, RejectedItem
 from core.http.api_key import ApiKey
 from core.http.client import Access, HttpClient, Timeouts, Timing, utc_now
 from core.http.exchange import Attempt, Operation
@@ -22,6 +22,7 @@ from core.http.regions import checked_base_url
 from core.http.responses import Json
 from core.pipelines.batches import split
 from core.pipelines.encoding import batch_body, encoded, envelope, room
+from core.pipelines.rejections import Undelivered, delivered
 from core.pipelines.surface import Surface
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     import httpx2
 
+    from core.errors import CustomerIOError
     from core.http.retries import RetryPolicy
     from core.pipelines.items import Context, Fields, Item
 
@@ -44,6 +46,8 @@ OPERATIONS = {
     name: Operation(name, "POST", f"/v1/{name}", is_repeatable=True, rate="pipelines")
     for name in ("identify", "track", "page", "screen", "group", "alias", "batch")
 }
+# So many rejected items before the first accepted one mean that not the items are wrong.
+_MAX_REJECTIONS = 20
 
 
 class PipelinesClient(Surface):
@@ -136,7 +140,8 @@ class PipelinesClient(Surface):
     ) -> list[str]:
         """Send many items in order, in as few requests as possible.
 
-        All items are checked before the first request. An empty batch sends no request.
+        All items are checked before the first request. An empty batch sends no request. If the
+        vendor rejects an item, all others are sent all the same.
 
         Args:
             items: Items as the vendor specifies them; they are not changed.
@@ -149,6 +154,7 @@ class PipelinesClient(Surface):
         Raises:
             ValidationError: Names the item and the field: `items[3].userId`. Nothing was sent.
             SizeError: An item is larger than 32,000 bytes. Nothing was sent.
+            BadRequestError: The vendor rejected items: `rejected` has them with its messages.
             CallError: A request failed. `unconfirmed` are the items that may not be accepted.
 
         Operation: batch
@@ -157,15 +163,22 @@ class PipelinesClient(Surface):
         now = self._clock.now
         pairs = [encoded(item, now, f"items[{at}]") for at, item in enumerate(items)]
         bodies = [data for _, data in pairs]
+        # The vendor can reject `context` too. It would reject it with every item.
+        limit = None if context is None and integrations is None else _MAX_REJECTIONS
+        failures: list[Undelivered] = []
         start = 0
         for count in split(map(len, bodies), room(ends)):
-            try:
-                self.send_encoded(bodies[start : start + count], ends)
-            except CustomerIOError as error:
-                # Items of the failed request may have been accepted, later items were not sent.
-                error.unconfirmed = decoded(bodies[start:])
-                raise
+            part = bodies[start : start + count]
             start += count
+            failures += delivered(
+                part, lambda items: self.send_encoded(items, ends), max_rejections=limit
+            )
+            if failures and not failures[-1].is_rejected:
+                # Items of the failed request may have been accepted, later items were not sent.
+                failures.append(Undelivered(bodies[start:], failures[-1].error, is_rejected=False))
+                break
+        if failures:
+            raise _failure(failures, len(bodies))
         return [message_id for message_id, _ in pairs]
 
     def encoded(self, item: Mapping[str, object], prefix: str | None = None) -> tuple[str, bytes]:
@@ -191,13 +204,36 @@ class PipelinesClient(Surface):
         Raises:
             CallError: The request failed; the subclass says how.
         """
-        body = batch_body(items, ends or envelope(None, None))
-        self._http.call(OPERATIONS["batch"], content=body, retries=retries, pause=pause)
+        ends = ends or envelope(None, None)
+        self._http.call(
+            OPERATIONS["batch"],
+            # `sentAt` is the time of the attempt: the vendor may correct timestamps with it.
+            content=lambda: batch_body(items, ends, self._clock.now()),
+            retries=retries,
+            pause=pause,
+        )
 
     def _take(self, item: Mapping[str, object]) -> str:
         message_id, data = self.encoded(item)
         self._http.call(OPERATIONS[str(item["type"])], content=data)
         return message_id
+
+
+def _failure(failures: Sequence[Undelivered], total: int) -> CustomerIOError:
+    """Return the error of a batch: what stopped it, otherwise the first rejection."""
+    error = failures[0 if failures[-1].is_rejected else -1].error
+    error.unconfirmed = tuple(item for one in failures for item in decoded(one.items))
+    error.rejected = tuple(
+        RejectedItem(item, one.error.vendor_message if isinstance(one.error, ApiError) else None)
+        for one in failures
+        if one.is_rejected
+        for item in decoded(one.items)
+    )
+    error.add_note(
+        f"{len(error.unconfirmed)} of {total} items are unconfirmed; the vendor rejected"
+        f" {len(error.rejected)} of them, see `rejected`. The others were accepted."
+    )
+    return error
 
 
 def decoded(items: Iterable[bytes]) -> tuple[Json, ...]:

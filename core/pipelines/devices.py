@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack, get_args
 
 from core.errors import ValidationError
-from core.pipelines.validation import check_fields, check_text
+from core.pipelines.validation import check_fields, check_text, checked_id
 
 if TYPE_CHECKING:
     from core.pipelines.calls import Calls
     from core.pipelines.items import Fields, Options
+    from core.values import Id
 
 Platform: TypeAlias = Literal["ios", "android"]
 
@@ -27,7 +28,7 @@ class Devices:
 
     def register(
         self,
-        user_id: str,
+        user_id: Id,
         token: str,
         *,
         type: Platform | None = None,
@@ -49,7 +50,7 @@ class Devices:
 
     def delete(
         self,
-        user_id: str,
+        user_id: Id,
         token: str,
         *,
         type: Platform | None = None,
@@ -64,14 +65,14 @@ class Devices:
     def _send(
         self,
         event: str,
-        user_id: str,
+        user_id: Id,
         token: str,
         type_: Platform | None,
         attributes: Fields | None,
         options: Options,
     ) -> str:
         # The vendor reads the device from the context, not from the properties.
-        check_text(user_id, "user_id")
+        user_id = checked_id(user_id, "user_id")
         device = _device(token, type_, {} if attributes is None else attributes)
         given = options.get("context")
         context = {} if given is None else given

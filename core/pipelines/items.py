@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, Required, TypeAlias, TypedDict
 
+from core.values import Id
+
 Fields: TypeAlias = Mapping[str, object]
 Time: TypeAlias = datetime | str
 
@@ -74,9 +76,17 @@ class SystemContext(TypedDict, total=False):
     version: str
 
 
+class LibraryContext(TypedDict, total=False):
+    """The client that sent the call; added if absent."""
+
+    name: str
+    version: str
+
+
 class Context(TypedDict, total=False):
     """The context of a call."""
 
+    library: LibraryContext
     active: bool
     ip: str
     locale: str
@@ -119,8 +129,8 @@ class IdentifyItem(Common, total=False):
     """Create or update a person; needs `userId` or `anonymousId`."""
 
     type: Required[Literal["identify"]]
-    userId: str
-    anonymousId: str
+    userId: Id
+    anonymousId: Id
     traits: Fields
 
 
@@ -129,9 +139,9 @@ class TrackItem(Common, total=False):
 
     type: Required[Literal["track"]]
     event: Required[str]
-    userId: str
-    anonymousId: str
-    groupId: str
+    userId: Id
+    anonymousId: Id
+    groupId: Id
     properties: Fields
 
 
@@ -139,8 +149,8 @@ class PageItem(Common, total=False):
     """A page view; needs `userId` or `anonymousId`."""
 
     type: Required[Literal["page"]]
-    userId: str
-    anonymousId: str
+    userId: Id
+    anonymousId: Id
     name: str
     properties: Fields
 
@@ -149,8 +159,8 @@ class ScreenItem(Common, total=False):
     """A screen of an app; needs `userId` or `anonymousId`."""
 
     type: Required[Literal["screen"]]
-    userId: str
-    anonymousId: str
+    userId: Id
+    anonymousId: Id
     name: str
     properties: Fields
 
@@ -159,9 +169,9 @@ class GroupItem(Common, total=False):
     """An object, and a relationship of a person to it; needs `userId` or `anonymousId`."""
 
     type: Required[Literal["group"]]
-    groupId: Required[str]
-    userId: str
-    anonymousId: str
+    groupId: Required[Id]
+    userId: Id
+    anonymousId: Id
     traits: Fields
 
 
@@ -169,8 +179,8 @@ class AliasItem(Common, total=False):
     """Merge the person with an earlier id into the person with the current id."""
 
     type: Required[Literal["alias"]]
-    previousId: Required[str]
-    userId: Required[str]
+    previousId: Required[Id]
+    userId: Required[Id]
 
 
 Item: TypeAlias = IdentifyItem | TrackItem | PageItem | ScreenItem | GroupItem | AliasItem

@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 from core.errors import ValidationError
-from core.pipelines.validation import check_fields, check_text, kind
+from core.pipelines.validation import check_fields, checked_id
+from core.values import kind
 
 if TYPE_CHECKING:
     from core.pipelines.calls import Calls
     from core.pipelines.items import Fields, Options
+    from core.values import Id
 
 
 class ObjectCalls:
@@ -30,7 +32,7 @@ class ObjectCalls:
 
     def create(
         self,
-        object_id: str,
+        object_id: Id,
         traits: Fields | None = None,
         *,
         object_type_id: int = 1,
@@ -40,7 +42,7 @@ class ObjectCalls:
 
         To relate a person at the same time, see `relationships.create`.
         """
-        check_text(object_id, "object_id")
+        object_id = checked_id(object_id, "object_id")
         whole = traits_of(traits, object_type_id)
         # A group call requires the id of a person. The object's id is sent as an anonymous id.
         return self._calls.group(
@@ -49,12 +51,12 @@ class ObjectCalls:
 
     update = create  # one call of the vendor does both
 
-    def delete(self, object_id: str, *, object_type_id: int = 1, **options: Unpack[Options]) -> str:
+    def delete(self, object_id: Id, *, object_type_id: int = 1, **options: Unpack[Options]) -> str:
         """Delete an object and all relationships to it.
 
         Event: Object Deleted
         """
-        check_text(object_id, "object_id")
+        object_id = checked_id(object_id, "object_id")
         check_type_id(object_type_id)
         return self._calls.track(
             event="Object Deleted",

@@ -10,61 +10,30 @@ import atexit
 import logging
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias, get_args
+from typing import TYPE_CHECKING, Self
 
 from core.errors import (
-    ConfigurationError,
     CustomerIOError,
     QueueClosedError,
     QueueError,
     QueueFullError,
 )
 from core.http import forks
-from core.http.responses import Json
 from core.http.retries import RetryPolicy
 from core.pipelines.buffer import Buffer, BufferLimits, QueuedBatch
 from core.pipelines.client import PipelinesClient, decoded
-from core.pipelines.encoding import MAX_BATCH_BYTES, MAX_ITEM_BYTES, envelope, room
+from core.pipelines.encoding import MAX_BATCH_BYTES, envelope, room
+from core.pipelines.queue_options import RETRIES, OnError, Stats, WhenFull, check_options
+from core.pipelines.rejections import Undelivered, delivered
+from core.pipelines.sigterm import close_on_sigterm
 from core.pipelines.surface import Surface
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from core.pipelines.items import Item
 
 logger = logging.getLogger(__name__)
-
-WhenFull = Literal["block", "drop_oldest", "raise"]
-OnError: TypeAlias = "Callable[[CustomerIOError, list[Json]], object]"
-
-# Items in the queue can wait, so an outage of up to ten minutes is waited for.
-RETRIES = RetryPolicy(
-    attempts=10,
-    base_seconds=0.5,
-    cap_seconds=30.0,
-    max_wait_seconds=300.0,
-    total_seconds=600.0,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """Numbers of items since the queue was created, in this process.
-
-    Attributes:
-        accepted: Accepted by the queue.
-        delivered: Accepted by the vendor.
-        failed: Passed to `on_error`, dropped items included.
-        waiting: Not sent yet.
-        in_flight: Being sent.
-    """
-
-    accepted: int
-    delivered: int
-    failed: int
-    waiting: int
-    in_flight: int
 
 
 class PipelinesQueue(Surface):
@@ -89,6 +58,7 @@ class PipelinesQueue(Surface):
         retries: RetryPolicy = RETRIES,
         on_error: OnError | None = None,
         exit_seconds: float = 10.0,
+        flush_on_sigterm: bool = False,
     ) -> None:
         """Create a queue. Its threads start with the first item.
 
@@ -105,14 +75,19 @@ class PipelinesQueue(Surface):
             threads: The number of sending threads. Only one thread keeps the order of the items.
             retries: How often and how long a batch is repeated.
             on_error: Called with the error and the items of a failed batch, message ids included.
+                An item that the vendor rejects is passed alone: `vendor_message` of the error says
+                why, and the other items of its batch are delivered.
                 It runs in a sending thread, or in the thread that dropped the items or closed the
                 queue. Without it, the number of lost items is logged as an error.
             exit_seconds: How long the exit of the interpreter waits for the remaining items.
+            flush_on_sigterm: Whether SIGTERM closes the queue, for `exit_seconds` at most, before
+                it ends the process. A handler of SIGTERM that is there already is called then.
 
         Raises:
-            ConfigurationError: A limit is out of its range.
+            ConfigurationError: A limit is out of its range, or `flush_on_sigterm` is used outside
+                the main thread.
         """
-        _check_options(max_items, max_bytes, capacity, capacity_bytes, threads, when_full)
+        check_options(max_items, max_bytes, capacity, capacity_bytes, threads, when_full)
         self._client = client
         self._limits = BufferLimits(
             max_items, room(envelope(None, None), max_bytes), capacity, capacity_bytes
@@ -128,6 +103,8 @@ class PipelinesQueue(Surface):
         self._is_registered = False
         self.after_fork()
         forks.watch(self)
+        if flush_on_sigterm:
+            close_on_sigterm(self._exit)
 
     def __enter__(self) -> Self:
         return self
@@ -324,30 +301,41 @@ class PipelinesQueue(Surface):
         return time.monotonic() >= self._batch_started_at + self._interval_seconds
 
     def _deliver(self, batch: QueuedBatch) -> None:
-        error = self._send(batch.items)
+        failures = list(delivered(batch.items, self._send))
         with self._lock:
             # False if `close` has already reported the batch, because its timeout was over.
             is_claimed = self._buffer.claim(batch)
-            if is_claimed and error is None:
-                self._delivered += len(batch.items)
+            if is_claimed:
+                self._delivered += len(batch.items) - sum(len(one.items) for one in failures)
         try:
-            if is_claimed and error is not None:
-                self._report(error, batch.items)
+            if is_claimed:
+                self._report_all(failures)
         finally:
             with self._lock:
                 self._buffer.settle(batch)
                 self._progress.notify_all()
 
-    def _send(self, items: Sequence[bytes]) -> CustomerIOError | None:
+    def _report_all(self, failures: Sequence[Undelivered]) -> None:
+        ended: BaseException | None = None
+        for failure in failures:
+            try:
+                self._report(failure.error, failure.items)
+            except BaseException as error:  # noqa: BLE001  # raised again below
+                # `sys.exit` in on_error ends this thread, after the other items were reported.
+                ended = error
+        if ended is not None:
+            raise ended
+
+    def _send(self, items: Sequence[bytes]) -> None:
+        if self._given_up.is_set():
+            # `close` has reported all items of the batch, so its remaining parts are not sent.
+            raise QueueClosedError("the queue was closed before the batch was accepted")
         try:
             self._client.send_encoded(items, retries=self._retries, pause=self._pause)
-        except CustomerIOError as error:
-            return error
-        except Exception as error:  # noqa: BLE001  # on_error gets it; the thread must continue
-            failure = QueueError(f"a batch could not be sent: {type(error).__name__}")
-            failure.__cause__ = error
-            return failure
-        return None
+        except CustomerIOError:
+            raise
+        except Exception as error:  # on_error gets it; the thread must continue
+            raise QueueError(f"a batch could not be sent: {type(error).__name__}") from error
 
     def _pause(self, seconds: float) -> None:
         if self._given_up.wait(seconds):
@@ -383,26 +371,3 @@ class PipelinesQueue(Surface):
             logger.error(
                 "on_error failed with %s; %d items are lost", type(fault).__name__, len(items)
             )
-
-
-def _check_options(
-    max_items: int,
-    max_bytes: int,
-    capacity: int,
-    capacity_bytes: int,
-    threads: int,
-    when_full: str,
-) -> None:
-    # A batch must have room for the largest item.
-    smallest = MAX_BATCH_BYTES - room(envelope(None, None)) + MAX_ITEM_BYTES
-    ranges = {
-        "max_items": max_items >= 1,
-        "max_bytes": smallest <= max_bytes <= MAX_BATCH_BYTES,
-        "capacity": capacity >= 1,
-        "capacity_bytes": capacity_bytes >= MAX_ITEM_BYTES,
-        "threads": threads >= 1,
-        "when_full": when_full in get_args(WhenFull),
-    }
-    for name, is_valid in ranges.items():
-        if not is_valid:
-            raise ConfigurationError(f"{name}: is out of its range")

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack
 
 from core.pipelines.objects import check_type_id, traits_of
-from core.pipelines.validation import check_text
+from core.pipelines.validation import checked_id
 
 if TYPE_CHECKING:
     from core.pipelines.calls import Calls
     from core.pipelines.items import Fields, Options
+    from core.values import Id
 
 
 class Relationships:
@@ -25,8 +26,8 @@ class Relationships:
 
     def create(
         self,
-        user_id: str,
-        object_id: str,
+        user_id: Id,
+        object_id: Id,
         traits: Fields | None = None,
         *,
         object_type_id: int = 1,
@@ -36,15 +37,15 @@ class Relationships:
 
         `traits` are the traits of the object.
         """
-        check_text(user_id, "user_id")
-        check_text(object_id, "object_id")
+        user_id = checked_id(user_id, "user_id")
+        object_id = checked_id(object_id, "object_id")
         whole = traits_of(traits, object_type_id)
         return self._calls.group(user_id, group_id=object_id, traits=whole, **options)
 
     def delete(
         self,
-        user_id: str,
-        object_id: str,
+        user_id: Id,
+        object_id: Id,
         *,
         object_type_id: int = 1,
         **options: Unpack[Options],
@@ -53,8 +54,8 @@ class Relationships:
 
         Event: Relationship Deleted
         """
-        check_text(user_id, "user_id")
-        check_text(object_id, "object_id")
+        user_id = checked_id(user_id, "user_id")
+        object_id = checked_id(object_id, "object_id")
         check_type_id(object_type_id)
         return self._calls.track(
             user_id,

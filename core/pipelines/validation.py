@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from core.errors import ValidationError
+from core.values import NotPlainError, checked_time, id_text, kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,8 @@ _IDENTITIES: dict[str, tuple[str, ...]] = {
     "group": ("userId", "anonymousId"),
     "alias": ("userId",),
 }
+# Text for the vendor. The client converts whole numbers and UUIDs, which databases use as ids.
+IDS = ("userId", "anonymousId", "groupId", "previousId", "messageId")
 _REQUIRED = {"track": "event", "group": "groupId", "alias": "previousId"}
 # These events are about a delivery, not about a person: their schemas have no id of a person.
 _WITHOUT_IDENTITY = frozenset({"Report Delivery Event", "Report Content Event"})
@@ -72,12 +75,14 @@ def check_text(value: object, field: str) -> None:
         raise ValidationError("is required" if value is None else problem, field=field)
 
 
-def kind(value: object) -> str:
-    """Return the name of the type of a value.
+def checked_id(value: object, field: str) -> str:
+    """Return an id as text: numbers and UUIDs are converted.
 
-    For errors, which must not show the value: it may be personal data.
+    Raises:
+        ValidationError: It is not an id, or is blank.
     """
-    return type(value).__name__
+    check_text(id_text(value), field)
+    return str(id_text(value))
 
 
 def _check_type(item: Mapping[str, object], prefix: str | None) -> None:
@@ -112,6 +117,11 @@ def text_fault(value: object) -> str | None:
     return None if value and not value.isspace() else "is blank"
 
 
+def id_fault(value: object) -> str | None:
+    """Return what is wrong with an id; None if it is valid."""
+    return text_fault(id_text(value))
+
+
 def _object_fault(value: object) -> str | None:
     return None if isinstance(value, dict | Mapping) else f"must be a dictionary, is {kind(value)}"
 
@@ -125,15 +135,15 @@ def time_fault(value: object) -> str | None:
             return "is not an ISO 8601 time"
     if not isinstance(value, datetime):
         return f"must be a datetime with a time zone, is {kind(value)}"
-    return "has no time zone" if value.utcoffset() is None else None
+    try:
+        checked_time(value)
+    except NotPlainError as error:
+        return str(error)
+    return None
 
 
 _FAULTS: dict[str, Callable[[object], str | None]] = {
-    "userId": text_fault,
-    "anonymousId": text_fault,
-    "groupId": text_fault,
-    "previousId": text_fault,
-    "messageId": text_fault,
+    **dict.fromkeys(IDS, id_fault),
     "event": text_fault,
     # The name of a page or a screen may be blank.
     "name": lambda value: (

@@ -11,6 +11,7 @@ Source: https://docs.customer.io/integrations/data-out/connections/webhooks/
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -147,8 +148,31 @@ def live(webhooks: Iterable[Mapping[str, Any]], known_events: Sequence[str]) -> 
     )
 
 
-def plan(wanted: Sequence[Wanted], held: Sequence[Live]) -> Plan:
+def all_events(known_events: Sequence[str], held: Sequence[Live]) -> tuple[str, ...]:
+    """Return the known events, then the events of a workspace that this code does not know.
+
+    The vendor adds events without notice. With these names, `events: all` of a file includes them,
+    and a plan does not unsubscribe them.
+    """
+    subscribed = {event for one in held for event in one.webhook.events}
+    return (*known_events, *sorted(subscribed.difference(known_events)))
+
+
+def shown(endpoint: str) -> str:
+    """Return an endpoint for plans, errors and logs: without its query, which may be a secret."""
+    head, mark, _ = endpoint.partition("?")
+    return f"{head}?..." if mark else head.partition("#")[0]
+
+
+def plan(
+    wanted: Sequence[Wanted], held: Sequence[Live], known_events: Sequence[str] | None = None
+) -> Plan:
     """Compare a file with a workspace.
+
+    Args:
+        wanted: The entries of the file.
+        held: The webhooks of the workspace.
+        known_events: To warn about all other events; None warns about none.
 
     Raises:
         WebhookConfigError: An entry matches no webhook, or more than one.
@@ -172,7 +196,7 @@ def plan(wanted: Sequence[Wanted], held: Sequence[Live]) -> Plan:
     if problems:
         raise WebhookConfigError(problems)
     others = tuple(webhook for webhook in held if webhook.id not in named)
-    return Plan(tuple(changes), others, tuple(_warnings(changes, others)))
+    return Plan(tuple(changes), others, tuple(_warnings(changes, others, known_events)))
 
 
 def differences(change: WebhookChange) -> Iterator[tuple[str, object, object]]:
@@ -209,8 +233,9 @@ def _live(webhook: Mapping[str, Any], known_events: Sequence[str]) -> Live:
         raise WebhookConfigError(
             [Problem(0, "the App API returned a webhook without id or events")]
         )
-    # Events that this code does not know are kept, after the known ones.
-    order = [*known_events, *(name for name in subscribed if name not in known_events)]
+    # Events that this code does not know are kept, after the known ones. They are sorted, so that
+    # the same events in another order are no difference.
+    order = [*known_events, *sorted({*map(str, subscribed)}.difference(known_events))]
     return Live(
         number,
         WebhookSettings(
@@ -239,7 +264,15 @@ def _matching(entry: Wanted, held: Sequence[Live], problems: list[Problem]) -> L
     return found[0] if found else None
 
 
-def _warnings(changes: Sequence[WebhookChange], others: Sequence[Live]) -> Iterator[str]:
+def _warnings(
+    changes: Sequence[WebhookChange], others: Sequence[Live], known_events: Sequence[str] | None
+) -> Iterator[str]:
+    for change in changes:
+        events = change.after.events if change.after is not None and known_events else ()
+        for name in [event for event in events if event not in (known_events or ())]:
+            near = difflib.get_close_matches(name, known_events or (), n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            yield f"{change.name!r}: the event {name!r} is unknown to this version.{hint}"
     # Each webhook sends its own copy of an event, and the receiver cannot recognize the second one.
     for change in changes:
         for other in others:

@@ -5,7 +5,8 @@ Pure: takes the text of the file. An error lists all mistakes with their lines.
     webhooks:
       - name: Data team
         endpoint: https://relay.example.com/api/webhooks/customerio
-        events: all              # or a channel, an event, or a list of them
+        events: all              # events that the vendor adds later, too; or a channel, an
+                                 # event, or a list of them
         full_resolution: true    # every open and click, not only the first of each delivery
         with_content: false
         enabled: true
@@ -16,6 +17,7 @@ Pure: takes the text of the file. An error lists all mistakes with their lines.
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING
 
 import yaml
@@ -26,22 +28,28 @@ from core.webhooks.config import (
     WebhookConfigError,
     WebhookSettings,
     endpoint_problem,
+    shown,
 )
 from core.webhooks.event_names import CHANNELS, events_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_EVENT = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
 _FLAGS = ("full_resolution", "with_content", "enabled", "absent")
 _KEYS = ("id", "name", "endpoint", "events", *_FLAGS)
 
 
-def read(text: str, known_events: Sequence[str]) -> tuple[Wanted, ...]:
+def read(
+    text: str, known_events: Sequence[str], *, allow_unknown: bool = False
+) -> tuple[Wanted, ...]:
     """Read the webhooks that a YAML file describes.
 
     Args:
         text: The file; a list under `webhooks`.
-        known_events: All events that a webhook can subscribe to, in the vendor's order.
+        known_events: All events that a webhook can subscribe to, in the vendor's order. With those
+            of the workspace (`config.all_events`), `all` includes events that the vendor added.
+        allow_unknown: Whether other events are allowed. They must look like the name of an event.
 
     Raises:
         WebhookConfigError: The file has mistakes; lists all of them.
@@ -57,14 +65,15 @@ def read(text: str, known_events: Sequence[str]) -> tuple[Wanted, ...]:
         raise WebhookConfigError([Problem(line, f"not valid YAML ({reason})")]) from None
     except RecursionError:
         raise WebhookConfigError([Problem(0, "the file is nested too deeply")]) from None
-    return _YamlReader(tuple(known_events)).read(root)
+    return _YamlReader(tuple(known_events), allow_unknown=allow_unknown).read(root)
 
 
 class _YamlReader:
     """Reads the nodes of a YAML file and collects all mistakes."""
 
-    def __init__(self, known_events: tuple[str, ...]) -> None:
+    def __init__(self, known_events: tuple[str, ...], *, allow_unknown: bool) -> None:
         self._known = known_events
+        self._allow_unknown = allow_unknown
         self._problems: list[Problem] = []
 
     def read(self, root: yaml.Node | None) -> tuple[Wanted, ...]:
@@ -105,7 +114,7 @@ class _YamlReader:
                 fields.append(("endpoint", wanted.webhook.endpoint))
             for field in fields:
                 if field in seen:
-                    self._report(node, f"the {field[0]} {field[1]!r} is already used above")
+                    self._report(node, f"the {field[0]} {shown(field[1])!r} is already used above")
                 seen.add(field)
 
     def _pairs(
@@ -156,13 +165,16 @@ class _YamlReader:
         for word in _words(node):
             text = _scalar(word)
             found = events_named(text, self._known)
+            if not found and self._allow_unknown and _EVENT.fullmatch(text):
+                found = (text,)
             chosen.update(found)
             if not found:
                 near = _suggestion(text, ("all", *CHANNELS, *self._known))
                 self._report(word, f"{text!r} is no event{near}")
         if not _words(node):
             self._report(node, "events must contain at least one event")
-        return tuple(name for name in self._known if name in chosen)
+        unknown = sorted(chosen.difference(self._known))
+        return (*(name for name in self._known if name in chosen), *unknown)
 
     def _report(self, node: yaml.Node | None, text: str) -> None:
         self._problems.append(Problem(node.start_mark.line + 1 if node else 0, text))

@@ -9,7 +9,7 @@ import click
 
 from core.webhooks import specification
 from core.webhooks.apply import apply
-from core.webhooks.config import Wanted, plan
+from core.webhooks.config import Wanted, all_events, plan, shown
 from databricks_app.cli.rows import format_option, write
 from databricks_app.cli.webhooks_access import chosen, connected, webhooks_of, workspace_options
 
@@ -27,6 +27,8 @@ _TYPES = ("BIGINT", "STRING", "BOOLEAN", "STRING", "INT", "BOOLEAN", "BOOLEAN")
 @workspace_options
 def list_(*, form: str, where: AppApiOptions) -> None:
     """List the webhooks of the workspace; `events` is the number of events that each gets.
+
+    Endpoints are shown without their query, which may be a secret.
 
     \b
     Exit codes: 0 done, 1 not done (the message says why), 2 wrong usage.
@@ -50,8 +52,9 @@ def get_(*, webhook: str, where: AppApiOptions) -> None:
     import yaml
 
     with connected(where) as client:
-        found = chosen(webhooks_of(client), webhook)
-    is_all = found.webhook.events == specification.subscription_names()
+        live = webhooks_of(client)
+        found = chosen(live, webhook)
+    is_all = found.webhook.events == all_events(specification.subscription_names(), live)
     entry = {
         "id": found.id,
         "name": found.webhook.name,
@@ -99,7 +102,7 @@ def _row(one: Live) -> tuple[object, ...]:
         one.id,
         held.name,
         held.enabled,
-        held.endpoint,
+        shown(held.endpoint),
         len(held.events),
         held.full_resolution,
         held.with_content,

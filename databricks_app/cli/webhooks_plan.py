@@ -10,7 +10,7 @@ import click
 
 from core.webhooks import specification
 from core.webhooks.apply import apply
-from core.webhooks.config import Plan, WebhookChange, differences, plan
+from core.webhooks.config import Plan, WebhookChange, all_events, differences, plan, shown
 from core.webhooks.yaml_file import read
 from databricks_app.cli.webhooks_access import connected, paint, webhooks_of, workspace_options
 
@@ -37,13 +37,22 @@ def file_option(command: click.decorators.FC) -> click.decorators.FC:
         default="webhooks.yaml",
         show_default=True,
         help="File that describes the webhooks; see docs/webhooks.example.yaml.",
+    )(unknown_option(command))
+
+
+def unknown_option(command: click.decorators.FC) -> click.decorators.FC:
+    """Add the option `--allow-unknown`."""
+    return click.option(
+        "--allow-unknown",
+        is_flag=True,
+        help="Allow events that this version does not know, with a warning.",
     )(command)
 
 
 @click.command("plan")
 @file_option
 @workspace_options
-def plan_(*, file: Path, where: AppApiOptions) -> None:
+def plan_(*, file: Path, allow_unknown: bool, where: AppApiOptions) -> None:
     """Show what `apply` would change; nothing is written.
 
     Webhooks that are not in the file are not changed. An entry of the file belongs to the webhook
@@ -53,14 +62,14 @@ def plan_(*, file: Path, where: AppApiOptions) -> None:
     Exit codes: 0 done, 1 the file or the workspace cannot be read, 2 wrong usage.
     """  # noqa: D301  # click needs the character \b
     with connected(where) as client:
-        _show(_planned(client, file))
+        _show(_planned(client, file, allow_unknown=allow_unknown))
 
 
 @click.command("apply")
 @file_option
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @workspace_options
-def apply_(*, file: Path, yes: bool, where: AppApiOptions) -> None:
+def apply_(*, file: Path, allow_unknown: bool, yes: bool, where: AppApiOptions) -> None:
     """Show the plan, ask, and change the workspace to match the file.
 
     If somebody changes one of these webhooks after the plan was made, nothing is written. If a
@@ -71,7 +80,7 @@ def apply_(*, file: Path, yes: bool, where: AppApiOptions) -> None:
     usage.
     """  # noqa: D301  # click needs the character \b
     with connected(where) as client:
-        planned = _planned(client, file)
+        planned = _planned(client, file, allow_unknown=allow_unknown)
         _show(planned)
         if not planned.due:
             return
@@ -79,7 +88,7 @@ def apply_(*, file: Path, yes: bool, where: AppApiOptions) -> None:
             click.confirm("Do this?", abort=True)
         for done in apply(client.reporting_webhooks, planned, specification.subscription_names()):
             click.echo(f"done: {done.change.action} {done.change.name!r} (id {done.id})")
-        left = _planned(client, file).due
+        left = _planned(client, file, allow_unknown=allow_unknown).due
     if left:
         names = ", ".join(repr(change.name) for change in left)
         raise click.ClickException(
@@ -111,7 +120,7 @@ class _Drift(click.Command):
 @click.command("drift", cls=_Drift)
 @file_option
 @workspace_options
-def drift_(*, file: Path, where: AppApiOptions) -> None:
+def drift_(*, file: Path, allow_unknown: bool, where: AppApiOptions) -> None:
     """Check whether the workspace differs from the file; for schedulers. Nothing is written.
 
     \b
@@ -119,7 +128,7 @@ def drift_(*, file: Path, where: AppApiOptions) -> None:
     cannot be read, or wrong usage.
     """  # noqa: D301  # click needs the character \b
     with connected(where) as client:
-        planned = _planned(client, file)
+        planned = _planned(client, file, allow_unknown=allow_unknown)
     if planned.due:
         _show(planned)
         sys.exit(2)
@@ -143,7 +152,7 @@ def lines(planned: Plan) -> Iterator[tuple[str, str | None]]:
 def _details(change: WebhookChange) -> Iterator[str]:
     if change.before is None and change.after is not None:
         webhook = change.after
-        yield f"endpoint: {webhook.endpoint}"
+        yield f"endpoint: {shown(webhook.endpoint)}"
         yield f"events: {len(webhook.events)} of {len(specification.subscription_names())}"
         for name in ("full_resolution", "with_content", "enabled"):
             yield f"{name}: {_word(getattr(webhook, name))}"
@@ -151,6 +160,11 @@ def _details(change: WebhookChange) -> Iterator[str]:
         if name == "events" and isinstance(before, tuple) and isinstance(after, tuple):
             yield from (f"events: + {event}" for event in after if event not in before)
             yield from (f"events: - {event}" for event in before if event not in after)
+        elif name == "endpoint" and isinstance(before, str) and isinstance(after, str):
+            # A query may be a secret (`?token=`), so only the fact that it changes is shown.
+            is_same = shown(before) == shown(after)
+            hint = " (the query changes)" if is_same else ""
+            yield f"endpoint: {shown(before)} -> {shown(after)}{hint}"
         else:
             yield f"{name}: {_word(before)} -> {_word(after)}"
 
@@ -159,14 +173,19 @@ def _word(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _planned(client: AppClient, file: Path) -> Plan:
+def _planned(client: AppClient, file: Path, *, allow_unknown: bool) -> Plan:
     try:
         text = file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise click.ClickException(f"{file} cannot be read ({reason})") from error
-    wanted = read(text, specification.subscription_names())
-    return plan(wanted, webhooks_of(client))
+    known = specification.subscription_names()
+    # Before the call, so that mistakes in the file are shown without a workspace. Its events can
+    # only be checked with those of the workspace.
+    read(text, known, allow_unknown=True)
+    live = webhooks_of(client)
+    wanted = read(text, all_events(known, live), allow_unknown=allow_unknown)
+    return plan(wanted, live, known)
 
 
 def _show(planned: Plan) -> None:

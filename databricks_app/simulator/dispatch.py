@@ -18,6 +18,9 @@ from databricks_app.simulator.app_api import (
     broadcasts,
     campaigns,
     customers,
+    esp_suppression,
+    exports,
+    imports,
     info,
     messages,
     newsletters,
@@ -40,6 +43,9 @@ NOUNS = (
     broadcasts,
     campaigns,
     customers,
+    esp_suppression,
+    exports,
+    imports,
     info,
     messages,
     newsletters,
@@ -72,7 +78,9 @@ class Dispatcher:
     def __init__(self, workspace: SimulatedWorkspace, driver: Driver) -> None:
         self.workspace = workspace
         self._wake = driver.wake
-        self._router = Router([*ROUTES, *control.routes(driver).all], inventory())
+        self._router = Router(
+            [*ROUTES, *exports.files.all, *control.routes(driver).all], inventory()
+        )
 
     def __call__(self, request: ApiRequest) -> ApiReply:
         """Answer a request."""

@@ -98,6 +98,7 @@ class ApiReply:
     Attributes:
         delay_seconds: How long to wait before the answer, in seconds of the machine.
         hangs_up: Whether the connection is closed without an answer.
+        content: A file to send in place of the body.
     """
 
     status: int = 200
@@ -105,6 +106,7 @@ class ApiReply:
     headers: Mapping[str, str] = field(default_factory=dict)
     delay_seconds: float = 0.0
     hangs_up: bool = False
+    content: bytes | None = field(default=None, repr=False)
 
 
 class Refused(ReceiverError):  # noqa: N818  # an answer of the API, not an error of the simulator

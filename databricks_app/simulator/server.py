@@ -108,10 +108,12 @@ def _handler(answer: Callable[[ApiRequest], ApiReply]) -> type[BaseHTTPRequestHa
 
         def _write(self, reply: ApiReply) -> None:
             content = b"" if reply.body is None else json.dumps(reply.body).encode()
+            is_json = bool(content)
+            content = content if reply.content is None else reply.content
             self.send_response(reply.status)
             if reply.status != 204:
                 self.send_header("Content-Length", str(len(content)))
-            if content:
+            if is_json:
                 self.send_header("Content-Type", "application/json")
             for name, value in reply.headers.items():
                 self.send_header(name, value)

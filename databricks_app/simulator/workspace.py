@@ -13,6 +13,7 @@ from databricks_app.simulator.delivery_engine import DeliveryEngine
 from databricks_app.simulator.events.sample_workspace import make_person
 from databricks_app.simulator.faults import InjectedFaults
 from databricks_app.simulator.feeds import Feeds
+from databricks_app.simulator.jobs import SimulatedJobs
 from databricks_app.simulator.journeys import Journeys
 from databricks_app.simulator.people import SimulatedPeople
 from databricks_app.simulator.rates import Rates
@@ -89,6 +90,8 @@ class SimulatedWorkspace:
         disabled_channels: Channels whose sends are answered 403.
         objects: The attributes of each object, by its type and id.
         dropped: Why the Pipelines API dropped items that it answered 200, oldest first.
+        jobs: Exports and imports.
+        suppressions: By kind of ESP suppression, when each address was added, in Unix seconds.
     """
 
     def __init__(self, options: SimulatorOptions, clock: SimulatedClock) -> None:
@@ -107,6 +110,8 @@ class SimulatedWorkspace:
         self.disabled_channels: set[str] = set()
         self.objects: dict[tuple[int, str], Json] = {}
         self.dropped: list[str] = []
+        self.jobs = SimulatedJobs()
+        self.suppressions: dict[str, dict[str, int]] = {}
         self._populate(options.people)
         journeys = Journeys(
             options.seed,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from core.app_api import AppClient
 from core.errors import ValidationError
 from core.http.retries import RetryPolicy
 from core.pipelines import PipelinesClient, PipelinesQueue
@@ -73,3 +74,26 @@ def refused_field() -> Callable[[Callable[[], object]], str]:
         return "not refused"
 
     return run
+
+
+@pytest.fixture
+def make_app(
+    vendor: VendorServer,  # noqa: F811  # the fixture, by its name
+    time: StillTime,
+) -> Iterator[Callable[..., AppClient]]:
+    """Create clients of `vendor` with the clock `time`: `make_app(**options)`."""
+    clients: list[AppClient] = []
+
+    def client(api_key: str = "app_key", **options: Any) -> AppClient:
+        clients.append(AppClient(api_key, **{"base_url": vendor.url} | time.arguments() | options))
+        return clients[-1]
+
+    yield client
+    for made in clients:
+        made.close()
+
+
+@pytest.fixture
+def app(make_app: Callable[..., AppClient]) -> AppClient:
+    """A client of `vendor`."""
+    return make_app()

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from core.app_api import segments
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs/app-api.md").read_text(encoding="utf-8")
@@ -27,9 +28,9 @@ ANSWERS: dict[str, Any] = {
     "GET /v1/campaigns/12/triggers/9/errors": {"errors": ["no such person"]},
     "POST /v1/customers": {"identifiers": [{"id": "1", "cio_id": "a1"}], "next": ""},
     "GET /v1/customers": {"results": [{"id": "1", "cio_id": "a1"}]},
-    "GET /v1/customers/1/attributes": {"customer": {"attributes": {"plan": "pro"}}},
+    "GET /v1/customers/a1/attributes": {"customer": {"attributes": {"plan": "pro"}}},
     "GET /v1/segments/7/customer_count": {"count": 1},
-    "GET /v1/segments/7/membership": {"identifiers": [{"id": "1"}], "next": ""},
+    "GET /v1/segments/7/membership": {"identifiers": [{"id": "1", "cio_id": "a1"}], "next": ""},
     "POST /v1/exports/customers": {"export": {"id": 5, "status": "pending"}},
     "GET /v1/exports/5": {"export": {"id": 5, "status": "done"}},
     "GET /v1/exports/5/download": {"url": "https://files.example.com/people.csv"},
@@ -40,6 +41,14 @@ ANSWERS: dict[str, Any] = {
     "GET /v1/messages": {"messages": [{"id": "d1"}], "next": ""},
     "POST /v1/reporting_webhooks": {"id": 4},
 }
+
+
+def test_segments_name_the_api_that_changes_their_people() -> None:
+    """It is the Track API; an earlier text said that the Data Pipelines API does it."""
+    said = " ".join((segments.__doc__ or "").split())
+
+    assert "Track API does it (`add_customers`, `remove_customers`)" in said
+    assert "Track API. It alone adds people to a manual segment" in " ".join(PAGE.split())
 
 
 def test_the_page_holds_ten_tasks_that_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,6 +75,6 @@ def test_the_page_holds_ten_tasks_that_run(tmp_path: Path, monkeypatch: pytest.M
     assert len(re.findall(r"^## \d+\. ", PAGE, re.MULTILINE)) == 10
     assert set(ANSWERS) <= set(asked)
     assert names["delivered"] == 5
-    assert (names["delivery"], names["members"]) == ("d1", ["1"])
+    assert (names["delivery"], names["members"]) == ("d1", ["a1"])
     assert (tmp_path / "people.csv").read_bytes() == b"id\n1\n"
     names["client"].close()

@@ -19,16 +19,17 @@ Source: https://docs.customer.io/integrations/api/app/
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, overload
 
+from core.app_api.arguments import plain_body
 from core.errors import SizeError, ValidationError
+from core.json_encoder import json_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from core.app_api.types.send import Sending
+    from core.app_api.types.send import Email, Sending
 
     Body = TypeVar("Body", bound=Sending)
 
@@ -61,6 +62,11 @@ def attachments(*given: Path | tuple[str, bytes]) -> dict[str, str]:
     return encoded
 
 
+# The type of a dictionary that is written in the call is inferred only with a type of its own.
+@overload
+def checked(body: Email, *, now: float) -> Email: ...
+@overload
+def checked(body: Body, *, now: float) -> Body: ...
 def checked(body: Body, *, now: float) -> Body:
     """Check the body of a send, and return it unchanged.
 
@@ -70,7 +76,8 @@ def checked(body: Body, *, now: float) -> Body:
 
     Raises:
         ValidationError: It has not exactly one identifier, has neither template nor content, has
-            more than 15 recipients, or `send_at` is more than 90 days in the future.
+            more than 15 recipients, a value cannot be sent, or `send_at` is more than 90 days in
+            the future.
         SizeError: It is larger than 1 MB without attachments, or these are larger than 2 MB.
     """
     fields: Mapping[str, object] = body
@@ -82,12 +89,13 @@ def checked(body: Body, *, now: float) -> Body:
         raise ValidationError("must have exactly one of id, email, cio_id", field="identifiers")
     _check_content(fields)
     _check_recipients(fields)
-    send_at = fields.get("send_at")
+    whole = plain_body(fields)
+    send_at = whole.get("send_at")
     if isinstance(send_at, int | float) and send_at > now + _AHEAD_SECONDS:
         raise ValidationError(
             "must be at most 90 days in the future, in Unix seconds", field="send_at"
         )
-    _check_sizes(fields)
+    _check_sizes(whole)
     return body
 
 
@@ -121,7 +129,7 @@ def _check_sizes(fields: Mapping[str, object]) -> None:
         size = sum(len(content) * 3 // 4 for content in files.values())
         _require_size(size, ATTACHMENTS_BYTES + 2 * len(files), "attachments")
     rest = {name: value for name, value in fields.items() if name != "attachments"}
-    _require_size(len(json.dumps(rest).encode()), PAYLOAD_BYTES, "body")
+    _require_size(len(json_bytes(rest, "body")), PAYLOAD_BYTES, "body")
 
 
 def _require_size(size: int, limit: int, field: str) -> None:

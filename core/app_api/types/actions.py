@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Literal, Required, TypedDict
 
 from core.http.responses import Json
 
@@ -47,13 +47,13 @@ Action = TypedDict(
 class ActionAnswer(TypedDict, total=False):
     """One message or webhook."""
 
-    action: Action
+    action: Required[Action]
 
 
 class ActionsAnswer(TypedDict, total=False):
     """The messages of a broadcast."""
 
-    actions: list[Action]
+    actions: Required[list[Action]]
 
 
 class ActionFields(TypedDict, total=False):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Required, TypedDict
 
-from core.app_api.types.people import Identifiers, IdType
+from core.app_api.types.people import Identifiers
 from core.http.responses import Json
 
 
@@ -20,28 +20,6 @@ class Activity(TypedDict, total=False):
     data: dict[str, Json]
     delivery_id: str
     delivery_type: str
-    id: str
+    id: Required[str]
     timestamp: int
-    type: str
-
-
-class ActivityQuery(TypedDict, total=False):
-    """The query parameters of `activities.list`.
-
-    Attributes:
-        start: The token of the first page.
-        limit: The number of activities in a page.
-        type: As in `Activity`; an open list.
-        name: The name of the event or attribute, for a `type` that has one.
-        deleted: Whether to include activities of deleted people.
-        customer_id: Only activities of this person.
-        id_type: The kind of `customer_id`; `phone` works if phone numbers identify people.
-    """
-
-    start: str
-    limit: int
-    type: str
-    name: str
-    deleted: bool
-    customer_id: str
-    id_type: IdType
+    type: Required[str]

@@ -10,7 +10,7 @@ from core.http.responses import Json
 class AssetFolderAnswer(TypedDict, total=False):
     """One folder."""
 
-    folder: dict[str, Json]
+    folder: Required[dict[str, Json]]
 
 
 class NewAssetFolder(TypedDict, total=False):

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
-
-
-class AssetQuery(TypedDict, total=False):
-    """The query parameters of `assets.list` and `asset_folders.list`."""
-
-    parent_folder_id: int
-    direct_descendants_only: bool
-    page: int
-    limit: int
+from typing import Required, TypedDict
 
 
 class Asset(TypedDict, total=False):
     """A file; `parent_folder_id` is None at the top level."""
 
-    id: int
-    name: str
+    id: Required[int]
+    name: Required[str]
     path: str
     size: int
     parent_folder_id: int | None
@@ -29,7 +20,7 @@ class Asset(TypedDict, total=False):
 class AssetAnswer(TypedDict, total=False):
     """One file."""
 
-    asset: Asset
+    asset: Required[Asset]
 
 
 class AssetChange(TypedDict, total=False):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Required, TypeAlias, TypedDict
 
 from core.app_api.types.filters import Filter
-from core.app_api.types.messages import Reached, State
-from core.app_api.types.metrics import Channel
 from core.http.responses import Json
+from core.values import Data, Id
 
 
 class Broadcast(TypedDict, total=False):
     """A broadcast; times are Unix seconds."""
 
-    id: int
+    id: Required[int]
     deduplicate_id: str
-    name: str
+    name: Required[str]
     type: str
     created: int
     updated: int
@@ -30,32 +30,19 @@ class Broadcast(TypedDict, total=False):
 class BroadcastAnswer(TypedDict, total=False):
     """One broadcast."""
 
-    broadcast: Broadcast
+    broadcast: Required[Broadcast]
 
 
 class BroadcastsAnswer(TypedDict, total=False):
     """All broadcasts."""
 
-    broadcasts: list[Broadcast]
-
-
-class BroadcastDeliveryQuery(TypedDict, total=False):
-    """The query parameters of `broadcasts.messages`."""
-
-    start: str
-    limit: int
-    metric: Reached
-    state: State
-    type: Channel
-    start_ts: int
-    end_ts: int
-    get_tracked_responses: bool
+    broadcasts: Required[list[Broadcast]]
 
 
 class Trigger(TypedDict, total=False):
     """A trigger; times are Unix seconds."""
 
-    id: int
+    id: Required[int]
     broadcast_id: int
     created_at: int
     processed_at: int
@@ -64,13 +51,13 @@ class Trigger(TypedDict, total=False):
 class TriggersAnswer(TypedDict, total=False):
     """The past triggers of a broadcast."""
 
-    triggers: list[Trigger]
+    triggers: Required[list[Trigger]]
 
 
 class TriggeredAnswer(TypedDict, total=False):
     """The id of a new trigger."""
 
-    id: int
+    id: Required[int]
 
 
 class DefaultAudience(TypedDict, total=False):
@@ -83,7 +70,7 @@ class DefaultAudience(TypedDict, total=False):
         email_add_duplicates: Whether to send to all people with the address if there are several.
     """
 
-    data: dict[str, Json]
+    data: Data
     id_ignore_missing: bool
     email_ignore_missing: bool
     email_add_duplicates: bool
@@ -98,7 +85,7 @@ class ForFilter(DefaultAudience, total=False):
 class ForIds(DefaultAudience, total=False):
     """A trigger for people by their ids, at most 10,000."""
 
-    ids: Required[list[str]]
+    ids: Required[Sequence[Id]]
 
 
 class ForEmails(DefaultAudience, total=False):
@@ -110,15 +97,15 @@ class ForEmails(DefaultAudience, total=False):
 class DataOfId(TypedDict, total=False):
     """Data for a person by id."""
 
-    id: Required[str]
-    data: dict[str, Json]
+    id: Required[Id]
+    data: Data
 
 
 class DataOfEmail(TypedDict, total=False):
     """Data for a person by e-mail address."""
 
     email: Required[str]
-    data: dict[str, Json]
+    data: Data
 
 
 class ForEach(DefaultAudience, total=False):

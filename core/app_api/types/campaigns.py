@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Required, TypedDict
 
-from core.app_api.types.messages import Reached
-from core.app_api.types.metrics import Channel
 from core.http.responses import Json
 
 
@@ -16,9 +14,9 @@ class Campaign(TypedDict, total=False):
     object or a webhook. Each kind has some of the fields from `trigger_segment_ids` on.
     """
 
-    id: int
+    id: Required[int]
     deduplicate_id: str
-    name: str
+    name: Required[str]
     type: str
     created: int
     updated: int
@@ -49,13 +47,13 @@ class Campaign(TypedDict, total=False):
 class CampaignAnswer(TypedDict, total=False):
     """One campaign."""
 
-    campaign: Campaign
+    campaign: Required[Campaign]
 
 
 class CampaignsAnswer(TypedDict, total=False):
     """All campaigns."""
 
-    campaigns: list[Campaign]
+    campaigns: Required[list[Campaign]]
 
 
 class JourneyMetric(TypedDict, total=False):
@@ -73,17 +71,4 @@ class JourneyMetric(TypedDict, total=False):
 class JourneyMetricAnswer(TypedDict, total=False):
     """The journeys of a campaign."""
 
-    journey_metric: JourneyMetric
-
-
-class CampaignDeliveryQuery(TypedDict, total=False):
-    """The query parameters of `campaigns.messages`."""
-
-    start: str
-    limit: int
-    type: Channel | Literal["whatsapp", "live_notification"]
-    metric: Reached
-    drafts: bool
-    start_ts: int
-    end_ts: int
-    get_tracked_responses: bool
+    journey_metric: Required[JourneyMetric]

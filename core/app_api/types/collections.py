@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Required, TypeAlias, TypedDict
 
-from core.http.responses import Json
+from core.values import Data
 
 
 class Collection(TypedDict, total=False):
@@ -13,8 +14,8 @@ class Collection(TypedDict, total=False):
     bytes: int
     created_at: int
     updated_at: int
-    id: int
-    name: str
+    id: Required[int]
+    name: Required[str]
     rows: int
     schema: list[str]
 
@@ -22,20 +23,20 @@ class Collection(TypedDict, total=False):
 class CollectionsAnswer(TypedDict, total=False):
     """All collections."""
 
-    collections: list[Collection]
+    collections: Required[list[Collection]]
 
 
 class CollectionAnswer(TypedDict, total=False):
     """One collection."""
 
-    collection: Collection
+    collection: Required[Collection]
 
 
 class NewCollectionOfRows(TypedDict, total=False):
     """A collection with rows."""
 
     name: Required[str]
-    data: Required[list[dict[str, Json]]]
+    data: Required[Sequence[Data]]
 
 
 class NewCollectionFromUrl(TypedDict, total=False):
@@ -52,7 +53,7 @@ class CollectionRows(TypedDict, total=False):
     """A new name, new rows, or both."""
 
     name: str
-    data: list[dict[str, Json]]
+    data: Sequence[Data]
 
 
 class CollectionFromUrl(TypedDict, total=False):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from collections.abc import Sequence
+from typing import Required, TypedDict
 
 from core.app_api.types.filters import Filter
-from core.app_api.types.people import Identifiers, IdType
+from core.app_api.types.people import Identifiers
 from core.http.responses import Json
+from core.values import Id
 
 
 class PeopleAnswer(TypedDict, total=False):
     """The people found."""
 
-    results: list[Identifiers]
+    results: Required[list[Identifiers]]
 
 
 class PeopleSearch(TypedDict):
@@ -24,7 +26,7 @@ class PeopleSearch(TypedDict):
 class PeopleIds(TypedDict):
     """The `id` of each person, 1 to 100 of them."""
 
-    ids: list[str]
+    ids: Sequence[Id]
 
 
 class PersonItem(TypedDict, total=False):
@@ -36,7 +38,7 @@ class PersonItem(TypedDict, total=False):
 class PeopleAttributesAnswer(TypedDict, total=False):
     """The people found, with their attributes and devices."""
 
-    customers: list[PersonItem]
+    customers: Required[list[PersonItem]]
 
 
 class Person(TypedDict, total=False):
@@ -44,7 +46,7 @@ class Person(TypedDict, total=False):
 
     id: str
     identifiers: Identifiers
-    attributes: dict[str, Json]
+    attributes: Required[dict[str, Json]]
     timestamps: dict[str, int]
     unsubscribed: bool
     devices: list[dict[str, Json]]
@@ -53,7 +55,7 @@ class Person(TypedDict, total=False):
 class PersonAnswer(TypedDict, total=False):
     """One person."""
 
-    customer: Person
+    customer: Required[Person]
 
 
 class Relationship(TypedDict, total=False):
@@ -68,7 +70,7 @@ class Relationship(TypedDict, total=False):
 class PersonSegment(TypedDict, total=False):
     """A segment that a person is in."""
 
-    id: int
+    id: Required[int]
     name: str
     description: str
 
@@ -76,17 +78,7 @@ class PersonSegment(TypedDict, total=False):
 class PersonSegmentsAnswer(TypedDict, total=False):
     """The segments that a person is in."""
 
-    segments: list[PersonSegment]
-
-
-class PersonMessagesQuery(TypedDict, total=False):
-    """The query parameters of `customers.messages`."""
-
-    id_type: IdType
-    start: str
-    limit: int
-    start_ts: int
-    end_ts: int
+    segments: Required[list[PersonSegment]]
 
 
 class PersonMessage(TypedDict, total=False):
@@ -95,7 +87,7 @@ class PersonMessage(TypedDict, total=False):
     Like `Message` of `messages`, except for the name of `msg_template_id`.
     """
 
-    id: str
+    id: Required[str]
     deduplicate_id: str
     msg_template_id: str
     customer_id: str
@@ -113,16 +105,6 @@ class PersonMessage(TypedDict, total=False):
     forgotten: bool
 
 
-class PersonActivitiesQuery(TypedDict, total=False):
-    """The query parameters of `customers.activities`."""
-
-    id_type: IdType
-    start: str
-    limit: int
-    type: str
-    name: str
-
-
 class Preferences(TypedDict, total=False):
     """The subscriptions of a person; `header` is the header of the subscription page."""
 
@@ -136,4 +118,4 @@ class Preferences(TypedDict, total=False):
 class PreferencesAnswer(TypedDict, total=False):
     """The subscriptions of one person."""
 
-    customer: Preferences
+    customer: Required[Preferences]

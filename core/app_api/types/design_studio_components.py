@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from typing import Required, TypedDict
 
-from core.app_api.types.design_studio import NodeQuery
 from core.http.responses import Json
-
-
-class ComponentQuery(NodeQuery, total=False):
-    """The query parameters of `design_studio_components.list`."""
-
-    tag: str
 
 
 class ComponentAnswer(TypedDict, total=False):
     """One component."""
 
-    component: dict[str, Json]
+    component: Required[dict[str, Json]]
 
 
 class NewComponent(TypedDict, total=False):

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypeAlias, TypedDict
 
-from core.app_api.types.design_studio import NodeQuery
 from core.http.responses import Json
 
 YesNoAny: TypeAlias = Literal["true", "false", "any"]
 
 
-class EmailQuery(NodeQuery, total=False):
-    """The query parameters of `design_studio_emails.list`."""
-
-    is_template: YesNoAny
-    has_translations: YesNoAny
-    is_linked: YesNoAny
-
-
 class EmailAnswer(TypedDict, total=False):
     """One email."""
 
-    email: dict[str, Json]
+    email: Required[dict[str, Json]]
 
 
 class EmailContent(TypedDict, total=False):
@@ -110,7 +101,7 @@ class PublishStatusAnswer(TypedDict, total=False):
 class UnpublishedChangesAnswer(TypedDict, total=False):
     """Whether the draft differs from the live version."""
 
-    has_unpublished_changes: bool
+    has_unpublished_changes: Required[bool]
 
 
 class RenderAnswer(TypedDict, total=False):

@@ -10,7 +10,7 @@ from core.http.responses import Json
 class DesignStudioFolderAnswer(TypedDict, total=False):
     """One folder."""
 
-    folder: dict[str, Json]
+    folder: Required[dict[str, Json]]
 
 
 class NewDesignStudioFolder(TypedDict, total=False):

@@ -11,13 +11,13 @@ from core.http.responses import Json
 class TranslationsAnswer(TypedDict, total=False):
     """All language versions."""
 
-    email_translations: list[dict[str, Json]]
+    email_translations: Required[list[dict[str, Json]]]
 
 
 class TranslationAnswer(TypedDict, total=False):
     """One language version."""
 
-    email_translation: dict[str, Json]
+    email_translation: Required[dict[str, Json]]
 
 
 class NewTranslation(TypedDict, total=False):

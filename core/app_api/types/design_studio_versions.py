@@ -10,7 +10,7 @@ from core.http.responses import Json
 class VersionsAnswer(TypedDict, total=False):
     """All saved versions."""
 
-    versions: list[dict[str, Json]]
+    versions: Required[list[dict[str, Json]]]
 
 
 class VersionAnswer(TypedDict, total=False):

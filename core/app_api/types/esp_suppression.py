@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, Required, TypeAlias, TypedDict
 
-Reason: TypeAlias = Literal["bounces", "spam_reports"]
+Reason: TypeAlias = Literal["blocks", "bounces", "spam_reports", "invalid_emails"]
 
 
 class Suppression(TypedDict, total=False):
     """A suppressed address; `created` is in Unix seconds."""
 
     created: int
-    email: str
+    email: Required[str]
     reason: str
     status: str
 
@@ -20,13 +20,4 @@ class SuppressionsAnswer(TypedDict, total=False):
     """The suppressions of an address."""
 
     category: str
-    suppressions: list[Suppression]
-
-
-class SuppressionQuery(TypedDict, total=False):
-    """The query parameters of `esp_suppression.list`."""
-
-    limit: int
-    offset: int
-    domain: str
-    email: str
+    suppressions: Required[list[Suppression]]

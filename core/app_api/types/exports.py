@@ -6,6 +6,7 @@ from typing import Literal, Required, TypeAlias, TypedDict
 
 from core.app_api.types.filters import Filter
 from core.app_api.types.messages import Reached
+from core.values import Moment
 
 
 class Export(TypedDict, total=False):
@@ -15,10 +16,10 @@ class Export(TypedDict, total=False):
     it, `total` the number of rows.
     """
 
-    id: int
+    id: Required[int]
     deduplicate_id: str
     type: str
-    status: str
+    status: Required[str]
     failed: bool
     description: str
     total: int
@@ -32,19 +33,19 @@ class Export(TypedDict, total=False):
 class ExportAnswer(TypedDict, total=False):
     """One export."""
 
-    export: Export
+    export: Required[Export]
 
 
 class ExportsAnswer(TypedDict, total=False):
     """All exports."""
 
-    exports: list[Export]
+    exports: Required[list[Export]]
 
 
 class DownloadAnswer(TypedDict, total=False):
     """The URL of the file. Keep it secret while it is valid."""
 
-    url: str
+    url: Required[str]
 
 
 class CustomersExport(TypedDict):
@@ -64,8 +65,8 @@ class DeliveriesFields(TypedDict, total=False):
         drafts: Whether to include drafts.
     """
 
-    start: int
-    end: int
+    start: Moment
+    end: Moment
     attributes: list[str]
     metric: Literal["created"] | Reached
     drafts: bool

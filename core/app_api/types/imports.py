@@ -62,7 +62,7 @@ class Import(TypedDict, total=False):
     The URLs are files with the rows that failed or had a warning. Only `imports.get` returns them.
     """
 
-    id: int
+    id: Required[int]
     name: str
     description: str
     type: str
@@ -70,7 +70,7 @@ class Import(TypedDict, total=False):
     object_type_id: str
     data_to_process: str
     people_to_process: str
-    state: str
+    state: Required[str]
     rows_to_import: int
     rows_imported: int
     error: str
@@ -82,4 +82,4 @@ class Import(TypedDict, total=False):
     updated_at: int
 
 
-ImportAnswer = TypedDict("ImportAnswer", {"import": Import}, total=False)
+ImportAnswer = TypedDict("ImportAnswer", {"import": Import})

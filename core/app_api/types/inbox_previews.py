@@ -69,7 +69,7 @@ class MailClient(TypedDict, total=False):
 class ClientsAnswer(TypedDict, total=False):
     """All mail clients."""
 
-    clients: list[MailClient]
+    clients: Required[list[MailClient]]
 
 
 class PreviewCredits(TypedDict, total=False):
@@ -83,4 +83,4 @@ class PreviewCredits(TypedDict, total=False):
 class CreditsAnswer(TypedDict, total=False):
     """All credits."""
 
-    credits: list[PreviewCredits]
+    credits: Required[list[PreviewCredits]]

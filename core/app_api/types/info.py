@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Required, TypedDict
 
 
 class IpAddressesAnswer(TypedDict, total=False):
     """The IP addresses that Customer.io calls from."""
 
-    ip_addresses: list[str]
+    ip_addresses: Required[list[str]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Required, TypedDict
 
-from core.http.responses import Json
+from core.values import Data, Moment
 
 
 class Receiver(TypedDict, total=False):
@@ -34,33 +34,34 @@ class LiveNotificationStart(TypedDict, total=False):
     """A live notification to start.
 
     `notification_type` is in reverse DNS order. `attributes` and `content_state` are not empty.
-    `expiration` is in Unix seconds, at most 6 hours in the future. Absent or 0 means 6 hours.
+    `expiration` is a time or Unix seconds, at most 6 hours in the future. Absent or 0 means 6
+    hours.
     """
 
     identifiers: Required[Receiver]
     notification_type: Required[str]
-    attributes: Required[dict[str, Json]]
-    content_state: Required[dict[str, Json]]
+    attributes: Required[Data]
+    content_state: Required[Data]
     device_id: str
     platform: Literal["ios", "android"]
     app_identifier: str
     push_payload: LiveNotificationPush
     deep_link: str
-    expiration: int
+    expiration: Moment
 
 
 class InstanceAnswer(TypedDict, total=False):
     """The id of a live notification, a ULID."""
 
-    instance_id: str
+    instance_id: Required[str]
 
 
 class LiveNotificationUpdate(TypedDict, total=False):
     """The new content."""
 
     instance_id: Required[str]
-    content_state: Required[dict[str, Json]]
-    attributes: dict[str, Json]
+    content_state: Required[Data]
+    attributes: Data
     push_payload: LiveNotificationPush
     deep_link: str
 
@@ -69,8 +70,8 @@ class LiveNotificationEnd(TypedDict, total=False):
     """The last content of a live notification that ends."""
 
     instance_id: Required[str]
-    content_state: dict[str, Json]
-    attributes: dict[str, Json]
+    content_state: Data
+    attributes: Data
     push_payload: LiveNotificationPush
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, Required, TypeAlias, TypedDict
 
-from core.app_api.types.metrics import Channel
 from core.app_api.types.people import Identifiers
 from core.http.responses import Json
 
@@ -25,31 +24,10 @@ Reached: TypeAlias = Literal[
 State: TypeAlias = Literal["failed", "sent", "drafted", "attempted"]
 
 
-class MessageQuery(TypedDict, total=False):
-    """The query parameters of `messages.list`."""
-
-    start: str
-    limit: int
-    type: Channel
-    metric: Reached
-    drafts: bool
-    campaign_id: int
-    newsletter_id: int
-    action_id: int
-    start_ts: int
-    end_ts: int
-    transactional_id: int
-    trigger_id: int
-    template_id: int
-    content_id: int
-    associations: bool
-    get_tracked_responses: bool
-
-
 class Message(TypedDict, total=False):
     """A delivery; `metrics` are the Unix seconds at which each metric was reached."""
 
-    id: str
+    id: Required[str]
     deduplicate_id: str
     message_template_id: int
     customer_id: str
@@ -73,7 +51,7 @@ class Message(TypedDict, total=False):
 class MessageAnswer(TypedDict, total=False):
     """One delivery."""
 
-    message: Message
+    message: Required[Message]
 
 
 ArchivedMessage = TypedDict(
@@ -100,4 +78,4 @@ ArchivedMessage = TypedDict(
 class ArchivedMessageAnswer(TypedDict, total=False):
     """The content that was sent."""
 
-    archived_message: ArchivedMessage
+    archived_message: Required[ArchivedMessage]

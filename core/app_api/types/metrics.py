@@ -10,49 +10,32 @@ from typing import Literal, Required, TypeAlias, TypedDict
 from core.http.responses import Json
 
 Period: TypeAlias = Literal["hours", "days", "weeks", "months"]
-Channel: TypeAlias = Literal["email", "webhook", "twilio", "slack", "push", "in_app"]
+Channel: TypeAlias = Literal["email", "webhook", "twilio", "slack", "push", "in_app", "whatsapp"]
 Resolution: TypeAlias = Literal[
     "hours", "hourly", "days", "daily", "weeks", "weekly", "months", "monthly"
 ]
 
 
-class VersionedQuery(TypedDict, total=False):
-    """The query parameters of metrics with two versions.
-
-    Version 2 takes `start` and `end` (Unix seconds), `res` and `tz` (an IANA name). Version 1 is
-    deprecated and takes `period` and `steps`. Both take `type`.
-    """
-
-    version: Required[Literal["1", "2"]]
-    type: Channel
-    res: Resolution
-    tz: str
-    start: int
-    end: int
-    period: Period
-    steps: int
-
-
 class Metric(TypedDict, total=False):
     """Lists of numbers by the name of the metric, one number for each step."""
 
-    series: dict[str, list[int]]
+    series: Required[dict[str, list[int]]]
 
 
 class MetricAnswer(TypedDict, total=False):
     """The metrics of a campaign, broadcast, newsletter, template or action."""
 
-    metric: Metric
+    metric: Required[Metric]
 
 
 class LinkMetric(TypedDict, total=False):
     """The clicks of one link."""
 
-    link: dict[str, Json]
-    metric: Metric
+    link: Required[dict[str, Json]]
+    metric: Required[Metric]
 
 
 class LinksAnswer(TypedDict, total=False):
     """The clicks of each link."""
 
-    links: list[LinkMetric]
+    links: Required[list[LinkMetric]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal, Required, TypeAlias, TypedDict
 
 from core.app_api.types.filters import Filter
-from core.app_api.types.messages import Reached
 from core.http.responses import Json
+from core.values import Moment
 
 
 class Newsletter(TypedDict, total=False):
@@ -15,9 +15,9 @@ class Newsletter(TypedDict, total=False):
     `type` is `email`, `webhook`, `twilio`, `push`, `in_app` or `inbox`.
     """
 
-    id: int
+    id: Required[int]
     deduplicate_id: str
-    name: str
+    name: Required[str]
     type: str
     content_ids: list[int]
     recipient_segment_ids: list[int]
@@ -31,7 +31,7 @@ class Newsletter(TypedDict, total=False):
 class NewsletterAnswer(TypedDict, total=False):
     """One newsletter."""
 
-    newsletter: Newsletter
+    newsletter: Required[Newsletter]
 
 
 class NewsletterRate(TypedDict, total=False):
@@ -52,13 +52,13 @@ class NewsletterSchedule(NewsletterRate, total=False):
     """The schedule of a newsletter.
 
     Attributes:
-        scheduled_at: Unix seconds; 0 cancels the schedule.
+        scheduled_at: a time or Unix seconds; 0 cancels the schedule.
         timezone: An IANA name; required unless the schedule is cancelled.
         tz_match_enabled: Whether to send at that hour in the time zone of each person. Then the
             period of the rate is at most 3600.
     """
 
-    scheduled_at: Required[int]
+    scheduled_at: Required[Moment]
     timezone: str
     tz_match_enabled: bool
 
@@ -70,14 +70,14 @@ class NewsletterFields(NewsletterRate, total=False):
         name: At most 190 characters.
         recipients: The filter of the people who get it.
         send_now: Whether to send it immediately; not with `scheduled_at`.
-        scheduled_at: When to send it, Unix seconds.
+        scheduled_at: When to send it: a time or Unix seconds.
         subscription_topic_id: Required if the workspace has a subscription center.
     """
 
     name: Required[str]
     recipients: Required[Filter]
     send_now: bool
-    scheduled_at: int
+    scheduled_at: Moment
     subscription_topic_id: int
 
 
@@ -148,18 +148,6 @@ NewNewsletter: TypeAlias = (
 )
 
 
-class NewsletterDeliveryQuery(TypedDict, total=False):
-    """The query parameters of `newsletters.messages`; the values of `type` are undocumented."""
-
-    start: str
-    limit: int
-    metric: Reached
-    type: str
-    start_ts: int
-    end_ts: int
-    get_tracked_responses: bool
-
-
 # `from` is a keyword of Python, so the class syntax cannot declare it.
 NewsletterContent = TypedDict(
     "NewsletterContent",
@@ -192,23 +180,24 @@ NewsletterContent = TypedDict(
 class NewsletterContentAnswer(TypedDict, total=False):
     """The content of a newsletter in one language for one test group."""
 
-    content: NewsletterContent
+    content: Required[NewsletterContent]
 
 
 class NewsletterContentsAnswer(TypedDict, total=False):
     """All contents of a newsletter."""
 
-    contents: list[NewsletterContent]
+    contents: Required[list[NewsletterContent]]
 
 
 class NewsletterContentFields(TypedDict, total=False):
     """The changes; fields that are absent stay unchanged.
 
-    `from_id` and `reply_to_id` are sender identities.
+    `from_id` and `reply_to_id` are sender identities. `recipient` is the address or its Liquid.
     """
 
     body: str
     body_amp: str
+    recipient: str
     subject: str
     preheader_text: str
     from_id: int
@@ -244,4 +233,4 @@ class NewsletterTestGroup(TypedDict, total=False):
 class NewsletterTestGroupsAnswer(TypedDict, total=False):
     """The test groups of a newsletter."""
 
-    test_groups: list[NewsletterTestGroup]
+    test_groups: Required[list[NewsletterTestGroup]]

@@ -12,8 +12,8 @@ ObjectIdType: TypeAlias = Literal["object_id", "cio_object_id"]
 class ObjectType(TypedDict, total=False):
     """A type of objects, such as companies; `slug` is its name in URLs and Liquid."""
 
-    id: str
-    name: str
+    id: Required[str]
+    name: Required[str]
     singular_name: str
     slug: str
     singular_slug: str
@@ -24,7 +24,7 @@ class ObjectType(TypedDict, total=False):
 class ObjectTypesAnswer(TypedDict, total=False):
     """All types of objects."""
 
-    types: list[ObjectType]
+    types: Required[list[ObjectType]]
 
 
 class ObjectIdentifiers(TypedDict, total=False):
@@ -37,7 +37,7 @@ class ObjectIdentifiers(TypedDict, total=False):
 class ObjectAttributeCondition(TypedDict, total=False):
     """An attribute of objects; only `eq` has a `value`."""
 
-    type_id: Required[str]
+    type_id: Required[int | str]
     field: Required[str]
     operator: Required[Literal["eq", "exists"]]
     value: str
@@ -50,16 +50,18 @@ class ByObjectAttribute(TypedDict):
 
 
 # These names are keywords of Python, so the class syntax cannot declare them.
-AllOfObjects = TypedDict("AllOfObjects", {"and": list[ByObjectAttribute]})
-AnyOfObjects = TypedDict("AnyOfObjects", {"or": list[ByObjectAttribute]})
-NoneOfObjects = TypedDict("NoneOfObjects", {"not": ByObjectAttribute})
+AllOfObjects = TypedDict("AllOfObjects", {"and": "list[ObjectFilter]"})
+AnyOfObjects = TypedDict("AnyOfObjects", {"or": "list[ObjectFilter]"})
+NoneOfObjects = TypedDict("NoneOfObjects", {"not": "ObjectFilter"})
+
+ObjectFilter: TypeAlias = ByObjectAttribute | AllOfObjects | AnyOfObjects | NoneOfObjects
 
 
 class ObjectSearch(TypedDict):
-    """A search for objects of one type. Unlike for people, conditions cannot be nested."""
+    """A search for objects of one type. Conditions can be nested, as for people."""
 
-    object_type_id: str
-    filter: ByObjectAttribute | AllOfObjects | AnyOfObjects | NoneOfObjects
+    object_type_id: int | str
+    filter: ObjectFilter
 
 
 class ObjectAttributes(TypedDict, total=False):
@@ -74,7 +76,7 @@ class ObjectAttributes(TypedDict, total=False):
 class ObjectAnswer(TypedDict, total=False):
     """One object."""
 
-    object: ObjectAttributes
+    object: Required[ObjectAttributes]
 
 
 class ObjectRelationship(TypedDict, total=False):

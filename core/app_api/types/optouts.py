@@ -21,7 +21,7 @@ class PersonOptouts(TypedDict, total=False):
 class OptoutsAnswer(TypedDict, total=False):
     """The senders that a person opted out of."""
 
-    optouts: list[Optout]
+    optouts: Required[list[Optout]]
 
 
 # The default of `channel` is `sms`.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, Required, TypeAlias, TypedDict
+
+from core.values import Id
 
 IdType: TypeAlias = Literal["id", "email", "phone", "cio_id"]
 
@@ -12,13 +14,13 @@ class Identifiers(TypedDict, total=False):
 
     id: str | None
     email: str | None
-    cio_id: str
+    cio_id: Required[str]
 
 
 class ById(TypedDict):
     """A person by the `id` in the workspace."""
 
-    id: str
+    id: Id
 
 
 class ByEmail(TypedDict):

@@ -8,19 +8,19 @@ from typing import Required, TypedDict
 class ReportingWebhook(TypedDict, total=False):
     """A reporting webhook."""
 
-    name: str
-    id: int
-    endpoint: str
+    name: Required[str]
+    id: Required[int]
+    endpoint: Required[str]
     disabled: bool
     full_resolution: bool
     with_content: bool
-    events: list[str]
+    events: Required[list[str]]
 
 
 class ReportingWebhooksAnswer(TypedDict, total=False):
     """All reporting webhooks."""
 
-    reporting_webhooks: list[ReportingWebhook]
+    reporting_webhooks: Required[list[ReportingWebhook]]
 
 
 class ReportingWebhookFields(TypedDict, total=False):

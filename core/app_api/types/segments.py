@@ -12,9 +12,9 @@ class Segment(TypedDict, total=False):
     says that it is being built.
     """
 
-    id: int
+    id: Required[int]
     deduplicate_id: str
-    name: str
+    name: Required[str]
     description: str
     state: str
     progress: int
@@ -25,13 +25,13 @@ class Segment(TypedDict, total=False):
 class SegmentAnswer(TypedDict, total=False):
     """One segment."""
 
-    segment: Segment
+    segment: Required[Segment]
 
 
 class SegmentsAnswer(TypedDict, total=False):
     """All segments."""
 
-    segments: list[Segment]
+    segments: Required[list[Segment]]
 
 
 class SegmentFields(TypedDict, total=False):
@@ -58,10 +58,10 @@ class UsedBy(TypedDict, total=False):
 class UsedByAnswer(TypedDict, total=False):
     """The campaigns and newsletters that use a segment."""
 
-    used_by: UsedBy
+    used_by: Required[UsedBy]
 
 
 class CountAnswer(TypedDict, total=False):
     """The number of people in a segment."""
 
-    count: int
+    count: Required[int]

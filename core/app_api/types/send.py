@@ -6,6 +6,7 @@ from typing import Literal, Required, TypeAlias, TypedDict
 
 from core.app_api.types.people import OneIdentifier
 from core.http.responses import Json
+from core.values import Data, Moment
 
 
 class Sending(TypedDict, total=False):
@@ -14,14 +15,14 @@ class Sending(TypedDict, total=False):
     Attributes:
         identifiers: The person, by exactly one id.
         message_data: The object `trigger` in the Liquid of the template.
-        send_at: Unix seconds, at most 90 days in the future; a time in the past means now.
+        send_at: A time or Unix seconds, at most 90 days in the future; the past means now.
         disable_message_retention: Whether the vendor stores no content of the message.
         queue_draft: Whether to store a draft, which somebody sends in the vendor's interface.
     """
 
     identifiers: Required[OneIdentifier]
-    message_data: dict[str, Json]
-    send_at: int
+    message_data: Data
+    send_at: Moment
     disable_message_retention: bool
     queue_draft: bool
 
@@ -199,7 +200,7 @@ class Push(FromTemplate, Consented, Creating, total=False):
     image_url: str
     link: str
     sound: Literal["default", "none"]
-    custom_data: dict[str, Json]
+    custom_data: Data
     custom_device: Device
     custom_payload: PushPayload
 
@@ -233,6 +234,6 @@ class SendAnswer(TypedDict, total=False):
     Reporting webhooks have the same `delivery_id`. A scheduled message has `send_at`.
     """
 
-    delivery_id: str
+    delivery_id: Required[str]
     queued_at: int
     send_at: int

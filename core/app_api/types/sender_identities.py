@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
-
-
-class SenderIdentityQuery(TypedDict, total=False):
-    """The query parameters of `sender_identities.list`."""
-
-    start: str
-    limit: int
-    sort: Literal["asc", "desc"]
-    hidden: bool
+from typing import Required, TypedDict
 
 
 class SenderIdentity(TypedDict, total=False):
     """A sender identity; `address` has the name and the e-mail address."""
 
-    id: int
+    id: Required[int]
     deduplicate_id: str
     name: str
     email: str
@@ -29,7 +20,7 @@ class SenderIdentity(TypedDict, total=False):
 class SenderIdentityAnswer(TypedDict, total=False):
     """One sender identity."""
 
-    sender_identity: SenderIdentity
+    sender_identity: Required[SenderIdentity]
 
 
 class SenderUsage(TypedDict, total=False):

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Required, TypedDict
 
 
 class Snippet(TypedDict, total=False):
     """A snippet; `updated_at` in Unix seconds."""
 
-    name: str
-    value: str
+    name: Required[str]
+    value: Required[str]
     updated_at: int
 
 
 class SnippetAnswer(TypedDict, total=False):
     """One snippet."""
 
-    snippet: Snippet
+    snippet: Required[Snippet]
 
 
 class SnippetsAnswer(TypedDict, total=False):
     """All snippets."""
 
-    snippets: list[Snippet]
+    snippets: Required[list[Snippet]]
 
 
 class SnippetFields(TypedDict):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Required, TypedDict
 
 
 class Topic(TypedDict, total=False):
@@ -18,7 +18,7 @@ class Topic(TypedDict, total=False):
 class TopicsAnswer(TypedDict, total=False):
     """All topics."""
 
-    topics: list[Topic]
+    topics: Required[list[Topic]]
 
 
 class Channel(TypedDict, total=False):
@@ -34,7 +34,7 @@ class Channel(TypedDict, total=False):
 class ChannelsAnswer(TypedDict, total=False):
     """All channels."""
 
-    channels: list[Channel]
+    channels: Required[list[Channel]]
 
 
 class TokenAnswer(TypedDict, total=False):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Required, TypedDict
 
-from core.app_api.types.messages import Reached, State
 from core.http.responses import Json
 
 
@@ -15,8 +14,8 @@ class TransactionalMessage(TypedDict, total=False):
     messages are stored as drafts, which somebody sends in the vendor's interface.
     """
 
-    id: int
-    name: str
+    id: Required[int]
+    name: Required[str]
     description: str
     send_to_unsubscribed: bool
     link_tracking: bool
@@ -30,13 +29,13 @@ class TransactionalMessage(TypedDict, total=False):
 class TransactionalMessageAnswer(TypedDict, total=False):
     """One template."""
 
-    message: TransactionalMessage
+    message: Required[TransactionalMessage]
 
 
 class TransactionalMessagesAnswer(TypedDict, total=False):
     """All templates."""
 
-    messages: list[TransactionalMessage]
+    messages: Required[list[TransactionalMessage]]
 
 
 # `from` is a keyword of Python, so the class syntax cannot declare it. Times are Unix seconds.
@@ -70,19 +69,19 @@ Content = TypedDict(
 class ContentsAnswer(TypedDict, total=False):
     """The contents of a template, one for each language."""
 
-    contents: list[Content]
+    contents: Required[list[Content]]
 
 
 class ContentAnswer(TypedDict, total=False):
     """The content of a template in one language."""
 
-    content: Content
+    content: Required[Content]
 
 
 class ContentListAnswer(TypedDict, total=False):
     """The content of a template in one language; a list in the specification."""
 
-    content: list[Content]
+    content: Required[list[Content]]
 
 
 class ContentFields(TypedDict, total=False):
@@ -98,15 +97,3 @@ class ContentFields(TypedDict, total=False):
     from_id: int
     reply_to_id: int | None
     headers: dict[str, Json]
-
-
-class TransactionalDeliveryQuery(TypedDict, total=False):
-    """The query parameters of `transactional.messages`."""
-
-    start: str
-    limit: int
-    metric: Reached
-    state: State
-    start_ts: int
-    end_ts: int
-    get_tracked_responses: bool

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Required, TypedDict
 
 
 class Workspace(TypedDict, total=False):
     """A workspace with its numbers of people, objects and messages."""
 
-    id: int
-    name: str
+    id: Required[int]
+    name: Required[str]
     messages_sent: int
     billable_messages_sent: int
     people: int
@@ -20,4 +20,4 @@ class Workspace(TypedDict, total=False):
 class WorkspacesAnswer(TypedDict, total=False):
     """All workspaces."""
 
-    workspaces: list[Workspace]
+    workspaces: Required[list[Workspace]]

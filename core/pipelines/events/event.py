@@ -15,6 +15,7 @@ from core.pipelines.events.shape import checked
 if TYPE_CHECKING:
     from core.pipelines.calls import Calls
     from core.pipelines.items import Fields, Options
+    from core.values import Id
 
 Properties = TypeVar("Properties", bound=Mapping[str, object])
 
@@ -63,11 +64,11 @@ class EventSender(Generic[Properties]):
 
     def __call__(
         self,
-        user_id: str | None = None,
+        user_id: Id | None = None,
         properties: Properties | None = None,
         *,
-        anonymous_id: str | None = None,
-        group_id: str | None = None,
+        anonymous_id: Id | None = None,
+        group_id: Id | None = None,
         extra: Fields | None = None,
         **options: Unpack[Options],
     ) -> str:

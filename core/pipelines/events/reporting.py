@@ -10,6 +10,7 @@ from typing import Literal, Required, TypedDict, Unpack
 from core.pipelines.events.event import Event, Family
 from core.pipelines.events.shape import checked
 from core.pipelines.items import Fields, Options
+from core.values import Id
 
 
 class Delivery(TypedDict, total=False):
@@ -51,8 +52,8 @@ class Reporting(Family):
         self,
         properties: Delivery,
         *,
-        user_id: str | None = None,
-        anonymous_id: str | None = None,
+        user_id: Id | None = None,
+        anonymous_id: Id | None = None,
         extra: Fields | None = None,
         **options: Unpack[Options],
     ) -> str:

@@ -22,7 +22,8 @@ from typing import (
 
 from core.errors import ValidationError
 from core.pipelines.items import Fields, Time
-from core.pipelines.validation import kind, text_fault, time_fault
+from core.pipelines.validation import text_fault, time_fault
+from core.values import NotPlainError, kind, plain
 
 Fault: TypeAlias = tuple[str, str]  # path inside the value (`[2].price`), description
 Check: TypeAlias = Callable[[object], Fault | None]
@@ -147,9 +148,12 @@ def _with_maximum(hint: object, limit: Most) -> Check:
     find = _check(hint)
 
     def check(value: object) -> Fault | None:
-        if (fault := find(value)) or not isinstance(value, int):
+        if fault := find(value):
             return fault
-        return None if value <= limit.value else ("", f"must be at most {limit.value}")
+        number = value if isinstance(value, int) else plain(value)
+        if not isinstance(number, int):
+            return None
+        return None if number <= limit.value else ("", f"must be at most {limit.value}")
 
     return check
 
@@ -157,8 +161,15 @@ def _with_maximum(hint: object, limit: Most) -> Check:
 def _plain(description: str, *types: type) -> Check:
     def check(value: object) -> Fault | None:
         # In Python True is an int, for the vendor it is not a number.
-        is_valid = isinstance(value, types) and (bool in types or not isinstance(value, bool))
-        return None if is_valid else ("", f"must be {description}, is {kind(value)}")
+        if isinstance(value, types) and (bool in types or not isinstance(value, bool)):
+            return None
+        if not isinstance(value, _JSON):
+            # A Decimal or a numpy scalar: the encoder converts it.
+            try:
+                return check(plain(value))
+            except NotPlainError as error:
+                return "", f"must be {description}: {error}"
+        return "", f"must be {description}, is {kind(value)}"
 
     return check
 
@@ -168,6 +179,7 @@ def _time(value: object) -> Fault | None:
     return None if problem is None else ("", problem)
 
 
+_JSON = (str, int, float, list, tuple, Mapping, type(None))
 _PLAIN: Mapping[object, Check] = {
     str: _plain("text (str)", str),
     int: _plain("a whole number (int)", int),

@@ -38,8 +38,19 @@ def get(_workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
 @routes("campaignMetrics", "GET", f"{_PATH}/metrics")
 def metrics(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Count the messages by metric and by the period of its first event, oldest first."""
-    number = _campaign(request).id
-    starts, seconds = _periods(request, workspace.clock.now())
+    version = request.query.get("version", "")
+    return metrics_of(workspace, request, _campaign(request).id, version)
+
+
+def metrics_of(
+    workspace: SimulatedWorkspace, request: ApiRequest, number: int | str, version: str
+) -> Json:
+    """Count the messages of a campaign or newsletter by metric and period.
+
+    Raises:
+        Refused: 400, the period cannot be read.
+    """
+    starts, seconds = _periods(request, workspace.clock.now(), version)
     type_ = request.query.get("type")
     series: dict[str, list[int]] = {"created": [0] * len(starts)}
     for sent in workspace.delivery_engine.sent.values():
@@ -80,14 +91,14 @@ def _campaign(request: ApiRequest) -> Source:
     return source
 
 
-def _periods(request: ApiRequest, now: float) -> tuple[list[int], int]:
+def _periods(request: ApiRequest, now: float, version: str) -> tuple[list[int], int]:
     """Return the start of each period, in Unix seconds, and the length of a period in seconds."""
     # Version 1 counts `steps` back from now, version 2 goes from `start` to `end`. Periods are in
     # UTC, whatever `tz` says.
     query = request.query
-    if query.get("version") not in {"1", "2"}:
+    if version not in {"1", "2"}:
         raise Refused(400, "version must be 1 or 2")
-    is_version_1 = query["version"] == "1"
+    is_version_1 = version == "1"
     parameter = "period" if is_version_1 else "res"
     name = query.get(parameter, "days")
     if _RESOLUTIONS.get(name, name) not in _PERIODS:

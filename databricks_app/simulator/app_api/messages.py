@@ -12,7 +12,7 @@ from databricks_app.simulator.workspace import SimulatedWorkspace
 
 routes = Routes()
 _TYPES = frozenset({"email", "webhook", "twilio", "slack", "push", "in_app", "whatsapp"})
-_METRICS = frozenset(
+METRICS = frozenset(
     (
         *("attempted", "sent", "delivered", "opened", "clicked", "converted", "bounced"),
         *("spammed", "unsubscribed", "dropped", "failed", "undeliverable"),
@@ -28,8 +28,8 @@ def list_(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     query = request.query
     if query.get("type", "email") not in _TYPES:
         raise Refused(400, f"type must be one of {', '.join(sorted(_TYPES))}")
-    if query.get("metric", "sent") not in _METRICS:
-        raise Refused(400, f"metric must be one of {', '.join(sorted(_METRICS))}")
+    if query.get("metric", "sent") not in METRICS:
+        raise Refused(400, f"metric must be one of {', '.join(sorted(METRICS))}")
     return messages_page(workspace, request, lambda sent: _matches(sent, request))
 
 

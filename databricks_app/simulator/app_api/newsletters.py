@@ -1,8 +1,8 @@
-"""Newsletters: list and get."""
+"""Newsletters: list and get them, and read their metrics over time."""
 
 from __future__ import annotations
 
-from databricks_app.simulator.app_api.campaigns import CREATED
+from databricks_app.simulator.app_api.campaigns import CREATED, metrics_of
 from databricks_app.simulator.events.sample_workspace import SOURCES
 from databricks_app.simulator.messages import ApiRequest, Json, Refused, page
 from databricks_app.simulator.routing import Routes
@@ -41,7 +41,17 @@ def list_(_workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
 @routes("getNewsletters", "GET", "/v1/newsletters/{newsletter_id}")
 def get(_workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
     """Return one newsletter."""
-    found = _NEWSLETTERS.get(request.id("newsletter_id"))
-    if found is None:
+    return {"newsletter": _NEWSLETTERS[_number(request)]}
+
+
+@routes("getNewsletterMetrics", "GET", "/v1/newsletters/{newsletter_id}/metrics")
+def metrics(workspace: SimulatedWorkspace, request: ApiRequest) -> Json:
+    """Count the messages as version 1 of a campaign's metrics does."""
+    return metrics_of(workspace, request, _number(request), "1")
+
+
+def _number(request: ApiRequest) -> int:
+    number = request.id("newsletter_id")
+    if number not in _NEWSLETTERS:
         raise Refused(404, "not found")
-    return {"newsletter": found}
+    return number

@@ -100,13 +100,16 @@ def _checked(fields: Json, before: Webhook | None) -> Webhook:
         if not isinstance(value, bool):
             raise Refused(400, f"{flag} must be true or false")
     number = before.id if before else 0
-    return Webhook(number, name, endpoint, found, _events(events), **flags)
+    held = before.events if before else ()
+    return Webhook(number, name, endpoint, found, _events(events, held), **flags)
 
 
-def _events(names: object) -> tuple[str, ...]:
+def _events(names: object, held: tuple[str, ...]) -> tuple[str, ...]:
     if not isinstance(names, list) or not names:
         raise Refused(400, "events must be a list with at least one event name")
-    unknown = [name for name in names if name not in specification.subscription_names()]
+    # An event that the webhook already has is an event of the vendor, maybe added later.
+    known = {*specification.subscription_names(), *held}
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise Refused(400, f"malformed events: {', '.join(map(str, unknown))}")
     return tuple(dict.fromkeys(names))

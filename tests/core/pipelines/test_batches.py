@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.json_encoder import json_bytes
 from core.pipelines.batches import split
-from core.pipelines.encoding import MAX_BATCH_BYTES, batch_body, envelope, json_bytes, room
+from core.pipelines.encoding import MAX_BATCH_BYTES, batch_body, envelope, room
+
+AT = datetime(2026, 1, 31, 8, 30, 0, 123456, tzinfo=UTC)
 
 
 def fewest(sizes: list[int], room_bytes: int, max_items: int | None) -> int:
@@ -53,7 +57,7 @@ def test_bodies_hold_every_item_in_order_within_500000_bytes(sizes: list[int]) -
     bodies = []
     start = 0
     for count in split(map(len, items), room(ends)):
-        bodies.append(batch_body(items[start : start + count], ends))
+        bodies.append(batch_body(items[start : start + count], ends, AT))
         start += count
 
     assert all(len(body) <= MAX_BATCH_BYTES for body in bodies)
@@ -62,14 +66,14 @@ def test_bodies_hold_every_item_in_order_within_500000_bytes(sizes: list[int]) -
     )
 
 
-@pytest.mark.parametrize(("second", "requests"), [(249_993, 1), (249_994, 2)])
+@pytest.mark.parametrize(("second", "requests"), [(249_974, 1), (249_975, 2)])
 def test_split_fills_a_request_to_its_last_byte(second: int, requests: int) -> None:
-    """Brackets, braces and the comma count: 500,000 bytes fit, one more byte does not."""
+    """Brackets, braces, the comma and `sentAt` count: 500,000 bytes fit, one more byte does not."""
     ends = envelope(None, None)
-    items = [b"x" * 249_994, b"x" * second]
+    items = [b"x" * 249_974, b"x" * second]
 
     assert len(list(split(map(len, items), room(ends)))) == requests
-    assert (len(batch_body(items, ends)) <= 500_000) is (requests == 1)
+    assert (len(batch_body(items, ends, AT)) <= 500_000) is (requests == 1)
 
 
 def test_split_is_lazy() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import tomllib
 import uuid
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
@@ -25,9 +27,11 @@ from core.errors import (
 from core.http.rate_limits import Gate
 from core.pipelines import PipelinesClient
 from core.pipelines.client import RATES
-from core.pipelines.encoding import completed, encoded, envelope, iso
+from core.pipelines.encoding import LIBRARY, completed, encoded, envelope
 from core.pipelines.items import Item
-from tests.support.paths import FIXTURES
+from core.values import iso
+from core.version import VERSION
+from tests.support.paths import FIXTURES, ROOT
 from tests.support.still_time import StillTime
 from tests.support.vendor_server import Call, Reply, RoutedTransport, VendorServer
 
@@ -41,7 +45,7 @@ COMMON = {
     "message_id": "m-1",
 }
 COMMON_SENT = {
-    "context": {"ip": "192.0.2.1"},
+    "context": {"ip": "192.0.2.1", "library": LIBRARY},
     "integrations": {"All": True},
     "timestamp": "2026-01-31T08:30:00Z",
     "messageId": "m-1",
@@ -159,6 +163,46 @@ def test_batch_arrives_as_specified(connect: Connect, vendor: VendorServer) -> N
     assert "messageId" not in items[0]
 
 
+def test_items_name_the_library_as_official_clients_do(
+    connect: Connect, vendor: VendorServer
+) -> None:
+    """In the context of each item, beside the caller's fields; the caller's own library stays."""
+    items: list[Any] = [
+        {"type": "page", "userId": "u"},
+        {"type": "page", "userId": "u", "context": {"ip": "192.0.2.1"}},
+        {"type": "page", "userId": "u", "context": {"library": {"name": "mine"}}},
+    ]
+
+    connect().batch(items)
+
+    assert [item["context"] for item in vendor.items()] == [
+        {"library": {"name": "ciolake", "version": VERSION}},
+        {"ip": "192.0.2.1", "library": {"name": "ciolake", "version": VERSION}},
+        {"library": {"name": "mine"}},
+    ]
+    assert "context" not in items[0]
+
+
+def test_batch_has_the_time_of_each_attempt(connect: Connect, vendor: VendorServer) -> None:
+    """`sentAt` as official clients send it; the items of a repeated batch stay the same."""
+    vendor.replies = [Reply(503)]
+    seconds = itertools.count()
+
+    connect(now=lambda: AT + timedelta(seconds=next(seconds))).batch(events(1))
+
+    first, second = [call.json for call in vendor.calls]
+    assert datetime.fromisoformat(first["sentAt"]) > AT
+    assert first["sentAt"] < second["sentAt"]
+    assert first["batch"] == second["batch"]
+
+
+def test_version_is_the_one_of_the_package() -> None:
+    """`core.version` cannot read it: the package may not be installed."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+    assert declared == VERSION
+
+
 @pytest.mark.parametrize("key", ["sk_us_1", "sk_eu_1", "pk_us_1", "pk_eu_1"])
 def test_key_with_a_region_is_a_bearer_token_and_chooses_the_host(
     vendor: VendorServer, key: str
@@ -234,7 +278,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("identify", {}, "user_id or anonymous_id"),
     ("identify", {"user_id": ""}, "user_id"),
     ("identify", {"user_id": " "}, "user_id"),
-    ("identify", {"user_id": 7}, "user_id"),
+    ("identify", {"user_id": 7.5}, "user_id"),
     ("identify", {"anonymous_id": b"a"}, "anonymous_id"),
     ("identify", {"user_id": "u", "traits": [1]}, "traits"),
     ("identify", {"user_id": "u", "context": "c"}, "context"),
@@ -391,7 +435,7 @@ def test_item_is_refused_one_byte_over_the_limit(
 def test_large_batch_is_sent_in_the_fewest_requests(connect: Connect, vendor: VendorServer) -> None:
     """15 items of nearly 32,000 bytes fit into a request: three requests for 40, in order."""
     items: list[Any] = [
-        {"type": "track", "userId": str(at), "event": "E", "properties": {"p": "x" * 31_800}}
+        {"type": "track", "userId": str(at), "event": "E", "properties": {"p": "x" * 31_700}}
         for at in range(40)
     ]
 
@@ -426,7 +470,7 @@ def test_interrupted_batch_returns_the_unconfirmed_items(
 ) -> None:
     """Items of the failed request and of later requests can be sent again with the same ids."""
     big: list[Any] = [
-        {"type": "track", "userId": str(at), "event": "E", "properties": {"p": "x" * 31_800}}
+        {"type": "track", "userId": str(at), "event": "E", "properties": {"p": "x" * 31_700}}
         for at in range(31)
     ]
 
@@ -479,6 +523,7 @@ def test_encoding_loses_nothing(traits: dict[str, Any]) -> None:
         **item,
         "messageId": message_id,
         "timestamp": "2026-01-31T08:30:00Z",
+        "context": {"library": LIBRARY},
     }
 
 

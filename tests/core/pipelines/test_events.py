@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from core.errors import SizeError, ValidationError
 from core.pipelines import PipelinesClient, PipelinesQueue
+from core.pipelines.encoding import LIBRARY
 from core.pipelines.events.ecommerce import SettledOrder
 from core.pipelines.events.event import Event
 from core.pipelines.events.reporting import Delivery, PageContent
@@ -204,8 +205,9 @@ def expected_item(event: str, message_id: str, anonymous_id: str | None) -> Row:
         item["anonymousId"] = anonymous_id  # required by the vendor, its value is ignored
     else:
         item["userId"] = "u"
+    item["context"] = {"library": LIBRARY}
     if "context" in row:
-        item["context"] = {"device": {"token": "t", "type": "ios"}}
+        item["context"] |= {"device": {"token": "t", "type": "ios"}}
     if properties:
         item["properties"] = properties
     return item
@@ -423,7 +425,7 @@ def test_options_go_with_the_event(connect: Connect, vendor: VendorServer) -> No
         "anonymousId": "a",
         "groupId": "g",
         "properties": {"email_id": "m"},
-        "context": {"traits": {"email": "ada@example.com"}},
+        "context": {"traits": {"email": "ada@example.com"}, "library": LIBRARY},
         "integrations": {"All": False},
         "timestamp": "2026-01-31T00:00:00Z",
         "messageId": "m-1",

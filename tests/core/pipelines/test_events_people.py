@@ -11,6 +11,7 @@ import pytest
 
 from core.errors import ValidationError
 from core.pipelines import PipelinesClient
+from core.pipelines.encoding import LIBRARY
 from tests.support.vendor_server import VendorServer
 
 Connect = Callable[..., PipelinesClient]
@@ -24,7 +25,7 @@ OPTIONS: dict[str, Any] = {
     "message_id": "m-1",
 }
 OPTIONS_SENT = {
-    "context": {"ip": "192.0.2.1"},
+    "context": {"ip": "192.0.2.1", "library": LIBRARY},
     "integrations": {"All": True},
     "timestamp": "2026-01-31T08:30:00Z",
     "messageId": "m-1",
@@ -70,6 +71,7 @@ CALLS: list[tuple[Do, Body]] = [
             "userId": "u",
             "context": {
                 "ip": "192.0.2.1",
+                "library": LIBRARY,
                 "device": {"token": "t", "type": "android", "app_version": "1"},
             },
         },
@@ -80,7 +82,7 @@ CALLS: list[tuple[Do, Body]] = [
             "type": "track",
             "event": "Device Deleted",
             "userId": "u",
-            "context": {"ip": "192.0.2.1", "device": {"token": "t"}},
+            "context": {"ip": "192.0.2.1", "library": LIBRARY, "device": {"token": "t"}},
         },
     ),
     (
@@ -157,7 +159,7 @@ def test_queue_sends_the_same_items(make_queue: Callable[..., Any], vendor: Vend
 
 BAD: list[tuple[str, Do]] = [
     ("user_id", lambda c: c.people.create("")),
-    ("user_id", lambda c: c.people.update(7)),
+    ("user_id", lambda c: c.people.update(7.0)),
     ("user_id", lambda c: c.people.unsubscribe(None)),
     ("user_id", lambda c: c.people.delete(None)),
     ("user_id", lambda c: c.people.suppress(" ")),

@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,103 @@ def test_plan_apply_drift_and_back(run: Run, tmp_path: Path) -> None:
     drift = run("drift")
     assert drift.exit_code == 2
     assert "    enabled: false -> true" in drift.output.splitlines()
+
+
+def subscribe(of: Simulator, *events: str) -> None:
+    """Let the webhook 1 have these events too, which the vendor added later."""
+    feed = of.workspace.feeds.get(1)
+    assert feed is not None
+    feed.webhook = replace(feed.webhook, events=(*feed.webhook.events, *events))
+
+
+def test_all_keeps_an_event_that_the_vendor_added_later(
+    run: Run,
+    simulator: Simulator,  # noqa: F811  # the fixture, by its name
+    tmp_path: Path,
+) -> None:
+    """`all` means all: no plan unsubscribes it, also where something else changes."""
+    (tmp_path / "webhooks.yaml").write_text(FILE)
+    run("apply", "-y")
+    subscribe(simulator, "email_quarantined")
+
+    assert run("drift").exit_code == 0
+    (tmp_path / "webhooks.yaml").write_text(FILE + "  full_resolution: true\n")
+    planned = run("plan").output
+    assert run("apply", "-y").exit_code == 0
+
+    assert "events:" not in planned
+    assert "the event 'email_quarantined' is unknown to this version" in planned
+    feed = simulator.workspace.feeds.get(1)
+    assert feed is not None
+    assert "email_quarantined" in feed.webhook.events
+
+
+def test_channel_keeps_its_event_that_the_vendor_added_later(
+    run: Run,
+    simulator: Simulator,  # noqa: F811  # the fixture, by its name
+    tmp_path: Path,
+) -> None:
+    """`email` means every event that begins with `email_`; another channel's is removed."""
+    (tmp_path / "webhooks.yaml").write_text(FILE.replace("all", "email"))
+    run("apply", "-y")
+    subscribe(simulator, "email_quarantined", "sms_quarantined")
+
+    lines = run("plan").output.splitlines()
+
+    assert "    events: - sms_quarantined" in lines
+    assert "    events: - email_quarantined" not in lines
+
+
+@pytest.mark.parametrize("others", [1, 0], ids=["all", "some"])
+def test_get_prints_what_plan_takes_with_an_event_added_later(
+    run: Run,
+    simulator: Simulator,  # noqa: F811  # the fixture, by its name
+    tmp_path: Path,
+    others: int,
+) -> None:
+    """As `all`, or in a list of names that `plan` takes because the workspace has them."""
+    (tmp_path / "webhooks.yaml").write_text(FILE if others else FILE.replace("all", "[sms]"))
+    run("apply", "-y")
+    subscribe(simulator, "email_quarantined")
+
+    said = run("get", "1").output
+    (tmp_path / "webhooks.yaml").write_text(said)
+
+    assert ("events: all" in said) == bool(others)
+    assert run("drift").exit_code == 0
+
+
+def test_unknown_event_needs_the_option_and_is_a_warning_then(run: Run, tmp_path: Path) -> None:
+    """Without it, a misspelt name is an error with its line."""
+    (tmp_path / "webhooks.yaml").write_text(FILE.replace("all", "[email_quarantined, emial_sent]"))
+
+    refused = run("plan")
+    allowed = run("plan", "--allow-unknown")
+
+    assert refused.exit_code == 1
+    assert "line 4: 'email_quarantined' is no event" in refused.output
+    assert allowed.exit_code == 0
+    assert "! 'lake': the event 'emial_sent' is unknown to this version. Did you mean" in (
+        allowed.output
+    )
+
+
+def test_no_output_shows_the_query_of_an_endpoint(run: Run, tmp_path: Path) -> None:
+    """It may be a secret. That it changes is shown."""
+    secret = FILE.replace(".com/", ".com/?token=s3cret")
+    (tmp_path / "webhooks.yaml").write_text(secret)
+    said = run("plan").output + run("apply", "-y").output
+    (tmp_path / "webhooks.yaml").write_text(secret.replace("s3cret", "s3cret-2"))
+    changed = run("plan").output
+    (tmp_path / "webhooks.yaml").write_text(
+        secret + secret.split("\n", 1)[1].replace("lake", "b", 1)
+    )
+    twice = run("plan").output
+    said += changed + twice + run("list").output + run("apply", "-y").output
+
+    assert "s3cret" not in said
+    assert "https://lake.example.com/?... (the query changes)" in changed
+    assert "is already used above" in twice
 
 
 def test_plan_shows_each_event_and_webhooks_not_in_the_file(run: Run, tmp_path: Path) -> None:

@@ -77,19 +77,19 @@ def test_unknown_paths_and_methods_are_refused(app: httpx2.Client) -> None:
 def test_router_finds_unsupported_operations() -> None:
     """An operation of the inventory without a route is found; literal paths come first."""
     inventory_rows = [
-        UnsupportedOperation("listExports", "GET", "/v1/exports"),
-        UnsupportedOperation("getExport", "GET", "/v1/exports/{export_id}"),
+        UnsupportedOperation("listSnippets", "GET", "/v1/snippets"),
+        UnsupportedOperation("deleteSnippet", "DELETE", "/v1/snippets/{snippet_name}"),
         UnsupportedOperation("listSegments", "GET", "/v1/segments"),
     ]
     router = Router(ROUTES, inventory_rows)
 
-    assert router.find("GET", "/v1/exports/7") == (inventory_rows[1], {"export_id": "7"})
+    assert router.find("DELETE", "/v1/snippets/7") == (inventory_rows[1], {"snippet_name": "7"})
     found, _ = router.find("GET", "/v1/segments")
     assert isinstance(found, Route)
     literal, _ = router.find("POST", "/v1/customers/attributes")
     assert literal.operation == "getPeopleById"
     with pytest.raises(Refused):
-        router.find("GET", "/v1/exports/7/8")
+        router.find("GET", "/v1/snippets/7/8")
 
 
 def test_routes_are_operations_of_the_vendor() -> None:

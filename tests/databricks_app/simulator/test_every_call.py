@@ -50,7 +50,44 @@ def new_trigger(app: AppClient) -> int:
     return app.broadcasts.trigger(301, {"ids": [PERSON]})["id"]
 
 
+def exported(app: AppClient) -> int:
+    """The id of a new export."""
+    return app.exports.customers({"filters": {"segment": {"id": 1}}})["export"]["id"]
+
+
+def downloaded(app: AppClient) -> object:
+    """The URL of an export; time stands still, so the export was made as the first call."""
+    exported(app)
+    call("POST", f"{app._http._access.base_url}/simulator/clock", json={"advance_seconds": 10})
+    return app.exports.download(1)
+
+
+def imported(app: AppClient) -> int:
+    """The id of a new import, of a file that nobody has."""
+    url = "http://127.0.0.1:9/people.csv"
+    fields: Any = {"type": "people", "identifier": "id", "name": "n", "data_file_url": url}
+    return app.imports.create({"import": fields})["import"]["id"]
+
+
+def suppressed(app: AppClient) -> str:
+    """An address that is suppressed."""
+    app.esp_suppression.create("bounces", "ada@example.com")
+    return "ada@example.com"
+
+
 CALLS: dict[str, Callable[[AppClient], object]] = {
+    "listExports": lambda app: app.exports.list(),
+    "getExport": lambda app: app.exports.get(exported(app)),
+    "downloadExport": downloaded,
+    "exportPeopleData": exported,
+    "exportDeliveriesData": lambda app: app.exports.deliveries({"campaign_id": 101}),
+    "import": imported,
+    "getImport": lambda app: app.imports.get(imported(app)),
+    "getSuppression": lambda app: app.esp_suppression.search(suppressed(app)),
+    "getSuppressionByType": lambda app: list(app.esp_suppression.list("blocks")),
+    "getDomainSuppressionsByType": lambda app: list(app.esp_suppression.domain("x.com", "blocks")),
+    "postSuppression": suppressed,
+    "deleteSuppression": lambda app: app.esp_suppression.delete("bounces", suppressed(app)),
     "listWebhooks": lambda app: app.reporting_webhooks.list(),
     "createWebhook": new_webhook,
     "getWebhook": lambda app: app.reporting_webhooks.get(new_webhook(app)),
@@ -100,6 +137,7 @@ CALLS: dict[str, Callable[[AppClient], object]] = {
     ),
     "listNewsletters": lambda app: list(app.newsletters.list()),
     "getNewsletters": lambda app: app.newsletters.get(21),
+    "getNewsletterMetrics": lambda app: app.newsletters.metrics(21, period="weeks", steps=8),
     "getCioAllowlist": lambda app: app.info.ip_addresses(),
 }  # fmt: skip
 

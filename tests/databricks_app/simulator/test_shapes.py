@@ -27,6 +27,10 @@ def path_values(simulator: Simulator, app: httpx2.Client) -> dict[str, Any]:
     send = {"body": "b", "subject": "s", "from": "f", "to": "t", "identifiers": {"id": "10001"}}
     message = app.post("/v1/send/email", json=send).json()["delivery_id"]
     app.post("/v1/campaigns/301/triggers", json={"ids": ["10001"]})
+    app.post("/v1/exports/customers", json={"filters": {"segment": {"id": 1}}})
+    url = "http://127.0.0.1:9/people.csv"
+    people = {"type": "people", "identifier": "id", "name": "n", "data_file_url": url}
+    app.post("/v1/imports", json={"import": people})
     simulator.advance(86400)
     return {
         "webhook_id": number,
@@ -38,6 +42,11 @@ def path_values(simulator: Simulator, app: httpx2.Client) -> dict[str, Any]:
         "segment_id": 1,
         "transactional_id": 401,
         "customer_id": "10001",
+        "export_id": 1,
+        "import_id": 1,
+        "suppression_type": "bounces",
+        "email_address": "ada@example.com",
+        "domain_name": "example.com",
     }
 
 
@@ -62,7 +71,8 @@ def test_every_read_answers_in_the_vendors_form(
             for name, type_ in expected["answer"].items()
             if not isinstance(body.get(name), TYPES[type_.partition("<")[0]])
         ]
-        if "paging" in expected and not isinstance(body.get("next"), str):
+        is_paged = expected.get("paging", {}).get("style") == "start"
+        if is_paged and not isinstance(body.get("next"), str):
             differences.append(f"{operation}: next is not text")
 
     assert differences == []

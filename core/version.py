@@ -1,0 +1,3 @@
+"""The version of this project. A test compares it with pyproject.toml."""
+
+VERSION = "0.1.0"
