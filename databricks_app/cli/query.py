@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from databricks_app.cli import connections
 from databricks_app.cli.rows import format_option, write
 from databricks_app.errors import ReceiverError
 from databricks_app.runtime import logs
@@ -70,13 +71,11 @@ def open_tables(data_dir: Path | None) -> LocalQuery | WarehouseQuery:
     """Return queries over the tables of the configured store, or over those in a folder."""
     if data_dir is not None or not is_remote():
         return local_query(data_dir)
-    from databricks_app.databricks import workspace
-    from databricks_app.lake.warehouse.connect import open_query
-
     logs.configure("error", "command")  # only rows go to standard output
     try:
         variables = environment()
-        return open_query(workspace.connect(variables), from_environment(variables))
+        workspace = connections.open_workspace(variables)
+        return connections.open_tables(workspace, from_environment(variables))
     except ReceiverError as error:
         raise click.ClickException(str(error)) from error
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from databricks_app.cli import connections
 from databricks_app.errors import ReceiverError
 from databricks_app.runtime import freshness, logs
 from databricks_app.settings import environment, from_environment
@@ -92,18 +93,16 @@ def replay(
 def _remotely(
     settings: Settings, variables: Mapping[str, str], selection: Selection, *, dry_run: bool
 ) -> str:
-    from databricks_app.databricks import workspace
     from databricks_app.ingest.inbox.volume_reader import put_replay
-    from databricks_app.lake.warehouse.connect import open_query
     from databricks_app.loading.replay import count, replay_through
 
     logs.configure("error", "command")
     try:
-        joined = workspace.connect(variables)
-        query = open_query(joined, settings)
+        workspace = connections.open_workspace(variables)
+        query = connections.open_tables(workspace, settings)
         if dry_run:
             return f"{count(query, selection)} events would be loaded again."
-        put = partial(put_replay, joined, settings.volume_path)
+        put = partial(put_replay, workspace, settings.volume_path)
         outcome = replay_through(query, put, selection)
         if not outcome.events:
             return _words(outcome)

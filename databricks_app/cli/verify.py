@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from databricks_app.cli import connections
 from databricks_app.errors import ReceiverError
 from databricks_app.runtime import logs
 
@@ -85,13 +86,14 @@ def _verdict(data_dir: Path | None) -> Verdict:
     typed = [table.name for table in tables()][1:]
     variables = environment()
     if data_dir is None and variables.get("CIO_STORE") == "databricks":
-        from databricks_app.databricks import workspace
-        from databricks_app.lake.warehouse import connect
+        from databricks_app.lake.warehouse.connect import is_loading
 
         logs.configure("error", "command")
-        where = workspace.connect(variables), from_environment(variables)
-        query, is_loading = connect.open_query(*where), connect.is_loading(*where)
-        return warehouse_verify.check(query, typed, is_loading=is_loading)
+        settings = from_environment(variables)
+        workspace = connections.open_workspace(variables)
+        query = connections.open_tables(workspace, settings)
+        loading = is_loading(workspace, settings)
+        return warehouse_verify.check(query, typed, is_loading=loading)
     return local_verify.check(data_dir or data_folder(variables), typed)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import click
 from core.webhooks import specification
 from core.webhooks.config import WebhookSettings, endpoint_problem
 from core.webhooks.event_names import events_named
+from databricks_app.cli import connections
 from databricks_app.cli.webhooks_access import connected, workspace_options
 from databricks_app.cli.webhooks_keys import (
     ask_key,
@@ -174,15 +174,9 @@ def _arrival(data_dir: Path | None) -> Callable[[Canary, float], str]:
 def _see_in_volume(
     settings: Settings, variables: Mapping[str, str], event: Canary, seconds: float
 ) -> str:
-    from databricks_app.databricks import workspace
-    from databricks_app.lake.warehouse.connect import open_query
-
-    with closing(workspace.connect(variables)) as joined:
-        query = open_query(joined, settings)
-        with closing(query.statements):
-            return see_in_volume(
-                joined, settings, event, lambda: is_row(query, event), seconds=seconds
-            )
+    workspace = connections.open_workspace(variables)
+    query = connections.open_tables(workspace, settings)
+    return see_in_volume(workspace, settings, event, lambda: is_row(query, event), seconds=seconds)
 
 
 def _see_nowhere(event: Canary, _seconds: float) -> str:

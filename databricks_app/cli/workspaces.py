@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from databricks_app.cli import connections
 from databricks_app.cli.rows import format_option, write
 from databricks_app.cli.webhooks_access import errors_shown
 from databricks_app.errors import LakeError
@@ -180,11 +181,8 @@ def _query(settings: Settings, variables: Mapping[str, str]) -> LocalQuery | War
         from databricks_app.lake.local.query import LocalQuery
 
         return LocalQuery(settings.data_dir)
-    from databricks_app.databricks import workspace
-    from databricks_app.lake.warehouse.connect import open_query
-
     logs.configure("error", "command")  # only rows go to standard output
-    return open_query(workspace.connect(variables), settings)
+    return connections.open_tables(connections.open_workspace(variables), settings)
 
 
 @contextmanager
@@ -225,8 +223,7 @@ def _lake(settings: Settings, variables: Mapping[str, str]) -> RenamingLake:
             raise LakeError(_STOP)
         os.umask(file_modes.tables_umask(settings.data_dir))
         return LocalLake(settings.data_dir)
-    from databricks_app.databricks import workspace
     from databricks_app.databricks.call_timeout import CallTimeout
     from databricks_app.lake.warehouse.connect import open_lake
 
-    return open_lake(workspace.connect(variables), settings, CallTimeout())
+    return open_lake(connections.open_workspace(variables), settings, CallTimeout())

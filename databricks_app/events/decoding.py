@@ -83,12 +83,11 @@ def read(record: Record, workspace: str = DEFAULT) -> Reading:
         workspace: Name of the workspace that owns the signing key.
     """
     if record.is_cut:
-        digest = record.body_sha256 or _sha256(record.body)
-        event = EventEnvelope(digest_id(digest), unrouted_reason=UnroutedReason.TOO_LARGE)
+        event = EventEnvelope(digest_id(record.digest), unrouted_reason=UnroutedReason.TOO_LARGE)
         reason = event.unrouted_reason
         raw = _raw_row(event, record.body, record.received_at, workspace, None, reason)
         # The digest and the length are those of the whole body, not of the part that is kept.
-        raw |= {"body_bytes": record.body_bytes, "body_sha256": digest}
+        raw |= {"body_bytes": record.body_bytes, "body_sha256": record.digest}
         reading = Reading(event.event_id, event.event_date, raw, None, None, ())
     else:
         reading = reread(record.body, record.received_at, None, workspace)
@@ -161,12 +160,8 @@ def _raw_row(
         "body": base64.b64encode(body).decode() if text is None else text,
         "body_encoding": "base64" if text is None else "utf-8",
         "body_bytes": len(body),
-        "body_sha256": _sha256(body),
+        "body_sha256": hashlib.sha256(body).hexdigest(),
     }
-
-
-def _sha256(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()
 
 
 def _text(body: bytes) -> str | None:

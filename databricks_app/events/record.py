@@ -5,6 +5,7 @@ Pure: imports no Flask, no storage engine and no clock.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -38,3 +39,8 @@ class Record:
     def is_cut(self) -> bool:
         """Whether `body` is only the beginning of the body that was sent."""
         return len(self.body) < self.body_bytes
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of the whole body; of what is left of it, if the digest of a cut is lost."""
+        return self.body_sha256 or hashlib.sha256(self.body).hexdigest()

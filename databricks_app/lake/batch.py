@@ -143,8 +143,7 @@ def is_repeated(reading: Reading, sha256: object, body: Callable[[], bytes]) -> 
 
 def conflicting(reading: Reading) -> Reading:
     """Make the raw row of an event whose key belongs to another event: its id is its digest."""
-    digest = reading.raw.get("body_sha256") or hashlib.sha256(raw_body(reading.raw)).hexdigest()
-    event_id = digest_id(str(digest))
+    event_id = digest_id(_digest(reading.raw))
     raw = reading.raw | {
         "event_id": event_id,
         "target_table": None,
@@ -227,9 +226,6 @@ def minimal_row(
     is_time = isinstance(received_at, datetime) and received_at.utcoffset() is not None
     workspace = raw.get("workspace")
     body = raw_body(raw)
-    digest = raw.get("body_sha256")
-    if not isinstance(digest, str):
-        digest = hashlib.sha256(body).hexdigest()
     event_id = reading.event_id
     try:
         event_id.encode()
@@ -243,8 +239,14 @@ def minimal_row(
         "body": base64.b64encode(body).decode(),
         "body_encoding": "base64",
         "body_bytes": len(body),
-        "body_sha256": digest,
+        "body_sha256": _digest(raw),
     }
+
+
+def _digest(raw: Row) -> str:
+    """Return the digest of a raw row's whole body."""
+    digest = raw.get("body_sha256")
+    return digest if isinstance(digest, str) else hashlib.sha256(raw_body(raw)).hexdigest()
 
 
 def raw_body(raw: Row) -> bytes:

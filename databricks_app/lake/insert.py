@@ -147,7 +147,9 @@ class Insertion:
         dates = {reading.event_date for reading in group}
         written = self._write_raw(group, prepared.raw, dates)
         stored = self.store.stored_rows(written, dates) if written.stored else {}
-        conflicts = [one for one in readings if _is_conflict(one, stored, by_key)]
+        conflicts: list[Reading] = []
+        if stored or len(group) < len(readings):
+            conflicts = [one for one in readings if _is_conflict(one, stored, by_key)]
         conflict_ids = set(map(id, conflicts))
         offered = {key(one) for one in readings if id(one) not in conflict_ids}
         refused = {key(group[position]): error for position, error in written.refused.items()}

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -197,8 +196,7 @@ def raw_alone(reading: Reading) -> Reading:
 
 def bytes_alone(record: Record, workspace: str) -> Reading:
     """Return a reading with only the bytes in its raw row; its id is the digest of the bytes."""
-    digest = record.body_sha256 or hashlib.sha256(record.body).hexdigest()
-    event_id = digest_id(digest)
+    event_id = digest_id(record.digest)
     raw: dict[str, object] = dict.fromkeys(column.name for column in RAW_COLUMNS)
     raw |= {
         "event_id": event_id,
@@ -210,6 +208,6 @@ def bytes_alone(record: Record, workspace: str) -> Reading:
         "body": base64.b64encode(record.body).decode(),
         "body_encoding": "base64",
         "body_bytes": record.body_bytes,
-        "body_sha256": digest,
+        "body_sha256": record.digest,
     }
     return Reading(event_id, UNDATED, raw, None, None, ())

@@ -22,7 +22,8 @@ def sync_folder(folder: Path) -> None:
 def sync_names(folder: Path, sync: Callable[[Path], None] = sync_folder) -> None:
     """Make the name of a folder durable, and those of all folders above it on its file system.
 
-    Also of those that were there before: whoever made them may have died before a sync.
+    This includes folders that existed before: the process that created one may have died before its
+    sync.
 
     Args:
         folder: It exists.

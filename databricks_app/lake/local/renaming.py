@@ -62,10 +62,7 @@ class LocalRenaming:
         """Call `work` for each day of each table: first the typed tables, then the raw table."""
         done = dict.fromkeys([*(name for name in self.handles if name != RAW_TABLE), RAW_TABLE], 0)
         raw = self.handles[RAW_TABLE]
-        with translated_errors(raw.name):
-            actions = pa.table(raw.delta.get_add_actions(flatten=True))
-        stored_days = sorted(set(actions.column(f"partition.{PARTITION}").to_pylist()))
-        days = [day for day in stored_days if len(self._ids(day))]
+        days = [day for day in sorted(raw.stored_files()) if len(self._ids(day))]
         for day in days:
             is_changed = partial(self._is_changed_typed, self._ids(day))
             for name, handle in self.handles.items():

@@ -249,18 +249,18 @@ class WarehouseLake:
     def _create_views(self, existing: dict[str, set[str]]) -> list[str]:
         """Create missing views; return the problems."""
         problems = []
-        for name, sql in self._views():
+        wanted = dict(self._views())
+        for name, sql in wanted.items():
             # To replace a view would drop its grants; somebody else may own it.
             if name not in existing:
                 try:
                     self._statements.run(sql)
                 except LakeError as error:
                     problems.append(f"the view {name} is missing and cannot be created: {error}")
-        names = {name for name, _ in self._views()} & existing.keys()
         old = [
             view.name
             for view in sql_dialect.views()
-            if view.name in names and view.lacking(existing[view.name])
+            if view.name in wanted.keys() & existing.keys() and view.lacking(existing[view.name])
         ]
         if old:
             problems.append(
