@@ -58,12 +58,15 @@ PURE_LIBRARY = frozenset(
 # Pure beside the room `events`: what verifies, plans and decides.
 PURE = frozenset(
     (
+        "core.webhooks.diagnosis",
         "core.webhooks.event_names",
         "core.webhooks.key_form",
+        "core.webhooks.reencoding",
         "core.webhooks.signature",
         "databricks_app.endpoint",
         "databricks_app.ingest.access",
         "databricks_app.ingest.inbox.frames",
+        "databricks_app.ingest.signature_faults",
         "databricks_app.ingest.warnings",
         "databricks_app.operations.alerting.rules",
     )

@@ -81,12 +81,13 @@ class SignatureCheck:
     """Checks one request while its body is read, in bounded memory.
 
     Attributes:
+        digest: The lower-case hex digits of the signature; empty if a header is refused.
         refusal: Set at once if the headers alone decide. Then the body need not be read.
         timestamp: The header as received.
         is_test: Whether the request is marked with `TEST_HEADER`; does not change the result.
     """
 
-    __slots__ = ("_claimed", "_digests", "_keys", "is_test", "refusal", "timestamp")
+    __slots__ = ("_digests", "_keys", "digest", "is_test", "refusal", "timestamp")
 
     def __init__(
         self,
@@ -108,7 +109,7 @@ class SignatureCheck:
         self.is_test = is_test
         self.refusal: Refusal | None = None
         self.timestamp = timestamp or b""
-        self._claimed = b""
+        self.digest = b""
         self._digests: list[hmac.HMAC] = []
         if signature is None or timestamp is None:
             self.refusal = Refusal.MISSING_HEADER
@@ -117,7 +118,7 @@ class SignatureCheck:
         if claimed is None or _TIMESTAMP.fullmatch(timestamp) is None:
             self.refusal = Refusal.MALFORMED_HEADER
             return
-        self._claimed = claimed[1].lower()
+        self.digest = claimed[1].lower()
         start = b"v0:" + timestamp + b":"
         self._digests = [hmac.new(key.secret, start, hashlib.sha256) for key in keys]
 
@@ -143,7 +144,7 @@ class SignatureCheck:
         matched: SigningKey | None = None
         for key, digest in zip(self._keys, self._digests, strict=True):
             # No early exit and a constant-time comparison: the time must not reveal a match.
-            if hmac.compare_digest(digest.hexdigest().encode(), self._claimed):
+            if hmac.compare_digest(digest.hexdigest().encode(), self.digest):
                 matched = key
         if matched is None:
             return Verification(None, Refusal.WRONG_SIGNATURE)

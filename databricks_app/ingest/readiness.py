@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from core.webhooks.diagnosis import SignatureFault
 from databricks_app.ingest.inbox import Pending
+from databricks_app.ingest.signature_faults import problems as signature_problems
 from databricks_app.ingest.warnings import stale_advice, suspicion
 from databricks_app.runtime.status import LoaderStatus
 from databricks_app.settings import StalePolicy
@@ -22,6 +24,7 @@ def readiness(
     stale_policy: StalePolicy,
     expects_stale: bool,
     suspects: tuple[str, ...],
+    signature_faults: tuple[SignatureFault, ...],
     stall_seconds: float,
     now: float,
 ) -> dict[str, object]:
@@ -40,6 +43,7 @@ def readiness(
         stale_policy: What happens to such requests.
         expects_stale: Whether `second_sight` accepts them at first sight now.
         suspects: Workspaces whose signing key may be wrong.
+        signature_faults: Why signatures failed lately, see `SignatureDiagnosis.recent`.
         stall_seconds: Events that wait longer are a problem, see `freshness`.
         now: Unix seconds.
     """
@@ -49,6 +53,9 @@ def readiness(
     problems = [*unknown, *processes, *_loader_problems(loader, now)]
     if suspects:
         problems.append(suspicion(suspects))
+    # The words about the suspects say what to do about an unknown fault.
+    known_faults = [one for one in signature_faults if one is not SignatureFault.UNKNOWN]
+    problems.extend(signature_problems(known_faults))
     if pending is not None and oldest is not None and oldest > stall_seconds:
         problems.append(
             f"{pending.events} events wait to be loaded, the oldest for {oldest / 60:.0f} minutes; "
@@ -69,6 +76,7 @@ def readiness(
         "inbox_pending_events": None if pending is None else pending.events,
         "inbox_pending_bytes": None if pending is None else pending.bytes,
         "oldest_pending_seconds": None if oldest is None else round(oldest, 3),
+        "signature_faults": [one.value for one in signature_faults],
         "last_load_at": loader.last_load_at if loader else None,
         "problems": problems,
     }

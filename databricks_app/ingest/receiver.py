@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from core.webhooks.diagnosis import SignatureFault
 from core.webhooks.signature import Refusal, SignatureCheck, SigningKey, Verification
 from databricks_app.endpoint import (
     LARGEST_FACTOR,
@@ -28,11 +29,12 @@ from databricks_app.endpoint import (
     signature_headers,
     signature_in_query,
 )
-from databricks_app.errors import InboxClosed, InboxError, InboxFull, InboxTimeout
+from databricks_app.errors import InboxError
 from databricks_app.events.record import Record
 from databricks_app.ingest.body import BodyStream, ReceivedBody, read_body
 from databricks_app.ingest.inbox import Appender
-from databricks_app.ingest.refusals import note_fault, note_refusal
+from databricks_app.ingest.refusals import inbox_reason, note_fault, note_refusal
+from databricks_app.ingest.signature_diagnosis import SignatureDiagnosis
 from databricks_app.ingest.stale_timestamps import StaleTimestamps
 from databricks_app.ingest.verified_keys import VerifiedKeys
 from databricks_app.runtime.metrics import Metrics
@@ -67,6 +69,7 @@ class _Refused(Exception):  # noqa: N818  # an answer, not an error
     Attributes:
         answer: The answer to each of the requests.
         keys: The number of requests by the fingerprint of the key that matched.
+        fault: Why the signature failed, if that is the reason.
         facts: Further fields of the log line.
     """
 
@@ -76,9 +79,11 @@ class _Refused(Exception):  # noqa: N818  # an answer, not an error
         reason: str,
         key: str = "",
         keys: Mapping[str, int] | None = None,
+        fault: SignatureFault | None = None,
         **facts: object,
     ) -> None:
         super().__init__(reason)
+        self.fault = fault
         self.answer = Answer(status, reason, key)
         self.keys = keys or {key: 1}
         self.facts = facts
@@ -92,6 +97,7 @@ class WebhookReceiver:
         append_deadline_seconds: How long an append may take.
         max_body_bytes: Only the beginning of a longer body is stored.
         verified: Knows which keys have verified requests.
+        diagnosis: Finds out why signatures fail.
         stale: Decides about timestamps outside the window.
         recurring: Logs refusals; the server must call its `sweep` regularly.
     """
@@ -121,6 +127,7 @@ class WebhookReceiver:
         self._keys: tuple[SigningKey, ...] = settings.signing_keys or ()
         marks = marks or SharedMarks(None)
         self.verified = VerifiedKeys(self._keys, settings.workspaces, marks)
+        self.diagnosis = SignatureDiagnosis(self._keys, self.verified, marks)
         self.stale = StaleTimestamps(settings.stale_timestamps, marks)
         self.inbox = inbox
         self.append_deadline_seconds = settings.append_deadline_seconds
@@ -255,7 +262,7 @@ class WebhookReceiver:
         try:
             return step(*args, **kwargs)
         except _Refused as refused:
-            self._count(refused.answer, refused.keys, refused.facts)
+            self._count(refused.answer, refused.keys, refused.facts, fault=refused.fault)
             return refused.answer
         except Exception as error:  # noqa: BLE001  # a 500 would stall the feed for an hour
             self.fail(error)
@@ -267,22 +274,25 @@ class WebhookReceiver:
         keys: Mapping[str, int],
         facts: Mapping[str, object] | None,
         detail: str = "",
+        fault: SignatureFault | None = None,
     ) -> None:
         """Count a refusal, and log it unless `facts` is None."""
         reason = answer.reason or ""
         try:
             if facts is not None:
-                matched = {"key": answer.key} if answer.key else {}
                 note_refusal(
                     self.recurring,
                     reason,
                     answer.status,
-                    {**matched, **facts},
+                    {**({"key": answer.key} if answer.key else {}), **facts},
                     detail=detail,
+                    fault=fault,
                     times=sum(keys.values()),
                 )
             for key, number in keys.items():
                 self._metrics.rejected.labels(reason, key).inc(number)
+            if fault is not None:
+                self._metrics.signature_faults.labels(fault.value).inc()
         # Metrics are files: a full disk must not change the answer.
         except Exception as error:  # noqa: BLE001  # the answer matters more than the count
             self.recurring.note_error("refusal_not_counted", error)
@@ -308,7 +318,10 @@ class WebhookReceiver:
             raise _Refused(503, "no_key")
         check = SignatureCheck(self._keys, signature, timestamp, is_test=is_test)
         if check.refusal is not None:
-            raise _Refused(self._settings.unverified_status or 401, check.refusal.value)
+            fault = self.diagnosis.of_headers(check, signature, self._now())
+            raise _Refused(
+                self._settings.unverified_status or 401, check.refusal.value, fault=fault
+            )
         if length is not None and length > self.max_body_bytes * LARGEST_FACTOR:
             raise _Refused(413, "too_large")
         return check
@@ -333,10 +346,10 @@ class WebhookReceiver:
         if verdict.key is None:
             # A check of ours has a wrong signature on purpose: it must not look like a stranger.
             reason = "wrong_test_signature" if check.is_test else Refusal.WRONG_SIGNATURE.value
-            status = self.verified.status_of_wrong_signature(
-                check, now, self._settings.tolerance_seconds
-            )
-            raise _Refused(self._settings.unverified_status or status, reason)
+            tolerance_seconds = self._settings.tolerance_seconds
+            status = self.verified.status_of_wrong_signature(check, now, tolerance_seconds)
+            fault = self.diagnosis.of_wrong_signature(check, None if sha256 else kept, length, now)
+            raise _Refused(self._settings.unverified_status or status, reason, fault=fault)
         if not check.is_test:
             self.verified.note(verdict.key.fingerprint, now)
         body = kept()
@@ -370,7 +383,7 @@ class WebhookReceiver:
         keys = Counter(record.key_fingerprint for record in records)
         if error is not None:
             first = records[0].key_fingerprint
-            raise _Refused(503, _inbox_reason(error), first, keys, problem=str(error))
+            raise _Refused(503, inbox_reason(error), first, keys=keys, problem=str(error))
         for key, number in keys.items():
             self._metrics.accepted.labels(key).inc(number)
         self._metrics.accepted_bytes.inc(sum(record.body_bytes for record in records))
@@ -378,18 +391,10 @@ class WebhookReceiver:
 
     def _note_stale(self, verdict: Verification, key: str, is_accepted: bool) -> None:
         """Count a timestamp outside the window, and refuse it unless it is accepted."""
-        age = verdict.age_seconds or 0.0
-        reason = Refusal.STALE_TIMESTAMP.value
+        age, reason = verdict.age_seconds or 0.0, Refusal.STALE_TIMESTAMP.value
         self._metrics.stale_age.observe(age)
         if not is_accepted:
-            raise _Refused(401, reason, key, age_seconds=round(age), accepted=False)
+            fault = SignatureFault.STALE
+            raise _Refused(401, reason, key, fault=fault, age_seconds=round(age), accepted=False)
         facts = {"key": key, "age_seconds": round(age), "accepted": True}
         note_refusal(self.recurring, reason, 200, facts)
-
-
-def _inbox_reason(error: InboxError) -> str:
-    if isinstance(error, InboxFull):
-        return "inbox_full"
-    if isinstance(error, InboxTimeout):
-        return "inbox_timeout"
-    return "stopping" if isinstance(error, InboxClosed) else "inbox_error"

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from core.webhooks.diagnosis import PROVEN, SignatureFault
+from databricks_app.errors import InboxClosed, InboxError, InboxFull, InboxTimeout
+from databricks_app.ingest.signature_faults import WORDS
 from databricks_app.runtime.recurring import Level, RecurringLog
 
 
@@ -97,6 +100,7 @@ def note_refusal(
     facts: Mapping[str, object] | None = None,
     *,
     detail: str = "",
+    fault: SignatureFault | None = None,
     times: int = 1,
 ) -> None:
     """Note a refusal in the log; only the first of a kind writes a line.
@@ -107,12 +111,27 @@ def note_refusal(
         status: The status of the answer.
         facts: Further fields of the line. No personal data.
         detail: Distinguishes kinds of one reason. Use a fixed set of words, never client input.
+        fault: Why the signature failed, if that is the reason.
         times: How many requests are refused.
     """
     known = REASONS[reason]
+    explained = {}
+    if fault is not None and fault is not SignatureFault.STALE:
+        explained = {"fault": fault.value, "advice": WORDS[fault].fix}
+        # A line of its own, so that the requests of strangers do not hide a proven fault.
+        detail = detail or (fault.value if fault in PROVEN else "")
     kind = f"{reason}: {detail}" if detail else reason
-    fields = {**(facts or {}), "status": status, "advice": known.advice}
+    fields = {"advice": known.advice, **explained, **(facts or {}), "status": status}
     recurring.note(known.event, kind, fields, times=times, level=known.level)
+
+
+def inbox_reason(error: InboxError) -> str:
+    """Return the reason for a refusal by the inbox."""
+    if isinstance(error, InboxFull):
+        return "inbox_full"
+    if isinstance(error, InboxTimeout):
+        return "inbox_timeout"
+    return "stopping" if isinstance(error, InboxClosed) else "inbox_error"
 
 
 def note_fault(recurring: RecurringLog, error: Exception) -> None:

@@ -71,7 +71,15 @@ class VerifiedKeys:
         refused_at = self._marks.moment(Moment.WRONG_SIGNATURE)
         if refused_at is None or not is_recent(refused_at, now, REPORT_SECONDS):
             return ()
-        return self._unproven(now, PROOF_SECONDS + max(0.0, now - refused_at))
+        return self.unproven_since(refused_at, now)
+
+    def unproven_since(self, at: float, now: float) -> tuple[str, ...]:
+        """Return the workspaces without a verified request since shortly before a moment."""
+        return self._unproven(now, PROOF_SECONDS + max(0.0, now - at))
+
+    def are_some_proven(self, now: float) -> bool:
+        """Return whether the keys of some workspaces are known to be right, and of others not."""
+        return 0 < len(self._unproven(now, PROOF_SECONDS)) < len(self._keys)
 
     def _unproven(self, now: float, seconds: float) -> tuple[str, ...]:
         """Return the workspaces of which no key verified a request in the last seconds."""

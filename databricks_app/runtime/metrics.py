@@ -94,6 +94,11 @@ class Metrics:
             "reason",
             "key",
         )
+        self.signature_faults = self._counter(
+            "signature_faults",
+            "Requests refused because of signature or timestamp, by why it failed.",
+            "reason",
+        )
         self.stale_age = self._histogram(
             "stale_timestamp_age_seconds",
             "Now minus the timestamp of correctly signed requests outside the window.",

@@ -17,11 +17,11 @@ from pathlib import Path
 import structlog
 
 # The number is that of the layout: after an upgrade, old and new processes use different files.
-_FILE = "marks-1.bin"
+_FILE = "marks-2.bin"
 _ENTRY = struct.Struct("<QQQ")  # two words of content, and their check value
 _TIME = struct.Struct("<d")
 _WORD = struct.Struct("<Q")
-_MOMENTS = 8
+_MOMENTS = 32
 _KEYS = 256
 _WAYS = 4
 _SETS = 1024
@@ -42,6 +42,13 @@ class Moment(IntEnum):
     """The last wrong signature while not every workspace had verified a request."""
     STALE_ACCEPTED = 1
     """The last stale request since a sender was seen that repeats its timestamps."""
+    # The last request with each fault of a signature; `core.webhooks.diagnosis` says what they are.
+    BODY_ONLY = 16
+    REENCODED_BODY = 17
+    QUOTED_KEY = 18
+    ENCODED_KEY = 19
+    BASE64_SIGNATURE = 20
+    OTHER_KEY = 21
 
 
 class SharedMarks:

@@ -38,6 +38,7 @@ def said(**changes: Any) -> dict[str, object]:
         "stale_policy": "reject",
         "expects_stale": False,
         "suspects": (),
+        "signature_faults": (),
         "stall_seconds": 600.0,
         "now": NOW,
     }
@@ -121,6 +122,7 @@ def test_a_receiver_without_problems_is_ok() -> None:
         "inbox_pending_events": 0,
         "inbox_pending_bytes": 0,
         "oldest_pending_seconds": None,
+        "signature_faults": [],
         "last_load_at": "2023-11-14T22:13:00+00:00",
         "problems": [],
     }

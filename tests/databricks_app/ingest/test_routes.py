@@ -553,6 +553,7 @@ def test_metrics_show_the_silence_of_the_loader(
         "inbox_pending_events": 0,
         "inbox_pending_bytes": 0,
         "oldest_pending_seconds": None,
+        "signature_faults": [],
         "last_load_at": "2023-11-14T22:13:00+00:00",
         "problems": [],
     }
