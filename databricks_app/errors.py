@@ -15,6 +15,7 @@ ReceiverError
 +-- TokenError               there is no OAuth token now; the text says why
 +-- DeploymentError          a deployment cannot continue; the text says what to do
 +-- AddressError             a text is not an address (operations.webhooks.addresses)
++-- CaptureError             a captured request cannot be read (operations.webhooks.capture)
 +-- EndpointError            an endpoint does not take an event (operations.webhooks.canary)
 +-- KeyStoreError            keys cannot be kept or read (operations.webhooks.keys)
 +-- RotationError            a key cannot be replaced now (operations.webhooks.rotation)

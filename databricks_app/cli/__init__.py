@@ -23,6 +23,10 @@ _COMMANDS = {
     "deploy": ("deploy:deploy", "Install or update the receiver in Databricks."),
     "verify": ("verify:verify", "Check that every event is in the tables exactly once."),
     "workspaces": ("workspaces:workspaces", "List or rename the workspaces of this receiver."),
+    "explain-signature": (
+        "explain_signature:explain_signature",
+        "Say why the signature of a captured request fails.",
+    ),
     "doctor": ("doctor:doctor", "Check every step from signature to table; say what to fix."),
     "webhooks": ("webhooks:webhooks", "Manage the reporting webhooks in Customer.io."),
 }

@@ -18,6 +18,7 @@ from databricks_app.operations.doctor import (
     folder,
     loaded_at,
     quarantine,
+    signatures,
     timestamps,
     webhook_config,
     workspaces,
@@ -107,6 +108,7 @@ def checks(
         Check("endpoint", endpoint.endpoint),
         Check("verifies", endpoint.verifies, ("endpoint",)),
         Check("ready", endpoint.ready, ("endpoint",)),
+        Check("signatures", signatures.signatures, ("endpoint",)),
         Check("timestamps", timestamps.timestamps, ("endpoint",)),
         Check("webhook", webhook_config.webhook),
     ]

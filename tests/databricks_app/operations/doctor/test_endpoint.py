@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -279,6 +281,51 @@ def test_requests_outside_the_window_are_counted_by_the_receiver(tmp_path: Path)
     assert "half of them came up to 7,200 s after" in refused.says
     assert "CIO_STALE_TIMESTAMPS=accept" in refused.fix
     assert "were accepted" in accepted.says
+
+
+def test_the_most_frequent_fault_of_signatures_is_named_with_its_fix(tmp_path: Path) -> None:
+    """None, then two of one fault and one of another; a stranger's request is no warning."""
+    body = event("faulty")
+    only = hmac.new(KEY.encode(), body, "sha256").hexdigest()
+    base64 = b64encode(bytes.fromhex(only)).decode()
+    with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:
+        none = found(context_of(tmp_path, receiver.url), "signatures")
+        for signature in (only, base64, base64):
+            receiver.post(request(body, {"X-CIO-Signature": signature}))
+        wait_until(lambda: b'faults_total{reason="base64' in receiver.page("/metrics").body)
+        wait_until(lambda: b'"base64_signature"' in receiver.page("/readyz").body)
+        several = found(context_of(tmp_path, receiver.url), "signatures")
+        receiver.post(request(body))
+        wait_until(lambda: b'"base64_signature"' not in receiver.page("/readyz").body)
+        proven = found(context_of(tmp_path, receiver.url), "signatures")
+
+    assert (none.state, several.state, proven.state) == ("ok", "warning", "warning")
+    assert "3 requests were refused" in several.says
+    assert "base64_signature (2)" in several.says
+    assert "another program signs" in several.fix
+    assert "body_only (1)" in proven.says
+    assert "must sign `v0:`" in proven.fix
+
+
+@pytest.mark.parametrize(
+    ("metrics", "readyz", "state"),
+    [
+        ("", "{}", "skipped"),
+        ("<html>", '{"signature_faults": []}', "skipped"),
+        ("ciolake_inbox_pending_events 0\n", '{"status": "ok"}', "skipped"),
+        ("ciolake_inbox_pending_events 0\n", "[]", "skipped"),
+        ("ciolake_inbox_pending_events 0\n", '{"signature_faults": []}', "ok"),
+        ("ciolake_inbox_pending_events 0\n", '{"signature_faults": ["unknown"]}', "warning"),
+    ],
+)
+def test_pages_that_do_not_show_faults_are_skipped(
+    web: Web, tmp_path: Path, metrics: str, readyz: str, state: str
+) -> None:
+    """A relay, an earlier version, another program."""
+    web.says["/metrics"] = (200, metrics.encode(), None)
+    web.says["/readyz"] = (200, readyz.encode(), None)
+
+    assert found(context_of(tmp_path, web.url), "signatures").state == state
 
 
 @pytest.mark.parametrize("text", ["", "<html>", "ciolake_stale_timestamp_age_seconds_count 1\n"])
