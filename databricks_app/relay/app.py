@@ -11,18 +11,18 @@ Imports neither Flask nor the inbox.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any
 
 import httpx2
 import structlog
 
+from core.webhooks.diagnosis import SignatureFault
 from core.webhooks.signature import TEST_HEADER, Refusal, SignatureCheck
 from databricks_app.databricks.token import Token, Tokens, machine_token
 from databricks_app.endpoint import (
@@ -38,8 +38,11 @@ from databricks_app.endpoint import (
     signature_query,
 )
 from databricks_app.errors import TokenError
+from databricks_app.ingest.signature_diagnosis import SignatureDiagnosis
+from databricks_app.ingest.signature_faults import WORDS
 from databricks_app.ingest.stale_timestamps import OLDEST_SECONDS
 from databricks_app.ingest.verified_keys import VerifiedKeys
+from databricks_app.relay.loop_thread import LoopThread
 from databricks_app.relay.settings import RelaySettings, from_environment
 from databricks_app.relay.upstream import (
     ForwardOutcome,
@@ -53,8 +56,6 @@ from databricks_app.settings import environment
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-T = TypeVar("T")
 
 _PIECE_BYTES = 64 << 10
 # The loop ends a request at its deadline; the waiting thread gives it this much longer.
@@ -99,42 +100,13 @@ class RelayAnswer:
     text: bytes = b""
 
 
-class _Loop:
-    """An event loop in its own thread."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="relay-upstream", daemon=True
-        )
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
-        """Run work in the loop and return its result.
-
-        Raises:
-            TimeoutError: The work took longer than `seconds`.
-        """
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result(seconds)
-        except TimeoutError:
-            future.cancel()
-            raise
-
-    def close(self) -> None:
-        """Stop the loop and end the thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-
 class _RelayRefusal(Exception):  # noqa: N818  # leads to an answer, is not a fault
     """Ends a request with an answer."""
 
-    def __init__(self, answer: RelayAnswer) -> None:
+    def __init__(self, answer: RelayAnswer, fault: SignatureFault | None = None) -> None:
         super().__init__(answer.reason)
         self.answer = answer
+        self.fault = fault
 
 
 class _Budget:
@@ -185,10 +157,12 @@ class Relay:
         self._settings = settings
         self._now = now
         # A process has its own marks: a relay has no run folder. It does not know workspaces.
-        self._verified = VerifiedKeys(settings.signing_keys, {}, SharedMarks(None))
+        marks = SharedMarks(None)
+        self._verified = VerifiedKeys(settings.signing_keys, {}, marks)
+        self._diagnosis = SignatureDiagnosis(settings.signing_keys, self._verified, marks)
         self._max_bytes = settings.max_body_bytes * LARGEST_FACTOR
         self._budget = _Budget(settings.most_requests, self._max_bytes)
-        self._loop = _Loop()
+        self._loop = LoopThread()
 
         async def open_upstream() -> Upstream:
             return Upstream(settings)
@@ -221,7 +195,10 @@ class Relay:
         try:
             return self._answer(environ)
         except _RelayRefusal as refused:
-            if refused.answer.reason in _LOGGED_REFUSALS:
+            if fault := refused.fault:
+                facts = {"fault": fault.value, "advice": WORDS[fault].fix}
+                log.warning("request_refused", reason=refused.answer.reason, **facts)
+            elif refused.answer.reason in _LOGGED_REFUSALS:
                 log.warning("request_refused", reason=refused.answer.reason)
             return refused.answer
         except Exception as error:  # noqa: BLE001  # after a 500 Customer.io waits an hour
@@ -256,7 +233,8 @@ class Relay:
         keys = self._settings.signing_keys
         check = SignatureCheck(keys, signature, timestamp, is_test=is_ours)
         if check.refusal is not None or signature is None or timestamp is None:
-            return RelayAnswer(self._settings.unverified_status or 401, str(check.refusal))
+            answer = RelayAnswer(self._settings.unverified_status or 401, str(check.refusal))
+            raise _RelayRefusal(answer, self._diagnosis.of_headers(check, signature, self._now()))
         # The body may not be forwarded before its last byte is verified. Up to `max_body_bytes` it
         # is kept in memory, above that in a temporary file.
         with (
@@ -264,7 +242,7 @@ class Relay:
             SpooledTemporaryFile(max_size=self._settings.max_body_bytes) as body,
         ):
             self._read(environ, check, share, body, deadline)
-            self._verify(check)
+            self._verify(check, body, share.size)
             headers = {b"X-CIO-Signature": signature, b"X-CIO-Timestamp": timestamp}
             if is_ours:
                 headers[TEST_HEADER.encode()] = b"1"
@@ -305,14 +283,16 @@ class Relay:
         if length is not None and share.size < length:
             raise _RelayRefusal(RelayAnswer(408, "incomplete"))
 
-    def _verify(self, check: SignatureCheck) -> None:
+    def _verify(self, check: SignatureCheck, body: IO[bytes], length: int) -> None:
         now = self._now()
         verdict = check.verdict(now, self._settings.tolerance_seconds)
         if verdict.key is None:
             status = self._settings.unverified_status or self._verified.status_of_wrong_signature(
                 check, now, self._settings.tolerance_seconds
             )
-            raise _RelayRefusal(RelayAnswer(status, str(verdict.refusal)))
+            body.seek(0)
+            fault = self._diagnosis.of_wrong_signature(check, body.read, length, now)
+            raise _RelayRefusal(RelayAnswer(status, str(verdict.refusal)), fault)
         if not check.is_test:
             self._verified.note(verdict.key.fingerprint, now)
         if verdict.refusal is None:

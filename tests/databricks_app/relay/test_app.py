@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hmac
 import io
 import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import unquote
@@ -175,6 +177,24 @@ def test_relay_answers_401_to_a_wrong_signature_once_its_key_is_proven(opened: O
     assert relay.answer(environ(key="another")).status == 503
     assert relay.answer(environ()).status == 200
     assert relay.answer(environ(key="another")).status == 401
+
+
+@pytest.mark.parametrize(
+    ("signature", "fault"),
+    [
+        (hmac.new(KEY.encode(), b"{}", "sha256").hexdigest(), "body_only"),
+        (b64encode(bytes(32)).decode(), "base64_signature"),
+        ("0" * 64, "unknown"),
+    ],
+)
+def test_relay_logs_why_a_signature_failed(opened: Opener, signature: str, fault: str) -> None:
+    """The receiver behind it never sees the request."""
+    with structlog.testing.capture_logs() as lines:
+        opened().answer(environ() | {"HTTP_X_CIO_SIGNATURE": signature})
+
+    (line,) = [one for one in lines if one["event"] == "request_refused"]
+    assert line["fault"] == fault
+    assert line["advice"]
 
 
 def test_relay_passes_the_mark_of_our_requests(platform: Platform, opened: Opener) -> None:
