@@ -56,7 +56,8 @@ class _Moment(click.ParamType[float]):
     "--key-file",
     type=_FILE,
     metavar="FILE",
-    help="The expected keys, one a line. The keys in CIO_WEBHOOK_SIGNING_KEYS are then other keys.",
+    help="The expected keys, one a line or with commas. The keys in CIO_WEBHOOK_SIGNING_KEYS are "
+    "then other keys.",
 )
 @click.option("--ask-key", is_flag=True, help="Ask for the expected key, without showing it.")
 @click.option(
@@ -143,10 +144,10 @@ def _say_age(age_seconds: float, tolerance_seconds: float) -> None:
 
 def _say_fault(fault: SignatureFault, fits: str) -> None:
     click.echo(f"{fault.value}: the request {WORDS[fault].means}")
-    if fault not in (SignatureFault.MISSING_HEADER, SignatureFault.MALFORMED_HEADER):
-        click.echo(f"key: {fits}")
     if fault in PROVEN:
-        click.echo("sure: only a sender with the expected key can make this signature")
+        click.echo("key: right; only a sender with the expected key can make this signature")
+    elif fault not in (SignatureFault.MISSING_HEADER, SignatureFault.MALFORMED_HEADER):
+        click.echo(f"key: {fits}")
     # The words of the receiver advise to run this command.
     click.echo(f"fix: {_UNKNOWN_FIX if fault is SignatureFault.UNKNOWN else WORDS[fault].fix}")
 
@@ -211,10 +212,10 @@ def _from_files(files: Iterable[Path]) -> tuple[SigningKey, ...]:
     keys: list[SigningKey] = []
     for file in files:
         try:
-            lines = file.read_text("utf-8").splitlines()
+            texts = file.read_text("utf-8").replace(",", "\n").splitlines()
         except UnicodeDecodeError as error:
             raise click.UsageError(f"{file} is not UTF-8 text") from error
-        keys += [SigningKey.from_text(line) for line in lines if line.strip()]
+        keys += [SigningKey.from_text(text) for text in texts if text.strip()]
     return tuple(keys)
 
 

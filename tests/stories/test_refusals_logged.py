@@ -86,7 +86,7 @@ def test_many_refusals_of_two_workers_are_one_line_of_each(tmp_path: Path) -> No
     """For any number of connections."""
     with serving(tmp_path) as receiver:
         for _ in range(100):
-            assert receiver.post(request(event("x"), key=OTHER_KEY)).status == 401
+            assert receiver.post(request(event("x"), key=OTHER_KEY)).status == 503
         receiver.stop()
 
         assert 1 <= len(receiver.logged("request_refused")) <= 2

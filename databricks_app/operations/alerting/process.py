@@ -28,6 +28,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from databricks_app.ingest.inbox import Pending, local_reader
+from databricks_app.ingest.signature_diagnosis import SignatureDiagnosis
 from databricks_app.ingest.stale_timestamps import StaleTimestamps
 from databricks_app.ingest.verified_keys import VerifiedKeys
 from databricks_app.ingest.warnings import stale_advice
@@ -101,6 +102,7 @@ def sample(
     now: float,
     verified: VerifiedKeys | None = None,
     stale: StaleTimestamps | None = None,
+    diagnosis: SignatureDiagnosis | None = None,
 ) -> Sample:
     """Build a sample from the metrics of all processes and the state of the inbox.
 
@@ -110,10 +112,13 @@ def sample(
         now: Unix seconds.
         verified: Which keys have verified requests of Customer.io; None: nothing is known.
         stale: How stale requests are treated; None: nothing is known.
+        diagnosis: Why signatures failed lately; None: nothing is known.
     """
     known: dict[str, Any] = {}
     if verified is not None:
         known["suspects"] = verified.suspect(now)
+    if diagnosis is not None:
+        known["signature_faults"] = diagnosis.recent(now)
     if stale is not None:
         known["stale_advice"] = stale_advice(stale.policy, stale.expects_stale(now))
     oldest = 0.0 if waiting.oldest_at is None else max(0.0, now - waiting.oldest_at.timestamp())
@@ -185,12 +190,16 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     metrics = Metrics()
     marks = SharedMarks(run_dir())
-    verified = VerifiedKeys(settings.signing_keys or (), settings.workspaces, marks)
+    keys = settings.signing_keys or ()
+    verified = VerifiedKeys(keys, settings.workspaces, marks)
+    diagnosis = SignatureDiagnosis(keys, verified, marks)
     stale = StaleTimestamps(settings.stale_timestamps, marks)
     with ExitStack() as closing:
         count = counting(settings, variables, closing)
         alerting = AlertingProcess(
-            sample=lambda: sample(metrics.totals(), count(), time.time(), verified, stale),
+            sample=lambda: sample(
+                metrics.totals(), count(), time.time(), verified, stale, diagnosis
+            ),
             post=lambda change: post(settings.alert_url, change),
             state=settings.data_dir / _STATE,
             rules=AlertRules(AlertLimits(backlog_seconds=freshness.stall_seconds(settings))),

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from core.webhooks.diagnosis import SignatureFault
+from databricks_app.ingest.signature_faults import problems
 from databricks_app.ingest.warnings import REPORT_SECONDS, suspicion
 
 Name = Literal["feed_silent", "backlog", "unrouted_growth", "stale_timestamps", "wrong_signatures"]
@@ -31,6 +33,7 @@ class Sample:
         pending_events: Events in the inbox.
         oldest_pending_seconds: Age of the oldest of them; 0 if there is none.
         suspects: Workspaces whose signing key may be wrong, see `ingest.verified_keys`.
+        signature_faults: Why signatures failed lately, see `ingest.signature_diagnosis`.
         stale_advice: How stale requests are treated now, and what to do.
     """
 
@@ -42,6 +45,7 @@ class Sample:
     pending_events: int = 0
     oldest_pending_seconds: float = 0
     suspects: tuple[str, ...] = ()
+    signature_faults: tuple[SignatureFault, ...] = ()
     stale_advice: str = ": check the clock of this machine"
 
 
@@ -184,9 +188,11 @@ class AlertRules:
         )
 
     def _signatures(self, sample: Sample) -> str | None:
-        if sample.suspects:
-            text = suspicion(sample.suspects)
-            return f"{text[0].upper()}{text[1:]}."
+        texts = [suspicion(sample.suspects)] if sample.suspects else []
+        known = [one for one in sample.signature_faults if one is not SignatureFault.UNKNOWN]
+        texts += problems(known)
+        if texts:
+            return " ".join(f"{text[0].upper()}{text[1:]}." for text in texts)
         wrong = self._in_last("wrong_signatures", REPORT_SECONDS)
         if wrong < self.limits.signatures:
             return None

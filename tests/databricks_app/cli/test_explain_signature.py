@@ -110,7 +110,7 @@ def test_a_fault_is_named_with_its_fix(received: bytes, signature: str, fault: s
 def test_the_key_of_another_workspace_is_named() -> None:
     """From a file, or from the settings if other keys are expected."""
     Path("expected").write_text(f"{OTHER}\n")
-    Path("other").write_text(f"\n{OTHER}\r\n")
+    Path("other").write_text(f"one,{OTHER}\r\n\ntwo\n")
     fingerprint = SigningKey.from_text(OTHER).fingerprint
 
     by_file = run(captured(BODY, signature(key=OTHER)), "--other-key-file", "other")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.webhooks.diagnosis import SignatureFault
 from databricks_app.operations.alerting.rules import AlertLimits, AlertRules, Sample
 
 MINUTE = 60.0
@@ -197,3 +198,15 @@ def test_a_suspect_key_is_an_alert_at_once() -> None:
 
     assert (begin.alert, begin.state, end.state) == ("wrong_signatures", "firing", "resolved")
     assert "shop" in begin.text
+
+
+def test_an_alert_says_why_signatures_failed() -> None:
+    """A proof alone is an alert too: a proxy may change one body, and the feed waits for it."""
+    watch = AlertRules()
+    faults = (SignatureFault.REENCODED_BODY,)
+
+    (begin,) = watch.observe(Sample(0, wrong_signatures=1, signature_faults=faults))
+    (end,) = watch.observe(Sample(60, wrong_signatures=1))
+
+    assert (begin.alert, begin.state, end.state) == ("wrong_signatures", "firing", "resolved")
+    assert "let it pass every byte" in begin.text

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import hmac
 import itertools
 import os
+import re
 import socket
 import struct
 import threading
@@ -201,6 +203,30 @@ def test_loop_and_threads_give_the_same_answers_and_records(tmp_path: Path) -> N
     assert seen[False] == seen[True]
     assert kept[False] == kept[True]
     assert {200, 400, 401} <= {answer.status for answer in seen[False]}
+
+
+@pytest.mark.parametrize(
+    ("size", "is_chunked", "fault"),
+    [
+        (100, False, "body_only"),
+        (100, True, "body_only"),
+        (100 << 10, False, "not_examined"),
+        (1 << 20, False, "not_examined"),
+    ],
+)
+def test_the_loop_says_why_a_signature_failed(
+    tmp_path: Path, size: int, is_chunked: bool, fault: str
+) -> None:
+    """Of a body that is in memory and small, also if its length was not announced."""
+    body = bytes(size)
+    wrong = hmac.new(KEY.encode(), body, "sha256").hexdigest().encode()
+    data = in_chunks(body) if is_chunked else request(body)
+    data = re.sub(b"(?<=X-CIO-Signature: )[0-9a-f]{64}", wrong, data)
+    with working(tmp_path) as worker:
+        worker.post(data)
+        page = generate_latest(worker.app.metrics.registry).decode()
+
+    assert f'ciolake_signature_faults_total{{reason="{fault}"}} 1.0' in page
 
 
 def test_a_plain_request_needs_no_thread(tmp_path: Path) -> None:
