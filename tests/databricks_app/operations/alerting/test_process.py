@@ -14,7 +14,7 @@ import pytest
 from benchmarks.harness.events import event
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import serving
-from benchmarks.harness.wire import request
+from benchmarks.harness.wire import KEY, request
 from databricks_app.ingest.inbox import Pending
 from databricks_app.operations.alerting.process import AlertingProcess, post, sample
 from databricks_app.operations.alerting.rules import AlertChange, Sample
@@ -177,8 +177,9 @@ def test_serve_tells_of_wrong_signatures(tmp_path: Path, receiver: Receiver) -> 
     variables = {"CIO_ALERT_URL": receiver.url, "CIO_ALERT_LOOK_SECONDS": "0.2"}
     with serving(tmp_path, **variables) as served:
         for number in range(5):
-            served.post(request(event(str(number)), key="another key"))
+            served.post(request(event(str(number)), key=f'"{KEY}"'))
         wait_until(lambda: len(receiver.said) == 1)
 
     assert receiver.said[0]["alert"] == "wrong_signatures"
-    assert "another key" not in json.dumps(receiver.said)
+    assert "quotes" in receiver.said[0]["text"]
+    assert KEY not in json.dumps(receiver.said)
