@@ -30,10 +30,12 @@ class WaitLimits:
     Attributes:
         canary: For the canary's row.
         lease: For the owner of the lease to renew it; it does so every 10 s.
+        answer: For the answer to a request.
     """
 
     canary: float = 60.0
     lease: float = 12.0
+    answer: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)

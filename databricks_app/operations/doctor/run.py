@@ -17,6 +17,7 @@ from databricks_app.operations.doctor import (
     first_tables,
     folder,
     loaded_at,
+    local_tables,
     quarantine,
     timestamps,
     webhook_config,
@@ -59,10 +60,10 @@ _LOCAL: tuple[Check, ...] = (
     Check("loader", folder.loader),
     Check("inbox", backlog.inbox),
     Check("quarantine", quarantine.quarantine),
-    Check("commits", folder.commits),
-    Check("files", folder.files),
-    Check("tables", folder.tables),
-    Check("properties", folder.properties),
+    Check("commits", local_tables.commits),
+    Check("files", local_tables.files),
+    Check("tables", local_tables.tables),
+    Check("properties", local_tables.properties),
     Check("loaded-at", loaded_at.loaded_at),
     Check("workspaces", workspaces.workspaces),
 )
@@ -142,6 +143,14 @@ def run_check(check: Check, context: DoctorContext) -> CheckResult:
         return timeout.run(lambda: check.look(context), f"the check {check.name}")
     except ReceiverError as error:
         return failure(str(error), "do what the text says, or see the log of the receiver")
+    except OSError as error:
+        # The name of a file is no secret; the text of other errors may quote one.
+        where = f"{error.filename}: " if error.filename else ""
+        return failure(
+            f"{where}{error.strerror or type(error).__name__}",
+            "run this as the user of the receiver. If it runs as that user already, give that user "
+            "access (chown), or check the disk (df, dmesg)",
+        )
     except Exception as error:  # noqa: BLE001  # an error in one check must not stop the others
         # Without the text of the error, which may quote a secret or personal data.
         return failure(
