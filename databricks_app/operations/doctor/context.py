@@ -31,11 +31,13 @@ class WaitLimits:
         canary: For the canary's row.
         lease: For the owner of the lease to renew it; it does so every 10 s.
         answer: For the answer to a request.
+        page: For /readyz to show a new state; its page is up to two seconds old.
     """
 
     canary: float = 60.0
     lease: float = 12.0
     answer: float = 5.0
+    page: float = 2.5
 
 
 @dataclass(frozen=True, slots=True)

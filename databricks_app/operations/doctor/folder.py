@@ -6,7 +6,9 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+
 from databricks_app.errors import SettingsError
+from databricks_app.ingest.inbox.disk_faults import fault_of_folder
 from databricks_app.ingest.inbox.filesystem import MOUNTS, filesystem_of, refuse_network_folder
 from databricks_app.ingest.inbox.room import floor_bytes, floor_words, shown_bytes
 from databricks_app.operations.doctor.context import DoctorContext
@@ -14,11 +16,12 @@ from databricks_app.operations.doctor.result import CheckResult, failure, ok, wa
 
 _FEW_BYTES = 1 << 30
 _NO_BYTES = 64 << 20
+_FEW_INODES = 1000
 _NEAR_FLOOR = 1.5
 
 
 def folder(context: DoctorContext) -> CheckResult:
-    """Check that the data folder can be written, or created."""
+    """Check that the data folder, the inbox and the tables can be written, or created."""
     path = context.settings.data_dir
     if not path.exists():
         parent = _existing(path)
@@ -30,21 +33,39 @@ def folder(context: DoctorContext) -> CheckResult:
             f"the folder {path} cannot be created, because {parent} is not writable",
             f"make {parent} writable",
         )
+    # The receiver writes into the inbox, the loader into the tables; each may have another owner.
+    folders = (path, context.settings.inbox_dir, path / "tables")
+    faults = [fault for one in folders if one.exists() and (fault := _fault_of_writing(one))]
+    if faults:
+        says, _, fix = faults[0].partition(": ")
+        return failure(says, fix)
+    return ok(f"the folder {path} can be written, with its inbox and its tables")
+
+
+def _fault_of_writing(folder: Path) -> str | None:
+    """Write a small file with a name and remove it; return what is wrong, then what to do."""
     try:
-        with tempfile.TemporaryFile(dir=path) as file:
+        with tempfile.NamedTemporaryFile(
+            buffering=0, dir=folder, prefix=".doctor-", suffix=".new"
+        ) as file:
             file.write(b"probe")
     except OSError as error:
-        fix = (
-            "give the receiver's user the right to write there (chown), or set CIO_DATA_DIR to "
-            "another folder"
-        )
-        return failure(f"the folder {path} cannot be written ({error.strerror})", fix)
-    return ok(f"the folder {path} can be written")
+        return fault_of_folder(folder, error)
+    return None
 
 
 def disk(context: DoctorContext) -> CheckResult:
     """Check that the disk has more free space than is reserved for the tables."""
-    usage = shutil.disk_usage(_existing(context.settings.data_dir))
+    path = _existing(context.settings.inbox_dir)
+    usage = shutil.disk_usage(path)
+    inodes = os.statvfs(path)
+    # Some file systems have no such limit, and report 0 of 0.
+    if inodes.f_files and inodes.f_favail < _FEW_INODES:
+        return failure(
+            f"the disk has room for {inodes.f_favail:,} more files of {inodes.f_files:,}, though "
+            f"{shown_bytes(usage.free)} are free",
+            "delete small files on that disk (`df -i` shows the number), or move CIO_DATA_DIR",
+        )
     return judged_room(usage.free, usage.total, context.settings.inbox_floor_bytes)
 
 
