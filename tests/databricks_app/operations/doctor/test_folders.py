@@ -1,4 +1,4 @@
-"""Folders that cannot be written and full disks: which, why, and what to do; never "chown" for both.
+"""Folders that cannot be written and full disks: which, why, and the right one of two fixes.
 
 The receiver is a real one, so its own words are judged too.
 """
