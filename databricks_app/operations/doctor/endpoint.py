@@ -185,7 +185,7 @@ def arrives(context: DoctorContext) -> CheckResult:
         post(destination.url, keys[0], event, context.now())
     except EndpointError as error:
         says, _, fix = str(error).partition(". ")
-        return (_refusal(context) if error.is_temporary else None) or failure(says, fix)
+        return (_refusal(context) if error.status == 503 else None) or failure(says, fix)
     try:
         place = _find(context, event)
     except EndpointError as error:

@@ -10,6 +10,7 @@ from databricks_app.errors import ReceiverError
 from databricks_app.operations.doctor import (
     backlog,
     catalog,
+    clock,
     configuration,
     databricks,
     endpoint,
@@ -53,7 +54,7 @@ class Check:
 
 _FIRST = (Check("settings", configuration.settings), Check("key", configuration.key))
 _LOCAL: tuple[Check, ...] = (
-    Check("clock", configuration.clock),
+    Check("clock", clock.clock),
     Check("folder", folder.folder),
     Check("disk", folder.disk),
     Check("filesystem", folder.filesystem),
@@ -68,7 +69,7 @@ _LOCAL: tuple[Check, ...] = (
     Check("workspaces", workspaces.workspaces),
 )
 _DATABRICKS: tuple[Check, ...] = (
-    Check("clock", configuration.clock),
+    Check("clock", clock.clock),
     Check("token", databricks.token),
     Check("volume", databricks.volume, ("token",)),
     Check("warehouse", databricks.warehouse, ("token",), _SLOW_SECONDS),
