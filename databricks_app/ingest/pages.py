@@ -113,6 +113,7 @@ class StatusPages:
             stale_policy=self._settings.stale_timestamps,
             expects_stale=self._receiver.stale.expects_stale(now),
             suspects=self._receiver.verified.suspect(now),
+            verified_at=self._receiver.verified.times(),
             stall_seconds=freshness.stall_seconds(self._settings),
             now=now,
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
 from databricks_app.ingest.inbox import Pending
 from databricks_app.ingest.warnings import stale_advice, suspicion
 from databricks_app.runtime.status import LoaderStatus
@@ -22,6 +25,7 @@ def readiness(
     stale_policy: StalePolicy,
     expects_stale: bool,
     suspects: tuple[str, ...],
+    verified_at: Mapping[str, float | None],
     stall_seconds: float,
     now: float,
 ) -> dict[str, object]:
@@ -40,6 +44,8 @@ def readiness(
         stale_policy: What happens to such requests.
         expects_stale: Whether `second_sight` accepts them at first sight now.
         suspects: Workspaces whose signing key may be wrong.
+        verified_at: By the fingerprint of an active key, when it last verified a request of
+            Customer.io, Unix seconds; None: not since the start.
         stall_seconds: Events that wait longer are a problem, see `freshness`.
         now: Unix seconds.
     """
@@ -70,6 +76,10 @@ def readiness(
         "inbox_pending_bytes": None if pending is None else pending.bytes,
         "oldest_pending_seconds": None if oldest is None else round(oldest, 3),
         "last_load_at": loader.last_load_at if loader else None,
+        "verified_keys": {
+            key: None if at is None else datetime.fromtimestamp(at, UTC).isoformat()
+            for key, at in verified_at.items()
+        },
         "problems": problems,
     }
 

@@ -115,6 +115,7 @@ def _judged(says: str, offset: float, context: DoctorContext) -> CheckResult:
         return warning(f"{says}; the receiver allows {window} s", NTP_FIX)
     when = " the first time, which costs an hour" if policy == "second_sight" else ""
     return failure(
-        f"{says}: the receiver refuses events whose timestamp differs by more than {window} s{when}",
+        f"{says}: the receiver refuses events whose timestamp differs by more than {window} s"
+        f"{when}",
         NTP_FIX,
     )

@@ -19,6 +19,7 @@ from databricks_app.operations.doctor import (
     folder,
     loaded_at,
     local_tables,
+    proven_keys,
     quarantine,
     timestamps,
     webhook_config,
@@ -109,6 +110,7 @@ def checks(
         Check("endpoint", endpoint.endpoint),
         Check("verifies", endpoint.verifies, ("endpoint",)),
         Check("ready", endpoint.ready, ("endpoint",)),
+        Check("proven", proven_keys.proven, seconds=_SLOW_SECONDS),
         Check("timestamps", timestamps.timestamps, ("endpoint",)),
         Check("webhook", webhook_config.webhook),
     ]

@@ -38,6 +38,7 @@ def said(**changes: Any) -> dict[str, object]:
         "stale_policy": "reject",
         "expects_stale": False,
         "suspects": (),
+        "verified_at": {},
         "stall_seconds": 600.0,
         "now": NOW,
     }
@@ -122,7 +123,16 @@ def test_a_receiver_without_problems_is_ok() -> None:
         "inbox_pending_bytes": 0,
         "oldest_pending_seconds": None,
         "last_load_at": "2023-11-14T22:13:00+00:00",
+        "verified_keys": {},
         "problems": [],
+    }
+
+
+def test_readiness_shows_when_each_key_last_verified_a_request() -> None:
+    """By its fingerprint; null for one that has not since the start."""
+    assert said(verified_at={"0a1b2c3d": NOW, "11111111": None})["verified_keys"] == {
+        "0a1b2c3d": "2023-11-14T22:13:20+00:00",
+        "11111111": None,
     }
 
 

@@ -548,7 +548,9 @@ def test_metrics_show_the_silence_of_the_loader(
     status.write(tmp_path, status.LoaderStatus(now() - 12, "2023-11-14T22:13:00+00:00"))
 
     assert samples(client)["ciolake_writer_silent_seconds", "", ""] == 12
-    assert client.get("/readyz", headers=ADMIN).json == {
+    shown = client.get("/readyz", headers=ADMIN).json or {}
+    assert list(shown.pop("verified_keys").values()) == [None]
+    assert shown == {
         "status": "ok",
         "inbox_pending_events": 0,
         "inbox_pending_bytes": 0,
