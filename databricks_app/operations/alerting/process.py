@@ -27,11 +27,16 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry
 
+from databricks_app.databricks.call_timeout import CallTimeout
+from databricks_app.errors import LakeError, SettingsError
 from databricks_app.ingest.inbox import Pending, local_reader
 from databricks_app.ingest.stale_timestamps import StaleTimestamps
 from databricks_app.ingest.verified_keys import VerifiedKeys
 from databricks_app.ingest.warnings import stale_advice
 from databricks_app.operations.alerting.rules import AlertChange, AlertLimits, AlertRules, Sample
+from databricks_app.operations.certificate import CertificateState, CertificateWatch, look
+from databricks_app.operations.webhooks import destination
+from databricks_app.operations.webhooks.destination import URL_VARIABLE
 from databricks_app.runtime import freshness, logs, process
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.runtime.shared_marks import SharedMarks
@@ -42,6 +47,7 @@ _POST_SECONDS = 5.0
 _MOST_WAITING = 100
 _STATE = "alerts.json"
 _VOLUME_SECONDS = 60.0
+_CERTIFICATE_SECONDS = 15.0
 
 log = structlog.get_logger(__name__)
 
@@ -101,6 +107,7 @@ def sample(
     now: float,
     verified: VerifiedKeys | None = None,
     stale: StaleTimestamps | None = None,
+    certificate: CertificateWatch | None = None,
 ) -> Sample:
     """Build a sample from the metrics of all processes and the state of the inbox.
 
@@ -110,12 +117,15 @@ def sample(
         now: Unix seconds.
         verified: Which keys have verified requests of Customer.io; None: nothing is known.
         stale: How stale requests are treated; None: nothing is known.
+        certificate: The certificate of the public endpoint; None: there is none, or it is unknown.
     """
     known: dict[str, Any] = {}
     if verified is not None:
         known["suspects"] = verified.suspect(now)
     if stale is not None:
         known["stale_advice"] = stale_advice(stale.policy, stale.expects_stale(now))
+    if certificate is not None:
+        known["certificate"] = certificate.problem(now)
     oldest = 0.0 if waiting.oldest_at is None else max(0.0, now - waiting.oldest_at.timestamp())
     return Sample(
         at=now,
@@ -174,6 +184,29 @@ def counting(
     return volume_reader.PendingWatch(count, seconds=_VOLUME_SECONDS)
 
 
+def certificate_watch(variables: Mapping[str, str]) -> CertificateWatch | None:
+    """Return the watch of the certificate of CIO_RELAY_URL; None if that is not an https URL."""
+    url = variables.get(URL_VARIABLE)
+    if not url:
+        return None
+    try:
+        there = destination.parse(url)
+    except SettingsError as error:
+        log.warning("certificate_not_checked", problem=f"{URL_VARIABLE}: {error}")
+        return None
+    if not there.is_tls:
+        return None
+    timeout = CallTimeout(call_seconds=_CERTIFICATE_SECONDS)
+
+    def read(now: float) -> CertificateState | None:
+        try:
+            return timeout.run(lambda: look(there.host, there.port, now), "the certificate")
+        except LakeError:
+            return None  # the name is not resolved in time
+
+    return CertificateWatch(there.host, read)
+
+
 def main() -> int:
     """Run the alerting process until SIGTERM."""
     process.begin()
@@ -187,10 +220,13 @@ def main() -> int:
     marks = SharedMarks(run_dir())
     verified = VerifiedKeys(settings.signing_keys or (), settings.workspaces, marks)
     stale = StaleTimestamps(settings.stale_timestamps, marks)
+    certificate = certificate_watch(variables)
     with ExitStack() as closing:
         count = counting(settings, variables, closing)
         alerting = AlertingProcess(
-            sample=lambda: sample(metrics.totals(), count(), time.time(), verified, stale),
+            sample=lambda: sample(
+                metrics.totals(), count(), time.time(), verified, stale, certificate
+            ),
             post=lambda change: post(settings.alert_url, change),
             state=settings.data_dir / _STATE,
             rules=AlertRules(AlertLimits(backlog_seconds=freshness.stall_seconds(settings))),

@@ -12,7 +12,14 @@ from typing import Literal
 
 from databricks_app.ingest.warnings import REPORT_SECONDS, suspicion
 
-Name = Literal["feed_silent", "backlog", "unrouted_growth", "stale_timestamps", "wrong_signatures"]
+Name = Literal[
+    "feed_silent",
+    "backlog",
+    "unrouted_growth",
+    "stale_timestamps",
+    "wrong_signatures",
+    "certificate",
+]
 
 WEEK_SECONDS = 7 * 86400.0
 HOUR_SECONDS = 3600.0
@@ -32,6 +39,8 @@ class Sample:
         oldest_pending_seconds: Age of the oldest of them; 0 if there is none.
         suspects: Workspaces whose signing key may be wrong, see `ingest.verified_keys`.
         stale_advice: How stale requests are treated now, and what to do.
+        certificate: What is wrong with the certificate of the public endpoint; empty if nothing
+            is, None if that is unknown.
     """
 
     at: float
@@ -43,6 +52,7 @@ class Sample:
     oldest_pending_seconds: float = 0
     suspects: tuple[str, ...] = ()
     stale_advice: str = ": check the clock of this machine"
+    certificate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +122,7 @@ class AlertRules:
             "unrouted_growth": self._unrouted(),
             "stale_timestamps": self._stale(sample),
             "wrong_signatures": self._signatures(sample),
+            "certificate": self._certificate(sample),
         }
         changes = []
         for name, text in found.items():
@@ -195,6 +206,11 @@ class AlertRules:
             f"{REPORT_SECONDS / HOUR_SECONDS:g} hours. If Customer.io sent them, "
             "CIO_WEBHOOK_SIGNING_KEYS lacks a key, and the feed of that webhook waits."
         )
+
+    def _certificate(self, sample: Sample) -> str | None:
+        # Without a connection the last state stays.
+        found = self.firing.get("certificate") if sample.certificate is None else sample.certificate
+        return found or None
 
     def _in_last(self, total: str, seconds: float = HOUR_SECONDS) -> float:
         """Return how much a total has grown in the last seconds, also across restarts.

@@ -10,6 +10,7 @@ from databricks_app.errors import ReceiverError
 from databricks_app.operations.doctor import (
     backlog,
     catalog,
+    certificate,
     clock,
     configuration,
     databricks,
@@ -107,6 +108,7 @@ def checks(
         seconds = limits.lease + _GRACE_SECONDS
         store = (*_DATABRICKS, Check("loader", databricks.loader, ("volume",), seconds))
     last = [
+        Check("certificate", certificate.certificate),
         Check("endpoint", endpoint.endpoint),
         Check("verifies", endpoint.verifies, ("endpoint",)),
         Check("ready", endpoint.ready, ("endpoint",)),
