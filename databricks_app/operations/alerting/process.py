@@ -14,8 +14,8 @@ import sys
 import threading
 import time
 import urllib.request
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
+from prometheus_client.samples import Sample as MetricSample
 
 from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.errors import LakeError, SettingsError
@@ -126,15 +127,17 @@ def sample(
         known["stale_advice"] = stale_advice(stale.policy, stale.expects_stale(now))
     if certificate is not None:
         known["certificate"] = certificate.problem(now)
+    refusals = defaultdict[str, float](float)
+    for one in _samples(registry, "ciolake_rejected_requests_total"):
+        refusals[one.labels["reason"]] += one.value
     oldest = 0.0 if waiting.oldest_at is None else max(0.0, now - waiting.oldest_at.timestamp())
     return Sample(
         at=now,
         accepted=_sum(registry, "ciolake_accepted_events_total"),
         unrouted=_sum(registry, "ciolake_unrouted_events_total"),
         stale=_sum(registry, "ciolake_stale_timestamp_age_seconds_count"),
-        wrong_signatures=_sum(
-            registry, "ciolake_rejected_requests_total", reason="wrong_signature"
-        ),
+        wrong_signatures=refusals["wrong_signature"],
+        refusals=refusals,
         pending_events=waiting.events,
         oldest_pending_seconds=oldest,
         **known,
@@ -237,13 +240,13 @@ def main() -> int:
     return 0
 
 
-def _sum(registry: CollectorRegistry, name: str, **labels: str) -> float:
-    return sum(
-        one.value
-        for metric in registry.collect()
-        for one in metric.samples
-        if one.name == name and labels.items() <= one.labels.items()
-    )
+def _sum(registry: CollectorRegistry, name: str) -> float:
+    return sum(one.value for one in _samples(registry, name))
+
+
+def _samples(registry: CollectorRegistry, name: str) -> Iterator[MetricSample]:
+    for metric in registry.collect():
+        yield from (one for one in metric.samples if one.name == name)
 
 
 if __name__ == "__main__":

@@ -139,7 +139,10 @@ def test_another_path_is_404(client: FlaskClient, sign: Sign) -> None:
             wrong[method, path] = response.status
 
     assert wrong == {}
-    assert rejected(client) == {"not_found": len(requests)}
+    # The signature shows that Customer.io was given a wrong address.
+    assert rejected(client) == {"misdirected": len(requests)}
+    raw(client, PATH_INFO="/x", REQUEST_METHOD="POST")
+    assert rejected(client)["not_found"] == 1
 
 
 def test_another_spelling_is_the_same_path(client: FlaskClient, sign: Sign) -> None:

@@ -176,6 +176,7 @@ def test_sample_reads_the_totals_and_the_inbox() -> None:
         unrouted=4,
         stale=1,
         wrong_signatures=5,
+        refusals={"wrong_signature": 5, "not_found": 6},
         pending_events=8,
         oldest_pending_seconds=10,
     )
