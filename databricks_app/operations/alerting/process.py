@@ -34,6 +34,7 @@ from databricks_app.ingest.inbox import Pending, local_reader
 from databricks_app.ingest.stale_timestamps import StaleTimestamps
 from databricks_app.ingest.verified_keys import VerifiedKeys
 from databricks_app.ingest.warnings import stale_advice
+from databricks_app.operations.alerting import history
 from databricks_app.operations.alerting.rules import AlertChange, AlertLimits, AlertRules, Sample
 from databricks_app.operations.certificate import CertificateState, CertificateWatch, look
 from databricks_app.operations.webhooks import destination
@@ -62,16 +63,21 @@ class AlertingProcess:
         post: Sends one change; raises OSError if it fails.
         state: File that lists the alerts that are firing.
         rules: The rules, with their history.
+        run_folder: Keeps the history across a reload; None: it is not kept.
     """
 
     sample: Callable[[], Sample]
     post: Callable[[AlertChange], None]
     state: Path
     rules: AlertRules = field(default_factory=AlertRules)
+    run_folder: Path | None = None
     _waiting: deque[AlertChange] = field(default_factory=lambda: deque(maxlen=_MOST_WAITING))
 
     def begin(self) -> None:
-        """Read which alerts were firing before; none if the file cannot be read."""
+        """Read which alerts were firing before, and the history of the process before a reload."""
+        if self.run_folder is not None and (found := history.take(self.run_folder)) is not None:
+            self.rules.history, waiting = found
+            self._waiting.extend(waiting)
         try:
             self.rules.firing.update(json.loads(self.state.read_text()))
         except (OSError, ValueError, TypeError):
@@ -92,6 +98,15 @@ class AlertingProcess:
             self._waiting.popleft()
         if changes:
             self._save()
+
+    def end(self) -> None:
+        """Keep the history for the next process of this receiver."""
+        if self.run_folder is None:
+            return
+        try:
+            history.save(self.run_folder, self.rules, self._waiting)
+        except OSError as error:
+            log.warning("alerts_not_kept", error=type(error).__name__)
 
     def _save(self) -> None:
         made = self.state.with_suffix(".new")
@@ -137,7 +152,7 @@ def sample(
         unrouted=_sum(registry, "ciolake_unrouted_events_total"),
         stale=_sum(registry, "ciolake_stale_timestamp_age_seconds_count"),
         wrong_signatures=refusals["wrong_signature"],
-        refusals=refusals,
+        refusals=dict(refusals),
         pending_events=waiting.events,
         oldest_pending_seconds=oldest,
         **known,
@@ -232,11 +247,13 @@ def main() -> int:
             ),
             post=lambda change: post(settings.alert_url, change),
             state=settings.data_dir / _STATE,
+            run_folder=run_dir(),
             rules=AlertRules(AlertLimits(backlog_seconds=freshness.stall_seconds(settings))),
         )
         alerting.begin()
         while not stopping.wait(settings.alert_look_seconds):
             alerting.look()
+        alerting.end()
     return 0
 
 

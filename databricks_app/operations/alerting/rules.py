@@ -122,28 +122,45 @@ class AlertChange:
 
 
 @dataclass(slots=True)
+class RulesHistory:
+    """What the rules remember.
+
+    Attributes:
+        samples: The samples of the last `REPORT_SECONDS`.
+        pauses: When a pause between events ended and how long it was, in seconds; those that can
+            become the longest one of the week.
+        last_event_at: When an event was last accepted, Unix seconds.
+        seen: Number of events accepted since the start.
+        refused_in_row: Refusals of temporary reasons since the last accepted event.
+        refused_at: When the last of them came, Unix seconds.
+    """
+
+    samples: deque[Sample] = field(default_factory=deque)
+    pauses: deque[tuple[float, float]] = field(default_factory=deque)
+    last_event_at: float | None = None
+    seen: float = 0
+    refused_in_row: Counter[str] = field(default_factory=Counter)
+    refused_at: float = 0
+
+
+@dataclass(slots=True)
 class AlertRules:
-    """The rules, with the pauses of a week, the totals of some hours, and the alerts that fire."""
+    """The rules, with their history and the alerts that fire."""
 
     limits: AlertLimits = field(default_factory=AlertLimits)
     firing: dict[Name, str] = field(default_factory=dict)
-    _samples: deque[Sample] = field(default_factory=deque)
-    _pauses: deque[tuple[float, float]] = field(default_factory=deque)
-    _last_event_at: float | None = None
-    _seen: float = 0
-    _refused_in_row: Counter[str] = field(default_factory=Counter)
-    _refused_at: float = 0
+    history: RulesHistory = field(default_factory=RulesHistory)
 
     def observe(self, sample: Sample) -> list[AlertChange]:
         """Add the next sample; return the alerts that begin or end with it."""
-        if not self._samples:
+        if not self.history.samples:
             # What was counted before this process looked for the first time is new to it.
-            self._samples.append(Sample(sample.at))
+            self.history.samples.append(Sample(sample.at))
         self._note_refusals(sample)
         self._note_events(sample)
-        self._samples.append(sample)
-        while self._samples[0].at < sample.at - REPORT_SECONDS:
-            self._samples.popleft()
+        self.history.samples.append(sample)
+        while self.history.samples[0].at < sample.at - REPORT_SECONDS:
+            self.history.samples.popleft()
         found: Mapping[Name, str | None] = {
             "feed_silent": self._silence(sample),
             "backlog": self._backlog(sample),
@@ -164,37 +181,37 @@ class AlertRules:
 
     def _note_refusals(self, sample: Sample) -> None:
         """Count refusals of temporary reasons since the last accepted event."""
-        before = self._samples[-1]
+        before = self.history.samples[-1]
         for reason in _TEMPORARY:
             new = _growth(before.refusals.get(reason, 0), sample.refusals.get(reason, 0))
             if new:
-                self._refused_in_row[reason] += int(new)
-                self._refused_at = sample.at
-        is_old = sample.at - self._refused_at > REPORT_SECONDS
+                self.history.refused_in_row[reason] += int(new)
+                self.history.refused_at = sample.at
+        is_old = sample.at - self.history.refused_at > REPORT_SECONDS
         if is_old or _growth(before.accepted, sample.accepted):
-            self._refused_in_row.clear()
+            self.history.refused_in_row.clear()
 
     def _note_events(self, sample: Sample) -> None:
         """Record the pause before new events; a pause counts when it has ended."""
-        new = _growth(self._samples[-1].accepted, sample.accepted)
+        new = _growth(self.history.samples[-1].accepted, sample.accepted)
         if new <= 0:
             return
-        if self._last_event_at is not None:
+        if self.history.last_event_at is not None:
             # Keep only pauses that can still become the longest of the week: in falling order.
-            seconds = sample.at - self._last_event_at
-            while self._pauses and self._pauses[-1][1] <= seconds:
-                self._pauses.pop()
-            self._pauses.append((sample.at, seconds))
-            while self._pauses[0][0] < sample.at - WEEK_SECONDS:
-                self._pauses.popleft()
-        self._last_event_at = sample.at
-        self._seen += new
+            seconds = sample.at - self.history.last_event_at
+            while self.history.pauses and self.history.pauses[-1][1] <= seconds:
+                self.history.pauses.pop()
+            self.history.pauses.append((sample.at, seconds))
+            while self.history.pauses[0][0] < sample.at - WEEK_SECONDS:
+                self.history.pauses.popleft()
+        self.history.last_event_at = sample.at
+        self.history.seen += new
 
     def _silence(self, sample: Sample) -> str | None:
-        if self._last_event_at is None or self._seen < self.limits.least_events:
+        if self.history.last_event_at is None or self.history.seen < self.limits.least_events:
             return None
-        silent = sample.at - self._last_event_at
-        longest = self._pauses[0][1] if self._pauses else 0.0
+        silent = sample.at - self.history.last_event_at
+        longest = self.history.pauses[0][1] if self.history.pauses else 0.0
         if silent <= max(self.limits.silent_seconds, self.limits.silent_factor * longest):
             return None
         return (
@@ -252,10 +269,10 @@ class AlertRules:
             if number >= self.limits.refusals:
                 hours = REPORT_SECONDS / HOUR_SECONDS
                 return _refused(f"{number:.0f} requests of the last {hours:g} hours", reason)
-        if self._refused_in_row.total() < self.limits.refusals:
+        if self.history.refused_in_row.total() < self.limits.refusals:
             return None
-        ((reason, _),) = self._refused_in_row.most_common(1)
-        return _refused(f"The last {self._refused_in_row.total()} requests", reason)
+        ((reason, _),) = self.history.refused_in_row.most_common(1)
+        return _refused(f"The last {self.history.refused_in_row.total()} requests", reason)
 
     def _certificate(self, sample: Sample) -> str | None:
         # Without a connection the last state stays.
@@ -269,7 +286,9 @@ class AlertRules:
             total: Returns a total of a sample.
             seconds: At most `REPORT_SECONDS`.
         """
-        recent = [one for one in self._samples if one.at >= self._samples[-1].at - seconds]
+        recent = [
+            one for one in self.history.samples if one.at >= self.history.samples[-1].at - seconds
+        ]
         return sum(_growth(total(before), total(one)) for before, one in pairwise(recent))
 
 

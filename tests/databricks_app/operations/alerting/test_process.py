@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -252,3 +254,76 @@ def test_without_an_https_address_no_certificate_is_watched(url: str) -> None:
 
     assert watch is None
     assert [one["event"] for one in lines] == ["certificate_not_checked"] * (url == "not a url")
+
+
+def reloaded(tmp_path: Path, url: str, before: list[Sample], after: list[Sample]) -> None:
+    """Look at samples, then at others in a new process of the same receiver."""
+    for samples in (before, after):
+        waiting = iter(samples)
+        process = AlertingProcess(
+            partial(next, waiting),
+            partial(post, url),
+            tmp_path / "a.json",
+            run_folder=tmp_path,
+        )
+        process.begin()
+        for _ in samples:
+            process.look()
+        process.end()
+
+
+def test_a_reload_posts_nothing_of_what_was_counted_before_it(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    """The counters go on, so two strangers of last month are not new after a reload."""
+    before = [Sample(n * 3600.0, wrong_signatures=2 * (n > 0)) for n in range(5)]
+    after = [Sample(5 * 3600.0 + n * 60, wrong_signatures=2) for n in range(5)]
+
+    reloaded(tmp_path, receiver.url, before, after)
+
+    assert [one["state"] for one in receiver.said] == ["firing", "resolved"]
+
+
+def test_a_reload_does_not_end_an_alert_that_lasts(tmp_path: Path, receiver: Receiver) -> None:
+    """Nor is a silent feed forgotten."""
+    busy = [Sample(n * 60.0, accepted=5.0 * n) for n in range(60)]
+    silent = [Sample(3600.0 + n * 60, accepted=295) for n in range(60)]
+    later = [Sample(7200.0 + n * 60, accepted=295) for n in range(60)]
+
+    reloaded(tmp_path, receiver.url, busy + silent[:5], silent[5:] + later)
+
+    assert [(one["alert"], one["state"]) for one in receiver.said] == [("feed_silent", "firing")]
+
+
+def test_a_change_that_was_not_delivered_before_a_reload_is_delivered_after_it(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    """The alert is firing already, so that nothing else would post it."""
+    receiver.status = 503
+    waiting = iter([BAD, BAD])
+    for status in (503, 204):
+        receiver.status = status
+        process = AlertingProcess(
+            partial(next, waiting),
+            partial(post, receiver.url),
+            tmp_path / "a.json",
+            run_folder=tmp_path,
+        )
+        process.begin()
+        process.look()
+        process.end()
+
+    assert [one["state"] for one in receiver.said] == ["firing", "firing"]  # refused, then taken
+    assert process._waiting == deque()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"history": {"samples": [{}]}, "waiting": []}'])
+def test_a_history_of_an_earlier_version_is_ignored(
+    tmp_path: Path, receiver: Receiver, text: str
+) -> None:
+    """The process begins as after a start."""
+    (tmp_path / "alert-history.json").write_text(text)
+
+    reloaded(tmp_path, receiver.url, [BAD], [BAD])
+
+    assert [one["state"] for one in receiver.said] == ["firing"]
