@@ -31,6 +31,7 @@ from prometheus_client.samples import Sample as MetricSample
 from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.errors import LakeError, SettingsError
 from databricks_app.ingest.inbox import Pending, local_reader
+from databricks_app.ingest.refusals import REASONS
 from databricks_app.ingest.stale_timestamps import StaleTimestamps
 from databricks_app.ingest.verified_keys import VerifiedKeys
 from databricks_app.ingest.warnings import stale_advice
@@ -248,7 +249,10 @@ def main() -> int:
             post=lambda change: post(settings.alert_url, change),
             state=settings.data_dir / _STATE,
             run_folder=run_dir(),
-            rules=AlertRules(AlertLimits(backlog_seconds=freshness.stall_seconds(settings))),
+            rules=AlertRules(
+                AlertLimits(backlog_seconds=freshness.stall_seconds(settings)),
+                advice={reason: known.advice for reason, known in REASONS.items()},
+            ),
         )
         alerting.begin()
         while not stopping.wait(settings.alert_look_seconds):

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
-from databricks_app.ingest.refusals import REASONS
 from databricks_app.ingest.warnings import REPORT_SECONDS, suspicion
 
 Name = Literal[
@@ -145,11 +144,19 @@ class RulesHistory:
 
 @dataclass(slots=True)
 class AlertRules:
-    """The rules, with their history and the alerts that fire."""
+    """The rules, with their history and the alerts that fire.
+
+    Attributes:
+        limits: At which alerts begin.
+        firing: The text of each alert that fires.
+        history: What was seen so far.
+        advice: What to do about a refusal, by its reason; see `ingest.refusals`.
+    """
 
     limits: AlertLimits = field(default_factory=AlertLimits)
     firing: dict[Name, str] = field(default_factory=dict)
     history: RulesHistory = field(default_factory=RulesHistory)
+    advice: Mapping[str, str] = field(default_factory=dict)
 
     def observe(self, sample: Sample) -> list[AlertChange]:
         """Add the next sample; return the alerts that begin or end with it."""
@@ -268,11 +275,18 @@ class AlertRules:
             number = self._in_last(lambda one: one.refusals.get(reason, 0.0), REPORT_SECONDS)  # noqa: B023  # called at once
             if number >= self.limits.refusals:
                 hours = REPORT_SECONDS / HOUR_SECONDS
-                return _refused(f"{number:.0f} requests of the last {hours:g} hours", reason)
+                return self._refused(f"{number:.0f} requests of the last {hours:g} hours", reason)
         if self.history.refused_in_row.total() < self.limits.refusals:
             return None
         ((reason, _),) = self.history.refused_in_row.most_common(1)
-        return _refused(f"The last {self.history.refused_in_row.total()} requests", reason)
+        return self._refused(f"The last {self.history.refused_in_row.total()} requests", reason)
+
+    def _refused(self, requests: str, reason: str) -> str:
+        return (
+            f"{requests} were refused ({reason}). Customer.io sends them again, and later events "
+            "of that webhook wait. See /readyz and the log event `request_refused`: "
+            f"{self.advice.get(reason, 'it says what to do')}."
+        )
 
     def _certificate(self, sample: Sample) -> str | None:
         # Without a connection the last state stays.
@@ -295,11 +309,3 @@ class AlertRules:
 def _growth(before: float, now: float) -> float:
     """Return how much a total has grown; a smaller one is new, because the service restarted."""
     return now - before if now >= before else now
-
-
-def _refused(requests: str, reason: str) -> str:
-    return (
-        f"{requests} were refused ({reason}). Customer.io sends them again, and later events of "
-        f"that webhook wait. See /readyz and the log event `request_refused`: "
-        f"{REASONS[reason].advice}."
-    )

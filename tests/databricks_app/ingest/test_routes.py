@@ -141,8 +141,20 @@ def test_another_path_is_404(client: FlaskClient, sign: Sign) -> None:
     assert wrong == {}
     # The signature shows that Customer.io was given a wrong address.
     assert rejected(client) == {"misdirected": len(requests)}
-    raw(client, PATH_INFO="/x", REQUEST_METHOD="POST")
-    assert rejected(client)["not_found"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "reason"),
+    [("/x", "POST", "not_found"), (WEBHOOK_PATH, "GET", "method_not_allowed")],
+)
+def test_a_wrong_path_or_method_is_of_a_stranger_without_the_signature_header(
+    client: FlaskClient, sign: Sign, path: str, method: str, reason: str
+) -> None:
+    """Scanners do not send it; with it the address in Customer.io is wrong."""
+    raw(client, PATH_INFO=path, REQUEST_METHOD=method)
+    raw(client, PATH_INFO=path, REQUEST_METHOD=method, **environ_of(sign(b"")))
+
+    assert rejected(client) == {reason: 1, "misdirected": 1}
 
 
 def test_another_spelling_is_the_same_path(client: FlaskClient, sign: Sign) -> None:

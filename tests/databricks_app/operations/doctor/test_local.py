@@ -86,7 +86,8 @@ def test_all_is_well_with_a_running_receiver(receiver: Receiver) -> None:
     result = CliRunner().invoke(ciolake, ["doctor", "--json"], env=env)
 
     said = {one["name"]: one for one in json.loads(result.stdout)}
-    assert {name for name, one in said.items() if one["state"] != "ok"} == {"clock", "webhook"}
+    others = {name for name, one in said.items() if one["state"] != "ok"}
+    assert others == {"clock", "certificate", "webhook"}
     assert "a row of webhook_raw_events" in said["canary"]["says"]
     assert result.exit_code == 0
     assert KEY not in result.output
