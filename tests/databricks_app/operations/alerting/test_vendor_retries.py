@@ -24,7 +24,7 @@ from databricks_app.ingest.inbox import Pending
 from databricks_app.ingest.stale_timestamps import StaleTimestamps
 from databricks_app.ingest.verified_keys import VerifiedKeys
 from databricks_app.operations.alerting.process import sample
-from databricks_app.operations.alerting.rules import AlertChange, AlertRules
+from databricks_app.operations.alerting.rules import AlertChange, AlertRules, Sample
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.runtime.shared_marks import SharedMarks
 from databricks_app.runtime.status import RUN_DIR
@@ -256,3 +256,18 @@ def test_strangers_on_other_paths_are_no_alert(story: Callable[[Failure], Story]
 
     assert set(told.tries) == {404}
     assert told.changes == []
+
+
+def test_a_steady_feed_that_no_longer_arrives_is_an_alert_within_two_tries(
+    now: FixedClock,
+) -> None:
+    """A refused connection, DNS or a certificate: an hour a try, and nothing is seen here."""
+    rules, start = AlertRules(), now.at
+    changes: list[AlertChange] = []
+    for minute in range(24 * 60):
+        events = 3.0 * min(minute, 12 * 60)
+        changes += rules.observe(Sample(start + minute * 60, accepted=events))
+
+    (change,) = changes
+    assert (change.alert, change.state) == ("feed_silent", "firing")
+    assert change.at - (start + 12 * HOUR) < RetryRules().hour_seconds * 2
