@@ -8,9 +8,11 @@ from __future__ import annotations
 import secrets
 import socket
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
+from prometheus_client.parser import text_string_to_metric_families
 
 from core.webhooks.sender import Destination, NoAnswer, PostResponse, Sender
 from core.webhooks.signature import SigningKey
@@ -23,6 +25,11 @@ from databricks_app.settings import LOOPBACK
 
 _LOOK_SECONDS = 0.2
 _ALIVE = "alive"
+_HUNG = (
+    "a server runs there and does not answer: its workers hang or die, or a proxy reaches none. "
+    "See its log, and what its processes wait for (`ps`: T is stopped, D waits for a disk); then "
+    "restart it"
+)
 _RUN_IT = "start `ciolake serve`, or name the address of the receiver with --url"
 
 
@@ -45,6 +52,9 @@ def endpoint(context: DoctorContext) -> CheckResult:
     text = answer.text[:400].strip()
     if answer.status_code == 200 and text == _ALIVE:
         return ok(f"{url} answers in {took * 1000:.0f} ms")
+    if answer.status_code == 503 and not text:
+        # No worker answers /healthz so: it is the acceptor, in place of a worker that died.
+        return failure(f"{url}: no worker of the receiver answers (503)", _HUNG)
     fault = fault_of(PostResponse(answer.status_code, text, took)) or "another program answers"
     says, _, fix = fault.partition(". ")
     return failure(f"{url}: {says}", fix or _RUN_IT)
@@ -90,11 +100,7 @@ def _fix_of(error: Exception, context: DoctorContext) -> str:
     """Return what to do about a request without an answer."""
     if isinstance(error, httpx2.ReadTimeout | httpx2.WriteTimeout | httpx2.RemoteProtocolError):
         # Something accepts connections, so to start the receiver would not help.
-        return (
-            "a server runs there and does not answer: its workers hang, or a proxy reaches none. "
-            "See its log, and what its processes wait for (`ps`: T is stopped, D waits for a "
-            "disk); then restart it"
-        )
+        return _HUNG
     if isinstance(error, httpx2.ConnectTimeout):
         return "check the address, and allow the port in the firewall"
     destination = known(context)
@@ -166,6 +172,24 @@ def ask(context: DoctorContext, path: str) -> httpx2.Response:
         headers["Authorization"] = f"Bearer {context.settings.admin_token}"
     timeout = context.limits.answer
     return httpx2.get(f"{base_url(destination)}{path}", headers=headers, timeout=timeout)
+
+
+def counts(context: DoctorContext, name: str) -> list[tuple[Mapping[str, str], float]]:
+    """Return labels and value of each sample of a metric; empty if it is not shown.
+
+    Raises:
+        httpx2.HTTPError: There is no answer.
+    """
+    answer = ask(context, "/metrics")
+    try:
+        return [
+            (sample.labels, sample.value)
+            for family in text_string_to_metric_families(answer.text)
+            for sample in family.samples
+            if sample.name == name
+        ]
+    except ValueError:
+        return []  # another program answers
 
 
 def arrives(context: DoctorContext) -> CheckResult:

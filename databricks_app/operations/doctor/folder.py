@@ -7,17 +7,22 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import httpx2
+
 from databricks_app.errors import SettingsError
 from databricks_app.ingest.inbox.disk_faults import fault_of_folder
 from databricks_app.ingest.inbox.filesystem import MOUNTS, filesystem_of, refuse_network_folder
 from databricks_app.ingest.inbox.room import floor_bytes, floor_words, shown_bytes
 from databricks_app.operations.doctor.context import DoctorContext
+from databricks_app.operations.doctor.endpoint import counts
 from databricks_app.operations.doctor.result import CheckResult, failure, ok, warning
 
 _FEW_BYTES = 1 << 30
 _NO_BYTES = 64 << 20
 _FEW_INODES = 1000
 _NEAR_FLOOR = 1.5
+# As in `/readyz`: the loader reports every 20 s at least.
+_SILENT_SECONDS = 60.0
 
 
 def folder(context: DoctorContext) -> CheckResult:
@@ -109,7 +114,7 @@ def filesystem(context: DoctorContext, mounts: Path = MOUNTS) -> CheckResult:
 
 
 def loader(context: DoctorContext) -> CheckResult:
-    """Check that a loader holds the lock of the tables."""
+    """Check that a loader holds the lock of the tables, and reports."""
     from databricks_app.lake.local.lock import is_held
 
     try:
@@ -119,8 +124,27 @@ def loader(context: DoctorContext) -> CheckResult:
             f"the lock of the tables cannot be read ({error.strerror})", "see the check folder"
         )
     if is_loading:
-        return ok("a loader runs: it holds the lock of the tables")
+        silent = _silent_seconds(context)
+        if silent <= _SILENT_SECONDS:
+            return ok("a loader runs: it holds the lock of the tables")
+        return failure(
+            f"the loader holds the lock of the tables and has not reported for {silent:.0f} s: it "
+            "hangs, and events stay in the inbox",
+            "see what it waits for (`ps`: T is stopped, D waits for a disk), and kill it: `ciolake "
+            "serve` starts another one, and nothing is lost",
+        )
     return warning("no loader is running: events stay in the inbox", "start `ciolake serve`")
+
+
+def _silent_seconds(context: DoctorContext) -> float:
+    """Return for how long the loader has not reported to the receiver; 0 if that is unknown."""
+    if context.destination is None:
+        return 0.0
+    try:
+        found = counts(context, "ciolake_writer_silent_seconds")
+    except httpx2.HTTPError:
+        return 0.0
+    return max((value for _, value in found), default=0.0)
 
 
 def _existing(path: Path) -> Path:

@@ -9,11 +9,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import httpx2
-from prometheus_client.parser import text_string_to_metric_families
 
 from databricks_app.errors import QueryError
 from databricks_app.events.workspaces import DEFAULT
-from databricks_app.operations.doctor.endpoint import ask
+from databricks_app.operations.doctor.endpoint import ask, counts
 from databricks_app.operations.doctor.result import CheckResult, failure, ok, skipped, warning
 
 if TYPE_CHECKING:
@@ -97,16 +96,10 @@ def _wrong_signatures(context: DoctorContext) -> float:
     if context.destination is None:
         return 0.0
     try:
-        text = ask(context, "/metrics").text
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == "ciolake_rejected_requests_total"
-            and sample.labels.get("reason") == "wrong_signature"
-        )
-    except (httpx2.HTTPError, ValueError):
+        found = counts(context, "ciolake_rejected_requests_total")
+    except httpx2.HTTPError:
         return 0.0
+    return sum(value for labels, value in found if labels.get("reason") == "wrong_signature")
 
 
 def _stored(context: DoctorContext) -> dict[str, int]:
