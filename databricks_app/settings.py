@@ -304,8 +304,8 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         read.http_url,
         "URL that gets a JSON POST when an alert begins and when it ends. The alerts are: feed "
-        "silent, backlog, unrouted growth, stale timestamps, wrong signatures. If this is not "
-        "set, no alerts are sent.",
+        "silent, backlog, unrouted growth, stale timestamps, wrong signatures, refused requests, "
+        "and the TLS certificate of `CIO_RELAY_URL`. If this is not set, no alerts are sent.",
     ),
     Setting(
         "CIO_ALERT_LOOK_SECONDS",

@@ -114,6 +114,7 @@ class StatusPages:
             expects_stale=self._receiver.stale.expects_stale(now),
             suspects=self._receiver.verified.suspect(now),
             signature_faults=self._receiver.diagnosis.recent(now),
+            verified_at=self._receiver.verified.times(),
             stall_seconds=freshness.stall_seconds(self._settings),
             now=now,
         )

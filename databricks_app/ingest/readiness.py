@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
 from core.webhooks.diagnosis import SignatureFault
 from databricks_app.ingest.inbox import Pending
 from databricks_app.ingest.signature_faults import problems as signature_problems
@@ -24,6 +27,7 @@ def readiness(
     stale_policy: StalePolicy,
     expects_stale: bool,
     suspects: tuple[str, ...],
+    verified_at: Mapping[str, float | None],
     signature_faults: tuple[SignatureFault, ...],
     stall_seconds: float,
     now: float,
@@ -44,6 +48,8 @@ def readiness(
         expects_stale: Whether `second_sight` accepts them at first sight now.
         suspects: Workspaces whose signing key may be wrong.
         signature_faults: Why signatures failed lately, see `SignatureDiagnosis.recent`.
+        verified_at: By the fingerprint of an active key, when it last verified a request of
+            Customer.io, Unix seconds; None: not since the start.
         stall_seconds: Events that wait longer are a problem, see `freshness`.
         now: Unix seconds.
     """
@@ -78,6 +84,10 @@ def readiness(
         "oldest_pending_seconds": None if oldest is None else round(oldest, 3),
         "signature_faults": [one.value for one in signature_faults],
         "last_load_at": loader.last_load_at if loader else None,
+        "verified_keys": {
+            key: None if at is None else datetime.fromtimestamp(at, UTC).isoformat()
+            for key, at in verified_at.items()
+        },
         "problems": problems,
     }
 

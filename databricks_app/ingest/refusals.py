@@ -84,6 +84,11 @@ REASONS: dict[str, RefusalReason] = {
     "exception": RefusalReason(
         "this is a bug of the receiver: report `error` and `at`", "error", "request_failed"
     ),
+    "misdirected": RefusalReason(
+        "correct the address of the webhook in Customer.io: its path is /api/webhooks/customerio; "
+        "or a proxy in front changes the path, or turns POST into GET (a redirect)",
+        "error",
+    ),
     "not_found": RefusalReason(
         "nothing, unless Customer.io posts to the wrong path: compare it with the README", "info"
     ),

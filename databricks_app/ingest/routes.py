@@ -7,7 +7,7 @@ import re
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from databricks_app.endpoint import WEBHOOK_PATH
+from databricks_app.endpoint import WEBHOOK_PATH, signature_headers
 from databricks_app.ingest.access import may_see_details
 from databricks_app.ingest.pages import StatusPages
 from databricks_app.ingest.receiver import WebhookReceiver
@@ -63,12 +63,18 @@ def blueprint(settings: Settings, receiver: WebhookReceiver, pages: StatusPages)
 
     @routes.app_errorhandler(NotFound)
     def no_such_path(_error: NotFound) -> Response:
-        receiver.refuse("not_found", 404)
+        if _is_signed():
+            receiver.refuse("misdirected", 404)
+        else:
+            receiver.refuse("not_found", 404)
         return empty_response(404)
 
     @routes.app_errorhandler(MethodNotAllowed)
     def no_such_method(error: MethodNotAllowed) -> Response:
-        receiver.refuse("method_not_allowed", 405)
+        if _is_signed():
+            receiver.refuse("misdirected", 405)
+        else:
+            receiver.refuse("method_not_allowed", 405)
         response = empty_response(405)
         methods = {"POST"} if request.path == WEBHOOK_PATH else set(error.valid_methods or ())
         response.headers["Allow"] = ", ".join(sorted(methods))
@@ -89,6 +95,11 @@ def blueprint(settings: Settings, receiver: WebhookReceiver, pages: StatusPages)
         return empty_response(503)
 
     return routes
+
+
+def _is_signed() -> bool:
+    """Return whether the request has the signature header, which scanners do not send."""
+    return signature_headers(request.environ)[0] is not None
 
 
 def _text(text: str, status_code: int = 200) -> Response:

@@ -49,6 +49,14 @@ class VerifiedKeys:
             self._noted[fingerprint] = now
             self._marks.note_verified(fingerprint, now)
 
+    def times(self) -> dict[str, float | None]:
+        """Return when each active key last verified a request, in Unix seconds, by fingerprint.
+
+        None: not since the start of the receiver.
+        """
+        keys = (one for fingerprints in self._keys.values() for one in fingerprints)
+        return {one: self._marks.verified_at(one) for one in keys}
+
     def status_of_wrong_signature(
         self, check: SignatureCheck, now: float, tolerance_seconds: float
     ) -> int:

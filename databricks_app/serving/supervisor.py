@@ -46,6 +46,8 @@ RELOAD_SECONDS = 15.0
 _CHECK_SECONDS = 1.0
 _TIDY_SECONDS = 60.0
 _STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
+# Exit codes of a child that ends because of our SIGTERM, with or without a handler for it.
+_ORDERED = frozenset({0, -signal.SIGTERM})
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 log = structlog.get_logger(__name__)
@@ -109,6 +111,7 @@ class Child:
         failures: Deaths in a row.
         started: Monotonic seconds of the last start.
         due: Monotonic seconds of the next start.
+        is_ending: Whether a reload has told the running process to end.
     """
 
     name: str
@@ -119,6 +122,7 @@ class Child:
     failures: int = 0
     started: float = 0.0
     due: float = 0.0
+    is_ending: bool = False
 
     def start(self, environ: Mapping[str, str], now: float) -> None:
         """Start a process of this role; a failed start counts as a death."""
@@ -140,8 +144,13 @@ class Child:
             return False
         code = self.process.returncode
         self.process = None
-        self._plan_start(now)
-        write = log.error if code else log.info
+        # It may also die of something else while it ends.
+        if self.is_ending and code in _ORDERED:
+            self.failures, self.due = 0, now
+        else:
+            self._plan_start(now)
+        write = log.error if self.failures and code else log.info
+        self.is_ending = False
         write("child_ended", child=self.name, code=code, failures=self.failures)
         return True
 
@@ -253,17 +262,19 @@ class Supervisor:
                     return  # with these settings the other children would fail too
             else:
                 child.process.terminate()
-                child.failures = 0
+                child.is_ending = True
 
     def _replace(self, child: Child, old: subprocess.Popen[bytes]) -> bool:
         """Start a new process and end the old one; if the new one does not serve, keep the old."""
-        started = child.started
+        started, failures = child.started, child.failures
         child.start(self.environ, time.monotonic())
         new = child.process
         is_replaced = new is not None and self._wait_until_ready(child, new)
-        if not is_replaced:
+        if is_replaced:
+            child.failures = 0
+        else:
             log.error("reload_failed", child=child.name)
-            child.process, child.started = old, started
+            child.process, child.started, child.failures = old, started, failures
         ended = old if is_replaced else new
         if ended is not None:
             ended.terminate()

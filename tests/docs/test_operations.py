@@ -47,3 +47,13 @@ def test_every_alert_is_documented() -> None:
         alert for alert in get_args(rules.Name) if alert.replace("_", " ") not in setting.meaning
     ]
     assert missing == []
+
+
+def test_the_checks_that_find_faults_exist() -> None:
+    """The table of faults in docs/doctor.md names checks; there are twenty faults."""
+    _, _, table = PAGES[0].partition("## Faults and what finds them")
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| ")][2:]
+
+    named = {name.strip(" `") for row in rows for name in row[2].split(",")}
+    assert len(rows) == 20
+    assert named - set(CHECKS) == set()

@@ -84,7 +84,7 @@ def test_each_refusal_of_a_request_is_logged_once_with_what_to_do(tmp_path: Path
 
 def test_many_refusals_of_two_workers_are_one_line_of_each(tmp_path: Path) -> None:
     """For any number of connections."""
-    with serving(tmp_path) as receiver:
+    with serving(tmp_path, CIO_UNVERIFIED_STATUS="401") as receiver:
         for _ in range(100):
             assert receiver.post(request(event("x"), key=OTHER_KEY)).status == 503
         receiver.stop()

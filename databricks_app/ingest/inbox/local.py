@@ -29,6 +29,7 @@ from pathlib import Path
 from databricks_app.errors import InboxError, InboxFull
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import frames
+from databricks_app.ingest.inbox.disk_faults import FULL, fault_of_folder, refused_folder
 from databricks_app.ingest.inbox.room import InboxRoom
 from databricks_app.ingest.inbox.waiting import STOPPING, WaitingQueue, WaitingRecords
 from databricks_app.runtime.file_modes import make_private_folder
@@ -49,7 +50,6 @@ _SEGMENT_ADVICE = (
     "check the disk of CIO_DATA_DIR and the permissions of its folder inbox; nothing is lost, the "
     "loader treats the segment like that of a dead process"
 )
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class LocalInbox:
@@ -123,7 +123,7 @@ class LocalInbox:
         if since is not None and self._monotonic() - since > HANGING_SECONDS:
             return f"the disk of the inbox has not answered for {self._monotonic() - since:.0f} s"
         try:
-            problem = self._room.problem(is_fresh=True)
+            problem = self._room.problem(is_fresh=True) or refused_folder(self._folder)
         except OSError as error:
             return (
                 f"the inbox folder {self._folder} cannot be read ({error.strerror}): create it "
@@ -198,8 +198,8 @@ class LocalInbox:
             self._store([record for waiting in group for record in waiting.records])
             self._trouble = None
         except OSError as cause:
-            text = f"the disk of the inbox failed: {os.strerror(cause.errno or errno.EIO)}"
-            error = InboxFull(text) if cause.errno in _FULL else InboxError(text)
+            text = fault_of_folder(self._folder, cause)
+            error = InboxFull(text) if cause.errno in FULL else InboxError(text)
         except InboxError as cause:
             error = cause
         except Exception as cause:  # noqa: BLE001  # refuse this group; the next one may succeed

@@ -14,8 +14,8 @@ import sys
 import threading
 import time
 import urllib.request
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -26,13 +26,21 @@ from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
+from prometheus_client.samples import Sample as MetricSample
 
+from databricks_app.databricks.call_timeout import CallTimeout
+from databricks_app.errors import LakeError, SettingsError
 from databricks_app.ingest.inbox import Pending, local_reader
+from databricks_app.ingest.refusals import REASONS
 from databricks_app.ingest.signature_diagnosis import SignatureDiagnosis
 from databricks_app.ingest.stale_timestamps import StaleTimestamps
 from databricks_app.ingest.verified_keys import VerifiedKeys
 from databricks_app.ingest.warnings import stale_advice
+from databricks_app.operations.alerting import history
 from databricks_app.operations.alerting.rules import AlertChange, AlertLimits, AlertRules, Sample
+from databricks_app.operations.certificate import CertificateState, CertificateWatch, look
+from databricks_app.operations.webhooks import destination
+from databricks_app.operations.webhooks.destination import URL_VARIABLE
 from databricks_app.runtime import freshness, logs, process
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.runtime.shared_marks import SharedMarks
@@ -43,6 +51,7 @@ _POST_SECONDS = 5.0
 _MOST_WAITING = 100
 _STATE = "alerts.json"
 _VOLUME_SECONDS = 60.0
+_CERTIFICATE_SECONDS = 15.0
 
 log = structlog.get_logger(__name__)
 
@@ -56,16 +65,21 @@ class AlertingProcess:
         post: Sends one change; raises OSError if it fails.
         state: File that lists the alerts that are firing.
         rules: The rules, with their history.
+        run_folder: Keeps the history across a reload; None: it is not kept.
     """
 
     sample: Callable[[], Sample]
     post: Callable[[AlertChange], None]
     state: Path
     rules: AlertRules = field(default_factory=AlertRules)
+    run_folder: Path | None = None
     _waiting: deque[AlertChange] = field(default_factory=lambda: deque(maxlen=_MOST_WAITING))
 
     def begin(self) -> None:
-        """Read which alerts were firing before; none if the file cannot be read."""
+        """Read which alerts were firing before, and the history of the process before a reload."""
+        if self.run_folder is not None and (found := history.take(self.run_folder)) is not None:
+            self.rules.history, waiting = found
+            self._waiting.extend(waiting)
         try:
             self.rules.firing.update(json.loads(self.state.read_text()))
         except (OSError, ValueError, TypeError):
@@ -87,6 +101,15 @@ class AlertingProcess:
         if changes:
             self._save()
 
+    def end(self) -> None:
+        """Keep the history for the next process of this receiver."""
+        if self.run_folder is None:
+            return
+        try:
+            history.save(self.run_folder, self.rules, self._waiting)
+        except OSError as error:
+            log.warning("alerts_not_kept", error=type(error).__name__)
+
     def _save(self) -> None:
         made = self.state.with_suffix(".new")
         try:
@@ -103,6 +126,7 @@ def sample(
     verified: VerifiedKeys | None = None,
     stale: StaleTimestamps | None = None,
     diagnosis: SignatureDiagnosis | None = None,
+    certificate: CertificateWatch | None = None,
 ) -> Sample:
     """Build a sample from the metrics of all processes and the state of the inbox.
 
@@ -113,6 +137,7 @@ def sample(
         verified: Which keys have verified requests of Customer.io; None: nothing is known.
         stale: How stale requests are treated; None: nothing is known.
         diagnosis: Why signatures failed lately; None: nothing is known.
+        certificate: The certificate of the public endpoint; None: there is none, or it is unknown.
     """
     known: dict[str, Any] = {}
     if verified is not None:
@@ -121,15 +146,19 @@ def sample(
         known["signature_faults"] = diagnosis.recent(now)
     if stale is not None:
         known["stale_advice"] = stale_advice(stale.policy, stale.expects_stale(now))
+    if certificate is not None:
+        known["certificate"] = certificate.problem(now)
+    refusals = defaultdict[str, float](float)
+    for one in _samples(registry, "ciolake_rejected_requests_total"):
+        refusals[one.labels["reason"]] += one.value
     oldest = 0.0 if waiting.oldest_at is None else max(0.0, now - waiting.oldest_at.timestamp())
     return Sample(
         at=now,
         accepted=_sum(registry, "ciolake_accepted_events_total"),
         unrouted=_sum(registry, "ciolake_unrouted_events_total"),
         stale=_sum(registry, "ciolake_stale_timestamp_age_seconds_count"),
-        wrong_signatures=_sum(
-            registry, "ciolake_rejected_requests_total", reason="wrong_signature"
-        ),
+        wrong_signatures=refusals["wrong_signature"],
+        refusals=dict(refusals),
         pending_events=waiting.events,
         oldest_pending_seconds=oldest,
         **known,
@@ -179,6 +208,29 @@ def counting(
     return volume_reader.PendingWatch(count, seconds=_VOLUME_SECONDS)
 
 
+def certificate_watch(variables: Mapping[str, str]) -> CertificateWatch | None:
+    """Return the watch of the certificate of CIO_RELAY_URL; None if that is not an https URL."""
+    url = variables.get(URL_VARIABLE)
+    if not url:
+        return None
+    try:
+        there = destination.parse(url)
+    except SettingsError as error:
+        log.warning("certificate_not_checked", problem=f"{URL_VARIABLE}: {error}")
+        return None
+    if not there.is_tls:
+        return None
+    timeout = CallTimeout(call_seconds=_CERTIFICATE_SECONDS)
+
+    def read(now: float) -> CertificateState | None:
+        try:
+            return timeout.run(lambda: look(there.host, there.port, now), "the certificate")
+        except LakeError:
+            return None  # the name is not resolved in time
+
+    return CertificateWatch(there.host, read)
+
+
 def main() -> int:
     """Run the alerting process until SIGTERM."""
     process.begin()
@@ -194,29 +246,41 @@ def main() -> int:
     verified = VerifiedKeys(keys, settings.workspaces, marks)
     diagnosis = SignatureDiagnosis(keys, verified, marks)
     stale = StaleTimestamps(settings.stale_timestamps, marks)
+    certificate = certificate_watch(variables)
     with ExitStack() as closing:
         count = counting(settings, variables, closing)
         alerting = AlertingProcess(
             sample=lambda: sample(
-                metrics.totals(), count(), time.time(), verified, stale, diagnosis
+                metrics.totals(),
+                count(),
+                time.time(),
+                verified,
+                stale,
+                diagnosis,
+                certificate,
             ),
             post=lambda change: post(settings.alert_url, change),
             state=settings.data_dir / _STATE,
-            rules=AlertRules(AlertLimits(backlog_seconds=freshness.stall_seconds(settings))),
+            run_folder=run_dir(),
+            rules=AlertRules(
+                AlertLimits(backlog_seconds=freshness.stall_seconds(settings)),
+                advice={reason: known.advice for reason, known in REASONS.items()},
+            ),
         )
         alerting.begin()
         while not stopping.wait(settings.alert_look_seconds):
             alerting.look()
+        alerting.end()
     return 0
 
 
-def _sum(registry: CollectorRegistry, name: str, **labels: str) -> float:
-    return sum(
-        one.value
-        for metric in registry.collect()
-        for one in metric.samples
-        if one.name == name and labels.items() <= one.labels.items()
-    )
+def _sum(registry: CollectorRegistry, name: str) -> float:
+    return sum(one.value for one in _samples(registry, name))
+
+
+def _samples(registry: CollectorRegistry, name: str) -> Iterator[MetricSample]:
+    for metric in registry.collect():
+        yield from (one for one in metric.samples if one.name == name)
 
 
 if __name__ == "__main__":

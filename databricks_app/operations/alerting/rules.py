@@ -5,16 +5,39 @@ Pure: samples in, changes out. `operations.alerting.process` has the clock and s
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 from core.webhooks.diagnosis import SignatureFault
 from databricks_app.ingest.signature_faults import problems
 from databricks_app.ingest.warnings import REPORT_SECONDS, suspicion
 
-Name = Literal["feed_silent", "backlog", "unrouted_growth", "stale_timestamps", "wrong_signatures"]
+Name = Literal[
+    "feed_silent",
+    "backlog",
+    "unrouted_growth",
+    "stale_timestamps",
+    "wrong_signatures",
+    "refused_requests",
+    "certificate",
+]
+
+# Customer.io repeats such a request and it is refused again; a busy feed hides it.
+_LASTING = ("missing_header", "malformed_header", "misdirected", "too_large", "exception")
+# These end by themselves, or concern strangers: they count while nothing else is accepted.
+_TEMPORARY = (
+    "no_key",
+    "inbox_full",
+    "inbox_error",
+    "inbox_timeout",
+    "no_room",
+    "overloaded",
+    "incomplete",
+    "malformed",
+)
 
 WEEK_SECONDS = 7 * 86400.0
 HOUR_SECONDS = 3600.0
@@ -30,11 +53,14 @@ class Sample:
         unrouted: Rows that are only in the raw table, so far.
         stale: Requests with a valid signature outside the time window, so far.
         wrong_signatures: Requests with a wrong signature so far.
+        refusals: Refused requests so far, by reason; see `ingest.refusals`.
         pending_events: Events in the inbox.
         oldest_pending_seconds: Age of the oldest of them; 0 if there is none.
         suspects: Workspaces whose signing key may be wrong, see `ingest.verified_keys`.
         signature_faults: Why signatures failed lately, see `ingest.signature_diagnosis`.
         stale_advice: How stale requests are treated now, and what to do.
+        certificate: What is wrong with the certificate of the public endpoint; empty if nothing
+            is, None if that is unknown.
     """
 
     at: float
@@ -42,11 +68,13 @@ class Sample:
     unrouted: float = 0
     stale: float = 0
     wrong_signatures: float = 0
+    refusals: Mapping[str, float] = field(default_factory=dict)
     pending_events: int = 0
     oldest_pending_seconds: float = 0
     suspects: tuple[str, ...] = ()
     signature_faults: tuple[SignatureFault, ...] = ()
     stale_advice: str = ": check the clock of this machine"
+    certificate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +93,8 @@ class AlertLimits:
         unrouted_events: Number of these events.
         signatures: Wrong signatures in the last `REPORT_SECONDS`, while every key is known to be
             right. After each of them Customer.io may wait an hour.
+        refusals: Refused requests of one lasting reason in the last `REPORT_SECONDS`, or of a
+            temporary reason without an accepted one between them.
     """
 
     silent_seconds: float = 900
@@ -74,6 +104,7 @@ class AlertLimits:
     unrouted_share: float = 0.05
     unrouted_events: int = 10
     signatures: int = 2
+    refusals: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,28 +125,61 @@ class AlertChange:
 
 
 @dataclass(slots=True)
+class RulesHistory:
+    """What the rules remember.
+
+    Attributes:
+        samples: The samples of the last `REPORT_SECONDS`.
+        pauses: When a pause between events ended and how long it was, in seconds; those that can
+            become the longest one of the week.
+        last_event_at: When an event was last accepted, Unix seconds.
+        seen: Number of events accepted since the start.
+        refused_in_row: Refusals of temporary reasons since the last accepted event.
+        refused_at: When the last of them came, Unix seconds.
+    """
+
+    samples: deque[Sample] = field(default_factory=deque)
+    pauses: deque[tuple[float, float]] = field(default_factory=deque)
+    last_event_at: float | None = None
+    seen: float = 0
+    refused_in_row: Counter[str] = field(default_factory=Counter)
+    refused_at: float = 0
+
+
+@dataclass(slots=True)
 class AlertRules:
-    """The rules, with the pauses of a week, the totals of some hours, and the alerts that fire."""
+    """The rules, with their history and the alerts that fire.
+
+    Attributes:
+        limits: At which alerts begin.
+        firing: The text of each alert that fires.
+        history: What was seen so far.
+        advice: What to do about a refusal, by its reason; see `ingest.refusals`.
+    """
 
     limits: AlertLimits = field(default_factory=AlertLimits)
     firing: dict[Name, str] = field(default_factory=dict)
-    _samples: deque[Sample] = field(default_factory=deque)
-    _pauses: deque[tuple[float, float]] = field(default_factory=deque)
-    _last_event_at: float | None = None
-    _seen: float = 0
+    history: RulesHistory = field(default_factory=RulesHistory)
+    advice: Mapping[str, str] = field(default_factory=dict)
 
     def observe(self, sample: Sample) -> list[AlertChange]:
         """Add the next sample; return the alerts that begin or end with it."""
+        if not self.history.samples:
+            # What was counted before this process looked for the first time is new to it.
+            self.history.samples.append(Sample(sample.at))
+        self._note_refusals(sample)
         self._note_events(sample)
-        self._samples.append(sample)
-        while self._samples[0].at < sample.at - REPORT_SECONDS:
-            self._samples.popleft()
+        self.history.samples.append(sample)
+        while self.history.samples[0].at < sample.at - REPORT_SECONDS:
+            self.history.samples.popleft()
         found: Mapping[Name, str | None] = {
             "feed_silent": self._silence(sample),
             "backlog": self._backlog(sample),
             "unrouted_growth": self._unrouted(),
             "stale_timestamps": self._stale(sample),
             "wrong_signatures": self._signatures(sample),
+            "refused_requests": self._refusals(),
+            "certificate": self._certificate(sample),
         }
         changes = []
         for name, text in found.items():
@@ -126,29 +190,39 @@ class AlertRules:
                 changes.append(AlertChange(name, "resolved", sample.at, self.firing.pop(name)))
         return changes
 
+    def _note_refusals(self, sample: Sample) -> None:
+        """Count refusals of temporary reasons since the last accepted event."""
+        before = self.history.samples[-1]
+        for reason in _TEMPORARY:
+            new = _growth(before.refusals.get(reason, 0), sample.refusals.get(reason, 0))
+            if new:
+                self.history.refused_in_row[reason] += int(new)
+                self.history.refused_at = sample.at
+        is_old = sample.at - self.history.refused_at > REPORT_SECONDS
+        if is_old or _growth(before.accepted, sample.accepted):
+            self.history.refused_in_row.clear()
+
     def _note_events(self, sample: Sample) -> None:
         """Record the pause before new events; a pause counts when it has ended."""
-        previous = self._samples[-1].accepted if self._samples else 0.0
-        # A smaller total means that the service has restarted: all of it is new.
-        new = sample.accepted - previous if sample.accepted >= previous else sample.accepted
+        new = _growth(self.history.samples[-1].accepted, sample.accepted)
         if new <= 0:
             return
-        if self._last_event_at is not None:
+        if self.history.last_event_at is not None:
             # Keep only pauses that can still become the longest of the week: in falling order.
-            seconds = sample.at - self._last_event_at
-            while self._pauses and self._pauses[-1][1] <= seconds:
-                self._pauses.pop()
-            self._pauses.append((sample.at, seconds))
-            while self._pauses[0][0] < sample.at - WEEK_SECONDS:
-                self._pauses.popleft()
-        self._last_event_at = sample.at
-        self._seen += new
+            seconds = sample.at - self.history.last_event_at
+            while self.history.pauses and self.history.pauses[-1][1] <= seconds:
+                self.history.pauses.pop()
+            self.history.pauses.append((sample.at, seconds))
+            while self.history.pauses[0][0] < sample.at - WEEK_SECONDS:
+                self.history.pauses.popleft()
+        self.history.last_event_at = sample.at
+        self.history.seen += new
 
     def _silence(self, sample: Sample) -> str | None:
-        if self._last_event_at is None or self._seen < self.limits.least_events:
+        if self.history.last_event_at is None or self.history.seen < self.limits.least_events:
             return None
-        silent = sample.at - self._last_event_at
-        longest = self._pauses[0][1] if self._pauses else 0.0
+        silent = sample.at - self.history.last_event_at
+        longest = self.history.pauses[0][1] if self.history.pauses else 0.0
         if silent <= max(self.limits.silent_seconds, self.limits.silent_factor * longest):
             return None
         return (
@@ -167,8 +241,8 @@ class AlertRules:
         )
 
     def _unrouted(self) -> str | None:
-        unrouted = self._in_last("unrouted")
-        accepted = self._in_last("accepted")
+        unrouted = self._in_last(lambda one: one.unrouted)
+        accepted = self._in_last(lambda one: one.accepted)
         if unrouted < self.limits.unrouted_events:
             return None
         if unrouted <= self.limits.unrouted_share * max(accepted, unrouted):
@@ -179,7 +253,7 @@ class AlertRules:
         )
 
     def _stale(self, sample: Sample) -> str | None:
-        stale = self._in_last("stale", REPORT_SECONDS)
+        stale = self._in_last(lambda one: one.stale, REPORT_SECONDS)
         if not stale:
             return None
         return (
@@ -193,7 +267,7 @@ class AlertRules:
         texts += problems(known)
         if texts:
             return " ".join(f"{text[0].upper()}{text[1:]}." for text in texts)
-        wrong = self._in_last("wrong_signatures", REPORT_SECONDS)
+        wrong = self._in_last(lambda one: one.wrong_signatures, REPORT_SECONDS)
         if wrong < self.limits.signatures:
             return None
         return (
@@ -202,18 +276,42 @@ class AlertRules:
             "CIO_WEBHOOK_SIGNING_KEYS lacks a key, and the feed of that webhook waits."
         )
 
-    def _in_last(self, total: str, seconds: float = HOUR_SECONDS) -> float:
+    def _refusals(self) -> str | None:
+        for reason in _LASTING:
+            number = self._in_last(lambda one: one.refusals.get(reason, 0.0), REPORT_SECONDS)  # noqa: B023  # called at once
+            if number >= self.limits.refusals:
+                hours = REPORT_SECONDS / HOUR_SECONDS
+                return self._refused(f"{number:.0f} requests of the last {hours:g} hours", reason)
+        if self.history.refused_in_row.total() < self.limits.refusals:
+            return None
+        ((reason, _),) = self.history.refused_in_row.most_common(1)
+        return self._refused(f"The last {self.history.refused_in_row.total()} requests", reason)
+
+    def _refused(self, requests: str, reason: str) -> str:
+        return (
+            f"{requests} were refused ({reason}). Customer.io sends them again, and later events "
+            "of that webhook wait. See /readyz and the log event `request_refused`: "
+            f"{self.advice.get(reason, 'it says what to do')}."
+        )
+
+    def _certificate(self, sample: Sample) -> str | None:
+        # Without a connection the last state stays.
+        found = self.firing.get("certificate") if sample.certificate is None else sample.certificate
+        return found or None
+
+    def _in_last(self, total: Callable[[Sample], float], seconds: float = HOUR_SECONDS) -> float:
         """Return how much a total has grown in the last seconds, also across restarts.
 
         Args:
-            total: A field of `Sample`.
+            total: Returns a total of a sample.
             seconds: At most `REPORT_SECONDS`.
         """
-        recent = [one for one in self._samples if one.at >= self._samples[-1].at - seconds]
-        grown = 0.0
-        before = float(getattr(recent[0], total)) if len(self._samples) > 1 else 0.0
-        for one in recent:
-            value = float(getattr(one, total))
-            grown += value - before if value >= before else value
-            before = value
-        return grown
+        recent = [
+            one for one in self.history.samples if one.at >= self.history.samples[-1].at - seconds
+        ]
+        return sum(_growth(total(before), total(one)) for before, one in pairwise(recent))
+
+
+def _growth(before: float, now: float) -> float:
+    """Return how much a total has grown; a smaller one is new, because the service restarted."""
+    return now - before if now >= before else now

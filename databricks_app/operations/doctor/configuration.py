@@ -1,22 +1,15 @@
-"""The checks of the configuration: settings, signing keys and the clock of this machine."""
+"""The checks of the configuration: settings and signing keys."""
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
-
-import httpx2
-
 from databricks_app.operations.doctor.context import DoctorContext
-from databricks_app.operations.doctor.endpoint import base_url
-from databricks_app.operations.doctor.result import CheckResult, failure, ok, skipped, warning
-from databricks_app.settings import LOOPBACK
+from databricks_app.operations.doctor.result import CheckResult, failure, ok, warning
 
 _DEVELOPMENT = b"dev_"
 _KEY_FIX = (
     "set CIO_WEBHOOK_SIGNING_KEYS to the signing key of your webhook; Customer.io shows it on the "
     "page Reporting Webhooks"
 )
-_SECONDS = 5.0
 
 
 def settings(context: DoctorContext) -> CheckResult:
@@ -46,44 +39,3 @@ def key(context: DoctorContext) -> CheckResult:
             f"{says}; one is a development key, and other machines can reach the receiver", _KEY_FIX
         )
     return ok(says)
-
-
-def clock(context: DoctorContext) -> CheckResult:
-    """Compare this machine's clock with that of the workspace or of a remote endpoint."""
-    if context.workspace is not None:
-        source = context.workspace.host
-    elif context.destination is not None and context.destination.host not in LOOPBACK:
-        source = base_url(context.destination)
-    else:
-        return skipped(
-            "there is no other machine to compare the clock with",
-            "name the public address of the receiver with --url",
-        )
-    before = context.now()
-    try:
-        answer = httpx2.get(f"{source}/healthz", timeout=_SECONDS)
-        # The header has whole seconds, cut off: on average half a second is missing.
-        theirs = parsedate_to_datetime(answer.headers["Date"]).timestamp() + 0.5
-    except (httpx2.HTTPError, KeyError, ValueError) as error:
-        return skipped(f"{source} did not send its time ({type(error).__name__})")
-    return _clock_result((before + context.now()) / 2 - theirs, context, source)
-
-
-def _clock_result(offset: float, context: DoctorContext, source: str) -> CheckResult:
-    window = context.settings.tolerance_seconds
-    says = (
-        f"this machine's clock is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'} "
-        f"{source}"
-    )
-    fix = "synchronise this machine's clock by NTP, for example with `timedatectl set-ntp true`"
-    if abs(offset) >= window and context.settings.stale_timestamps != "accept":
-        return failure(
-            f"{says}: the receiver refuses events whose timestamp differs by more than {window} s",
-            fix,
-        )
-    if abs(offset) >= window / 10:
-        return warning(f"{says}; the receiver allows {window} s", fix)
-    return ok(
-        f"this machine's clock is within {abs(offset) + 0.5:.0f} s of {source}; the receiver "
-        f"allows {window} s"
-    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from core.webhooks.sender import Destination
 from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.errors import SettingsError
-from databricks_app.operations.webhooks.destination import local, parse
+from databricks_app.operations.webhooks.destination import URL_VARIABLE, local, parse
 from databricks_app.operations.workspaces.app_api import AppApiOptions
 from databricks_app.settings import Settings, from_environment
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from databricks_app.lake.local.query import LocalQuery
     from databricks_app.lake.warehouse.query import WarehouseQuery
 
-URL_VARIABLE = "CIO_RELAY_URL"
 _STATEMENT_SECONDS = 90.0
 
 
@@ -30,10 +29,14 @@ class WaitLimits:
     Attributes:
         canary: For the canary's row.
         lease: For the owner of the lease to renew it; it does so every 10 s.
+        answer: For the answer to a request.
+        page: For /readyz to show a new state; its page is up to two seconds old.
     """
 
     canary: float = 60.0
     lease: float = 12.0
+    answer: float = 5.0
+    page: float = 2.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from databricks_app.errors import QueryError
+from databricks_app.errors import LakeError, QueryError
 from databricks_app.lake import CLOCK_SECONDS, sql_dialect
 from databricks_app.operations.doctor.context import DoctorContext
 from databricks_app.operations.doctor.result import CheckResult, ok, skipped, warning
@@ -20,6 +20,8 @@ def loaded_at(context: DoctorContext) -> CheckResult:
             newest = _newest_in_folder(context.settings.data_dir)
     except QueryError as error:
         return skipped(str(error), "see the check tables")
+    except LakeError as error:
+        return skipped(str(error), "see the check commits")
     if newest is None:
         return ok("the tables have no rows yet")
     ahead = newest.timestamp() - context.now()

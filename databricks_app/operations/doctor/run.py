@@ -10,6 +10,8 @@ from databricks_app.errors import ReceiverError
 from databricks_app.operations.doctor import (
     backlog,
     catalog,
+    certificate,
+    clock,
     configuration,
     databricks,
     endpoint,
@@ -17,6 +19,8 @@ from databricks_app.operations.doctor import (
     first_tables,
     folder,
     loaded_at,
+    local_tables,
+    proven_keys,
     quarantine,
     signatures,
     timestamps,
@@ -53,22 +57,22 @@ class Check:
 
 _FIRST = (Check("settings", configuration.settings), Check("key", configuration.key))
 _LOCAL: tuple[Check, ...] = (
-    Check("clock", configuration.clock),
+    Check("clock", clock.clock),
     Check("folder", folder.folder),
     Check("disk", folder.disk),
     Check("filesystem", folder.filesystem),
     Check("loader", folder.loader),
     Check("inbox", backlog.inbox),
     Check("quarantine", quarantine.quarantine),
-    Check("commits", folder.commits),
-    Check("files", folder.files),
-    Check("tables", folder.tables),
-    Check("properties", folder.properties),
+    Check("commits", local_tables.commits),
+    Check("files", local_tables.files),
+    Check("tables", local_tables.tables),
+    Check("properties", local_tables.properties),
     Check("loaded-at", loaded_at.loaded_at),
     Check("workspaces", workspaces.workspaces),
 )
 _DATABRICKS: tuple[Check, ...] = (
-    Check("clock", configuration.clock),
+    Check("clock", clock.clock),
     Check("token", databricks.token),
     Check("volume", databricks.volume, ("token",)),
     Check("warehouse", databricks.warehouse, ("token",), _SLOW_SECONDS),
@@ -105,10 +109,12 @@ def checks(
         seconds = limits.lease + _GRACE_SECONDS
         store = (*_DATABRICKS, Check("loader", databricks.loader, ("volume",), seconds))
     last = [
+        Check("certificate", certificate.certificate),
         Check("endpoint", endpoint.endpoint),
         Check("verifies", endpoint.verifies, ("endpoint",)),
         Check("ready", endpoint.ready, ("endpoint",)),
         Check("signatures", signatures.signatures, ("endpoint",)),
+        Check("proven", proven_keys.proven, seconds=_SLOW_SECONDS),
         Check("timestamps", timestamps.timestamps, ("endpoint",)),
         Check("webhook", webhook_config.webhook),
     ]
@@ -144,6 +150,14 @@ def run_check(check: Check, context: DoctorContext) -> CheckResult:
         return timeout.run(lambda: check.look(context), f"the check {check.name}")
     except ReceiverError as error:
         return failure(str(error), "do what the text says, or see the log of the receiver")
+    except OSError as error:
+        # The name of a file is no secret; the text of other errors may quote one.
+        where = f"{error.filename}: " if error.filename else ""
+        return failure(
+            f"{where}{error.strerror or type(error).__name__}",
+            "run this as the user of the receiver. If it runs as that user already, give that user "
+            "access (chown), or check the disk (df, dmesg)",
+        )
     except Exception as error:  # noqa: BLE001  # an error in one check must not stop the others
         # Without the text of the error, which may quote a secret or personal data.
         return failure(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
+from databricks_app.operations.doctor.clock import NTP_FIX
 from databricks_app.operations.doctor.endpoint import ask, base_url, known
 from databricks_app.operations.doctor.result import CheckResult, ok, skipped, warning
 
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 
 _METRIC = "ciolake_stale_timestamp_age_seconds"
 _ACCESS = "set CIO_ADMIN_TOKEN to the token of the receiver, or run this in the receiver's folder"
-_REFUSED_FIX = (
-    "see the check clock. If the clocks are right, Customer.io repeats failed requests with their "
-    "first timestamp: set CIO_STALE_TIMESTAMPS=accept. Otherwise the receiver refuses them until "
-    "Customer.io gives up"
-)
+_REPEATS = "If the clock is right, Customer.io repeats failed requests with their first timestamp: "
+_ADVICE = {
+    "second_sight": "nothing to do, CIO_STALE_TIMESTAMPS=second_sight accepts them from now on",
+    "reject": "set CIO_STALE_TIMESTAMPS=second_sight, which accepts each at its second try",
+}
 
 
 def timestamps(context: DoctorContext) -> CheckResult:
@@ -77,4 +78,10 @@ def _result(counts: Mapping[float, float], context: DoctorContext) -> CheckResul
         f"{number:,.0f} requests with a valid signature were {word} although their timestamp "
         f"differs by more than {window} s; half of them came {half} their timestamp"
     )
-    return ok(says) if word == "accepted" else warning(says, _REFUSED_FIX)
+    if word == "accepted":
+        return ok(says)
+    if median <= 0:
+        # A repeated request is late, never early.
+        return warning(says, f"the clock of this machine is behind: {NTP_FIX}")
+    advice = _ADVICE.get(context.settings.stale_timestamps, _ADVICE["reject"])
+    return warning(says, f"see the check clock; {NTP_FIX}. {_REPEATS}{advice}")

@@ -8,8 +8,8 @@ from core.webhooks.signature import SigningKey
 _NO_ANSWER = {
     "refused": "the connection was refused: no server listens there. Start the receiver (`ciolake"
     " serve`), and allow it in the firewall.",
-    "timed_out": "no answer in time; Customer.io waits 4 s. Find out what is slow: the network, or"
-    " the receiver's disk (/readyz).",
+    "timed_out": "no answer in time; Customer.io waits 4 s. Find out what is slow or hangs: the"
+    " network, the receiver's workers (its log), or its disk (/readyz).",
     "unknown_host": "this host name does not exist. Correct the endpoint, or its DNS entry.",
     "tls": "the TLS connection failed. The server needs a certificate that public clients trust,"
     " with the complete chain.",

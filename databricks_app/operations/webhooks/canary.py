@@ -33,11 +33,15 @@ class EndpointError(ReceiverError):
 
     Attributes:
         is_temporary: Whether it may accept it later, when it has read its settings again.
+        status: Status of the receiver's own answer; None if the receiver did not answer.
     """
 
-    def __init__(self, words: str, *, is_temporary: bool = False) -> None:
+    def __init__(
+        self, words: str, *, is_temporary: bool = False, status: int | None = None
+    ) -> None:
         super().__init__(words)
         self.is_temporary = is_temporary
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,11 @@ def post(endpoint: str, key: SigningKey, event: Canary, now: float) -> None:
     if fault is not None:
         # Without a body the answer is the receiver's own: it may get the key in a moment.
         is_temporary = answer.status in {401, 503} and not answer.text
-        raise EndpointError(f"{endpoint}: {fault}", is_temporary=is_temporary)
+        raise EndpointError(
+            f"{endpoint}: {fault}",
+            is_temporary=is_temporary,
+            status=None if answer.text else answer.status,
+        )
 
 
 def post_as(

@@ -16,6 +16,8 @@ from databricks_app.errors import SettingsError
 from databricks_app.settings import from_environment
 
 KEY_VARIABLE = "CIO_WEBHOOK_SIGNING_KEYS"
+URL_VARIABLE = "CIO_RELAY_URL"
+"""Names the address that Customer.io posts to."""
 
 
 def parse(url: str) -> Destination:

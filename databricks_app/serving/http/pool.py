@@ -149,7 +149,10 @@ class ConnectionPool:
             return receiving.exchange(connection, head)
         if is_webhook_path(target.path) or target.path in APP_PATHS:
             return WsgiExchange(connection, head, target, self._caller)
-        self.refuse("not_found", 404)
+        if b"x-cio-signature" in head.fields:  # scanners do not send it
+            self.refuse("misdirected", 404)
+        else:
+            self.refuse("not_found", 404)
         return Discarding(connection, head, 404)
 
     def refused(self, status: int, kind: str) -> None:

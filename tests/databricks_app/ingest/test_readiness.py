@@ -39,6 +39,7 @@ def said(**changes: Any) -> dict[str, object]:
         "expects_stale": False,
         "suspects": (),
         "signature_faults": (),
+        "verified_at": {},
         "stall_seconds": 600.0,
         "now": NOW,
     }
@@ -124,7 +125,16 @@ def test_a_receiver_without_problems_is_ok() -> None:
         "oldest_pending_seconds": None,
         "signature_faults": [],
         "last_load_at": "2023-11-14T22:13:00+00:00",
+        "verified_keys": {},
         "problems": [],
+    }
+
+
+def test_readiness_shows_when_each_key_last_verified_a_request() -> None:
+    """By its fingerprint; null for one that has not since the start."""
+    assert said(verified_at={"0a1b2c3d": NOW, "11111111": None})["verified_keys"] == {
+        "0a1b2c3d": "2023-11-14T22:13:20+00:00",
+        "11111111": None,
     }
 
 

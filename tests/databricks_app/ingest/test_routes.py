@@ -139,7 +139,22 @@ def test_another_path_is_404(client: FlaskClient, sign: Sign) -> None:
             wrong[method, path] = response.status
 
     assert wrong == {}
-    assert rejected(client) == {"not_found": len(requests)}
+    # The signature shows that Customer.io was given a wrong address.
+    assert rejected(client) == {"misdirected": len(requests)}
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "reason"),
+    [("/x", "POST", "not_found"), (WEBHOOK_PATH, "GET", "method_not_allowed")],
+)
+def test_a_wrong_path_or_method_is_of_a_stranger_without_the_signature_header(
+    client: FlaskClient, sign: Sign, path: str, method: str, reason: str
+) -> None:
+    """Scanners do not send it; with it the address in Customer.io is wrong."""
+    raw(client, PATH_INFO=path, REQUEST_METHOD=method)
+    raw(client, PATH_INFO=path, REQUEST_METHOD=method, **environ_of(sign(b"")))
+
+    assert rejected(client) == {reason: 1, "misdirected": 1}
 
 
 def test_another_spelling_is_the_same_path(client: FlaskClient, sign: Sign) -> None:
@@ -548,7 +563,9 @@ def test_metrics_show_the_silence_of_the_loader(
     status.write(tmp_path, status.LoaderStatus(now() - 12, "2023-11-14T22:13:00+00:00"))
 
     assert samples(client)["ciolake_writer_silent_seconds", "", ""] == 12
-    assert client.get("/readyz", headers=ADMIN).json == {
+    shown = client.get("/readyz", headers=ADMIN).json or {}
+    assert list(shown.pop("verified_keys").values()) == [None]
+    assert shown == {
         "status": "ok",
         "inbox_pending_events": 0,
         "inbox_pending_bytes": 0,

@@ -16,9 +16,10 @@ from click.testing import CliRunner
 from deltalake import DeltaTable, write_deltalake
 
 from benchmarks.harness.databricks_double import readiness
+from benchmarks.harness.events import event as posted
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import Receiver, serving
-from benchmarks.harness.wire import ADMIN_TOKEN, KEY
+from benchmarks.harness.wire import ADMIN_TOKEN, KEY, request
 from core.webhooks.signature import SigningKey
 from databricks_app.cli import ciolake
 from databricks_app.events.record import Record
@@ -70,6 +71,9 @@ def test_all_is_well_with_a_running_receiver(receiver: Receiver) -> None:
     """Every check that can run says ok, the canary is a row, and the exit code is 0."""
     # The loader makes the tables before it reports for the first time.
     wait_until(lambda: readiness(receiver)["status"] == "ok")
+    # As Customer.io sends it, so that the key is proven.
+    assert receiver.post(request(posted("a"))).status == 200
+    wait_until(lambda: any(readiness(receiver)["verified_keys"].values()))
     env = {
         "CIO_WEBHOOK_SIGNING_KEYS": KEY,
         "CIO_ADMIN_TOKEN": ADMIN_TOKEN,
@@ -82,7 +86,8 @@ def test_all_is_well_with_a_running_receiver(receiver: Receiver) -> None:
     result = CliRunner().invoke(ciolake, ["doctor", "--json"], env=env)
 
     said = {one["name"]: one for one in json.loads(result.stdout)}
-    assert {name for name, one in said.items() if one["state"] != "ok"} == {"clock", "webhook"}
+    others = {name for name, one in said.items() if one["state"] != "ok"}
+    assert others == {"clock", "certificate", "webhook"}
     assert "a row of webhook_raw_events" in said["canary"]["says"]
     assert result.exit_code == 0
     assert KEY not in result.output

@@ -495,6 +495,8 @@ def test_other_paths_are_404_in_the_loop(tmp_path: Path) -> None:
         assert (first.body, first.headers["cache-control"]) == (b"", "no-store")
         assert (first.headers["connection"], long.headers["connection"]) == ("keep-alive", "close")
         assert metric(worker, "not_found") == 3
+        assert worker.post(b"POST /x HTTP/1.1\r\nHost: h\r\nX-CIO-Signature: 0\r\n\r\n")[0].status
+        assert metric(worker, "misdirected") == 1
         assert not [one for one in threading.enumerate() if one.name.startswith("request")]
 
 
