@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -189,18 +189,23 @@ def _workspace(target: plan.Target, profile: str | None, seconds: float) -> Targ
     from databricks.sdk import WorkspaceClient
     from databricks.sdk.core import Config
 
+    from databricks_app.operations.deployment import login
     from databricks_app.operations.deployment.target_workspace import TargetWorkspace
 
     named: dict[str, Any] = {"profile": profile} if profile else {}
+    host = login.require_host(profile, os.environ)
+    click.echo(f"Workspace         {host}")
+    login.require_answer(host)
     try:
         config = Config(
             http_timeout_seconds=_CALL_SECONDS, retry_timeout_seconds=_CALL_SECONDS, **named
         )
-    except ValueError as error:
+    except ValueError:
+        # The text of the error quotes settings.
         raise DeploymentError(
-            f"databricks-sdk finds no credentials ({type(error).__name__}): set DATABRICKS_HOST "
-            "and credentials, or use --profile"
-        ) from None  # without the text of the error, which quotes settings
+            f"databricks-sdk finds no usable credentials for {host}: set DATABRICKS_CLIENT_ID and "
+            "DATABRICKS_CLIENT_SECRET, or run `databricks auth login` and use --profile"
+        ) from None
     on_progress = partial(click.echo, err=True)
     return TargetWorkspace(WorkspaceClient(config=config), target, seconds, on_progress=on_progress)
 
@@ -232,6 +237,8 @@ def _deploy(
         workspace, replaces_views=replaces_views, rotates=rotates, proves=with_proof
     )
     first = [steps.login(workspace), *([check] if checks else [])]
+    if not is_dry:
+        first.append(steps.keys_at_hand(workspace, ask, rotates=rotates))
     first += steps.storage(workspace, replaces_views=replaces_views)
     runner.run(first, _report, is_dry=is_dry)
     app, relay, upload, deployment = release.steps(workspace, files)
@@ -266,8 +273,9 @@ def _report(title: str, state: str, words: Sequence[str]) -> None:
 
 
 def _key_reader(descriptor: int | None) -> Callable[[], str]:
-    """Return a function that reads the signing keys or asks for them."""
+    """Return a function that reads the signing keys or asks for them, once."""
 
+    @cache
     def read() -> str:
         if descriptor is not None:
             with os.fdopen(descriptor) as file:
@@ -283,6 +291,10 @@ def _key_reader(descriptor: int | None) -> Callable[[], str]:
         keys = [part.strip() for part in text.split(",") if part.strip()]
         if not keys:
             raise DeploymentError(f"the signing keys are blank: see {_KEYS} or --keys-fd")
+        try:
+            from_environment({_KEYS: ",".join(keys)})
+        except SettingsError as error:
+            raise DeploymentError(str(error)) from error
         return ",".join(keys)
 
     return read

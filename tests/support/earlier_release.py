@@ -14,6 +14,7 @@ import signal
 import sys
 import tarfile
 import tempfile
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,7 +110,7 @@ def expected(folder: Path, moment: str) -> Answers:
             pending and had received the events of `later`.
     """
     found: dict[str, Answers] = json.loads((folder / "expected.json").read_text())
-    return found[moment]
+    return {view: _without_classes(records) for view, records in found[moment].items()}
 
 
 def in_the_present_release(given: Answers) -> Answers:
@@ -137,13 +138,35 @@ def answers(query: LocalQuery) -> Answers:
 
 
 def comparable(names: Sequence[str], rows: Sequence[Sequence[object]]) -> list[dict[str, Any]]:
-    """Rows of a view, as JSON has them."""
+    """Rows of a view, as JSON has them; see `_without_classes`."""
     records = [
         {name: value for name, value in zip(names, row, strict=True) if name not in _OF_A_RUN}
         for row in rows
     ]
     plain: list[dict[str, Any]] = json.loads(json.dumps(records, default=str))
-    return sorted(plain, key=_place)
+    return _without_classes(plain)
+
+
+def _without_classes(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add up the classes of failure: the present release sorts failure texts in another way."""
+    if not records or "failure_class" not in records[0]:
+        return sorted(records, key=_place)
+    # Distinct counts cannot be added up.
+    left_out = {"failure_class", "deliveries", "people", "campaigns", "example_message"}
+    summed = {"events", "first_event_at", "last_event_at"}
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in records:
+        groups[_place({n: record[n] for n in record if n not in left_out | summed})].append(record)
+    added = [
+        json.loads(key)
+        | {
+            "events": sum(one["events"] for one in group),
+            "first_event_at": min(one["first_event_at"] or "" for one in group),
+            "last_event_at": max(one["last_event_at"] or "" for one in group),
+        }
+        for key, group in groups.items()
+    ]
+    return sorted(added, key=_place)
 
 
 def _place(record: dict[str, Any]) -> str:

@@ -56,6 +56,24 @@ def keys(workspace: TargetWorkspace, ask: Callable[[], str], *, rotates: bool = 
     return Step("signing keys", needs, partial(_keys, workspace, ask, rotates=rotates))
 
 
+def keys_at_hand(workspace: TargetWorkspace, ask: Callable[[], str], *, rotates: bool) -> Step:
+    """Return the step that asks for the signing keys before anything is made, if they are needed.
+
+    Args:
+        workspace: The target workspace.
+        ask: Returns the keys; it remembers them for the step `keys`.
+        rotates: Whether to replace stored keys.
+    """
+
+    def look() -> list[Note]:
+        if plan.KEYS_RESOURCE in put_times(workspace) and not rotates:
+            return []
+        ask()
+        return [Note("the signing keys can be read; they are stored below")]
+
+    return Step("input", f"READ on the secret scope {workspace.target.scope}", look)
+
+
 def rights(workspace: TargetWorkspace) -> Step:
     """Return the step that grants the app's service principal what it needs."""
     needs = (

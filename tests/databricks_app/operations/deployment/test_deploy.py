@@ -317,12 +317,18 @@ def test_a_refused_login_is_told_in_words(run: Callable[..., Result]) -> None:
     assert "wrong-token" not in result.output
 
 
-def test_no_keys_and_no_terminal_is_an_error(run: Callable[..., Result]) -> None:
+@pytest.mark.parametrize(
+    ("keys", "words"), [(None, "--keys-fd"), ('"quoted key"', "CIO_WEBHOOK_SIGNING_KEYS")]
+)
+def test_keys_that_are_missing_or_wrong_are_an_error_before_anything_is_made(
+    double: Databricks, run: Callable[..., Result], keys: str | None, words: str
+) -> None:
     """Nothing is made up where nobody can be asked."""
-    result = run("--no-proof", env={"CIO_WEBHOOK_SIGNING_KEYS": None})
+    result = run("--no-proof", env={"CIO_WEBHOOK_SIGNING_KEYS": keys})
 
     assert result.exit_code == 1
-    assert "--keys-fd" in result.output
+    assert words in result.output
+    assert written(double) == set()
 
 
 @pytest.mark.parametrize("options", [["--app", "No_Name"], ["--schema", "a b"], ["--tables"]])
