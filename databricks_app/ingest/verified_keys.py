@@ -49,6 +49,11 @@ class VerifiedKeys:
             self._noted[fingerprint] = now
             self._marks.note_verified(fingerprint, now)
 
+    def times(self) -> dict[str, float | None]:
+        """Return when each active key last verified a request that is not ours, Unix seconds."""
+        every = (one for fingerprints in self._keys.values() for one in fingerprints)
+        return {one: self._marks.verified_at(one) for one in every}
+
     def status_of_wrong_signature(
         self, check: SignatureCheck, now: float, tolerance_seconds: float
     ) -> int:
