@@ -9,6 +9,7 @@ import httpx2
 from databricks_app.operations.doctor.context import DoctorContext
 from databricks_app.operations.doctor.endpoint import base_url
 from databricks_app.operations.doctor.result import CheckResult, failure, ok, skipped, warning
+from databricks_app.setting_names import unknown_names
 from databricks_app.settings import LOOPBACK
 
 _DEVELOPMENT = b"dev_"
@@ -20,7 +21,13 @@ _SECONDS = 5.0
 
 
 def settings(context: DoctorContext) -> CheckResult:
-    """Report the store; a context exists only if the settings could be read."""
+    """Report the store and misspelt names; a context exists only if the settings could be read."""
+    unknown = unknown_names(context.variables)
+    if unknown:
+        return warning(
+            "; ".join(map(str, unknown)),
+            "correct the name in the environment or in .env, or remove it",
+        )
     chosen = context.settings
     where = chosen.volume_path if context.workspace else str(chosen.data_dir)
     return ok(f"all settings are valid; the store is {chosen.store}, at {where}")
