@@ -72,7 +72,7 @@ def test_receiver_and_relay_log_an_unknown_name_at_start(
 
     with structlog.testing.capture_logs() as lines:
         create_app().extensions[INBOX].close()
-        create_relay()
+        create_relay().close()
 
     said = [line for line in lines if line["event"] == "unknown_setting"]
     assert [line["name"] for line in said] == ["CIO_ALERT_URI", "CIO_ALERT_URI"]

@@ -191,7 +191,14 @@ def _prove_key(number: int, tools: SetupTools) -> None:
     if kept:
         key = SigningKey.from_text(kept[0])
         if tools.is_kept_key_right(key.fingerprint):
-            tools.prove(key)
+            try:
+                tools.prove(key)
+            except ReceiverError:
+                tools.on_progress(
+                    f"the stored key {key.fingerprint} stays, as it may be another webhook's; "
+                    f"`ciolake webhooks keys --drop {key.fingerprint}` removes it"
+                )
+                raise
             return
     text = checked(tools.ask_key(number))
     key = SigningKey.from_text(text)

@@ -8,7 +8,9 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,9 +26,11 @@ from benchmarks.harness.wire import signed
 from core.webhooks import specification
 from core.webhooks.signature import SigningKey
 from databricks_app.cli import ciolake
+from databricks_app.operations.webhooks.canary import canary
 from databricks_app.simulator.faults import InjectedFault
 from databricks_app.simulator.simulator import Simulator
 from tests.doubles import Databricks
+from tests.support.lake_events import NOON, body, lake_in, load, reading_of
 from tests.support.loopback_receiver import KEY, LoopbackReceiver, unused_destination
 from tests.support.simulating import app_client, call, make_simulator, simulator  # noqa: F401
 from tests.support.storing import StoringReceiver, store
@@ -480,6 +484,25 @@ def test_setup_takes_a_mistaken_key_out_again(
     assert simulator.workspace.feeds.all()[0].webhook.disabled
 
 
+def test_setup_leaves_a_key_that_was_stored_before(
+    run: Run,
+    simulator: Simulator,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """It may be another webhook's: it says how to remove it."""
+    (tmp_path / ".env").write_text(f"CIO_WEBHOOK_SIGNING_KEYS={KEY.secret.decode()}\n")
+    with LoopbackReceiver() as receiver:
+        prepared(simulator, receiver)
+        receiver.key = KEY
+        options = ("--events", "email_sent", "--test-wait", "0")
+        result = run("setup", receiver.url + ENDPOINT, *options, text="y\n")
+
+    assert result.exit_code == 1
+    assert f"ciolake webhooks keys --drop {KEY.fingerprint}" in result.output
+    assert KEY.secret.decode() in (tmp_path / ".env").read_text()
+    assert simulator.workspace.feeds.all()[0].webhook.disabled
+
+
 def test_setup_asks_for_no_key_where_it_could_not_see_the_event(
     run: Run,
     simulator: Simulator,  # noqa: F811
@@ -833,6 +856,63 @@ def test_keys_are_listed_with_their_workspace(tmp_path: Path, monkeypatch: Any) 
         ("00000000", "retired", "shop"),
     ]
     assert "shop-key-1" not in result.output
+
+
+def test_keys_are_listed_with_their_first_and_last_use(tmp_path: Path, monkeypatch: Any) -> None:
+    """From the raw table; our own test events are no use, unlisted keys are retired."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(f"CIO_WEBHOOK_SIGNING_KEYS={KEY.secret.decode()}\n")
+    with closing(lake_in(tmp_path / "data")) as lake:
+        lake.start()
+        late = NOON + timedelta(hours=1)
+        load(
+            lake,
+            reading_of(body("e1")),
+            reading_of(body("e2"), late),
+            reading_of(canary("1", 0.0).body, late + timedelta(hours=1)),
+        )
+
+    result = CliRunner().invoke(ciolake, ["webhooks", "keys", "--format", "jsonl"])
+
+    active, used = [json.loads(line) for line in result.stdout.splitlines()]
+    assert (active["fingerprint"], active["events"]) == (KEY.fingerprint, None)
+    assert (used["fingerprint"], used["key"], used["events"]) == ("0a1b2c3d", "retired", 2)
+    assert "12:00:00" in used["first_use"]
+    assert "13:00:00" in used["last_use"]
+
+
+def test_keys_drop_removes_one_key_and_asks(tmp_path: Path, monkeypatch: Any) -> None:
+    """The others stay; the last one of a workspace only with `--last`; no key is shown."""
+    monkeypatch.chdir(tmp_path)
+    first, second, blog = (
+        SigningKey.from_text(text).fingerprint
+        for text in ("shop-key-1", "shop-key-2", "blog-key-1")
+    )
+    (tmp_path / ".env").write_text(
+        f"CIO_WORKSPACES=shop:{first},shop:{second},blog:{blog}\n"
+        "CIO_WEBHOOK_SIGNING_KEYS=shop-key-1,shop-key-2,blog-key-1\n"
+    )
+
+    def drop(*words: str, text: str = "") -> Result:
+        return CliRunner().invoke(ciolake, ["webhooks", "keys", "--drop", *words], input=text)
+
+    def stored() -> str:
+        return (tmp_path / ".env").read_text().splitlines()[-1].partition("=")[2]
+
+    unknown = drop("00000000")
+    declined = drop(first, text="n\n")
+    assert stored() == "shop-key-1,shop-key-2,blog-key-1"
+    dropped = drop(first, text="y\n")
+    assert stored() == "shop-key-2,blog-key-1"
+    last = drop(blog, "--yes")
+    assert stored() == "shop-key-2,blog-key-1"
+    forced = drop(blog, "--yes", "--last")
+
+    assert stored() == "shop-key-2"
+    assert [one.exit_code for one in (unknown, declined, dropped, last, forced)] == [1, 1, 0, 1, 0]
+    assert "last active key of the workspace blog" in last.output
+    assert "kill -HUP" in dropped.output
+    assert "-key-" not in unknown.output + dropped.output + last.output + forced.output
 
 
 def test_rotate_of_a_workspace_lists_the_new_key_and_keeps_the_others(
