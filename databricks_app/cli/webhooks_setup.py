@@ -1,4 +1,4 @@
-"""`ciolake webhooks setup`: create a webhook, test it, then enable it."""
+"""`ciolake webhooks setup`: create a webhook, prove its key, then enable it."""
 
 from __future__ import annotations
 

@@ -217,4 +217,10 @@ def _prove_key(number: int, tools: SetupTools) -> None:
             tools.on_progress(f"took the key {key.fingerprint} out again: it is not proven")
             tools.tell("The receiver accepts the key until it reads its settings again")
         raise
-    tools.on_progress(f"the signing key {key.fingerprint} is proven and stays")
+    tools.on_progress(f"the signing key {key.fingerprint} stays")
+    if len(keys) > 1:
+        others = ", ".join(SigningKey.from_text(one).fingerprint for one in keys[1:])
+        tools.on_progress(
+            f"these keys are active too: {others}. `ciolake webhooks keys --drop FINGERPRINT` "
+            "removes one that no webhook uses"
+        )
