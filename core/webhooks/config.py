@@ -166,8 +166,9 @@ def shown(endpoint: str) -> str:
         return "(not a valid URL)"
     if not parts.netloc:
         return "(not a complete URL)"
-    # A password may contain a separator of URLs, and then stand in the path.
-    host, path = (part.rpartition("@")[2] for part in (parts.netloc, parts.path))
+    host = parts.netloc.rpartition("@")[2]
+    # Of a password with a slash, the end stands in the path.
+    path = "/..." if "@" in parts.path else parts.path
     return f"{parts.scheme}://{host}{path}{'?...' if parts.query else ''}"
 
 

@@ -83,10 +83,10 @@ def test_each_refusal_of_a_request_is_logged_once_with_what_to_do(tmp_path: Path
 
 
 def test_many_refusals_of_two_workers_are_one_line_of_each(tmp_path: Path) -> None:
-    """For any number of connections."""
+    """For any number of connections; a fresh receiver answers 503 to a wrong signature."""
     with serving(tmp_path) as receiver:
         for _ in range(100):
-            assert receiver.post(request(event("x"), key=OTHER_KEY)).status == 401
+            assert receiver.post(request(event("x"), key=OTHER_KEY)).status == 503
         receiver.stop()
 
         assert 1 <= len(receiver.logged("request_refused")) <= 2

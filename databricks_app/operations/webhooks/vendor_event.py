@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from databricks_app.events.record import Record
     from databricks_app.operations.webhooks.arrival import Tables
 
-_LOOK_SECONDS = 1.0
+# /metrics is up to two seconds old.
+_LOOK_SECONDS = 2.0
 _REJECTED = "ciolake_rejected_requests"
 # An event that has just arrived is in one of the newest objects.
 _MOST_READ = 200

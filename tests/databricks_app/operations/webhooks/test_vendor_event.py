@@ -60,7 +60,7 @@ def test_wait_for_vendor_ends_with_the_first_verified_event() -> None:
         Sight.VERIFIED,
     )
 
-    assert time.slept == [1, 1, 1, 1]
+    assert time.slept == [2, 2, 2, 2]
     assert len(said) == 2
     assert "wrong signature" in said[0]
     assert "no answer" in said[1]
@@ -74,9 +74,9 @@ def test_wait_for_vendor_is_bounded(sight: Sight, word: str) -> None:
     time = StillTime()
 
     with pytest.raises(VendorEventError, match=word):
-        wait(time, sight, seconds=2.5)
+        wait(time, sight, seconds=5)
 
-    assert time.slept == [1, 1, 0.5]
+    assert time.slept == [2, 2, 1]
 
 
 def exposition(verified_at: float, refused: int) -> str:
