@@ -205,6 +205,7 @@ def test_refusals_end_after_a_minute_without_one(tmp_path: Path) -> None:
 
         (line,) = receiver.logged("request_refused_ended")
         assert (line["times"], line["is_process_ending"]) == (3, False)
+        wait_until(lambda: bool(receiver.logged("traffic")), 10)
         assert receiver.logged("traffic")[0]["refused"] == {"wrong_signature": 3}
 
 
