@@ -19,6 +19,7 @@ from databricks_app.runtime import freshness, status
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.runtime.recurring import RecurringLog
 from databricks_app.runtime.shared_marks import SharedMarks
+from databricks_app.runtime.unknown_settings import log_unknown_settings
 from databricks_app.settings import Settings, environment, from_environment
 
 INBOX = "ciolake.inbox"
@@ -47,7 +48,10 @@ def create_app(
     Raises:
         SettingsError: A setting cannot be used.
     """
-    settings = settings or from_environment(environment())
+    if settings is None:
+        variables = environment()
+        settings = from_environment(variables)
+        log_unknown_settings(variables)
     metrics = metrics or Metrics()
     recurring = RecurringLog()
     inbox = inbox or open_inbox(settings, recurring)

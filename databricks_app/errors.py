@@ -20,6 +20,7 @@ ReceiverError
 +-- KeyStoreError            keys cannot be kept or read (operations.webhooks.keys)
 +-- RotationError            a key cannot be replaced now (operations.webhooks.rotation)
 +-- SetupError               a webhook cannot be set up (operations.webhooks.setup)
++-- VendorEventError         no event of Customer.io proves a key (operations.webhooks.vendor_event)
 +-- Refused                  the simulator answers a request with an error (simulator.messages)
 
 A module in brackets defines its error itself. All other errors are defined here.

@@ -18,6 +18,7 @@ LEVELS = (
     ("core",),
     ("errors", "endpoint", "setting_values"),
     ("settings",),
+    ("setting_names",),
     ("runtime", "databricks"),
     ("events",),
     ("ingest", "lake"),

@@ -159,9 +159,17 @@ def all_events(known_events: Sequence[str], held: Sequence[Live]) -> tuple[str, 
 
 
 def shown(endpoint: str) -> str:
-    """Return an endpoint for plans, errors and logs: without its query, which may be a secret."""
-    head, mark, _ = endpoint.partition("?")
-    return f"{head}?..." if mark else head.partition("#")[0]
+    """Return an endpoint for plans, errors and logs: without user and query, maybe secrets."""
+    try:
+        parts = urlsplit(endpoint)
+    except ValueError:
+        return "(not a valid URL)"
+    if not parts.netloc:
+        return "(not a complete URL)"
+    host = parts.netloc.rpartition("@")[2]
+    # Of a password with a slash, the end stands in the path.
+    path = "/..." if "@" in parts.path else parts.path
+    return f"{parts.scheme}://{host}{path}{'?...' if parts.query else ''}"
 
 
 def plan(

@@ -39,6 +39,12 @@ class Destination:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.is_tls else 'http'}://{host}:{self.port}{self.path}"
 
+    @property
+    def shown(self) -> str:
+        """The URL without its query, which may be a secret: for texts."""
+        head, mark, _ = self.url.partition("?")
+        return f"{head}?..." if mark else head
+
 
 def destination(url: str) -> Destination:
     """Parse a URL; the default path is `/`.

@@ -114,7 +114,8 @@ class _YamlReader:
                 fields.append(("endpoint", wanted.webhook.endpoint))
             for field in fields:
                 if field in seen:
-                    self._report(node, f"the {field[0]} {shown(field[1])!r} is already used above")
+                    text = shown(field[1]) if field[0] == "endpoint" else field[1]
+                    self._report(node, f"the {field[0]} {text!r} is already used above")
                 seen.add(field)
 
     def _pairs(

@@ -215,12 +215,12 @@ def _post(
         try:
             answer = sender.post(body, timestamp=timestamp)
         except NoAnswer as error:
-            click.echo(f"{destination.url}: {fault_of(error)}", err=True)
+            click.echo(f"{destination.shown}: {fault_of(error)}", err=True)
             sys.exit(2)
     if answer.is_acknowledged:
         took = f"answered {answer.status} in {answer.seconds * 1000:.0f} ms"
-        click.echo(f"{destination.url} {took}: {len(body)} bytes acknowledged")
+        click.echo(f"{destination.shown} {took}: {len(body)} bytes acknowledged")
         return
     text = f"\nThe answer was: {answer.text}" if answer.text else ""
-    click.echo(f"{destination.url}: {fault_of(answer, key)}{text}", err=True)
+    click.echo(f"{destination.shown}: {fault_of(answer, key)}{text}", err=True)
     sys.exit(1)

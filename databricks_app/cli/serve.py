@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -24,6 +24,7 @@ from databricks_app.ingest.inbox.filesystem import refuse_network_folder
 from databricks_app.runtime import data_dir, file_modes, logs, run_dir, status
 from databricks_app.runtime.env_file import make_admin_token, make_development_key
 from databricks_app.serving import activation, supervisor
+from databricks_app.setting_names import KEYS, is_meant
 from databricks_app.settings import (
     ENV_FILE,
     Settings,
@@ -50,7 +51,8 @@ def serve(*, demo: bool) -> None:
     Exit codes: 0 stopped by a signal, 1 the receiver cannot start or keep running (the message
     says why), 2 wrong usage.
     """  # noqa: D301  # click needs the character \b
-    settings = from_environment(environment())
+    variables = environment()
+    settings = from_environment(variables)
     logs.configure(settings.log_level, "supervisor")
     with ExitStack() as undo:
         listener = activation.inherited_listener()
@@ -71,7 +73,7 @@ def serve(*, demo: bool) -> None:
         undo.callback(shutil.rmtree, folder, ignore_errors=True)
         made = data_dir.prepare(settings.data_dir, settings.inbox_dir)
         undo.callback(data_dir.remove, made)
-        settings = with_admin_token(with_keys(settings))
+        settings = with_admin_token(with_keys(settings, variables), variables)
         undo.pop_all()
     file_modes.correct(settings.data_dir, None if settings.is_databricks_app else ENV_FILE)
     os.environ["CIO_HOST"] = settings.host
@@ -103,12 +105,23 @@ def _pending(settings: Settings, run_folder: Path) -> Callable[[], Pending | Non
     return from_status
 
 
-def with_keys(settings: Settings) -> Settings:
-    """Create a development key if none is set and the address is a loopback address."""
+def with_keys(settings: Settings, variables: Mapping[str, str]) -> Settings:
+    """Create a development key if none is set and the address is a loopback address.
+
+    Raises:
+        SettingsError: A misspelt name stands for the keys, or the key cannot be saved.
+    """
     if settings.signing_keys is not None:
         return settings
     if not settings.is_loopback or settings.is_databricks_app:
         return replace(settings, signing_keys=())
+    misspelt = is_meant(KEYS, variables)
+    if misspelt is not None:
+        # With a development key it would start, and refuse every event of Customer.io.
+        raise SettingsError(
+            f"{misspelt}. {KEYS} is not set, and no development key is created beside it: correct "
+            "the name, in the environment or in .env"
+        )
     try:
         key = make_development_key()
     except OSError as error:
@@ -120,12 +133,15 @@ def with_keys(settings: Settings) -> Settings:
     return replace(settings, signing_keys=(SigningKey.from_text(key),))
 
 
-def with_admin_token(settings: Settings) -> Settings:
+def with_admin_token(settings: Settings, variables: Mapping[str, str]) -> Settings:
     """Create an admin token if none is set and the address is a loopback address.
 
-    If the file cannot be written, the receiver starts without a token.
+    If the file cannot be written, or a misspelt name stands for the token, the receiver starts
+    without a token.
     """
     if settings.admin_token is not None or settings.is_databricks_app or not settings.is_loopback:
+        return settings
+    if is_meant("CIO_ADMIN_TOKEN", variables):  # the web server logs `unknown_setting`
         return settings
     try:
         return replace(settings, admin_token=make_admin_token())

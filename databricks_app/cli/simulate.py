@@ -157,7 +157,7 @@ def simulate(
         GeneratorOptions(concurrency, rate, timeout, retry=not no_retry, give_up_seconds=give_up),
         on_acknowledged=_line_writer(acknowledged),
     )
-    click.echo(f"Sending {count} events to {destination.url} over {concurrency} connections")
+    click.echo(f"Sending {count} events to {destination.shown} over {concurrency} connections")
     with _progress(count, Console()) as watch:
         counts = generator.run(events, watch=watch)
     _report(counts, key)

@@ -16,7 +16,7 @@ _COMMANDS = {
     "drift": ("webhooks_plan:drift_", "Like plan, with an exit code for schedulers."),
     "setup": ("webhooks_setup:setup_", "Create a webhook, test it, then enable it."),
     "rotate": ("webhooks_rotate:rotate_", "Replace the signing key while events arrive."),
-    "keys": ("webhooks_keys:keys_", "List the signing keys by fingerprint, with their workspace."),
+    "keys": ("webhooks_key_list:keys_", "List the signing keys with their use, or drop one."),
     "list": ("webhooks_live:list_", "List the webhooks of the workspace."),
     "get": ("webhooks_live:get_", "Print a webhook as an entry for the file."),
     "enable": ("webhooks_live:enable_", "Enable a webhook."),

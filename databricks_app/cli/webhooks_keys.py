@@ -1,4 +1,4 @@
-"""`ciolake webhooks keys`, and functions for keys that `setup` and `rotate` share."""
+"""Options and functions for signing keys that `setup`, `rotate` and `keys` share."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from core.webhooks.signature import SigningKey
-from databricks_app.cli.rows import format_option, write
 from databricks_app.cli.webhooks_access import errors_shown
-from databricks_app.events.workspaces import DEFAULT
 from databricks_app.operations.webhooks import canary
 from databricks_app.operations.webhooks.keys import (
     DatabricksSecret,
@@ -35,6 +33,14 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 60.0
 
 
+pid_option = click.option(
+    "--pid",
+    type=click.IntRange(min=2),
+    help="Process id of `ciolake serve` on this machine; it gets a SIGHUP, so that it reads its "
+    "keys again.",
+)
+
+
 def key_options(command: click.decorators.FC) -> click.decorators.FC:
     """Add the options for the key store and for the receiver that must read the keys."""
     for option in (
@@ -47,12 +53,7 @@ def key_options(command: click.decorators.FC) -> click.decorators.FC:
             help="How long to wait until the receiver has read the key, and until the test event "
             "has arrived.",
         ),
-        click.option(
-            "--pid",
-            type=click.IntRange(min=2),
-            help="Process id of `ciolake serve` on this machine; it gets a SIGHUP, so that it "
-            "reads its keys again.",
-        ),
+        pid_option,
         click.option(
             "--secret",
             metavar="SCOPE/KEY",
@@ -103,31 +104,6 @@ def whole_store(secret: str | None) -> NamedKeyStore:
         return WorkspaceClient()
 
     return DatabricksSecret(connect, scope, name)
-
-
-@click.command("keys")
-@click.option("--secret", metavar="SCOPE/KEY", help="Read this Databricks secret instead of .env.")
-@format_option
-def keys_(*, secret: str | None, form: str) -> None:
-    """List the signing keys by fingerprint, with their workspace.
-
-    A key is `retired` if CIO_WORKSPACES lists it but it is not stored any more. Keep its entry: it
-    is needed for events that are not loaded yet, and for a replay.
-
-    \b
-    Exit codes: 0 done, 1 not done (the message says why), 2 wrong usage.
-    """  # noqa: D301  # click needs the character \b
-    from databricks_app.lake.local.query import Result
-
-    with errors_shown():
-        listed = value(environment(), "CIO_WORKSPACES")
-        kept = [SigningKey.from_text(one).fingerprint for one in whole_store(secret).read()]
-    rows: list[tuple[object, ...]] = [
-        (one, "active" if one in kept else "retired", listed.get(one, DEFAULT), one in listed)
-        for one in dict.fromkeys([*kept, *listed])
-    ]
-    columns = ("fingerprint", "key", "workspace", "listed")
-    write(Result(columns, ("STRING", "STRING", "STRING", "BOOLEAN"), rows), form)
 
 
 def ask_key(prompt: str, *, from_stdin: bool) -> str:

@@ -21,6 +21,7 @@ from databricks_app.runtime import freshness, status
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.settings import Settings
 
+KEY_VERIFIED = "ciolake_key_verified_timestamp_seconds"
 # Longer than the wait for the inbox, so that the page can still say that the inbox does not answer.
 _PAGE_SECONDS = HANGING_SECONDS + 1.0
 
@@ -161,6 +162,14 @@ class StatusPages:
             f"# HELP ciolake_{name} {meaning}\n# TYPE ciolake_{name} gauge\nciolake_{name} "
             f"{'NaN' if math.isnan(value) else value}\n"
             for name, (value, meaning) in gauges.items()
+        ]
+        lines.append(
+            f"# HELP {KEY_VERIFIED} When a signing key last verified a request of Customer.io, "
+            f"Unix seconds; 0 if it did not since the start.\n# TYPE {KEY_VERIFIED} gauge\n"
+        )
+        lines += [
+            f'{KEY_VERIFIED}{{key="{fingerprint}"}} {at or 0.0}\n'
+            for fingerprint, at in self._receiver.verified.times().items()
         ]
         return counters + "".join(lines).encode()
 

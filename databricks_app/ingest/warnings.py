@@ -18,7 +18,8 @@ def suspicion(workspaces: tuple[str, ...]) -> str:
         f"a request had a wrong signature, and no signing key of the workspace {names} has "
         "verified a request of Customer.io since: if Customer.io sent it, the key in "
         "CIO_WEBHOOK_SIGNING_KEYS is wrong, and the feed waits. Compare it with the key on the "
-        "page Reporting Webhooks in Customer.io. If it is the same, `ciolake explain-signature` "
+        "page Reporting Webhooks in Customer.io; `ciolake webhooks setup ENDPOINT --new-key` "
+        "stores the right key and proves it. If it is the same key, `ciolake explain-signature` "
         "says why a captured request fails"
     )
 

@@ -52,6 +52,7 @@ from databricks_app.relay.upstream import (
 )
 from databricks_app.runtime import logs
 from databricks_app.runtime.shared_marks import SharedMarks
+from databricks_app.runtime.unknown_settings import log_unknown_settings
 from databricks_app.settings import environment
 
 if TYPE_CHECKING:
@@ -368,8 +369,10 @@ def create_relay(
         SettingsError: A setting is missing or cannot be used.
     """
     if settings is None:
-        settings = from_environment(environment())
+        variables = environment()
+        settings = from_environment(variables)
         logs.configure(settings.log_level, "relay")
+        log_unknown_settings(variables)
     return Relay(settings, now)
 
 

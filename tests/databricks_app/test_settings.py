@@ -342,7 +342,7 @@ def test_serve_makes_a_key_if_none_is_set_on_loopback(
     """The next start finds it in `.env`."""
     monkeypatch.chdir(tmp_path)
 
-    made = with_keys(from_environment({}))
+    made = with_keys(from_environment({}), {})
 
     assert made.signing_keys == from_environment(environment({})).signing_keys
     assert len(made.signing_keys or ()) == 1
@@ -364,8 +364,32 @@ def test_serve_makes_no_key_elsewhere(
     """If the keys are set but empty, or other machines can reach it, nothing is accepted."""
     monkeypatch.chdir(tmp_path)
 
-    assert with_keys(from_environment(variables)).signing_keys == ()
+    assert with_keys(from_environment(variables), variables).signing_keys == ()
     assert not (tmp_path / ".env").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CIO_WEBHOOK_SIGNING_KEY",
+        "CIO_SIGNING_KEYS",
+        "cio_webhook_signing_keys",
+        "CI0_WEBHOOK_SIGNING_KEYS",
+    ],
+)
+def test_serve_makes_no_development_key_beside_a_misspelt_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """It does not start, and says why; it shows no key. A file with nothing else is unchanged."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(f"{name}=s3cret-of-customer-io\n", "utf-8")
+    variables = environment({})
+
+    with pytest.raises(SettingsError, match="did you mean CIO_WEBHOOK_SIGNING_KEYS") as caught:
+        with_keys(from_environment(variables), variables)
+
+    assert "s3cret" not in str(caught.value)
+    assert (tmp_path / ".env").read_text("utf-8") == f"{name}=s3cret-of-customer-io\n"
 
 
 def test_serve_keeps_the_keys_that_are_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,7 +397,7 @@ def test_serve_keeps_the_keys_that_are_set(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     settings = from_environment({"CIO_WEBHOOK_SIGNING_KEYS": "one"})
 
-    assert with_keys(settings) is settings
+    assert with_keys(settings, {}) is settings
 
 
 def test_serve_fails_if_the_key_cannot_be_written(
@@ -384,7 +408,18 @@ def test_serve_fails_if_the_key_cannot_be_written(
     (tmp_path / ".env").mkdir()
 
     with pytest.raises(SettingsError, match=r"CIO_WEBHOOK_SIGNING_KEYS.*\.env"):
-        with_keys(from_environment({}))
+        with_keys(from_environment({}), {})
+
+
+def test_serve_makes_no_admin_token_beside_a_misspelt_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second token would hide the mistake; it starts without one."""
+    monkeypatch.chdir(tmp_path)
+    variables = {"CIO_ADMIN_TOKN": "s3cret"}
+
+    assert with_admin_token(from_environment(variables), variables).admin_token is None
+    assert not (tmp_path / ".env").exists()
 
 
 def test_an_admin_token_is_in_the_file_of_the_development_key(tmp_path: Path) -> None:
@@ -406,12 +441,12 @@ def test_serve_makes_an_admin_token_if_none_is_set_on_loopback(
     """The next start finds it in `.env`."""
     monkeypatch.chdir(tmp_path)
 
-    made = with_admin_token(from_environment({}))
+    made = with_admin_token(from_environment({}), {})
     again = from_environment(environment({}))
 
     assert made.admin_token
     assert made.admin_token == again.admin_token
-    assert with_admin_token(again) is again
+    assert with_admin_token(again, {}) is again
 
 
 @pytest.mark.parametrize(
@@ -429,7 +464,7 @@ def test_serve_makes_no_admin_token_elsewhere(
     """If the token is set but empty, or other machines can reach it, nobody has access."""
     monkeypatch.chdir(tmp_path)
 
-    assert not with_admin_token(from_environment(variables)).admin_token
+    assert not with_admin_token(from_environment(variables), variables).admin_token
     assert not (tmp_path / ".env").exists()
 
 
@@ -441,7 +476,7 @@ def test_serve_starts_even_if_the_admin_token_cannot_be_written(
     (tmp_path / ".env").mkdir()
 
     with capture_logs() as lines:
-        settings = with_admin_token(from_environment({}))
+        settings = with_admin_token(from_environment({}), {})
 
     assert settings.admin_token is None
     assert [line["event"] for line in lines] == ["admin_token_not_made"]

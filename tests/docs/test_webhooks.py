@@ -44,7 +44,8 @@ def test_the_commands_work_as_written(
     env = {"CIO_APP_API_KEY": simulator.workspace.keys.app}
     codes = {}
     for words in CALLS:
-        if words[1] not in POSTING:
+        # `--drop` needs the key that it names; test_webhooks of the commands has one.
+        if words[1] not in POSTING and "--drop" not in words:
             where = () if words[1] in OFFLINE else ("--base-url", simulator.url)
             given = [*words, *where]
             codes[" ".join(words)] = CliRunner().invoke(ciolake, given, env=env).exit_code

@@ -83,8 +83,8 @@ def test_each_refusal_of_a_request_is_logged_once_with_what_to_do(tmp_path: Path
 
 
 def test_many_refusals_of_two_workers_are_one_line_of_each(tmp_path: Path) -> None:
-    """For any number of connections."""
-    with serving(tmp_path, CIO_UNVERIFIED_STATUS="401") as receiver:
+    """For any number of connections; a fresh receiver answers 503 to a wrong signature."""
+    with serving(tmp_path) as receiver:
         for _ in range(100):
             assert receiver.post(request(event("x"), key=OTHER_KEY)).status == 503
         receiver.stop()
@@ -205,6 +205,7 @@ def test_refusals_end_after_a_minute_without_one(tmp_path: Path) -> None:
 
         (line,) = receiver.logged("request_refused_ended")
         assert (line["times"], line["is_process_ending"]) == (3, False)
+        wait_until(lambda: bool(receiver.logged("traffic")), 10)
         assert receiver.logged("traffic")[0]["refused"] == {"wrong_signature": 3}
 
 

@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from core.webhooks.sender import Destination
-from core.webhooks.signature import SigningKey, verify
+from core.webhooks.signature import TEST_HEADER, SigningKey, verify
+from databricks_app.ingest.pages import KEY_VERIFIED
 from databricks_app.operations.webhooks.destination import parse
 
 KEY = SigningKey.from_text("loopback-key")
@@ -22,6 +23,8 @@ class LoopbackReceiver:
         bodies: Bodies of the posts that were answered 2xx.
         paths: Paths of all posts.
         connections: How many connections were opened.
+        key: The key that verifies.
+        on_look: Called before each answer of `/metrics`, with the number of earlier ones.
     """
 
     def __init__(
@@ -46,6 +49,10 @@ class LoopbackReceiver:
         self.paths: list[str] = []
         self.headers: list[Any] = []
         self.connections = 0
+        self.key = KEY
+        self.on_look: Callable[[int], object] = lambda _: None
+        self._looks = self._refused = 0
+        self._verified_at = 0.0
         self._closing = threading.Event()
         self._lock = threading.Lock()
         receiver = self
@@ -69,12 +76,14 @@ class LoopbackReceiver:
                     self.close_connection = True
                     return
                 verdict = verify(
-                    (KEY,),
+                    (receiver.key,),
                     self.headers["X-CIO-Signature"].encode(),
                     self.headers["X-CIO-Timestamp"].encode(),
                     body,
                     now=time.time(),
                 )
+                if TEST_HEADER not in self.headers:
+                    receiver._note(is_verified=verdict.refusal is None)
                 answer = status(number) if verdict.refusal is None else 401
                 if answer < 300:
                     with receiver._lock:
@@ -87,12 +96,38 @@ class LoopbackReceiver:
                 self.wfile.write(text)
                 self.close_connection = hangs_up
 
+            def do_GET(self) -> None:
+                is_metrics = self.path == "/metrics"
+                content = receiver._metrics() if is_metrics else b""
+                self.send_response(200 if is_metrics else 404)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
             def log_message(self, *_: object) -> None:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
+
+    def _note(self, *, is_verified: bool) -> None:
+        with self._lock:
+            if is_verified:
+                self._verified_at = time.time()
+            else:
+                self._refused += 1
+
+    def _metrics(self) -> bytes:
+        self.on_look(self._looks)
+        self._looks += 1
+        refused = "ciolake_rejected_requests_total"
+        return (
+            f"# TYPE {KEY_VERIFIED} gauge\n"
+            f'{KEY_VERIFIED}{{key="{self.key.fingerprint}"}} {self._verified_at}\n'
+            f"# TYPE {refused} counter\n"
+            f'{refused}{{key="",reason="wrong_signature"}} {self._refused}\n'
+        ).encode()
 
     @property
     def url(self) -> str:

@@ -17,10 +17,12 @@ from databricks_app.ingest.inbox.volume_reader import Names
 from tests.doubles import Databricks
 
 
-def store(double: Databricks, volume: str, body: bytes, *, age_seconds: float = 0) -> Path:
+def store(
+    double: Databricks, volume: str, body: bytes, *, age_seconds: float = 0, key: str = "00000000"
+) -> Path:
     """Put an event of this age into the inbox of `catalog.schema.volume`; return its object."""
     at = time.time() - age_seconds
-    record = Record(body, datetime.fromtimestamp(at, UTC), "1", "00000000", len(body))
+    record = Record(body, datetime.fromtimestamp(at, UTC), "1", key, len(body))
     path, content = Names(clock=lambda: at).frame([record])
     target = double.workspace.catalog.volume_dir(tuple(volume.split("."))) / "inbox" / path
     target.parent.mkdir(parents=True)

@@ -9,6 +9,7 @@ import yaml
 
 from databricks_app.errors import DeploymentError, SettingsError
 from databricks_app.operations.deployment import plan
+from databricks_app.setting_names import unknown_names
 from databricks_app.settings import Settings, from_environment
 
 ROOT = Path(__file__).parents[3]
@@ -63,10 +64,13 @@ def settings(files: Mapping[str, bytes]) -> Settings:
         files: Content by path; see `read`.
 
     Raises:
-        DeploymentError: The receiver could not start with it.
+        DeploymentError: The receiver could not start with it, or a name is misspelt.
     """
     try:
         entries = yaml.safe_load(files["app.yaml"])["env"]
+        misspelt = [one for one in unknown_names(one["name"] for one in entries) if one.meant]
+        if misspelt:
+            raise DeploymentError(f"app.yaml: {'; '.join(map(str, misspelt))}")
         return from_environment({one["name"]: one["value"] for one in entries if "value" in one})
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise DeploymentError(f"app.yaml cannot be read ({type(error).__name__})") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from databricks_app.operations.doctor.context import DoctorContext
 from databricks_app.operations.doctor.result import CheckResult, failure, ok, warning
+from databricks_app.setting_names import unknown_names
 
 _DEVELOPMENT = b"dev_"
 _KEY_FIX = (
@@ -13,7 +14,13 @@ _KEY_FIX = (
 
 
 def settings(context: DoctorContext) -> CheckResult:
-    """Report the store; a context exists only if the settings could be read."""
+    """Report the store and misspelt names; a context exists only if the settings could be read."""
+    unknown = unknown_names(context.variables)
+    if unknown:
+        return warning(
+            "; ".join(map(str, unknown)),
+            "correct the name in the environment or in .env, or remove it",
+        )
     chosen = context.settings
     where = chosen.volume_path if context.workspace else str(chosen.data_dir)
     return ok(f"all settings are valid; the store is {chosen.store}, at {where}")

@@ -70,16 +70,16 @@ def verifies(context: DoctorContext) -> CheckResult:
             answer = sender.post(event.body, timestamp=int(context.now()))
     except NoAnswer as error:
         says, _, fix = (fault_of(error) or "").partition(". ")
-        return failure(f"{destination.url}: {says}", fix)
+        return failure(f"{destination.shown}: {says}", fix)
     if answer.status == 401 and not answer.text:
-        return ok(f"{destination.url} refuses a wrong signature with 401")
+        return ok(f"{destination.shown} refuses a wrong signature with 401")
     if answer.status == 503 and not answer.text:
         return _unavailable(context)
     if fault := fault_of(answer):
         says, _, fix = fault.partition(". ")
-        return failure(f"{destination.url}: {says}", fix)
+        return failure(f"{destination.shown}: {says}", fix)
     return failure(
-        f"{destination.url} accepts an event with a wrong signature",
+        f"{destination.shown} accepts an event with a wrong signature",
         "this is not a receiver: correct the address, or the proxy in front of the receiver",
     )
 

@@ -7,6 +7,7 @@ view counts it as a message.
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,14 +15,14 @@ from typing import TYPE_CHECKING
 import httpx2
 
 from core.errors import ConfigurationError
+from core.webhooks.config import shown
 from core.webhooks.sender import NoAnswer, Sender, destination, signed_headers
+from core.webhooks.signature import SigningKey
 from databricks_app.errors import ReceiverError
 from databricks_app.operations.webhooks.advice import fault_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from core.webhooks.signature import SigningKey
 
 _LOOK_SECONDS = 0.5
 # A platform may hold the request until an app has started.
@@ -80,22 +81,40 @@ def post(endpoint: str, key: SigningKey, event: Canary, now: float) -> None:
     try:
         there = destination(endpoint)
     except ConfigurationError as error:
-        raise EndpointError(f"{endpoint}: {error}") from error
+        raise EndpointError(f"{shown(endpoint)}: {error}") from error
     with Sender(there, key) as sender:
         try:
             answer = sender.post(event.body, timestamp=int(now))
         except NoAnswer as error:
-            words = f"{endpoint}: {fault_of(error)}"
+            words = f"{there.shown}: {fault_of(error)}"
             raise EndpointError(words, is_temporary=error.reason == "refused") from error
     fault = fault_of(answer, key)
     if fault is not None:
         # Without a body the answer is the receiver's own: it may get the key in a moment.
         is_temporary = answer.status in {401, 503} and not answer.text
         raise EndpointError(
-            f"{endpoint}: {fault}",
+            f"{there.shown}: {fault}",
             is_temporary=is_temporary,
             status=None if answer.text else answer.status,
         )
+
+
+def reach(endpoint: str, now: float) -> None:
+    """Check that a receiver listens: post an event that it must refuse, and that is not kept.
+
+    Raises:
+        EndpointError: Nothing listens there, or something else does; the text says what to do.
+    """
+    there = destination(endpoint)
+    with Sender(there, SigningKey.from_text(secrets.token_hex(16))) as sender:
+        try:
+            answer = sender.post(canary("reach", now).body, timestamp=int(now))
+        except NoAnswer as error:
+            raise EndpointError(f"{there.shown}: {fault_of(error)}") from error
+    is_refusal = answer.status in {401, 503} and not answer.text
+    fault = None if is_refusal else fault_of(answer)
+    if fault is not None:
+        raise EndpointError(f"{there.shown}: {fault}")
 
 
 def post_as(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
+from core.webhooks.config import shown
 from databricks_app.errors import ReceiverError
 
 if TYPE_CHECKING:
@@ -93,7 +94,12 @@ def requests_by_key(text: str) -> dict[str, float]:
 
 
 def read_metrics(url: str, token: str = "") -> dict[str, float]:
-    """Read the counts of a receiver.
+    """Read how many requests each key of a receiver has signed; as `metrics_text`."""
+    return requests_by_key(metrics_text(url, token))
+
+
+def metrics_text(url: str, token: str = "") -> str:
+    """Read the metrics of a receiver.
 
     Args:
         url: Address of its `/metrics`.
@@ -103,19 +109,20 @@ def read_metrics(url: str, token: str = "") -> dict[str, float]:
         RotationError: It does not answer with its metrics; the text does not contain the token.
     """
     headers = {"Authorization": f"Bearer {token}"} if token else {}
+    where = shown(url)
     try:
         answer = httpx2.get(url, headers=headers, timeout=_TIMEOUT_SECONDS)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise RotationError(f"{url} does not answer ({type(error).__name__})") from error
+        raise RotationError(f"{where} does not answer ({type(error).__name__})") from error
     if answer.status_code in {401, 403}:
         raise RotationError(
-            f"{url} needs the token of the receiver: set CIO_ADMIN_TOKEN here as well"
+            f"{where} needs the token of the receiver: set CIO_ADMIN_TOKEN here as well"
         )
     if answer.status_code != 200:
         raise RotationError(
-            f"{url} answers {answer.status_code}: name the right address with --metrics-url"
+            f"{where} answers {answer.status_code}: name the right address with --metrics-url"
         )
-    return requests_by_key(answer.text)
+    return answer.text
 
 
 def wait_until_silent(

@@ -18,6 +18,7 @@ from core.webhooks.config import (
     endpoint_problem,
     live,
     plan,
+    shown,
 )
 
 A = WebhookSettings("A", "https://a.example.com/", ("email_sent",))
@@ -154,3 +155,18 @@ def test_endpoint_problem_names_the_reason() -> None:
 
     assert {one: text for one, text in problems.items() if words[one] not in text} == {}
     assert {one for one, text in problems.items() if text} == {one for one in words if words[one]}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "text"),
+    [
+        ("https://h.example.com/hook?token=s3cret#s3cret", "https://h.example.com/hook?..."),
+        ("https://user:s3cret@h.example.com:8443/hook", "https://h.example.com:8443/hook"),
+        ("https://user:1/s3cret@h.example.com/hook", "https://user:1/..."),
+        ("user:s3cret@h.example.com/hook", "(not a complete URL)"),
+        ("https://[s3cret", "(not a valid URL)"),
+    ],
+)
+def test_shown_leaves_out_what_may_be_secret(endpoint: str, text: str) -> None:
+    """The query, the fragment, and user and password."""
+    assert shown(endpoint) == text

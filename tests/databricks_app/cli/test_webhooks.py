@@ -8,7 +8,9 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,12 +26,14 @@ from benchmarks.harness.wire import signed
 from core.webhooks import specification
 from core.webhooks.signature import SigningKey
 from databricks_app.cli import ciolake
+from databricks_app.operations.webhooks.canary import canary
 from databricks_app.simulator.faults import InjectedFault
 from databricks_app.simulator.simulator import Simulator
 from tests.doubles import Databricks
-from tests.support.loopback_receiver import KEY, LoopbackReceiver
-from tests.support.simulating import call, make_simulator, simulator  # noqa: F401
-from tests.support.storing import StoringReceiver
+from tests.support.lake_events import NOON, body, lake_in, load, reading_of
+from tests.support.loopback_receiver import KEY, LoopbackReceiver, unused_destination
+from tests.support.simulating import app_client, call, make_simulator, simulator  # noqa: F401
+from tests.support.storing import StoringReceiver, store
 
 Run = Callable[..., Result]
 KNOWN = list(specification.subscription_names())
@@ -323,18 +327,21 @@ def test_setup_takes_the_safe_order_and_goes_on_after_a_failure(
     simulator: Simulator,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    """Disabled until the endpoint has taken a signed event; the key is kept, hidden, asked once."""
+    """Disabled until the endpoint has taken a signed event; the key stays only after that."""
     (tmp_path / ".env").write_text("CIO_WEBHOOK_SIGNING_KEYS=dev_0123\n")
     key = KEY.secret.decode()
-    with LoopbackReceiver(status=lambda number: 404 if number == 0 else 200) as receiver:
+    with LoopbackReceiver(status=lambda number: 404 if number == 1 else 200) as receiver:
         url = f"{receiver.url}/api/webhooks/customerio"
-        failed = run("setup", url, "--events", "email", "--events", "sms_sent", text=f"{key}\n")
+        subscribed = ("--no-test", "--events", "email", "--events", "sms_sent")
+        failed = run("setup", url, *subscribed, text=f"{key}\n")
         held = [feed.webhook.disabled for feed in simulator.workspace.feeds.all()]
-        done = run("setup", url, "--events", "email", "--events", "sms_sent", text="y\n")
-        again = run("setup", url, "--events", "email", "--events", "sms_sent", text="y\n")
+        taken_out = (tmp_path / ".env").read_text()
+        done = run("setup", url, *subscribed, text=f"{key}\n")
+        again = run("setup", url, *subscribed, text="y\n")
 
     assert (failed.exit_code, held) == (1, [True])
     assert "this path does not exist" in failed.output
+    assert taken_out == "CIO_WEBHOOK_SIGNING_KEYS=\n"
     assert (tmp_path / ".env").read_text() == f"CIO_WEBHOOK_SIGNING_KEYS={key}\n"
     assert done.exit_code == 0, done.output
     assert "enabled webhook 1" in done.output
@@ -349,7 +356,7 @@ def test_setup_takes_the_safe_order_and_goes_on_after_a_failure(
     ("options", "words"),
     [
         ({"status": lambda _: 302, "location": "https://login.example.com/"}, "redirect (302)"),
-        ({"text": b"<!doctype html><title>Sign in</title>"}, "web page (200)"),
+        ({"text": b"<!doctype html><title>Sign in</title>"}, "web page (401)"),
         ({"status": lambda _: 204}, "204 instead of 200"),
     ],
 )
@@ -361,11 +368,13 @@ def test_setup_refuses_an_endpoint_that_would_lose_events(
 ) -> None:
     """The webhook stays disabled."""
     with LoopbackReceiver(**options) as receiver:  # type: ignore[arg-type]
-        result = run("setup", receiver.url, "--key-stdin", text=f"{KEY.secret.decode()}\n")
+        result = run(
+            "setup", receiver.url, "--no-test", "--key-stdin", text=f"{KEY.secret.decode()}\n"
+        )
 
     assert result.exit_code == 1
     assert words in result.output
-    assert simulator.workspace.feeds.all()[0].webhook.disabled
+    assert all(feed.webhook.disabled for feed in simulator.workspace.feeds.all())
 
 
 @pytest.mark.parametrize(
@@ -394,9 +403,11 @@ def test_setup_keeps_keys_that_are_another_webhooks(
     key = KEY.secret.decode()
     (tmp_path / ".env").write_text("CIO_WEBHOOK_SIGNING_KEYS=of-another-one\n")
     with LoopbackReceiver() as receiver:
-        unusable = run("setup", receiver.url, "--key-stdin", text="a b\n")
-        done = run("setup", receiver.url, text=f"n\n{key}\n")
-        stranger = run("setup", receiver.url, "--pid", "4194304", "--new-key", text=f"{key}\n")
+        unusable = run("setup", receiver.url, "--no-test", "--key-stdin", text="a b\n")
+        done = run("setup", receiver.url, "--no-test", text=f"n\n{key}\n")
+        stranger = run(
+            "setup", receiver.url, "--no-test", "--pid", "4194304", "--new-key", text=f"{key}\n"
+        )
 
     assert "this is not a signing key" in unusable.output
     assert done.exit_code == 0, done.output
@@ -413,11 +424,162 @@ def test_setup_does_not_enable_a_webhook_whose_event_does_not_arrive(
     (tmp_path / "data/tables").mkdir(parents=True)
     with LoopbackReceiver() as receiver:
         text = f"{KEY.secret.decode()}\n"
-        result = run("setup", receiver.url, "--key-stdin", "--wait", "0", text=text)
+        result = run("setup", receiver.url, "--no-test", "--key-stdin", "--wait", "0", text=text)
 
     assert result.exit_code == 1
     assert "acknowledged, but after 0 s it is not in the tables in data" in result.output
     assert simulator.workspace.feeds.all()[0].webhook.disabled
+
+
+ENDPOINT = "/api/webhooks/customerio"
+
+
+def prepared(of: Simulator, receiver: LoopbackReceiver, *, name: str = "lake") -> str:
+    """Make a disabled webhook for a receiver; return its key, which the receiver gets."""
+    body = {"name": name, "endpoint": receiver.url + ENDPOINT, "events": ["email_sent"]}
+    with app_client(of) as app:
+        number = app.post("/v1/reporting_webhooks", json=body | {"disabled": True}).json()["id"]
+    key = of.signing_key(number)
+    receiver.key = SigningKey.from_text(key)
+    receiver.on_look = lambda looks: of.test(number) if looks == 3 else None
+    return key
+
+
+def test_setup_enables_after_customer_io_has_sent_an_event_under_the_key(
+    run: Run,
+    simulator: Simulator,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Send Test is pressed while it waits; the key stays, and the webhook keeps its name."""
+    with LoopbackReceiver() as receiver:
+        key = prepared(simulator, receiver)
+        url, text = receiver.url + ENDPOINT, f"{key}\n"
+        result = run("setup", url, "--events", "email_sent", "--key-stdin", text=text)
+
+    assert result.exit_code == 0, result.output
+    assert "press Send Test" in result.output
+    assert (tmp_path / ".env").read_text() == f"CIO_WEBHOOK_SIGNING_KEYS={key}\n"
+    webhook = simulator.workspace.feeds.all()[0].webhook
+    assert (webhook.name, webhook.disabled) == ("lake", False)
+
+
+def test_setup_takes_a_mistaken_key_out_again(
+    run: Run,
+    simulator: Simulator,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Our own event passes, that of Customer.io is refused: it says so, and enables nothing."""
+    (tmp_path / ".env").write_text("CIO_WEBHOOK_SIGNING_KEYS=of-another-one\n")
+    with LoopbackReceiver() as receiver:
+        prepared(simulator, receiver)
+        receiver.key = KEY
+        url, text = receiver.url + ENDPOINT, f"{KEY.secret.decode()}\n"
+        options = ("--events", "email_sent", "--key-stdin", "--test-wait", "0")
+        result = run("setup", url, *options, text=text)
+
+    assert result.exit_code == 1
+    assert "refused a request with a wrong signature" in result.output
+    assert f"took the key {KEY.fingerprint} out again" in result.output
+    assert (tmp_path / ".env").read_text() == "CIO_WEBHOOK_SIGNING_KEYS=of-another-one\n"
+    assert simulator.workspace.feeds.all()[0].webhook.disabled
+
+
+def test_setup_leaves_a_key_that_was_stored_before(
+    run: Run,
+    simulator: Simulator,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """It may be another webhook's: it says how to remove it."""
+    (tmp_path / ".env").write_text(f"CIO_WEBHOOK_SIGNING_KEYS={KEY.secret.decode()}\n")
+    with LoopbackReceiver() as receiver:
+        prepared(simulator, receiver)
+        receiver.key = KEY
+        options = ("--events", "email_sent", "--test-wait", "0")
+        result = run("setup", receiver.url + ENDPOINT, *options, text="y\n")
+
+    assert result.exit_code == 1
+    assert f"ciolake webhooks keys --drop {KEY.fingerprint}" in result.output
+    assert KEY.secret.decode() in (tmp_path / ".env").read_text()
+    assert simulator.workspace.feeds.all()[0].webhook.disabled
+
+
+def test_setup_asks_for_no_key_where_it_could_not_see_the_event(
+    run: Run,
+    simulator: Simulator,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """/metrics cannot be read: it fails before it changes anything."""
+    with LoopbackReceiver() as receiver:
+        url = receiver.url + ENDPOINT
+        missing = ("--metrics-url", f"{receiver.url}/elsewhere")
+        result = run("setup", url, "--key-stdin", *missing, text=f"{KEY.secret.decode()}\n")
+
+    assert result.exit_code == 1
+    assert "--metrics-url" in result.output
+    assert not (tmp_path / ".env").exists()
+    assert simulator.workspace.feeds.all() == []
+
+
+def test_setup_leaves_the_webhook_of_another_installation_alone(
+    run: Run,
+    simulator: Simulator,  # noqa: F811
+) -> None:
+    """The name says nothing; with its id the change is shown and asked, `--yes` is for scripts."""
+    text = f"{KEY.secret.decode()}\n"
+    body = {"name": "ciolake", "endpoint": "https://prod.example.com/?token=s3cret"}
+    with app_client(simulator) as app:
+        app.post("/v1/reporting_webhooks", json=body | {"events": ["email_sent"]})
+    webhook = simulator.workspace.feeds.all()[0].webhook
+    with LoopbackReceiver() as receiver:
+        given = (receiver.url, "--no-test", "--events", "email_sent")
+        by_name = run("setup", *given, "--key-stdin", text=text)
+        unasked = run("setup", *given, "--id", "1", "--key-stdin", text=text)
+        declined = run("setup", *given, "--id", "1", text="n\n")
+        held = simulator.workspace.feeds.all()[0].webhook
+        agreed = run("setup", *given, "--id", "1", "--yes", "--key-stdin", text=text)
+
+    assert [one.exit_code for one in (by_name, unasked, declined, agreed)] == [1, 1, 1, 0]
+    assert held == webhook
+    assert "use --id 1" in by_name.output
+    assert "add --yes" in unasked.output
+    assert f"endpoint: https://prod.example.com/?... -> {receiver.url}" in declined.output
+    assert "s3cret" not in by_name.output + declined.output + agreed.output
+    assert len(simulator.workspace.feeds.all()) == 1
+    assert simulator.workspace.feeds.all()[0].webhook.endpoint == receiver.url
+
+
+def test_setup_fails_at_once_with_nothing_listening(
+    run: Run,
+    simulator: Simulator,  # noqa: F811
+) -> None:
+    """Before it asks for a key or creates a webhook; a query of the endpoint is not shown."""
+    url = f"{unused_destination().url}?token=s3cret"
+
+    result = run("setup", url, "--no-test", "--key-stdin", text=f"{KEY.secret.decode()}\n")
+
+    assert result.exit_code == 1
+    assert "no server listens there" in result.output
+    assert "s3cret" not in result.output
+    assert simulator.workspace.feeds.all() == []
+
+
+def test_setup_keeps_an_event_that_the_vendor_added_later(
+    run: Run,
+    simulator: Simulator,  # noqa: F811
+) -> None:
+    """`all` includes it, and it can be named, once a webhook of the workspace has it."""
+    with LoopbackReceiver() as receiver:
+        key = prepared(simulator, receiver)
+        subscribe(simulator, "email_quarantined")
+        url, text = receiver.url + ENDPOINT, f"{key}\n"
+        every = run("setup", url, "--no-test", "--yes", "--key-stdin", text=text)
+        events = simulator.workspace.feeds.all()[0].webhook.events
+        one = ("--events", "email_quarantined")
+        named = run("setup", url, "--no-test", "--yes", *one, "--key-stdin", text=text)
+
+    assert (every.exit_code, named.exit_code) == (0, 0), named.output
+    assert events == (*KNOWN, "email_quarantined")
+    assert simulator.workspace.feeds.all()[0].webhook.events == ("email_quarantined",)
 
 
 def test_setup_sees_the_event_in_the_inbox_of_a_volume(
@@ -427,20 +589,53 @@ def test_setup_sees_the_event_in_the_inbox_of_a_volume(
 ) -> None:
     """The row comes with the next load: it says when, and asks no warehouse for it."""
     text = f"{KEY.secret.decode()}\n"
-    store = {"CIO_STORE": "databricks", "CIO_CATALOG": "main", "CIO_SCHEMA": "cio"}
+    databricks = {"CIO_STORE": "databricks", "CIO_CATALOG": "main", "CIO_SCHEMA": "cio"}
     with Databricks(tmp_path / "double", volume="main.cio.events") as double:
-        env = double.environment() | store | {"CIO_VOLUME": "events"}
+        env = double.environment() | databricks | {"CIO_VOLUME": "events"}
         with StoringReceiver(double, "main.cio.events") as receiver:
             late = {**env, "CIO_FLUSH_INTERVAL_SECONDS": "0.05"}
-            stalled = run("setup", receiver.url, "--key-stdin", "--wait", "0.1", text=text, **late)
+            stalled = run(
+                "setup",
+                receiver.url,
+                "--no-test",
+                "--key-stdin",
+                "--wait",
+                "0.1",
+                text=text,
+                **late,
+            )
             held = [feed.webhook.disabled for feed in simulator.workspace.feeds.all()]
-            done = run("setup", receiver.url, "--key-stdin", text=text, **env)
+            done = run("setup", receiver.url, "--no-test", "--key-stdin", text=text, **env)
         heard = double.workspace.engine.received
 
     assert (stalled.exit_code, held) == (1, [True])
     assert "after 0.1 s it is still in the inbox of /Volumes/main/cio/events" in stalled.output
     assert done.exit_code == 0, done.output
     assert re.search(r"in the inbox of .*; its row is expected by \d\d:\d\d UTC", done.output)
+    assert not simulator.workspace.feeds.all()[0].webhook.disabled
+    assert heard == []
+
+
+def test_setup_sees_the_event_of_customer_io_in_the_inbox_of_a_volume(
+    run: Run,
+    simulator: Simulator,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Under the key, beside our own test event, which proves nothing; no warehouse is asked."""
+    text = f"{KEY.secret.decode()}\n"
+    store_env = {"CIO_STORE": "databricks", "CIO_CATALOG": "main", "CIO_SCHEMA": "cio"}
+    with Databricks(tmp_path / "double", volume="main.cio.events") as double:
+        env = double.environment() | store_env | {"CIO_VOLUME": "events"}
+
+        def press(_: StoringReceiver) -> None:
+            store(double, "main.cio.events", b'{"event_id":"v"}', key=KEY.fingerprint)
+
+        with StoringReceiver(double, "main.cio.events", press) as receiver:
+            done = run("setup", receiver.url, "--key-stdin", text=text, **env)
+        heard = double.workspace.engine.received
+
+    assert done.exit_code == 0, done.output
+    assert f"an event that the key {KEY.fingerprint} has verified" in done.output
     assert not simulator.workspace.feeds.all()[0].webhook.disabled
     assert heard == []
 
@@ -504,7 +699,7 @@ def test_setup_and_rotate_with_a_real_receiver(
     with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:
         told = ("--pid", str(receiver.process.pid))
         wait_until(lambda: (tmp_path / "data/tables").is_dir())
-        setup = run("setup", receiver.url, *told, "--key-stdin", text="first-key\n")
+        setup = run("setup", receiver.url, *told, "--no-test", "--key-stdin", text="first-key\n")
         assert setup.exit_code == 0, setup.output
         assert "it was a row of webhook_raw_events in data" in setup.output
         (tmp_path / ".env").write_text(f"{token}CIO_WEBHOOK_SIGNING_KEYS=first-key\n")
@@ -574,7 +769,7 @@ def test_rotate_goes_on_with_two_keys_and_keeps_both_if_it_fails(run: Run, tmp_p
 
     assert result.exit_code == 1
     assert f"continuing: {KEY.fingerprint} replaces" in result.output
-    assert "answers 501" in result.output
+    assert "does not count events by key" in result.output
     assert "continuing" in by_program.output
     assert "continuing" not in declined.output + wrong.output
     assert "the first is not the key on standard input" in wrong.output
@@ -661,6 +856,63 @@ def test_keys_are_listed_with_their_workspace(tmp_path: Path, monkeypatch: Any) 
         ("00000000", "retired", "shop"),
     ]
     assert "shop-key-1" not in result.output
+
+
+def test_keys_are_listed_with_their_first_and_last_use(tmp_path: Path, monkeypatch: Any) -> None:
+    """From the raw table; our own test events are no use, unlisted keys are retired."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text(f"CIO_WEBHOOK_SIGNING_KEYS={KEY.secret.decode()}\n")
+    with closing(lake_in(tmp_path / "data")) as lake:
+        lake.start()
+        late = NOON + timedelta(hours=1)
+        load(
+            lake,
+            reading_of(body("e1")),
+            reading_of(body("e2"), late),
+            reading_of(canary("1", 0.0).body, late + timedelta(hours=1)),
+        )
+
+    result = CliRunner().invoke(ciolake, ["webhooks", "keys", "--format", "jsonl"])
+
+    active, used = [json.loads(line) for line in result.stdout.splitlines()]
+    assert (active["fingerprint"], active["events"]) == (KEY.fingerprint, None)
+    assert (used["fingerprint"], used["key"], used["events"]) == ("0a1b2c3d", "retired", 2)
+    assert "12:00:00" in used["first_use"]
+    assert "13:00:00" in used["last_use"]
+
+
+def test_keys_drop_removes_one_key_and_asks(tmp_path: Path, monkeypatch: Any) -> None:
+    """The others stay; the last one of a workspace only with `--last`; no key is shown."""
+    monkeypatch.chdir(tmp_path)
+    first, second, blog = (
+        SigningKey.from_text(text).fingerprint
+        for text in ("shop-key-1", "shop-key-2", "blog-key-1")
+    )
+    (tmp_path / ".env").write_text(
+        f"CIO_WORKSPACES=shop:{first},shop:{second},blog:{blog}\n"
+        "CIO_WEBHOOK_SIGNING_KEYS=shop-key-1,shop-key-2,blog-key-1\n"
+    )
+
+    def drop(*words: str, text: str = "") -> Result:
+        return CliRunner().invoke(ciolake, ["webhooks", "keys", "--drop", *words], input=text)
+
+    def stored() -> str:
+        return (tmp_path / ".env").read_text().splitlines()[-1].partition("=")[2]
+
+    unknown = drop("00000000")
+    declined = drop(first, text="n\n")
+    assert stored() == "shop-key-1,shop-key-2,blog-key-1"
+    dropped = drop(first, text="y\n")
+    assert stored() == "shop-key-2,blog-key-1"
+    last = drop(blog, "--yes")
+    assert stored() == "shop-key-2,blog-key-1"
+    forced = drop(blog, "--yes", "--last")
+
+    assert stored() == "shop-key-2"
+    assert [one.exit_code for one in (unknown, declined, dropped, last, forced)] == [1, 1, 0, 1, 0]
+    assert "last active key of the workspace blog" in last.output
+    assert "kill -HUP" in dropped.output
+    assert "-key-" not in unknown.output + dropped.output + last.output + forced.output
 
 
 def test_rotate_of_a_workspace_lists_the_new_key_and_keeps_the_others(

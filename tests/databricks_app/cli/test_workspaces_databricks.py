@@ -91,3 +91,23 @@ def test_list_shows_what_the_schema_holds(variables: dict[str, str], lake: Wareh
     assert lake.lease.epoch
     assert (found["workspace"], found["listed_as"], found["events"]) == ("default", "shop", 2)
     assert "ciolake workspaces rename default shop" in result.stderr
+
+
+def test_keys_are_listed_with_their_use(
+    variables: dict[str, str],
+    lake: WarehouseLake,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From the warehouse; `--no-use` asks none."""
+    monkeypatch.chdir(tmp_path)
+    shown = ["webhooks", "keys", "--format", "jsonl"]
+
+    result = CliRunner().invoke(ciolake, shown, env=variables)
+    without = CliRunner().invoke(ciolake, [*shown, "--no-use"], env=variables)
+
+    (found,) = [json.loads(line) for line in result.stdout.splitlines()]
+    assert lake.lease.epoch
+    assert (found["fingerprint"], found["key"], found["events"]) == (KEY, "retired", 2)
+    assert found["first_use"].startswith("2026-11-22")
+    assert json.loads(without.stdout)["events"] is None

@@ -202,3 +202,16 @@ def test_an_env_file_that_cannot_be_read(tmp_path: Path) -> None:
 
     assert message.startswith("ciolake: .env cannot be read (Permission denied)")
     assert "hunter2" not in message
+
+
+def test_a_misspelt_key_line_makes_no_development_key_beside_it(tmp_path: Path) -> None:
+    """With one it would start, and refuse every event of Customer.io."""
+    (tmp_path / ".env").write_text("CIO_WEBHOOK_SIGNING_KEY=s3cret-of-customer-io\n")
+    prefix = ["env", "--unset=CIO_WEBHOOK_SIGNING_KEYS"]
+
+    message = error_of(tmp_path, prefix=prefix)
+
+    assert "CIO_WEBHOOK_SIGNING_KEY is not a setting" in message
+    assert "did you mean CIO_WEBHOOK_SIGNING_KEYS?" in message
+    assert "s3cret" not in message
+    assert (tmp_path / ".env").read_text() == "CIO_WEBHOOK_SIGNING_KEY=s3cret-of-customer-io\n"

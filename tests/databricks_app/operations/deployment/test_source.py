@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from databricks_app.errors import DeploymentError
 from databricks_app.operations.deployment import plan, source
 from tests.support.loopback_receiver import KEY, LoopbackReceiver
 
@@ -60,6 +61,15 @@ def run(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[st
         check=False,
         timeout=100,
     )
+
+
+def test_a_misspelt_name_in_app_yaml_is_refused() -> None:
+    """The app would start, and its default would apply silently."""
+    files = source.read(TARGET)
+    text = files["app.yaml"].replace(b"CIO_FLUSH_INTERVAL_SECONDS", b"CIO_FLUSH_INTERVAL")
+
+    with pytest.raises(DeploymentError, match="did you mean CIO_FLUSH_INTERVAL_SECONDS"):
+        source.settings({"app.yaml": text})
 
 
 def test_the_simulator_is_not_uploaded(uploaded: Path) -> None:

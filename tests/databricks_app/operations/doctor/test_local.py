@@ -110,6 +110,15 @@ def test_lines_begin_with_the_state_and_show_the_fix_below(tmp_path: Path) -> No
     assert result.exit_code == 1
 
 
+def test_a_misspelt_setting_is_named_with_what_is_meant(tmp_path: Path) -> None:
+    """A warning: the default applies, and nothing else shows it."""
+    result = found(context_of(tmp_path, CIO_FLUSH_INTERVAL="5"), "settings")
+
+    assert result.state == "warning"
+    assert "CIO_FLUSH_INTERVAL is not a setting" in result.says
+    assert "did you mean CIO_FLUSH_INTERVAL_SECONDS?" in result.says
+
+
 def test_unreadable_settings_are_the_only_result() -> None:
     """The value, maybe a secret, is not shown."""
     env = {"CIO_WEB_WORKERS": "quite-secret"}
