@@ -44,7 +44,13 @@ def run(folder: Path, source: str) -> tuple[subprocess.Popen[bytes], str]:
     return running, known
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGKILL,
+        *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGTERM, signal.SIGINT)),
+    ],
+)
 def test_a_run_that_is_interrupted_leaves_no_process(tmp_path: Path, number: int) -> None:
     """Not even one whose parent has ended."""
     running, known = run(tmp_path, HANGS)

@@ -10,7 +10,14 @@ import pytest
 
 from tests.support.paths import ROOT
 
-NAMES = ("start", "commits", "merge", "large_events", "year")
+_SLOW = pytest.mark.slow
+NAMES = (
+    "start",
+    "commits",
+    "merge",
+    pytest.param("large_events", marks=_SLOW),
+    pytest.param("year", marks=_SLOW),
+)
 NAMES_WITH_WRK = (
     "receive",
     "slow_clients",

@@ -22,7 +22,7 @@ from databricks_app.lake.local.query import LocalQuery
 from tests.support.odd_bodies import ODD_BODIES
 from tests.support.paths import ROOT
 
-KILLS = 3
+KILLS = 2
 
 
 @pytest.fixture(scope="module")

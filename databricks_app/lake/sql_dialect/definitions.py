@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from databricks_app.errors import QueryError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from sqlglot import exp
 
@@ -133,21 +133,24 @@ def views() -> tuple[View, ...]:
     return tuple(_view(statement) for statement in statements("views"))
 
 
-def _split(text: str) -> Iterator[str]:
+@cache
+def _split(text: str) -> tuple[str, ...]:
     """Split a text at semicolons, but not at those in strings and comments."""
     from sqlglot import TokenType
     from sqlglot.dialects import Databricks
 
+    parts: list[str] = []
     start, has_tokens = 0, False
     for token in Databricks().tokenize(text):
         if token.token_type is TokenType.SEMICOLON:
             if has_tokens:
-                yield text[start : token.start].strip()
+                parts.append(text[start : token.start].strip())
             start, has_tokens = token.end + 1, False
         else:
             has_tokens = True
     if has_tokens:
-        yield text[start:].strip()
+        parts.append(text[start:].strip())
+    return tuple(parts)
 
 
 def _parse(statement: Statement, kind: str) -> exp.Create:

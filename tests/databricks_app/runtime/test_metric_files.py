@@ -207,6 +207,7 @@ SCRAPE = dedent("""
 """)
 
 
+@pytest.mark.slow
 def test_no_count_decreases_while_files_are_added_up(tmp_path: Path) -> None:
     """A process that scrapes all the time sees the sums before or after, never in between."""
     folder = tmp_path / "metrics"

@@ -88,7 +88,10 @@ def pause_under_load(folder: Path, whose: Callable[[Receiver], list[int]], times
 PROCESSES = (worker, Receiver.web, Receiver.loader, alerting, supervisor, everything)
 
 
-@pytest.mark.parametrize("whose", [worker, Receiver.web, supervisor])
+@pytest.mark.parametrize(
+    "whose",
+    [worker, *(pytest.param(one, marks=pytest.mark.slow) for one in (Receiver.web, supervisor))],
+)
 def test_clients_are_answered_after_a_pause(
     tmp_path: Path, whose: Callable[[Receiver], list[int]]
 ) -> None:
@@ -126,6 +129,7 @@ def stick_under_load(folder: Path, times: int) -> None:
         assert_faultless(receiver, *tallies)
 
 
+@pytest.mark.slow
 def test_a_stuck_worker_is_replaced_and_its_clients_are_answered(tmp_path: Path) -> None:
     """After about five seconds; the acceptor answers its clients 503."""
     stick_under_load(tmp_path, 1)

@@ -116,6 +116,7 @@ def test_process_one_of_a_container_reaps_all_and_stops_gracefully(tmp_path: Pat
         assert process.wait(20) == 0
 
 
+@pytest.mark.slow
 def test_counts_never_decrease_while_workers_are_killed(tmp_path: Path) -> None:
     """Scraped under load, with workers and masters killed.
 

@@ -22,7 +22,9 @@ from tests.support.proxies import PROXIES, free_port, proxy
 
 GIVE_UP_SECONDS = 4.0  # as Customer.io does
 
-pytestmark = pytest.mark.parametrize("name", PROXIES)
+pytestmark = pytest.mark.parametrize(
+    "name", [PROXIES[0], *(pytest.param(one, marks=pytest.mark.slow) for one in PROXIES[1:])]
+)
 
 
 @contextlib.contextmanager

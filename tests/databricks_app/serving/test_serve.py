@@ -270,7 +270,13 @@ def test_serve_stores_large_bodies_and_answers_quickly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "times"), [(kill_worker, 5), (kill_master, 2), (kill_loader, 3), (reload, 2)]
+    ("fault", "times"),
+    [
+        (kill_worker, 5),
+        (reload, 2),
+        pytest.param(kill_master, 2, marks=pytest.mark.slow),
+        pytest.param(kill_loader, 3, marks=pytest.mark.slow),
+    ],
 )
 def test_senders_see_no_kill_or_reload(
     tmp_path: Path, fault: Callable[[Receiver], None], times: int

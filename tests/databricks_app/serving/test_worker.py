@@ -541,6 +541,7 @@ def test_worker_does_not_release_a_connection_that_stays_open(
         acceptor.stop()
 
 
+@pytest.mark.slow
 def test_worker_keeps_thousands_of_idle_connections() -> None:
     """They use only memory."""
     number = 1_000
@@ -552,6 +553,7 @@ def test_worker_keeps_thousands_of_idle_connections() -> None:
     assert first == again == [200] * number
 
 
+@pytest.mark.slow
 def test_worker_does_not_collect_answers_that_nobody_reads() -> None:
     """It stops reading from such a client, and then ends the connection."""
     with working(request_seconds=1.0) as worker, connect(worker.address) as wire:

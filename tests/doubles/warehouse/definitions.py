@@ -6,6 +6,7 @@ dropping or renaming columns. An unknown statement fails with a text that names 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 
 DONE = pa.table({})
+# To analyse the views of the product takes seconds, and each test creates the same ones.
+_SHAPES: dict[tuple[object, ...], pa.Table] = {}
 
 
 def create(engine: Engine, session: Session, tree: exp.Create, text: str) -> pa.Table:
@@ -27,7 +30,7 @@ def create(engine: Engine, session: Session, tree: exp.Create, text: str) -> pa.
     if tree.kind == "TABLE":
         return _create_table(engine, session, tree, text)
     if tree.kind == "VIEW":
-        return _create_view(engine, session, tree)
+        return _create_view(engine, session, tree, text)
     if tree.kind in {"SCHEMA", "CATALOG", "DATABASE"}:
         name = _schema_name(session, tree.this)
         made = Securable("schema", name, _comment(tree))
@@ -57,15 +60,14 @@ def _create_table(engine: Engine, session: Session, tree: exp.Create, text: str)
     return DONE
 
 
-def _create_view(engine: Engine, session: Session, tree: exp.Create) -> pa.Table:
+def _create_view(engine: Engine, session: Session, tree: exp.Create, text: str) -> pa.Table:
     definition = tree.this
     given: list[exp.Expr] = []
     if isinstance(definition, exp.Schema):
         given, definition = definition.expressions, definition.this
     name = session.name(definition)
-    query = tree.expression.sql("databricks")
-    with Query(engine, session) as probe:
-        shape = probe.run(exp.select("*").from_(parse(query).subquery("shape")).limit(0))  # type: ignore[attr-defined]  # a query
+    query = _query_text(text)
+    shape = _shape(engine, session, query)
     if given and len(given) != shape.num_columns:
         counts = f"{len(given)} columns are named and the query has {shape.num_columns}."
         raise SqlFailure("CREATE_VIEW_COLUMN_ARITY_MISMATCH", counts, "21S01")
@@ -89,6 +91,25 @@ def _create_view(engine: Engine, session: Session, tree: exp.Create) -> pa.Table
             made.grants = securable.grants
         engine.add(made)
     return DONE
+
+
+@lru_cache(1_000)
+def _query_text(create: str) -> str:
+    return parse(create).expression.sql("databricks")
+
+
+def _shape(engine: Engine, session: Session, query: str) -> pa.Table:
+    """Return the result of a view's query without rows. It depends on names and columns alone."""
+    relations = tuple(
+        (one.name, one.query, tuple((column.name, column.type) for column in one.columns))
+        for one in engine.workspace.catalog.inside("table")
+    )
+    key = (query, session.catalog, session.schema, relations)
+    if key not in _SHAPES:
+        with Query(engine, session) as probe:
+            tree = parse(query).copy().subquery("shape")  # type: ignore[attr-defined]  # a query
+            _SHAPES[key] = probe.run(exp.select("*").from_(tree).limit(0))
+    return _SHAPES[key]
 
 
 def alter(engine: Engine, session: Session, tree: exp.Alter, text: str) -> pa.Table:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -65,8 +66,9 @@ class Session:
         return tuple([self.catalog, self.schema][: max(0, 3 - len(given))] + given)
 
 
+@lru_cache(1_000)
 def parse(sql: str) -> exp.Expr:
-    """Parse a statement.
+    """Parse a statement. Copy the tree before you change it: the next caller gets the same.
 
     Raises:
         SqlFailure: It cannot be parsed.
@@ -219,7 +221,7 @@ class Query:
             Session(securable.name[0], securable.name[1], self.session.principal),
         )
         try:
-            return _duckdb_text(self._with_views(parse(securable.query)))
+            return _duckdb_text(self._with_views(parse(securable.query).copy()))
         finally:
             self.session = home
 

@@ -156,7 +156,9 @@ class Engine:
         text = sql.strip().rstrip(";").strip()
         if (found := self._by_pattern(_plain(text), session)) is not None:
             return found
-        tree = bind(parse(text), parameters)
+        tree = parse(text)
+        if not isinstance(tree, exp.Create):  # its handler does not change the tree
+            tree = bind(tree.copy(), parameters)
         if isinstance(tree, exp.Query | exp.Values):
             with Query(self, session) as query:
                 return query.run(tree)

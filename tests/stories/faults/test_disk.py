@@ -48,8 +48,8 @@ def assert_loaded(receiver: Receiver, names: Sequence[str]) -> None:
     [
         pytest.param("fdatasync:error=EIO:when=1..3", id="failed sync"),
         pytest.param("writev:retval=10:when=1..3", id="short write"),
-        pytest.param("writev:error=ENOSPC:when=1..3", id="full"),
-        pytest.param("writev:error=EROFS:when=1..3", id="read-only"),
+        pytest.param("writev:error=ENOSPC:when=1..3", id="full", marks=pytest.mark.slow),
+        pytest.param("writev:error=EROFS:when=1..3", id="read-only", marks=pytest.mark.slow),
     ],
 )
 def test_an_event_that_the_inbox_cannot_store_is_refused(tmp_path: Path, fault: str) -> None:
@@ -65,7 +65,13 @@ def test_an_event_that_the_inbox_cannot_store_is_refused(tmp_path: Path, fault: 
 
 
 @needs_strace
-@pytest.mark.parametrize("fault", ["fsync:error=EIO:when=40..41", "fsync:error=ENOSPC:when=40..41"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "fsync:error=EIO:when=40..41",
+        pytest.param("fsync:error=ENOSPC:when=40..41", marks=pytest.mark.slow),
+    ],
+)
 def test_a_load_whose_sync_fails_is_repeated(tmp_path: Path, fault: str) -> None:
     """The segment stays until a sync has succeeded; no row is written twice."""
     data = tmp_path / "data"
@@ -196,7 +202,10 @@ def test_full_shared_memory_ends_no_process(tmp_path: Path, size: str) -> None:
         assert receiver.logged("metrics_not_shared") == []
 
 
-@pytest.mark.parametrize("trouble", [kill_worker, kill_master, reload])
+@pytest.mark.parametrize(
+    "trouble",
+    [kill_worker, *(pytest.param(one, marks=pytest.mark.slow) for one in (kill_master, reload))],
+)
 def test_processes_are_replaced_while_shared_memory_is_full(
     tmp_path: Path, trouble: Callable[[Receiver], None]
 ) -> None:
@@ -230,7 +239,7 @@ def test_a_large_body_without_space_on_the_disk_is_refused(tmp_path: Path) -> No
         assert_loaded(receiver, [*sizes][1:])
 
 
-@pytest.mark.parametrize("jump", [-86_400.0, 86_400.0 * 365])
+@pytest.mark.parametrize("jump", [-86_400.0, pytest.param(86_400.0 * 365, marks=pytest.mark.slow)])
 def test_a_jump_of_the_clock_changes_only_the_names_of_segments(
     tmp_path: Path, jump: float
 ) -> None:

@@ -117,7 +117,7 @@ def test_the_receiver_answers_200_or_503_while_the_volume_fails(
     post_through(receiver, double, RECEIVER[name], again=r"\(for [1-9]\d* s\)")
 
 
-@cases(LOADER, "answer lost once")
+@cases(LOADER)
 def test_loading_continues_after_an_error_of_the_warehouse(
     double: DatabricksDouble, receiver: Receiver, name: str
 ) -> None:
@@ -184,9 +184,10 @@ def test_a_revoked_token_is_replaced(double: DatabricksDouble, receiver: Receive
     assert tally.kinds <= {"200", "503"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "place",
-    [pytest.param(p, marks=() if "after_raw" in p else pytest.mark.slow) for p in POINTS],
+    POINTS,
 )
 def test_a_loader_killed_in_a_load_loses_and_doubles_no_event(
     double: DatabricksDouble, tmp_path: Path, place: str

@@ -45,9 +45,21 @@ def killed_before_it_deleted(folder: Path) -> None:
         assert process.wait(60) == -9
 
 
-@pytest.mark.parametrize("damage", [cut, empty])
-@pytest.mark.parametrize("which", [newest_entry, data_file])
-@pytest.mark.parametrize("table", [RAW, EMAIL])
+DAMAGES = [(RAW, newest_entry, cut), (EMAIL, data_file, empty)]
+OTHER_DAMAGES = [
+    (RAW, newest_entry, empty),
+    (RAW, data_file, cut),
+    (RAW, data_file, empty),
+    (EMAIL, newest_entry, cut),
+    (EMAIL, newest_entry, empty),
+    (EMAIL, data_file, cut),
+]
+
+
+@pytest.mark.parametrize(
+    ("table", "which", "damage"),
+    [*DAMAGES, *(pytest.param(*one, marks=pytest.mark.slow) for one in OTHER_DAMAGES)],
+)
 def test_a_broken_newest_commit_is_undone_and_loaded_from_the_inbox_again(
     tmp_path: Path, table: str, which: Callable[[Path], Path], damage: Callable[[Path], None]
 ) -> None:

@@ -50,6 +50,7 @@ def test_two_servers_on_one_folder_load_everything_once(tmp_path: Path) -> None:
     assert_exactly_once(data, ["same", "other", "after"])
 
 
+@pytest.mark.slow
 def test_a_paused_loader_keeps_its_lock_and_continues(tmp_path: Path) -> None:
     """Another loader waits meanwhile; afterwards no event is loaded twice."""
     data, other = tmp_path / "data", tmp_path / "other"

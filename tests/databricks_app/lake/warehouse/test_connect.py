@@ -160,22 +160,27 @@ def test_typed_row_is_made_from_the_stored_raw_row(
 
 FAULTS = [
     Fault("reset_after", "sql.*", statement="MERGE"),
-    Fault("reset_before", "sql.*", statement="MERGE"),
-    Fault("unavailable", "sql.*", statement="MERGE"),
-    Fault("throttled", "sql.*", statement="MERGE"),
-    Fault("expired", "sql.*", statement="MERGE"),
-    Fault("invalid_token", "sql.*", statement="MERGE"),
     Fault(
         "statement_fails",
         statement="MERGE",
         text="[DELTA_CONCURRENT_APPEND] ConcurrentAppendException. SQLSTATE: 2D521",
     ),
-    Fault("statement_fails_after", statement="MERGE", text="Invalid SessionHandle"),
     Fault("unavailable", "files.put", path="staging"),
+]
+MORE_FAULTS = [
+    pytest.param(one, marks=pytest.mark.slow)
+    for one in (
+        Fault("reset_before", "sql.*", statement="MERGE"),
+        Fault("unavailable", "sql.*", statement="MERGE"),
+        Fault("throttled", "sql.*", statement="MERGE"),
+        Fault("expired", "sql.*", statement="MERGE"),
+        Fault("invalid_token", "sql.*", statement="MERGE"),
+        Fault("statement_fails_after", statement="MERGE", text="Invalid SessionHandle"),
+    )
 ]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.action)
+@pytest.mark.parametrize("fault", [*FAULTS, *MORE_FAULTS], ids=lambda fault: fault.action)
 def test_each_event_is_stored_once_after_any_single_failure(
     double: Databricks,
     lake: WarehouseLake,

@@ -198,11 +198,23 @@ def test_a_later_run_needs_few_rights(full: Databricks, run: Callable[..., Resul
 @pytest.mark.parametrize(
     ("right", "words"),
     [
-        ("USE_SCHEMA", "GRANT USE SCHEMA ON SCHEMA `main`.`customerio` TO"),
+        pytest.param(
+            "USE_SCHEMA",
+            "GRANT USE SCHEMA ON SCHEMA `main`.`customerio` TO",
+            marks=pytest.mark.slow,
+        ),
         ("READ_VOLUME", "GRANT READ VOLUME ON VOLUME `main`.`customerio`.`ciolake` TO"),
-        ("SELECT", "GRANT SELECT ON TABLE `main`.`customerio`.`webhook_raw_events` TO"),
+        pytest.param(
+            "SELECT",
+            "GRANT SELECT ON TABLE `main`.`customerio`.`webhook_raw_events` TO",
+            marks=pytest.mark.slow,
+        ),
         ("CAN_MANAGE", "databricks apps update-permissions ciolake --json"),
-        ("READ", "databricks secrets put-acl ciolake deployer@example.com READ  #"),
+        pytest.param(
+            "READ",
+            "databricks secrets put-acl ciolake deployer@example.com READ  #",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_later_run_names_the_one_right_that_is_missing(
