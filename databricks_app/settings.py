@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from dotenv import dotenv_values
-
 from core.webhooks.signature import SigningKey
 from databricks_app import setting_values as read
 from databricks_app.errors import SettingsError
@@ -332,19 +330,11 @@ def environment(
     A Databricks App does not read the file: its variables are in app.yaml.
 
     Raises:
-        SettingsError: The file exists and cannot be read.
+        SettingsError: The file exists and cannot be read, or a line of it is wrong.
     """
     if "DATABRICKS_APP_NAME" in environ:
         return dict(environ)
-    try:
-        # No expansion of `$NAME`: a key may contain a dollar sign.
-        found = dotenv_values(env_file, interpolate=False)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        # Without its cause: the text of a UnicodeDecodeError may quote a key.
-        raise SettingsError(f"{env_file} cannot be read ({reason})") from None
-    kept = {name: value for name, value in found.items() if value is not None}
-    return {**kept, **environ}
+    return {**read.lines_of(env_file), **environ}
 
 
 def from_environment(variables: Mapping[str, str]) -> Settings:

@@ -14,6 +14,7 @@ from databricks_app.runtime.file_modes import PRIVATE_UMASK
 # Module and attribute of each command, and its line in `ciolake --help`.
 _COMMANDS = {
     "serve": ("serve:serve", "Receive webhooks and load them into the tables."),
+    "reload": ("reload:reload_", "Make the running receiver read its settings again."),
     "send": ("send:send", "Sign and post one event."),
     "simulate": ("simulate:simulate", "Send signed sample traffic, as Customer.io would."),
     "simulator": ("simulator:simulator", "Run a simulated Customer.io on this machine."),

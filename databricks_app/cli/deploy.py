@@ -129,9 +129,9 @@ def deploy(
 
     \b
     Examples:
-      ./deploy.sh --catalog main --warehouse 1234567890abcdef --dry-run
-      ./deploy.sh --catalog main --warehouse 1234567890abcdef
-      ./deploy.sh --catalog main --warehouse 1234567890abcdef --destroy
+      ciolake deploy --catalog main --warehouse 1234567890abcdef --dry-run
+      ciolake deploy --catalog main --warehouse 1234567890abcdef
+      ciolake deploy --catalog main --warehouse 1234567890abcdef --destroy
     """  # noqa: D301  # click needs the character \b
     target = plan.Target(app, catalog, schema, volume, warehouse, scope or app, relay)
     _check(target)

@@ -77,6 +77,11 @@ def replay(
     if settings.store == "databricks":
         click.echo(_remotely(settings, variables, selection, dry_run=dry_run))
         return
+    if not (settings.data_dir / "tables").is_dir():
+        raise click.ClickException(
+            f"there are no tables in {settings.data_dir}, so nothing can be loaded again: run this "
+            "in the receiver's folder, or set CIO_DATA_DIR to its data folder"
+        )
     query = LocalQuery(settings.data_dir)
     if dry_run:
         click.echo(f"{count(query, selection)} events would be loaded again.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ import click
 import structlog
 
 from core.webhooks.signature import SigningKey
+from databricks_app.cli.own_name import own_name
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import SettingsError
 from databricks_app.ingest.inbox import Pending, local_reader
@@ -28,6 +30,7 @@ from databricks_app.setting_names import KEYS, is_meant
 from databricks_app.settings import (
     ENV_FILE,
     Settings,
+    data_folder,
     environment,
     from_environment,
 )
@@ -43,9 +46,9 @@ def serve(*, demo: bool) -> None:
     Settings are environment variables; outside Databricks they can also be in a file .env in the
     current folder. The README lists them.
 
-    SIGHUP: read the settings again, without refusing a connection. SIGTERM, Ctrl-C: finish the
-    current requests and stop within 10 s. If systemd passes a socket (LISTEN_FDS), it is used
-    instead of CIO_HOST and PORT.
+    SIGHUP, or `ciolake reload`: read the settings again, without refusing a connection. SIGTERM,
+    Ctrl-C: finish the current requests and stop within 10 s. If systemd passes a socket
+    (LISTEN_FDS), it is used instead of CIO_HOST and PORT.
 
     \b
     Exit codes: 0 stopped by a signal, 1 the receiver cannot start or keep running (the message
@@ -71,6 +74,7 @@ def serve(*, demo: bool) -> None:
         refuse_network_folder(settings.data_dir)
         folder = run_dir.make()
         undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        run_dir.note_owner(folder, settings.data_dir)
         made = data_dir.prepare(settings.data_dir, settings.inbox_dir)
         undo.callback(data_dir.remove, made)
         settings = with_admin_token(with_keys(settings, variables), variables)
@@ -172,7 +176,20 @@ def _announce(settings: Settings, port: int) -> None:
         )
     if not settings.admin_token and not settings.is_databricks_app:
         lines.append("CIO_ADMIN_TOKEN is not set: nobody sees /metrics and the details of /readyz.")
-    lines.append("Try           .venv/bin/ciolake send --sample email/opened")
-    lines.append('Then          .venv/bin/ciolake query "SELECT * FROM webhook_email_events"')
+    lines += _hints(settings, port)
     click.echo("\n".join(lines))
     sys.stdout.flush()
+
+
+def _hints(settings: Settings, port: int) -> list[str]:
+    """Commands to try in another shell, which has `.env`, but not the variables of this one."""
+    there = environment({})
+    url = "" if there.get("PORT", "8000") == str(port) else f" --url http://127.0.0.1:{port}"
+    is_default = data_folder(there).resolve() == settings.data_dir.resolve()
+    folder = "" if is_default else f" --data-dir {shlex.quote(str(settings.data_dir))}"
+    name = own_name()
+    rows = '"SELECT * FROM webhook_email_events"'
+    return [
+        f"Try           {name} send --sample email/opened{url}",
+        f"Then          {name} query{folder} {rows}",
+    ]

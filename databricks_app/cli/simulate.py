@@ -131,9 +131,10 @@ def simulate(
 
     Ctrl-C ends the run and reports what was acknowledged.
 
-    Exit status: 0 all events acknowledged, 1 some never acknowledged, 2 wrong arguments, 130 ended
-    by Ctrl-C.
-    """
+    \b
+    Exit codes: 0 all events were acknowledged, 1 some never were, 2 wrong usage, 130 ended by
+    Ctrl-C.
+    """  # noqa: D301  # click needs the character \b
     destination, key = resolve(url, key_env)
     options = Traffic(
         count=count,

@@ -10,6 +10,7 @@ from types import FrameType
 
 import click
 
+from databricks_app.cli.own_name import own_name
 from databricks_app.errors import SettingsError
 from databricks_app.simulator.schedule import RetryRules
 from databricks_app.simulator.simulator import Simulator
@@ -75,7 +76,10 @@ def simulator(
 
     All data is in memory and is lost at the end. Everyone who reaches the port can use it without
     a key, so listen on loopback only. SIGTERM or Ctrl-C stops it.
-    """
+
+    \b
+    Exit codes: 0 stopped, 1 the port cannot be used, 2 wrong usage.
+    """  # noqa: D301  # click needs the character \b
     options = SimulatorOptions(
         seed=seed,
         people=people,
@@ -120,7 +124,7 @@ def _print_start(running: Simulator) -> None:
         '    -d \'{"name": "lake", "endpoint": "http://127.0.0.1:8000/api/webhooks/customerio", '
         '"events": ["email_sent", "email_opened"]}\'\n'
         f"  curl -s {url}/simulator/webhooks/1/signing_key\n"
-        "  CIO_WEBHOOK_SIGNING_KEYS=... .venv/bin/ciolake serve\n"
+        f"  CIO_WEBHOOK_SIGNING_KEYS=... {own_name()} serve\n"
         "Send a message, and advance the clock by a day:\n"
         f"  curl -s {url}/v1/send/email -H 'Authorization: Bearer {keys.app}' \\\n"
         '    -d \'{"transactional_message_id": 401, "to": "ada@example.com", '

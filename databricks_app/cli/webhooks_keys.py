@@ -126,7 +126,7 @@ def tell_receiver(pid: int | None, why: str) -> None:
     """
     if pid is None:
         click.echo(
-            f"{why}. Now run `kill -HUP <pid of ciolake serve>`, or deploy the receiver again. "
+            f"{why}. Now run `ciolake reload` where the receiver runs, or deploy it again. "
             "Waiting ..."
         )
         return

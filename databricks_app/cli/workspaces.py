@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from databricks_app.cli import connections
+from databricks_app.cli.query import local_query
 from databricks_app.cli.rows import format_option, write
 from databricks_app.cli.webhooks_access import errors_shown
 from databricks_app.errors import LakeError
@@ -178,9 +179,7 @@ def _keys_in_raw(query: LocalQuery | WarehouseQuery) -> list[KeyInRaw]:
 
 def _query(settings: Settings, variables: Mapping[str, str]) -> LocalQuery | WarehouseQuery:
     if settings.store == "local":
-        from databricks_app.lake.local.query import LocalQuery
-
-        return LocalQuery(settings.data_dir)
+        return local_query(settings.data_dir)
     logs.configure("error", "command")  # only rows go to standard output
     return connections.open_tables(connections.open_workspace(variables), settings)
 

@@ -7,6 +7,7 @@ next one that starts removes its folder.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import tempfile
@@ -15,9 +16,11 @@ from pathlib import Path
 import structlog
 
 from databricks_app.errors import SettingsError
+from databricks_app.runtime import process_identity
 
 _PREFIX = "ciolake-"
 _LOCK = "lock"
+_OWNER = "owner.json"
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # a folder of a random name is made in it
 # The metric files of a process take 256 KiB.
 _ROOM_BYTES = 4 << 20
@@ -59,6 +62,30 @@ def lock(run_dir: Path) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     # Renamed after locking: another supervisor removes folders whose `lock` is not locked.
     made.rename(run_dir / _LOCK)
+
+
+def note_owner(run_dir: Path, data_dir: Path) -> None:
+    """Write which supervisor owns a run folder, and for which data folder; `owners` reads it."""
+    own = {"supervisor": process_identity.own(), "data_dir": str(data_dir.resolve())}
+    (run_dir / _OWNER).write_text(json.dumps(own), "utf-8")
+
+
+def owners(data_dir: Path) -> dict[int, Path]:
+    """Return the running supervisors of a data folder: run folder by process id.
+
+    Those of other users, whose run folders cannot be read, are left out.
+    """
+    found: dict[int, Path] = {}
+    for parent in {_SHARED_MEMORY, Path(tempfile.gettempdir())}:
+        for file in parent.glob(f"{_PREFIX}*/{_OWNER}"):
+            try:
+                own = json.loads(file.read_text("utf-8"))
+            except (OSError, ValueError):
+                continue
+            is_same = own["data_dir"] == str(data_dir.resolve())
+            if is_same and process_identity.is_running(own["supervisor"]):
+                found[int(own["supervisor"].partition("-")[0])] = file.parent
+    return found
 
 
 def _parent() -> Path:

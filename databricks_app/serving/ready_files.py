@@ -34,6 +34,16 @@ def is_marked(run_dir: Path, master: int) -> bool:
         return False
 
 
+def marked(run_dir: Path) -> frozenset[str]:
+    """Return the identities of the marked web processes that run.
+
+    Raises:
+        OSError: That is unknown.
+    """
+    names = (path.name.removeprefix(_PREFIX) for path in run_dir.glob(f"{_PREFIX}*"))
+    return frozenset(name for name in names if process_identity.is_running(name))
+
+
 def remove_ended(run_dir: Path) -> None:
     """Remove the files of processes that have ended.
 

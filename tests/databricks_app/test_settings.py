@@ -271,6 +271,27 @@ def test_a_missing_file_is_no_error(tmp_path: Path) -> None:
     assert environment({"PORT": "2"}, tmp_path / ".env") == {"PORT": "2"}
 
 
+@pytest.mark.parametrize(
+    "line", ["this is no setting", 'CIO_WEBHOOK_SIGNING_KEYS="s3cret', "=s3cret", "a b=s3cret"]
+)
+def test_a_bad_line_of_the_file_is_named_by_its_number(tmp_path: Path, line: str) -> None:
+    """The file as a whole is refused: a key in a line that is left out would be missed."""
+    file = write(tmp_path / ".env", f"# keys\nPORT=1\n{line}\n")
+
+    with pytest.raises(SettingsError, match=r"\.env, line 3,") as caught:
+        environment({}, file)
+
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_byte_order_mark_at_the_start_of_the_file_is_no_part_of_a_name(tmp_path: Path) -> None:
+    """Editors of Windows write one."""
+    file = tmp_path / ".env"
+    file.write_bytes(b"\xef\xbb\xbfPORT=1\n")
+
+    assert environment({}, file) == {"PORT": "1"}
+
+
 def test_a_key_in_the_file_is_not_expanded(tmp_path: Path) -> None:
     """A key can contain text that looks like a variable of a shell."""
     file = write(tmp_path / ".env", "CIO_WEBHOOK_SIGNING_KEYS=a${HOME}b$c\n")

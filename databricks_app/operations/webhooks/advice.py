@@ -19,8 +19,8 @@ _NO_ANSWER = {
 }
 _STATUS = {
     401: "the receiver does not have this signing key{key}, or its clock is wrong. Add the key to"
-    " CIO_WEBHOOK_SIGNING_KEYS of the receiver, and make it read its settings again (SIGHUP, or"
-    " deploy it again).",
+    " CIO_WEBHOOK_SIGNING_KEYS of the receiver, and make it read its settings again"
+    " (`ciolake reload`, or deploy it again).",
     404: "this path does not exist. The path of the receiver is /api/webhooks/customerio.",
     405: "this path does not accept POST. The path of the receiver is /api/webhooks/customerio.",
     413: "the body is larger than eight times CIO_MAX_BODY_BYTES.",

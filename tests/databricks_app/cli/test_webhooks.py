@@ -911,7 +911,7 @@ def test_keys_drop_removes_one_key_and_asks(tmp_path: Path, monkeypatch: Any) ->
     assert stored() == "shop-key-2"
     assert [one.exit_code for one in (unknown, declined, dropped, last, forced)] == [1, 1, 0, 1, 0]
     assert "last active key of the workspace blog" in last.output
-    assert "kill -HUP" in dropped.output
+    assert "ciolake reload" in dropped.output
     assert "-key-" not in unknown.output + dropped.output + last.output + forced.output
 
 

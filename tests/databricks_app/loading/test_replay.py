@@ -210,3 +210,12 @@ def test_the_command_reports_an_inbox_that_cannot_be_written(folder: Path) -> No
 
     assert code == 1
     assert "cannot be written" in said
+
+
+def test_the_command_makes_nothing_in_a_folder_without_tables(tmp_path: Path) -> None:
+    """It is the wrong folder."""
+    code, said = command(tmp_path / "other", "--all")
+
+    assert code == 1
+    assert "there are no tables in" in said
+    assert not (tmp_path / "other").exists()
