@@ -17,7 +17,6 @@ from dotenv.parser import parse_stream
 
 from core.webhooks.key_form import fault_of_key
 from core.webhooks.signature import SigningKey
-from databricks_app.errors import SettingsError
 
 Store = Literal["local", "databricks"]
 
@@ -54,7 +53,7 @@ def lines_of(env_file: Path) -> dict[str, str]:
     """Read the lines `NAME=VALUE` of a `.env` file; empty if there is no file.
 
     Raises:
-        SettingsError: It cannot be read; the text names the line, and shows nothing of it.
+        ValueError: It cannot be read; the text names the line, and shows nothing of it.
     """
     try:
         text = env_file.read_text("utf-8-sig")
@@ -63,12 +62,12 @@ def lines_of(env_file: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         # Without its cause: the text of a UnicodeDecodeError may quote a key.
-        raise SettingsError(f"{env_file} cannot be read ({reason})") from None
+        raise ValueError(f"{env_file} cannot be read ({reason})") from None
     # Without expansion of `$NAME`: a key may contain a dollar sign.
     lines = list(parse_stream(io.StringIO(text)))
     for line in lines:
         if line.error:
-            raise SettingsError(
+            raise ValueError(
                 f"{env_file}, line {line.original.line}, is not of the form NAME=VALUE (or a quote "
                 "is not closed): correct it, or put # before it"
             )

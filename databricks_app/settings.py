@@ -334,7 +334,10 @@ def environment(
     """
     if "DATABRICKS_APP_NAME" in environ:
         return dict(environ)
-    return {**read.lines_of(env_file), **environ}
+    try:
+        return {**read.lines_of(env_file), **environ}
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
 
 
 def from_environment(variables: Mapping[str, str]) -> Settings:

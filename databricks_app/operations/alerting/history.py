@@ -57,7 +57,8 @@ def take(folder: Path) -> tuple[RulesHistory, list[AlertChange]] | None:
 def _history(content: dict[str, Any]) -> RulesHistory:
     return RulesHistory(
         samples=deque(
-            Sample(**{**one, "suspects": tuple(one["suspects"])}) for one in content.pop("samples")
+            Sample(**{**one, "suspects": tuple(one["suspects"]), "keys": tuple(one["keys"])})
+            for one in content.pop("samples")
         ),
         pauses=deque((at, seconds) for at, seconds in content.pop("pauses")),
         refused_in_row=Counter(content.pop("refused_in_row")),

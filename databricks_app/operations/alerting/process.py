@@ -141,6 +141,7 @@ def sample(
     """
     known: dict[str, Any] = {}
     if verified is not None:
+        known["keys"] = tuple(verified.times())
         known["suspects"] = verified.suspect(now)
     if diagnosis is not None:
         known["signature_faults"] = diagnosis.recent(now)

@@ -56,6 +56,7 @@ class Sample:
         refusals: Refused requests so far, by reason; see `ingest.refusals`.
         pending_events: Events in the inbox.
         oldest_pending_seconds: Age of the oldest of them; 0 if there is none.
+        keys: Fingerprints of the active signing keys.
         suspects: Workspaces whose signing key may be wrong, see `ingest.verified_keys`.
         signature_faults: Why signatures failed lately, see `ingest.signature_diagnosis`.
         stale_advice: How stale requests are treated now, and what to do.
@@ -71,6 +72,7 @@ class Sample:
     refusals: Mapping[str, float] = field(default_factory=dict)
     pending_events: int = 0
     oldest_pending_seconds: float = 0
+    keys: tuple[str, ...] = ()
     suspects: tuple[str, ...] = ()
     signature_faults: tuple[SignatureFault, ...] = ()
     stale_advice: str = ": check the clock of this machine"
@@ -166,7 +168,7 @@ class AlertRules:
         """Add the next sample; return the alerts that begin or end with it."""
         if not self.history.samples:
             # What was counted before this process looked for the first time is new to it.
-            self.history.samples.append(Sample(sample.at))
+            self.history.samples.append(Sample(sample.at, keys=sample.keys))
         self._note_refusals(sample)
         self._note_events(sample)
         self.history.samples.append(sample)
@@ -267,7 +269,9 @@ class AlertRules:
         texts += problems(known)
         if texts:
             return " ".join(f"{text[0].upper()}{text[1:]}." for text in texts)
-        wrong = self._in_last(lambda one: one.wrong_signatures, REPORT_SECONDS)
+        # Refusals of before the keys were changed say nothing about the present ones.
+        same = [one for one in self.history.samples if one.keys == sample.keys]
+        wrong = sum(_growth(a.wrong_signatures, b.wrong_signatures) for a, b in pairwise(same))
         if wrong < self.limits.signatures:
             return None
         return (

@@ -71,13 +71,14 @@ def hints(receiver: Receiver) -> list[str]:
 
 def test_the_hints_of_serve_can_be_pasted_into_another_shell(tmp_path: Path) -> None:
     """With its port and data folder, which the other shell does not know."""
-    with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:
+    elsewhere = tmp_path / "elsewhere"
+    with serving(tmp_path, CIO_WEB_WORKERS="1", CIO_DATA_DIR=str(elsewhere)) as receiver:
         try_, then = hints(receiver)
 
     name = own_name()
     port = receiver.address[1]
     assert try_ == f"{name} send --sample email/opened --url http://127.0.0.1:{port}"
-    assert then.startswith(f"{name} query --data-dir {tmp_path / 'data'} ")
+    assert then.startswith(f"{name} query --data-dir {elsewhere} ")
 
 
 def test_the_name_of_the_program_is_one_that_the_shell_finds(

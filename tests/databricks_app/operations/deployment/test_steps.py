@@ -131,7 +131,7 @@ def test_a_profile_logs_in(double: Databricks, options: list[str], tmp_path: Pat
     assert result.exit_code == 0, result.output
     assert "create app ciolake" in result.output
     assert wrong.exit_code == 1
-    assert "use --profile" in wrong.output
+    assert "there is no profile none" in wrong.output
 
 
 def test_blank_keys_are_refused(double: Databricks, options: list[str]) -> None:
