@@ -30,10 +30,12 @@ tests() {
 }
 closing_line() { grep -E '^=+ .* in [0-9.]+s.* =+$' "$logs/$1" | tail -n 1 || true; }
 others=0 spark=0 none_selected=5
-# Processes that the tests start run half of the code: the fast part measures no coverage.
+# Coverage is measured in the test processes alone: in each process that they start it would cost a
+# quarter more. The fast part starts none, so it measures no coverage.
 coverage=(--cov --cov-report=term)
 [ -z "$is_fast" ] || coverage=()
-tests others -n 2 "${coverage[@]}" -m "not spark$and_chosen" "$@" || others=$?
+# Three, because a third of the time is waiting for processes.
+tests others -n 3 "${coverage[@]}" -m "not spark$and_chosen" "$@" || others=$?
 [ -z "$is_fast" ] || exit $others
 # The Spark tests run after the others, in one process: they share a JVM that uses both cores.
 [ $# -gt 0 ] || set -- tests/spark

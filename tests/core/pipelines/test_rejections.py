@@ -118,6 +118,9 @@ def test_exit_in_on_error_does_not_hide_the_other_rejected_items(
 
     assert queue.flush()
     assert lost == ["1", "3"]
+    for thread in threading.enumerate():
+        if thread.name == "pipelines-queue":
+            thread.join(10)  # its end is an unhandled exception, which belongs to this test
 
 
 def test_too_large_batch_is_divided(connect: Connect, vendor: VendorServer) -> None:
