@@ -69,12 +69,15 @@ def hints(receiver: Receiver) -> list[str]:
     return [words[1] for words in lines if words[0] in {"Try", "Then"}]
 
 
-def test_the_hints_of_serve_can_be_pasted_into_another_shell(tmp_path: Path) -> None:
+def test_the_hints_of_serve_can_be_pasted_into_another_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With its port and data folder, which the other shell does not know."""
     elsewhere = tmp_path / "elsewhere"
     with serving(tmp_path, CIO_WEB_WORKERS="1", CIO_DATA_DIR=str(elsewhere)) as receiver:
         try_, then = hints(receiver)
 
+    monkeypatch.chdir(tmp_path)  # where it runs
     name = own_name()
     port = receiver.address[1]
     assert try_ == f"{name} send --sample email/opened --url http://127.0.0.1:{port}"
