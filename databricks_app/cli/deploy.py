@@ -198,7 +198,10 @@ def _workspace(target: plan.Target, profile: str | None, seconds: float) -> Targ
     login.require_answer(host)
     try:
         config = Config(
-            http_timeout_seconds=_CALL_SECONDS, retry_timeout_seconds=_CALL_SECONDS, **named
+            host=host,  # the one that was shown
+            http_timeout_seconds=_CALL_SECONDS,
+            retry_timeout_seconds=_CALL_SECONDS,
+            **named,
         )
     except ValueError:
         # The text of the error quotes settings.

@@ -12,6 +12,7 @@ from databricks_app.errors import DeploymentError
 
 _SECONDS = 10.0
 _DEFAULT = "DEFAULT"
+_SETTINGS = "__settings__"
 
 
 def require_host(profile: str | None, variables: Mapping[str, str]) -> str:
@@ -25,23 +26,33 @@ def require_host(profile: str | None, variables: Mapping[str, str]) -> str:
         DeploymentError: There is no such profile, or nothing names a host.
     """
     file = Path(variables.get("DATABRICKS_CONFIG_FILE") or "~/.databrickscfg").expanduser()
+    host = _url(variables.get("DATABRICKS_HOST", ""))
     name = profile or variables.get("DATABRICKS_CONFIG_PROFILE")
-    host = "" if profile else variables.get("DATABRICKS_HOST", "")
-    if not host:
-        profiles = _profiles(file)
+    if name or not host:
+        profiles, default = _profiles(file)
         if name and name not in profiles:
             known = ", ".join(profiles) or "none"
             raise DeploymentError(
                 f"there is no profile {name} in {file} (its profiles: {known}): correct the name, "
                 "or run `databricks auth login`"
             )
-        host = profiles.get(name or _DEFAULT, "")
+        there = _url(profiles.get(name or default, ""))
+        if host and there and host != there:
+            # databricks-sdk would take the variable, and deploy into the other workspace.
+            raise DeploymentError(
+                f"DATABRICKS_HOST is {host}, but the profile {name} is of {there}: unset one"
+            )
+        host = host or there
     if not host:
         raise DeploymentError(
             "no workspace is named: set DATABRICKS_HOST to its address, or use --profile"
         )
+    return host
+
+
+def _url(host: str) -> str:
     host = host.strip().rstrip("/")
-    return host if "://" in host else f"https://{host}"
+    return host if not host or "://" in host else f"https://{host}"
 
 
 def require_answer(host: str) -> None:
@@ -59,11 +70,12 @@ def require_answer(host: str) -> None:
         ) from error
 
 
-def _profiles(file: Path) -> dict[str, str]:
-    """Return the host of each profile; empty if a profile has none."""
+def _profiles(file: Path) -> tuple[dict[str, str], str]:
+    """Return the host of each profile, empty if it has none; and the name of the default one."""
     parser = configparser.ConfigParser(default_section="", interpolation=None)
     try:
         parser.read(file, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError):
         raise DeploymentError(f"{file} cannot be read: it is not an INI file") from None
-    return {name: parser[name].get("host", "") for name in parser.sections()}
+    hosts = {name: parser[name].get("host", "") for name in parser.sections() if name != _SETTINGS}
+    return hosts, parser.get(_SETTINGS, "default_profile", fallback=_DEFAULT)

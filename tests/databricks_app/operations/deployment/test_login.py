@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from databricks.sdk.core import Config
 
 from databricks_app.cli.deploy import deploy
+from databricks_app.operations.deployment.login import require_host
 from tests.doubles import TOKEN, Databricks
 from tests.support.deploying import few_sources
 
@@ -92,3 +95,47 @@ def test_a_host_without_credentials_says_what_to_set(run: Run, tmp_path: Path) -
 
     assert result.exit_code == 1
     assert f"no usable credentials for {double.url}" in result.output
+
+
+def test_a_variable_that_contradicts_the_profile_is_refused(run: Run, tmp_path: Path) -> None:
+    """The SDK would take the variable, and keys and tables would go to the other workspace."""
+    (tmp_path / "databrickscfg").write_text("[dev]\nhost = dev.example.com\ntoken = x\n")
+
+    result = run("--profile", "dev", DATABRICKS_HOST="https://prod.example.com")
+
+    assert result.exit_code == 1
+    assert "DATABRICKS_HOST is https://prod.example.com" in result.output
+    assert "the profile dev is of https://dev.example.com" in result.output
+
+
+@pytest.mark.parametrize(
+    ("profile", "variables"),
+    [
+        ("dev", {}),
+        ("dev", {"DATABRICKS_HOST": "{dev}/"}),
+        (None, {"DATABRICKS_HOST": "{other}"}),
+        (None, {"DATABRICKS_CONFIG_PROFILE": "dev"}),
+        (None, {}),
+    ],
+)
+def test_the_host_is_the_one_that_the_sdk_takes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    profile: str | None,
+    variables: dict[str, str],
+) -> None:
+    """From the option, the variables and the file."""
+    file = tmp_path / "databrickscfg"
+    for name in ("DATABRICKS_HOST", "DATABRICKS_CONFIG_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(file))
+    with Databricks(tmp_path / "double") as double:
+        # The SDK asks each host what it is, so both names are of a server that answers.
+        dev, other = double.url, double.url.replace("127.0.0.1", "localhost")
+        file.write_text(f"[dev]\nhost = {dev}\ntoken = x\n[DEFAULT]\nhost = {other}\ntoken = x\n")
+        for name, text in variables.items():
+            monkeypatch.setenv(name, text.format(dev=dev, other=other))
+        if "DATABRICKS_HOST" in variables:
+            monkeypatch.setenv("DATABRICKS_TOKEN", "x")
+
+        assert require_host(profile, os.environ) == Config(profile=profile).host
