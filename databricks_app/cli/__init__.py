@@ -55,5 +55,5 @@ def main() -> None:
     try:
         ciolake.main(prog_name="ciolake", standalone_mode=True)
     except ReceiverError as error:
-        click.echo(f"ciolake: {error}", err=True)
+        click.echo(f"Error: {error}", err=True)  # as click prints its own
         sys.exit(1)

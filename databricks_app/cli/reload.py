@@ -37,7 +37,10 @@ def reload_() -> None:
         )
     for pid, folder in found.items():
         before = ready_files.marked(folder)
-        os.kill(pid, signal.SIGHUP)
+        try:
+            os.kill(pid, signal.SIGHUP)
+        except ProcessLookupError:
+            raise click.ClickException(f"the receiver (process {pid}) has just ended") from None
         _wait(pid, folder, before)
         click.echo(f"The receiver (process {pid}) has read its settings again.")
 

@@ -1,4 +1,4 @@
-"""Whether a rightly signed request with a timestamp outside the window is accepted.
+"""Whether a request with a valid signature and a stale timestamp is accepted.
 
 Customer.io does not say whether it signs a repeated request with a new timestamp. If it repeats the
 first one, or if the clock here is wrong, a receiver that refuses stale requests blocks the feed for

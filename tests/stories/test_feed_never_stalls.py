@@ -197,26 +197,26 @@ def test_a_full_disk_delays_the_feed_until_there_is_space(
         assert_all_stored_once(receiver, feed)
 
 
-def test_a_sender_that_repeats_its_first_timestamp_is_accepted_if_the_setting_says_so(
-    feed_of: Callable[..., Feed], tmp_path: Path
-) -> None:
-    """With `CIO_STALE_TIMESTAMPS=accept` the feed continues after a long outage."""
-    feed = feed_of(re_sign=False)
-    inbox = tmp_path / "data/inbox"
-    with (
-        small_disk(inbox, "2m"),
-        serving(
-            tmp_path,
-            CIO_WEBHOOK_SIGNING_KEYS=feed.key,
-            CIO_INBOX_MAX_BYTES=str(1 << 30),
-            CIO_STALE_TIMESTAMPS="accept",
-        ) as receiver,
-    ):
+@contextmanager
+def after_an_hour_of_503(feed: Feed, folder: Path, **variables: str) -> Iterator[Receiver]:
+    """A receiver whose disk was full for an hour, so that events wait at the sender."""
+    inbox = folder / "data/inbox"
+    fixed = {"CIO_WEBHOOK_SIGNING_KEYS": feed.key, "CIO_INBOX_MAX_BYTES": str(1 << 30)}
+    with small_disk(inbox, "2m"), serving(folder, **fixed, **variables) as receiver:
         feed.enable(receiver.url)
         with full(inbox):
             feed.send(5)
             feed.simulator.advance(HOUR)
         wait_until(lambda: readiness(receiver)["status"] != "refusing")
+        yield receiver
+
+
+def test_a_sender_that_repeats_its_first_timestamp_is_accepted_if_the_setting_says_so(
+    feed_of: Callable[..., Feed], tmp_path: Path
+) -> None:
+    """With `CIO_STALE_TIMESTAMPS=accept` the feed continues after a long outage."""
+    feed = feed_of(re_sign=False)
+    with after_an_hour_of_503(feed, tmp_path, CIO_STALE_TIMESTAMPS="accept") as receiver:
         feed.simulator.advance(7 * DAY)
 
         assert feed.outcomes == {200, 503}
@@ -229,18 +229,7 @@ def test_a_sender_that_repeats_its_first_timestamp_waits_one_hour_by_default(
 ) -> None:
     """Its first stale try is refused; the second one shows that it repeats, and all go on."""
     feed = feed_of(re_sign=False)
-    inbox = tmp_path / "data/inbox"
-    with (
-        small_disk(inbox, "2m"),
-        serving(
-            tmp_path, CIO_WEBHOOK_SIGNING_KEYS=feed.key, CIO_INBOX_MAX_BYTES=str(1 << 30)
-        ) as receiver,
-    ):
-        feed.enable(receiver.url)
-        with full(inbox):
-            feed.send(5)
-            feed.simulator.advance(HOUR)
-        wait_until(lambda: readiness(receiver)["status"] != "refusing")
+    with after_an_hour_of_503(feed, tmp_path) as receiver:
         feed.simulator.advance(7 * DAY)
 
         outcomes = [attempt.outcome for attempt in feed.simulator.attempts()]
@@ -254,21 +243,7 @@ def test_a_sender_that_repeats_its_first_timestamp_is_refused_if_the_setting_say
 ) -> None:
     """Then the feed stalls; log and `/readyz` report it and name the setting that helps."""
     feed = feed_of(re_sign=False)
-    inbox = tmp_path / "data/inbox"
-    with (
-        small_disk(inbox, "2m"),
-        serving(
-            tmp_path,
-            CIO_WEBHOOK_SIGNING_KEYS=feed.key,
-            CIO_INBOX_MAX_BYTES=str(1 << 30),
-            CIO_STALE_TIMESTAMPS="reject",
-        ) as receiver,
-    ):
-        feed.enable(receiver.url)
-        with full(inbox):
-            feed.send(5)
-            feed.simulator.advance(HOUR)
-        wait_until(lambda: readiness(receiver)["status"] != "refusing")
+    with after_an_hour_of_503(feed, tmp_path, CIO_STALE_TIMESTAMPS="reject") as receiver:
         feed.simulator.advance(3 * HOUR)
 
         assert 401 in feed.outcomes

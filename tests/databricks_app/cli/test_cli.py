@@ -85,6 +85,6 @@ def test_a_wrong_setting_is_an_error_without_a_stack_trace() -> None:
     )
 
     assert ended.returncode == 1
-    assert ended.stderr.startswith("ciolake: CIO_WEB_WORKERS cannot be used")
+    assert ended.stderr.startswith("Error: CIO_WEB_WORKERS cannot be used")
     assert "quite-secret" not in ended.stderr
     assert "Traceback" not in ended.stderr

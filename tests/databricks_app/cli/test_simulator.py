@@ -56,7 +56,7 @@ def test_simulator_says_that_a_port_is_taken(tmp_path: Path) -> None:
         )
 
     assert done.returncode == 1
-    assert done.stderr.startswith("ciolake: cannot listen")
+    assert done.stderr.startswith("Error: cannot listen")
     assert "Traceback" not in done.stderr
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from flask.testing import FlaskClient
@@ -14,11 +13,8 @@ from structlog.testing import capture_logs
 from core.webhooks.diagnosis import SignatureFault
 from core.webhooks.signature import TEST_HEADER, SigningKey
 from core.webhooks.signature import sign as signature_of
-from databricks_app.app import create_app
 from databricks_app.endpoint import WEBHOOK_PATH
-from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.ingest.signature_faults import WORDS
-from databricks_app.settings import Settings
 from tests.support.still_time import FixedClock
 
 BODY = b'{"event_id":"e1","data":{"recipient":"ada@example.com"}}'
@@ -29,17 +25,6 @@ SHOP, BLOG = SigningKey.from_text("shop-key-1"), SigningKey.from_text("blog-key-
 STRANGE = SigningKey.from_text("another_signing_key")
 
 Open = Callable[..., FlaskClient]
-
-
-@pytest.fixture
-def opened(settings: Settings, inbox: LocalInbox, now: FixedClock) -> Open:
-    """Open a receiver: `opened(signing_keys=(SHOP, BLOG))`."""
-
-    def make(**changed: object) -> FlaskClient:
-        made = replace(settings, **changed)  # type: ignore[arg-type]
-        return create_app(made, inbox=inbox, now=now).test_client()
-
-    return make
 
 
 def signed(body: bytes = BODY, key: str = KEY) -> str:

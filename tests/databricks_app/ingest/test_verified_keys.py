@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
 from core.webhooks.signature import TEST_HEADER, SigningKey
-from databricks_app.app import create_app
 from databricks_app.endpoint import WEBHOOK_PATH
-from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.runtime.status import RUN_DIR
-from databricks_app.settings import Settings
 from tests.support.still_time import FixedClock
 
 BODY = b'{"event_id":"e1"}'
@@ -24,17 +20,6 @@ SHOP, BLOG = SigningKey.from_text("shop-key-1"), SigningKey.from_text("blog-key-
 
 Sign = Callable[..., dict[str, str]]
 Open = Callable[..., FlaskClient]
-
-
-@pytest.fixture
-def opened(settings: Settings, inbox: LocalInbox, now: FixedClock) -> Open:
-    """Open a receiver: `opened(signing_keys=(SHOP, BLOG))`."""
-
-    def make(**changed: object) -> FlaskClient:
-        made = replace(settings, **changed)  # type: ignore[arg-type]
-        return create_app(made, inbox=inbox, now=now).test_client()
-
-    return make
 
 
 def post(client: FlaskClient, headers: dict[str, str]) -> int:

@@ -74,7 +74,7 @@ def test_a_number_of_sockets_other_than_one_is_refused(tmp_path: Path, count: st
     with socket.create_server(("127.0.0.1", 0)) as listener:
         message = error_of(tmp_path, listener.fileno(), count)
 
-    assert message.startswith("ciolake: LISTEN_FDS is ")
+    assert message.startswith("Error: LISTEN_FDS is ")
     assert "exactly one socket" in message
 
 

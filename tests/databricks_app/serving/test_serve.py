@@ -473,7 +473,7 @@ def test_serve_fails_when_the_port_is_taken(tmp_path: Path) -> None:
         )
 
     assert done.returncode == 1
-    assert done.stderr.startswith("ciolake: cannot listen on 127.0.0.1 port ")
+    assert done.stderr.startswith("Error: cannot listen on 127.0.0.1 port ")
     assert done.stderr.count("\n") == 1
 
 

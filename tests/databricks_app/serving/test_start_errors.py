@@ -71,7 +71,7 @@ def error_of(folder: Path, *, prefix: Sequence[str] = (), **variables: str) -> s
     )
 
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
-    assert done.stderr.startswith("ciolake: "), done.stderr
+    assert done.stderr.startswith("Error: "), done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     assert sorted(folder.rglob("*")) == before
     assert abandoned_run_folders() == set()
@@ -200,7 +200,7 @@ def test_an_env_file_that_cannot_be_read(tmp_path: Path) -> None:
 
     message = error_of(tmp_path, prefix=powerless())
 
-    assert message.startswith("ciolake: .env cannot be read (Permission denied)")
+    assert message.startswith("Error: .env cannot be read (Permission denied)")
     assert "hunter2" not in message
 
 
