@@ -14,7 +14,9 @@ from databricks_app.cli.webhooks_access import errors_shown
 from databricks_app.cli.webhooks_keys import pid_option, tell_receiver, whole_store
 from databricks_app.errors import ReceiverError
 from databricks_app.events.workspaces import DEFAULT
+from databricks_app.operations.webhooks.destination import KEY_VARIABLE
 from databricks_app.operations.webhooks.key_uses import KeyUse, key_uses
+from databricks_app.runtime.env_file import DEVELOPMENT
 from databricks_app.settings import environment, value
 
 if TYPE_CHECKING:
@@ -63,9 +65,10 @@ def keys_(
 ) -> None:
     """List the signing keys by fingerprint, with their workspace and use, or drop one.
 
-    A key is `retired` if it is not stored any more, but CIO_WORKSPACES lists it or events in the
-    raw table have it. Keep its entry in CIO_WORKSPACES: it is needed for events that are not loaded
-    yet, and for a replay.
+    A `development` key was made by `ciolake serve`; Customer.io does not know it. A key is
+    `retired` if it is not stored any more, but CIO_WORKSPACES lists it or events in the raw table
+    have it. Keep its entry in CIO_WORKSPACES: it is needed for events that are not loaded yet, and
+    for a replay.
 
     \b
     first_use, last_use  when the first and the last event with this key was received, UTC;
@@ -86,18 +89,24 @@ def keys_(
             _drop(store, drop.strip().lower(), listed, is_agreed=yes, may_be_last=last)
             tell_receiver(pid, "The receiver accepts the key until it reads its settings again")
             return
-        kept = [SigningKey.from_text(one).fingerprint for one in store.read()]
-    _list(kept, listed, {} if no_use else _uses(data_dir), form)
+        states = {SigningKey.from_text(one).fingerprint: "active" for one in store.read()}
+        if secret is None:
+            states |= {
+                key.fingerprint: "development"
+                for key in value(environment(), KEY_VARIABLE) or ()
+                if key.secret.startswith(DEVELOPMENT.encode())
+            }
+    _list(states, listed, {} if no_use else _uses(data_dir), form)
 
 
 def _list(
-    kept: list[str], listed: Mapping[str, str], uses: Mapping[str, KeyUse], form: str
+    states: Mapping[str, str], listed: Mapping[str, str], uses: Mapping[str, KeyUse], form: str
 ) -> None:
     from databricks_app.lake.local.query import Result
 
     rows: list[tuple[object, ...]] = []
-    for one in dict.fromkeys([*kept, *listed, *sorted(uses)]):
-        state = "active" if one in kept else "retired"
+    for one in dict.fromkeys([*states, *listed, *sorted(uses)]):
+        state = states.get(one, "retired")
         use = uses.get(one)
         times = (use.first, use.last, use.events) if use is not None else (None, None, None)
         rows.append((one, state, listed.get(one, DEFAULT), one in listed, *times))

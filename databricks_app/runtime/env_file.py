@@ -8,10 +8,13 @@ from pathlib import Path
 
 from databricks_app.settings import ENV_FILE
 
+DEVELOPMENT = "dev_"
+"""How a development key begins: Customer.io does not know it."""
+
 
 def make_development_key(env_file: Path = ENV_FILE) -> str:
     """Add a random signing key to the `.env` file, readable by its owner alone, and return it."""
-    key = "dev_" + secrets.token_hex(16)
+    key = DEVELOPMENT + secrets.token_hex(16)
     _add(
         env_file,
         "# Made for development on this machine. Put Customer.io's key here instead.\n"

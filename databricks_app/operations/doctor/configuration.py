@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from databricks_app.operations.doctor.context import DoctorContext
 from databricks_app.operations.doctor.result import CheckResult, failure, ok, warning
+from databricks_app.runtime.env_file import DEVELOPMENT
 from databricks_app.setting_names import unknown_names
 
-_DEVELOPMENT = b"dev_"
 _KEY_FIX = (
     "set CIO_WEBHOOK_SIGNING_KEYS to the signing key of your webhook; Customer.io shows it on the "
     "page Reporting Webhooks"
@@ -41,7 +41,7 @@ def key(context: DoctorContext) -> CheckResult:
     if len(chosen.signing_keys) == 1:
         says = f"1 active signing key, with the fingerprint {fingerprints}"
     is_open = context.is_public or not chosen.is_loopback
-    if is_open and any(one.secret.startswith(_DEVELOPMENT) for one in chosen.signing_keys):
+    if is_open and any(one.secret.startswith(DEVELOPMENT.encode()) for one in chosen.signing_keys):
         return warning(
             f"{says}; one is a development key, and other machines can reach the receiver", _KEY_FIX
         )

@@ -14,13 +14,13 @@ from databricks_app.errors import QueryError
 from databricks_app.events.workspaces import DEFAULT
 from databricks_app.operations.doctor.endpoint import ask, counts
 from databricks_app.operations.doctor.result import CheckResult, failure, ok, skipped, warning
+from databricks_app.runtime.env_file import DEVELOPMENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from databricks_app.operations.doctor.context import DoctorContext
 
-_DEVELOPMENT = b"dev_"
 _STORED = """SELECT key_fingerprint, count(*) AS events FROM webhook_raw_events
 WHERE coalesce(object_type, '') <> 'ciolake' GROUP BY key_fingerprint"""
 _FIX = (
@@ -36,7 +36,7 @@ def proven(context: DoctorContext) -> CheckResult:
     keys = [
         one.fingerprint
         for one in context.settings.signing_keys or ()
-        if not one.secret.startswith(_DEVELOPMENT)
+        if not one.secret.startswith(DEVELOPMENT.encode())
     ]
     if not keys:
         return skipped("there is no signing key of Customer.io to prove")

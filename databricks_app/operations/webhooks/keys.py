@@ -21,6 +21,7 @@ from core.webhooks.signature import SigningKey
 from databricks_app.errors import ReceiverError
 from databricks_app.events.workspaces import DEFAULT
 from databricks_app.operations.webhooks.destination import KEY_VARIABLE
+from databricks_app.runtime.env_file import DEVELOPMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 # Characters that need no quotes in `.env` and are no separator in a comma-separated list.
 _KEY = re.compile(r"[0-9A-Za-z_.:/+=~@^-]{8,512}", re.ASCII)
-_DEVELOPMENT = "dev_"
 NAMES_VARIABLE = "CIO_WORKSPACES"
 
 
@@ -256,7 +256,7 @@ class DatabricksSecret:
 
 def _split(text: str) -> tuple[str, ...]:
     keys = (part.strip() for part in text.split(","))
-    return tuple(key for key in keys if key and not key.startswith(_DEVELOPMENT))
+    return tuple(key for key in keys if key and not key.startswith(DEVELOPMENT))
 
 
 def _replace(path: Path, content: str) -> None:

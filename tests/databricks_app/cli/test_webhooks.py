@@ -843,9 +843,9 @@ def test_commands_take_the_workspace_that_is_named(run: Run, simulator: Simulato
 def test_keys_are_listed_with_their_workspace(tmp_path: Path, monkeypatch: Any) -> None:
     """By fingerprint; those that are listed and kept no more are retired."""
     monkeypatch.chdir(tmp_path)
-    kept = SigningKey.from_text("shop-key-1").fingerprint
+    kept, made = (SigningKey.from_text(one).fingerprint for one in ("shop-key-1", "dev_00ff"))
     (tmp_path / ".env").write_text(
-        f"CIO_WEBHOOK_SIGNING_KEYS=shop-key-1\nCIO_WORKSPACES=shop:{kept},shop:00000000\n"
+        f"CIO_WEBHOOK_SIGNING_KEYS=shop-key-1,dev_00ff\nCIO_WORKSPACES=shop:{kept},shop:00000000\n"
     )
 
     result = CliRunner().invoke(ciolake, ["webhooks", "keys", "--format", "jsonl"])
@@ -853,6 +853,7 @@ def test_keys_are_listed_with_their_workspace(tmp_path: Path, monkeypatch: Any) 
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [(one["fingerprint"], one["key"], one["workspace"]) for one in rows] == [
         (kept, "active", "shop"),
+        (made, "development", "default"),
         ("00000000", "retired", "shop"),
     ]
     assert "shop-key-1" not in result.output
