@@ -70,6 +70,7 @@ PURE = frozenset(
         "databricks_app.ingest.signature_faults",
         "databricks_app.ingest.warnings",
         "databricks_app.operations.alerting.rules",
+        "databricks_app.runtime.words",
     )
 )
 CLOCKS = frozenset(("now", "utcnow", "today", "time", "open", "print", "input"))

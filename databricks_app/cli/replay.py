@@ -13,6 +13,7 @@ import click
 from databricks_app.cli import connections
 from databricks_app.errors import ReceiverError
 from databricks_app.runtime import freshness, logs
+from databricks_app.runtime.words import counted
 from databricks_app.settings import environment, from_environment
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def replay(
         )
     query = LocalQuery(settings.data_dir)
     if dry_run:
-        click.echo(f"{count(query, selection)} events would be loaded again.")
+        click.echo(counted(count(query, selection), "[event|events] would be loaded again."))
         return
     try:
         outcome = put_back(query, settings.inbox_dir, selection, datetime.now(UTC))
@@ -106,7 +107,7 @@ def _remotely(
         workspace = connections.open_workspace(variables)
         query = connections.open_tables(workspace, settings)
         if dry_run:
-            return f"{count(query, selection)} events would be loaded again."
+            return counted(count(query, selection), "[event|events] would be loaded again.")
         put = partial(put_replay, workspace, settings.volume_path)
         outcome = replay_through(query, put, selection)
         if not outcome.events:
@@ -118,9 +119,10 @@ def _remotely(
 
 
 def _words(outcome: ReplayReport) -> str:
-    text = f"{outcome.events} events were copied into the inbox."
+    text = counted(outcome.events, "[event was|events were] copied into the inbox.")
     if outcome.cut:
-        text += f"\n{outcome.cut} were left out: their bodies were too large to be stored whole."
+        cut = "[was|were] left out, with a body that was too large to be stored whole."
+        text += f"\n{counted(outcome.cut, cut)}"
     return text
 
 

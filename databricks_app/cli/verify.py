@@ -13,6 +13,7 @@ import click
 from databricks_app.cli import connections
 from databricks_app.errors import ReceiverError
 from databricks_app.runtime import logs
+from databricks_app.runtime.words import counted
 
 if TYPE_CHECKING:
     from databricks_app.lake.local.verify import Difference, Verdict
@@ -23,11 +24,11 @@ _FILE_WORDS = {
     "file_unreadable": "cannot be read",
 }
 _WORDS = {
-    "repeated": "are there more than once",
-    "missing": "are missing, although their raw row names this table",
-    "misplaced": "are here, although their raw row names another table",
-    "several_tables": "are in several typed tables, and their raw row names none",
-    "without_raw": "are not in the raw table",
+    "repeated": "[event is|events are] there more than once",
+    "missing": "[event is|events are] missing, although the raw row names this table",
+    "misplaced": "[event is|events are] here, although the raw row names another table",
+    "several_tables": "[event is|events are] in several typed tables, and the raw row names none",
+    "without_raw": "[event is|events are] not in the raw table",
 }
 _ADVICE = {
     "missing": "load them again with `ciolake replay`",
@@ -120,22 +121,23 @@ def _lines(verdict: Verdict) -> list[str]:
     if verdict.two_dates:
         ids = ", ".join(verdict.two_dates_ids)
         lines.append(
-            f"{verdict.two_dates:,} event ids came with two different dates and count as two "
-            f"events: {ids}"
+            counted(verdict.two_dates, "[event id|event ids] came with two different dates")
+            + f" and count as two events each: {ids}"
         )
     if verdict.unrouted:
         lines.append(
-            f"{verdict.unrouted:,} events are only in the raw table; the view "
-            "webhook_unrouted_events has the reason"
+            counted(verdict.unrouted, "[event is|events are] only in the raw table; the view ")
+            + "webhook_unrouted_events has the reason"
         )
     if verdict.conflicts:
         ids = ", ".join(verdict.conflict_ids)
         lines.append(
-            f"{verdict.conflicts:,} of them have the id and the day of a different event "
-            f"(key_conflict): {ids}"
+            counted(verdict.conflicts, "of them [has|have] the id and the day of a different")
+            + f" event (key_conflict): {ids}"
         )
     if verdict.replayed:
-        lines.append(f"{verdict.replayed:,} raw events reached their typed table in a later load")
+        words = "raw [event|events] reached the typed table in a later load"
+        lines.append(counted(verdict.replayed, words))
     if verdict.is_loading:
         lines.append("The receiver is loading now: its newest batch was left out.")
     if any(difference.file for difference in verdict.differences):
@@ -152,11 +154,11 @@ def _line(difference: Difference) -> str:
     if difference.file is not None:
         return (
             f"{difference.table}: the data file {difference.file} "
-            f"{_FILE_WORDS[difference.kind]} ({difference.events:,} events; restore it from a "
-            "backup)"
+            f"{_FILE_WORDS[difference.kind]} ({counted(difference.events, '[event|events]')}; "
+            "restore it from a backup)"
         )
     ids = ", ".join(difference.event_ids)
     return (
-        f"{difference.table}: {difference.events:,} events {_WORDS[difference.kind]} "
+        f"{difference.table}: {counted(difference.events, _WORDS[difference.kind])} "
         f"({_ADVICE[difference.kind]}): {ids}"
     )

@@ -15,6 +15,7 @@ from databricks_app.cli.rows import format_option, write
 from databricks_app.cli.webhooks_access import errors_shown
 from databricks_app.errors import LakeError
 from databricks_app.runtime import file_modes, logs
+from databricks_app.runtime.words import counted
 from databricks_app.settings import Settings, environment, from_environment
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def rename_(*, old: str, new: str, yes: bool) -> None:
                     click.confirm("Rename these rows?", abort=True)
                 _show(lake.rename(rename), "renamed")
     for one, why in remaining(old, names, found):
-        click.echo(f"{one.events:,} rows of {old} were not renamed: they {why}.")
+        click.echo(f"{counted(one.events, '[row|rows]')} of {old} not renamed, because they {why}.")
 
 
 def _check(old: str, new: str, names: Mapping[str, str]) -> None:
@@ -145,7 +146,7 @@ def _show(rows: Mapping[str, int], title: str) -> None:
     click.echo(f"{title}:")
     for table, events in rows.items():
         if events:
-            click.echo(f"  {table}: {events:,} rows")
+            click.echo(f"  {table}: {counted(events, '[row|rows]')}")
     if not any(rows.values()):
         click.echo("  nothing")
 
@@ -156,8 +157,8 @@ def _remarks(names: Mapping[str, str], active: list[str], found: list[KeyInRaw])
 
     for (old, new), events in due(names, found).items():
         yield (
-            f"{events:,} rows have the workspace {old}, but their key belongs to {new}: run "
-            f"`ciolake workspaces rename {old} {new}`"
+            f"{counted(events, '[row has|rows have]')} the workspace {old}, but a key of {new}: "
+            f"run `ciolake workspaces rename {old} {new}`"
         )
     if not names:
         return

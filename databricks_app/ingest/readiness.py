@@ -10,6 +10,7 @@ from databricks_app.ingest.inbox import Pending
 from databricks_app.ingest.signature_faults import problems as signature_problems
 from databricks_app.ingest.warnings import stale_advice, suspicion
 from databricks_app.runtime.status import LoaderStatus
+from databricks_app.runtime.words import counted
 from databricks_app.settings import StalePolicy
 
 # The loader writes its status every 20 s at least, also while it waits.
@@ -64,14 +65,15 @@ def readiness(
     problems.extend(signature_problems(known_faults))
     if pending is not None and oldest is not None and oldest > stall_seconds:
         problems.append(
-            f"{pending.events} events wait to be loaded, the oldest for {oldest / 60:.0f} minutes; "
+            f"{counted(pending.events, '[event waits|events wait]')} to be loaded, the oldest for "
+            f"{oldest / 60:.0f} minutes; "
             f"up to {stall_seconds / 60:.0f} minutes are normal with this "
             "CIO_FLUSH_INTERVAL_SECONDS: see the other problems and the log of the loader"
         )
     if stale_requests:
         problems.append(
-            f"{stale_requests:.0f} requests with a valid signature had a timestamp outside the "
-            f"time window{stale_advice(stale_policy, expects_stale)}"
+            f"{counted(stale_requests, '[request|requests]')} with a valid signature had a "
+            f"timestamp outside the time window{stale_advice(stale_policy, expects_stale)}"
         )
     status = "degraded" if problems else "ok"
     # First, because it is the reason for the answers that the sender gets now.

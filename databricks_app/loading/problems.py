@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from databricks_app.events.workspaces import WorkspaceNames
 from databricks_app.lake import CLOCK_SECONDS
+from databricks_app.runtime.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +36,29 @@ class LoaderProblems:
 
     def _sentences(self) -> Iterator[str]:
         if self.damaged:
-            yield (
-                f"{self.damaged} damaged parts of the inbox were copied to its folder quarantine: "
-                "check the disk and its file system"
+            yield counted(
+                self.damaged,
+                "damaged [part of the inbox was|parts of the inbox were] copied to its folder "
+                "quarantine: check the disk and its file system",
             )
         if self.isolated:
-            yield (
-                f"{self.isolated} events crash the loader and are only in webhook_raw_events: "
-                "report this; after a fix run `ciolake replay --unrouted`"
+            yield counted(
+                self.isolated,
+                "[event crashes the loader and is|events crash the loader and are] only in "
+                "webhook_raw_events: report this; after a fix run `ciolake replay --unrouted`",
             )
         if self.conflicts:
-            yield (
-                f"{self.conflicts} events had the id and day of another event and are only in "
-                "webhook_raw_events, with the reason key_conflict: `ciolake verify` lists them, "
-                "report them to Customer.io"
+            yield counted(
+                self.conflicts,
+                "[event had the id and day of another event and is|events had the id and day of "
+                "another event and are] only in webhook_raw_events, with the reason key_conflict: "
+                "`ciolake verify` lists [it, report it|them, report them] to Customer.io",
             )
         if self.unreadable:
-            yield f"{self.unreadable} inbox segments cannot be read: check the disk or volume"
+            yield counted(
+                self.unreadable,
+                "inbox [segment|segments] cannot be read: check the disk or volume",
+            )
         if self.clock_seconds_ahead > CLOCK_SECONDS:
             yield (
                 f"loaded_at of the newest rows is {self.clock_seconds_ahead:.0f} s ahead of this "

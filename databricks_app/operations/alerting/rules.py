@@ -14,6 +14,7 @@ from typing import Literal
 from core.webhooks.diagnosis import SignatureFault
 from databricks_app.ingest.signature_faults import problems
 from databricks_app.ingest.warnings import REPORT_SECONDS, suspicion
+from databricks_app.runtime.words import counted
 
 Name = Literal[
     "feed_silent",
@@ -237,9 +238,9 @@ class AlertRules:
         if sample.oldest_pending_seconds <= self.limits.backlog_seconds:
             return None
         return (
-            f"{sample.pending_events} events wait to be loaded, the oldest for "
-            f"{sample.oldest_pending_seconds / 60:.0f} minutes. They are stored safely; /readyz "
-            "says why they are not loaded."
+            f"{counted(sample.pending_events, '[event waits|events wait]')} to be loaded, the "
+            f"oldest for {sample.oldest_pending_seconds / 60:.0f} minutes. They are stored "
+            "safely; /readyz says why they are not loaded."
         )
 
     def _unrouted(self) -> str | None:
@@ -259,8 +260,9 @@ class AlertRules:
         if not stale:
             return None
         return (
-            f"{stale:.0f} requests with a valid signature had a timestamp outside the time window "
-            f"in the last {REPORT_SECONDS / HOUR_SECONDS:g} hours{sample.stale_advice}."
+            f"{counted(stale, '[request|requests]')} with a valid signature had a timestamp "
+            f"outside the time window in the last {REPORT_SECONDS / HOUR_SECONDS:g} hours"
+            f"{sample.stale_advice}."
         )
 
     def _signatures(self, sample: Sample) -> str | None:
@@ -275,7 +277,7 @@ class AlertRules:
         if wrong < self.limits.signatures:
             return None
         return (
-            f"{wrong:.0f} requests had a wrong signature in the last "
+            f"{counted(wrong, '[request|requests]')} had a wrong signature in the last "
             f"{REPORT_SECONDS / HOUR_SECONDS:g} hours. If Customer.io sent them, "
             "CIO_WEBHOOK_SIGNING_KEYS lacks a key, and the feed of that webhook waits."
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from databricks_app.ingest.inbox import Pending
 from databricks_app.operations.doctor.result import CheckResult, ok, warning
 from databricks_app.runtime import freshness
+from databricks_app.runtime.words import counted
 
 if TYPE_CHECKING:
     from databricks_app.operations.doctor.context import DoctorContext
@@ -21,7 +22,8 @@ def inbox(context: DoctorContext) -> CheckResult:
         return ok("the inbox is empty")
     age = max(0.0, context.now() - pending.oldest_at.timestamp())
     says = (
-        f"{pending.events:,} events ({pending.bytes:,} bytes) wait to be loaded, the oldest for "
+        f"{counted(pending.events, '[event waits|events wait]')} to be loaded "
+        f"({pending.bytes:,} bytes), the oldest for "
         f"{age:.0f} s"
     )
     # On Databricks the limit is longer: starting a warehouse takes longer than a local load.

@@ -11,6 +11,7 @@ from core.webhooks.diagnosis import SignatureFault
 from databricks_app.ingest.signature_faults import WORDS
 from databricks_app.operations.doctor.endpoint import ask, base_url, known
 from databricks_app.operations.doctor.result import CheckResult, ok, skipped, warning
+from databricks_app.runtime.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +59,8 @@ def _result(counts: Mapping[str, float], reported: Sequence[SignatureFault]) -> 
     number = sum(counts.values())
     if not number and not reported:
         return ok("no request was refused because of its signature")
-    refused = f"{number:,.0f} requests were refused because of their signature or timestamp"
+    words = "[request was|requests were] refused because of the signature or timestamp"
+    refused = counted(number, words)
     if not reported:
         return ok(f"{refused}; /readyz reports none of them now")
     fault = max(reported, key=lambda one: counts.get(one.value, 0.0))

@@ -9,6 +9,7 @@ from databricks_app.lake.renaming import KEYS_IN_RAW, keys_in_raw
 from databricks_app.operations.doctor.context import DoctorContext
 from databricks_app.operations.doctor.result import CheckResult, ok, skipped, warning
 from databricks_app.operations.workspaces.overview import due
+from databricks_app.runtime.words import counted
 
 
 def workspaces(context: DoctorContext) -> CheckResult:
@@ -42,6 +43,6 @@ def _not_renamed(context: DoctorContext) -> Iterator[tuple[str, str]]:
     found = keys_in_raw(context.tables().run(KEYS_IN_RAW).rows)
     for (old, new), events in due(context.settings.workspaces, found).items():
         yield (
-            f"{events:,} rows have the workspace {old}, but their key belongs to {new}",
+            f"{counted(events, '[row has|rows have]')} the workspace {old}, but a key of {new}",
             f"stop the receiver, run `ciolake workspaces rename {old} {new}`, start the receiver",
         )

@@ -30,8 +30,8 @@ def test_verify_of_sound_tables_exits_with_zero(folder: Path) -> None:
 
     assert result.exit_code == 0
     assert "Every event is in the tables exactly once" in result.output
-    assert "1 event ids came with two different dates" in result.output
-    assert "1 events are only in the raw table" in result.output
+    assert "1 event id came with two different dates" in result.output
+    assert "1 event is only in the raw table" in result.output
     row = next(line for line in result.output.splitlines() if RAW in line)
     assert row.split() == [RAW, "3", "ok"]
 
@@ -44,7 +44,7 @@ def test_verify_names_differences_and_exits_with_one(folder: Path) -> None:
 
     assert result.exit_code == 1
     assert (
-        f"{EMAIL}: 2 events are missing, although their raw row names this table "
+        f"{EMAIL}: 2 events are missing, although the raw row names this table "
         "(load them again with `ciolake replay`): a" in result.output
     )
     assert "exactly once" not in result.output
@@ -58,7 +58,7 @@ def test_verify_names_a_missing_file_and_what_to_do(folder: Path) -> None:
     result = CliRunner().invoke(verify, ["--data-dir", str(folder)])
 
     assert result.exit_code == 1
-    assert f"the data file {file} is missing (1 events; restore it from a backup)" in result.output
+    assert f"the data file {file} is missing (1 event; restore it from a backup)" in result.output
     assert f"{EMAIL}: 1 events are missing" in result.output
     assert "First restore the missing files" in result.output
 
@@ -106,5 +106,5 @@ def test_verify_says_that_a_loader_works_and_counts_replayed_events(tmp_path: Pa
 
     assert result.exit_code == 0
     assert "newest batch was left out" in result.output
-    assert "1 raw events reached their typed table in a later load" in result.output
+    assert "1 raw event reached the typed table in a later load" in result.output
     assert SMS in result.output

@@ -107,7 +107,7 @@ def test_rename_lists_the_rows_that_are_not_renamed(run: Run, folder: Path) -> N
     result = run("rename", "default", "shop", "--yes")
 
     assert result.exit_code == 0
-    assert f"2 rows of default were not renamed: they have the key {BLOG}" in result.output
+    assert f"2 rows of default not renamed, because they have the key {BLOG}" in result.output
     assert rows(folder, EMAIL, "workspace") == [
         *[("default",)] * 2,
         *[("shop",)] * 3,

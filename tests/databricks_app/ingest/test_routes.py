@@ -539,7 +539,7 @@ def test_readyz_reports_stale_timestamps(client: FlaskClient, sign: Sign) -> Non
 
     problems = (client.get("/readyz", headers=ADMIN).json or {})["problems"]
 
-    assert problems[-1].startswith("1 requests")
+    assert problems[-1].startswith("1 request ")
     assert "outside the time window" in problems[-1]
 
 

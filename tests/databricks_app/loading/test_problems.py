@@ -21,7 +21,7 @@ NOTHING = LoaderProblems(0, 0, 0, 0, -1.0, WorkspaceNames())
     ("found", "words"),
     [
         ({"damaged": 2}, ["2 damaged", "quarantine"]),
-        ({"isolated": 1}, ["1 events", "replay --unrouted"]),
+        ({"isolated": 1}, ["1 event ", "replay --unrouted"]),
         ({"conflicts": 3}, ["3 events", "key_conflict", "ciolake verify"]),
         ({"unreadable": 4}, ["4 ", "cannot be read", "disk or volume"]),
         ({"clock_seconds_ahead": 3600.0}, ["3600 s ahead", "NTP"]),

@@ -176,7 +176,7 @@ def test_the_command_prints_what_it_did(folder: Path) -> None:
 
     assert code == 0
     assert "2 events were copied" in said
-    assert "1 were left out" in said
+    assert "1 was left out" in said
 
 
 def test_the_command_only_counts_in_a_dry_run(folder: Path) -> None:

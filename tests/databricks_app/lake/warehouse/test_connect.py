@@ -321,9 +321,9 @@ def test_loader_process_loads_the_objects_of_the_inbox(
     checked = CliRunner().invoke(verify, [])
     assert (checked.exit_code, "exactly once" in checked.output) == (0, True), checked.output
     counted = CliRunner().invoke(replay, ["--all", "--dry-run"])
-    assert counted.output.startswith("1 events would be ")
+    assert counted.output.startswith("1 event would be ")
     put_back = CliRunner().invoke(replay, ["--event-id", "a", "--from", "2026-11-22"])
-    assert put_back.output.startswith("1 events were copied into the inbox.\nA running receiver ")
+    assert put_back.output.startswith("1 event was copied into the inbox.\nA running receiver ")
     assert re.search(r"loaded them by \d\d:\d\d UTC\.$", put_back.output)
     assert pending(joined, settings.volume_path).events == 1
     listed = CliRunner().invoke(tables, ["--format", "json"])

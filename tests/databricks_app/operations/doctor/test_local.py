@@ -253,7 +253,7 @@ def test_events_that_wait_long_are_told(tmp_path: Path) -> None:
     late = found(replace(context, now=lambda: received_at.timestamp() + 1000), "inbox")
 
     assert fresh.state == "ok"
-    assert "1 events" in fresh.says
+    assert "1 event " in fresh.says
     assert late.state == "warning"
     assert "loader" in late.fix
 
@@ -413,5 +413,5 @@ def test_rows_that_need_a_rename_are_reported_with_the_command(tables: Path) -> 
 
     result = found(context_of(tables, CIO_WORKSPACES=names), "workspaces")
 
-    assert (result.state, "1 rows" in result.says) == ("warning", True)
+    assert (result.state, "1 row " in result.says) == ("warning", True)
     assert "ciolake workspaces rename default shop" in result.fix
