@@ -59,7 +59,7 @@ def test_verify_names_a_missing_file_and_what_to_do(folder: Path) -> None:
 
     assert result.exit_code == 1
     assert f"the data file {file} is missing (1 event; restore it from a backup)" in result.output
-    assert f"{EMAIL}: 1 events are missing" in result.output
+    assert f"{EMAIL}: 1 event is missing" in result.output
     assert "First restore the missing files" in result.output
 
 
