@@ -145,7 +145,7 @@ def test_send_without_a_key_says_which_variable_to_set(key: str | None) -> None:
 
 
 def test_send_with_a_wrong_key_names_its_fingerprint_but_not_the_key() -> None:
-    """A 401 exits with 1 and tells which key was used by its fingerprint."""
+    """A 401 exits with 1 and names the fingerprint of the key that was used."""
     with LoopbackReceiver() as receiver:
         result = run("--url", receiver.url, key="wrong-secret")
 

@@ -1,4 +1,4 @@
-"""`ciolake simulate` sends signed traffic and tells exactly what was acknowledged."""
+"""`ciolake simulate` sends signed traffic and prints exactly what was acknowledged."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_plain_progress_speaks_every_few_seconds(capsys: pytest.CaptureFixture[s
 
 
 def test_plain_progress_says_what_fails_at_the_moment(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody waits for a receiver that is not there without being told."""
+    """A wait for a receiver that is not there prints a message."""
     counts = GeneratorCounts(seconds=6, last_failure=NoAnswer("refused"), is_failing=True)
 
     _PlainProgress()(counts)

@@ -1,4 +1,4 @@
-"""`ciolake simulator` runs until it is told to stop, and says how to use it."""
+"""`ciolake simulator` runs until it is stopped, and prints how to use it."""
 
 from __future__ import annotations
 

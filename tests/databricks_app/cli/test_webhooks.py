@@ -226,7 +226,7 @@ def test_plan_shows_each_event_and_webhooks_not_in_the_file(run: Run, tmp_path: 
 
 
 @pytest.mark.parametrize("command", ["plan", "drift"])
-def test_a_file_that_cannot_be_used_is_told(run: Run, tmp_path: Path, command: str) -> None:
+def test_a_file_that_cannot_be_used_is_named(run: Run, tmp_path: Path, command: str) -> None:
     """Exit code 1, with every problem by line."""
     assert "webhooks.yaml cannot be read" in run(command).output
     (tmp_path / "binary.yaml").write_bytes(b"\xff")
@@ -245,7 +245,7 @@ def test_apply_tells_if_the_workspace_holds_something_else(
     tmp_path: Path,
     simulator: Simulator,  # noqa: F811
 ) -> None:
-    """A write that fails is told with what was done."""
+    """The error of a write that fails says what was done."""
     (tmp_path / "webhooks.yaml").write_text(FILE)
     simulator.workspace.faults.add(InjectedFault("createWebhook", 400))
 
@@ -606,14 +606,14 @@ def test_setup_sees_the_event_in_the_inbox_of_a_volume(
             )
             held = [feed.webhook.disabled for feed in simulator.workspace.feeds.all()]
             done = run("setup", receiver.url, "--no-test", "--key-stdin", text=text, **env)
-        heard = double.workspace.engine.received
+        received = double.workspace.engine.received
 
     assert (stalled.exit_code, held) == (1, [True])
     assert "after 0.1 s it is still in the inbox of /Volumes/main/cio/events" in stalled.output
     assert done.exit_code == 0, done.output
     assert re.search(r"in the inbox of .*; its row is expected by \d\d:\d\d UTC", done.output)
     assert not simulator.workspace.feeds.all()[0].webhook.disabled
-    assert heard == []
+    assert received == []
 
 
 def test_setup_sees_the_event_of_customer_io_in_the_inbox_of_a_volume(
@@ -632,12 +632,12 @@ def test_setup_sees_the_event_of_customer_io_in_the_inbox_of_a_volume(
 
         with StoringReceiver(double, "main.cio.events", press) as receiver:
             done = run("setup", receiver.url, "--key-stdin", text=text, **env)
-        heard = double.workspace.engine.received
+        received = double.workspace.engine.received
 
     assert done.exit_code == 0, done.output
     assert f"an event that the key {KEY.fingerprint} has verified" in done.output
     assert not simulator.workspace.feeds.all()[0].webhook.disabled
-    assert heard == []
+    assert received == []
 
 
 class _Counting(BaseHTTPRequestHandler):
@@ -697,9 +697,9 @@ def test_setup_and_rotate_with_a_real_receiver(
     token = "CIO_ADMIN_TOKEN=of-the-admin\n"
     (tmp_path / ".env").write_text(f"{token}CIO_WEBHOOK_SIGNING_KEYS=before-all\n")
     with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:
-        told = ("--pid", str(receiver.process.pid))
+        process = ("--pid", str(receiver.process.pid))
         wait_until(lambda: (tmp_path / "data/tables").is_dir())
-        setup = run("setup", receiver.url, *told, "--no-test", "--key-stdin", text="first-key\n")
+        setup = run("setup", receiver.url, *process, "--no-test", "--key-stdin", text="first-key\n")
         assert setup.exit_code == 0, setup.output
         assert "it was a row of webhook_raw_events in data" in setup.output
         (tmp_path / ".env").write_text(f"{token}CIO_WEBHOOK_SIGNING_KEYS=first-key\n")
@@ -709,7 +709,7 @@ def test_setup_and_rotate_with_a_real_receiver(
         traffic.start()
         try:
             rotated = run(
-                *("rotate", receiver.url, *told, "--silent-minutes", "0.01"),
+                *("rotate", receiver.url, *process, "--silent-minutes", "0.01"),
                 *("--look-seconds", "0.1", "--key-stdin"),
                 text="second-key\n",
             )

@@ -305,7 +305,7 @@ def test_the_reason_of_a_long_call_is_reported_when_it_is_known() -> None:
 
     assert messages[0].startswith("MERGE has taken 12 s so far")
     assert messages[1].endswith("s so far: the warehouse starts")
-    # Told again every ten seconds, and not at every look.
+    # Reported every ten seconds, not at every check.
     assert len(messages) <= 6
 
 

@@ -258,7 +258,7 @@ def test_a_doubled_header_is_refused(client: FlaskClient, sign: Sign) -> None:
 def test_a_closed_inbox_is_503_with_retry_after(
     client: FlaskClient, sign: Sign, inbox: LocalInbox
 ) -> None:
-    """While the receiver stops, the answer tells the sender when to repeat."""
+    """While the receiver stops, the answer says when the sender is to repeat."""
     inbox.close()
 
     response = client.post(WEBHOOK_PATH, data=BODY, headers=sign(BODY))

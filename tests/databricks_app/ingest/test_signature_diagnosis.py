@@ -119,7 +119,7 @@ def test_a_proof_is_shown_for_two_hours_and_a_half(client: FlaskClient, now: Fix
 
 
 def test_one_request_a_second_is_examined(client: FlaskClient, now: FixedClock) -> None:
-    """A flood costs no more; after a second the next one is examined."""
+    """Many requests cost no more; after a second the next one is examined."""
     for _ in range(3):
         post(client, FAULTS[SignatureFault.BODY_ONLY])
     now.at += 1

@@ -161,14 +161,14 @@ def test_a_failing_load_is_logged_when_it_begins_and_when_it_ends(
         loader._after_failure(QueryError("secret text"))
         loader._report_success()
 
-    told = [line for line in lines if line["event"].startswith("load_failed")]
-    assert [(line["event"], line.get("problem")) for line in told] == [
+    logged = [line for line in lines if line["event"].startswith("load_failed")]
+    assert [(line["event"], line.get("problem")) for line in logged] == [
         ("load_failed", "the tables are locked: stop the other loader"),
         ("load_failed", "the disk: No space left on device"),
         ("load_failed", "QueryError"),
         ("load_failed_ended", None),
     ]
-    assert told[-1]["times"] == 5
+    assert logged[-1]["times"] == 5
 
 
 def test_unreadable_segments_are_logged_once(under_test: LoaderUnderTest) -> None:
@@ -181,8 +181,8 @@ def test_unreadable_segments_are_logged_once(under_test: LoaderUnderTest) -> Non
             under_test.drain()
             under_test.loader._report_success()
 
-    told = [line for line in lines if line["event"] == "segments_unreadable"]
-    assert [line["segments"] for line in told] == [1]
+    logged = [line for line in lines if line["event"] == "segments_unreadable"]
+    assert [line["segments"] for line in logged] == [1]
     assert under_test.rows("SELECT event_id FROM webhook_raw_events") == [("A",)]
 
 

@@ -27,7 +27,7 @@ DELIVERY = "d-1"
 
 @dataclass
 class Receiver:
-    """An inbox, and a loader that is started anew for each drain.
+    """An inbox, and a loader that is started again for each drain.
 
     Attributes:
         backend: The tables.

@@ -150,7 +150,7 @@ def test_an_old_token_is_used_until_it_expires_if_no_renewal_works(
 
 
 def test_a_request_ends_the_pause_after_a_failure(platform: Platform, now: FixedClock) -> None:
-    """After a second; until then requests share the failure and do not flood the endpoint."""
+    """After a second; until then requests share the failure and do not call the endpoint again."""
     platform.token_behaviour = page(500)
     with begun(platform, now) as tokens:
         for _ in range(20):

@@ -200,9 +200,9 @@ def test_a_record_is_read_as_it_was_written(store: Store, opened: Callable[[], I
 def test_any_bytes_are_read_as_they_were_written(store: Store, found: list[bytes]) -> None:
     """Records of one group keep their order."""
     inbox = store.inbox()
-    told: Future[InboxError | None] = Future()
-    inbox.submit([record(body) for body in found], told.set_result)
-    error = told.result(LONG)
+    answer: Future[InboxError | None] = Future()
+    inbox.submit([record(body) for body in found], answer.set_result)
+    error = answer.result(LONG)
     inbox.close()
     reader = store.reader()
 
@@ -292,9 +292,9 @@ def test_a_damaged_record_is_counted_and_the_others_are_read(
 ) -> None:
     """Its bytes are copied to the quarantine."""
     inbox = opened()
-    told: Future[InboxError | None] = Future()
-    inbox.submit([record(b"bad" * 9), record(b"good")], told.set_result)
-    told.result(LONG)
+    answer: Future[InboxError | None] = Future()
+    inbox.submit([record(b"bad" * 9), record(b"good")], answer.set_result)
+    answer.result(LONG)
     inbox.close()
     store.damage(everything(store.reader())[0])
 
