@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the format check, lint, type check and tests. First installs the programs that they need.
 #   ./test.sh           all checks that a change must pass; CI runs it
-#   ./test.sh --fast    what takes about a minute: no tests that start processes, no Spark
+#   ./test.sh --fast    what takes a minute: no tests of processes or of tables, no Spark
 #   ./test.sh --all     also the slow tests, which take minutes
 #   ./test.sh -k NAME   other arguments are passed to pytest
 set -euo pipefail
@@ -15,7 +15,7 @@ and_chosen=" and not slow"
 is_fast=
 case "${1:-}" in
 --all) and_chosen="" && shift ;;
---fast) and_chosen=" and not slow and not processes" is_fast=1 && shift ;;
+--fast) is_fast=1 && shift ;;
 esac
 $bin/ruff format --check .
 $bin/ruff check .
@@ -31,11 +31,11 @@ tests() {
 closing_line() { grep -E '^=+ .* in [0-9.]+s.* =+$' "$logs/$1" | tail -n 1 || true; }
 others=0 spark=0 none_selected=5
 # Coverage is measured in the test processes alone: in each process that they start it would cost a
-# quarter more. The fast part starts none, so it measures no coverage.
-coverage=(--cov --cov-report=term)
-[ -z "$is_fast" ] || coverage=()
+# quarter more. The fast part leaves out too much to measure it.
+part=(--cov --cov-report=term --ignore=tests/spark)
+[ -z "$is_fast" ] || part=(--fast)
 # Three, because a third of the time is waiting for processes.
-tests others -n 3 "${coverage[@]}" -m "not spark$and_chosen" "$@" || others=$?
+tests others -n 3 "${part[@]}" -m "not spark$and_chosen" "$@" || others=$?
 [ -z "$is_fast" ] || exit $others
 # The Spark tests run after the others, in one process: they share a JVM that uses both cores.
 [ $# -gt 0 ] || set -- tests/spark

@@ -16,7 +16,7 @@ from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.settings import Settings, from_environment
 from tests.support.still_time import FixedClock
 
-pytest_plugins = ["tests.no_skips", "tests.no_process_left", "tests.process_tests"]
+pytest_plugins = ["tests.no_skips", "tests.no_process_left", "tests.fast_part"]
 
 # A machine that is busy with other things must not fail a property.
 hypothesis.settings.register_profile(

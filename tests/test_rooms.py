@@ -109,11 +109,17 @@ def others() -> dict[str, Path]:
 @cache
 def tree(module: str) -> ast.Module:
     """The source of a module."""
-    return ast.parse((modules() | others())[module].read_text(encoding="utf-8"))
+    return ast.parse((modules().get(module) or others()[module]).read_text(encoding="utf-8"))
 
 
-def imported(module: str, *, with_types: bool) -> Iterator[str]:
+@cache
+def imported(module: str, *, with_types: bool) -> tuple[str, ...]:
     """The modules that a module imports, wherever in its text; names of others as `module.name`."""
+    return tuple(_imported(module, with_types=with_types))
+
+
+def _imported(module: str, *, with_types: bool) -> Iterator[str]:
+    known = modules().keys() | others().keys()
     only_for_types = {
         id(inner)
         for node in ast.walk(tree(module))
@@ -129,7 +135,7 @@ def imported(module: str, *, with_types: bool) -> Iterator[str]:
             assert node.level == 0, f"{module} imports relatively"
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
-                yield full if full in modules() or full in others() else str(node.module)
+                yield full if full in known else str(node.module)
 
 
 def room(module: str) -> str:

@@ -13,8 +13,8 @@ from tests.support.paths import ROOT
 _SLOW = pytest.mark.slow
 NAMES = (
     "start",
-    "commits",
-    "merge",
+    pytest.param("commits", marks=_SLOW),
+    pytest.param("merge", marks=_SLOW),
     pytest.param("large_events", marks=_SLOW),
     pytest.param("year", marks=_SLOW),
 )

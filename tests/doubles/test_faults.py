@@ -154,6 +154,7 @@ def test_an_unknown_fault_is_refused(double: Databricks, wrong: dict[str, object
     assert answer.status_code == 400
 
 
+@pytest.mark.slow
 def test_a_stopped_warehouse_starts_with_the_first_statement(
     double: Databricks, connect: Callable[..., Any]
 ) -> None:

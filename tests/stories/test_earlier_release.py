@@ -65,6 +65,7 @@ def assert_each_key_is_there_once(data: Path) -> None:
         assert keys.rows[0][0] == keys.rows[0][1] == verdict.rows[name] > 0
 
 
+@pytest.mark.slow
 def test_the_folder_answers_every_view_before_and_after_the_columns_are_added(
     folder: Path,
 ) -> None:
@@ -97,6 +98,7 @@ def test_pending_and_new_events_are_loaded_and_each_key_stands_once(folder: Path
     assert stored.rows == [("default", False), ("default", True)]
 
 
+@pytest.mark.slow
 def test_files_of_both_releases_are_compacted_together(folder: Path) -> None:
     """The new ones have columns and comments that the old ones lack."""
     limits = MergeLimits(compact_files=2, late_files=2, days_at_once=100)

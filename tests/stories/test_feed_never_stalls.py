@@ -211,6 +211,7 @@ def after_an_hour_of_503(feed: Feed, folder: Path, **variables: str) -> Iterator
         yield receiver
 
 
+@pytest.mark.slow
 def test_a_sender_that_repeats_its_first_timestamp_is_accepted_if_the_setting_says_so(
     feed_of: Callable[..., Feed], tmp_path: Path
 ) -> None:
@@ -238,6 +239,7 @@ def test_a_sender_that_repeats_its_first_timestamp_waits_one_hour_by_default(
         assert_all_stored_once(receiver, feed)
 
 
+@pytest.mark.slow
 def test_a_sender_that_repeats_its_first_timestamp_is_refused_if_the_setting_says_so(
     feed_of: Callable[..., Feed], tmp_path: Path
 ) -> None:

@@ -103,6 +103,7 @@ def test_a_receiver_without_a_key_logs_it(tmp_path: Path) -> None:
         assert "CIO_WEBHOOK_SIGNING_KEYS" in str(begun(receiver)["no_key"]["advice"])
 
 
+@pytest.mark.slow
 def test_active_keys_are_logged_by_fingerprint_at_start_and_reload(tmp_path: Path) -> None:
     """One line each; no line contains a key."""
     with serving(tmp_path, CIO_WEBHOOK_SIGNING_KEYS=f"{KEY},{OTHER_KEY}") as receiver:
@@ -146,6 +147,7 @@ def test_a_missing_inbox_folder_is_logged(tmp_path: Path) -> None:
 
 
 @needs_strace
+@pytest.mark.slow
 def test_a_disk_that_is_too_slow_is_logged(tmp_path: Path) -> None:
     """If a sync takes longer than the deadline."""
     slow = strace(tmp_path / "strace", "fdatasync", "fdatasync:delay_enter=1500000")
@@ -157,6 +159,7 @@ def test_a_disk_that_is_too_slow_is_logged(tmp_path: Path) -> None:
         assert "CIO_APPEND_DEADLINE_SECONDS" in str(begun(receiver)["inbox_timeout"]["advice"])
 
 
+@pytest.mark.slow
 def test_no_space_for_a_large_body_is_logged(tmp_path: Path) -> None:
     """If the disk is full before the whole body is received."""
     with (

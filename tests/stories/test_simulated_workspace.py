@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 
+import pytest
+
 from benchmarks.harness.exactly_once import is_empty, raw_ids
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import Receiver, serving
@@ -65,6 +67,7 @@ def set_up(simulator: Simulator, receiver: Receiver) -> str:
     return said
 
 
+@pytest.mark.slow
 def test_a_message_sent_through_the_client_is_counted_in_a_view(
     make_simulator: Callable[..., Simulator],
     tmp_path: Path,

@@ -109,7 +109,8 @@ class LocalBackend:
     def _sync(self, path: Path) -> None:
         """A commit is there for readers before it is synced."""
         fsync(path)
-        self.after_commit()
+        if path.parent.name == "_delta_log":
+            self.after_commit()
 
     def rows(self, table: str, columns: str) -> list[tuple[Any, ...]]:
         """See `LakeBackend.rows`."""

@@ -107,6 +107,7 @@ def test_script_without_credentials_names_the_variables(run: Run, vendor: Vendor
     assert vendor.calls == []
 
 
+@pytest.mark.slow
 def test_live_tests_pass_and_leave_only_the_permanent_set(
     run: Run, double: WorkspaceDouble
 ) -> None:

@@ -26,6 +26,7 @@ def reload(folder: Path, **variables: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_reload_replaces_the_web_processes_of_the_data_folder(tmp_path: Path) -> None:
     """It waits until the new one serves."""
     with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:

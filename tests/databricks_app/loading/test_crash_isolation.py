@@ -90,6 +90,7 @@ def test_deaths_between_load_and_deletion_isolate_no_event(tmp_path: Path) -> No
     assert_exactly_once(tmp_path, names)
 
 
+@pytest.mark.slow
 def test_a_crash_in_the_typed_row_does_not_change_the_raw_row(tmp_path: Path) -> None:
     """The raw row was written before; `verify` names the missing typed row."""
     names = ["good", "poison"]
@@ -341,6 +342,7 @@ def test_a_batch_is_read_again_only_completely(tmp_path: Path) -> None:
     assert reader.batch_of([*batch.sources, "x.seg"]) is None
 
 
+@pytest.mark.slow
 def test_a_stop_between_parts_leaves_the_rest_for_the_next_loader(tmp_path: Path) -> None:
     """Loaded parts are not loaded again, and the stop is no death."""
     names = [f"e{n}" for n in range(40)]

@@ -58,6 +58,7 @@ def request_without_token(platform: Platform) -> tuple[int, bytes]:
         connection.close()
 
 
+@pytest.mark.slow
 def test_different_keys_at_the_app_are_answered_503(receiver: Receiver, tmp_path: Path) -> None:
     """As the app does while no key is proven; the log names the reason."""
     with (

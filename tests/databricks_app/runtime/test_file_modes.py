@@ -128,6 +128,7 @@ def test_serve_makes_files_only_for_their_owner(tmp_path: Path) -> None:
     assert not receiver.logged("modes_corrected")
 
 
+@pytest.mark.slow
 def test_serve_lets_the_group_of_a_setgid_tables_folder_read_the_tables(tmp_path: Path) -> None:
     """And nothing else; only the process that writes tables has a wider umask."""
     tables = tmp_path / "data/tables"
@@ -157,6 +158,7 @@ def test_a_setgid_data_folder_opens_only_its_tables(tmp_path: Path) -> None:
     assert modes(tmp_path / "data/inbox")[0] == {0o700}
 
 
+@pytest.mark.slow
 def test_serve_corrects_an_old_data_folder(tmp_path: Path) -> None:
     """Inbox, quarantine, tables and `.env`; one log line has the numbers."""
     env = tmp_path / ".env"

@@ -105,6 +105,7 @@ def test_a_descriptor_that_is_not_a_socket_is_refused(tmp_path: Path) -> None:
     assert "is not a socket (" in message
 
 
+@pytest.mark.slow
 def test_systemd_starts_the_receiver_at_the_first_connection(tmp_path: Path) -> None:
     """The first client is answered, the address is logged, no child inherits the variables."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -92,6 +92,7 @@ PROCESSES = (worker, Receiver.web, Receiver.loader, alerting, supervisor, everyt
     "whose",
     [worker, *(pytest.param(one, marks=pytest.mark.slow) for one in (Receiver.web, supervisor))],
 )
+@pytest.mark.slow
 def test_clients_are_answered_after_a_pause(
     tmp_path: Path, whose: Callable[[Receiver], list[int]]
 ) -> None:

@@ -57,6 +57,7 @@ def zombies(supervisor: int) -> list[int]:
     return [pid for pid in children(supervisor) if is_zombie(pid)]
 
 
+@pytest.mark.slow
 def test_orphans_of_a_killed_child_are_reaped(tmp_path: Path) -> None:
     """The workers of a killed master become the supervisor's children, and none stays a zombie."""
     with serving(tmp_path, prefix=[sys.executable, "-c", SUBREAPER]) as receiver:

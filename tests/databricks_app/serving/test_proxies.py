@@ -76,6 +76,7 @@ def test_headers_and_body_pass_unchanged(tmp_path: Path, name: str) -> None:
         assert receiver.stored() == {"small", "large", "other"}
 
 
+@pytest.mark.slow
 def test_a_slow_body_passes(tmp_path: Path, name: str) -> None:
     """The proxy's timeouts are for the receiver's answer, not for the sender's body."""
     data = request(event("slow", padding=5000))
@@ -108,6 +109,7 @@ def test_a_receiver_that_is_down_is_503(tmp_path: Path, name: str) -> None:
             assert_unavailable(address)
 
 
+@pytest.mark.slow
 def test_a_receiver_that_hangs_is_503(tmp_path: Path, name: str) -> None:
     """The kernel still accepts connections for it; afterwards it serves as before."""
     with behind(name, tmp_path) as (receiver, address):

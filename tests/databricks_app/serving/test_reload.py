@@ -97,6 +97,7 @@ def test_a_replaced_web_server_begins_without_the_deaths_of_the_old_one(
     assert supervisor._stop() == 0
 
 
+@pytest.mark.slow
 def test_readyz_stays_ok_through_a_reload(tmp_path: Path) -> None:
     """The loader and the alerting process end and start again; the web server is replaced."""
     with serving(tmp_path, CIO_WEB_WORKERS="1", CIO_ALERT_URL="http://127.0.0.1:9/") as receiver:

@@ -273,7 +273,7 @@ def test_serve_stores_large_bodies_and_answers_quickly(tmp_path: Path) -> None:
     ("fault", "times"),
     [
         (kill_worker, 5),
-        (reload, 2),
+        pytest.param(reload, 2, marks=pytest.mark.slow),
         pytest.param(kill_master, 2, marks=pytest.mark.slow),
         pytest.param(kill_loader, 3, marks=pytest.mark.slow),
     ],
@@ -326,6 +326,7 @@ def assert_gone(receiver: Receiver) -> None:
     assert not receiver.run_folder.exists()
 
 
+@pytest.mark.slow
 def test_serve_stops_gracefully(tmp_path: Path) -> None:
     """A request in progress is answered; then everything ends within 10 s, with code 0."""
     with serving(tmp_path) as receiver:
@@ -363,6 +364,7 @@ def test_serve_stops_under_load_and_loses_nothing(tmp_path: Path) -> None:
         assert set(tally.acknowledged) <= receiver.stored()
 
 
+@pytest.mark.slow
 def test_serve_stops_when_the_whole_group_is_interrupted(tmp_path: Path) -> None:
     """Ctrl-C reaches every process; they stop gracefully, without a traceback."""
     with serving(tmp_path) as receiver:

@@ -90,6 +90,7 @@ def stop_under_load(folder: Path, times: int) -> None:
     assert (stored.lost(acknowledged), stored.doubled) == (set(), 0)
 
 
+@pytest.mark.slow
 def test_a_stop_answers_every_request(tmp_path: Path) -> None:
     """Under 16 clients; each event answered 200 is in the tables once."""
     stop_under_load(tmp_path, 1)

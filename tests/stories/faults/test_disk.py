@@ -47,7 +47,7 @@ def assert_loaded(receiver: Receiver, names: Sequence[str]) -> None:
     "fault",
     [
         pytest.param("fdatasync:error=EIO:when=1..3", id="failed sync"),
-        pytest.param("writev:retval=10:when=1..3", id="short write"),
+        pytest.param("writev:retval=10:when=1..3", id="short write", marks=pytest.mark.slow),
         pytest.param("writev:error=ENOSPC:when=1..3", id="full", marks=pytest.mark.slow),
         pytest.param("writev:error=EROFS:when=1..3", id="read-only", marks=pytest.mark.slow),
     ],
@@ -72,6 +72,7 @@ def test_an_event_that_the_inbox_cannot_store_is_refused(tmp_path: Path, fault: 
         pytest.param("fsync:error=ENOSPC:when=40..41", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_a_load_whose_sync_fails_is_repeated(tmp_path: Path, fault: str) -> None:
     """The segment stays until a sync has succeeded; no row is written twice."""
     data = tmp_path / "data"
@@ -107,6 +108,7 @@ def test_a_full_disk_refuses_events_until_there_is_space(tmp_path: Path) -> None
         assert_loaded(receiver, acknowledged(names, statuses))
 
 
+@pytest.mark.slow
 def test_the_inbox_leaves_space_on_its_disk_for_the_tables(tmp_path: Path) -> None:
     """Below the floor 503 with sizes, and waiting events are loaded; above it 200 again."""
     data = tmp_path / "data"
@@ -163,6 +165,7 @@ def test_a_full_disk_of_the_tables_delays_events_and_loses_none(tmp_path: Path) 
         assert_loaded(receiver, names)
 
 
+@pytest.mark.slow
 def test_read_only_folders_refuse_or_delay_events(tmp_path: Path) -> None:
     """A read-only inbox is answered 503; read-only tables are a problem in `/readyz`."""
     names = ["first", "no inbox", "no tables", "last"]
@@ -181,7 +184,7 @@ def test_read_only_folders_refuse_or_delay_events(tmp_path: Path) -> None:
         assert_loaded(receiver, acknowledged(names, statuses))
 
 
-@pytest.mark.parametrize("size", ["16k", "8m"])
+@pytest.mark.parametrize("size", [pytest.param("16k", marks=pytest.mark.slow), "8m"])
 def test_full_shared_memory_ends_no_process(tmp_path: Path, size: str) -> None:
     """If it is full at the start, the counters are on the disk; if later, they still fit."""
     script = f'mount -t tmpfs -o size={size} tmpfs /dev/shm && exec "$0" "$@"'
@@ -206,6 +209,7 @@ def test_full_shared_memory_ends_no_process(tmp_path: Path, size: str) -> None:
     "trouble",
     [kill_worker, *(pytest.param(one, marks=pytest.mark.slow) for one in (kill_master, reload))],
 )
+@pytest.mark.slow
 def test_processes_are_replaced_while_shared_memory_is_full(
     tmp_path: Path, trouble: Callable[[Receiver], None]
 ) -> None:
@@ -240,6 +244,7 @@ def test_a_large_body_without_space_on_the_disk_is_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("jump", [-86_400.0, pytest.param(86_400.0 * 365, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_jump_of_the_clock_changes_only_the_names_of_segments(
     tmp_path: Path, jump: float
 ) -> None:
@@ -252,6 +257,7 @@ def test_a_jump_of_the_clock_changes_only_the_names_of_segments(
     assert_exactly_once(tmp_path / "data", ["before", "again", "after"])
 
 
+@pytest.mark.slow
 def test_a_sender_whose_clock_differs_by_hours_is_refused(tmp_path: Path) -> None:
     """401 with a problem in `/readyz`, and 200 when the clocks agree again."""
     with serving(tmp_path) as receiver:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.harness.crashes import loader_process
 from benchmarks.harness.events import event, store
 from benchmarks.harness.exactly_once import is_empty
@@ -109,6 +111,7 @@ def test_new_folders_have_durable_names_before_their_content_counts(tmp_path: Pa
 
 
 @needs_strace
+@pytest.mark.slow
 def test_the_quarantine_has_a_durable_name_before_its_segment_is_deleted(tmp_path: Path) -> None:
     """Otherwise a loss of power could lose the damaged bytes."""
     data, log = tmp_path / "data", tmp_path / "strace"
@@ -136,6 +139,7 @@ def test_the_quarantine_has_a_durable_name_before_its_segment_is_deleted(tmp_pat
 
 
 @needs_strace
+@pytest.mark.slow
 def test_existing_folders_are_synced_before_the_first_answer(tmp_path: Path) -> None:
     """The process that created them may have died before it synced them."""
     (tmp_path / "data/inbox").mkdir(parents=True)
@@ -200,6 +204,7 @@ def test_data_files_are_synced_before_the_log_entry_that_names_them(tmp_path: Pa
 
 
 @needs_strace
+@pytest.mark.slow
 def test_a_log_is_cleaned_up_only_after_a_synced_checkpoint(tmp_path: Path) -> None:
     """A log entry is deleted only if a durable checkpoint has its content."""
     log = tmp_path / "strace"

@@ -109,7 +109,7 @@ def first_of(processes: Callable[[], list[int]]) -> int:
     return processes()[0]
 
 
-@cases(RECEIVER, "full")
+@cases(RECEIVER)
 def test_the_receiver_answers_200_or_503_while_the_volume_fails(
     double: DatabricksDouble, receiver: Receiver, name: str
 ) -> None:

@@ -73,6 +73,7 @@ def test_a_paused_loader_keeps_its_lock_and_continues(tmp_path: Path) -> None:
     assert_exactly_once(data, names)
 
 
+@pytest.mark.slow
 def test_the_inbox_grows_without_a_loader_and_is_loaded_afterwards(tmp_path: Path) -> None:
     """Every event is stored; one loader then loads the backlog, each event once."""
     names = [f"e{n}" for n in range(BACKLOG)]
@@ -85,6 +86,7 @@ def test_the_inbox_grows_without_a_loader_and_is_loaded_afterwards(tmp_path: Pat
     assert_exactly_once(tmp_path, names)
 
 
+@pytest.mark.slow
 def test_the_receiver_accepts_events_while_the_loader_cannot_start(tmp_path: Path) -> None:
     """A loader that dies at every start loses no event and no answer."""
     with serving(tmp_path, CIO_CRASH_POINT="lake.after_create") as receiver:

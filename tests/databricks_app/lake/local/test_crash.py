@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -30,7 +30,7 @@ SECOND = [*FIRST, event("d"), event("e", "sms/sent"), event("f", days_ago=1), ev
 
 # Where the server of the children begins: what they need is imported once.
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["databricks_app.lake.local.store", "lake_events"])
+_SERVER.set_forkserver_preload(["databricks_app.lake.local.store", "tests.support.lake_events"])
 
 AT_START = ["lake.after_create", "lake.after_create:2"]
 IN_LOAD = [
@@ -57,6 +57,22 @@ IN_UPKEEP = [
     "lake.after_vacuum",
 ]
 
+# One point of each kind; lake/test_contract.py has those of a load, too.
+OFTEN = {
+    "lake.after_raw_sync",
+    "lake.after_typed_append:2",
+    "lake.after_merge",
+    "lake.after_vacuum",
+    "lake.before_raw_rename",
+    "lake.after_typed_rename:2",
+}
+
+
+def sample(points: Sequence[str], *more: object) -> Iterator[object]:
+    """Yield a case for each crash point; most are slow."""
+    for point in points:
+        yield pytest.param(point, *more, marks=() if point in OFTEN else pytest.mark.slow)
+
 
 def die(folder: Path, point: str, policy: Policy) -> None:
     """In a child process: load, and be killed at the crash point."""
@@ -79,7 +95,7 @@ def killed(folder: Path, point: str, *more: object, target: Callable[..., None] 
 
 @pytest.mark.parametrize(
     ("point", "policy"),
-    [*((point, Policy()) for point in IN_LOAD), *((point, BUSY) for point in IN_UPKEEP)],
+    [*sample(IN_LOAD, Policy()), *sample(IN_UPKEEP, BUSY)],
 )
 def test_next_load_completes_a_killed_load(tmp_path: Path, point: str, policy: Policy) -> None:
     """No row is lost or repeated, and nothing had to be repaired."""
@@ -155,7 +171,7 @@ def die_renaming(folder: Path, point: str) -> None:
     lake.rename(RENAME)
 
 
-@pytest.mark.parametrize("point", IN_RENAME)
+@pytest.mark.parametrize("point", [*sample(IN_RENAME)])
 def test_next_rename_completes_a_killed_rename(tmp_path: Path, point: str) -> None:
     """Also for rows that were loaded in between with the old name."""
     lake = lake_in(tmp_path)

@@ -394,6 +394,7 @@ def test_error_without_a_warehouse_names_the_setting(
     assert "set DATABRICKS_WAREHOUSE_ID" in result.output
 
 
+@pytest.mark.slow
 def test_loader_process_ends_in_time_while_the_warehouse_hangs(
     double: Databricks,
     variables: dict[str, str],

@@ -112,6 +112,7 @@ def earlier(tmp_path: Path) -> Iterator[EarlierCatalog]:
         yield EarlierCatalog(tmp_path, double)
 
 
+@pytest.mark.slow
 def test_loading_widens_the_tables_and_leaves_the_views(earlier: EarlierCatalog) -> None:
     """Views of the release before answer as they did, over old and new rows."""
     before = earlier.answers()
@@ -126,6 +127,7 @@ def test_loading_widens_the_tables_and_leaves_the_views(earlier: EarlierCatalog)
     assert earlier.answers() == earlier_release.expected(earlier.folder, "complete")
 
 
+@pytest.mark.slow
 def test_starting_says_which_views_to_replace_and_how(earlier: EarlierCatalog) -> None:
     """The problem is in `/readyz` until the loader starts with the new views."""
     first = earlier.load()
@@ -138,6 +140,7 @@ def test_starting_says_which_views_to_replace_and_how(earlier: EarlierCatalog) -
     assert second.problems == ()
 
 
+@pytest.mark.slow
 def test_deploy_replaces_the_views_with_the_option(earlier: EarlierCatalog) -> None:
     """Not without the option, because a view may have other readers. New views count all rows."""
     earlier.load()

@@ -155,6 +155,7 @@ def test_unclear_error_of_every_row_fails_the_load(
     assert report.rejected == {}
 
 
+@pytest.mark.slow
 def test_no_row_is_rejected_if_the_table_refuses_all_rows(
     backend: WarehouseBackend, lake: WarehouseLake
 ) -> None:

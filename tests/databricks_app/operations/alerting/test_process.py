@@ -184,6 +184,7 @@ def test_sample_reads_the_totals_and_the_inbox() -> None:
     )
 
 
+@pytest.mark.slow
 def test_serve_tells_of_wrong_signatures(tmp_path: Path, receiver: Receiver) -> None:
     """The whole way: refused requests, counted by the workers, posted by the alerting process."""
     variables = {"CIO_ALERT_URL": receiver.url, "CIO_ALERT_LOOK_SECONDS": "0.2"}

@@ -366,6 +366,7 @@ def test_keys_come_from_a_file_descriptor(double: Databricks, run: Callable[...,
     assert double.workspace.scopes["ciolake"].secrets["signing-keys"][0] == b"piped"
 
 
+@pytest.mark.slow
 def test_a_stopped_app_is_started_and_waited_for(
     double: Databricks, run: Callable[..., Result]
 ) -> None:

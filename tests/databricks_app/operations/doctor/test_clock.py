@@ -181,6 +181,7 @@ def test_events_show_a_clock_that_a_proxy_of_this_machine_hides(tmp_path: Path) 
         (-1200, "second_sight", "clock of this machine is behind"),
     ],
 )
+@pytest.mark.slow
 def test_stale_requests_of_a_clock_that_is_twenty_minutes_off_point_to_the_clock(
     tmp_path: Path, age: int, policy: str, advice: str
 ) -> None:

@@ -281,6 +281,7 @@ def test_tables_are_compared_with_sql(double: Databricks, look: Look) -> None:
     assert "lacks" not in look("tables").says
 
 
+@pytest.mark.slow
 def test_views_of_an_earlier_release_are_named_with_what_replaces_them(
     double: Databricks, look: Look
 ) -> None:

@@ -263,6 +263,7 @@ def test_status_and_problems_of_readyz_are_reported(
     assert web.bearers == ["Bearer of-the-admin"]
 
 
+@pytest.mark.slow
 def test_requests_outside_the_window_are_counted_by_the_receiver(tmp_path: Path) -> None:
     """None, then one that was refused; where they are accepted that is as it was set."""
     body = event("late")

@@ -182,6 +182,7 @@ def test_the_lifetime_of_a_token_is_reported(
     assert personal.state == "skipped"
 
 
+@pytest.mark.slow
 def test_merges_that_insert_twice_are_a_failure(
     context: DoctorContext, altered: Callable[..., None]
 ) -> None:

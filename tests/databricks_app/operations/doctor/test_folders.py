@@ -47,6 +47,7 @@ def test_every_folder_that_is_written_is_checked(tmp_path: Path, name: str) -> N
     assert not list(tmp_path.glob("**/.doctor*"))
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_as_that(tmp_path: Path) -> None:
     """Free space, not rights, by every check that meets it."""
     with small_disk(tmp_path / "data", "8m"), serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:

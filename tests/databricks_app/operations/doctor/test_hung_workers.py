@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import pytest
+
 from benchmarks.harness.databricks_double import readiness
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import serving
@@ -42,6 +44,7 @@ def test_stopped_workers_are_told_apart_from_a_stopped_receiver(tmp_path: Path) 
     assert took < 10
 
 
+@pytest.mark.slow
 def test_a_loader_that_hangs_is_told_apart_from_one_that_works(tmp_path: Path) -> None:
     """It holds the lock of the tables all the same, so that no other one can load."""
     with serving(tmp_path, CIO_WEB_WORKERS="1") as receiver:

@@ -43,6 +43,7 @@ def of_key(receiver: Receiver, key: str = OF_ANOTHER_WEBHOOK, **variables: str) 
     return replace(context, limits=replace(context.limits, canary=10.0, answer=5.0))
 
 
+@pytest.mark.slow
 def test_the_key_of_another_webhook_is_found_and_named(receiver: Receiver) -> None:
     """At first it is only unproven; with Customer.io's first request it is a failure."""
     unproven = wrong(of_key(receiver))
