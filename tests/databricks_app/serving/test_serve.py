@@ -404,7 +404,8 @@ def test_a_reload_with_a_broken_setting_changes_nothing(tmp_path: Path) -> None:
     env = tmp_path / ".env"
     env.write_text(f"CIO_WEBHOOK_SIGNING_KEYS={KEY}\n")
     with serving(tmp_path) as receiver:
-        wait_until(lambda: bool(receiver.loader()))
+        # Then the loader, too, has read its settings.
+        wait_until(lambda: (tmp_path / "data/tables/webhook_raw_events").is_dir())
         before = receiver.workers(), receiver.loader()
         env.write_text(f"CIO_WEBHOOK_SIGNING_KEYS={KEY}\nCIO_WEB_WORKERS=hunter2\n")
         receiver.process.send_signal(signal.SIGHUP)
