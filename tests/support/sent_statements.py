@@ -122,6 +122,11 @@ PURPOSES = (
         r"SELECT coalesce\(workspace, 'default'\) AS workspace, .*",
     ),
     Purpose(
+        "`ciolake doctor`: which keys have verified events",
+        "SELECT on webhook_raw_events",
+        r"SELECT key_fingerprint, count\(\*\) AS events FROM webhook_raw_events.*",
+    ),
+    Purpose(
         "The loader, where a MERGE inserted fewer rows than it got: which had others written?",
         "SELECT on the table, READ VOLUME",
         r"SELECT held\..*",
