@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.harness.events import event
 from benchmarks.harness.process_table import wait_until
 from benchmarks.harness.receiver import serving
 from benchmarks.harness.wire import ADMIN_TOKEN, KEY, request
@@ -34,7 +33,7 @@ from databricks_app.operations.doctor.run import checks, run_checks
 from databricks_app.settings import from_environment
 from tests.doubles import CLIENT_ID, WAREHOUSE_ID, Databricks, Fault
 from tests.support import earlier_release
-from tests.support.lake_events import NOON, event
+from tests.support.lake_events import NOON, body, event
 from tests.support.storing import StoringReceiver
 
 VOLUME = "/Volumes/main/cio/events"
@@ -126,7 +125,7 @@ def test_all_is_well_with_a_running_receiver(
         env = variables | {"CIO_APP_API_KEY": ""}
         last = ("main", "cio", sql_dialect.views()[-1].name)
         wait_until(lambda: double.workspace.catalog.find("table", last) is not None)
-        assert receiver.post(request(event("first"))).status == 200
+        assert receiver.post(request(body("first"))).status == 200
         result = CliRunner().invoke(ciolake, ["doctor", "--url", receiver.url, "--json"], env=env)
 
     said = {one["name"]: one for one in json.loads(result.stdout)}
