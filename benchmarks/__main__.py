@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks import (
     beside,
     commits,
+    files_limits,
     freshness,
     large_events,
     load,
@@ -45,6 +46,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "merge": merge.run,
     "memory": memory.run,
     "volume": volume.run,
+    "files_limits": files_limits.run,
     "warehouse": warehouse.run,
     "year": year.run,
 }

@@ -80,13 +80,16 @@ def open_inbox(settings: Settings, recurring: RecurringLog | None = None) -> App
     if settings.store == "databricks":
         # Imported here: a receiver with a local inbox needs no HTTP client.
         from databricks_app.databricks.workspace import connect
+        from databricks_app.ingest.inbox.put_spacing import PutSpacing
         from databricks_app.ingest.inbox.volume import VolumeInbox
 
         return VolumeInbox(
-            connect(environment(), connections=settings.uploads + 4),
+            connect(environment(), is_receiver=True),
             settings.volume_path,
+            spacing=PutSpacing(
+                status.run_dir(), settings.web_workers, settings.append_deadline_seconds
+            ),
             deadline_seconds=settings.append_deadline_seconds,
-            uploads=settings.uploads,
             recurring=recurring,
         )
     return LocalInbox(

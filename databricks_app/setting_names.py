@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from databricks_app.setting_values import RUN_DIR
 from databricks_app.settings import SETTINGS
 
 KEYS = "CIO_WEBHOOK_SIGNING_KEYS"
@@ -23,7 +24,7 @@ _OTHERS = (
     "CIO_RELAY_URL",
     "CIO_PIPELINES_KEY",
     # What the supervisor tells its children, and tests of crashes.
-    "CIO_RUN_DIR",
+    RUN_DIR,
     "CIO_SUPERVISOR_PID",
     "CIO_CRASH_POINT",
 )
@@ -33,6 +34,7 @@ NAMES = frozenset(
     for name in (setting.name, *setting.also)
     if name.startswith(_PREFIX)
 ) | frozenset(_OTHERS)
+WITHOUT_EFFECT = frozenset(setting.name for setting in SETTINGS if not setting.has_effect)
 # How similar a name must be to be suggested, and to be reported without the prefix (`CI0_...`).
 _SUGGESTED = 0.7
 _REPORTED = 0.85

@@ -20,6 +20,9 @@ from core.webhooks.signature import SigningKey
 
 Store = Literal["local", "databricks"]
 
+# The supervisor sets it for its children: the path of the run folder, see `runtime.run_dir`.
+RUN_DIR = "CIO_RUN_DIR"
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -33,6 +36,7 @@ class Setting:
         meaning: What it is for, with its unit.
         also: Variables that win over `name`.
         databricks_default: The default of the store `databricks`; empty if it is no other.
+        has_effect: False for a setting of an earlier version that is still accepted.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Setting:
     meaning: str
     also: tuple[str, ...] = ()
     databricks_default: str = ""
+    has_effect: bool = True
 
     def default_of(self, store: Store) -> str:
         """The default of one store."""

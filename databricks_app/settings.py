@@ -57,6 +57,7 @@ class Settings:
     inbox_floor_bytes: int | None
     append_deadline_seconds: float
     uploads: int
+    files_calls: int
     host: str
     port: int
     web_workers: int
@@ -261,7 +262,16 @@ SETTINGS: tuple[Setting, ...] = (
         "uploads",
         "8",
         read.whole(1, 64),
-        "How many files each web process uploads to the volume at the same time.",
+        "Has no effect any more: `CIO_FILES_CALLS` limits the uploads of all web processes.",
+        has_effect=False,
+    ),
+    Setting(
+        "CIO_FILES_CALLS",
+        "files_calls",
+        "5",
+        read.whole(2, 64),
+        "How many calls of the Files API all processes of `ciolake serve` make at the same time; "
+        "two of them are for uploads of accepted events. The platform refuses more than about 10.",
     ),
     Setting(
         "CIO_HOST",

@@ -65,6 +65,11 @@ class DatabricksDouble:
         counts: dict[str, int] = self._control("GET", "state")["counts"]
         return counts
 
+    def limits(self) -> dict[str, int]:
+        """Return how many calls of the Files API were refused, and how many ran at most at once."""
+        limits: dict[str, int] = self._control("GET", "state")["limits"]
+        return limits
+
     def has_acted(self) -> bool:
         """Return whether a fault has acted."""
         return any(fault["acted"] for fault in self._control("GET", "state")["faults"])

@@ -16,11 +16,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import chain, repeat
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
 import httpx2
 
+from databricks_app.databricks.call_budget import CallBudget, Unlimited
+from databricks_app.databricks.sdk_login import from_sdk
 from databricks_app.databricks.token import (
     Token,
     Tokens,
@@ -32,7 +35,13 @@ from databricks_app.errors import LakeError, SettingsError, TokenError
 
 CALL_SECONDS = 60.0
 _CONNECT_SECONDS = 5.0
-_SDK_REFRESH_SECONDS = 60.0
+# How long a call that is refused with 429 is repeated, and the pauses if there is no Retry-After.
+_REPEAT_SECONDS = 20.0
+_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
+_NO_SLOT = (
+    "the calls of the Files API before this one took too long: the workspace is slow, or "
+    "CIO_FILES_CALLS is too small"
+)
 _FILES = "/api/2.0/fs/files"
 _FOLDERS = "/api/2.0/fs/directories"
 
@@ -75,17 +84,35 @@ class DatabricksWorkspace:
         tokens: The OAuth tokens of our identity.
     """
 
-    def __init__(self, host: str, tokens: Tokens, client: httpx2.Client | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        tokens: Tokens,
+        client: httpx2.Client | None = None,
+        budget: CallBudget | Unlimited | None = None,
+        *,
+        is_receiver: bool = False,
+        repeat_seconds: float = _REPEAT_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         """Start to fetch a token in the background.
 
         Args:
             host: URL of the workspace.
             tokens: The OAuth tokens of our identity; `close` closes them.
             client: HTTP client; `close` closes it.
+            budget: Slots of the calls. Default: slots of its own.
+            is_receiver: Whether its puts store events that a sender waits for.
+            repeat_seconds: How long a call that is refused with 429 is repeated.
+            sleep: Waits for seconds before a refused call is repeated.
         """
         self.host = host
         self.tokens = tokens
         self._client = client or httpx2.Client()
+        self._budget = budget or CallBudget.of({})
+        self._is_receiver = is_receiver
+        self._repeat_seconds = repeat_seconds
+        self._sleep = sleep
         tokens.begin()
 
     def put(
@@ -185,8 +212,29 @@ class DatabricksWorkspace:
         seconds: float = CALL_SECONDS,
         content: bytes | None = None,
     ) -> httpx2.Response:
+        """Make a call, with a slot of the budget; repeat it while it is refused with 429."""
+        began = time.monotonic()
+        is_receivers_put = self._is_receiver and method == "PUT"
+        pauses = chain(_PAUSES, repeat(_PAUSES[-1]))
+        while True:
+            try:
+                with self._budget.call(began + seconds, is_receivers_put=is_receivers_put):
+                    answer = self._with_token(method, url, began + seconds, content)
+            except TimeoutError:
+                raise WorkspaceError("busy", _NO_SLOT) from None
+            if answer.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+                return answer
+            asked = _retry_after(answer)
+            pause = next(pauses) if asked is None else max(asked, _PAUSES[0])
+            # A pause that is too long is not waited for: the caller can do something else.
+            if time.monotonic() + pause >= began + min(seconds, self._repeat_seconds):
+                return answer
+            self._sleep(pause)
+
+    def _with_token(
+        self, method: str, url: str, until: float, content: bytes | None
+    ) -> httpx2.Response:
         """Make a call; repeat it once if the token was refused and there is a new one in time."""
-        until = time.monotonic() + seconds
         answer: httpx2.Response | None = None
         refused: Token | None = None
         while True:
@@ -219,7 +267,13 @@ class DatabricksWorkspace:
 
 
 def connect(
-    variables: Mapping[str, str], connections: int = 16, client: httpx2.Client | None = None
+    variables: Mapping[str, str],
+    connections: int = 16,
+    client: httpx2.Client | None = None,
+    *,
+    budget: CallBudget | Unlimited | None = None,
+    is_receiver: bool = False,
+    repeat_seconds: float = _REPEAT_SECONDS,
 ) -> DatabricksWorkspace:
     """Return the workspace that the environment names, without waiting for a token.
 
@@ -228,10 +282,14 @@ def connect(
             `DATABRICKS_CLIENT_SECRET`, or `DATABRICKS_TOKEN`, or other variables of databricks-sdk.
         connections: Most connections at the same time.
         client: HTTP client. Default: a new one.
+        budget: Slots of the calls. Default: those of the run folder, or slots of its own.
+        is_receiver: Whether its puts store events that a sender waits for.
+        repeat_seconds: How long a call that is refused with 429 is repeated.
 
     Raises:
-        SettingsError: The host cannot be used.
+        SettingsError: The host or CIO_FILES_CALLS cannot be used.
     """
+    budget = budget or CallBudget.of(variables)
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
     client = client or httpx2.Client(limits=limits)
     host = host_url(variables.get("DATABRICKS_HOST", ""))
@@ -241,8 +299,10 @@ def connect(
     elif text := variables.get("DATABRICKS_TOKEN", ""):
         tokens = Tokens(lambda: Token(text), is_renewable=False)
     else:
-        tokens = Tokens(_from_sdk(host))
-    return DatabricksWorkspace(host, tokens, client)
+        tokens = Tokens(from_sdk(host))
+    return DatabricksWorkspace(
+        host, tokens, client, budget, is_receiver=is_receiver, repeat_seconds=repeat_seconds
+    )
 
 
 def host_url(text: str) -> str:
@@ -260,36 +320,6 @@ def host_url(text: str) -> str:
     if parts.username is not None or parts.path.strip("/") or parts.query:
         raise SettingsError("DATABRICKS_HOST must be the address of the workspace and nothing else")
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _from_sdk(host: str) -> Callable[[], Token]:
-    """Return a function that gets tokens from the SDK, which renews them by itself."""
-    config: Any = None
-
-    def fetch() -> Token:
-        nonlocal config
-        try:
-            if config is None:
-                # Imported here: it takes about two seconds. `Tokens` calls this in its thread,
-                # because token calls of the SDK have no time limit.
-                from databricks.sdk.config import Config
-
-                config = Config(host=host)
-            headers = config.authenticate()
-        except ImportError:
-            raise TokenError(
-                "set DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET, or DATABRICKS_TOKEN; any "
-                "other kind of login needs databricks-sdk"
-            ) from None
-        except Exception as error:  # noqa: BLE001  # many types, whose texts quote settings
-            raise TokenError(
-                f"databricks-sdk cannot log in ({type(error).__name__}): set "
-                "DATABRICKS_CLIENT_ID and DATABRICKS_CLIENT_SECRET"
-            ) from None
-        text = str(headers.get("Authorization", "")).removeprefix("Bearer ")
-        return Token(text, refresh_at=time.monotonic() + _SDK_REFRESH_SECONDS)
-
-    return fetch
 
 
 def _refusal(answer: httpx2.Response, path: str) -> WorkspaceError:
@@ -328,9 +358,13 @@ def _refusal(answer: httpx2.Response, path: str) -> WorkspaceError:
 
 
 def _busy(answer: httpx2.Response, words: str) -> WorkspaceError:
+    return WorkspaceError("busy", words, retry_after_seconds=_retry_after(answer))
+
+
+def _retry_after(answer: httpx2.Response) -> float | None:
     text = answer.headers.get("Retry-After", "")
     is_number = text.isascii() and text.isdigit() and len(text) < 6
-    return WorkspaceError("busy", words, retry_after_seconds=float(text) if is_number else None)
+    return float(text) if is_number else None
 
 
 def _json(answer: httpx2.Response) -> dict[str, Any]:

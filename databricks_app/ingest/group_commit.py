@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -123,10 +123,11 @@ class GroupCommit:
 
     def seconds_left(self) -> float | None:
         """Return the seconds until `expire` is due; None if no request waits."""
-        oldest = [queue[0].arrived_at for queue in self._queues() if queue]
-        if not oldest:
+        # The queues are in the order of arrival, and there can be many of them.
+        oldest = next((queue[0].arrived_at for queue in self._queues() if queue), None)
+        if oldest is None:
             return None
-        return max(0.0, min(oldest) + self._receiver.append_deadline_seconds - self._monotonic())
+        return max(0.0, oldest + self._receiver.append_deadline_seconds - self._monotonic())
 
     def expire(self) -> None:
         """Answer the requests that have waited until the deadline."""
@@ -139,8 +140,9 @@ class GroupCommit:
         deadline = self._receiver.append_deadline_seconds
         self._complete(late, InboxTimeout(f"not durable within {deadline:g} s"))
 
-    def _queues(self) -> list[deque[_WaitingRequest]]:
-        return [*(group.waiting for group in self._groups), self._next]
+    def _queues(self) -> Iterator[deque[_WaitingRequest]]:
+        yield from (group.waiting for group in self._groups)
+        yield self._next
 
     def _finish(self, group: _Group, error: InboxError | None) -> None:
         self._groups.remove(group)

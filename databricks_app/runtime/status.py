@@ -16,7 +16,9 @@ from pathlib import Path
 
 import structlog
 
-RUN_DIR = "CIO_RUN_DIR"
+# Its name is also needed below this room, by the call budget.
+from databricks_app.setting_values import RUN_DIR as RUN_DIR
+
 # The name of earlier versions: after an upgrade, old and new processes read each other's files.
 _LOADER = "writer.json"
 _SUPERVISOR = "supervisor.json"

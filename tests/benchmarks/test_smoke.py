@@ -14,6 +14,7 @@ _SLOW = pytest.mark.slow
 NAMES = (
     "start",
     pytest.param("commits", marks=_SLOW),
+    pytest.param("files_limits", marks=_SLOW),
     pytest.param("merge", marks=_SLOW),
     pytest.param("large_events", marks=_SLOW),
     pytest.param("year", marks=_SLOW),

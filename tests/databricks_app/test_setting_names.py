@@ -10,7 +10,9 @@ import structlog
 from databricks_app.app import INBOX, create_app
 from databricks_app.relay.app import create_relay
 from databricks_app.relay.settings import RELAY_SETTINGS
+from databricks_app.runtime.unknown_settings import log_unknown_settings
 from databricks_app.setting_names import NAMES, unknown_names
+from databricks_app.settings import from_environment
 from tests.support.paths import ROOT
 
 # Of the tests against a real workspace, and half of a name that a text continues.
@@ -56,6 +58,17 @@ def test_every_name_in_the_code_is_known() -> None:
 
     assert {one for one in found - NAMES if not _NO_SETTINGS.fullmatch(one)} == set()
     assert {one.name for one in RELAY_SETTINGS if one.name.startswith("CIO_")} <= NAMES
+
+
+def test_a_setting_of_an_earlier_version_is_accepted_and_logged() -> None:
+    """It does nothing; a receiver that is upgraded starts."""
+    with structlog.testing.capture_logs() as lines:
+        log_unknown_settings({"CIO_UPLOADS": "4", "CIO_STORE": "local"})
+
+    assert from_environment({"CIO_UPLOADS": "4"}).uploads == 4
+    assert [(line["event"], line["name"]) for line in lines] == [
+        ("setting_without_effect", "CIO_UPLOADS")
+    ]
 
 
 def test_receiver_and_relay_log_an_unknown_name_at_start(

@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
                 case "DELETE", "counts":
                     workspace.switches.reset_counts()
                 case "GET", "state":
-                    result = workspace.switches.state()
+                    result = workspace.switches.state() | {"limits": workspace.limits.state()}
                 case "POST", "warehouse":
                     workspace.warehouses.control(**request.json())
                 case "POST", "apps":

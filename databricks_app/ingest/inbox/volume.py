@@ -1,8 +1,8 @@
 """The inbox in a Unity Catalog volume, for the receiver: group commit into objects.
 
 All waiting requests become one object, which is put through the Files API. They are answered when
-the put is answered. A put takes about a hundred times as long as a sync of a disk. So a group waits
-a moment for more requests, and several puts run at the same time.
+the put is answered. A put takes about a hundred times as long as a sync of a disk, and costs money.
+So two puts may run at the same time, and groups are spaced while more than one request waits.
 
 If the result of a put is unknown (no answer, lost connection), its events are not acknowledged. The
 put is repeated under the same name until the deadline, which is safe if the first put was stored.
@@ -17,22 +17,26 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain, repeat
 
+from databricks_app.databricks.call_budget import MOST_PUTS
 from databricks_app.databricks.volume_files import Files
 from databricks_app.databricks.workspace import WorkspaceError
 from databricks_app.errors import InboxError, InboxFull
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import Pending
+from databricks_app.ingest.inbox.put_spacing import PutSpacing
 from databricks_app.ingest.inbox.volume_reader import INBOX, Names, PendingWatch, pending
 from databricks_app.ingest.inbox.waiting import STOPPING, WaitingQueue, WaitingRecords
 from databricks_app.runtime.recurring import RecurringLog
 
-LINGER_SECONDS = 0.01
 HELD_BYTES = 256 << 20
 # A Databricks App is killed 15 s after SIGTERM, and the loader needs a part of that time.
 STOP_SECONDS = 5.0
 _GROUP_BYTES = 4 << 20
 _GROUP_RECORDS = 2_000
 _ALONE_BYTES = 1 << 20
+# Most groups of one event loop in the queue. All that wait share the next put; a record that could
+# not enter the queue would wait for the put after it.
+_LOOP_GROUPS = 1_000
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 _LONGEST_PAUSE_SECONDS = 60.0
 # Errors that a repetition within the deadline cannot solve.
@@ -45,7 +49,7 @@ class VolumeInbox:
     """A `GroupAppender` that writes to a volume. Create it after the fork.
 
     Attributes:
-        groups: The number of concurrent puts.
+        groups: See `GroupAppender`.
         pending: Returns the last count of what all processes have stored.
     """
 
@@ -54,9 +58,8 @@ class VolumeInbox:
         files: Files,
         volume: str,
         *,
+        spacing: PutSpacing | None = None,
         deadline_seconds: float = 3.0,
-        uploads: int = 8,
-        linger_seconds: float = LINGER_SECONDS,
         held_bytes: int = HELD_BYTES,
         stop_seconds: float = STOP_SECONDS,
         names: Names | None = None,
@@ -68,20 +71,20 @@ class VolumeInbox:
         Args:
             files: Files of the workspace.
             volume: `/Volumes/<catalog>/<schema>/<volume>`.
+            spacing: When groups are put. Default: that of an instance with one process.
             deadline_seconds: How long a put is repeated.
-            uploads: Number of concurrent puts.
-            linger_seconds: How long a group waits for more requests.
             held_bytes: Most bytes of bodies in memory.
             stop_seconds: How long `close` waits for running puts.
             names: Names of the objects.
             monotonic: Clock for deadlines, seconds.
             recurring: Logs errors of this class; a new one by default.
         """
-        self.groups = uploads
+        self.groups = _LOOP_GROUPS
         self._files = files
         self._volume = volume
         self._deadline_seconds = deadline_seconds
-        self._linger_seconds = linger_seconds
+        self._spacing = spacing or PutSpacing(deadline_seconds=deadline_seconds)
+        self._under_way = 0
         self._stop_seconds = stop_seconds
         self._names = names or Names()
         self._monotonic = monotonic
@@ -96,7 +99,7 @@ class VolumeInbox:
         self._stopping = threading.Event()
         self._uploaders = [
             threading.Thread(target=self._run, name=f"inbox-upload-{number}", daemon=True)
-            for number in range(uploads)
+            for number in range(MOST_PUTS)
         ]
         self._watcher = threading.Thread(target=self._watch, name="inbox-volume", daemon=True)
         for thread in (*self._uploaders, self._watcher):
@@ -153,7 +156,15 @@ class VolumeInbox:
                 self._recurring.note_error("storing_failed", cause)
                 error = InboxError(f"storing failed: {type(cause).__name__}")
                 self._note(str(error))
-            self._queue.answer(group, error)
+            self._finish(group, error)
+
+    def _finish(self, group: list[WaitingRecords], error: InboxError | None) -> None:
+        queue = self._queue
+        with queue.changed:
+            self._under_way -= _requests(group)
+            # Before the answer: a serial sender then posts its next request, to any process.
+            self._spacing.note_busy(is_busy=self._under_way + queue.waiting_records > 0)
+        queue.answer(group, error)
 
     def _next_group(self) -> list[WaitingRecords]:
         """Wait for a group and take it; an empty group means that the queue is closed."""
@@ -161,22 +172,36 @@ class VolumeInbox:
         with queue.changed:
             while (left := self._seconds_to_group()) != 0:
                 queue.changed.wait(left)
+            if not self._is_alone():
+                self._spacing.begin()
             group = queue.waiting[: _group_length(queue.waiting)]
             queue.take(group)
+            self._under_way += _requests(group)
             if queue.waiting:
                 queue.changed.notify()  # another thread can put the rest
         return group
 
     def _seconds_to_group(self) -> float | None:
         """Return how long the next group still waits for requests; None while there are none."""
-        waiting = self._queue.waiting
-        if self._queue.is_closed:
+        queue = self._queue
+        if queue.is_closed:
             return 0
-        if not waiting:
+        if not queue.waiting:
             return None
-        if _group_length(waiting) < len(waiting):
+        self._spacing.note_busy(is_busy=True)
+        if self._is_alone() or self._is_group_full():
             return 0
-        return max(0.0, waiting[0].since + self._linger_seconds - self._monotonic())
+        return self._spacing.seconds_left(queue.waiting[-1].since)
+
+    def _is_alone(self) -> bool:
+        return self._spacing.is_alone(self._under_way + self._queue.waiting_records)
+
+    def _is_group_full(self) -> bool:
+        queue = self._queue
+        # Few and small ones need no count of each: this is asked for every record that arrives.
+        if queue.waiting_records <= _GROUP_RECORDS and queue.waiting_bytes <= _ALONE_BYTES:
+            return False
+        return _group_length(queue.waiting) < len(queue.waiting)
 
     def _store(self, group: list[WaitingRecords]) -> InboxError | None:
         name, content = self._names.frame(record for one in group for record in one.records)
@@ -234,6 +259,10 @@ class VolumeInbox:
                 else:
                     self._note(None)
             pause = _LOOK_SECONDS
+
+
+def _requests(waiting: Sequence[WaitingRecords]) -> int:
+    return sum(len(one.records) for one in waiting)
 
 
 def _group_length(waiting: Sequence[WaitingRecords]) -> int:

@@ -23,6 +23,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
+import structlog
+
 from databricks_app.databricks.volume_files import FileListing, Files
 from databricks_app.databricks.workspace import WorkspaceError
 from databricks_app.events.record import Record
@@ -39,6 +41,8 @@ _EMPTY_SECONDS = 600.0
 _SILENT_SECONDS = 10.0
 # Errors that can concern a single object. They must not stop the loading of the other objects.
 _OF_ONE_OBJECT = frozenset({"refused", "busy"})
+
+log = structlog.get_logger(__name__)
 
 # The path of an object under `inbox/`, and its content.
 _ReadObject = tuple[str, frames.FrameContents]
@@ -161,12 +165,31 @@ class ObjectReader:
     def delete(self, batch: Batch) -> None:
         """Delete the objects of a batch whose rows are durable in the tables.
 
+        An object that cannot be deleted now stays, and does not stop the others. It is loaded
+        again, which changes no table, and then deleted.
+
         Raises:
-            WorkspaceError: Some may be left. They are loaded again, which changes no table.
+            WorkspaceError: The workspace cannot be used, or refuses to delete some of them.
         """
         paths = [f"{self._root}/{name}" for name in batch.sources]
         with ThreadPoolExecutor(_TRANSFERS, "inbox-delete") as pool:
-            list(pool.map(self._files.delete, paths))  # `list` raises the first error
+            # `list` raises the first error that concerns all objects.
+            errors = [one for one in list(pool.map(self._undeleted, paths)) if one is not None]
+        for error in errors:
+            if error.kind != "busy":
+                raise error
+        if errors:
+            log.warning("objects_not_deleted", objects=len(errors), reason=str(errors[0]))
+
+    def _undeleted(self, path: str) -> WorkspaceError | None:
+        """Delete an object; return the error if only this object cannot be deleted."""
+        try:
+            self._files.delete(path)
+        except WorkspaceError as error:
+            if error.kind not in _OF_ONE_OBJECT:
+                raise
+            return error
+        return None
 
     def pending(self) -> Pending:
         """Count events and bytes of all objects.

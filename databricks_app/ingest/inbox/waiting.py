@@ -38,6 +38,8 @@ class WaitingQueue:
     Attributes:
         changed: Lock of the queue; notified when records are added and when the queue is closed.
         waiting: Records that are not being stored yet, oldest first; read it only under `changed`.
+        waiting_records: Number of the records in `waiting`.
+        waiting_bytes: Total size of their bodies.
         is_closed: Whether the queue refuses new records.
     """
 
@@ -58,6 +60,8 @@ class WaitingQueue:
         """
         self.changed = threading.Condition()
         self.waiting: list[WaitingRecords] = []
+        self.waiting_records = 0
+        self.waiting_bytes = 0
         self.is_closed = False
         self._most_bytes = most_bytes
         self._full = full
@@ -99,6 +103,7 @@ class WaitingQueue:
             self._bytes += size
             self._unanswered.add(added)
             self.waiting.append(added)
+            self._count(added)
             self.changed.notify()
         return partial(self._cancel, added)
 
@@ -106,6 +111,8 @@ class WaitingQueue:
         """Remove a group from `waiting` to store it. Call it only under `changed`."""
         taken = set(group)
         self.waiting = [one for one in self.waiting if one not in taken]
+        for one in taken:
+            self._count(one, -1)
 
     def answer(self, group: Collection[WaitingRecords], error: InboxError | None) -> None:
         """Call `done` for the records of a group that have no answer yet."""
@@ -128,6 +135,7 @@ class WaitingQueue:
         with self.changed:
             left = list(self._unanswered)
             self.waiting = []
+            self.waiting_records = self.waiting_bytes = 0
         self.answer(left, InboxClosed(STOPPING))
 
     def _cancel(self, added: WaitingRecords) -> bool:
@@ -135,6 +143,11 @@ class WaitingQueue:
             if added not in self.waiting:
                 return False
             self.waiting.remove(added)
+            self._count(added, -1)
             self._unanswered.remove(added)
             self._bytes -= added.size
         return True
+
+    def _count(self, one: WaitingRecords, sign: int = 1) -> None:
+        self.waiting_records += sign * len(one.records)
+        self.waiting_bytes += sign * one.size

@@ -17,7 +17,8 @@ from contextlib import suppress
 
 from core.webhooks.sender import NoAnswer, Sender
 from core.webhooks.signature import SigningKey
-from databricks_app.databricks.workspace import WorkspaceError
+from databricks_app.databricks.call_budget import Unlimited
+from databricks_app.databricks.workspace import WorkspaceError, connect
 from databricks_app.errors import LakeError
 from databricks_app.operations.doctor.context import DoctorContext
 from databricks_app.operations.doctor.result import CheckResult, failure, ok, skipped, warning
@@ -143,10 +144,11 @@ def large_put(context: DoctorContext) -> CheckResult:
 def call_limits(context: DoctorContext) -> CheckResult:
     """Measure how many simultaneous calls the Files API accepts before it answers 429."""
     paths = [_probe(context) for _ in range(_CALLERS)]
+    remote = connect(context.variables, budget=Unlimited(), repeat_seconds=0.0)
 
     def attempt(number: int) -> WorkspaceError | None:
         try:
-            context.remote.put(paths[number % _CALLERS], b"probe", overwrite=True)
+            remote.put(paths[number % _CALLERS], b"probe", overwrite=True)
         except WorkspaceError as error:
             if error.kind != "busy":
                 raise
@@ -162,6 +164,7 @@ def call_limits(context: DoctorContext) -> CheckResult:
     except WorkspaceError as error:
         return failure(str(error), _STORE_FIX)
     finally:
+        remote.close()
         # Wait as asked: otherwise the deletions and the next checks get 429 as well.
         pauses = [one.retry_after_seconds or 1.0 for one in refused]
         time.sleep(min(max(pauses, default=0.0), _LONGEST_PAUSE_SECONDS))

@@ -243,13 +243,53 @@ def test_a_missing_permission_to_read_differs_from_one_to_write(
 
 
 def test_retry_after_is_in_the_error(double: Databricks, files: DatabricksWorkspace) -> None:
-    """In seconds."""
-    double.faults.set(Fault("throttled", "files.get", retry_after=7))
+    """In seconds, if it is too long to wait for."""
+    double.faults.set(Fault("throttled", "files.get", retry_after=60))
 
     with pytest.raises(WorkspaceError) as caught:
         files.get(f"{VOLUME}/one")
 
-    assert caught.value.retry_after_seconds == 7
+    assert caught.value.retry_after_seconds == 60
+
+
+@pytest.mark.parametrize(
+    "operation", ["files.put", "files.get", "files.delete", "directories.list"]
+)
+def test_a_call_that_is_refused_with_429_is_repeated(
+    double: Databricks, files: DatabricksWorkspace, operation: str
+) -> None:
+    """After Retry-After, and after a short pause without it; the caller does not notice."""
+    pauses: list[float] = []
+    again = DatabricksWorkspace(files.host, files.tokens, sleep=pauses.append)
+    again.put(f"{VOLUME}/one", b"1", overwrite=True)
+    for retry_after in (3, None):
+        double.faults.set(Fault("throttled", operation, retry_after=retry_after))
+
+        again.put(f"{VOLUME}/one", b"1", overwrite=True)
+        assert again.get(f"{VOLUME}/one") == b"1"
+        assert again.names(VOLUME) == ["one"]
+        again.delete(f"{VOLUME}/one")
+
+    assert pauses == [3, 0.1]
+    assert double.faults.counts[operation] >= 4
+    again.close()
+
+
+def test_a_call_is_not_repeated_beyond_its_time(
+    double: Databricks, files: DatabricksWorkspace
+) -> None:
+    """The time of a put is what its caller gives, and that of other calls is limited too."""
+    pauses: list[float] = []
+    again = DatabricksWorkspace(files.host, files.tokens, sleep=pauses.append)
+    double.faults.set(Fault("throttled", "*", times=None, retry_after=21))
+
+    with pytest.raises(WorkspaceError, match="HTTP 429"):
+        again.put(f"{VOLUME}/one", b"1", overwrite=True, seconds=20.0)
+    with pytest.raises(WorkspaceError, match="HTTP 429"):
+        again.get(f"{VOLUME}/one")
+
+    assert pauses == []
+    again.close()
 
 
 def test_a_missing_volume_is_an_error(files: DatabricksWorkspace) -> None:

@@ -70,6 +70,10 @@ class Limits:
             with self._lock:
                 self._current -= 1
 
+    def state(self) -> dict[str, int]:
+        """Return the counts, for the control route."""
+        return {"refused": sum(self.refused.values()), "max_current": self.max_current}
+
     def _enter(self) -> None:
         with self._lock:
             now = self.clock()

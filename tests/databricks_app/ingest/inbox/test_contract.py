@@ -20,7 +20,7 @@ from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.ingest.inbox.local_reader import SegmentReader, replay_segment
 from databricks_app.ingest.inbox.volume import VolumeInbox
 from databricks_app.ingest.inbox.volume_reader import ObjectReader, put_replay
-from tests.doubles import Databricks, Fault, relaxed
+from tests.doubles import Databricks, Fault
 
 RECEIVED_AT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 VOLUME = "/Volumes/main/cio/landing"
@@ -138,9 +138,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         yield local
         local.let_go()
         return
-    why = "a property repeats a test without a pause, which is over 100 calls a second"
-    limits = relaxed(why)
-    with Databricks(tmp_path / "double", volume="main.cio.landing", limits=limits) as double:
+    with Databricks(tmp_path / "double", volume="main.cio.landing") as double:
         files = connect(double.environment())
         yield VolumeStore(tmp_path / "note", double, files)
         files.close()

@@ -7,9 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from structlog.testing import capture_logs
 
+from databricks_app.databricks.call_timeout import CallTimeout
+from databricks_app.databricks.volume_files import TimedFiles
 from databricks_app.databricks.workspace import DatabricksWorkspace, WorkspaceError, connect
 from databricks_app.events.record import Record
 from databricks_app.ingest.inbox import Pending
@@ -138,6 +142,47 @@ def test_an_object_that_cannot_be_read_does_not_stop_the_others(
     assert bodies(reader) == [b"good"]
     assert reader.unreadable == (name,)
     assert reader.pending().events == 2
+
+
+@pytest.mark.parametrize("action", ["throttled", "error"])
+def test_an_object_that_cannot_be_deleted_does_not_stop_the_others(
+    double: Databricks, reader: ObjectReader, put: Put, action: Literal["throttled", "error"]
+) -> None:
+    """It is logged, loaded again and deleted then."""
+    names = [put(b"%d" % number, at=float(number)) for number in range(12)]
+    (batch,) = reader.batches(10**9, 10**12)
+    double.faults.set(Fault(action, "files.delete", names[0], times=None, retry_after=60))
+
+    with capture_logs() as lines:
+        reader.delete(batch)
+    assert bodies(reader) == [b"0"]
+    assert [(one["event"], one["objects"]) for one in lines] == [("objects_not_deleted", 1)]
+
+    double.faults.clear()
+    for left in reader.batches(10**9, 10**12):
+        reader.delete(left)
+    assert reader.pending().events == 0
+
+
+def test_a_deletion_that_is_refused_is_an_error_after_the_others(
+    files: DatabricksWorkspace, put: Put, tmp_path: Path
+) -> None:
+    """A try later would not succeed either."""
+
+    class Refusing(TimedFiles):
+        def delete(self, path: str) -> None:
+            if path.endswith(names[0]):
+                raise WorkspaceError("refused", "the workspace refuses a call (HTTP 400)")
+            super().delete(path)
+
+    reader = ObjectReader(Refusing(files, CallTimeout()), VOLUME, tmp_path / "note")
+    names = [put(b"%d" % number, at=float(number)) for number in range(12)]
+    (batch,) = reader.batches(10**9, 10**12)
+
+    with pytest.raises(WorkspaceError, match="HTTP 400"):
+        reader.delete(batch)
+
+    assert bodies(reader) == [b"0"]
 
 
 def test_a_workspace_that_cannot_be_used_ends_the_pass(
