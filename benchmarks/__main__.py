@@ -26,6 +26,7 @@ from benchmarks import (
     outcome,
     receive,
     slow_clients,
+    staging,
     start,
     volume,
     warehouse,
@@ -48,6 +49,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "volume": volume.run,
     "files_limits": files_limits.run,
     "warehouse": warehouse.run,
+    "staging": staging.run,
     "year": year.run,
 }
 # A separate script, because it installs the clients that it compares with.

@@ -5,6 +5,9 @@
     python -m benchmarks.faults --cycles 100 --parts groups
     python -m benchmarks.faults --minutes 10             10 minutes for each part
     python -m benchmarks.faults --store databricks       with the double of a workspace
+    python -m benchmarks.faults --store databricks --inbox local
+                                                         two machines with local inboxes and one
+                                                         warehouse
     python -m benchmarks.faults --week                   1,000,000 events without a loader
 
 Prints Markdown for RESULTS.md. Exit code 1 if an event was lost or duplicated.
@@ -24,26 +27,31 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import get_args
 
-from benchmarks import faults_databricks, faults_local
+from benchmarks import faults_databricks, faults_local, faults_machines
 from benchmarks.harness.kills import Outcome
 from benchmarks.outcome import machine
-from databricks_app.settings import Store
+from databricks_app.setting_values import Inbox, Store
 
 SHARES = {"points": 0.7, "singles": 0.2, "groups": 0.1}
 _WEEK = 1_000_000
 _ROOT = Path(__file__).resolve().parents[1]
 
 Run = Callable[[Outcome, Path, random.Random], None]
-RUNS: dict[Store, dict[str, Run]] = {
-    "local": {
+RUNS: dict[tuple[Store, Inbox], dict[str, Run]] = {
+    ("local", "local"): {
         "points": faults_local.points,
         "singles": faults_local.singles,
         "groups": faults_local.groups,
     },
-    "databricks": {
+    ("databricks", "volume"): {
         "points": faults_databricks.points,
         "singles": faults_databricks.singles,
         "groups": faults_databricks.groups,
+    },
+    ("databricks", "local"): {
+        "points": faults_machines.points,
+        "singles": faults_machines.singles,
+        "groups": faults_machines.groups,
     },
 }
 
@@ -72,9 +80,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--store", choices=get_args(Store), default="local")
+    parser.add_argument("--inbox", choices=get_args(Inbox), help="Default: that of the store.")
     parser.add_argument("--week", action="store_true")
     chosen = parser.parse_args()
-    runs = RUNS[chosen.store]
+    inbox = chosen.inbox or ("volume" if chosen.store == "databricks" else "local")
+    if (chosen.store, inbox) not in RUNS:
+        parser.error("--inbox volume needs --store databricks")
+    runs = RUNS[chosen.store, inbox]
     whole = sum(SHARES[name] for name in chosen.parts)
     is_bad = False
     with tempfile.TemporaryDirectory(prefix="ciolake-faults-") as parent:

@@ -24,6 +24,8 @@ from benchmarks.harness.kills import Outcome, kill_group, kill_processes
 POINTS = {
     "loader.before_load": 1,
     "lake.after_stage": 4,
+    "loader.after_stage": 1,
+    "loader.before_commit": 1,
     "lake.before_raw_merge": 1,
     "lake.after_raw_merge": 1,
     "lake.before_typed_merge": 4,
@@ -33,6 +35,7 @@ POINTS = {
 }
 """Crash points of a load; at each of their first visits, up to this number, a process is killed."""
 
+_STAGED_ONLY = frozenset({"loader.after_stage:1", "loader.before_commit:1"})
 _EVENTS = 30
 _AGAIN = 5
 _LOAD_SECONDS = 600.0
@@ -53,6 +56,10 @@ def points(outcome: Outcome, folder: Path, chance: random.Random) -> None:
     with _judging(outcome, folder) as double:
         while not outcome.is_done():
             for place in places:
+                if place in _STAGED_ONLY or chance.random() < 0.5:
+                    # The first loader after a death stages nothing, the next one does.
+                    with loader_process(folder, **double.variables):
+                        await_loaded(double, _LOAD_SECONDS)
                 _offer(double, outcome, chance)
                 with loader_process(folder, **double.variables, CIO_CRASH_POINT=place) as loader:
                     code = loader.wait(_DEATH_SECONDS)

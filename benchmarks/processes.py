@@ -171,8 +171,8 @@ def resident_megabytes(pid: int) -> float:
     return resident_bytes(pid) / 1e6
 
 
-def peak_megabytes(pid: int) -> float:
-    """Return the most memory that a process has held so far, in units of a million bytes."""
+def peak_megabytes(pid: int | str) -> float:
+    """Return the most memory that a process (or `self`) has held, in units of a million bytes."""
     status = Path(f"/proc/{pid}/status").read_text()
     (kilobytes,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
     return int(kilobytes) * 1024 / 1e6

@@ -8,7 +8,7 @@ from functools import partial
 
 from flask import Flask
 
-from databricks_app.ingest.inbox import Appender, Pending
+from databricks_app.ingest.inbox import Appender, Pending, filesystem
 from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.ingest.inbox.local_reader import pending
 from databricks_app.ingest.pages import StatusPages
@@ -19,7 +19,7 @@ from databricks_app.runtime import freshness, status
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.runtime.recurring import RecurringLog
 from databricks_app.runtime.shared_marks import SharedMarks
-from databricks_app.runtime.unknown_settings import log_unknown_settings
+from databricks_app.runtime.unknown_settings import log_unknown_settings, log_unused_settings
 from databricks_app.settings import Settings, environment, from_environment
 
 INBOX = "ciolake.inbox"
@@ -52,6 +52,7 @@ def create_app(
         variables = environment()
         settings = from_environment(variables)
         log_unknown_settings(variables)
+        log_unused_settings(settings, variables)
     metrics = metrics or Metrics()
     recurring = RecurringLog()
     inbox = inbox or open_inbox(settings, recurring)
@@ -75,9 +76,10 @@ def open_inbox(settings: Settings, recurring: RecurringLog | None = None) -> App
         recurring: Logs the faults of the inbox. Default: a new one.
 
     Raises:
-        SettingsError: The workspace's address cannot be used.
+        SettingsError: The workspace's address cannot be used, or the disk of the inbox is lost at a
+            restart.
     """
-    if settings.store == "databricks":
+    if settings.inbox == "volume":
         # Imported here: a receiver with a local inbox needs no HTTP client.
         from databricks_app.databricks.workspace import connect
         from databricks_app.ingest.inbox.put_spacing import PutSpacing
@@ -92,20 +94,22 @@ def open_inbox(settings: Settings, recurring: RecurringLog | None = None) -> App
             deadline_seconds=settings.append_deadline_seconds,
             recurring=recurring,
         )
+    if settings.store == "databricks":
+        # `ciolake serve` has checked it; another WSGI server has not.
+        filesystem.refuse_lost_folder(settings.inbox_dir)
     return LocalInbox(
         settings.inbox_dir,
         max_bytes=settings.inbox_max_bytes,
         floor_bytes=settings.inbox_floor_bytes,
-        # A segment is closed after half an interval and loaded within the next one, so that an
-        # event waits for one and a half intervals at most.
-        close_seconds=settings.flush_interval_seconds * freshness.CLOSE_SHARE,
+        # A segment is closed at this age, and loaded within the next interval.
+        close_seconds=freshness.close_seconds(settings),
         recurring=recurring,
     )
 
 
 def _pending_counter(settings: Settings, inbox: Appender) -> Callable[[], Pending | None]:
     """Return the function that counts stored events that are not yet loaded."""
-    if settings.store == "databricks":
+    if settings.inbox == "volume":
         from databricks_app.ingest.inbox.volume import VolumeInbox
 
         if isinstance(inbox, VolumeInbox):  # the tests pass other inboxes too

@@ -12,13 +12,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from dotenv.parser import parse_stream
 
 from core.webhooks.key_form import fault_of_key
 from core.webhooks.signature import SigningKey
+from databricks_app import warehouse_hours as hours
+from databricks_app.warehouse_hours import WarehouseHours
 
 Store = Literal["local", "databricks"]
+Inbox = Literal["local", "volume"]
 
 # The supervisor sets it for its children: the path of the run folder, see `runtime.run_dir`.
 RUN_DIR = "CIO_RUN_DIR"
@@ -101,6 +105,24 @@ def seconds(low: float, high: float) -> Callable[[str], float]:
         return value
 
     return read
+
+
+def optional_seconds(low: float, high: float) -> Callable[[str], float | None]:
+    """Return a reader of seconds from `low` to `high`, inclusive; an empty text is None."""
+    number = seconds(low, high)
+    return lambda text: number(text) if text else None
+
+
+def warehouse_hours(text: str) -> WarehouseHours | None:
+    """Read hours such as `mon-fri 08:00-18:00 Europe/Berlin`; an empty text is None."""
+    if not text.strip():
+        return None
+    try:
+        return hours.parse(text, ZoneInfo)
+    except ValueError as error:
+        raise ValueError(
+            f"must be hours like `mon-fri 08:00-18:00 Europe/Berlin`: {error}"
+        ) from None
 
 
 def choice(*choices: str) -> Callable[[str], str]:

@@ -16,7 +16,8 @@ from typing import Any, Literal, get_args
 from core.webhooks.signature import SigningKey
 from databricks_app import setting_values as read
 from databricks_app.errors import SettingsError
-from databricks_app.setting_values import Setting, Store
+from databricks_app.setting_values import Inbox, Setting, Store
+from databricks_app.warehouse_hours import WarehouseHours
 
 ENV_FILE = Path(".env")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -46,12 +47,17 @@ class Settings:
     unverified_status: int | None
     is_signature_in_query: bool
     store: Store
+    inbox: Inbox
     data_dir: Path
     catalog: str
     schema: str
     volume: str
     warehouse_id: str
     flush_interval_seconds: float
+    freshness_seconds: float
+    warehouse_hours: WarehouseHours | None
+    warehouse_daily_seconds: float | None
+    is_warehouse_stopped: bool
     max_body_bytes: int
     inbox_max_bytes: int | None
     inbox_floor_bytes: int | None
@@ -180,12 +186,23 @@ SETTINGS: tuple[Setting, ...] = (
         "tables in Unity Catalog).",
     ),
     Setting(
+        "CIO_INBOX",
+        "inbox",
+        "local",
+        read.choice(*get_args(Inbox)),
+        "Where accepted events wait until they are loaded: `local` (CIO_DATA_DIR) or `volume` (the "
+        "volume in Unity Catalog). With `CIO_STORE=databricks` set `local` only on a machine with "
+        "a disk that lasts, never in a Databricks App; see docs/databricks-store.md. "
+        "`CIO_STORE=local` allows only `local`.",
+        databricks_default="volume",
+    ),
+    Setting(
         "CIO_DATA_DIR",
         "data_dir",
         "./data",
         read.folder,
-        "Folder of the local store. `tables/` in it holds the tables, `inbox/` the events that "
-        "are not loaded yet.",
+        "Folder of the local store and of the local inbox. `tables/` in it holds the tables, "
+        "`inbox/` the events that are not loaded yet.",
     ),
     Setting(
         "CIO_CATALOG",
@@ -206,7 +223,8 @@ SETTINGS: tuple[Setting, ...] = (
         "volume",
         "ciolake",
         read.name,
-        "Volume in the schema. Its folder `inbox/` holds the events that are not loaded yet.",
+        "Volume in the schema. Its folder `inbox/` holds the events that are not loaded yet, "
+        "unless `CIO_INBOX=local`.",
     ),
     Setting(
         "DATABRICKS_WAREHOUSE_ID",
@@ -220,10 +238,45 @@ SETTINGS: tuple[Setting, ...] = (
         "flush_interval_seconds",
         "2",
         read.seconds(0.05, 3600),
-        "Seconds between two loads of accepted events into the tables. A shorter interval makes "
-        "the tables fresher and creates more commits. With `CIO_STORE=databricks` the default is "
-        "900, so that the SQL warehouse can stop between loads; see docs/databricks-store.md.",
-        databricks_default="900",
+        "Seconds between two loads of accepted events into the tables of the local store. A "
+        "shorter interval makes the tables fresher and creates more commits. With "
+        "`CIO_STORE=databricks` it has no effect: there CIO_FRESHNESS_SECONDS decides.",
+    ),
+    Setting(
+        "CIO_FRESHNESS_SECONDS",
+        "freshness_seconds",
+        "900",
+        read.seconds(0.05, 86400),
+        "How old an event may become, in seconds, until it is a row, with `CIO_STORE=databricks`. "
+        "The loader wakes the SQL warehouse as late as this allows and then loads everything that "
+        "waits. Less is fresher and costs more; see docs/databricks-store.md.",
+    ),
+    Setting(
+        "CIO_WAREHOUSE_HOURS",
+        "warehouse_hours",
+        "",
+        read.warehouse_hours,
+        "When people use the warehouse, for example `mon-fri 08:00-18:00 Europe/Berlin`; several "
+        "spans are comma-separated before the time zone. In these hours, while somebody else keeps "
+        "the warehouse running, events are loaded at once. If this is not set, never.",
+    ),
+    Setting(
+        "CIO_WAREHOUSE_DAILY_SECONDS",
+        "warehouse_daily_seconds",
+        "",
+        read.optional_seconds(60, 86400),
+        "Ceiling of the seconds that the warehouse runs for the loader in a day (UTC), an "
+        "estimate. Above it an alert begins, and the loader loads only once an hour, or when the "
+        "inbox is half full, until the day ends. No event is refused or lost. If this is not set, "
+        "there is no ceiling.",
+    ),
+    Setting(
+        "CIO_WAREHOUSE_STOP",
+        "is_warehouse_stopped",
+        "off",
+        read.switch,
+        "`on`: after a load the loader stops the warehouse, if the warehouse has the tag "
+        "`ciolake=loader` and no query runs on it. The loader's identity needs CAN MANAGE on it.",
     ),
     Setting(
         "CIO_MAX_BODY_BYTES",
@@ -313,7 +366,8 @@ SETTINGS: tuple[Setting, ...] = (
         read.http_url,
         "URL that gets a JSON POST when an alert begins and when it ends. The alerts are: feed "
         "silent, backlog, unrouted growth, stale timestamps, wrong signatures, refused requests, "
-        "and the TLS certificate of `CIO_RELAY_URL`. If this is not set, no alerts are sent.",
+        "warehouse seconds, and the TLS certificate of `CIO_RELAY_URL`. If this is not set, no "
+        "alerts are sent.",
     ),
     Setting(
         "CIO_ALERT_LOOK_SECONDS",
@@ -368,9 +422,27 @@ def from_environment(variables: Mapping[str, str]) -> Settings:
     if "CIO_ADMIN_TOKEN" not in variables:
         values["admin_token"] = None
     values["is_databricks_app"] = "DATABRICKS_APP_NAME" in variables
+    if fault := _fault_of_inbox(values):
+        raise SettingsError(fault)
     if values["is_databricks_app"] and "CIO_HOST" not in variables:
         values["host"] = "0.0.0.0"  # noqa: S104  # only the platform's proxy can reach the app
     return Settings(**values)
+
+
+def _fault_of_inbox(values: Mapping[str, Any]) -> str:
+    """Return why this inbox cannot be used with this store and what to do; empty if it can."""
+    if values["store"] == "local" and values["inbox"] == "volume":
+        return (
+            "CIO_INBOX=volume needs CIO_STORE=databricks, because the volume is in Databricks: set "
+            "CIO_STORE=databricks, or remove CIO_INBOX"
+        )
+    is_lost = values["is_databricks_app"] and values["store"] == "databricks"
+    if is_lost and values["inbox"] == "local":
+        return (
+            "CIO_INBOX=local cannot be used in a Databricks App, whose disk is lost at every "
+            "restart with the events on it: remove CIO_INBOX, so that events wait in the volume"
+        )
+    return ""
 
 
 def value(variables: Mapping[str, str], name: str) -> Any:

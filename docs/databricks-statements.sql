@@ -5,7 +5,7 @@
 -- Long lists are wrapped. CREATE TABLE and CREATE VIEW are sent as they stand in sql/.
 -- Values of parameters (:name) are never part of a text.
 
--- The loader at its start, and after a load that failed: what is there?
+-- The loader with its first load, and after a load that failed: what is there?
 -- Needs: USE CATALOG, USE SCHEMA; shows what the session may see
 
 SELECT table_name, column_name
@@ -35,7 +35,7 @@ SELECT max(newest_at) AS newest_at FROM (
   SELECT max(`loaded_at`) AS newest_at FROM `webhook_whatsapp_events`
 ) AS newest;
 
--- The loader at its start, where CIO_WORKSPACES names keys: the workspaces of their rows
+-- The loader with its first load, where CIO_WORKSPACES names keys: their workspaces
 -- Needs: SELECT on webhook_raw_events
 
 SELECT DISTINCT key_fingerprint, coalesce(workspace, 'default') AS workspace
@@ -47,17 +47,17 @@ WHERE key_fingerprint IN ('0a1b2c3d') AND target_table IS NOT NULL;
 
 ALTER TABLE `webhook_push_events` ADD COLUMNS (`href` STRING COMMENT 'Target of the clicked link; data.href', `link_id` BIGINT COMMENT 'Tracked link that was clicked; data.link_id');
 
--- The loader, one a table that has rows in the batch: insert what is missing
+-- The loader, one a table that has rows in the load: insert what is missing from its staged files, of which there can be several
 -- Needs: SELECT and MODIFY on the table, READ VOLUME
 
 MERGE INTO `webhook_customer_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
-      `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-      `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-      `trigger_id`, `trigger_event_id`, `email_address`, `object_type_type`, `delivery_type`,
-      `content`, `reading_notes`
+      CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
+      `identifiers_id`, `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`,
+      `broadcast_id`, `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`,
+      `content_id`, `journey_id`, `trigger_id`, `trigger_event_id`, `email_address`,
+      `object_type_type`, `delivery_type`, `content`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_customer_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, email_address STRING, object_type_type STRING, delivery_type STRING, content STRING, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
@@ -79,12 +79,42 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
 MERGE INTO `webhook_email_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
-      `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-      `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-      `trigger_id`, `trigger_event_id`, `subject`, `recipient`, `failure_message`, `content`,
-      `headers`, `proxied`, `prefetched`, `synthetic`, `href`, `link_id`, `machine`, `reading_notes`
+      CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
+      `identifiers_id`, `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`,
+      `broadcast_id`, `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`,
+      `content_id`, `journey_id`, `trigger_id`, `trigger_event_id`, `subject`, `recipient`,
+      `failure_message`, `content`, `headers`, `proxied`, `prefetched`, `synthetic`, `href`,
+      `link_id`, `machine`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_email_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, subject STRING, recipient STRING, failure_message STRING, content STRING, headers MAP<STRING, ARRAY<STRING>>, proxied BOOLEAN, prefetched BOOLEAN, synthetic BOOLEAN, href STRING, link_id BIGINT, machine BOOLEAN, reading_notes STRING')
+) AS staged
+ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
+    `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
+    `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
+    `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`,
+    `journey_id`, `trigger_id`, `trigger_event_id`, `subject`, `recipient`, `failure_message`,
+    `content`, `headers`, `proxied`, `prefetched`, `synthetic`, `href`, `link_id`, `machine`,
+    `reading_notes`)
+VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_timestamp`,
+    staged.`event_date`, staged.`received_at`, staged.`loaded_at`, staged.`batch_id`,
+    staged.`workspace`, staged.`customer_id`, staged.`identifiers_id`, staged.`identifiers_email`,
+    staged.`identifiers_cio_id`, staged.`delivery_id`, staged.`campaign_id`, staged.`broadcast_id`,
+    staged.`newsletter_id`, staged.`transactional_message_id`, staged.`action_id`,
+    staged.`parent_action_id`, staged.`content_id`, staged.`journey_id`, staged.`trigger_id`,
+    staged.`trigger_event_id`, staged.`subject`, staged.`recipient`, staged.`failure_message`,
+    staged.`content`, staged.`headers`, staged.`proxied`, staged.`prefetched`, staged.`synthetic`,
+    staged.`href`, staged.`link_id`, staged.`machine`, staged.`reading_notes`);
+
+MERGE INTO `webhook_email_events` AS held
+USING (
+  SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
+      CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
+      `identifiers_id`, `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`,
+      `broadcast_id`, `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`,
+      `content_id`, `journey_id`, `trigger_id`, `trigger_event_id`, `subject`, `recipient`,
+      `failure_message`, `content`, `headers`, `proxied`, `prefetched`, `synthetic`, `href`,
+      `link_id`, `machine`, `reading_notes`
+  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_email_events.{1,2}.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, subject STRING, recipient STRING, failure_message STRING, content STRING, headers MAP<STRING, ARRAY<STRING>>, proxied BOOLEAN, prefetched BOOLEAN, synthetic BOOLEAN, href STRING, link_id BIGINT, machine BOOLEAN, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
@@ -107,11 +137,11 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
 MERGE INTO `webhook_in_app_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
-      `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-      `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-      `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`,
-      `tracked_response`, `href`, `link_id`, `reading_notes`
+      CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
+      `identifiers_id`, `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`,
+      `broadcast_id`, `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`,
+      `content_id`, `journey_id`, `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`,
+      `content`, `tracked_response`, `href`, `link_id`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_in_app_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, tracked_response STRING, href STRING, link_id BIGINT, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
@@ -133,11 +163,11 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
 MERGE INTO `webhook_push_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
-      `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-      `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-      `trigger_id`, `trigger_event_id`, `recipients`, `failure_message`, `content`, `href`,
-      `link_id`, `reading_notes`
+      CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
+      `identifiers_id`, `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`,
+      `broadcast_id`, `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`,
+      `content_id`, `journey_id`, `trigger_id`, `trigger_event_id`, `recipients`, `failure_message`,
+      `content`, `href`, `link_id`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_push_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipients ARRAY<STRUCT<device_id: STRING, device_platform: STRING, failure_message: STRING>>, failure_message STRING, content STRING, href STRING, link_id BIGINT, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
@@ -159,9 +189,25 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
 MERGE INTO `webhook_raw_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `workspace`, `target_table`, `unrouted_reason`, `key_fingerprint`,
-      `body`, `body_encoding`, `body_bytes`, `body_sha256`
+      CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `target_table`,
+      `unrouted_reason`, `key_fingerprint`, `body`, `body_encoding`, `body_bytes`, `body_sha256`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_raw_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, target_table STRING, unrouted_reason STRING, key_fingerprint STRING, body STRING, body_encoding STRING, body_bytes BIGINT, body_sha256 STRING')
+) AS staged
+ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
+    `received_at`, `loaded_at`, `batch_id`, `workspace`, `target_table`, `unrouted_reason`,
+    `key_fingerprint`, `body`, `body_encoding`, `body_bytes`, `body_sha256`)
+VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_timestamp`,
+    staged.`event_date`, staged.`received_at`, staged.`loaded_at`, staged.`batch_id`,
+    staged.`workspace`, staged.`target_table`, staged.`unrouted_reason`, staged.`key_fingerprint`,
+    staged.`body`, staged.`body_encoding`, staged.`body_bytes`, staged.`body_sha256`);
+
+MERGE INTO `webhook_raw_events` AS held
+USING (
+  SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
+      CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `target_table`,
+      `unrouted_reason`, `key_fingerprint`, `body`, `body_encoding`, `body_bytes`, `body_sha256`
+  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_raw_events.{1,2}.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, target_table STRING, unrouted_reason STRING, key_fingerprint STRING, body STRING, body_encoding STRING, body_bytes BIGINT, body_sha256 STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
@@ -175,11 +221,11 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
 MERGE INTO `webhook_slack_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
-      `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-      `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-      `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`, `href`,
-      `link_id`, `reading_notes`
+      CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
+      `identifiers_id`, `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`,
+      `broadcast_id`, `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`,
+      `content_id`, `journey_id`, `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`,
+      `content`, `href`, `link_id`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_slack_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, href STRING, link_id BIGINT, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
@@ -201,11 +247,11 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
 MERGE INTO `webhook_sms_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
-      `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-      `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-      `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`, `href`,
-      `link_id`, `inbound_event_id`, `to`, `reading_notes`
+      CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
+      `identifiers_id`, `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`,
+      `broadcast_id`, `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`,
+      `content_id`, `journey_id`, `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`,
+      `content`, `href`, `link_id`, `inbound_event_id`, `to`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_sms_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, href STRING, link_id BIGINT, inbound_event_id STRING, to STRING, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
@@ -227,11 +273,11 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
 MERGE INTO `webhook_webhook_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
-      `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-      `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-      `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`, `href`,
-      `link_id`, `reading_notes`
+      CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
+      `identifiers_id`, `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`,
+      `broadcast_id`, `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`,
+      `content_id`, `journey_id`, `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`,
+      `content`, `href`, `link_id`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_webhook_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, href STRING, link_id BIGINT, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
@@ -253,11 +299,11 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
 MERGE INTO `webhook_whatsapp_events` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
-      `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-      `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-      `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`, `content`, `href`,
-      `link_id`, `inbound_event_id`, `to`, `reading_notes`
+      CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
+      `identifiers_id`, `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`,
+      `broadcast_id`, `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`,
+      `content_id`, `journey_id`, `trigger_id`, `trigger_event_id`, `recipient`, `failure_message`,
+      `content`, `href`, `link_id`, `inbound_event_id`, `to`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_whatsapp_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, href STRING, link_id BIGINT, inbound_event_id STRING, to STRING, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
@@ -408,7 +454,7 @@ GROUP BY coalesce(workspace, 'default'), key_fingerprint;
 -- The loader, where a MERGE inserted fewer rows than it got: which had others written?
 -- Needs: SELECT on the table, READ VOLUME
 
-SELECT held.`event_id`, held.`event_date`
+SELECT held.`event_id`, held.`event_date`, held.`metric`
 FROM `webhook_customer_events` AS held
 INNER JOIN (
   SELECT `event_id`, `event_date`
@@ -417,7 +463,7 @@ INNER JOIN (
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`
+SELECT held.`event_id`, held.`event_date`, held.`metric`
 FROM `webhook_email_events` AS held
 INNER JOIN (
   SELECT `event_id`, `event_date`
@@ -426,7 +472,16 @@ INNER JOIN (
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`
+SELECT held.`event_id`, held.`event_date`, held.`metric`
+FROM `webhook_email_events` AS held
+INNER JOIN (
+  SELECT `event_id`, `event_date`
+  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_email_events.{1,2}.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE')
+) AS staged
+ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
+
+SELECT held.`event_id`, held.`event_date`, held.`metric`
 FROM `webhook_in_app_events` AS held
 INNER JOIN (
   SELECT `event_id`, `event_date`
@@ -435,7 +490,7 @@ INNER JOIN (
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`
+SELECT held.`event_id`, held.`event_date`, held.`metric`
 FROM `webhook_push_events` AS held
 INNER JOIN (
   SELECT `event_id`, `event_date`
@@ -444,7 +499,25 @@ INNER JOIN (
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`
+SELECT held.`event_id`, held.`event_date`, held.`metric`
+FROM `webhook_raw_events` AS held
+INNER JOIN (
+  SELECT `event_id`, `event_date`
+  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_raw_events.1.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE')
+) AS staged
+ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
+
+SELECT held.`event_id`, held.`event_date`, held.`metric`
+FROM `webhook_raw_events` AS held
+INNER JOIN (
+  SELECT `event_id`, `event_date`
+  FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_raw_events.{1,2}.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE')
+) AS staged
+ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
+
+SELECT held.`event_id`, held.`event_date`, held.`metric`
 FROM `webhook_slack_events` AS held
 INNER JOIN (
   SELECT `event_id`, `event_date`
@@ -453,7 +526,7 @@ INNER JOIN (
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`
+SELECT held.`event_id`, held.`event_date`, held.`metric`
 FROM `webhook_sms_events` AS held
 INNER JOIN (
   SELECT `event_id`, `event_date`
@@ -462,7 +535,7 @@ INNER JOIN (
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`
+SELECT held.`event_id`, held.`event_date`, held.`metric`
 FROM `webhook_webhook_events` AS held
 INNER JOIN (
   SELECT `event_id`, `event_date`
@@ -471,7 +544,7 @@ INNER JOIN (
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`
+SELECT held.`event_id`, held.`event_date`, held.`metric`
 FROM `webhook_whatsapp_events` AS held
 INNER JOIN (
   SELECT `event_id`, `event_date`
@@ -488,6 +561,15 @@ INNER JOIN (
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
+
+-- The loader, at the same time, if there are several staged files: are all of them there?
+-- Needs: READ VOLUME
+
+SELECT count(*) AS staged_rows
+FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_email_events.{1,2}.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE');
+
+SELECT count(*) AS staged_rows
+FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_raw_events.{1,2}.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE');
 
 -- `ciolake verify`
 -- Needs: SELECT on the tables
@@ -723,12 +805,13 @@ DROP TABLE IF EXISTS `ciolake_scratch_0123456789ab`;
 MERGE INTO `ciolake_scratch_0123456789ab` AS held
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
-      `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`, `identifiers_email`,
-      `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`, `newsletter_id`,
-      `transactional_message_id`, `action_id`, `parent_action_id`, `content_id`, `journey_id`,
-      `trigger_id`, `trigger_event_id`, `subject`, `recipient`, `failure_message`, `content`,
-      `headers`, `proxied`, `prefetched`, `synthetic`, `href`, `link_id`, `machine`, `reading_notes`
-  FROM read_files('/Volumes/main/cio/events/probe/ciolake_scratch_0123456789ab.0123.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, subject STRING, recipient STRING, failure_message STRING, content STRING, headers MAP<STRING, ARRAY<STRING>>, proxied BOOLEAN, prefetched BOOLEAN, synthetic BOOLEAN, href STRING, link_id BIGINT, machine BOOLEAN, reading_notes STRING')
+      CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
+      `identifiers_id`, `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`,
+      `broadcast_id`, `newsletter_id`, `transactional_message_id`, `action_id`, `parent_action_id`,
+      `content_id`, `journey_id`, `trigger_id`, `trigger_event_id`, `subject`, `recipient`,
+      `failure_message`, `content`, `headers`, `proxied`, `prefetched`, `synthetic`, `href`,
+      `link_id`, `machine`, `reading_notes`
+  FROM read_files('/Volumes/main/cio/events/probe/ciolake_scratch_0123456789ab.0123.{1,2}.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, subject STRING, recipient STRING, failure_message STRING, content STRING, headers MAP<STRING, ARRAY<STRING>>, proxied BOOLEAN, prefetched BOOLEAN, synthetic BOOLEAN, href STRING, link_id BIGINT, machine BOOLEAN, reading_notes STRING')
 ) AS staged
 ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,

@@ -16,7 +16,8 @@ from tests.support.paths import ROOT
 # A room imports rooms of a lower level alone; rooms of one level do not know each other.
 LEVELS = (
     ("core",),
-    ("errors", "endpoint", "setting_values"),
+    ("errors", "endpoint", "warehouse_hours"),
+    ("setting_values",),
     ("settings",),
     ("setting_names",),
     ("runtime", "databricks"),
@@ -69,8 +70,11 @@ PURE = frozenset(
         "databricks_app.ingest.inbox.frames",
         "databricks_app.ingest.signature_faults",
         "databricks_app.ingest.warnings",
+        "databricks_app.loading.wake_ups",
         "databricks_app.operations.alerting.rules",
+        "databricks_app.runtime.freshness",
         "databricks_app.runtime.words",
+        "databricks_app.warehouse_hours",
     )
 )
 CLOCKS = frozenset(("now", "utcnow", "today", "time", "open", "print", "input"))

@@ -87,6 +87,7 @@ def loader_process(
         "CIO_RUN_DIR": str(folder),
         "CIO_WEBHOOK_SIGNING_KEYS": KEY,
         "CIO_FLUSH_INTERVAL_SECONDS": "0.2",
+        "CIO_FRESHNESS_SECONDS": "0.2",
         "CIO_LOG_LEVEL": "info",
     }
     with (folder / "stderr").open("ab") as err:

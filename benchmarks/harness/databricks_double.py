@@ -70,6 +70,11 @@ class DatabricksDouble:
         limits: dict[str, int] = self._control("GET", "state")["limits"]
         return limits
 
+    def failed(self) -> dict[str, int]:
+        """Return the number of failed requests by operation, e.g. those over a limit."""
+        failed: dict[str, int] = self._control("GET", "state")["failed"]
+        return failed
+
     def has_acted(self) -> bool:
         """Return whether a fault has acted."""
         return any(fault["acted"] for fault in self._control("GET", "state")["faults"])

@@ -126,7 +126,7 @@ def serving(
             ADMIN_TOKEN the admin token, unless they are given here.
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CIO_")}
-    environ |= {"PORT": "0", "CIO_FLUSH_INTERVAL_SECONDS": "0.5"}
+    environ |= {"PORT": "0", "CIO_FLUSH_INTERVAL_SECONDS": "0.5", "CIO_FRESHNESS_SECONDS": "0.5"}
     # Small disks, and those of machines that are nearly full, are to be written.
     environ |= {"CIO_INBOX_FLOOR_BYTES": "0"}
     if not (folder / ".env").exists():

@@ -45,7 +45,7 @@ _WIDTH = 11
     default=60.0,
     show_default=True,
     help="How long to wait for the row of the test event. With CIO_STORE=databricks and a longer "
-    "CIO_FLUSH_INTERVAL_SECONDS it only has to reach the inbox, so that no warehouse must start "
+    "CIO_FRESHNESS_SECONDS it only has to reach the inbox, so that no warehouse must start "
     "for it.",
 )
 @click.option(

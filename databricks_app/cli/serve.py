@@ -22,7 +22,7 @@ from databricks_app.cli.own_name import own_name
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.errors import SettingsError
 from databricks_app.ingest.inbox import Pending, local_reader
-from databricks_app.ingest.inbox.filesystem import refuse_network_folder
+from databricks_app.ingest.inbox.filesystem import refuse_lost_folder, refuse_network_folder
 from databricks_app.runtime import data_dir, file_modes, logs, run_dir, status
 from databricks_app.runtime.env_file import make_admin_token, make_development_key
 from databricks_app.serving import activation, supervisor
@@ -71,6 +71,8 @@ def serve(*, demo: bool) -> None:
             )
         if demo and find_spec("databricks_app.cli.demo_traffic") is None:
             raise SettingsError("--demo needs the simulator, which is not uploaded to Databricks")
+        if settings.store == "databricks" and settings.inbox == "local":
+            refuse_lost_folder(settings.inbox_dir)
         refuse_network_folder(settings.data_dir)
         folder = run_dir.make()
         undo.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -95,7 +97,7 @@ def serve(*, demo: bool) -> None:
 
 def _pending(settings: Settings, run_folder: Path) -> Callable[[], Pending | None]:
     """Return a function that counts the events that are not loaded yet."""
-    if settings.store == "local":
+    if settings.inbox == "local":
         return partial(local_reader.pending, settings.inbox_dir)
 
     # A volume is not listed here: the loader has counted it already and writes its status.

@@ -50,7 +50,8 @@ def vendor_look(endpoint: str, metrics_url: str | None) -> Callable[[str], Look]
     """
     variables = environment()
     is_in_databricks = variables.get("CIO_STORE") == "databricks" and "DATABRICKS_HOST" in variables
-    if metrics_url is None and is_in_databricks:
+    is_in_volume = is_in_databricks and variables.get("CIO_INBOX") != "local"
+    if metrics_url is None and is_in_volume:
         return partial(_in_volume, variables)
     parts = urlsplit(endpoint)
     url = metrics_url or f"{parts.scheme}://{parts.netloc}/metrics"

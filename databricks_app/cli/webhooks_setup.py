@@ -23,7 +23,7 @@ from databricks_app.cli.webhooks_keys import (
 )
 from databricks_app.cli.webhooks_plan import lines
 from databricks_app.cli.webhooks_send_test import vendor_look, wait_for_send_test
-from databricks_app.operations.webhooks.arrival import is_row, see_in_folder, see_in_volume
+from databricks_app.operations.webhooks.arrival import is_row, see_in_folder, see_in_inbox
 from databricks_app.operations.webhooks.canary import reach
 from databricks_app.operations.webhooks.setup import SetupTools, WebhookChoice, set_up
 from databricks_app.settings import data_folder, environment, from_environment
@@ -236,7 +236,7 @@ def _arrival(data_dir: Path | None) -> Callable[[Canary, float], str]:
     if data_dir is None and variables.get("CIO_STORE") == "databricks":
         if "DATABRICKS_HOST" not in variables:
             return _see_nowhere
-        return partial(_see_in_volume, from_environment(variables), variables)
+        return partial(_see_in_inbox, from_environment(variables), variables)
     folder = data_dir or data_folder(variables)
     if data_dir is None and not (folder / "tables").is_dir():
         return _see_nowhere
@@ -248,12 +248,12 @@ def _arrival(data_dir: Path | None) -> Callable[[Canary, float], str]:
     return in_folder
 
 
-def _see_in_volume(
+def _see_in_inbox(
     settings: Settings, variables: Mapping[str, str], event: Canary, seconds: float
 ) -> str:
     workspace = connections.open_workspace(variables)
     query = connections.open_tables(workspace, settings)
-    return see_in_volume(workspace, settings, event, lambda: is_row(query, event), seconds=seconds)
+    return see_in_inbox(workspace, settings, event, lambda: is_row(query, event), seconds=seconds)
 
 
 def _see_nowhere(event: Canary, _seconds: float) -> str:

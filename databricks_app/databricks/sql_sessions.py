@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -130,6 +130,7 @@ class Statements:
         renew: Called before another try if the token was refused, or with False if it may have
             been.
         pause_seconds: Pause before the first retry; each further pause is twice as long.
+        around: Entered for each try, also of a statement that fails: it may wake the warehouse.
     """
 
     connect: Callable[[], Session]
@@ -137,6 +138,7 @@ class Statements:
     state: Callable[[], str | None] = lambda: None
     renew: Callable[[bool], None] = lambda _is_certain: None
     pause_seconds: float = _PAUSE_SECONDS
+    around: Callable[[], AbstractContextManager[None]] = nullcontext
     _idle: list[Session] = field(default_factory=list, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -196,7 +198,10 @@ class Statements:
         def why() -> str:
             return state_words(self.state(), is_slow=True)
 
-        return self.timeout.run(lambda: self._work(work, statement), statement.what, give_up, why)
+        with self.around():
+            return self.timeout.run(
+                lambda: self._work(work, statement), statement.what, give_up, why
+            )
 
     def _work(self, work: _Work, statement: _Statement) -> StatementResult:
         """Run a statement in this thread, on its own session."""

@@ -195,6 +195,19 @@ class DatabricksWorkspace:
             if not token:
                 return
 
+    def request(self, method: str, path: str, seconds: float = CALL_SECONDS) -> httpx2.Response:
+        """Call another API of the workspace with our token; return its answer of any status.
+
+        Args:
+            method: GET or POST, without a body.
+            path: Path and query, quoted.
+            seconds: Longest time without an answer.
+
+        Raises:
+            WorkspaceError: There is no token or no answer; the text says why.
+        """
+        return self._call(method, path, seconds)
+
     def close(self) -> None:
         """Close the connections."""
         self.tokens.close()

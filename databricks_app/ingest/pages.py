@@ -98,6 +98,7 @@ class StatusPages:
         inbox = self._inbox_state()
         now = self._now()
         folder = status.run_dir()
+        loader = status.read(folder)
         unknown = [inbox.unknown, status.unreadable(folder)]
         try:
             stale = self._metrics.stale_total()
@@ -107,7 +108,7 @@ class StatusPages:
         content = readiness(
             trouble=inbox.trouble,
             pending=inbox.pending,
-            loader=status.read(folder),
+            loader=loader,
             processes=status.read_problems(folder),
             unknown=tuple(problem for problem in unknown if problem is not None),
             stale_requests=stale,
@@ -116,7 +117,10 @@ class StatusPages:
             suspects=self._receiver.verified.suspect(now),
             signature_faults=self._receiver.diagnosis.recent(now),
             verified_at=self._receiver.verified.times(),
-            stall_seconds=freshness.stall_seconds(self._settings),
+            stall_seconds=freshness.stall_seconds(
+                self._settings, None if loader is None else loader.warehouse
+            ),
+            freshness_setting=freshness.setting_name(self._settings),
             now=now,
         )
         status_code = 200 if inbox.trouble is None else 503
@@ -158,6 +162,11 @@ class StatusPages:
                 "1 if the counters of all processes can be read; 0 if they are missing here.",
             ),
         }
+        if loader is not None and loader.warehouse is not None:
+            gauges["warehouse_seconds_today"] = (
+                loader.warehouse.seconds_today,
+                "Seconds that the warehouse ran for the loader in this UTC day, an estimate.",
+            )
         lines = [
             f"# HELP ciolake_{name} {meaning}\n# TYPE ciolake_{name} gauge\nciolake_{name} "
             f"{'NaN' if math.isnan(value) else value}\n"

@@ -31,6 +31,7 @@ def readiness(
     verified_at: Mapping[str, float | None],
     signature_faults: tuple[SignatureFault, ...],
     stall_seconds: float,
+    freshness_setting: str,
     now: float,
 ) -> dict[str, object]:
     """Return the content of `/readyz`.
@@ -52,6 +53,7 @@ def readiness(
         verified_at: By the fingerprint of an active key, when it last verified a request of
             Customer.io, Unix seconds; None: not since the start.
         stall_seconds: Events that wait longer are a problem, see `freshness`.
+        freshness_setting: Name of the setting that decides how long events wait.
         now: Unix seconds.
     """
     oldest = None
@@ -67,8 +69,8 @@ def readiness(
         problems.append(
             f"{counted(pending.events, '[event waits|events wait]')} to be loaded, the oldest for "
             f"{oldest / 60:.0f} minutes; "
-            f"up to {stall_seconds / 60:.0f} minutes are normal with this "
-            "CIO_FLUSH_INTERVAL_SECONDS: see the other problems and the log of the loader"
+            f"up to {stall_seconds / 60:.0f} minutes are normal with this {freshness_setting}: "
+            "see the other problems and the log of the loader"
         )
     if stale_requests:
         problems.append(
@@ -86,11 +88,24 @@ def readiness(
         "oldest_pending_seconds": None if oldest is None else round(oldest, 3),
         "signature_faults": [one.value for one in signature_faults],
         "last_load_at": loader.last_load_at if loader else None,
+        **_warehouse(loader),
         "verified_keys": {
             key: None if at is None else datetime.fromtimestamp(at, UTC).isoformat()
             for key, at in verified_at.items()
         },
         "problems": problems,
+    }
+
+
+def _warehouse(loader: LoaderStatus | None) -> dict[str, object]:
+    """Return how the loader uses the warehouse; nothing for a local store."""
+    if loader is None or loader.warehouse is None:
+        return {}
+    return {
+        "warehouse_seconds_today_estimate": loader.warehouse.seconds_today,
+        "warehouse_seconds_ceiling": loader.warehouse.ceiling_seconds,
+        "loads_within_seconds": loader.warehouse.wait_seconds,
+        "last_look_at_inbox": loader.warehouse.waits_because,
     }
 
 

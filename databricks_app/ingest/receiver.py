@@ -141,10 +141,10 @@ class WebhookReceiver:
     def body_folder(self) -> Path:
         """The folder for unfinished bodies that are too large for memory.
 
-        It is the data folder if that is on a disk, else the temporary folder of the system.
+        It is the data folder if the inbox is in it, else the temporary folder of the system.
         """
         folder = self._settings.data_dir
-        if self._settings.store == "local" and folder.is_dir():
+        if self._settings.inbox == "local" and folder.is_dir():
             return folder
         return Path(tempfile.gettempdir())
 

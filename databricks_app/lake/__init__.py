@@ -8,7 +8,7 @@ at any time and after any crash: it adds the rows that are missing and changes n
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from databricks_app.errors import LakeError
 
@@ -27,6 +27,10 @@ CLOCK_SECONDS = 5.0
 
 class Standby(LakeError):  # noqa: N818  # a state, not a failure
     """Another instance loads into the same tables. This is normal and needs no action."""
+
+
+class KeptLease(Standby):
+    """The other instance keeps the lease until it stops; it does not give it back after a drain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,4 +124,48 @@ class Lake(Protocol):
 
     def close(self) -> None:
         """Release the lock. The lake may be started again."""
+        ...
+
+
+@runtime_checkable
+class StagingLake(Lake, Protocol):
+    """A lake that can store the rows of several portions first and load all of them at once.
+
+    Nothing that is staged counts until `commit` returns: after a crash, a failure or `discard`, all
+    portions must be staged again.
+    """
+
+    def stage(self, readings: Sequence[Reading], *, batch_id: str, loaded_at: datetime) -> bool:
+        """Store the rows of a portion. This needs the volume and no warehouse.
+
+        Args:
+            readings: In the order in which they were received.
+            batch_id: The same for all portions of a load, and different for each load. Portions
+                of an earlier load that was not committed are discarded.
+            loaded_at: When the load begins, UTC.
+
+        Returns:
+            Whether the load takes a further portion; if not, commit it first.
+
+        Raises:
+            LakeError: The volume cannot be used now, or the lake is not started.
+        """
+        ...
+
+    def commit(self, *, loaded_at: datetime) -> LoadReport:
+        """Insert the staged rows that are missing; durable when it returns.
+
+        Nothing is staged afterwards, also if it fails. `seconds` of the report has only the commit.
+
+        Args:
+            loaded_at: Like that of `load`.
+
+        Raises:
+            Standby: Another instance has taken over.
+            LakeError: The storage fails at the moment. Nothing is lost; stage again.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Forget what is staged; never fails."""
         ...

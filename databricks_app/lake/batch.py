@@ -143,7 +143,7 @@ def is_repeated(reading: Reading, sha256: object, body: Callable[[], bytes]) -> 
 
 def conflicting(reading: Reading) -> Reading:
     """Make the raw row of an event whose key belongs to another event: its id is its digest."""
-    event_id = digest_id(_digest(reading.raw))
+    event_id = digest_id(digest(reading.raw))
     raw = reading.raw | {
         "event_id": event_id,
         "target_table": None,
@@ -239,14 +239,14 @@ def minimal_row(
         "body": base64.b64encode(body).decode(),
         "body_encoding": "base64",
         "body_bytes": len(body),
-        "body_sha256": _digest(raw),
+        "body_sha256": digest(raw),
     }
 
 
-def _digest(raw: Row) -> str:
+def digest(raw: Row) -> str:
     """Return the digest of a raw row's whole body."""
-    digest = raw.get("body_sha256")
-    return digest if isinstance(digest, str) else hashlib.sha256(raw_body(raw)).hexdigest()
+    known = raw.get("body_sha256")
+    return known if isinstance(known, str) else hashlib.sha256(raw_body(raw)).hexdigest()
 
 
 def raw_body(raw: Row) -> bytes:

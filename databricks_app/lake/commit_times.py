@@ -28,15 +28,24 @@ class CommitTimes:
     newest: datetime | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
+    def next(self, began_at: datetime) -> datetime:
+        """Return the `loaded_at` of the next commit: `began_at`, or later than every earlier one.
+
+        Args:
+            began_at: When the load began, UTC.
+        """
+        with self._lock:
+            if self.newest is not None:
+                began_at = max(began_at, self.newest + _STEP)
+            self.newest = began_at
+        return began_at
+
     def stamped(self, rows: ArrowTable) -> ArrowTable:
         """Return the rows of one commit with their `loaded_at`.
 
         Args:
             rows: At least one. Their `loaded_at` is the time at which the load began.
         """
-        loaded_at = began_at = rows.column("loaded_at")[0].as_py()
-        with self._lock:
-            if self.newest is not None:
-                loaded_at = max(began_at, self.newest + _STEP)
-            self.newest = loaded_at
+        began_at = rows.column("loaded_at")[0].as_py()
+        loaded_at = self.next(began_at)
         return rows if loaded_at == began_at else constant(rows, "loaded_at", loaded_at)

@@ -139,6 +139,17 @@ class Insertion:
         Raises:
             LakeError: The storage fails at the moment; a repetition adds the missing rows.
         """
+        typed = self.insert_raw(readings)
+        self._write_typed(typed, {reading.event_date for reading in readings})
+
+    def insert_raw(self, readings: Sequence[Reading]) -> dict[str, ArrowTable]:
+        """Insert the raw rows of readings of few dates; return the typed rows by table.
+
+        The typed rows may be written only after this, because the raw table decides about them.
+
+        Raises:
+            LakeError: The storage fails at the moment; a repetition adds the missing rows.
+        """
         by_key: dict[Key, Reading] = {}
         for reading in readings:
             by_key.setdefault(key(reading), reading)
@@ -165,7 +176,7 @@ class Insertion:
             rejected |= self._add_stored(typed, again)
         self.counts.reject(rejected.values())
         self._insert_conflicts(conflicts, dates)
-        self._write_typed(typed, dates)
+        return typed
 
     def _insert_conflicts(self, conflicts: Sequence[Reading], dates: Set[date]) -> None:
         """Insert events whose key belongs to another event as raw rows with another id."""

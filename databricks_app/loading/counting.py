@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,27 +11,46 @@ import structlog
 from core.webhooks import specification
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from databricks_app.events.decoding import Reading
     from databricks_app.events.record import Record
+    from databricks_app.ingest.inbox import Batch
     from databricks_app.lake import LoadReport
     from databricks_app.runtime.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
 
-def count_load(
-    metrics: Metrics,
-    records: Sequence[Record],
-    readings: Sequence[Reading],
-    report: LoadReport,
-    now: float,
-) -> None:
+@dataclass(slots=True)
+class Offered:
+    """What a load has been given so far.
+
+    Attributes:
+        events: Number of events.
+        oldest_at: When the oldest was received, UTC; None without events.
+        unknown_fields: Number of payload fields without a column, by table; "" is no table.
+    """
+
+    events: int = 0
+    oldest_at: datetime | None = None
+    unknown_fields: Counter[str] = field(default_factory=Counter)
+
+    def add(self, records: Sequence[Record], readings: Sequence[Reading]) -> None:
+        """Add records, at least one, and their readings."""
+        self.events += len(records)
+        oldest_at = min(record.received_at for record in records)
+        self.oldest_at = oldest_at if self.oldest_at is None else min(self.oldest_at, oldest_at)
+        self.unknown_fields.update(one.table or "" for one in readings for _ in one.unknown_fields)
+
+
+def count_load(metrics: Metrics, offered: Offered, report: LoadReport, now: float) -> None:
     """Count a load and log it.
 
     Args:
         metrics: The metrics of this process.
-        records: The loaded records; at least one.
-        readings: The readings of these records.
+        offered: What was loaded; at least one event.
         report: The report of the lake.
         now: Unix seconds.
     """
@@ -43,15 +62,22 @@ def count_load(
         metrics.duplicates.labels(table).inc(duplicates)
     for reason, rows in report.unrouted.items():
         metrics.unrouted.labels(reason.partition(":")[0]).inc(rows)
-    unknown = Counter(one.table or "" for one in readings for _ in one.unknown_fields)
-    for table, fields in unknown.items():
+    for table, fields in offered.unknown_fields.items():
         metrics.unknown_fields.labels(table).inc(fields)
     metrics.loads.observe(report.seconds)
-    oldest = min(record.received_at for record in records).timestamp()
-    metrics.lag.observe(max(0.0, now - oldest))
+    if offered.oldest_at is not None:
+        metrics.lag.observe(max(0.0, now - offered.oldest_at.timestamp()))
     log.info(
         "batch_loaded",
-        events=len(records),
+        events=offered.events,
         inserted=sum(report.inserted.values()),
         seconds=round(report.seconds, 3),
     )
+
+
+def count_damage(metrics: Metrics, batch: Batch) -> None:
+    """Count the stretches of a batch that could not be read, and log them."""
+    for kind, number in (("damaged", batch.damaged), ("torn", batch.torn)):
+        if number:
+            metrics.damaged.labels(kind).inc(number)
+            log.warning("segment_damaged", kind=kind, stretches=number, kept="quarantine")

@@ -6,6 +6,10 @@ After three deaths in the same segments, it loads their events in parts, and spl
 which it dies. If a single event crashes it three times, it loads less of the event: first all of
 it, then only the raw row, then only the bytes, in which nothing is left that an engine can fail on.
 
+A load that stages many batches (see `staged_load`) notes the batch that is being staged, and no
+segment during its commit. After a death in either, the next process stages nothing: it loads one
+batch after the other until all are loaded, so that a death again belongs to one batch.
+
 The note is only a hint. It is not synced. If it cannot be read or written, there is no note.
 """
 
@@ -122,9 +126,12 @@ class LoadAttempts:
 
     Attributes:
         folder: The folder of the inbox.
+        has_died: Whether the previous process died in a load, and the inbox has not been loaded
+            since then.
     """
 
     folder: Path
+    has_died: bool = field(default=False, init=False)
     _attempt: LoadAttempt | None = field(default=None, init=False)
 
     def begin(self) -> None:
@@ -134,6 +141,7 @@ class LoadAttempts:
             if self._attempt.is_loading:
                 self._attempt.note_death()
                 self._write()
+            self.has_died = self._attempt.parts != (Part(0, self._attempt.events),)
         except (OSError, ValueError, KeyError, TypeError):
             self._attempt = None
 
@@ -157,6 +165,26 @@ class LoadAttempts:
             self._write()
             yield attempt.parts[0]
             attempt.parts = attempt.parts[1:]
+
+    def note(self, sources: tuple[str, ...], events: int) -> None:
+        """Note that a batch is being staged.
+
+        Args:
+            sources: Names of the segments.
+            events: Number of their events.
+        """
+        self._attempt = LoadAttempt.of(sources, events)
+        self._attempt.is_loading = True
+        self._write()
+
+    def note_commit(self) -> None:
+        """Note that what is staged is being committed."""
+        self.note((), 0)
+
+    def recover(self) -> None:
+        """Note that all batches are loaded after a death: the next load is staged again."""
+        self.has_died = False
+        self.end()
 
     def pause(self) -> None:
         """Note that the process is alive although the current part is not loaded."""

@@ -1,22 +1,24 @@
 """The loader process: load batches of the inbox into the tables, then delete them.
 
 Only one process loads; the lock or the lease of the lake ensures that, and other loaders wait
-(standby). Once per flush interval it loads all events that are ready. After a failure the events
-stay in the inbox, and the load is repeated.
+(standby). Once per flush interval, or when `waking` says so, it loads all events that are ready.
+After a failure the events stay in the inbox, and the load is repeated. Loaders with local inboxes
+and common tables take turns, see `turns`.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,24 +26,28 @@ from typing import TYPE_CHECKING
 import structlog
 
 from databricks_app.databricks.call_timeout import CallTimeout
-from databricks_app.errors import LakeError, ReceiverError
+from databricks_app.errors import ReceiverError
 from databricks_app.events.envelope import UnroutedReason
 from databricks_app.events.record import Record
 from databricks_app.events.workspaces import WorkspaceNames, with_rows
 from databricks_app.ingest.inbox import Batch, Pending, Reader
 from databricks_app.ingest.inbox.local_reader import SegmentReader
-from databricks_app.lake import Lake, Standby
+from databricks_app.lake import Lake, LoadReport, StagingLake, Standby
 from databricks_app.loading import memory
-from databricks_app.loading.counting import count_load
+from databricks_app.loading.counting import Offered, count_damage, count_load
 from databricks_app.loading.crash_isolation import Care, LoadAttempts, Part, readings
+from databricks_app.loading.failures import LoadFailures
 from databricks_app.loading.problems import LoaderProblems
+from databricks_app.loading.staged_load import StagedLoads
+from databricks_app.loading.turns import Turns
+from databricks_app.loading.waking import Waking
 from databricks_app.runtime import crash_points, file_modes, process, status
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.runtime.recurring import RecurringLog
-from databricks_app.settings import Settings, environment
+from databricks_app.settings import Settings
 
 if TYPE_CHECKING:
-    from databricks_app.ingest.inbox.volume_reader import ObjectReader
+    from databricks_app.events.decoding import Reading
 
 BATCH_ROWS = 10_000
 BATCH_BYTES = 32 << 20
@@ -53,7 +59,6 @@ STATUS_SECONDS = 20.0
 # With this niceness the loader gets about a third of the receiver's share of a busy core. The
 # sender waits for an answer of the receiver; nobody waits for a load.
 NICENESS = 5
-_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 log = structlog.get_logger("databricks_app.loading.loader")  # this module is run as __main__
 
@@ -66,9 +71,13 @@ class Loader:
         reader: The inbox.
         lake: The tables.
         metrics: Counts loads.
-        flush_interval_seconds: Pause between loads without a backlog.
+        flush_interval_seconds: Pause between loads without a backlog, if `waking` is None.
         write_status: Called with the status after each pass.
         stopping: Set it to end after the current batch.
+        waking: Decides when to wake the warehouse; None for a lake without one.
+        turns: How this loader shares the lease with other machines; None if the loader that has
+            the lock or the lease keeps it.
+        before_pass: Called at the begin of each pass, also on standby; may raise what `drain` does.
         workspaces: Names of workspaces by key; a start finds out which of them are in use.
         now: Clock, Unix seconds.
         batch_rows: Most rows of a load without a backlog.
@@ -83,6 +92,9 @@ class Loader:
     flush_interval_seconds: float
     write_status: Callable[[status.LoaderStatus], None]
     stopping: threading.Event = field(default_factory=threading.Event)
+    waking: Waking | None = None
+    turns: Turns | None = None
+    before_pass: Callable[[], None] = lambda: None
     workspaces: WorkspaceNames = field(default_factory=WorkspaceNames)
     now: Callable[[], float] = time.time
     batch_rows: int = BATCH_ROWS
@@ -90,13 +102,11 @@ class Loader:
     standby_seconds: float = STANDBY_SECONDS
     status_seconds: float = STATUS_SECONDS
     _attempts: LoadAttempts = field(init=False)
+    _is_started: bool = False
     _recurring: RecurringLog = field(default_factory=RecurringLog)
     _last_load_at: str | None = None
     _start_problems: tuple[str, ...] = ()
-    _failures: int = 0
-    _failing_since: float = 0.0
-    _failing: tuple[str, ...] = ()
-    _logged_problem: str = ""
+    _failures: LoadFailures = field(init=False)
     _pending: Pending | None = None
     _damaged: int = 0
     _isolated: int = 0
@@ -105,42 +115,78 @@ class Loader:
 
     def __post_init__(self) -> None:
         self._attempts = LoadAttempts(self.reader.folder)
+        self._failures = LoadFailures(lambda: self.now())
 
     def run(self) -> None:
-        """Load until stopped."""
-        is_started = False
+        """Load until stopped; what waits then stays in the inbox."""
         while not self.stopping.is_set():
-            pause = self.flush_interval_seconds
             try:
-                if not is_started:
-                    self._start_problems = self.lake.start().problems
-                    self._ask_workspaces()
-                    # Only with the lock of the lake: one process reads and writes the note.
-                    self._attempts.begin()
-                    is_started = True
-                self.drain()
+                self.before_pass()
+                pause = self._pass()
                 self._report_success()
-            except Standby:
-                is_started = False
+            except Standby as standby:
+                if self.waking is not None:
+                    self.waking.stand_by()
                 self._attempts.pause()
-                self.lake.close()
+                self._close()
                 self._report_success()
-                pause = self.standby_seconds
+                pause = self.turns.standby_pause(standby) if self.turns else self.standby_seconds
             except (ReceiverError, OSError) as error:
                 pause = self._after_failure(error)
+                if self.turns is not None:
+                    self._close()  # another machine may succeed
             self._recurring.sweep()
             self._wait(pause)
-        self.lake.close()
+        self._close()
         self._recurring.sweep(is_end=True)
 
-    def _ask_workspaces(self) -> None:
-        """Find the keys whose rows have another workspace name; see `WorkspaceNames`."""
-        if names := self.workspaces.names:
+    def _pass(self) -> float:
+        """Load what is ready, if it is time; return the seconds until the next pass."""
+        pause = self.flush_interval_seconds
+        if self.waking is not None:
+            # None of this runs a statement: a restart of this process wakes no warehouse.
+            if self.turns is None:
+                self.waking.take()
+            self._pending = self.reader.pending()
+            decision = self.waking.decide(self._pending)
+            pause = decision.look_again_seconds
+            if not decision.load:
+                return pause
+        if self.turns is not None:
+            # Without the lease: what is not closed yet cannot be loaded.
+            if not any(True for _ in self.reader.batches(1, 1)):
+                return pause
+            if self.waking is not None:
+                self.waking.take()
+            self.turns.begin()
+        with nullcontext() if self.waking is None else self.waking.load():
+            self._start()
+            self.drain()
+            is_over = self.turns is not None and self.turns.is_over()
+            if is_over and self.waking is not None:
+                self.waking.leave_rest()
+        if self.turns is None:
+            return pause
+        self._close()  # also if the next pass follows soon: it is the turn of another machine
+        return self.turns.pause_after_turn() if is_over else pause
+
+    def _start(self) -> None:
+        if self._is_started:
+            return
+        self._start_problems = self.lake.start().problems
+        if names := self.workspaces.names:  # which of them are in use, see `WorkspaceNames`
             self.workspaces = with_rows(names, self.lake.workspaces_of(names.keys()))
+        # Only with the lock of the lake: one process reads and writes the note.
+        self._attempts.begin()
+        self._is_started = True
+
+    def _close(self) -> None:
+        self._is_started = False
+        self.lake.close()
 
     def report_progress(self, message: str) -> None:
         """Write the progress message of a slow call into the status."""
-        self._report((message, *self._failing))
+        self._report((message, *self._failures.sentences))
 
     def drain(self) -> None:
         """Load all events that are ready.
@@ -151,6 +197,9 @@ class Loader:
             OSError: The inbox cannot be read, or its segments cannot be deleted.
         """
         self._pending = self.reader.pending()
+        if isinstance(self.lake, StagingLake) and not self._attempts.has_died:
+            self._drain_staged(self.lake)
+            return
         is_behind = self._pending.events > self.batch_rows
         rows = self.batch_rows * (BEHIND_FACTOR if is_behind else 1)
         # First the batch in which the previous process died: `LoadAttempts` knows its parts.
@@ -158,7 +207,27 @@ class Loader:
             self._load(batch)
             del batch  # free its memory before the reader creates the next batch
             self._report_success()
-            if self.stopping.is_set():
+            if self.stopping.is_set() or (self.turns is not None and self.turns.is_over()):
+                return
+        if self._attempts.has_died:
+            self._attempts.recover()
+
+    def _drain_staged(self, lake: StagingLake) -> None:
+        def goes_on() -> bool:
+            self._report(self._failures.sentences)
+            return not self.stopping.is_set()
+
+        limits = (self.batch_rows, self.batch_bytes)
+        loads = StagedLoads(
+            lake, self.reader, self._attempts, self._read, goes_on, self.now, *limits
+        )
+        for load in loads.committed():
+            if load.offered.events:
+                self._count(load.offered, load.report)
+            for batch, events in load.batches:
+                self._delete(batch, events)
+            self._report_success()
+            if self.turns is not None and self.turns.is_over():
                 return
 
     def _unfinished(self) -> Iterator[Batch]:
@@ -180,47 +249,52 @@ class Loader:
                 with memory.spared():
                     self._load_part(batch.records, portion)
             is_begun = True
-        # Only now: the rows of all parts are durable in the tables.
+        self._delete(batch, len(batch.records))
+
+    def _delete(self, batch: Batch, events: int) -> None:
+        """Delete a batch from the inbox. Only now: all its rows are durable in the tables."""
         crash_points.reach("loader.before_delete")
         self.reader.delete(batch)
         crash_points.reach("loader.after_delete")
         if self._pending is not None:
             # Subtract instead of counting again: a count reads the whole inbox.
-            left = max(0, self._pending.events - len(batch.records))
+            left = max(0, self._pending.events - events)
             oldest_at = self._pending.oldest_at if left else None
             self._pending = replace(self._pending, events=left, oldest_at=oldest_at)
         self._attempts.end()
-        for kind, number in (("damaged", batch.damaged), ("torn", batch.torn)):
-            if number:
-                self.metrics.damaged.labels(kind).inc(number)
-                log.warning("segment_damaged", kind=kind, stretches=number, kept="quarantine")
+        count_damage(self.metrics, batch)
         self._damaged += batch.damaged
 
-    def _load_part(self, records: Sequence[Record], part: Part) -> None:
-        started = self.now()
+    def _read(self, records: Sequence[Record], part: Part) -> list[Reading]:
         found = readings(records, part, self.workspaces)
         crash_points.reach("loader.before_load")
         if crash_points.is_armed():
             for reading in found:
                 if reading.typed is not None:
                     crash_points.reach(f"event.{reading.event_id}")
+        return found
+
+    def _load_part(self, records: Sequence[Record], part: Part) -> None:
+        loaded_at = datetime.fromtimestamp(self.now(), UTC)
+        found = self._read(records, part)
         if not found:
             return
-        loaded_at = datetime.fromtimestamp(started, UTC)
         report = self.lake.load(found, batch_id=uuid.uuid4().hex, loaded_at=loaded_at)
-        self._conflicts += report.unrouted.get(UnroutedReason.KEY_CONFLICT, 0)
-        count_load(self.metrics, records[part.start : part.stop], found, report, self.now())
-        self._last_load_at = datetime.fromtimestamp(self.now(), UTC).isoformat()
+        offered = Offered()
+        offered.add(records[part.start : part.stop], found)
+        self._count(offered, report)
         if part.care is not Care.WHOLE:
             self._isolated += 1
             log.error("event_isolated", care=part.care.name.lower())
 
+    def _count(self, offered: Offered, report: LoadReport) -> None:
+        self._conflicts += report.unrouted.get(UnroutedReason.KEY_CONFLICT, 0)
+        count_load(self.metrics, offered, report, self.now())
+        self._last_load_at = datetime.fromtimestamp(self.now(), UTC).isoformat()
+
     def _report_success(self) -> None:
         """Write a status without a failure, and log that a failure has ended."""
-        if self._failures:
-            seconds = round(self.now() - self._failing_since, 1)
-            log.info("load_failed_ended", times=self._failures, seconds=seconds)
-        self._failures, self._failing, self._logged_problem = 0, (), ""
+        self._failures.end()
         self._report(())
 
     def _wait(self, seconds: float) -> None:
@@ -232,42 +306,25 @@ class Loader:
         self.stopping.wait(seconds)
 
     def _after_failure(self, error: Exception) -> float:
-        pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
-        if not self._failures:
-            self._failing_since = self.now()
-        self._failures += 1
         self._attempts.pause()
         self.metrics.load_failures.inc()
-        # One line for each problem, not for each try.
-        problem = _log_text(error)
-        if problem != self._logged_problem:
-            self._logged_problem = problem
-            log.error(
-                "load_failed",
-                error=type(error).__name__,
-                problem=problem,
-                failures=self._failures,
-                advice="nothing is lost, the load is repeated: do what `problem` says",
-            )
-        reason = str(error)
-        if isinstance(error, OSError):
-            reason = f"the disk: {error.strerror or type(error).__name__}"
-        times = ""
-        if self._failures > 1:
-            seconds = self.now() - self._failing_since
-            times = f" ({self._failures} times in {seconds:.0f} s)"
-        self._failing = (f"loading fails{times} and is repeated, nothing is lost: {reason}",)
-        self._report(self._failing)
+        has_woken = self.waking is not None and self.waking.has_woken
+        pause = self._failures.add(error, has_woken=has_woken)
+        self._report(self._failures.sentences)
         return pause
 
     def _report(self, problems: tuple[str, ...]) -> None:
+        newest = self.lake.newest_loaded_at()
+        warehouse = None if self.waking is None else self.waking.status()
+        problems += self.turns.problems() if self.turns is not None else ()
         problems += LoaderProblems(
             damaged=self._damaged,
             isolated=self._isolated,
             conflicts=self._conflicts,
             unreadable=len(self.reader.unreadable),
-            clock_seconds_ahead=self._clock_seconds_ahead(),
+            clock_seconds_ahead=0.0 if newest is None else newest.timestamp() - self.now(),
             workspaces=self.workspaces,
+            warehouse=warehouse,
         ).sentences()
         if self.reader.unreadable:
             names = len(self.reader.unreadable)
@@ -280,12 +337,9 @@ class Loader:
             self._start_problems + problems,
             None if pending is None else pending.events,
             None if oldest_at is None else oldest_at.isoformat(),
+            warehouse,
         )
         self.write_status(self._status)
-
-    def _clock_seconds_ahead(self) -> float:
-        newest = self.lake.newest_loaded_at()
-        return 0.0 if newest is None else newest.timestamp() - self.now()
 
 
 def open_loader(settings: Settings, metrics: Metrics, run_dir: Path | None) -> Loader:
@@ -302,42 +356,26 @@ def open_loader(settings: Settings, metrics: Metrics, run_dir: Path | None) -> L
         if run_dir is not None:
             status.write(run_dir, newest)
 
-    reader: SegmentReader | ObjectReader
-    lake: Lake
-    if settings.store == "databricks":
-        reader, lake = _databricks(settings, run_dir, timeout)
-    else:
-        from databricks_app.lake.local.store import LocalLake
-
-        reader, lake = SegmentReader(settings.inbox_dir), LocalLake(settings.data_dir)
-    loader = Loader(
-        reader=reader,
-        lake=lake,
+    make = partial(
+        Loader,
         metrics=metrics,
         flush_interval_seconds=settings.flush_interval_seconds,
         write_status=write_status,
         workspaces=WorkspaceNames(settings.workspaces),
         stopping=timeout.stopping,
     )
+    if settings.store == "databricks":
+        from databricks_app.loading.opening import open_remote
+
+        opened = open_remote(settings, run_dir, timeout, metrics)
+        loader = make(opened.reader, opened.lake, waking=opened.waking, turns=opened.turns)
+        loader.before_pass = opened.before_pass
+    else:
+        from databricks_app.lake.local.store import LocalLake
+
+        loader = make(SegmentReader(settings.inbox_dir), LocalLake(settings.data_dir))
     timeout.progress = loader.report_progress
     return loader
-
-
-def _databricks(
-    settings: Settings, run_dir: Path | None, timeout: CallTimeout
-) -> tuple[ObjectReader, Lake]:
-    from databricks_app.databricks import workspace
-    from databricks_app.databricks.volume_files import TimedFiles
-    from databricks_app.ingest.inbox.volume_reader import ObjectReader
-    from databricks_app.lake.warehouse.connect import open_lake
-
-    connected = workspace.connect(environment())
-    # The run folder belongs to the supervisor, so it still exists after a loader died. Its path and
-    # the host name are unique, so a restarted loader recognises its own lease.
-    folder = settings.inbox_dir if run_dir is None else run_dir / "inbox"
-    owner = None if run_dir is None else f"{socket.gethostname()}:{run_dir}"
-    reader = ObjectReader(TimedFiles(connected, timeout), settings.volume_path, folder)
-    return reader, open_lake(connected, settings, timeout, owner)
 
 
 def main() -> int:
@@ -355,16 +393,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: loader.stopping.set())
     loader.run()
     return 0
-
-
-def _log_text(error: Exception) -> str:
-    """Return a text of an error that is safe to log."""
-    if isinstance(error, LakeError):
-        return error.log_text
-    if isinstance(error, OSError) and error.errno is not None:
-        return f"the disk: {os.strerror(error.errno)}"
-    # Texts of libraries can contain values of a row.
-    return type(error).__name__
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from databricks_app.events.workspaces import WorkspaceNames
 from databricks_app.lake import CLOCK_SECONDS
+from databricks_app.runtime.status import WarehouseStatus, over_ceiling
 from databricks_app.runtime.words import counted
 
 
@@ -21,6 +22,7 @@ class LoaderProblems:
         unreadable: Segments or objects of the inbox that cannot be read now.
         clock_seconds_ahead: Newest `loaded_at` minus the clock of this machine; can be negative.
         workspaces: The names of workspaces, and which of them are not in use yet.
+        warehouse: The use of the warehouse; None for a local store.
     """
 
     damaged: int
@@ -29,12 +31,15 @@ class LoaderProblems:
     unreadable: int
     clock_seconds_ahead: float
     workspaces: WorkspaceNames
+    warehouse: WarehouseStatus | None = None
 
     def sentences(self) -> tuple[str, ...]:
         """Return a sentence for each problem, with what to do."""
         return tuple(self._sentences())
 
     def _sentences(self) -> Iterator[str]:
+        if self.warehouse is not None and self.warehouse.is_over_ceiling:
+            yield over_ceiling(self.warehouse)
         if self.damaged:
             yield counted(
                 self.damaged,

@@ -124,6 +124,9 @@ class Metrics:
         )
         self.loads = self._histogram("load_seconds", "Duration of loading a batch.", _SLOW)
         self.load_failures = self._counter("load_failures", "Loads that failed and are repeated.")
+        self.wake_ups = self._counter(
+            "warehouse_wake_ups", "Loads for which the warehouse was woken or used.", "reason"
+        )
         self.lag = self._histogram(
             "load_lag_seconds",
             "From the receipt of the oldest event of a batch to its load.",

@@ -30,6 +30,28 @@ _UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
+class WarehouseStatus:
+    """How the loader uses the warehouse.
+
+    Attributes:
+        seconds_today: Seconds that it ran for the loader in this UTC day, an estimate.
+        ceiling_seconds: CIO_WAREHOUSE_DAILY_SECONDS; None if there is no ceiling.
+        waits_because: Why the last look at the inbox led to a load, or did not, in words.
+        wait_seconds: How old an event may become now until it is a row.
+    """
+
+    seconds_today: float
+    ceiling_seconds: float | None = None
+    waits_because: str | None = None
+    wait_seconds: float = 0.0
+
+    @property
+    def is_over_ceiling(self) -> bool:
+        """Whether the seconds of the day are used up."""
+        return self.ceiling_seconds is not None and self.seconds_today >= self.ceiling_seconds
+
+
+@dataclass(frozen=True, slots=True)
 class LoaderStatus:
     """The newest status of the loader.
 
@@ -41,6 +63,7 @@ class LoaderStatus:
             before the first count.
         oldest_pending_at: When the oldest of them was received, ISO 8601 UTC; None if there is
             none.
+        warehouse: Its use of the warehouse; None for a local store.
     """
 
     at: float
@@ -48,6 +71,18 @@ class LoaderStatus:
     problems: tuple[str, ...] = field(default=())
     pending_events: int | None = None
     oldest_pending_at: str | None = None
+    warehouse: WarehouseStatus | None = None
+
+
+def over_ceiling(warehouse: WarehouseStatus) -> str:
+    """Return the problem of a warehouse that ran for too long today, with what to do."""
+    return (
+        f"the warehouse has run for about {warehouse.seconds_today:.0f} s for the loader today "
+        f"(UTC), and CIO_WAREHOUSE_DAILY_SECONDS is {warehouse.ceiling_seconds:.0f}: until the day "
+        "ends, events are loaded only once an hour or when the inbox is half full. Nothing is "
+        "lost. Raise CIO_FRESHNESS_SECONDS, lower the auto-stop of the warehouse, or raise the "
+        "ceiling"
+    )
 
 
 def run_dir() -> Path | None:
@@ -94,6 +129,7 @@ def read(folder: Path | None) -> LoaderStatus | None:
             tuple(content["problems"]),
             content.get("pending_events"),  # a loader of an earlier version does not write it
             content.get("oldest_pending_at"),
+            WarehouseStatus(**warehouse) if (warehouse := content.get("warehouse")) else None,
         )
     except _UNREADABLE:
         return None

@@ -20,7 +20,7 @@ from databricks_app.app import INBOX, create_app
 from databricks_app.ingest.refusals import REASONS
 from databricks_app.runtime import process
 from databricks_app.runtime.status import RUN_DIR
-from databricks_app.runtime.unknown_settings import log_unknown_settings
+from databricks_app.runtime.unknown_settings import log_unknown_settings, log_unused_settings
 from databricks_app.serving import ready_files
 from databricks_app.settings import Settings, environment
 
@@ -89,6 +89,7 @@ def main() -> int:
     settings = process.configured("web")
     log_active_keys(settings)
     log_unknown_settings(environment())
+    log_unused_settings(settings, environment())
     sys.argv = sys.argv[:1] + sys.argv[1:2]
     Web(settings, int(sys.argv[1])).run()
     return 0

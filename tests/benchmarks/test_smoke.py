@@ -16,6 +16,7 @@ NAMES = (
     pytest.param("commits", marks=_SLOW),
     pytest.param("files_limits", marks=_SLOW),
     pytest.param("merge", marks=_SLOW),
+    pytest.param("staging", marks=_SLOW),
     pytest.param("large_events", marks=_SLOW),
     pytest.param("year", marks=_SLOW),
 )

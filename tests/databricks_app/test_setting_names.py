@@ -10,7 +10,7 @@ import structlog
 from databricks_app.app import INBOX, create_app
 from databricks_app.relay.app import create_relay
 from databricks_app.relay.settings import RELAY_SETTINGS
-from databricks_app.runtime.unknown_settings import log_unknown_settings
+from databricks_app.runtime.unknown_settings import log_unused_settings
 from databricks_app.setting_names import NAMES, unknown_names
 from databricks_app.settings import from_environment
 from tests.support.paths import ROOT
@@ -62,13 +62,12 @@ def test_every_name_in_the_code_is_known() -> None:
 
 def test_a_setting_of_an_earlier_version_is_accepted_and_logged() -> None:
     """It does nothing; a receiver that is upgraded starts."""
-    with structlog.testing.capture_logs() as lines:
-        log_unknown_settings({"CIO_UPLOADS": "4", "CIO_STORE": "local"})
+    variables = {"CIO_UPLOADS": "4", "CIO_STORE": "local"}
 
-    assert from_environment({"CIO_UPLOADS": "4"}).uploads == 4
-    assert [(line["event"], line["name"]) for line in lines] == [
-        ("setting_without_effect", "CIO_UPLOADS")
-    ]
+    with structlog.testing.capture_logs() as lines:
+        log_unused_settings(from_environment(variables), variables)
+
+    assert [(line["event"], line["name"]) for line in lines] == [("unused_setting", "CIO_UPLOADS")]
 
 
 def test_receiver_and_relay_log_an_unknown_name_at_start(
@@ -91,3 +90,19 @@ def test_receiver_and_relay_log_an_unknown_name_at_start(
     assert [line["name"] for line in said] == ["CIO_ALERT_URI", "CIO_ALERT_URI"]
     assert "CIO_ALERT_URL" in said[0]["advice"]
     assert "s3cret" not in str(said)
+
+
+@pytest.mark.parametrize(("store", "times"), [("databricks", 1), ("local", 0)])
+def test_a_flush_interval_on_databricks_is_logged_as_unused(store: str, times: int) -> None:
+    """The line names the setting that decides there."""
+    variables = {
+        "CIO_STORE": store,
+        "CIO_CATALOG": "main",
+        "CIO_FLUSH_INTERVAL_SECONDS": "10",
+    }
+
+    with structlog.testing.capture_logs() as lines:
+        log_unused_settings(from_environment(variables), variables)
+
+    assert [line["event"] for line in lines] == ["unused_setting"] * times
+    assert all("CIO_FRESHNESS_SECONDS" in line["advice"] for line in lines)

@@ -32,6 +32,7 @@ BAD_VALUES = [
     ("CIO_UNVERIFIED_STATUS", ["", "200", "404", "401 ", "Auto"]),
     ("CIO_SIGNATURE_IN_QUERY", ["", "yes", "ON"]),
     ("CIO_STORE", ["", "Local", "s3"]),
+    ("CIO_INBOX", ["", "Volume", "disk"]),
     ("CIO_DATA_DIR", ["", "  "]),
     ("CIO_CATALOG", ["a/b", "a b", "a.b"]),
     ("CIO_SCHEMA", ["", "a/b"]),
@@ -40,6 +41,10 @@ BAD_VALUES = [
     ("CIO_UPLOADS", ["", "0", "65"]),
     ("CIO_FILES_CALLS", ["", "1", "65"]),
     ("CIO_FLUSH_INTERVAL_SECONDS", ["", "0", "-5", "nan", "inf", "3601", "soon"]),
+    ("CIO_FRESHNESS_SECONDS", ["", "0", "-5", "nan", "inf", "86401", "soon"]),
+    ("CIO_WAREHOUSE_HOURS", ["always", "08:00-18:00", "mon 08:00-18:00 Mars/Olympus"]),
+    ("CIO_WAREHOUSE_DAILY_SECONDS", ["0", "59", "86401", "many"]),
+    ("CIO_WAREHOUSE_STOP", ["", "yes", "ON"]),
     ("CIO_MAX_BODY_BYTES", ["", "1023", "32MiB", str((1 << 30) + 1)]),
     ("CIO_INBOX_MAX_BYTES", ["0", "-1", "1048575", "80%"]),
     ("CIO_INBOX_FLOOR_BYTES", ["-1", "10%"]),
@@ -85,12 +90,17 @@ def test_the_defaults() -> None:
         unverified_status=None,
         is_signature_in_query=False,
         store="local",
+        inbox="local",
         data_dir=Path("data"),
         catalog="",
         schema="customerio",
         volume="ciolake",
         warehouse_id="",
         flush_interval_seconds=2.0,
+        freshness_seconds=900.0,
+        warehouse_hours=None,
+        warehouse_daily_seconds=None,
+        is_warehouse_stopped=False,
         max_body_bytes=33_554_432,
         inbox_max_bytes=None,
         inbox_floor_bytes=None,
@@ -111,16 +121,6 @@ def test_the_defaults() -> None:
     assert settings.is_loopback
 
 
-def test_the_default_interval_of_a_warehouse_lets_it_stop() -> None:
-    """Each load starts the warehouse. A set interval is used for every store."""
-    remote = {"CIO_STORE": "databricks", "CIO_CATALOG": "main"}
-
-    assert from_environment(remote).flush_interval_seconds == 900
-    assert (
-        from_environment(remote | {"CIO_FLUSH_INTERVAL_SECONDS": "2"}).flush_interval_seconds == 2
-    )
-
-
 def test_every_field_is_read_from_its_variable() -> None:
     """Each variable fills one field."""
     settings = from_environment(
@@ -137,6 +137,10 @@ def test_every_field_is_read_from_its_variable() -> None:
             "DATABRICKS_WAREHOUSE_ID": "abc123",
             "CIO_UPLOADS": "4",
             "CIO_FLUSH_INTERVAL_SECONDS": "0.5",
+            "CIO_FRESHNESS_SECONDS": "60",
+            "CIO_WAREHOUSE_HOURS": "mon-fri 08:00-18:00 Europe/Berlin",
+            "CIO_WAREHOUSE_DAILY_SECONDS": "3600",
+            "CIO_WAREHOUSE_STOP": "on",
             "CIO_MAX_BODY_BYTES": "1024",
             "CIO_INBOX_MAX_BYTES": "1048576",
             "CIO_INBOX_FLOOR_BYTES": "0",
@@ -161,6 +165,10 @@ def test_every_field_is_read_from_its_variable() -> None:
     assert settings.volume_path == "/Volumes/marketing/events/landing"
     assert (settings.warehouse_id, settings.uploads) == ("abc123", 4)
     assert settings.flush_interval_seconds == 0.5
+    assert settings.freshness_seconds == 60
+    assert settings.warehouse_hours is not None
+    assert settings.warehouse_daily_seconds == 3600
+    assert settings.is_warehouse_stopped
     assert settings.max_body_bytes == 1024
     assert settings.inbox_max_bytes == 1 << 20
     assert settings.inbox_floor_bytes == 0
@@ -527,3 +535,37 @@ def test_a_signing_key_that_cannot_be_right_is_refused(text: str, words: str) ->
 
     assert words in str(caught.value)
     assert not any(part.strip("'\ufeff ") in str(caught.value) for part in text.split(","))
+
+
+REMOTE = {"CIO_STORE": "databricks", "CIO_CATALOG": "main"}
+
+
+def test_the_inbox_is_the_volume_unless_a_local_one_is_chosen() -> None:
+    """With tables in Databricks, inside and outside a Databricks App. An upgrade moves no inbox."""
+    inboxes = [
+        from_environment(variables).inbox
+        for variables in (
+            REMOTE,
+            REMOTE | {"DATABRICKS_APP_NAME": "ciolake"},
+            REMOTE | {"CIO_INBOX": "local"},
+            {"CIO_INBOX": "local"},
+        )
+    ]
+
+    assert inboxes == ["volume", "volume", "local", "local"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"CIO_INBOX": "volume"}, "CIO_INBOX=volume needs CIO_STORE=databricks"),
+        (
+            REMOTE | {"CIO_INBOX": "local", "DATABRICKS_APP_NAME": "ciolake"},
+            "cannot be used in a Databricks App.*remove CIO_INBOX",
+        ),
+    ],
+)
+def test_an_inbox_that_cannot_keep_events_is_refused(variables: dict[str, str], words: str) -> None:
+    """The volume is in Databricks; the disk of an app is lost at every restart."""
+    with pytest.raises(SettingsError, match=words):
+        from_environment(variables)

@@ -202,6 +202,27 @@ def test_a_merge_of_a_real_table_is_fast(
     assert (time.process_time() - start) / 5 < 0.2
 
 
+def test_a_pattern_reads_the_files_that_exist(
+    cursor: Any, stage: Callable[[str, pa.Table], str]
+) -> None:
+    """As documented for `read_files`: a set of strings; a missing one is no error, but all are."""
+    path = stage("x.1", pa.table({"a": [1]}))
+    stage("x.2", pa.table({"a": [2]}))
+    stage("x.9", pa.table({"a": [9]}))
+
+    def found(names: str) -> list[tuple[Any, ...]]:
+        pattern = path.replace("x.1", f"x.{{{names}}}")
+        return rows(
+            cursor,
+            f"SELECT a FROM read_files('{pattern}', format => 'parquet', schema => 'a BIGINT')"
+            " ORDER BY a",
+        )
+
+    assert found("1,2,5") == [(1,), (2,)]
+    with pytest.raises(ServerOperationError, match="PATH_NOT_FOUND"):
+        found("5,6")
+
+
 def test_overlapping_merges_conflict(
     connect: Callable[..., Any], stage: Callable[[str, pa.Table], str], double: Databricks
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ RENAMES = r"MERGE .*WHEN MATCHED.*|UPDATE .*"
 PARAMETERS: Mapping[str, object] = {
     "schema_name": SCHEMA,
     "batch_id": "another batch",
+    "loaded_at": datetime(2026, 11, 22, 12, 1, 0, 7, UTC),
     "first_date": date(2026, 11, 1),
     "last_date": date(2026, 11, 30),
     "table": "webhook_sms_events",
@@ -163,13 +164,17 @@ def through_double(engine: Engine) -> Run:
     session = Session("main", SCHEMA)
 
     def run(sql: str, parameters: Mapping[str, object]) -> Answer:
-        bound = [
-            Parameter(name, "DATE" if isinstance(value, date) else "STRING", str(value))
-            for name, value in parameters.items()
-        ]
+        bound = [Parameter(name, _type(value), str(value)) for name, value in parameters.items()]
         return answer(engine.run(sql, session, bound))
 
     return run
+
+
+def _type(value: object) -> str:
+    """The type that the connector gives a parameter."""
+    if isinstance(value, datetime):
+        return "TIMESTAMP"
+    return "DATE" if isinstance(value, date) else "STRING"
 
 
 def through_duck(warehouse: Any) -> Run:

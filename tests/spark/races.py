@@ -73,7 +73,7 @@ def race(spark: SparkSession, schema: str, folder: Path, races: int, isolation: 
     def load(engine: SparkEngine) -> int | str:
         barrier.wait()
         try:
-            answer = engine.run(merge)
+            answer = engine.run(merge, {"loaded_at": staged.NOON})
         except Exception as error:  # noqa: BLE001  # py4j's; counted by name
             return _name(error)
         return int(answer.rows[0][answer.names.index("num_inserted_rows")])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from databricks_app.events.record import Record
 from databricks_app.lake import RAW_TABLE, sql_dialect
 from databricks_app.lake.arrow_schema import arrow_schema
 from databricks_app.lake.batch import prepare
+from tests.doubles.warehouse import globs
 from tests.support.paths import WEBHOOK_FIXTURES
 
 if TYPE_CHECKING:
@@ -87,6 +89,21 @@ def insert(name: str, path: str) -> str:
 def rows(name: str, dictionaries: list[dict[str, Any]]) -> pa.Table:
     """Rows of a table, from dictionaries."""
     return pa.Table.from_pylist(dictionaries, schema=_SCHEMAS[name])
+
+
+def files(path: str, rows: pa.Table) -> dict[str, pa.Table]:
+    """The files that a path or a pattern names, with these rows spread over them.
+
+    Those of a pattern have other keys than a single file, so that both can be loaded.
+    """
+    named = [str(one) for one in globs.named(Path(path))]
+    if len(named) == 1:
+        return {path: rows}
+    ids = [f"several {one}" for one in rows.column("event_id").to_pylist()]
+    place = rows.schema.get_field_index("event_id")
+    others = rows.set_column(place, rows.schema.field(place), pa.array(ids))
+    step = len(named)
+    return {one: others.take([*range(n, rows.num_rows, step)]) for n, one in enumerate(named)}
 
 
 def content(rows: pa.Table) -> bytes:

@@ -90,7 +90,8 @@ def load(engine: SparkEngine, folder: Path) -> None:
         file = f"{name}.new.parquet"
         (folder / "volume" / file).write_bytes(staged.content(rows))
         dates = set(rows.column("event_date").to_pylist())
-        engine.run(statements.merge(sql_dialect.table(name), f"{VOLUME}/{file}", dates))
+        sql = statements.merge(sql_dialect.table(name), f"{VOLUME}/{file}", dates)
+        engine.run(sql, {"loaded_at": LATER})
 
 
 def answers(engine: SparkEngine) -> Answers:

@@ -56,7 +56,9 @@ def judgement(
         for statement in judged.listed():
             if found := re.search(r"read_files\('([^']+)'", statement):
                 name = re.search(r"webhook_\w+_events", found[1])
-                put(found[1], staged.content(good[name[0] if name else "webhook_email_events"]))
+                rows = good[name[0] if name else "webhook_email_events"]
+                for file, part in staged.files(found[1], rows).items():
+                    put(file, staged.content(part))
         troubles = {}
         for name, rows in staged.trouble(good).items():
             put(f"{_VOLUME}trouble/{name}.parquet", staged.content(rows))

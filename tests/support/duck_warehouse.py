@@ -17,6 +17,7 @@ import sqlglot
 from sqlglot import exp
 
 from databricks_app.lake import sql_dialect
+from tests.doubles.warehouse import globs
 from tests.support.volume_files import FolderFiles
 
 SCHEMA = "cio"
@@ -92,8 +93,7 @@ class DuckWarehouse:
         staged = _READ_FILES.search(sql)
         for table, condition in self.refused.items():
             if sql.startswith(f"MERGE INTO `{table}`") and staged:
-                file = self.files.local(staged["path"])
-                offending = f"SELECT 1 FROM read_parquet('{file}') WHERE NOT ({condition})"
+                offending = f"SELECT 1 FROM {self._read(staged)} WHERE NOT ({condition})"
                 if self._database.execute(offending).fetchall():
                     raise ServerOperationError(self.refusal)
 
@@ -109,10 +109,15 @@ class DuckWarehouse:
             return [f"CREATE VIEW {view.name} AS {sql_dialect.duckdb_text(view.sql)}"]
         if sql.startswith("ALTER TABLE"):
             return self._added(sql)
-        text = _READ_FILES.sub(
-            lambda found: f"read_parquet('{self.files.local(found['path'])}')", sql
-        )
+        text = _READ_FILES.sub(self._read, sql)
         return [re.sub(r":(\w+)", r"$\1", text.replace("`", '"'))]
+
+    def _read(self, found: re.Match[str]) -> str:
+        pattern = self.files.local(found["path"])
+        files = globs.existing(pattern)
+        if not files:
+            raise ServerOperationError(f"[PATH_NOT_FOUND] {pattern.name} SQLSTATE: 42K03")
+        return f"read_parquet({[str(one) for one in files]})"
 
     def _added(self, sql: str) -> list[str]:
         tree = cast("exp.Alter", sqlglot.parse_one(sql, dialect="databricks"))

@@ -1,9 +1,10 @@
-"""The two lakes behind one face, for the tests of what both must do."""
+"""The lakes behind one face, for the tests of what both must do."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,7 +12,8 @@ from deltalake import DeltaTable
 
 from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.databricks.sql_sessions import Statements
-from databricks_app.lake import Lake, sql_dialect
+from databricks_app.events.decoding import Reading
+from databricks_app.lake import Lake, LoadReport, sql_dialect
 from databricks_app.lake.arrow_schema import arrow_schema
 from databricks_app.lake.local import verify as local_verify
 from databricks_app.lake.local.fsync import fsync
@@ -138,7 +140,10 @@ class WarehouseBackend:
     Attributes:
         files: The volume.
         warehouse: The warehouse.
+        kind: What `lake` makes.
     """
+
+    kind = WarehouseLake
 
     def __init__(self, folder: Path) -> None:
         self.files = FolderFiles(folder)
@@ -148,7 +153,7 @@ class WarehouseBackend:
 
     def lake(self, without: Sequence[str] = (), owner: str = "here") -> WarehouseLake:
         """See `LakeBackend.lake`; `owner` is the instance."""
-        return WarehouseLake(
+        return self.kind(
             self.statements(),
             self.files,
             Lease(self.files, f"{VOLUME}/lease", owner=owner),
@@ -187,7 +192,30 @@ class WarehouseBackend:
         self.warehouse.close()
 
 
+class PortionedLake(WarehouseLake):
+    """A lake that loads in three portions, staged first and committed together."""
+
+    def load(
+        self, readings: Sequence[Reading], *, batch_id: str, loaded_at: datetime
+    ) -> LoadReport:
+        """See `Lake.load`."""
+        size = max(1, -(-len(readings) // 3))
+        for start in range(0, len(readings), size):
+            portion = readings[start : start + size]
+            self.stage(portion, batch_id=batch_id, loaded_at=loaded_at)
+        if not readings:
+            return super().load(readings, batch_id=batch_id, loaded_at=loaded_at)
+        return self.commit(loaded_at=loaded_at)
+
+
+class StagedBackend(WarehouseBackend):
+    """Tables behind a warehouse, loaded in staged portions."""
+
+    kind = PortionedLake
+
+
 BACKENDS: dict[str, type[LocalBackend] | type[WarehouseBackend]] = {
     "local": LocalBackend,
     "warehouse": WarehouseBackend,
+    "staged": StagedBackend,
 }

@@ -41,7 +41,8 @@ HEAD = """\
 _SCHEMA = {"CIO_CATALOG": "main", "CIO_SCHEMA": "cio", "CIO_VOLUME": "events"}
 _STAGED = r"'/Volumes/main/cio/events/staging/00000007.0123456789abcdef.\1.1.parquet'"
 _SCRATCH = "ciolake_scratch_0123456789ab"
-_PROBE = "'/Volumes/main/cio/events/probe/ciolake_scratch_0123456789ab.0123.parquet'"
+_SEVERAL = r"'/Volumes/main/cio/events/staging/00000007.0123456789abcdef.\1.{1,2}.parquet'"
+_PROBE = "'/Volumes/main/cio/events/probe/ciolake_scratch_0123456789ab.0123.{1,2}.parquet'"
 _LACKING = "webhook_push_events"
 _SECONDS = 120.0
 _WIDTH = 100
@@ -54,7 +55,10 @@ _EVENTS = [
         "x/y",
     )
 ]
+# A load stages so large bodies in several files.
+_LARGE = [record(event(f"large {one}", "email/sent", padding=9 << 20)) for one in range(2)]
 _EXAMPLES = (
+    (re.compile(r"'/Volumes/main/cio/events/staging/[^']*\.(\w+)\.\{[\d,]+\}\.parquet'"), _SEVERAL),
     (re.compile(r"'/Volumes/main/cio/events/staging/[^']*\.(\w+)\.\d+\.parquet'"), _STAGED),
     (re.compile(r"IN \((DATE'[\d-]+'(, )?)+\)"), "IN (DATE'2026-11-21', DATE'2026-11-22')"),
     (re.compile(r"ciolake_scratch_[0-9a-f]{12}"), _SCRATCH),
@@ -82,7 +86,7 @@ class Purpose:
 
 PURPOSES = (
     Purpose(
-        "The loader at its start, and after a load that failed: what is there?",
+        "The loader with its first load, and after a load that failed: what is there?",
         "USE CATALOG, USE SCHEMA; shows what the session may see",
         r"SELECT table_name, column_name\nFROM information_schema\.columns.*",
     ),
@@ -92,7 +96,7 @@ PURPOSES = (
         r"SELECT max\(newest_at\) AS newest_at .*",
     ),
     Purpose(
-        "The loader at its start, where CIO_WORKSPACES names keys: the workspaces of their rows",
+        "The loader with its first load, where CIO_WORKSPACES names keys: their workspaces",
         "SELECT on webhook_raw_events",
         r"SELECT DISTINCT key_fingerprint, .*",
     ),
@@ -102,7 +106,8 @@ PURPOSES = (
         r"ALTER TABLE `\w+` ADD COLUMNS .*",
     ),
     Purpose(
-        "The loader, one a table that has rows in the batch: insert what is missing",
+        "The loader, one a table that has rows in the load: insert what is missing from its staged "
+        "files, of which there can be several",
         "SELECT and MODIFY on the table, READ VOLUME",
         r"MERGE INTO `webhook_\w+` AS held.*",
     ),
@@ -130,6 +135,11 @@ PURPOSES = (
         "The loader, where a MERGE inserted fewer rows than it got: which had others written?",
         "SELECT on the table, READ VOLUME",
         r"SELECT held\..*",
+    ),
+    Purpose(
+        "The loader, at the same time, if there are several staged files: are all of them there?",
+        "READ VOLUME",
+        r"SELECT count\(\*\) AS staged_rows\n.*",
     ),
     Purpose(
         "`ciolake verify`", "SELECT on the tables", r"SELECT event_id, count\(\*\) OVER \(\) .*"
@@ -179,7 +189,7 @@ def sent(folder: Path) -> list[str]:
         double.workspace.catalog.seed("main")
         deployer = {"DATABRICKS_HOST": double.url, "DATABRICKS_TOKEN": TOKEN} | _SCHEMA
         receiver = double.environment() | _SCHEMA | {"CIO_STORE": "databricks"}
-        receiver["CIO_FLUSH_INTERVAL_SECONDS"] = "0.5"
+        receiver["CIO_FRESHNESS_SECONDS"] = "0.5"
         receiver["CIO_WORKSPACES"] = f"shop:{SigningKey.from_text(KEY).fingerprint}"
         deploy = ["deploy", "--warehouse", WAREHOUSE_ID, "--timeout", "1"]
         _command(deployer, *deploy)
@@ -189,6 +199,7 @@ def sent(folder: Path) -> list[str]:
         with serving(folder, **receiver) as runner:
             for _ in range(2):
                 _load(receiver, _EVENTS)
+                _load(receiver, _LARGE)
             for command in (
                 "verify",
                 "tables",

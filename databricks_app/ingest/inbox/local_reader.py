@@ -216,6 +216,11 @@ def _count(folder: Path) -> tuple[Pending, bool]:
     return Pending(events, size, oldest_at), is_exact
 
 
+def segment_names(folder: Path) -> list[tuple[str, str]]:
+    """Return the name of each segment, and the beginning of it that a close does not change."""
+    return [(name, f"{fields['time']}-{fields['token']}") for name, fields in _segments(folder)]
+
+
 def replay_segment(folder: Path, records: list[Record], *, name: str) -> None:
     """Write a closed segment of records to load again; it is durable on return.
 

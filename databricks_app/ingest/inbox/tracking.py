@@ -1,4 +1,4 @@
-"""Find where an event is: in the inbox of a volume, or already a row of a table.
+"""Find where an event is: in the inbox, or already a row of a table.
 
 The Files API lists the volume without starting a warehouse. The tables are queried at most once:
 the loader deletes an object only after its rows are committed, so an event that is in no object is
@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 from databricks_app.databricks.volume_files import FileListing
 from databricks_app.ingest.inbox import frames
+from databricks_app.ingest.inbox.local_reader import segment_names
 from databricks_app.ingest.inbox.volume_reader import INBOX, objects
 
 Place = Literal["inbox", "row"]
 LOOK_SECONDS = 2.0
 # An event that was just stored is in one of the newest objects; older ones are not read.
 _MOST_READ = 200
+# Segments of up to 16 MiB.
+_MOST_SEGMENTS = 20
 
 
 def track(
@@ -54,6 +58,47 @@ def track(
                 return "inbox"
             sleep(min(left, look_seconds))
     return "row" if is_row() else None
+
+
+def track_in_folder(
+    folder: Path,
+    body: bytes,
+    is_row: Callable[[], bool],
+    *,
+    seconds: float = 0.0,
+    look_seconds: float = LOOK_SECONDS,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Place | None:
+    """Find an event like `track`, in a local inbox.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    stem = _segment_of(folder, body)
+    if stem is not None:
+        until = monotonic() + seconds
+        # Its name changes when it is closed, but not the beginning of its name.
+        while any(folder.glob(f"{stem}*")):
+            if (left := until - monotonic()) <= 0:
+                return "inbox"
+            sleep(min(left, look_seconds))
+    return "row" if is_row() else None
+
+
+def _segment_of(folder: Path, body: bytes) -> str | None:
+    """Return time and token of the segment that contains an event; None without one."""
+    newest = sorted(segment_names(folder), reverse=True)[:_MOST_SEGMENTS]
+    for name, stem in newest:
+        for found in (folder / name, *folder.glob(f"{stem}-*.seg")):
+            try:
+                content = found.read_bytes()
+            except FileNotFoundError:  # closed or loaded meanwhile
+                continue
+            if body in content:
+                return stem
+            break
+    return None
 
 
 def _object_of(files: FileListing, volume: str, body: bytes) -> str | None:

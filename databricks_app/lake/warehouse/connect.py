@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from databricks_app.databricks.workspace import DatabricksWorkspace
     from databricks_app.settings import Settings
 
-# With a longer interval between loads the warehouse should stop in between (the shortest auto-stop
-# is one minute), and an open session may keep it running.
-_SESSION_SECONDS = 60.0
-
 
 def open_lake(
     workspace: DatabricksWorkspace,
@@ -43,12 +39,13 @@ def open_lake(
         owner=owner,
         timeout=timeout,
         statement_seconds=timeout.statement_seconds,
+        # Every machine with a local inbox has to load its own events.
+        is_for_one_drain=settings.inbox == "local",
     )
     place = Place(settings.schema.lower(), settings.volume_path)
     run = statements(workspace, settings, timeout)
-    keeps = settings.flush_interval_seconds <= _SESSION_SECONDS
     files = TimedFiles(workspace, timeout)
-    return WarehouseLake(run, files, lease, place, keeps_sessions=keeps)
+    return WarehouseLake(run, files, lease, place)
 
 
 def open_query(workspace: DatabricksWorkspace, settings: Settings) -> WarehouseQuery:
@@ -57,12 +54,14 @@ def open_query(workspace: DatabricksWorkspace, settings: Settings) -> WarehouseQ
 
 
 def is_loading(workspace: DatabricksWorkspace, settings: Settings) -> bool:
-    """Whether an instance owns the lease; a dead owner counts until the next one takes over.
+    """Whether an instance may be loading; a dead owner counts until the next one takes over.
 
     Raises:
         LakeError: The volume cannot be read.
     """
-    return not Lease(workspace, _lease_folder(settings)).newest().is_released
+    newest = Lease(workspace, _lease_folder(settings)).newest()
+    # A lease for one drain may be taken again at any moment.
+    return newest.is_for_one_drain or not newest.is_released
 
 
 def _lease_folder(settings: Settings) -> str:

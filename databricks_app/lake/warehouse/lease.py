@@ -30,7 +30,7 @@ import structlog
 
 from databricks_app.databricks.call_timeout import CallTimeout, begin, silence
 from databricks_app.errors import LakeError
-from databricks_app.lake import Standby
+from databricks_app.lake import KeptLease, Standby
 
 if TYPE_CHECKING:
     from databricks_app.databricks.volume_files import Files
@@ -53,6 +53,8 @@ class LeaseState:
         renewals: How often it was renewed.
         is_released: Whether the owner has released it.
         statement_seconds: Timeout of the statements of the owner; None if the object has none.
+        is_for_one_drain: Whether the owner takes the lease again and again, each time for one
+            drain. Then a released lease does not mean that no loader runs.
     """
 
     epoch: int = 0
@@ -60,6 +62,7 @@ class LeaseState:
     renewals: int = 0
     is_released: bool = True
     statement_seconds: float | None = None
+    is_for_one_drain: bool = False
 
 
 class Lease:
@@ -81,6 +84,7 @@ class Lease:
         statement_seconds: float = 0.0,
         silence_seconds: float = SILENCE_SECONDS,
         renew_seconds: float = RENEW_SECONDS,
+        is_for_one_drain: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Create the object; `take` takes the lease.
@@ -95,6 +99,7 @@ class Lease:
                 before they take over. Also used for an owner whose object has no such timeout.
             silence_seconds: How long the count of a running owner may stay the same.
             renew_seconds: Pause between renewals; 0 means that the caller renews.
+            is_for_one_drain: Whether this instance gives the lease back after each drain.
             monotonic: Clock of this instance.
         """
         self.folder = folder
@@ -105,6 +110,7 @@ class Lease:
         self._statement_seconds = statement_seconds
         self._silence_seconds = silence_seconds
         self._renew_seconds = renew_seconds
+        self._is_for_one_drain = is_for_one_drain
         self._monotonic = monotonic
         self._renewals = 0
         self._seen: tuple[LeaseState, float] | None = None
@@ -115,6 +121,7 @@ class Lease:
         """Become the owner, if no other instance is.
 
         Raises:
+            KeptLease: Another instance is the owner until it stops.
             Standby: Another instance is the owner, or has not been silent for long enough.
             LakeError: The volume cannot be used; says why.
         """
@@ -130,7 +137,8 @@ class Lease:
         newest = self.newest()
         is_free = newest.is_released or newest.owner == self.owner
         if not is_free and not self._is_silent(newest):
-            raise Standby("Another instance loads. This one takes over if the other one stops.")
+            kind = Standby if newest.is_for_one_drain else KeptLease
+            raise kind("Another instance loads. This one takes over if the other one stops.")
         epoch = newest.epoch + 1
         self._renewals = 0
         try:
@@ -147,7 +155,9 @@ class Lease:
                 found = _NAME.fullmatch(name)
                 if found and int(found[1]) < epoch:
                     self._files.delete(f"{self.folder}/{name}")
-        log.info("lease_taken", epoch=epoch, after_silence=not is_free)
+        # A line for each drain would fill the log.
+        write = log.debug if self._is_for_one_drain and is_free else log.info
+        write("lease_taken", epoch=epoch, after_silence=not is_free)
 
     def confirm(self) -> None:
         """Check in the volume that this instance still owns the lease.
@@ -199,6 +209,7 @@ class Lease:
                 content["renewals"],
                 content["is_released"],
                 content.get("statement_seconds"),
+                bool(content.get("is_for_one_drain")),  # earlier releases do not write it
             )
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             # The object was removed by a new owner, or is damaged: an owner that does not renew.
@@ -236,5 +247,6 @@ class Lease:
                 "renewals": self._renewals,
                 "is_released": is_released,
                 "statement_seconds": self._statement_seconds,
+                "is_for_one_drain": self._is_for_one_drain,
             }
         ).encode()

@@ -30,26 +30,38 @@ STORED_COLUMNS = (
     "body_sha256",
 )
 """The columns of `StoredRow`, after the key."""
+COUNTED_COLUMNS = (*KEY, "metric")
+"""What is needed to count the rows of other loads by metric."""
 
 EXISTING_COLUMNS = """SELECT table_name, column_name
 FROM information_schema.columns
 WHERE table_schema = :schema_name"""
 """Every table and view of the schema with its columns."""
 
+# Files can be staged long before the commit, and a reader that polls by `loaded_at` needs the time
+# of the commit.
+_LOADED_AT = "CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`"
+
 
 def merge(table: Table, path: str, dates: Iterable[date]) -> str:
     """Insert the staged rows whose key is not in the table; a repetition inserts nothing.
 
+    `:loaded_at` is the `loaded_at` of the rows; that of the files is not read.
+
     Args:
         table: The target.
-        path: The staged Parquet file; distinct by key, with the columns of the table.
-        dates: Every `event_date` in the file.
+        path: The staged Parquet file, or a pattern that matches several, see `staging.pattern`;
+            all rows are distinct by key and have the columns of the table.
+        dates: Every `event_date` in the files.
     """
     names = ", ".join(_quoted(name) for name in table.column_names)
     values = ", ".join(f"staged.{_quoted(name)}" for name in table.column_names)
+    chosen = ", ".join(
+        _LOADED_AT if name == "loaded_at" else _quoted(name) for name in table.column_names
+    )
     return (
         f"MERGE INTO {_quoted(table.name)} AS held\n"  # noqa: S608  # names of sql/
-        f"USING (\n  SELECT {names}\n  FROM {_staged(path, table.columns)}\n) AS staged\n"
+        f"USING (\n  SELECT {chosen}\n  FROM {_staged(path, table.columns)}\n) AS staged\n"
         f"ON {_same_key(dates)}\n"
         f"WHEN NOT MATCHED THEN INSERT ({names})\nVALUES ({values})"
     )
@@ -68,6 +80,12 @@ def rows_of_other_loads(
         f"ON {_same_key(dates)}\n"
         "WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id"
     )
+
+
+def staged_rows(table: Table, path: str) -> str:
+    """Count the rows of staged files. A file that is missing has none."""
+    keys = [column for column in table.columns if column.name in KEY]
+    return f"SELECT count(*) AS staged_rows\nFROM {_staged(path, keys)}"
 
 
 def workspaces_of(fingerprints: Iterable[str]) -> str:

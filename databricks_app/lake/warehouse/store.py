@@ -1,15 +1,17 @@
 """The lake in a Databricks workspace: managed Delta tables, loaded through a SQL warehouse.
 
 Rows are staged as Parquet in a volume, and one MERGE per table inserts them, see
-`lake.warehouse.merge`. One instance loads at a time, see `lake.warehouse.lease`.
+`lake.warehouse.merge` and `lake.warehouse.staged_load`. One instance loads at a time, see
+`lake.warehouse.lease`.
 """
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -28,15 +30,15 @@ from databricks_app.lake.insert import Insertion
 from databricks_app.lake.renaming import Rename
 from databricks_app.lake.warehouse import statements
 from databricks_app.lake.warehouse.lease import Lease
-from databricks_app.lake.warehouse.merge import Merging, utc
+from databricks_app.lake.warehouse.merge import MAX_DATES, Merging, utc
 from databricks_app.lake.warehouse.renaming import WarehouseRenaming
+from databricks_app.lake.warehouse.staged_load import StagedLoad
 from databricks_app.lake.warehouse.staging import Staging
 
 if TYPE_CHECKING:
     from databricks_app.events.decoding import Reading
+    from databricks_app.lake.arrow_columns import ArrowSchema
 
-# Dates that are loaded at once; each statement contains them.
-_MAX_DATES = 32
 # Typed tables that are loaded at once; each needs a session.
 _THREADS = 4
 # After so many loads with an unclear error, the loader looks for single rows that cause it.
@@ -80,7 +82,6 @@ class WarehouseLake:
         *,
         tables: Sequence[sql_dialect.Table] | None = None,
         views: Sequence[tuple[str, str]] | None = None,
-        keeps_sessions: bool = True,
     ) -> None:
         """Create the lake; `start` opens it.
 
@@ -91,23 +92,35 @@ class WarehouseLake:
             place: Where the tables and the volume are.
             tables: The raw table, then the typed tables; by default those of `sql/`.
             views: Name and CREATE statement of each view; by default those of `sql/`.
-            keeps_sessions: Whether sessions stay open between loads. An open session may keep
-                the warehouse running.
         """
         self.lease = lease
         self._statements = statements
         self._files = files
         self._place = place
         self._custom_tables, self._custom_views = tables, views
-        self._keeps_sessions = keeps_sessions
         self._running: _WarehouseResources | None = None
+        self._staged: StagedLoad | None = None
         self._times = CommitTimes()
         self._is_stale = False
         self._unclear = 0
 
+    def take(self) -> None:
+        """Take the lease, if this instance does not own it; runs no statement.
+
+        Raises:
+            Standby: Another instance is the owner.
+            LakeError: The volume cannot be used; says why.
+        """
+        if not self.lease.epoch:
+            self.lease.take()
+
+    def observe(self, around: Callable[[], AbstractContextManager[None]]) -> None:
+        """Enter a context around each statement."""
+        self._statements.around = around
+
     def start(self) -> StartReport:
         """See `Lake.start`."""
-        self.lease.take()
+        self.take()
         try:
             staging = Staging(
                 self._files, f"{self._place.volume}/staging", f"{self.lease.epoch:08d}"
@@ -117,7 +130,7 @@ class WarehouseLake:
         except LakeError:
             self.close()
             raise
-        self._end_sessions()
+        self._statements.close()  # an open session may keep the warehouse running
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="lake")
         self._running = _WarehouseResources(pool, staging)
         return report
@@ -126,58 +139,91 @@ class WarehouseLake:
         self, readings: Sequence[Reading], *, batch_id: str, loaded_at: datetime
     ) -> LoadReport:
         """See `Lake.load`."""
-        began = time.perf_counter()
-        if self._running is None:
-            raise LakeError("The lake is not started.")
-        self.lease.confirm()
         counts = LoadCounts()
-        try:
-            self._insert(
-                self._running, readings, {"batch_id": batch_id, "loaded_at": loaded_at}, counts
+        with self._loading(counts) as (running, report):
+            merging = self._merging(running, batch_id, loaded_at)
+            insertion = Insertion(
+                store=merging,
+                schemas=self._schemas(),
+                pool=running.pool,
+                reread=decoding.reread,
+                stamps={"batch_id": batch_id, "loaded_at": loaded_at},
+                counts=counts,
             )
+            for group in date_groups(distinct(readings, counts), MAX_DATES):
+                insertion.run(group)
+        return report()
+
+    def stage(self, readings: Sequence[Reading], *, batch_id: str, loaded_at: datetime) -> bool:
+        """See `StagingLake.stage`."""
+        running = self._started()
+        if self._staged is None or self._staged.batch_id != batch_id:
+            self.discard()
+            stamps = {"batch_id": batch_id, "loaded_at": loaded_at}
+            self._staged = StagedLoad(self._schemas(), running.staging, running.pool, stamps)
+        self._staged.stage(readings)
+        return self._staged.has_room
+
+    def commit(self, *, loaded_at: datetime) -> LoadReport:
+        """See `StagingLake.commit`."""
+        staged = self._staged
+        if staged is None:
+            raise LakeError("Nothing is staged.")
+        with self._loading(staged.counts) as (running, report):
+            staged.commit(self._merging(running, staged.batch_id, loaded_at))
+        return report()
+
+    def discard(self) -> None:
+        """See `StagingLake.discard`."""
+        self._staged = None
+        if self._running is not None:
+            staging = self._running.staging
+            # In the background, because nobody needs to wait for this but `close`.
+            for path in staging.finished():
+                self._running.pool.submit(staging.remove, path)
+
+    @contextmanager
+    def _loading(
+        self, counts: LoadCounts
+    ) -> Iterator[tuple[_WarehouseResources, Callable[[], LoadReport]]]:
+        """Confirm the lease before and after a load, and note its failures."""
+        began = time.perf_counter()
+        running = self._started()
+        self.lease.confirm()
+        try:
+            if self._is_stale:
+                self._prepare()
+                self._is_stale = False
+            yield running, lambda: counts.report(time.perf_counter() - began)
         except LakeError as error:
             self._is_stale = True
             self._unclear += isinstance(error, Unclear)
             raise
         finally:
-            # In the background: the rows are committed, so the load need not wait for this.
-            staging = self._running.staging
-            self._running.pool.submit(staging.remove, staging.finished())
-            self._end_sessions()
+            self.discard()
+            self._statements.close()  # an open session may keep the warehouse running
         self._unclear = 0
         # Before the caller deletes the batch: only the owner of the lease may do that.
         self.lease.confirm()
-        return counts.report(time.perf_counter() - began)
 
-    def _insert(
-        self,
-        running: _WarehouseResources,
-        readings: Sequence[Reading],
-        stamps: dict[str, object],
-        counts: LoadCounts,
-    ) -> None:
-        if self._is_stale:
-            self._prepare()
-            self._is_stale = False
-        tables = {table.name: table for table in self._tables()}
-        merging = Merging(
-            tables=tables,
+    def _started(self) -> _WarehouseResources:
+        if self._running is None:
+            raise LakeError("The lake is not started.")
+        return self._running
+
+    def _schemas(self) -> dict[str, ArrowSchema]:
+        return {table.name: arrow_schema(table) for table in self._tables()}
+
+    def _merging(self, running: _WarehouseResources, batch_id: str, began_at: datetime) -> Merging:
+        return Merging(
+            tables={table.name: table for table in self._tables()},
             statements=self._statements,
             staging=running.staging,
             times=self._times,
-            batch_id=str(stamps["batch_id"]),
+            batch_id=batch_id,
+            began_at=began_at,
             suspects_rows=self._unclear >= _TOLERATED_UNCLEAR,
         )
-        insertion = Insertion(
-            store=merging,
-            schemas={name: arrow_schema(table) for name, table in tables.items()},
-            pool=running.pool,
-            reread=decoding.reread,
-            stamps=stamps,
-            counts=counts,
-        )
-        for group in date_groups(distinct(readings, counts), _MAX_DATES):
-            insertion.run(group)
 
     def newest_loaded_at(self) -> datetime | None:
         """See `Lake.newest_loaded_at`."""
@@ -199,15 +245,12 @@ class WarehouseLake:
 
     def close(self) -> None:
         """See `Lake.close`."""
+        self._staged = None
         if self._running is not None:
             self._running.pool.shutdown()
             self._running = None
         self._statements.close()
         self.lease.release()
-
-    def _end_sessions(self) -> None:
-        if not self._keeps_sessions:
-            self._statements.close()
 
     def _tables(self) -> Sequence[sql_dialect.Table]:
         return sql_dialect.tables() if self._custom_tables is None else self._custom_tables

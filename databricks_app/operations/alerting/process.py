@@ -44,7 +44,7 @@ from databricks_app.operations.webhooks.destination import URL_VARIABLE
 from databricks_app.runtime import freshness, logs, process
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.runtime.shared_marks import SharedMarks
-from databricks_app.runtime.status import run_dir
+from databricks_app.runtime.status import WarehouseStatus, over_ceiling, read, run_dir
 from databricks_app.settings import Settings, environment, from_environment
 
 _POST_SECONDS = 5.0
@@ -127,6 +127,7 @@ def sample(
     stale: StaleTimestamps | None = None,
     diagnosis: SignatureDiagnosis | None = None,
     certificate: CertificateWatch | None = None,
+    warehouse: WarehouseStatus | None = None,
 ) -> Sample:
     """Build a sample from the metrics of all processes and the state of the inbox.
 
@@ -138,6 +139,7 @@ def sample(
         stale: How stale requests are treated; None: nothing is known.
         diagnosis: Why signatures failed lately; None: nothing is known.
         certificate: The certificate of the public endpoint; None: there is none, or it is unknown.
+        warehouse: What the loader says about the warehouse; None: there is none, or it is unknown.
     """
     known: dict[str, Any] = {}
     if verified is not None:
@@ -149,6 +151,9 @@ def sample(
         known["stale_advice"] = stale_advice(stale.policy, stale.expects_stale(now))
     if certificate is not None:
         known["certificate"] = certificate.problem(now)
+    if warehouse is not None:
+        known["stall_seconds"] = warehouse.wait_seconds + freshness.STALL_SECONDS
+        known["warehouse"] = _sentence(over_ceiling(warehouse)) if warehouse.is_over_ceiling else ""
     refusals = defaultdict[str, float](float)
     for one in _samples(registry, "ciolake_rejected_requests_total"):
         refusals[one.labels["reason"]] += one.value
@@ -191,14 +196,14 @@ def counting(
     For a volume the count may be a minute old, because it takes a listing of the volume.
 
     Args:
-        settings: Choose the store.
+        settings: Choose the inbox.
         variables: The environment, with the address of the workspace.
         closing: Closes the connections to it.
 
     Raises:
         SettingsError: The address of the workspace is not valid.
     """
-    if settings.store == "local":
+    if settings.inbox == "local":
         return partial(local_reader.pending, settings.inbox_dir)
     from databricks_app.databricks import workspace
     from databricks_app.ingest.inbox import volume_reader
@@ -259,6 +264,7 @@ def main() -> int:
                 stale,
                 diagnosis,
                 certificate,
+                None if (loader := read(run_dir())) is None else loader.warehouse,
             ),
             post=lambda change: post(settings.alert_url, change),
             state=settings.data_dir / _STATE,
@@ -273,6 +279,10 @@ def main() -> int:
             alerting.look()
         alerting.end()
     return 0
+
+
+def _sentence(problem: str) -> str:
+    return f"{problem[0].upper()}{problem[1:]}."
 
 
 def _sum(registry: CollectorRegistry, name: str) -> float:

@@ -24,6 +24,7 @@ Name = Literal[
     "wrong_signatures",
     "refused_requests",
     "certificate",
+    "warehouse_seconds",
 ]
 
 # Customer.io repeats such a request and it is refused again; a busy feed hides it.
@@ -63,6 +64,9 @@ class Sample:
         stale_advice: How stale requests are treated now, and what to do.
         certificate: What is wrong with the certificate of the public endpoint; empty if nothing
             is, None if that is unknown.
+        stall_seconds: How long the oldest event may wait now, if that is longer than the limit.
+        warehouse: What is wrong with the warehouse seconds of the day; empty if nothing is, None
+            if that is unknown.
     """
 
     at: float
@@ -78,6 +82,8 @@ class Sample:
     signature_faults: tuple[SignatureFault, ...] = ()
     stale_advice: str = ": check the clock of this machine"
     certificate: str | None = None
+    stall_seconds: float = 0
+    warehouse: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +188,8 @@ class AlertRules:
             "stale_timestamps": self._stale(sample),
             "wrong_signatures": self._signatures(sample),
             "refused_requests": self._refusals(),
-            "certificate": self._certificate(sample),
+            "certificate": self._state("certificate", sample.certificate),
+            "warehouse_seconds": self._state("warehouse_seconds", sample.warehouse),
         }
         changes = []
         for name, text in found.items():
@@ -235,7 +242,8 @@ class AlertRules:
         )
 
     def _backlog(self, sample: Sample) -> str | None:
-        if sample.oldest_pending_seconds <= self.limits.backlog_seconds:
+        limit = max(self.limits.backlog_seconds, sample.stall_seconds)
+        if sample.oldest_pending_seconds <= limit:
             return None
         return (
             f"{counted(sample.pending_events, '[event waits|events wait]')} to be loaded, the "
@@ -300,10 +308,9 @@ class AlertRules:
             f"{self.advice.get(reason, 'it says what to do')}."
         )
 
-    def _certificate(self, sample: Sample) -> str | None:
-        # Without a connection the last state stays.
-        found = self.firing.get("certificate") if sample.certificate is None else sample.certificate
-        return found or None
+    def _state(self, name: Name, problem: str | None) -> str | None:
+        # While it is unknown (no connection, no loader), the last state stays.
+        return (self.firing.get(name) if problem is None else problem) or None
 
     def _in_last(self, total: Callable[[Sample], float], seconds: float = HOUR_SECONDS) -> float:
         """Return how much a total has grown in the last seconds, also across restarts.

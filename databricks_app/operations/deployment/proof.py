@@ -21,7 +21,7 @@ from databricks_app.operations.deployment import plan
 from databricks_app.operations.deployment.release import note, put_note
 from databricks_app.operations.deployment.runner import Note, PlannedChange, Step
 from databricks_app.operations.deployment.target_workspace import TargetWorkspace
-from databricks_app.operations.webhooks.arrival import see_in_volume
+from databricks_app.operations.webhooks.arrival import see_in_inbox
 from databricks_app.operations.webhooks.canary import Canary, EndpointError, canary, post_as
 from databricks_app.runtime import freshness
 from databricks_app.settings import Settings
@@ -115,7 +115,7 @@ def _send(workspace: TargetWorkspace, proof: _Proof) -> Note | None:
         by = freshness.expected_by(proof.settings, time.time())
         workspace.on_progress(f"waiting for the row, expected by {by}")
     try:
-        place = see_in_volume(
+        place = see_in_inbox(
             workspace,
             proof.settings,
             proof.event,

@@ -71,7 +71,8 @@ def settings(files: Mapping[str, bytes]) -> Settings:
         misspelt = [one for one in unknown_names(one["name"] for one in entries) if one.meant]
         if misspelt:
             raise DeploymentError(f"app.yaml: {'; '.join(map(str, misspelt))}")
-        return from_environment({one["name"]: one["value"] for one in entries if "value" in one})
+        written = {one["name"]: one["value"] for one in entries if "value" in one}
+        return from_environment({"DATABRICKS_APP_NAME": "app"} | written)
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise DeploymentError(f"app.yaml cannot be read ({type(error).__name__})") from error
     except SettingsError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from databricks_app.ingest.inbox import Pending
-from databricks_app.operations.doctor.result import CheckResult, ok, warning
+from databricks_app.operations.doctor.result import CheckResult, ok, skipped, warning
 from databricks_app.runtime import freshness
 from databricks_app.runtime.words import counted
 
@@ -17,6 +17,12 @@ _LOCAL_SECONDS = 60.0
 
 def inbox(context: DoctorContext) -> CheckResult:
     """Check that no event waits too long for the loader."""
+    settings = context.settings
+    if context.workspace and settings.inbox == "local" and not settings.inbox_dir.exists():
+        return skipped(
+            f"the inbox {settings.inbox_dir} is not on this machine",
+            "run this on the machine of the receiver, in its folder",
+        )
     pending = _pending(context)
     if pending.oldest_at is None:
         return ok("the inbox is empty")
@@ -29,6 +35,8 @@ def inbox(context: DoctorContext) -> CheckResult:
     # On Databricks the limit is longer: starting a warehouse takes longer than a local load.
     if context.settings.store == "databricks":
         limit = freshness.stall_seconds(context.settings)
+        if context.settings.warehouse_daily_seconds is not None:  # it may be reached today
+            limit = max(limit, freshness.CEILING_WAIT_SECONDS + freshness.STALL_SECONDS)
     else:
         limit = _LOCAL_SECONDS + 2 * context.settings.flush_interval_seconds
     if age <= limit:
@@ -39,12 +47,11 @@ def inbox(context: DoctorContext) -> CheckResult:
 
 
 def _pending(context: DoctorContext) -> Pending:
-    if context.workspace is None:
-        from databricks_app.ingest.inbox import local_reader
+    from databricks_app.ingest.inbox import combined, local_reader, volume_reader
 
-        if not context.settings.inbox_dir.exists():
-            return Pending(0, 0, None)
-        return local_reader.pending(context.settings.inbox_dir)
-    from databricks_app.ingest.inbox import volume_reader
-
-    return volume_reader.pending(context.workspace, context.settings.volume_path)
+    here = there = Pending(0, 0, None)
+    if context.settings.inbox == "local" and context.settings.inbox_dir.exists():
+        here = local_reader.pending(context.settings.inbox_dir)
+    if context.workspace is not None:
+        there = volume_reader.pending(context.workspace, context.settings.volume_path)
+    return combined.added(here, there)

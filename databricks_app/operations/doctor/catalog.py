@@ -34,7 +34,7 @@ def tables(context: DoctorContext) -> CheckResult:
     }
     differences = compare(wanted, found)
     if differences.is_empty:
-        return warning("there are no tables yet", "the loader creates them at its first start")
+        return warning("there are no tables yet", "the loader creates them with its first load")
     if lines := differences.lines():
         return failure("; ".join(lines), _repairs(differences))
     if missing := [one for one in sql_dialect.views() if one.name not in found]:

@@ -23,7 +23,11 @@ def settings(context: DoctorContext) -> CheckResult:
         )
     chosen = context.settings
     where = chosen.volume_path if context.workspace else str(chosen.data_dir)
-    return ok(f"all settings are valid; the store is {chosen.store}, at {where}")
+    inbox = ""
+    if context.workspace:
+        folder = chosen.inbox_dir if chosen.inbox == "local" else f"{chosen.volume_path}/inbox"
+        inbox = f"; the inbox is {chosen.inbox}, at {folder}"
+    return ok(f"all settings are valid; the store is {chosen.store}, at {where}{inbox}")
 
 
 def key(context: DoctorContext) -> CheckResult:

@@ -137,7 +137,8 @@ def open_context(
 
 def _receiver_here(variables: Mapping[str, str], settings: Settings) -> Destination | None:
     # With tables in Databricks the receiver mostly runs on another machine.
-    if settings.store == "databricks" and not settings.is_databricks_app:
+    is_here = settings.inbox == "local" and settings.inbox_dir.is_dir()
+    if settings.store == "databricks" and not (settings.is_databricks_app or is_here):
         return None
     try:
         return local(variables)

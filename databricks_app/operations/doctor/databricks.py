@@ -18,7 +18,12 @@ from databricks_app.operations.doctor.result import CheckResult, failure, ok, wa
 _TOKEN_SECONDS = 15.0
 _STATE_SECONDS = 10.0
 _LOOK_SECONDS = 0.5
-_SHORT_FLUSH_SECONDS = 60.0
+_SHORT_SECONDS = 60.0
+_FREE = (
+    "lease {} is free, as it is between two loads with local inboxes; /readyz of each receiver "
+    "says whether its loader runs"
+)
+_DRAINS = "a loader with a local inbox loads now (lease {})"
 _START = "start the app, or run `ciolake serve` with these settings"
 _VOLUME_FIX = "see docs/databricks-store.md, Rights"
 _WAREHOUSE_FIX = "grant the app's service principal CAN USE on the warehouse"
@@ -72,7 +77,7 @@ def warehouse(context: DoctorContext) -> CheckResult:
         )
     says = f"warehouse {name} was {state} and answered in {time.perf_counter() - began:.1f} s"
     return _auto_stop_result(
-        says, described.get("auto_stop_mins"), context.settings.flush_interval_seconds
+        says, described.get("auto_stop_mins"), context.settings.freshness_seconds
     )
 
 
@@ -98,8 +103,8 @@ def _describe(context: DoctorContext, name: str) -> dict[str, Any] | CheckResult
     return described
 
 
-def _auto_stop_result(says: str, minutes: object, flush_seconds: float) -> CheckResult:
-    """Warn if the warehouse never stops, or if the flush interval is too short to let it stop."""
+def _auto_stop_result(says: str, minutes: object, freshness_seconds: float) -> CheckResult:
+    """Warn if the warehouse never stops, or if the freshness is too short to let it stop."""
     if not isinstance(minutes, int):
         return ok(says)
     if minutes == 0:
@@ -107,12 +112,12 @@ def _auto_stop_result(says: str, minutes: object, flush_seconds: float) -> Check
             f"{says}; it has no auto-stop, so it runs and costs all the time",
             "set its auto-stop, for example to 10 minutes",
         )
-    if _SHORT_FLUSH_SECONDS <= flush_seconds < minutes * 60:
+    if _SHORT_SECONDS <= freshness_seconds < minutes * 60:
         return warning(
             f"{says}; it never stops: its auto-stop is {minutes} min, and a load every "
-            f"{flush_seconds:g} s restarts that time",
+            f"{freshness_seconds:g} s restarts that time",
             "lower the auto-stop of the warehouse to save cost. If it stays as it is, a shorter "
-            "CIO_FLUSH_INTERVAL_SECONDS costs nothing more (docs/databricks-store.md)",
+            "CIO_FRESHNESS_SECONDS costs nothing more (docs/databricks-store.md)",
         )
     return ok(f"{says}; auto-stop {minutes} min")
 
@@ -128,11 +133,15 @@ def loader(
         first = lease.newest()
         if not first.epoch:
             return warning("no loader has ever run", _START)
+        if first.is_released and first.is_for_one_drain:
+            return ok(_FREE.format(first.epoch))
         if first.is_released:
             return warning(f"no loader runs: lease {first.epoch} was given back", _START)
         until = monotonic() + context.limits.lease
         while monotonic() < until:
             now = lease.newest()
+            if now != first and now.is_for_one_drain:
+                return ok(_FREE.format(now.epoch) if now.is_released else _DRAINS.format(now.epoch))
             if now != first and now.is_released:
                 return warning(f"the loader is stopping (lease {now.epoch})", _START)
             if now != first:

@@ -19,7 +19,7 @@ from core.webhooks.signature import SigningKey
 from databricks_app.operations.doctor.context import DoctorContext
 from databricks_app.operations.doctor.result import CheckResult, failure, ok, skipped, warning
 from databricks_app.operations.webhooks.advice import fault_of
-from databricks_app.operations.webhooks.arrival import is_row, see_in_folder, see_in_volume
+from databricks_app.operations.webhooks.arrival import is_row, see_in_folder, see_in_inbox
 from databricks_app.operations.webhooks.canary import Canary, EndpointError, canary, post
 from databricks_app.settings import LOOPBACK
 
@@ -195,7 +195,7 @@ def counts(context: DoctorContext, name: str) -> list[tuple[Mapping[str, str], f
 def arrives(context: DoctorContext) -> CheckResult:
     """Post a canary event, and check that it is answered 200 and becomes a row.
 
-    With a volume and a flush interval longer than the wait, the event only has to be in the inbox.
+    With a volume and a freshness longer than the wait, the event only has to be in the inbox.
     """
     destination, keys = known(context), context.settings.signing_keys
     if not keys:
@@ -224,7 +224,7 @@ def _find(context: DoctorContext, event: Canary) -> str:
     seconds = context.limits.canary
     if context.workspace is None:
         return see_in_folder(context.tables(), context.settings.data_dir, event, seconds=seconds)
-    return see_in_volume(
+    return see_in_inbox(
         context.remote,
         context.settings,
         event,

@@ -121,9 +121,16 @@ class _Scratch:
         """Insert the missing rows as the loader does; return the warehouse's count of them."""
         import pyarrow as pa
 
-        staged = pa.Table.from_pylist(list(rows), self._schema)
-        path = self._staging.put(secrets.token_hex(6), staged)
-        inserted = self.run(texts.merge(self.table, path, {_DAY})).value("num_inserted_rows")
+        from databricks_app.lake.warehouse.staging import pattern
+
+        name, half = secrets.token_hex(6), len(rows) // 2
+        # In two files, because the loader reads several with one pattern.
+        files = [
+            self._staging.stage(name, pa.Table.from_pylist(list(part), self._schema))
+            for part in (rows[:half], rows[half:])
+        ]
+        sql = texts.merge(self.table, pattern(files), {_DAY})
+        inserted = self.run(sql, {"loaded_at": _MOMENT}).value("num_inserted_rows")
         return int(inserted or 0)
 
     def rows(self) -> list[Row]:
@@ -145,7 +152,8 @@ class _Scratch:
 
     def remove(self) -> None:
         """Drop the table and delete the staged files."""
-        self._staging.remove(self._staging.finished())
+        for path in self._staging.finished():
+            self._staging.remove(path)
         with suppress(LakeError):
             self.run(f"DROP TABLE IF EXISTS `{self.table.name}`")
 

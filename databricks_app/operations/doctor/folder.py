@@ -1,4 +1,4 @@
-"""The checks of the local store: its folders, its disk, its loader."""
+"""The checks of the local store and of the local inbox: folders, disk, loader."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ import httpx2
 
 from databricks_app.errors import SettingsError
 from databricks_app.ingest.inbox.disk_faults import fault_of_folder
-from databricks_app.ingest.inbox.filesystem import MOUNTS, filesystem_of, refuse_network_folder
+from databricks_app.ingest.inbox.filesystem import (
+    MOUNTS,
+    filesystem_of,
+    refuse_lost_folder,
+    refuse_network_folder,
+)
 from databricks_app.ingest.inbox.room import floor_bytes, floor_words, shown_bytes
 from databricks_app.operations.doctor.context import DoctorContext
 from databricks_app.operations.doctor.endpoint import counts
@@ -108,8 +113,10 @@ def filesystem(context: DoctorContext, mounts: Path = MOUNTS) -> CheckResult:
     path = _existing(context.settings.data_dir)
     try:
         refuse_network_folder(path, mounts)
+        if context.workspace is not None:
+            refuse_lost_folder(_existing(context.settings.inbox_dir), mounts)
     except SettingsError as error:
-        return failure(str(error), "set CIO_DATA_DIR to a folder on a local disk")
+        return failure(str(error), "set CIO_DATA_DIR to a folder on a local disk that lasts")
     return ok(f"{path} is on a local file system ({filesystem_of(path, mounts)})")
 
 

@@ -25,7 +25,13 @@ _LOCAL_FIX = (
 
 def quarantine(context: DoctorContext) -> CheckResult:
     """Check that nothing damaged was set aside."""
-    return _in_folder(context) if context.workspace is None else _in_volume(context)
+    if context.workspace is None:
+        return _in_folder(context)
+    if context.settings.inbox == "local":
+        here = _in_folder(context)
+        if here.state != "ok":
+            return here
+    return _in_volume(context)
 
 
 def _in_folder(context: DoctorContext) -> CheckResult:

@@ -56,11 +56,14 @@ class Check:
 
 
 _FIRST = (Check("settings", configuration.settings), Check("key", configuration.key))
-_LOCAL: tuple[Check, ...] = (
-    Check("clock", clock.clock),
+_DISK = (
     Check("folder", folder.folder),
     Check("disk", folder.disk),
     Check("filesystem", folder.filesystem),
+)
+_LOCAL: tuple[Check, ...] = (
+    Check("clock", clock.clock),
+    *_DISK,
     Check("loader", folder.loader),
     Check("inbox", backlog.inbox),
     Check("quarantine", quarantine.quarantine),
@@ -107,7 +110,8 @@ def checks(
     store = _LOCAL
     if context.workspace is not None:
         seconds = limits.lease + _GRACE_SECONDS
-        store = (*_DATABRICKS, Check("loader", databricks.loader, ("volume",), seconds))
+        disk = _DISK if context.settings.inbox == "local" else ()
+        store = (*disk, *_DATABRICKS, Check("loader", databricks.loader, ("volume",), seconds))
     last = [
         Check("certificate", certificate.certificate),
         Check("endpoint", endpoint.endpoint),

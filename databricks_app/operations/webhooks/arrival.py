@@ -1,15 +1,16 @@
 """Find a canary event after it was acknowledged: in the inbox, or as a row of the raw table.
 
-If the flush interval is longer than the wait, an event in the inbox of the volume is enough. So no
-warehouse has to start for it.
+If events wait for a warehouse longer than we do, an event in the inbox is enough. So no warehouse
+has to start for it.
 """
 
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from databricks_app.ingest.inbox.tracking import LOOK_SECONDS, track
+from databricks_app.ingest.inbox.tracking import LOOK_SECONDS, track, track_in_folder
 from databricks_app.operations.webhooks.canary import Canary, EndpointError
 from databricks_app.runtime import freshness
 
@@ -79,7 +80,7 @@ def see_in_folder(
     return f"it was a row of webhook_raw_events in {folder}"
 
 
-def see_in_volume(
+def see_in_inbox(
     files: FileListing,
     settings: Settings,
     event: Canary,
@@ -88,10 +89,12 @@ def see_in_volume(
     seconds: float,
     look_seconds: float = LOOK_SECONDS,
 ) -> str:
-    """Find an event in the inbox of a volume or in the raw table, and return where, in words.
+    """Find an event in the inbox or in the raw table of a workspace, and return where, in words.
+
+    A local inbox can be read only on its own machine. Elsewhere the answer of the receiver counts.
 
     Args:
-        files: Lists the volume.
+        files: Lists the volume, if that is the inbox.
         settings: The settings of the receiver.
         event: An event that was acknowledged.
         is_row: Queries the raw table for it.
@@ -104,23 +107,30 @@ def see_in_volume(
     """
     if seconds < freshness.longest_wait_seconds(settings):
         seconds = 0.0
-    inbox = f"the inbox of {settings.volume_path}"
-    place = track(
-        files, settings.volume_path, event.body, is_row, seconds=seconds, look_seconds=look_seconds
-    )
+    by = freshness.expected_by(settings, time.time())
+    if settings.inbox == "volume":
+        inbox, fix = f"the inbox of {settings.volume_path}", "CIO_VOLUME"
+        look = partial(track, files, settings.volume_path)
+    elif settings.inbox_dir.is_dir():
+        inbox, fix = f"the inbox {settings.inbox_dir}", "CIO_DATA_DIR"
+        look = partial(track_in_folder, settings.inbox_dir)
+    else:
+        return (
+            "it was acknowledged; the inbox is on the disk of the receiver, and its row is expected"
+            f" by {by}"
+        )
+    place = look(event.body, is_row, seconds=seconds, look_seconds=look_seconds)
     if place == "row":
         return "it was a row of webhook_raw_events"
     if place is None:
         raise EndpointError(
             f"acknowledged, but it is neither in {inbox} nor in webhook_raw_events. Use the"
-            " settings of the receiver at that address: CIO_CATALOG, CIO_SCHEMA, CIO_VOLUME."
+            f" settings of the receiver at that address: CIO_CATALOG, CIO_SCHEMA, {fix}."
         )
     if seconds:
         raise EndpointError(
             f"acknowledged, but after {seconds:g} s it is still in {inbox}. Check that the"
             " receiver's loader runs (/readyz and its log). With a long"
-            " CIO_FLUSH_INTERVAL_SECONDS wait longer."
+            " CIO_FRESHNESS_SECONDS wait longer."
         )
-    return (
-        f"it was in {inbox}; its row is expected by {freshness.expected_by(settings, time.time())}"
-    )
+    return f"it was in {inbox}; its row is expected by {by}"

@@ -593,7 +593,7 @@ def test_setup_sees_the_event_in_the_inbox_of_a_volume(
     with Databricks(tmp_path / "double", volume="main.cio.events") as double:
         env = double.environment() | databricks | {"CIO_VOLUME": "events"}
         with StoringReceiver(double, "main.cio.events") as receiver:
-            late = {**env, "CIO_FLUSH_INTERVAL_SECONDS": "0.05"}
+            late = {**env, "CIO_FRESHNESS_SECONDS": "0.05"}
             stalled = run(
                 "setup",
                 receiver.url,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from databricks_app.ingest.readiness import readiness
 from databricks_app.runtime.status import (
     RUN_DIR,
     LoaderStatus,
+    WarehouseStatus,
     read,
     read_problems,
     run_dir,
@@ -41,6 +43,7 @@ def said(**changes: Any) -> dict[str, object]:
         "signature_faults": (),
         "verified_at": {},
         "stall_seconds": 600.0,
+        "freshness_setting": "CIO_FRESHNESS_SECONDS",
         "now": NOW,
     }
     return readiness(**{**parts, **changes})
@@ -49,7 +52,8 @@ def said(**changes: Any) -> dict[str, object]:
 def test_the_last_written_status_is_read(tmp_path: Path) -> None:
     """With every field."""
     write(tmp_path, LoaderStatus(1.0))
-    last = LoaderStatus(2.5, "2023-11-14T22:13:00+00:00", ("one", "two"))
+    warehouse = WarehouseStatus(12.5, 600.0, "nothing waits", 900.0)
+    last = LoaderStatus(2.5, "2023-11-14T22:13:00+00:00", ("one", "two"), 1, "x", warehouse)
 
     write(tmp_path, last)
 
@@ -242,3 +246,16 @@ def test_a_key_that_may_be_wrong_is_a_problem_with_the_workspaces() -> None:
     assert shown["status"] == "degraded"
     assert "blog, shop" in problem
     assert "CIO_WEBHOOK_SIGNING_KEYS" in problem
+
+
+def test_a_warehouse_is_shown_with_the_seconds_of_the_day() -> None:
+    """For a local store there is nothing to show."""
+    warehouse = WarehouseStatus(65.0, 3600.0, "nothing waits", 900.0)
+
+    shown = said(loader=replace(WRITER, warehouse=warehouse))
+
+    assert shown["warehouse_seconds_today_estimate"] == 65.0
+    assert shown["warehouse_seconds_ceiling"] == 3600.0
+    assert shown["loads_within_seconds"] == 900.0
+    assert shown["status"] == "ok"
+    assert "warehouse_seconds_ceiling" not in said()

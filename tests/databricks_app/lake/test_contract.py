@@ -1,4 +1,4 @@
-"""The loading contract: what both lakes must do, each with its own engine."""
+"""The loading contract: what all lakes must do, each with its own engine."""
 
 from __future__ import annotations
 
@@ -45,6 +45,17 @@ POINTS = {
         "lake.after_raw_merge",
         "lake.after_raw_merge:2",
         "lake.after_stage:2",
+        "lake.before_typed_merge",
+        "lake.after_typed_merge",
+        "lake.after_typed_merge:2",
+    ],
+    "staged": [
+        "lake.after_stage",
+        "lake.after_stage:3",
+        "lake.before_raw_merge",
+        "lake.after_raw_merge",
+        "lake.after_raw_merge:2",
+        "lake.after_insert_again",
         "lake.before_typed_merge",
         "lake.after_typed_merge",
         "lake.after_typed_merge:2",

@@ -49,29 +49,42 @@ def variables(double: Databricks, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def settings_of(store: str, interval: str) -> Settings:
-    """Settings with this store and interval."""
-    return from_environment(
-        {"CIO_STORE": store, "CIO_CATALOG": "main", "CIO_FLUSH_INTERVAL_SECONDS": interval}
-    )
+def settings_of(store: str, interval: str, inbox: str) -> Settings:
+    """Settings with this store, interval or freshness, and inbox."""
+    variables = {"CIO_STORE": store, "CIO_CATALOG": "main", "CIO_INBOX": inbox}
+    name = "CIO_FLUSH_INTERVAL_SECONDS" if store == "local" else "CIO_FRESHNESS_SECONDS"
+    return from_environment(variables | {name: interval})
 
 
 @pytest.mark.parametrize(
-    ("store", "interval", "wait", "stall"),
-    [("local", "2", 3, 603), ("databricks", "900", 900, 1500), ("databricks", "2", 2, 602)],
+    ("store", "interval", "inbox", "wait", "stall"),
+    [
+        ("local", "2", "local", 3, 603),
+        ("databricks", "900", "volume", 900, 1500),
+        ("databricks", "2", "volume", 2, 602),
+        ("databricks", "900", "local", 900, 1500),
+        ("databricks", "2", "local", 2, 602),
+    ],
 )
 def test_a_wait_follows_from_the_interval(
-    store: str, interval: str, wait: float, stall: float
+    store: str, interval: str, inbox: str, wait: float, stall: float
 ) -> None:
-    """A local segment is closed after half an interval; ten minutes more is a stall."""
-    settings = settings_of(store, interval)
+    """A local segment is closed after half an interval, for a warehouse after 30 s at most."""
+    settings = settings_of(store, interval, inbox)
 
     assert (longest_wait_seconds(settings), stall_seconds(settings)) == (wait, stall)
 
 
+def test_above_the_ceiling_an_hour_is_no_stall() -> None:
+    """The loader says how long events may wait."""
+    warehouse = status.WarehouseStatus(seconds_today=700, ceiling_seconds=600, wait_seconds=3600)
+
+    assert stall_seconds(settings_of("databricks", "900", "volume"), warehouse) == 4200
+
+
 def test_a_row_is_expected_after_the_interval_and_a_load() -> None:
     """In UTC, rounded up to a minute: 22:13:20 plus 15 and 2 minutes is 22:30:20."""
-    assert expected_by(settings_of("databricks", "900"), 1_700_000_000) == "22:31 UTC"
+    assert expected_by(settings_of("databricks", "900", "volume"), 1_700_000_000) == "22:31 UTC"
 
 
 @pytest.mark.parametrize(("age", "is_stalled"), AGES)

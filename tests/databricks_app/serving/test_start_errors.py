@@ -27,6 +27,12 @@ MISSING_SHARED_MEMORY = (
     "mount -t tmpfs tmpfs /mnt; for one in null urandom; do "
     "touch /mnt/$one; mount --bind /dev/$one /mnt/$one; done; mount --rbind /mnt /dev"
 )
+MEMORY = "mount -t tmpfs tmpfs /mnt"
+# An overlay as container engines make it for the own layer of a container.
+CONTAINER = (
+    "mount -t tmpfs tmpfs /mnt; mkdir /mnt/lower /mnt/upper /mnt/work /mnt/root; mount -t overlay "
+    "overlay -o lowerdir=/mnt/lower,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root"
+)
 READ_ONLY_ROOT = "mount -o remount,bind,ro /"
 
 
@@ -107,6 +113,44 @@ def test_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
         message = error_of(tmp_path)
 
     assert "data cannot be made or written (Operation not permitted)" in message
+
+
+@pytest.mark.parametrize(
+    ("mounts", "data", "words"),
+    [
+        (MEMORY, "/mnt/data", "/mnt/data/inbox is in memory (tmpfs)"),
+        (CONTAINER, "/mnt/root/data", "/mnt/root/data/inbox is in the own layer of a container"),
+    ],
+    ids=["memory", "container"],
+)
+def test_a_local_inbox_that_would_be_lost(
+    tmp_path: Path, mounts: str, data: str, words: str
+) -> None:
+    """With tables in Databricks the disk holds all that was acknowledged and is not loaded."""
+    message = error_of(
+        tmp_path,
+        prefix=with_mounts(mounts),
+        CIO_DATA_DIR=data,
+        CIO_STORE="databricks",
+        CIO_CATALOG="main",
+        CIO_INBOX="local",
+    )
+
+    assert words in message
+    assert "set CIO_DATA_DIR to a folder on a disk that lasts" in message
+
+
+def test_a_local_inbox_in_a_databricks_app(tmp_path: Path) -> None:
+    """Always refused, whatever its disk is."""
+    message = error_of(
+        tmp_path,
+        CIO_STORE="databricks",
+        CIO_CATALOG="main",
+        CIO_INBOX="local",
+        DATABRICKS_APP_NAME="ciolake",
+    )
+
+    assert "CIO_INBOX=local cannot be used in a Databricks App" in message
 
 
 def test_a_read_only_root(tmp_path: Path) -> None:

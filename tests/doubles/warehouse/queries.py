@@ -27,7 +27,7 @@ from databricks_app.errors import QueryError
 from databricks_app.lake.sql_dialect import duckdb_type
 from databricks_app.lake.sql_dialect.rewrites import rewrite
 from tests.doubles.messages import Refused
-from tests.doubles.warehouse import listings, names
+from tests.doubles.warehouse import globs, listings, names
 from tests.doubles.warehouse.delta import Snapshot, quoted, relation
 from tests.doubles.warehouse.failures import SqlFailure, missing_table, of_engine
 
@@ -270,10 +270,7 @@ class Query:
             raise SqlFailure(
                 "PATH_NOT_FOUND", f"Path does not exist: {path}.", "42K03"
             ) from refused
-        if local.is_dir():
-            found = sorted(local.rglob("*.parquet"))
-        else:
-            found = [local] if local.is_file() else sorted(local.parent.glob(local.name))
+        found = sorted(local.rglob("*.parquet")) if local.is_dir() else globs.existing(local)
         if not found:
             raise SqlFailure("PATH_NOT_FOUND", f"Path does not exist: {path}.", "42K03")
         return [str(one) for one in found]

@@ -78,6 +78,20 @@ def chunk(workspace: Workspace, request: Request) -> Json:
     return shown["result"]
 
 
+@routes.on("GET", "/api/2.0/sql/history/queries", "queries.history")
+def history(workspace: Workspace, request: Request) -> Json:
+    """List the statements that have not ended; those that have ended are forgotten."""
+    workspace.warehouses.get(request.query["filter_by.warehouse_ids"])
+    status = request.query.get("filter_by.statuses")
+    known = {"PENDING": "QUEUED", "RUNNING": "RUNNING"}
+    found = [
+        {"query_id": str(one.id), "status": known[one.state]}
+        for one in list(workspace.sessions.operations.values())
+        if one.state in known and status in {None, known[one.state]}
+    ]
+    return {"res": found[: int(request.query.get("max_results", 100))]}
+
+
 @routes.on("POST", f"{_API}/{{id}}/cancel", "statements.cancel")
 def cancel(workspace: Workspace, request: Request) -> Json:
     """Cancel a statement."""

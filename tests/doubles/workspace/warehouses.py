@@ -34,6 +34,7 @@ class Warehouse:
         start_seconds: How long it takes to start.
         is_stopped: Whether it is stopped.
         running_at: When it runs, in seconds of the monotonic clock.
+        starts: How often it was started since it was created.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Warehouse:
     start_seconds: float = 0.0
     is_stopped: bool = False
     running_at: float = 0.0
+    starts: int = 0
 
     @property
     def state(self) -> str:
@@ -53,6 +55,7 @@ class Warehouse:
         """Start it, if it is stopped."""
         if self.is_stopped:
             self.is_stopped = False
+            self.starts += 1
             self.running_at = time.monotonic() + self.start_seconds
 
     def seconds_left(self) -> float:

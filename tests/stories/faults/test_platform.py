@@ -29,6 +29,8 @@ from tests.support.platform_faults import LOADER, PUT, RECEIVER, FaultCase
 POINTS = (
     "loader.before_load",
     "lake.after_stage",
+    "loader.after_stage",
+    "loader.before_commit",
     "lake.before_raw_merge",
     "lake.after_raw_merge",
     "lake.before_typed_merge",

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from databricks_app.errors import SettingsError
-from databricks_app.ingest.inbox.filesystem import filesystem_of, refuse_network_folder
+from databricks_app.ingest.inbox.filesystem import (
+    filesystem_of,
+    refuse_lost_folder,
+    refuse_network_folder,
+)
 
 # As in proc(5): id, parent, device, root, mount point, options, tags, "-", type, source, options.
 MOUNTS = (
@@ -90,3 +94,33 @@ def test_without_a_list_of_mounts_nothing_is_refused(tmp_path: Path) -> None:
 def test_the_real_list_of_mounts_can_be_read(tmp_path: Path) -> None:
     """The file system of a folder of this machine is known."""
     assert filesystem_of(tmp_path) != "unknown"
+
+
+LOST = b"""22 1 0:30 / / rw - overlay overlay rw,lowerdir=/l,upperdir=/u,workdir=/w
+40 22 0:40 / /run rw - tmpfs tmpfs rw
+41 22 8:2 / /data rw - ext4 /dev/sdb rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("/app/data/inbox", r"own layer of a container \(overlay\)"),
+        ("/run/ciolake/inbox", r"in memory \(tmpfs\)"),
+    ],
+)
+def test_a_folder_that_is_lost_is_refused(tmp_path: Path, folder: str, words: str) -> None:
+    """The error says what would be lost, and both ways out."""
+    mounts = tmp_path / "mountinfo"
+    mounts.write_bytes(LOST)
+
+    with pytest.raises(SettingsError, match=f"CIO_INBOX=local.*{words}.*CIO_DATA_DIR.*remove"):
+        refuse_lost_folder(Path(folder), mounts)
+
+
+def test_a_volume_mounted_into_a_container_is_not_refused(tmp_path: Path) -> None:
+    """Its events survive the container."""
+    mounts = tmp_path / "mountinfo"
+    mounts.write_bytes(LOST)
+
+    refuse_lost_folder(Path("/data/inbox"), mounts)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from databricks_app.databricks import workspace
-from databricks_app.ingest.inbox.tracking import track
+from databricks_app.events.record import Record
+from databricks_app.ingest.inbox.local import LocalInbox
+from databricks_app.ingest.inbox.tracking import track, track_in_folder
 from tests.doubles import Databricks
 from tests.support.storing import store
 
@@ -97,3 +100,40 @@ def test_an_object_that_stays_ends_the_wait(
     )
 
     assert place == "inbox"
+
+
+def local(folder: Path, *bodies: bytes) -> LocalInbox:
+    """A local inbox with these events in an open segment."""
+    inbox = LocalInbox(folder, floor_bytes=0, close_seconds=60)
+    for body in bodies:
+        inbox.append(Record(body, datetime.now(UTC), "1", "0badf00d", len(body)), 5)
+    return inbox
+
+
+def test_an_event_is_found_in_a_local_inbox(tmp_path: Path) -> None:
+    """In a segment that is still written too. One that is closed meanwhile is the same segment."""
+    inbox = local(tmp_path, b'{"event_id": "other"}', BODY)
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        inbox.close()
+
+    place = track_in_folder(
+        tmp_path, BODY, must_not_query, seconds=0.2, look_seconds=0.01, sleep=sleep
+    )
+
+    assert place == "inbox"
+    assert slept
+
+
+def test_an_event_that_has_left_a_local_inbox_is_a_row(tmp_path: Path) -> None:
+    """The tables are queried when its segment is deleted."""
+    local(tmp_path, BODY).close()
+
+    def sleep(_: float) -> None:
+        for segment in tmp_path.glob("*.seg"):
+            segment.unlink()
+
+    assert track_in_folder(tmp_path, BODY, lambda: True, seconds=9, sleep=sleep) == "row"
+    assert track_in_folder(tmp_path, BODY, lambda: False) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,11 +10,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.harness.process_table import wait_until
+from benchmarks.harness.receiver import serving
 from databricks_app.cli.deploy import deploy
 from databricks_app.databricks import workspace
 from databricks_app.databricks.call_timeout import CallTimeout
 from databricks_app.events.decoding import read
 from databricks_app.events.record import Record
+from databricks_app.ingest.inbox.volume_reader import pending, put_replay
 from databricks_app.lake import RAW_TABLE, StartReport, sql_dialect
 from databricks_app.lake.warehouse import verify
 from databricks_app.lake.warehouse.connect import open_lake, open_query
@@ -27,6 +31,7 @@ from tests.support.earlier_release import Answers
 
 TYPED = [table.name for table in sql_dialect.tables() if table.name != RAW_TABLE]
 VIEWS = [view.name for view in sql_dialect.views()]
+VOLUME = "/Volumes/main/cio/events"
 LATER = datetime(2027, 1, 1, tzinfo=UTC)
 
 
@@ -163,3 +168,30 @@ def test_each_key_stands_once(earlier: EarlierCatalog) -> None:
     assert verdict.differences == ()
     assert (verdict.conflicts, verdict.unrouted) == (0, 3)
     assert verdict.rows[RAW_TABLE] == earlier_release.EVENTS
+
+
+def test_a_receiver_outside_databricks_keeps_its_inbox_in_the_volume(
+    earlier: EarlierCatalog,
+) -> None:
+    """Its settings do not name an inbox. What waits there is loaded together with new events."""
+    joined = workspace.connect(earlier.variables)
+    lease, inbox = f"{VOLUME}/lease/00000001.json", earlier.folder / "receiver/inbox"
+    # As an instance of that release writes it, which still loads.
+    owned = {"holder": "earlier", "renewals": 1, "is_released": False, "statement_seconds": 301}
+    joined.put(lease, json.dumps(owned).encode(), overwrite=True)
+    waiting, later = earlier_release.pending(earlier.data), earlier_release.later(earlier.folder)
+    put_replay(joined, VOLUME, waiting)
+    folder = earlier.folder / "work"
+    folder.mkdir()
+    with serving(folder, CIO_WEB_WORKERS="1", **earlier.variables) as receiver:
+        earlier_release.post(receiver, later)
+        stored = pending(joined, VOLUME).events
+        on_disk = list(inbox.glob("*.open")) + list(inbox.glob("*.seg"))
+        joined.put(lease, json.dumps(owned | {"is_released": True}).encode(), overwrite=True)
+        wait_until(lambda: not pending(joined, VOLUME).events, 60, 0.5)
+        receiver.stop()
+    joined.close()
+
+    assert (stored, on_disk) == (len(waiting) + len(later), [])
+    ((rows,),) = earlier.run(f"SELECT count(*) FROM {RAW_TABLE}")[1]
+    assert rows == earlier_release.EVENTS

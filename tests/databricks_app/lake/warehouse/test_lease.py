@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from databricks_app.errors import LakeError
-from databricks_app.lake import Standby
+from databricks_app.lake import KeptLease, Standby
 from databricks_app.lake.warehouse.lease import Lease
 from tests.support.volume_files import MemoryFiles
 
@@ -288,3 +288,20 @@ def test_owner_keeps_the_lease_while_the_volume_fails() -> None:
         lease.confirm()
     lease.release()
     assert lease.epoch == 0
+
+
+def test_a_lease_for_one_drain_is_marked() -> None:
+    """Others then know that it is given back. An earlier release writes no mark and keeps it."""
+    files, clock = MemoryFiles(), Clock()
+    other = lease_in(files, clock)
+    shared = Lease(files, FOLDER, renew_seconds=0, is_for_one_drain=True, monotonic=clock)
+    shared.take()
+    with pytest.raises(Standby) as while_shared:
+        other.take()
+    content = json.loads(files.stored[f"{FOLDER}/00000001.json"])
+    del content["is_for_one_drain"]
+    files.stored[f"{FOLDER}/00000001.json"] = json.dumps(content).encode()
+    with pytest.raises(KeptLease):
+        other.take()
+
+    assert not isinstance(while_shared.value, KeptLease)

@@ -28,6 +28,7 @@ from databricks_app.operations.alerting.process import (
 )
 from databricks_app.operations.alerting.rules import AlertChange, Sample
 from databricks_app.runtime.metrics import Metrics
+from databricks_app.runtime.status import WarehouseStatus
 from tests.support.certificates import Authority, tls_server
 from tests.support.still_time import FixedClock
 
@@ -329,3 +330,14 @@ def test_a_history_of_an_earlier_version_is_ignored(
     reloaded(tmp_path, receiver.url, [BAD], [BAD])
 
     assert [one["state"] for one in receiver.said] == ["firing"]
+
+
+@pytest.mark.parametrize(("seconds", "is_over"), [(599.0, False), (600.0, True)])
+def test_a_sample_has_the_ceiling_of_the_warehouse(seconds: float, is_over: bool) -> None:
+    """The loader reports it; this process asks no warehouse."""
+    warehouse = WarehouseStatus(seconds, 600.0, "nothing waits", 3600.0)
+
+    found = sample(Metrics().registry, Pending(0, 0, None), 0.0, warehouse=warehouse)
+
+    assert bool(found.warehouse) is is_over
+    assert found.stall_seconds == 4200

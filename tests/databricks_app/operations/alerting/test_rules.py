@@ -210,3 +210,25 @@ def test_an_alert_says_why_signatures_failed() -> None:
 
     assert (begin.alert, begin.state, end.state) == ("wrong_signatures", "firing", "resolved")
     assert "let it pass every byte" in begin.text
+
+
+def test_the_ceiling_of_the_warehouse_is_an_alert_until_the_day_ends() -> None:
+    """While the loader does not report, the last state stays."""
+    texts = ["", "The warehouse has run for too long.", None, "", None]
+    samples = [Sample(at, warehouse=text) for at, text in enumerate(texts)]
+
+    assert told(AlertRules(), samples) == [
+        ("warehouse_seconds", "firing", 1),
+        ("warehouse_seconds", "resolved", 3),
+    ]
+
+
+def test_above_the_ceiling_an_hour_of_waiting_is_no_backlog() -> None:
+    """The loader says how long an event may wait now."""
+    watch = AlertRules()
+    samples = [Sample(at, oldest_pending_seconds=4000, stall_seconds=4200) for at in range(2)]
+
+    assert told(watch, samples) == []
+    assert told(watch, [Sample(2, oldest_pending_seconds=4300, stall_seconds=4200)]) == [
+        ("backlog", "firing", 2)
+    ]

@@ -66,9 +66,9 @@ def run(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[st
 def test_a_misspelt_name_in_app_yaml_is_refused() -> None:
     """The app would start, and its default would apply silently."""
     files = source.read(TARGET)
-    text = files["app.yaml"].replace(b"CIO_FLUSH_INTERVAL_SECONDS", b"CIO_FLUSH_INTERVAL")
+    text = files["app.yaml"].replace(b"CIO_FRESHNESS_SECONDS", b"CIO_FRESHNES_SECONDS")
 
-    with pytest.raises(DeploymentError, match="did you mean CIO_FLUSH_INTERVAL_SECONDS"):
+    with pytest.raises(DeploymentError, match="did you mean CIO_FRESHNESS_SECONDS"):
         source.settings({"app.yaml": text})
 
 

@@ -286,8 +286,8 @@ def test_the_uploaded_app_yaml_lets_the_warehouse_sleep(tmp_path: Path) -> None:
     """Its interval is said, not only the default of this version."""
     files = source.read(TARGET, few_sources(tmp_path / "few"))
 
-    assert b'- name: CIO_FLUSH_INTERVAL_SECONDS\n    value: "900"' in files["app.yaml"]
-    assert source.settings(files).flush_interval_seconds == 900
+    assert b'- name: CIO_FRESHNESS_SECONDS\n    value: "900"' in files["app.yaml"]
+    assert source.settings(files).freshness_seconds == 900
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_the_uploaded_app_yaml_lets_the_warehouse_sleep(tmp_path: Path) -> None:
     [
         (b"env: [", r"app\.yaml cannot be read"),
         (b"command: [x]", r"app\.yaml cannot be read"),
-        (b'env: [{name: CIO_FLUSH_INTERVAL_SECONDS, value: "0"}]', "CIO_FLUSH_INTERVAL_SECONDS"),
+        (b'env: [{name: CIO_FRESHNESS_SECONDS, value: "0"}]', "CIO_FRESHNESS_SECONDS"),
     ],
 )
 def test_an_app_yaml_that_the_receiver_would_refuse_is_refused(text: bytes, words: str) -> None:
