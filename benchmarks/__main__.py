@@ -30,6 +30,7 @@ from benchmarks import (
     start,
     volume,
     warehouse,
+    warehouse_days,
     year,
 )
 from benchmarks.outcome import Benchmark, Plan
@@ -50,6 +51,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "files_limits": files_limits.run,
     "warehouse": warehouse.run,
     "staging": staging.run,
+    "warehouse_days": warehouse_days.run,
     "year": year.run,
 }
 # A separate script, because it installs the clients that it compares with.

@@ -17,6 +17,7 @@ from databricks_app.operations.deployment import plan
 from databricks_app.settings import from_environment
 
 if TYPE_CHECKING:
+    from databricks_app.operations.deployment.choices import Choices
     from databricks_app.operations.deployment.target_workspace import TargetWorkspace
 
 _KEYS = "CIO_WEBHOOK_SIGNING_KEYS"
@@ -49,7 +50,21 @@ _CALL_SECONDS = 60
     "--warehouse",
     envvar="DATABRICKS_WAREHOUSE_ID",
     required=True,
-    help="Id of the SQL warehouse. Default: DATABRICKS_WAREHOUSE_ID.",
+    help="Id of the SQL warehouse, or `new` for one that only the loader uses. Default: "
+    "DATABRICKS_WAREHOUSE_ID.",
+)
+@click.option(
+    "--freshness",
+    type=click.FloatRange(1, 86400),
+    metavar="SECONDS",
+    help="How old an event may become until it is a row; less costs more. Default: what is set, or "
+    "900. In a terminal it is asked for.",
+)
+@click.option(
+    "--stop-warehouse/--no-stop-warehouse",
+    default=None,
+    help="Whether the loader stops its warehouse after each load. Only for a warehouse that this "
+    "command made; the app gets CAN MANAGE on it. Default: what is set, or not.",
 )
 @click.option("--scope", help="Secret scope of the signing keys. Default: the name of the app.")
 @click.option(
@@ -81,7 +96,7 @@ _CALL_SECONDS = 60
 @click.option("--dry-run", is_flag=True, help="Show what would be done, but change nothing.")
 @click.option("--destroy", is_flag=True, help="Remove the app, its source and its keys.")
 @click.option("--tables", is_flag=True, help="With --destroy: remove tables, views and volume too.")
-@click.option("--yes", is_flag=True, help="With --destroy: do not ask for confirmation.")
+@click.option("--yes", is_flag=True, help="Do not ask for freshness, or for confirmation.")
 @click.option(
     "--timeout",
     default=1200.0,
@@ -96,6 +111,8 @@ def deploy(
     schema: str,
     volume: str,
     warehouse: str,
+    freshness: float | None,
+    stop_warehouse: bool | None,
     scope: str | None,
     folder: Path | None,
     relay: str,
@@ -114,10 +131,10 @@ def deploy(
 ) -> None:
     """Install the receiver in a Databricks workspace, or update it.
 
-    First it checks your rights and lists all that are missing. Then it creates what is missing:
-    schema, volume, tables, views, secret scope, app and grants. It uploads and deploys the source
-    code, and sends a signed test event. You can run it again at any time; it leaves everything that
-    is up to date as it is.
+    First it prints what the warehouse will cost, checks your rights and lists all that are missing.
+    Then it creates what is missing: warehouse (with --warehouse new), schema, volume, tables,
+    views, secret scope, app and grants. It uploads and deploys the source code, and sends a signed
+    test event. You can run it again at any time; it leaves everything that is up to date as it is.
 
     It logs in as databricks-sdk does: with DATABRICKS_HOST and credentials, or with --profile.
 
@@ -130,10 +147,13 @@ def deploy(
     \b
     Examples:
       ciolake deploy --catalog main --warehouse 1234567890abcdef --dry-run
+      ciolake deploy --catalog main --warehouse new --freshness 3600
       ciolake deploy --catalog main --warehouse 1234567890abcdef
       ciolake deploy --catalog main --warehouse 1234567890abcdef --destroy
     """  # noqa: D301  # click needs the character \b
-    target = plan.Target(app, catalog, schema, volume, warehouse, scope or app, relay)
+    makes_warehouse = warehouse == plan.NEW
+    warehouse_id = "" if makes_warehouse else warehouse
+    target = plan.Target(app, catalog, schema, volume, warehouse_id, scope or app, relay)
     _check(target)
     if tables and not destroy:
         raise click.UsageError("--tables needs --destroy")
@@ -148,13 +168,15 @@ def deploy(
         if destroy:
             from databricks_app.operations.deployment import remove, runner
 
-            runner.run(remove.steps(workspace, with_tables=tables), _report, is_dry=dry_run)
+            gone = remove.steps(workspace, with_tables=tables, with_warehouse=makes_warehouse)
+            runner.run(gone, _report, is_dry=dry_run)
             if not tables:
                 click.echo(f"Kept: tables, views and volume of {target.schema_name}.")
             return
         _deploy(
             workspace,
             _key_reader(keys_fd),
+            _choices(freshness, stop_warehouse, asks=not yes and sys.stdin.isatty()),
             folder=folder,
             rotates=rotate_keys,
             replaces_views=replace_views,
@@ -178,7 +200,7 @@ def _check(target: plan.Target) -> None:
             {
                 **target.variables,
                 "CIO_STORE": "databricks",
-                "DATABRICKS_WAREHOUSE_ID": target.warehouse_id,
+                "DATABRICKS_WAREHOUSE_ID": target.warehouse_id or plan.NEW,
             }
         )
     except SettingsError as error:
@@ -216,6 +238,7 @@ def _workspace(target: plan.Target, profile: str | None, seconds: float) -> Targ
 def _deploy(
     workspace: TargetWorkspace,
     ask: Callable[[], str],
+    chosen: Choices,
     *,
     folder: Path | None,
     rotates: bool,
@@ -226,24 +249,31 @@ def _deploy(
     is_dry: bool,
 ) -> None:
     from databricks_app.operations.deployment import (
+        choices,
         permissions,
         proof,
         release,
         runner,
         source,
         steps,
+        warehouse,
     )
 
-    files = source.read(workspace.target, folder or source.ROOT)
-    settings = source.settings(files)
+    root = folder or source.ROOT
+    source.settings(source.read(workspace.target, root))  # a bad checkout is refused first
     check = permissions.step(
         workspace, replaces_views=replaces_views, rotates=rotates, proves=with_proof
     )
-    first = [steps.login(workspace), *([check] if checks else [])]
+    makes_warehouse = not workspace.target.warehouse_id
+    first = [steps.login(workspace), choices.step(workspace, chosen, root)]
+    first += [check] if checks else []
     if not is_dry:
         first.append(steps.keys_at_hand(workspace, ask, rotates=rotates))
-    first += steps.storage(workspace, replaces_views=replaces_views)
+    first += [warehouse.step(workspace)] if makes_warehouse else []
     runner.run(first, _report, is_dry=is_dry)
+    files = source.read(workspace.target, root)
+    settings = source.settings(files)
+    runner.run(steps.storage(workspace, replaces_views=replaces_views), _report, is_dry=is_dry)
     app, relay, upload, deployment = release.steps(workspace, files)
     rest = [
         steps.keys(workspace, ask, rotates=rotates),
@@ -266,6 +296,32 @@ def _deploy(
         "          (docs/deployment.md), then create a reporting webhook in Customer.io with the\n"
         "          address of the relay."
     )
+
+
+def _choices(freshness: float | None, stops: bool | None, *, asks: bool) -> Choices:
+    """Return what was chosen, and how to ask for the rest in a terminal."""
+    from databricks_app.operations.deployment.choices import Choices
+
+    if not asks:
+        return Choices(freshness, stops)
+
+    def ask_freshness(default: float) -> float:
+        return float(
+            click.prompt(
+                "How old may an event become until it is a row, in seconds? Less costs more",
+                default=f"{default:g}",
+                type=click.FloatRange(1, 86400),
+            )
+        )
+
+    def ask_stop(default: bool) -> bool:
+        return click.confirm(
+            "Shall the loader stop its warehouse after each load? It costs less; a query of "
+            "somebody else that begins in that moment is cancelled",
+            default=default,
+        )
+
+    return Choices(freshness, stops, ask_freshness, ask_stop)
 
 
 def _report(title: str, state: str, words: Sequence[str]) -> None:

@@ -71,6 +71,9 @@ def doctor(
     except that it writes a probe file, which it removes, and posts a test event, which stays: a row
     of webhook_raw_events whose event_id begins with ciolake-canary-.
 
+    With CIO_STORE=databricks its checks run statements: they start a stopped SQL warehouse, which
+    then runs, and is billed, until its auto-stop.
+
     Use --first-contact once for a new Databricks workspace; see docs/first-contact.md.
 
     \b

@@ -6,7 +6,8 @@ the oldest event is as old as the freshness allows, and then loads everything in
 Loading at once would be free while somebody else keeps the warehouse running. That it runs says
 nothing by itself: after each load of ours it runs on for its auto-stop, and a loader that loads at
 once in that time keeps it awake for ever. Somebody else's use is proven only when it still runs
-later than our last statement plus the auto-stop.
+later than our last statement plus the auto-stop. Our loads then hide theirs, so a proof counts for
+half an hour; after that the loader waits until the next one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ _RUNNING = "RUNNING"
 # less than an hour of memory and disk of a small inbox.
 WORTH_EVENTS = 200_000
 WORTH_BYTES = 256 << 20
+# A proof of somebody else's use counts for so long. It is also the longest time in which the
+# warehouse runs for us alone after they have left. Without it each load would need a proof of its
+# own, and an event would wait for the auto-stop.
+PROOF_SECONDS = 1800.0
 # The platform's clock for the auto-stop is not ours, and it stops a little later than it says.
 IDLE_MARGIN_SECONDS = 15.0
 # Longest pause between two counts of what waits; a count is a listing of the inbox.
@@ -121,6 +126,7 @@ class Situation:
             as a proof of somebody else's use.
         auto_stop_seconds: Idle time after which the warehouse stops; 0 if it never stops; None if
             it is unknown.
+        proven_at: When somebody else's use was last proven; None if it was not, or is over.
         used_seconds: Estimated warehouse seconds of this UTC day.
         inbox_share: Share of the inbox's room in use, 0 to 1; 0 if it has no limit.
     """
@@ -132,6 +138,7 @@ class Situation:
     state: str | None = None
     last_statement_at: float | None = None
     auto_stop_seconds: float | None = None
+    proven_at: float | None = None
     used_seconds: float = 0.0
     inbox_share: float = 0.0
 
@@ -152,6 +159,7 @@ class Decision:
     reason: Reason
     look_again_seconds: float
     is_state_wanted: bool = False
+    is_proven: bool | None = None
 
 
 def decide(policy: WakeUpPolicy, situation: Situation) -> Decision:
@@ -189,8 +197,10 @@ def _ride(situation: Situation, look: float) -> Decision:
     waiting = Decision(False, Reason.WAITING, look)
     if situation.auto_stop_seconds is None or situation.last_statement_at is None:
         return waiting
+    proven_at = situation.proven_at
+    is_proven = proven_at is not None and 0 <= situation.now - proven_at < PROOF_SECONDS
     # A warehouse that never stops costs the same with and without a load.
-    if situation.auto_stop_seconds:
+    if situation.auto_stop_seconds and not is_proven:
         own_tail = situation.auto_stop_seconds + IDLE_MARGIN_SECONDS
         proof_in = situation.last_statement_at + own_tail - situation.now
         if proof_in >= 0:
@@ -199,8 +209,8 @@ def _ride(situation: Situation, look: float) -> Decision:
     if situation.state is None:
         return replace(waiting, is_state_wanted=True)
     if situation.state == _RUNNING:
-        return Decision(True, Reason.OTHERS, look)
-    return waiting
+        return Decision(True, Reason.OTHERS, look, is_proven=None if is_proven else True)
+    return replace(waiting, is_proven=False)
 
 
 def _look_seconds(policy: WakeUpPolicy, *, is_inside: bool) -> float:

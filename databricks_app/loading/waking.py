@@ -69,6 +69,7 @@ class Waking:
     _use: WarehouseUse | None = None
     _described: WarehouseDescription | None = None
     _decision: Decision | None = None
+    _proven_at: float | None = None
     _drained_at: float = 0.0
     _has_rest: bool = False
     _events: int = 0
@@ -98,6 +99,8 @@ class Waking:
                 decision = wake_ups.decide(self.policy, situation)
         if wake_ups.is_over_ceiling(self.policy, situation.used_seconds):
             self._wait_seconds = max(self.policy.freshness_seconds, CEILING_WAIT_SECONDS)
+        if decision.is_proven is not None:
+            self._proven_at = situation.now if decision.is_proven else None
         self._decision = decision
         return decision
 
@@ -193,6 +196,7 @@ class Waking:
             # Nothing is known of a time before this process: its last statement may be just over.
             last_statement_at=use.last_statement_at or self._since,
             auto_stop_seconds=None if described is None else described.auto_stop_seconds,
+            proven_at=self._proven_at,
             used_seconds=use.seconds_on_day_of(now),
             inbox_share=pending.bytes / limit if limit else 0.0,
         )

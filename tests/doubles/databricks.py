@@ -63,7 +63,8 @@ class Databricks:
         workspace = self.workspace
         workspace.engine = Engine(workspace)
         workspace.describe = thrift.describe
-        workspace.warehouses.make({"name": "Double", "cluster_size": "2X-Small"}, WAREHOUSE_ID)
+        made = {"name": "Double", "cluster_size": "2X-Small", "auto_stop_mins": 5}
+        workspace.warehouses.make(made | {"enable_serverless_compute": True}, WAREHOUSE_ID)
         workspace.tokens.clients[CLIENT_ID] = CLIENT_SECRET
         workspace.tokens.personal[TOKEN] = USER
         workspace.identities.make("double", CLIENT_ID)

@@ -1,8 +1,8 @@
 """The rights that a deployment needs, and the statement that grants each. Pure.
 
 Which rights are needed depends on what exists already: a user who creates a schema, table, scope or
-app owns it and needs no more rights on it. The rights to create apps and secret scopes are left
-out, because no API shows them.
+app owns it and needs no more rights on it. The rights to create apps, warehouses and secret scopes
+are left out, because no API shows them.
 """
 
 from __future__ import annotations
@@ -172,7 +172,9 @@ def _grants_to_app(target: plan.Target, wanted: RequestedWork, there: FoundState
 
 def _workspace(target: plan.Target, wanted: RequestedWork, there: FoundState) -> Iterable[Need]:
     """Warehouse, secret scope and app."""
-    if plan.WAREHOUSE_RESOURCE in there.lacking:
+    if not target.warehouse_id:
+        pass  # who makes it owns it
+    elif plan.WAREHOUSE_RESOURCE in there.lacking:
         reason = "to give it to the app as a resource"
         yield Need("warehouse", target.warehouse_id, "CAN_MANAGE", reason)
     else:

@@ -158,7 +158,8 @@ def _gather(workspace: TargetWorkspace, wanted: RequestedWork) -> _FoundRights:
         except PermissionDenied:
             return True  # then the missing right on the scope is reported
 
-    look("warehouse", target.warehouse_id, client.warehouses.get)
+    if target.warehouse_id:
+        look("warehouse", target.warehouse_id, client.warehouses.get)
     app = look("app", target.app, client.apps.get)
     catalog = look("CATALOG", target.catalog, client.catalogs.get)
     schema = look("SCHEMA", target.schema_name, client.schemas.get)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 WAREHOUSE_RESOURCE = "warehouse"
 KEYS_RESOURCE = "signing-keys"
 VOLUME_RESOURCE = "volume"
+NEW = "new"
+"""The value of `--warehouse` for a warehouse that the deployment makes."""
+FRESHNESS, STOP = "CIO_FRESHNESS_SECONDS", "CIO_WAREHOUSE_STOP"
 LARGEST_FILE_BYTES = 10_000_000
 _NOTEBOOK = b"# Databricks notebook source"
 _APP_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
@@ -35,9 +38,11 @@ class Target:
         catalog: Catalog of the tables, which must exist.
         schema: Schema of the tables and the volume.
         volume: Volume for accepted events.
-        warehouse_id: SQL warehouse that loads the tables.
+        warehouse_id: SQL warehouse that loads the tables; empty before it is made.
         scope: Secret scope of the signing keys.
         relay: Application id of the relay's service principal; empty without one.
+        freshness: Seconds until an event is a row, as the setting's text.
+        stops: Whether the loader stops the warehouse after a load, for which it must manage it.
     """
 
     app: str
@@ -47,6 +52,8 @@ class Target:
     warehouse_id: str
     scope: str
     relay: str = ""
+    freshness: str = "900"
+    stops: bool = False
 
     @property
     def schema_name(self) -> str:
@@ -66,7 +73,13 @@ class Target:
     @property
     def variables(self) -> dict[str, str]:
         """Variables of app.yaml that depend on the target."""
-        return {"CIO_CATALOG": self.catalog, "CIO_SCHEMA": self.schema, "CIO_VOLUME": self.volume}
+        return {
+            "CIO_CATALOG": self.catalog,
+            "CIO_SCHEMA": self.schema,
+            "CIO_VOLUME": self.volume,
+            FRESHNESS: self.freshness,
+            STOP: "on" if self.stops else "off",
+        }
 
 
 @dataclass(frozen=True, slots=True)

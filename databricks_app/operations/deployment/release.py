@@ -66,11 +66,12 @@ def steps(workspace: TargetWorkspace, files: Mapping[str, bytes]) -> tuple[Step,
 
 def resources(target: plan.Target) -> list[AppResource]:
     """Return the resources that app.yaml uses with `valueFrom`, and the volume."""
+    levels = AppResourceSqlWarehouseSqlWarehousePermission
     return [
         AppResource(
             plan.WAREHOUSE_RESOURCE,
             sql_warehouse=AppResourceSqlWarehouse(
-                target.warehouse_id, AppResourceSqlWarehouseSqlWarehousePermission.CAN_USE
+                target.warehouse_id, levels.CAN_MANAGE if target.stops else levels.CAN_USE
             ),
         ),
         AppResource(

@@ -5,12 +5,21 @@ from __future__ import annotations
 from functools import partial
 
 from databricks_app.lake import sql_dialect
+from databricks_app.operations.deployment import warehouse
 from databricks_app.operations.deployment.runner import PlannedChange, Step
 from databricks_app.operations.deployment.target_workspace import TargetWorkspace, found
 
 
-def steps(workspace: TargetWorkspace, *, with_tables: bool = False) -> list[Step]:
-    """Return the steps; schema and catalog stay, because they may contain other tables."""
+def steps(
+    workspace: TargetWorkspace, *, with_tables: bool = False, with_warehouse: bool = False
+) -> list[Step]:
+    """Return the steps; schema and catalog stay, because they may contain other tables.
+
+    Args:
+        workspace: The target workspace.
+        with_tables: Whether to remove tables, views and volume.
+        with_warehouse: Whether to remove the warehouse that a deployment made for the loader.
+    """
     target = workspace.target
     manage = f"CAN MANAGE on the app {target.app}"
     removal = [
@@ -24,6 +33,8 @@ def steps(workspace: TargetWorkspace, *, with_tables: bool = False) -> list[Step
             Step("views and tables", own, partial(_tables, workspace)),
             Step("volume", own, partial(_volume, workspace)),
         ]
+    if with_warehouse:
+        removal.append(Step("warehouse", "CAN MANAGE on it", partial(_warehouse, workspace)))
     return removal
 
 
@@ -49,6 +60,8 @@ def _scope(workspace: TargetWorkspace) -> list[PlannedChange]:
 
 
 def _tables(workspace: TargetWorkspace) -> list[PlannedChange]:
+    if not workspace.target.warehouse_id:
+        warehouse.find(workspace)
     there = workspace.columns()
     views = [view.name for view in sql_dialect.views()]
     tables = [table.name for table in sql_dialect.tables()]
@@ -67,3 +80,11 @@ def _volume(workspace: TargetWorkspace) -> list[PlannedChange]:
     if found(lambda: workspace.client.volumes.read(name)) is None:
         return []
     return [PlannedChange(f"delete volume {name}", partial(workspace.client.volumes.delete, name))]
+
+
+def _warehouse(workspace: TargetWorkspace) -> list[PlannedChange]:
+    warehouse.find(workspace)
+    if not (id := workspace.target.warehouse_id):
+        return []
+    delete = partial(workspace.client.warehouses.delete, id)
+    return [PlannedChange(f"delete warehouse {warehouse.name(workspace.target.app)}", delete)]

@@ -87,7 +87,8 @@ def rights(workspace: TargetWorkspace) -> Step:
 def _login(workspace: TargetWorkspace) -> list[PlannedChange]:
     _ = workspace.user
     target = workspace.target
-    if not _exists(lambda: workspace.client.warehouses.get(target.warehouse_id)):
+    is_named = bool(target.warehouse_id)  # else it is made later
+    if is_named and not _exists(lambda: workspace.client.warehouses.get(target.warehouse_id)):
         raise DeploymentError(
             f"there is no SQL warehouse {target.warehouse_id}: correct --warehouse"
         )

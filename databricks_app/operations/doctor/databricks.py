@@ -18,7 +18,6 @@ from databricks_app.operations.doctor.result import CheckResult, failure, ok, wa
 _TOKEN_SECONDS = 15.0
 _STATE_SECONDS = 10.0
 _LOOK_SECONDS = 0.5
-_SHORT_SECONDS = 60.0
 _FREE = (
     "lease {} is free, as it is between two loads with local inboxes; /readyz of each receiver "
     "says whether its loader runs"
@@ -59,11 +58,11 @@ def volume(context: DoctorContext) -> CheckResult:
 
 
 def warehouse(context: DoctorContext) -> CheckResult:
-    """Check that the warehouse exists and runs a statement."""
+    """Check that the warehouse exists and runs a statement; this starts a stopped one."""
     name = context.settings.warehouse_id
     if not name:
         return failure("no SQL warehouse is configured", "set DATABRICKS_WAREHOUSE_ID to its id")
-    described = _describe(context, name)
+    described = describe(context, name)
     if isinstance(described, CheckResult):
         return described
     state = described.get("state")
@@ -75,13 +74,12 @@ def warehouse(context: DoctorContext) -> CheckResult:
             f"warehouse {name} was {state}: {error}",
             f"check that the warehouse can start; {_WAREHOUSE_FIX}",
         )
-    says = f"warehouse {name} was {state} and answered in {time.perf_counter() - began:.1f} s"
-    return _auto_stop_result(
-        says, described.get("auto_stop_mins"), context.settings.freshness_seconds
-    )
+    started = "" if state == "RUNNING" else ", so this check has started it,"
+    took = time.perf_counter() - began
+    return ok(f"warehouse {name} was {state}{started} and answered in {took:.1f} s")
 
 
-def _describe(context: DoctorContext, name: str) -> dict[str, Any] | CheckResult:
+def describe(context: DoctorContext, name: str) -> dict[str, Any] | CheckResult:
     """Return what the workspace's API says about the warehouse, or the result if it fails."""
     try:
         bearer = context.remote.tokens.get(_TOKEN_SECONDS).text
@@ -101,25 +99,6 @@ def _describe(context: DoctorContext, name: str) -> dict[str, Any] | CheckResult
     if not answer.is_success or not isinstance(described, dict):
         return failure(f"warehouse {name}: HTTP {answer.status_code}", _WAREHOUSE_FIX)
     return described
-
-
-def _auto_stop_result(says: str, minutes: object, freshness_seconds: float) -> CheckResult:
-    """Warn if the warehouse never stops, or if the freshness is too short to let it stop."""
-    if not isinstance(minutes, int):
-        return ok(says)
-    if minutes == 0:
-        return warning(
-            f"{says}; it has no auto-stop, so it runs and costs all the time",
-            "set its auto-stop, for example to 10 minutes",
-        )
-    if _SHORT_SECONDS <= freshness_seconds < minutes * 60:
-        return warning(
-            f"{says}; it never stops: its auto-stop is {minutes} min, and a load every "
-            f"{freshness_seconds:g} s restarts that time",
-            "lower the auto-stop of the warehouse to save cost. If it stays as it is, a shorter "
-            "CIO_FRESHNESS_SECONDS costs nothing more (docs/databricks-store.md)",
-        )
-    return ok(f"{says}; auto-stop {minutes} min")
 
 
 def loader(

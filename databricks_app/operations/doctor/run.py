@@ -24,6 +24,7 @@ from databricks_app.operations.doctor import (
     quarantine,
     signatures,
     timestamps,
+    warehouse_cost,
     webhook_config,
     workspaces,
 )
@@ -78,6 +79,7 @@ _DATABRICKS: tuple[Check, ...] = (
     Check("clock", clock.clock),
     Check("token", databricks.token),
     Check("volume", databricks.volume, ("token",)),
+    Check("cost", warehouse_cost.cost, ("token",)),
     Check("warehouse", databricks.warehouse, ("token",), _SLOW_SECONDS),
     Check("grants", catalog.grants, ("warehouse",), _SLOW_SECONDS),
     Check("tables", catalog.tables, ("warehouse",), _SLOW_SECONDS),

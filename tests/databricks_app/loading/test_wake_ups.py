@@ -11,6 +11,7 @@ import pytest
 from databricks_app import warehouse_hours
 from databricks_app.loading.wake_ups import (
     IDLE_MARGIN_SECONDS,
+    PROOF_SECONDS,
     WORTH_BYTES,
     WORTH_EVENTS,
     Decision,
@@ -104,6 +105,27 @@ def test_a_running_warehouse_alone_never_keeps_itself_awake() -> None:
             last, oldest, loads = now + 10, None, loads + 1
 
     assert loads == 4
+
+
+def test_a_proof_of_somebody_else_counts_for_half_an_hour() -> None:
+    """So that events need not wait for the auto-stop before each load; then it is needed again."""
+    policy = WakeUpPolicy(hours=ALWAYS)
+    first = decide(policy, replace(QUIET, state="RUNNING"))
+    after = replace(QUIET, last_statement_at=T - 10, state="RUNNING")
+
+    assert first.is_proven is True
+    assert decide(policy, replace(after, proven_at=T - 60)).reason is Reason.OTHERS
+    assert not decide(policy, replace(after, proven_at=T - PROOF_SECONDS)).load
+    assert not decide(policy, after).load
+
+
+def test_a_warehouse_that_has_stopped_ends_the_proof() -> None:
+    """Others have left; what then runs may be our own idle time."""
+    stopped = replace(QUIET, proven_at=T - 60, state="STOPPED")
+
+    decision = decide(WakeUpPolicy(hours=ALWAYS), stopped)
+
+    assert (decision.load, decision.is_proven) == (False, False)
 
 
 @pytest.mark.parametrize("unknown", [{"last_statement_at": None}, {"auto_stop_seconds": None}])

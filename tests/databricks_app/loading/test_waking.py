@@ -84,6 +84,20 @@ def test_in_the_hours_events_are_loaded_at_once_while_others_use_the_warehouse(
     assert double.faults.counts["warehouses.get"] < 300
 
 
+def test_one_proof_of_others_is_enough_for_many_loads(
+    double: Databricks, variables: dict[str, str]
+) -> None:
+    """Events that come faster than the auto-stop are loaded at once, too."""
+    variables["CIO_WAREHOUSE_HOURS"] = "mon-fri 08:00-18:00 UTC"
+    arrivals = [600 + 20.0 * n for n in range(30)]
+
+    hours = SimulatedHours(double, variables, arrivals, hours=0.4, others=lambda _now: True)
+    hours.run()
+
+    assert len(hours.ages) == 30
+    assert max(hours.ages) < 30
+
+
 def test_a_restart_wakes_nothing_and_a_shutdown_forces_nothing(
     double: Databricks, variables: dict[str, str]
 ) -> None:

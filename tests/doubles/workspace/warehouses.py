@@ -75,10 +75,32 @@ class Warehouse:
 
 @dataclass(slots=True)
 class Warehouses:
-    """All warehouses by id; one exists at the start."""
+    """All warehouses by id; one exists at the start.
+
+    Attributes:
+        least_auto_stop: Least `auto_stop_mins` but 0 that the API takes. The SDK's docstring says
+            "Must be == 0 or >= 10 mins"; 1 is reported too.
+        clamps: Whether a smaller value is accepted and raised, not refused.
+    """
 
     held: dict[str, Warehouse] = field(default_factory=dict)
+    least_auto_stop: int = 10
+    clamps: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def checked(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Return the settings of a call with the auto-stop that the platform keeps.
+
+        Raises:
+            Refused: The auto-stop is too short.
+        """
+        minutes = int(settings.get("auto_stop_mins", self.least_auto_stop))
+        if 0 < minutes < self.least_auto_stop:
+            if not self.clamps:
+                text = f"auto_stop_mins must be 0 or at least {self.least_auto_stop}."
+                raise Refused(400, "INVALID_PARAMETER_VALUE", text)
+            return settings | {"auto_stop_mins": self.least_auto_stop}
+        return settings
 
     def make(self, settings: dict[str, Any], id: str | None = None) -> Warehouse:
         """Add a running warehouse."""
@@ -122,7 +144,7 @@ def list_warehouses(workspace: Workspace, request: Request) -> Json:
 @routes.on("POST", _API, "warehouses.create")
 def create(workspace: Workspace, request: Request) -> Json:
     """Create a warehouse; it runs at once."""
-    made = workspace.warehouses.make(request.json())
+    made = workspace.warehouses.make(workspace.warehouses.checked(request.json()))
     return {"id": made.id}
 
 
@@ -142,7 +164,7 @@ def delete(workspace: Workspace, request: Request) -> Json:
 def edit(workspace: Workspace, request: Request) -> Json:
     """Change the settings of a warehouse."""
     one = workspace.warehouses.get(request.arguments["id"])
-    one.settings = one.settings | request.json()
+    one.settings = one.settings | workspace.warehouses.checked(request.json())
 
 
 @routes.on("POST", f"{_API}/{{id}}/start", "warehouses.start")

@@ -87,7 +87,7 @@ def test_keys_that_are_typed_are_stored_and_not_shown(
         "DATABRICKS_HOST": double.url,
         "DATABRICKS_TOKEN": TOKEN,
     }
-    command = [sys.executable, "-m", "databricks_app", "deploy", *options, "--no-proof"]
+    command = [sys.executable, "-m", "databricks_app", "deploy", *options, "--no-proof", "--yes"]
     with subprocess.Popen(
         [sys.executable, "-c", TERMINAL, *command],
         cwd=source.ROOT,

@@ -27,6 +27,7 @@ from databricks_app.ingest.inbox.volume_reader import put_replay
 from databricks_app.lake import sql_dialect
 from databricks_app.lake.warehouse.connect import open_lake
 from databricks_app.lake.warehouse.lease import Lease
+from databricks_app.operations.costs.prices import AS_OF
 from databricks_app.operations.doctor import loaded_at, workspaces
 from databricks_app.operations.doctor.context import DoctorContext, WaitLimits, open_context
 from databricks_app.operations.doctor.result import CheckResult
@@ -212,16 +213,64 @@ def test_a_missing_warehouse_is_a_failure(look: Look) -> None:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "flush", "state"),
-    [(10, "2", "ok"), (10, "300", "warning"), (10, "3600", "ok"), (0, "2", "warning")],
+    ("settings", "chosen", "says", "fix"),
+    [
+        ({}, {"CIO_FRESHNESS_SECONDS": "2"}, "CIO_FRESHNESS_SECONDS=2", "_SECONDS=900"),
+        ({"auto_stop_mins": 10}, {}, "auto-stop is 10 min", "saves about 924 to 1,368 USD"),
+        ({"auto_stop_mins": 0}, {}, "no auto-stop", "saves about 1,654 to 1,918 USD"),
+        ({"cluster_size": "Small"}, {}, "size is Small", "make it 2X-Small"),
+        ({"cluster_size": "4X-Large"}, {}, "size is 4X-Large", "make it 2X-Small"),
+        ({"enable_serverless_compute": False}, {}, "not serverless", "use a serverless"),
+        ({}, {"CIO_FLUSH_INTERVAL_SECONDS": "900"}, "has no effect", "remove CIO_FLUSH"),
+    ],
 )
-def test_auto_stop_is_compared_with_the_freshness(
-    double: Databricks, look: Look, minutes: int, flush: str, state: str
+def test_an_expensive_setting_is_named_with_the_cheaper_one(
+    double: Databricks,
+    look: Look,
+    settings: dict[str, object],
+    chosen: dict[str, str],
+    says: str,
+    fix: str,
 ) -> None:
-    """An interval that costs latency and saves nothing, and a warehouse that never stops."""
-    double.workspace.warehouses.get(WAREHOUSE_ID).settings["auto_stop_mins"] = minutes
+    """A warning, with what it saves; no statement is run for it."""
+    double.workspace.warehouses.get(WAREHOUSE_ID).settings |= settings
 
-    assert look("warehouse", CIO_FRESHNESS_SECONDS=flush).state == state
+    result = look("cost", **chosen)
+
+    assert result.state == "warning"
+    assert says in result.says
+    assert fix in result.fix
+    assert "statements.execute" not in double.faults.counts
+
+
+def test_a_cheap_warehouse_is_ok_with_its_price(double: Databricks, look: Look) -> None:
+    """The estimate has the date of its prices; a stopped warehouse stays stopped."""
+    warehouse = double.workspace.warehouses.get(WAREHOUSE_ID)
+    warehouse.is_stopped = True
+
+    result = look("cost")
+
+    assert (result.state, warehouse.state) == ("ok", "STOPPED")
+    assert AS_OF in result.says
+
+
+def test_a_long_auto_stop_does_not_matter_if_the_loader_stops_the_warehouse(
+    double: Databricks, look: Look
+) -> None:
+    """With our tag only; without it the loader does not stop it."""
+    warehouse = double.workspace.warehouses.get(WAREHOUSE_ID)
+    warehouse.settings["auto_stop_mins"] = 10
+    without = look("cost", CIO_WAREHOUSE_STOP="on")
+    warehouse.settings["tags"] = {"custom_tags": [{"key": "ciolake", "value": "loader"}]}
+
+    assert (without.state, look("cost", CIO_WAREHOUSE_STOP="on").state) == ("warning", "ok")
+
+
+def test_a_stopped_warehouse_is_started_and_that_is_said(double: Databricks, look: Look) -> None:
+    """Its start is billed."""
+    double.workspace.warehouses.get(WAREHOUSE_ID).is_stopped = True
+
+    assert "was STOPPED, so this check has started it" in look("warehouse").says
 
 
 def test_missing_grants_are_named_as_statements(double: Databricks, look: Look) -> None:
