@@ -28,6 +28,7 @@ _ensure_programs() {
     "nginx:nginx-light" \
     "caddy:caddy" \
     "systemd-socket-activate:systemd" \
+    "docker-compose:docker-compose" \
     "unshare:util-linux" \
     "cc:gcc libc6-dev"; do
     names=${row%%:*} packages=${row#*:}

@@ -25,6 +25,7 @@ from benchmarks import (
     open_loop,
     outcome,
     receive,
+    serial_sender,
     slow_clients,
     staging,
     start,
@@ -38,6 +39,7 @@ from benchmarks.outcome import Benchmark, Plan
 BENCHMARKS: dict[str, Benchmark] = {
     "start": start.run,
     "receive": receive.run,
+    "serial_sender": serial_sender.run,
     "slow_clients": slow_clients.run,
     "open_loop": open_loop.run,
     "beside": beside.run,

@@ -18,6 +18,7 @@ from databricks_app.ingest.wsgi import WebhookFirst
 from databricks_app.runtime import freshness, status
 from databricks_app.runtime.metrics import Metrics
 from databricks_app.runtime.recurring import RecurringLog
+from databricks_app.runtime.shared_calls import SharedCalls
 from databricks_app.runtime.shared_marks import SharedMarks
 from databricks_app.runtime.unknown_settings import log_unknown_settings, log_unused_settings
 from databricks_app.settings import Settings, environment, from_environment
@@ -62,9 +63,12 @@ def create_app(
     app.url_map.merge_slashes = False
     marks = SharedMarks(status.run_dir())
     receiver = WebhookReceiver(settings, inbox, metrics, now, body_errors, recurring, marks)
-    pages = StatusPages(settings, receiver, metrics, _pending_counter(settings, inbox), now)
+    calls = SharedCalls(status.run_dir())
+    pages = StatusPages(settings, receiver, metrics, calls, _pending_counter(settings, inbox), now)
     app.register_blueprint(blueprint(settings, receiver, pages))
-    app.wsgi_app = WebhookFirst(app.wsgi_app, receiver)  # type: ignore[method-assign]
+    app.wsgi_app = WebhookFirst(  # type: ignore[method-assign]
+        app.wsgi_app, receiver, calls, metrics.sender_pause.observe
+    )
     return app
 
 

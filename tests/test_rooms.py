@@ -77,6 +77,7 @@ PURE = frozenset(
         "databricks_app.operations.costs.topologies",
         "databricks_app.operations.costs.words",
         "databricks_app.runtime.freshness",
+        "databricks_app.runtime.sender_pace",
         "databricks_app.runtime.words",
         "databricks_app.warehouse_hours",
     )

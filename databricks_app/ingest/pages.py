@@ -17,8 +17,9 @@ from databricks_app.ingest.inbox.local import HANGING_SECONDS
 from databricks_app.ingest.readiness import readiness
 from databricks_app.ingest.receiver import WebhookReceiver
 from databricks_app.ingest.recent import RecentValue
-from databricks_app.runtime import freshness, status
+from databricks_app.runtime import freshness, sender_pace, status
 from databricks_app.runtime.metrics import Metrics
+from databricks_app.runtime.shared_calls import SharedCalls
 from databricks_app.settings import Settings
 
 KEY_VERIFIED = "ciolake_key_verified_timestamp_seconds"
@@ -64,6 +65,7 @@ class StatusPages:
         settings: Settings,
         receiver: WebhookReceiver,
         metrics: Metrics,
+        calls: SharedCalls,
         pending: Callable[[], Pending | None],
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -73,6 +75,7 @@ class StatusPages:
             settings: Settings of the receiver.
             receiver: Tells whether it would refuse an event.
             metrics: The counters to show.
+            calls: The calls of the sender.
             pending: Counts the events that wait in the inbox; returns None before the first count.
                 Raises OSError or InboxError if they cannot be counted.
             now: Clock, Unix seconds.
@@ -80,6 +83,7 @@ class StatusPages:
         self._settings = settings
         self._receiver = receiver
         self._metrics = metrics
+        self._calls = calls
         self._pending = pending
         self._now = now
         self._inbox = RecentValue(self._read_inbox, HANGING_SECONDS)
@@ -121,6 +125,7 @@ class StatusPages:
                 self._settings, None if loader is None else loader.warehouse
             ),
             freshness_setting=freshness.setting_name(self._settings),
+            calls=self._calls.last_minute(time.monotonic()),
             now=now,
         )
         status_code = 200 if inbox.trouble is None else 503
@@ -156,6 +161,14 @@ class StatusPages:
             "writer_silent_seconds": (
                 now - loader.at if loader else -1,
                 "Seconds since the loader last wrote its status; -1 if it never did.",
+            ),
+            "sender_calls_in_flight": (
+                self._calls.in_flight(time.monotonic()),
+                "Verified calls of the sender that wait for our answer now.",
+            ),
+            "sender_most_events_per_second": (
+                sender_pace.most_events(self._calls.last_minute(time.monotonic())) or math.nan,
+                "What a sender can send at most that waits for our answers; NaN if it does not.",
             ),
             "counters_readable": (
                 is_readable,

@@ -9,6 +9,8 @@ from core.webhooks.diagnosis import SignatureFault
 from databricks_app.ingest.inbox import Pending
 from databricks_app.ingest.signature_faults import problems as signature_problems
 from databricks_app.ingest.warnings import stale_advice, suspicion
+from databricks_app.runtime import sender_pace
+from databricks_app.runtime.sender_pace import CallSums
 from databricks_app.runtime.status import LoaderStatus
 from databricks_app.runtime.words import counted
 from databricks_app.settings import StalePolicy
@@ -32,6 +34,7 @@ def readiness(
     signature_faults: tuple[SignatureFault, ...],
     stall_seconds: float,
     freshness_setting: str,
+    calls: CallSums,
     now: float,
 ) -> dict[str, object]:
     """Return the content of `/readyz`.
@@ -54,6 +57,7 @@ def readiness(
             Customer.io, Unix seconds; None: not since the start.
         stall_seconds: Events that wait longer are a problem, see `freshness`.
         freshness_setting: Name of the setting that decides how long events wait.
+        calls: The calls of the sender in the last minute.
         now: Unix seconds.
     """
     oldest = None
@@ -81,6 +85,7 @@ def readiness(
     # First, because it is the reason for the answers that the sender gets now.
     if trouble is not None:
         status, problems = "refusing", [trouble, *problems]
+    most = sender_pace.most_events(calls)
     return {
         "status": status,
         "inbox_pending_events": None if pending is None else pending.events,
@@ -93,6 +98,8 @@ def readiness(
             key: None if at is None else datetime.fromtimestamp(at, UTC).isoformat()
             for key, at in verified_at.items()
         },
+        # No problem by itself: every serial sender with a backlog waits for us.
+        "sender": None if most is None else sender_pace.describe(most),
         "problems": problems,
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from flask import Response
 
 from databricks_app.endpoint import RETRY_AFTER_SECONDS, WEBHOOK_PATH, is_webhook_path
 from databricks_app.ingest.receiver import RECEIVER_STATUSES, WebhookReceiver
+from databricks_app.runtime.shared_calls import SharedCalls
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -20,16 +21,26 @@ class WebhookFirst:
 
     Attributes:
         receiver: Answers the webhook route.
+        calls: The calls of the sender; a server with an event loop counts them.
+        note_pause: Counts a pause of the sender, in seconds.
         headers: Headers of its answers, by status.
     """
 
     # The webhook route needs nothing of Flask, and Flask's dispatch takes more time than the whole
     # receiver.
 
-    def __init__(self, app: WSGIApplication, receiver: WebhookReceiver) -> None:
+    def __init__(
+        self,
+        app: WSGIApplication,
+        receiver: WebhookReceiver,
+        calls: SharedCalls,
+        note_pause: Callable[[float], None],
+    ) -> None:
         """Wrap an app."""
         self._app = app
         self.receiver = receiver
+        self.calls = calls
+        self.note_pause = note_pause
         empty = ("Content-Length", "0")
         self.headers = {
             code: [*empty_response(code).headers, empty] for code in (*RECEIVER_STATUSES, 404)

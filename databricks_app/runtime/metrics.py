@@ -31,6 +31,7 @@ from databricks_app.runtime import metric_files, process_identity
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 # Bounds of histogram buckets in seconds. Customer.io gives up after 4 s.
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 4)
+_PAUSES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 10, 60)
 _SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 # More than all label values need together: a mapped file that cannot grow kills its process.
 _FILE_BYTES = 128 << 10
@@ -106,6 +107,11 @@ class Metrics:
         )
         self.append = self._histogram(
             "append_seconds", "From a verified body to its durable storage.", _FAST
+        )
+        self.sender_pause = self._histogram(
+            "sender_pause_seconds",
+            "From our answer to the next call of the sender, if no other call was in flight.",
+            _PAUSES,
         )
         self.loaded = self._counter(
             "loaded_rows", "Rows put into a table, by metric of the event.", "table", "metric"

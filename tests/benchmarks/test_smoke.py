@@ -13,6 +13,7 @@ from tests.support.paths import ROOT
 _SLOW = pytest.mark.slow
 NAMES = (
     "start",
+    pytest.param("serial_sender", marks=_SLOW),
     "warehouse_days",
     pytest.param("commits", marks=_SLOW),
     pytest.param("files_limits", marks=_SLOW),

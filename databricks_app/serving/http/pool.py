@@ -107,9 +107,7 @@ class ConnectionPool:
         self._recurring = RecurringLog()
         if webhook is not None:
             self._recurring = webhook.receiver.recurring
-            self._receiving = Receiving(
-                webhook.receiver, room, loop, threads, limits.longest_wait_seconds
-            )
+            self._receiving = Receiving(webhook, room, loop, threads, limits.longest_wait_seconds)
         headers = _BARE if webhook is None else webhook.headers
         self.answers = Answers(server, headers, time.time)
         fail = partial(note_fault, self._recurring) if webhook is None else webhook.receiver.fail

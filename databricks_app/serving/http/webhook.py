@@ -19,7 +19,8 @@ from core.webhooks.signature import TEST_HEADER, SignatureCheck
 from databricks_app.endpoint import LARGEST_FACTOR, is_test
 from databricks_app.events.record import Record
 from databricks_app.ingest.group_commit import GroupCommit
-from databricks_app.ingest.receiver import Answer, WebhookReceiver
+from databricks_app.ingest.receiver import Answer
+from databricks_app.ingest.wsgi import WebhookFirst
 from databricks_app.serving.http.body import NoRoom, Room, Spool
 from databricks_app.serving.http.exchange import Client, Exchange
 from databricks_app.serving.http.parser import Head
@@ -38,7 +39,7 @@ class Receiving:
 
     def __init__(
         self,
-        receiver: WebhookReceiver,
+        webhook: WebhookFirst,
         room: Room,
         loop: asyncio.AbstractEventLoop,
         threads: Executor,
@@ -47,19 +48,21 @@ class Receiving:
         """Start without requests.
 
         Args:
-            receiver: Verifies and counts requests.
+            webhook: Has the receiver, which verifies and counts requests, and counts its calls.
             room: Memory and disk for bodies.
             loop: The event loop.
             threads: Threads that store records if the inbox has no group commit.
             longest_wait_seconds: How long a record may wait for a thread. The sender gives up
                 soon after.
         """
-        self.receiver = receiver
+        self.receiver = webhook.receiver
         self.room = room
+        self._calls = webhook.calls
+        self._note_pause = webhook.note_pause
         self._loop = loop
         self._threads = threads
         self._longest_wait_seconds = longest_wait_seconds
-        self._group_commit = GroupCommit.of(receiver, self._defer)
+        self._group_commit = GroupCommit.of(self.receiver, self._defer)
         self._is_submit_due = False
         self._storing_bytes = 0
         self._waiting: deque[tuple[float, LargePost]] = deque()
@@ -79,8 +82,16 @@ class Receiving:
             return self.receiver.claims(None, None, query)
         return signature, timestamp
 
-    def store(self, record: Record, reply: Reply) -> None:
-        """Store a record; the loop calls `reply` with the status."""
+    def store(self, record: Record, reply: Reply, *, is_ours: bool) -> None:
+        """Store a record; the loop calls `reply` with the status.
+
+        Args:
+            record: A verified record.
+            reply: Called once.
+            is_ours: Whether the request is one of our tests, and says nothing about the sender.
+        """
+        if not is_ours:
+            reply = self._counted(reply)
         if self._group_commit is not None:
             self._group_commit.add(record, reply)
             # Submit at the end of this turn of the loop: all records of the turn are one group.
@@ -105,7 +116,7 @@ class Receiving:
         if isinstance(found, Answer):
             reply(found.status)
         else:
-            self.store(found, reply)
+            self.store(found, reply, is_ours=is_ours)
 
     def examine_large(
         self, check: SignatureCheck, spool: Spool, done: Callable[[Answer | Record | None], None]
@@ -144,6 +155,18 @@ class Receiving:
             post = self._waiting.popleft()[1]
             self.receiver.refuse("inbox_timeout", 503)
             post.answer(503)
+
+    def _counted(self, reply: Reply) -> Reply:
+        """Count a call of the sender, from now until its answer."""
+        call = self._calls.begin(time.monotonic())
+        if call.pause_seconds is not None:
+            self._note_pause(call.pause_seconds)
+
+        def end(status: int) -> None:
+            self._calls.end(call, time.monotonic())
+            reply(status)
+
+        return end
 
     def _store_waiting(self) -> None:
         while self._waiting:
@@ -211,7 +234,15 @@ class SmallPost(Exchange):
 class LargePost(Exchange):
     """A webhook request whose body is verified while it arrives."""
 
-    __slots__ = ("_check", "_is_dropped", "_is_read_back", "_max_bytes", "_receiving", "_spool")
+    __slots__ = (
+        "_check",
+        "_is_dropped",
+        "_is_ours",
+        "_is_read_back",
+        "_max_bytes",
+        "_receiving",
+        "_spool",
+    )
 
     def __init__(self, client: Client, head: Head, receiving: Receiving) -> None:
         """Check the head; if that decides the answer, the body is not kept."""
@@ -222,8 +253,8 @@ class LargePost(Exchange):
         self._max_bytes = receiver.max_body_bytes * LARGEST_FACTOR
         self._spool = Spool(receiving.room, head.length, receiver.max_body_bytes)
         signature, timestamp = receiving.claims(head)
-        is_ours = is_test(head.fields.get(_TEST_FIELD))
-        self._check = receiver.begin(signature, timestamp, head.length, is_test=is_ours)
+        self._is_ours = is_test(head.fields.get(_TEST_FIELD))
+        self._check = receiver.begin(signature, timestamp, head.length, is_test=self._is_ours)
         if isinstance(self._check, Answer):
             self.decide(self._check.status)
 
@@ -281,4 +312,4 @@ class LargePost(Exchange):
         elif isinstance(found, Answer):
             reply(found.status)
         else:
-            self._receiving.store(found, reply)
+            self._receiving.store(found, reply, is_ours=self._is_ours)

@@ -11,6 +11,7 @@ import pytest
 
 from databricks_app.ingest.inbox import Pending
 from databricks_app.ingest.readiness import readiness
+from databricks_app.runtime.sender_pace import CallSums
 from databricks_app.runtime.status import (
     RUN_DIR,
     LoaderStatus,
@@ -44,6 +45,7 @@ def said(**changes: Any) -> dict[str, object]:
         "verified_at": {},
         "stall_seconds": 600.0,
         "freshness_setting": "CIO_FRESHNESS_SECONDS",
+        "calls": CallSums(),
         "now": NOW,
     }
     return readiness(**{**parts, **changes})
@@ -130,6 +132,7 @@ def test_a_receiver_without_problems_is_ok() -> None:
         "signature_faults": [],
         "last_load_at": "2023-11-14T22:13:00+00:00",
         "verified_keys": {},
+        "sender": None,
         "problems": [],
     }
 
@@ -246,6 +249,17 @@ def test_a_key_that_may_be_wrong_is_a_problem_with_the_workspaces() -> None:
     assert shown["status"] == "degraded"
     assert "blog, shop" in problem
     assert "CIO_WEBHOOK_SIGNING_KEYS" in problem
+
+
+def test_a_sender_that_waits_for_us_is_named_and_is_no_problem() -> None:
+    """With the rate that it can reach at most."""
+    serial = CallSums(100, 0, 100, answer_seconds=15.0, pause_seconds=1.0)
+
+    content = said(calls=serial)
+
+    assert content["status"] == "ok"
+    assert content["sender"] == "Customer.io waits for us: at most 6.2 events/s"
+    assert said()["sender"] is None
 
 
 def test_a_warehouse_is_shown_with_the_seconds_of_the_day() -> None:

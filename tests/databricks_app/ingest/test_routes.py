@@ -572,6 +572,7 @@ def test_metrics_show_the_silence_of_the_loader(
         "oldest_pending_seconds": None,
         "signature_faults": [],
         "last_load_at": "2023-11-14T22:13:00+00:00",
+        "sender": None,
         "problems": [],
     }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,28 +17,10 @@ from benchmarks.harness.process_table import environment
 from benchmarks.harness.receiver import Receiver, serving
 from benchmarks.harness.wire import KEY, connect, request
 from databricks_app.serving.activation import inherited_listener
+from tests.support.activation import HAND_OVER, activator
 
-# What systemd does before it runs a service: descriptor 3, and who is meant.
-HAND_OVER = (
-    "import os, sys\n"
-    "os.dup2(int(sys.argv[1]), 3)\n"
-    "os.environ |= {'LISTEN_FDS': sys.argv[2], 'LISTEN_PID': str(os.getpid())}\n"
-    "os.execvp(sys.argv[3], sys.argv[3:])\n"
-)
+VARIABLES = ("CIO_WEBHOOK_SIGNING_KEYS", "CIO_FLUSH_INTERVAL_SECONDS", "PORT")
 SERVE = [sys.executable, "-m", "databricks_app", "serve"]
-
-
-def activator(listener: socket.socket) -> list[str]:
-    """Return the prefix that gives systemd's tool a socket that this process keeps.
-
-    The tool waits for a connection, then becomes the command after it.
-    """
-    found = shutil.which("systemd-socket-activate")
-    if found is None:
-        pytest.skip("systemd-socket-activate (Debian: systemd) is missing")
-    given = ("CIO_WEBHOOK_SIGNING_KEYS", "CIO_FLUSH_INTERVAL_SECONDS", "PORT", "PATH")
-    variables = [f"--setenv={name}" for name in given]
-    return [sys.executable, "-c", HAND_OVER, str(listener.fileno()), "1", found, *variables]
 
 
 def test_a_socket_for_another_process_is_not_taken() -> None:
@@ -113,7 +94,7 @@ def test_systemd_starts_the_receiver_at_the_first_connection(tmp_path: Path) -> 
         with (
             connect(address) as first,
             serving(
-                tmp_path, prefix=activator(listener), descriptors=(listener.fileno(),)
+                tmp_path, prefix=activator(listener, *VARIABLES), descriptors=(listener.fileno(),)
             ) as receiver,
         ):
             assert first.send(request(event("first"))).answer().status == 200
@@ -132,7 +113,9 @@ def test_no_client_is_refused_while_the_receiver_is_replaced(tmp_path: Path) -> 
     ):
 
         def start() -> Receiver:
-            one = serving(tmp_path, prefix=activator(listener), descriptors=(listener.fileno(),))
+            one = serving(
+                tmp_path, prefix=activator(listener, *VARIABLES), descriptors=(listener.fileno(),)
+            )
             return at_end.enter_context(one)
 
         at_end.enter_context(connect(listener.getsockname()))
