@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import chain, repeat
@@ -42,8 +43,9 @@ _NO_SLOT = (
     "the calls of the Files API before this one took too long: the workspace is slow, or "
     "CIO_FILES_CALLS is too small"
 )
-_FILES = "/api/2.0/fs/files"
-_FOLDERS = "/api/2.0/fs/directories"
+_FILES_API = "/api/2.0/fs/"
+_FILES = f"{_FILES_API}files"
+_FOLDERS = f"{_FILES_API}directories"
 
 WorkspaceErrorKind = Literal["token", "denied", "missing", "full", "busy", "unreachable", "refused"]
 
@@ -225,13 +227,19 @@ class DatabricksWorkspace:
         seconds: float = CALL_SECONDS,
         content: bytes | None = None,
     ) -> httpx2.Response:
-        """Make a call, with a slot of the budget; repeat it while it is refused with 429."""
+        """Make a call; repeat it while it is refused with 429.
+
+        A call of the Files API has a slot of the budget; the limits are not those of other APIs.
+        """
         began = time.monotonic()
+        self._token(began + seconds)  # so that nobody waits for a token while it holds a slot
         is_receivers_put = self._is_receiver and method == "PUT"
         pauses = chain(_PAUSES, repeat(_PAUSES[-1]))
         while True:
+            is_limited = url.startswith(_FILES_API)
+            slot = self._budget.call(began + seconds, is_receivers_put=is_receivers_put)
             try:
-                with self._budget.call(began + seconds, is_receivers_put=is_receivers_put):
+                with slot if is_limited else nullcontext():
                     answer = self._with_token(method, url, began + seconds, content)
             except TimeoutError:
                 raise WorkspaceError("busy", _NO_SLOT) from None
@@ -251,10 +259,7 @@ class DatabricksWorkspace:
         answer: httpx2.Response | None = None
         refused: Token | None = None
         while True:
-            try:
-                token = self.tokens.get(until - time.monotonic(), other_than=refused)
-            except TokenError as error:
-                raise WorkspaceError("token", str(error)) from error
+            token = self._token(until, refused)
             if answer is not None and token is refused:
                 return answer  # no new one came in time
             # A token that came late still leaves time for one try.
@@ -272,6 +277,12 @@ class DatabricksWorkspace:
             if refused is not None or not can_help:
                 return answer
             refused = token
+
+    def _token(self, until: float, refused: Token | None = None) -> Token:
+        try:
+            return self.tokens.get(until - time.monotonic(), other_than=refused)
+        except TokenError as error:
+            raise WorkspaceError("token", str(error)) from error
 
     @staticmethod
     def _require(answer: httpx2.Response, path: str) -> None:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from core.webhooks.sender import NoAnswer, Sender
 from core.webhooks.signature import SigningKey
 from databricks_app.databricks.call_budget import Unlimited
-from databricks_app.databricks.workspace import WorkspaceError, connect
+from databricks_app.databricks.workspace import DatabricksWorkspace, WorkspaceError, connect
 from databricks_app.errors import LakeError
 from databricks_app.operations.doctor.context import DoctorContext
 from databricks_app.operations.doctor.result import CheckResult, failure, ok, skipped, warning
@@ -61,7 +61,7 @@ def exclusive_put(context: DoctorContext) -> CheckResult:
     except (WorkspaceError, FileNotFoundError) as error:
         return failure(str(error), _STORE_FIX)
     finally:
-        _remove(context, path)
+        _remove(context.remote, path)
     if len(won) == 1 and held == b"%d" % won[0]:
         return ok(f"of {_RACERS} simultaneous puts without overwrite, one succeeded")
     return failure(
@@ -84,7 +84,7 @@ def visible(context: DoctorContext) -> CheckResult:
     except (WorkspaceError, FileNotFoundError) as error:
         return failure(str(error), _STORE_FIX)
     finally:
-        _remove(context, path)
+        _remove(context.remote, path)
     if is_listed and is_read and is_gone:
         return ok("a file can be listed and read right after its put, and not after its deletion")
     late = [
@@ -110,7 +110,7 @@ def put_time(context: DoctorContext) -> CheckResult:
     except WorkspaceError as error:
         return failure(str(error), _STORE_FIX)
     finally:
-        _remove(context, path)
+        _remove(context.remote, path)
     middle, slowest = statistics.median(took), max(took)
     says = (
         f"a put of 16 KiB takes {middle * 1e3:.0f} ms (median of {_PUTS}), "
@@ -135,7 +135,7 @@ def large_put(context: DoctorContext) -> CheckResult:
     except (WorkspaceError, FileNotFoundError) as error:
         return failure(f"{what}: {error}", "set CIO_MAX_BODY_BYTES lower")
     finally:
-        _remove(context, path)
+        _remove(context.remote, path)
     if returned != size:
         return failure(f"{what} had {returned} bytes when it was read", _REPORT)
     return ok(f"{what} was written and read in {time.perf_counter() - began:.1f} s")
@@ -164,12 +164,12 @@ def call_limits(context: DoctorContext) -> CheckResult:
     except WorkspaceError as error:
         return failure(str(error), _STORE_FIX)
     finally:
-        remote.close()
         # Wait as asked: otherwise the deletions and the next checks get 429 as well.
         pauses = [one.retry_after_seconds or 1.0 for one in refused]
         time.sleep(min(max(pauses, default=0.0), _LONGEST_PAUSE_SECONDS))
         for path in paths:
-            _remove(context, path)
+            _remove(remote, path)
+        remote.close()
     says = (
         f"{_CALLS} puts, {_CALLERS} at the same time, {_CALLS / seconds:.0f} a second: "
         f"{len(refused) or 'none'} refused"
@@ -259,6 +259,6 @@ def _probe(context: DoctorContext) -> str:
     return f"{context.settings.volume_path}/probe/first-{secrets.token_hex(8)}"
 
 
-def _remove(context: DoctorContext, path: str) -> None:
+def _remove(remote: DatabricksWorkspace, path: str) -> None:
     with suppress(LakeError):
-        context.remote.delete(path)
+        remote.delete(path)

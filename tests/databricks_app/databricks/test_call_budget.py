@@ -244,12 +244,32 @@ def test_receiver_loader_and_alerting_use_the_budget_of_their_run_folder(
     assert {name for name in early if not name.startswith("auth")} == set()
 
 
+def test_a_process_that_waits_for_a_token_holds_no_slot(double: Databricks, tmp_path: Path) -> None:
+    """Other processes have a token and need the slot."""
+    environ = double.environment() | {"CIO_RUN_DIR": str(tmp_path), "CIO_FILES_CALLS": "2"}
+    ready = connect(environ)
+    ready.names(VOLUME)
+    double.faults.set(Fault("latency", "auth.token", seconds=0.5))
+    late = connect(environ)
+    waiting = threading.Thread(target=late.names, args=(VOLUME,))
+    waiting.start()
+    eventually(lambda: double.faults.counts["auth.token"] == 2)
+
+    with CallBudget.of(environ).call(soon()):
+        pass
+
+    waiting.join()
+    ready.close()
+    late.close()
+
+
 def test_a_call_without_a_slot_in_time_fails_with_the_reason(
     double: Databricks, tmp_path: Path
 ) -> None:
     """The caller may try again; nothing was sent."""
     environ = double.environment() | {"CIO_RUN_DIR": str(tmp_path), "CIO_FILES_CALLS": "2"}
     files = connect(environ)
+    files.names(VOLUME)  # from now on it has a token
     budget = CallBudget.of(environ)
 
     with budget.call(soon()), pytest.raises(WorkspaceError, match="CIO_FILES_CALLS") as caught:
