@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from databricks_app.setting_table import SETTINGS
 from databricks_app.setting_values import RUN_DIR
-from databricks_app.settings import SETTINGS
 
 KEYS = "CIO_WEBHOOK_SIGNING_KEYS"
 _PREFIX = "CIO_"

@@ -18,6 +18,7 @@ LEVELS = (
     ("core",),
     ("errors", "endpoint", "warehouse_hours"),
     ("setting_values",),
+    ("setting_table",),
     ("settings",),
     ("setting_names",),
     ("runtime", "databricks"),

@@ -13,7 +13,7 @@ from databricks_app.runtime import sender_pace
 from databricks_app.runtime.sender_pace import CallSums
 from databricks_app.runtime.status import LoaderStatus
 from databricks_app.runtime.words import counted
-from databricks_app.settings import StalePolicy
+from databricks_app.setting_table import StalePolicy
 
 # The loader writes its status every 20 s at least, also while it waits.
 _SILENT_SECONDS = 60.0

@@ -11,7 +11,7 @@ import hashlib
 
 from databricks_app.ingest.verified_keys import is_recent
 from databricks_app.runtime.shared_marks import Moment, SharedMarks
-from databricks_app.settings import StalePolicy
+from databricks_app.setting_table import StalePolicy
 
 # Customer.io repeats a request for seven days; a day more for a clock or a queue that is late.
 OLDEST_SECONDS = 8 * 86400.0

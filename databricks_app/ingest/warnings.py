@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from databricks_app.settings import StalePolicy
+    from databricks_app.setting_table import StalePolicy
 
 # Customer.io may try once an hour. With two hours and a half, one late try ends no report.
 REPORT_SECONDS = 9000.0

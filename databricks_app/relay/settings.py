@@ -14,8 +14,9 @@ from urllib.parse import unquote, urlsplit
 from core.webhooks.signature import SigningKey
 from databricks_app.endpoint import WEBHOOK_PATH, is_webhook_path
 from databricks_app.errors import SettingsError
+from databricks_app.setting_table import SETTINGS, StalePolicy
 from databricks_app.setting_values import Setting
-from databricks_app.settings import LOOPBACK, SETTINGS, StalePolicy
+from databricks_app.settings import LOOPBACK
 
 SignaturePlace = Literal["headers", "both"]
 

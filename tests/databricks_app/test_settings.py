@@ -15,12 +15,8 @@ from structlog.testing import capture_logs
 from databricks_app.cli.serve import with_admin_token, with_keys
 from databricks_app.errors import SettingsError
 from databricks_app.runtime.env_file import make_admin_token, make_development_key
-from databricks_app.settings import (
-    SETTINGS,
-    Settings,
-    environment,
-    from_environment,
-)
+from databricks_app.setting_table import SETTINGS
+from databricks_app.settings import Settings, environment, from_environment
 
 BAD_VALUES = [
     ("CIO_WORKSPACES", ["shop", "Shop:0a1b2c3d", "shop:0a1b2c3", "a:0a1b2c3d,b:0a1b2c3d"]),

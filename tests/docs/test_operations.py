@@ -7,7 +7,7 @@ from typing import get_args
 
 from databricks_app.operations.alerting import rules
 from databricks_app.operations.doctor import first_contact
-from databricks_app.settings import SETTINGS
+from databricks_app.setting_table import SETTINGS
 from tests.support.paths import DOCS, ROOT
 
 RUN = ROOT / "databricks_app" / "operations" / "doctor" / "run.py"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from databricks_app.settings import SETTINGS, environment, from_environment
+from databricks_app.setting_table import SETTINGS
+from databricks_app.settings import environment, from_environment
 from tests.support import setting_tables
 from tests.support.paths import ROOT
 from tests.support.setting_tables import EXAMPLE

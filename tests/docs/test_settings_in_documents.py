@@ -17,8 +17,8 @@ from databricks_app.operations.doctor import context
 from databricks_app.operations.webhooks.destination import parse
 from databricks_app.relay.settings import RELAY_SETTINGS
 from databricks_app.runtime.crash_points import CrashPoint
+from databricks_app.setting_table import SETTINGS
 from databricks_app.setting_values import not_blank
-from databricks_app.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(

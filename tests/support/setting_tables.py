@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from databricks_app.relay.settings import RELAY_SETTINGS
+from databricks_app.setting_table import SETTINGS
 from databricks_app.setting_values import Setting
-from databricks_app.settings import SETTINGS
 from tests.support.paths import ROOT
 
 EXAMPLE = ROOT / ".env.example"

@@ -14,7 +14,8 @@ from databricks_app.app import create_app
 from databricks_app.endpoint import WEBHOOK_PATH
 from databricks_app.ingest.inbox.local import LocalInbox
 from databricks_app.runtime.status import RUN_DIR
-from databricks_app.settings import Settings, StalePolicy
+from databricks_app.setting_table import StalePolicy
+from databricks_app.settings import Settings
 from tests.support.still_time import FixedClock
 
 DAY = 86400

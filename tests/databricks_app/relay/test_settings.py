@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from databricks_app import settings
+from databricks_app import setting_table
 from databricks_app.errors import SettingsError
 from databricks_app.relay.settings import RELAY_SETTINGS, from_environment
 from tests.support.paths import DOCS
@@ -116,7 +116,7 @@ def test_shared_settings_are_the_receivers_own() -> None:
     shared = [row for row in RELAY_SETTINGS if not row.name.startswith(tuple(own))]
 
     assert len(shared) == 6
-    assert all(row in settings.SETTINGS for row in shared)
+    assert all(row in setting_table.SETTINGS for row in shared)
 
 
 def test_the_documentation_has_the_table_of_settings() -> None:

@@ -22,7 +22,8 @@ from databricks_app.errors import DeploymentError
 from databricks_app.lake import sql_dialect
 from databricks_app.operations.deployment import plan, source
 from databricks_app.operations.deployment.target_workspace import TargetWorkspace
-from databricks_app.settings import SETTINGS, from_environment
+from databricks_app.setting_table import SETTINGS
+from databricks_app.settings import from_environment
 from tests.doubles import TOKEN, WAREHOUSE_ID, Databricks, Fault
 from tests.support.deploying import copy_files, empty_workspace
 
