@@ -39,18 +39,18 @@ def run(plan: Plan) -> Section:
     """Make both tables, then load the same batches into them alternately."""
     around = Surroundings()
     base, copies = plan.pick(100_000, 2000), plan.pick(50, 3)
-    held = list(_month(base, seed=0))
-    small = _lake(plan.folder / "small", held, copies=1)
-    large = _lake(plan.folder / "large", held, copies=copies)
+    stored = list(_month(base, seed=0))
+    small = _lake(plan.folder / "small", stored, copies=1)
+    large = _lake(plan.folder / "large", stored, copies=copies)
     found: dict[str, list[float]] = {"small": [], "large": []}
     for turn in range(plan.rounds + 1):
         around.look()
-        batch = _batch(held, turn)
+        batch = _batch(stored, turn)
         seconds = {"small": _load(small, batch), "large": _load(large, batch)}
         for name in found if turn else ():  # the first batch also opens the files: not counted
             found[name].append(seconds[name])
     profile = cProfile.Profile()
-    profile.runcall(_load, large, _batch(held, plan.rounds + 1))
+    profile.runcall(_load, large, _batch(stored, plan.rounds + 1))
     small.close()
     large.close()
     lines = _lines(found, (base, base * copies), profile)
@@ -64,10 +64,13 @@ def _month(count: int, seed: int) -> Iterator[Made]:
     return events(shapes(5000), start=start, seconds=seconds, count=count, seed=seed)
 
 
-def _batch(held: list[Made], turn: int) -> list[Reading]:
+def _batch(stored: list[Made], turn: int) -> list[Reading]:
     """Make a batch over all days: nine tenths new events, one tenth duplicates."""
-    step = len(held) // _REPEATED
-    made = [*_month(BATCH_ROWS - _REPEATED, seed=turn + 1), *held[turn % step :: step][:_REPEATED]]
+    step = len(stored) // _REPEATED
+    made = [
+        *_month(BATCH_ROWS - _REPEATED, seed=turn + 1),
+        *stored[turn % step :: step][:_REPEATED],
+    ]
     return _readings(made)
 
 
@@ -76,11 +79,11 @@ def _readings(made: list[Made]) -> list[Reading]:
     return [read(record(one, now)) for one in made]
 
 
-def _lake(data_dir: Path, held: list[Made], *, copies: int) -> LocalLake:
+def _lake(data_dir: Path, stored: list[Made], *, copies: int) -> LocalLake:
     """Make tables with some events, and with further copies of them that have other ids."""
     stamps = {"loaded_at": datetime.now(UTC), "batch_id": "the month"}
     schemas = {one.name: one.schema for one in definitions()}
-    prepared = prepare(_readings(held), schemas, stamps)
+    prepared = prepare(_readings(stored), schemas, stamps)
     offered = {RAW_TABLE: prepared.raw, **prepared.typed}
     for definition in definitions():
         opened = open_table(data_dir, definition, Policy().table_properties(), fsync)
@@ -130,7 +133,7 @@ def _lines(
     pstats.Stats(profile, stream=text).strip_dirs().sort_stats("tottime").print_stats(_PROFILED)
     profile_lines = [line.rstrip() for line in text.getvalue().splitlines() if line.strip()]
     return [
-        f"{BATCH_ROWS:,} events over {_DAYS} days, {_REPEATED} of them held already, through "
+        f"{BATCH_ROWS:,} events over {_DAYS} days, {_REPEATED} of them stored already, through "
         "`LocalLake.load`, durable, raw and typed tables, upkeep as in service. Rows in the raw "
         f"table, each once more in a typed one; every day in as few files as upkeep makes. "
         f"{len(ratios)} rounds in turns. Goal: 4 x. Median (range).",

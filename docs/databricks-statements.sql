@@ -50,7 +50,7 @@ ALTER TABLE `webhook_push_events` ADD COLUMNS (`href` STRING COMMENT 'Target of 
 -- The loader, one a table that has rows in the load: insert what is missing from its staged files, of which there can be several
 -- Needs: SELECT and MODIFY on the table, READ VOLUME
 
-MERGE INTO `webhook_customer_events` AS held
+MERGE INTO `webhook_customer_events` AS target
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
       CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
@@ -60,7 +60,7 @@ USING (
       `object_type_type`, `delivery_type`, `content`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_customer_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, email_address STRING, object_type_type STRING, delivery_type STRING, content STRING, reading_notes STRING')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
     `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
     `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
@@ -76,7 +76,7 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
     staged.`trigger_event_id`, staged.`email_address`, staged.`object_type_type`,
     staged.`delivery_type`, staged.`content`, staged.`reading_notes`);
 
-MERGE INTO `webhook_email_events` AS held
+MERGE INTO `webhook_email_events` AS target
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
       CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
@@ -87,7 +87,7 @@ USING (
       `link_id`, `machine`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_email_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, subject STRING, recipient STRING, failure_message STRING, content STRING, headers MAP<STRING, ARRAY<STRING>>, proxied BOOLEAN, prefetched BOOLEAN, synthetic BOOLEAN, href STRING, link_id BIGINT, machine BOOLEAN, reading_notes STRING')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
     `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
     `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
@@ -105,7 +105,7 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
     staged.`content`, staged.`headers`, staged.`proxied`, staged.`prefetched`, staged.`synthetic`,
     staged.`href`, staged.`link_id`, staged.`machine`, staged.`reading_notes`);
 
-MERGE INTO `webhook_email_events` AS held
+MERGE INTO `webhook_email_events` AS target
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
       CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
@@ -116,7 +116,7 @@ USING (
       `link_id`, `machine`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_email_events.{1,2}.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, subject STRING, recipient STRING, failure_message STRING, content STRING, headers MAP<STRING, ARRAY<STRING>>, proxied BOOLEAN, prefetched BOOLEAN, synthetic BOOLEAN, href STRING, link_id BIGINT, machine BOOLEAN, reading_notes STRING')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
     `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
     `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
@@ -134,7 +134,7 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
     staged.`content`, staged.`headers`, staged.`proxied`, staged.`prefetched`, staged.`synthetic`,
     staged.`href`, staged.`link_id`, staged.`machine`, staged.`reading_notes`);
 
-MERGE INTO `webhook_in_app_events` AS held
+MERGE INTO `webhook_in_app_events` AS target
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
       CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
@@ -144,7 +144,7 @@ USING (
       `content`, `tracked_response`, `href`, `link_id`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_in_app_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, tracked_response STRING, href STRING, link_id BIGINT, reading_notes STRING')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
     `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
     `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
@@ -160,7 +160,7 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
     staged.`trigger_event_id`, staged.`recipient`, staged.`failure_message`, staged.`content`,
     staged.`tracked_response`, staged.`href`, staged.`link_id`, staged.`reading_notes`);
 
-MERGE INTO `webhook_push_events` AS held
+MERGE INTO `webhook_push_events` AS target
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
       CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
@@ -170,7 +170,7 @@ USING (
       `content`, `href`, `link_id`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_push_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipients ARRAY<STRUCT<device_id: STRING, device_platform: STRING, failure_message: STRING>>, failure_message STRING, content STRING, href STRING, link_id BIGINT, reading_notes STRING')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
     `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
     `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
@@ -186,14 +186,14 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
     staged.`trigger_event_id`, staged.`recipients`, staged.`failure_message`, staged.`content`,
     staged.`href`, staged.`link_id`, staged.`reading_notes`);
 
-MERGE INTO `webhook_raw_events` AS held
+MERGE INTO `webhook_raw_events` AS target
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
       CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `target_table`,
       `unrouted_reason`, `key_fingerprint`, `body`, `body_encoding`, `body_bytes`, `body_sha256`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_raw_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, target_table STRING, unrouted_reason STRING, key_fingerprint STRING, body STRING, body_encoding STRING, body_bytes BIGINT, body_sha256 STRING')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
     `received_at`, `loaded_at`, `batch_id`, `workspace`, `target_table`, `unrouted_reason`,
     `key_fingerprint`, `body`, `body_encoding`, `body_bytes`, `body_sha256`)
@@ -202,14 +202,14 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
     staged.`workspace`, staged.`target_table`, staged.`unrouted_reason`, staged.`key_fingerprint`,
     staged.`body`, staged.`body_encoding`, staged.`body_bytes`, staged.`body_sha256`);
 
-MERGE INTO `webhook_raw_events` AS held
+MERGE INTO `webhook_raw_events` AS target
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
       CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `target_table`,
       `unrouted_reason`, `key_fingerprint`, `body`, `body_encoding`, `body_bytes`, `body_sha256`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_raw_events.{1,2}.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, target_table STRING, unrouted_reason STRING, key_fingerprint STRING, body STRING, body_encoding STRING, body_bytes BIGINT, body_sha256 STRING')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
     `received_at`, `loaded_at`, `batch_id`, `workspace`, `target_table`, `unrouted_reason`,
     `key_fingerprint`, `body`, `body_encoding`, `body_bytes`, `body_sha256`)
@@ -218,7 +218,7 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
     staged.`workspace`, staged.`target_table`, staged.`unrouted_reason`, staged.`key_fingerprint`,
     staged.`body`, staged.`body_encoding`, staged.`body_bytes`, staged.`body_sha256`);
 
-MERGE INTO `webhook_slack_events` AS held
+MERGE INTO `webhook_slack_events` AS target
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
       CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
@@ -228,7 +228,7 @@ USING (
       `content`, `href`, `link_id`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_slack_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, href STRING, link_id BIGINT, reading_notes STRING')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
     `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
     `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
@@ -244,7 +244,7 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
     staged.`trigger_event_id`, staged.`recipient`, staged.`failure_message`, staged.`content`,
     staged.`href`, staged.`link_id`, staged.`reading_notes`);
 
-MERGE INTO `webhook_sms_events` AS held
+MERGE INTO `webhook_sms_events` AS target
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
       CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
@@ -254,7 +254,7 @@ USING (
       `content`, `href`, `link_id`, `inbound_event_id`, `to`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_sms_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, href STRING, link_id BIGINT, inbound_event_id STRING, to STRING, reading_notes STRING')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
     `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
     `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
@@ -270,7 +270,7 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
     staged.`trigger_event_id`, staged.`recipient`, staged.`failure_message`, staged.`content`,
     staged.`href`, staged.`link_id`, staged.`inbound_event_id`, staged.`to`, staged.`reading_notes`);
 
-MERGE INTO `webhook_webhook_events` AS held
+MERGE INTO `webhook_webhook_events` AS target
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
       CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
@@ -280,7 +280,7 @@ USING (
       `content`, `href`, `link_id`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_webhook_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, href STRING, link_id BIGINT, reading_notes STRING')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
     `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
     `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
@@ -296,7 +296,7 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
     staged.`trigger_event_id`, staged.`recipient`, staged.`failure_message`, staged.`content`,
     staged.`href`, staged.`link_id`, staged.`reading_notes`);
 
-MERGE INTO `webhook_whatsapp_events` AS held
+MERGE INTO `webhook_whatsapp_events` AS target
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
       CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
@@ -306,7 +306,7 @@ USING (
       `content`, `href`, `link_id`, `inbound_event_id`, `to`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_whatsapp_events.1.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, recipient STRING, failure_message STRING, content STRING, href STRING, link_id BIGINT, inbound_event_id STRING, to STRING, reading_notes STRING')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
     `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
     `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,
@@ -328,8 +328,8 @@ VALUES (staged.`event_id`, staged.`object_type`, staged.`metric`, staged.`event_
 MERGE INTO `webhook_customer_events` AS typed
 USING (
   SELECT DISTINCT `event_id`, `event_date`
-  FROM `webhook_raw_events` AS held
-  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+  FROM `webhook_raw_events` AS target
+  WHERE target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default'
 ) AS renamed
 ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
 WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
@@ -337,8 +337,8 @@ WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
 MERGE INTO `webhook_email_events` AS typed
 USING (
   SELECT DISTINCT `event_id`, `event_date`
-  FROM `webhook_raw_events` AS held
-  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+  FROM `webhook_raw_events` AS target
+  WHERE target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default'
 ) AS renamed
 ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
 WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
@@ -346,8 +346,8 @@ WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
 MERGE INTO `webhook_in_app_events` AS typed
 USING (
   SELECT DISTINCT `event_id`, `event_date`
-  FROM `webhook_raw_events` AS held
-  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+  FROM `webhook_raw_events` AS target
+  WHERE target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default'
 ) AS renamed
 ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
 WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
@@ -355,8 +355,8 @@ WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
 MERGE INTO `webhook_push_events` AS typed
 USING (
   SELECT DISTINCT `event_id`, `event_date`
-  FROM `webhook_raw_events` AS held
-  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+  FROM `webhook_raw_events` AS target
+  WHERE target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default'
 ) AS renamed
 ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
 WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
@@ -364,8 +364,8 @@ WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
 MERGE INTO `webhook_slack_events` AS typed
 USING (
   SELECT DISTINCT `event_id`, `event_date`
-  FROM `webhook_raw_events` AS held
-  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+  FROM `webhook_raw_events` AS target
+  WHERE target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default'
 ) AS renamed
 ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
 WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
@@ -373,8 +373,8 @@ WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
 MERGE INTO `webhook_sms_events` AS typed
 USING (
   SELECT DISTINCT `event_id`, `event_date`
-  FROM `webhook_raw_events` AS held
-  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+  FROM `webhook_raw_events` AS target
+  WHERE target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default'
 ) AS renamed
 ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
 WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
@@ -382,8 +382,8 @@ WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
 MERGE INTO `webhook_webhook_events` AS typed
 USING (
   SELECT DISTINCT `event_id`, `event_date`
-  FROM `webhook_raw_events` AS held
-  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+  FROM `webhook_raw_events` AS target
+  WHERE target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default'
 ) AS renamed
 ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
 WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
@@ -391,56 +391,56 @@ WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
 MERGE INTO `webhook_whatsapp_events` AS typed
 USING (
   SELECT DISTINCT `event_id`, `event_date`
-  FROM `webhook_raw_events` AS held
-  WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+  FROM `webhook_raw_events` AS target
+  WHERE target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default'
 ) AS renamed
 ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date` AND typed.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND coalesce(typed.`workspace`, 'default') = 'default'
 WHEN MATCHED THEN UPDATE SET `workspace` = 'shop';
 
-UPDATE `webhook_raw_events` AS held
+UPDATE `webhook_raw_events` AS target
 SET `workspace` = 'shop'
-WHERE held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default';
+WHERE target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22') AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default';
 
 -- `ciolake workspaces rename`: which days and how many rows would be changed
 -- Needs: SELECT on the tables
 
-SELECT 'webhook_raw_events' AS name, count(*) AS events FROM `webhook_raw_events` AS held
-WHERE held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+SELECT 'webhook_raw_events' AS name, count(*) AS events FROM `webhook_raw_events` AS target
+WHERE target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default'
 UNION ALL
 SELECT 'webhook_email_events' AS name, count(*) AS events FROM `webhook_email_events` AS typed
-WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
-  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS target
+  WHERE target.`event_id` = typed.`event_id` AND target.`event_date` = typed.`event_date` AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default')
 UNION ALL
 SELECT 'webhook_customer_events' AS name, count(*) AS events FROM `webhook_customer_events` AS typed
-WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
-  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS target
+  WHERE target.`event_id` = typed.`event_id` AND target.`event_date` = typed.`event_date` AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default')
 UNION ALL
 SELECT 'webhook_sms_events' AS name, count(*) AS events FROM `webhook_sms_events` AS typed
-WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
-  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS target
+  WHERE target.`event_id` = typed.`event_id` AND target.`event_date` = typed.`event_date` AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default')
 UNION ALL
 SELECT 'webhook_push_events' AS name, count(*) AS events FROM `webhook_push_events` AS typed
-WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
-  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS target
+  WHERE target.`event_id` = typed.`event_id` AND target.`event_date` = typed.`event_date` AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default')
 UNION ALL
 SELECT 'webhook_in_app_events' AS name, count(*) AS events FROM `webhook_in_app_events` AS typed
-WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
-  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS target
+  WHERE target.`event_id` = typed.`event_id` AND target.`event_date` = typed.`event_date` AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default')
 UNION ALL
 SELECT 'webhook_slack_events' AS name, count(*) AS events FROM `webhook_slack_events` AS typed
-WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
-  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS target
+  WHERE target.`event_id` = typed.`event_id` AND target.`event_date` = typed.`event_date` AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default')
 UNION ALL
 SELECT 'webhook_webhook_events' AS name, count(*) AS events FROM `webhook_webhook_events` AS typed
-WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
-  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default')
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS target
+  WHERE target.`event_id` = typed.`event_id` AND target.`event_date` = typed.`event_date` AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default')
 UNION ALL
 SELECT 'webhook_whatsapp_events' AS name, count(*) AS events FROM `webhook_whatsapp_events` AS typed
-WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS held
-  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date` AND held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default');
+WHERE coalesce(typed.`workspace`, 'default') = 'default' AND EXISTS (SELECT 1 FROM `webhook_raw_events` AS target
+  WHERE target.`event_id` = typed.`event_id` AND target.`event_date` = typed.`event_date` AND target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default');
 
-SELECT DISTINCT `event_date` FROM `webhook_raw_events` AS held
-WHERE held.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(held.`workspace`, 'default') = 'default'
+SELECT DISTINCT `event_date` FROM `webhook_raw_events` AS target
+WHERE target.`key_fingerprint` IN ('0a1b2c3d') AND coalesce(target.`workspace`, 'default') = 'default'
 ORDER BY `event_date`;
 
 -- `ciolake workspaces`, and `rename`: keys and rows of each workspace
@@ -451,116 +451,122 @@ SELECT coalesce(workspace, 'default') AS workspace, key_fingerprint,
 FROM webhook_raw_events
 GROUP BY coalesce(workspace, 'default'), key_fingerprint;
 
+-- `ciolake doctor`: which keys have verified events
+-- Needs: SELECT on webhook_raw_events
+
+SELECT key_fingerprint, count(*) AS events FROM webhook_raw_events
+WHERE coalesce(object_type, '') <> 'ciolake' GROUP BY key_fingerprint;
+
 -- The loader, where a MERGE inserted fewer rows than it got: which had others written?
 -- Needs: SELECT on the table, READ VOLUME
 
-SELECT held.`event_id`, held.`event_date`, held.`metric`
-FROM `webhook_customer_events` AS held
+SELECT target.`event_id`, target.`event_date`, target.`metric`
+FROM `webhook_customer_events` AS target
 INNER JOIN (
   SELECT `event_id`, `event_date`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_customer_events.1.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
-WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHERE target.`batch_id` IS NULL OR target.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`, held.`metric`
-FROM `webhook_email_events` AS held
+SELECT target.`event_id`, target.`event_date`, target.`metric`
+FROM `webhook_email_events` AS target
 INNER JOIN (
   SELECT `event_id`, `event_date`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_email_events.1.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
-WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHERE target.`batch_id` IS NULL OR target.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`, held.`metric`
-FROM `webhook_email_events` AS held
+SELECT target.`event_id`, target.`event_date`, target.`metric`
+FROM `webhook_email_events` AS target
 INNER JOIN (
   SELECT `event_id`, `event_date`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_email_events.{1,2}.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
-WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHERE target.`batch_id` IS NULL OR target.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`, held.`metric`
-FROM `webhook_in_app_events` AS held
+SELECT target.`event_id`, target.`event_date`, target.`metric`
+FROM `webhook_in_app_events` AS target
 INNER JOIN (
   SELECT `event_id`, `event_date`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_in_app_events.1.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
-WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHERE target.`batch_id` IS NULL OR target.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`, held.`metric`
-FROM `webhook_push_events` AS held
+SELECT target.`event_id`, target.`event_date`, target.`metric`
+FROM `webhook_push_events` AS target
 INNER JOIN (
   SELECT `event_id`, `event_date`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_push_events.1.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
-WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHERE target.`batch_id` IS NULL OR target.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`, held.`metric`
-FROM `webhook_raw_events` AS held
+SELECT target.`event_id`, target.`event_date`, target.`metric`
+FROM `webhook_raw_events` AS target
 INNER JOIN (
   SELECT `event_id`, `event_date`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_raw_events.1.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
-WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHERE target.`batch_id` IS NULL OR target.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`, held.`metric`
-FROM `webhook_raw_events` AS held
+SELECT target.`event_id`, target.`event_date`, target.`metric`
+FROM `webhook_raw_events` AS target
 INNER JOIN (
   SELECT `event_id`, `event_date`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_raw_events.{1,2}.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
-WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHERE target.`batch_id` IS NULL OR target.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`, held.`metric`
-FROM `webhook_slack_events` AS held
+SELECT target.`event_id`, target.`event_date`, target.`metric`
+FROM `webhook_slack_events` AS target
 INNER JOIN (
   SELECT `event_id`, `event_date`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_slack_events.1.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
-WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHERE target.`batch_id` IS NULL OR target.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`, held.`metric`
-FROM `webhook_sms_events` AS held
+SELECT target.`event_id`, target.`event_date`, target.`metric`
+FROM `webhook_sms_events` AS target
 INNER JOIN (
   SELECT `event_id`, `event_date`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_sms_events.1.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
-WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHERE target.`batch_id` IS NULL OR target.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`, held.`metric`
-FROM `webhook_webhook_events` AS held
+SELECT target.`event_id`, target.`event_date`, target.`metric`
+FROM `webhook_webhook_events` AS target
 INNER JOIN (
   SELECT `event_id`, `event_date`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_webhook_events.1.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
-WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHERE target.`batch_id` IS NULL OR target.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`, held.`metric`
-FROM `webhook_whatsapp_events` AS held
+SELECT target.`event_id`, target.`event_date`, target.`metric`
+FROM `webhook_whatsapp_events` AS target
 INNER JOIN (
   SELECT `event_id`, `event_date`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_whatsapp_events.1.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
-WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHERE target.`batch_id` IS NULL OR target.`batch_id` <> :batch_id;
 
-SELECT held.`event_id`, held.`event_date`, held.`received_at`, held.`target_table`, held.`unrouted_reason`, held.`body`, held.`body_encoding`, held.`workspace`, held.`body_sha256`
-FROM `webhook_raw_events` AS held
+SELECT target.`event_id`, target.`event_date`, target.`received_at`, target.`target_table`, target.`unrouted_reason`, target.`body`, target.`body_encoding`, target.`workspace`, target.`body_sha256`
+FROM `webhook_raw_events` AS target
 INNER JOIN (
   SELECT `event_id`, `event_date`
   FROM read_files('/Volumes/main/cio/events/staging/00000007.0123456789abcdef.webhook_raw_events.1.parquet', format => 'parquet', schema => 'event_id STRING, event_date DATE')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
-WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id;
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+WHERE target.`batch_id` IS NULL OR target.`batch_id` <> :batch_id;
 
 -- The loader, at the same time, if there are several staged files: are all of them there?
 -- Needs: READ VOLUME
@@ -802,7 +808,7 @@ SELECT event_id FROM webhook_raw_events WHERE event_id = 'ciolake-canary-0123456
 
 DROP TABLE IF EXISTS `ciolake_scratch_0123456789ab`;
 
-MERGE INTO `ciolake_scratch_0123456789ab` AS held
+MERGE INTO `ciolake_scratch_0123456789ab` AS target
 USING (
   SELECT `event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`, `received_at`,
       CAST(:loaded_at AS TIMESTAMP) AS `loaded_at`, `batch_id`, `workspace`, `customer_id`,
@@ -813,7 +819,7 @@ USING (
       `link_id`, `machine`, `reading_notes`
   FROM read_files('/Volumes/main/cio/events/probe/ciolake_scratch_0123456789ab.0123.{1,2}.parquet', format => 'parquet', schema => 'event_id STRING, object_type STRING, metric STRING, event_timestamp TIMESTAMP, event_date DATE, received_at TIMESTAMP, loaded_at TIMESTAMP, batch_id STRING, workspace STRING, customer_id STRING, identifiers_id STRING, identifiers_email STRING, identifiers_cio_id STRING, delivery_id STRING, campaign_id BIGINT, broadcast_id BIGINT, newsletter_id BIGINT, transactional_message_id STRING, action_id BIGINT, parent_action_id BIGINT, content_id BIGINT, journey_id STRING, trigger_id BIGINT, trigger_event_id STRING, subject STRING, recipient STRING, failure_message STRING, content STRING, headers MAP<STRING, ARRAY<STRING>>, proxied BOOLEAN, prefetched BOOLEAN, synthetic BOOLEAN, href STRING, link_id BIGINT, machine BOOLEAN, reading_notes STRING')
 ) AS staged
-ON held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date` AND held.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
+ON target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date` AND target.`event_date` IN (DATE'2026-11-21', DATE'2026-11-22')
 WHEN NOT MATCHED THEN INSERT (`event_id`, `object_type`, `metric`, `event_timestamp`, `event_date`,
     `received_at`, `loaded_at`, `batch_id`, `workspace`, `customer_id`, `identifiers_id`,
     `identifiers_email`, `identifiers_cio_id`, `delivery_id`, `campaign_id`, `broadcast_id`,

@@ -51,7 +51,7 @@ def test_the_file_is_databricks_sql() -> None:
     trees = sqlglot.parse(sent_statements.FILE.read_text(encoding="utf-8"), dialect="databricks")
 
     merges = [one for one in trees if isinstance(one, exp.Merge)]
-    loads = [one for one in merges if one.this.alias == "held"]
+    loads = [one for one in merges if one.this.alias == "target"]
     renames = [one for one in merges if one.this.alias == "typed"]
     assert len({one.this.name for one in loads if one.this.name.startswith("webhook_")}) == 9
     assert len(renames) == 8

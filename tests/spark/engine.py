@@ -71,9 +71,11 @@ class SparkEngine:
     def register(self, folder: Path) -> None:
         """Use the Delta tables of a local data folder, and make the views over them."""
         for table in sql_dialect.tables():
-            held = folder / "tables" / table.name
-            if held.is_dir():
-                self.spark.sql(f"CREATE TABLE `{table.name}` USING DELTA LOCATION '{held}'")
+            folder_of_table = folder / "tables" / table.name
+            if folder_of_table.is_dir():
+                self.spark.sql(
+                    f"CREATE TABLE `{table.name}` USING DELTA LOCATION '{folder_of_table}'"
+                )
             else:
                 self.run(table.sql)
         self.make("views")

@@ -103,9 +103,9 @@ def test_each_table_and_view_of_a_new_deployment_has_the_rows_that_the_double_ha
     double, engine = engines
 
     ((rows,),) = engine.run(f"SELECT count(*) AS found FROM {name}").rows
-    (held,) = double.workspace.engine.query(f"SELECT count(*) AS found FROM main.{SCHEMA}.{name}")
+    (answer,) = double.workspace.engine.query(f"SELECT count(*) AS found FROM main.{SCHEMA}.{name}")
 
-    assert rows == held["found"] > 0
+    assert rows == answer["found"] > 0
 
 
 def test_a_new_deployment_makes_each_table_and_view_once_and_the_loader_loads_each_table(

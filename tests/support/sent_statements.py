@@ -109,7 +109,7 @@ PURPOSES = (
         "The loader, one a table that has rows in the load: insert what is missing from its staged "
         "files, of which there can be several",
         "SELECT and MODIFY on the table, READ VOLUME",
-        r"MERGE INTO `webhook_\w+` AS held.*",
+        r"MERGE INTO `webhook_\w+` AS target.*",
     ),
     Purpose(
         "`ciolake workspaces rename`, one a table and month: the typed tables, then the raw one",
@@ -134,7 +134,7 @@ PURPOSES = (
     Purpose(
         "The loader, where a MERGE inserted fewer rows than it got: which had others written?",
         "SELECT on the table, READ VOLUME",
-        r"SELECT held\..*",
+        r"SELECT target\..*",
     ),
     Purpose(
         "The loader, at the same time, if there are several staged files: are all of them there?",

@@ -60,7 +60,7 @@ def merge(table: Table, path: str, dates: Iterable[date]) -> str:
         _LOADED_AT if name == "loaded_at" else _quoted(name) for name in table.column_names
     )
     return (
-        f"MERGE INTO {_quoted(table.name)} AS held\n"  # noqa: S608  # names of sql/
+        f"MERGE INTO {_quoted(table.name)} AS target\n"  # noqa: S608  # names of sql/
         f"USING (\n  SELECT {chosen}\n  FROM {_staged(path, table.columns)}\n) AS staged\n"
         f"ON {_same_key(dates)}\n"
         f"WHEN NOT MATCHED THEN INSERT ({names})\nVALUES ({values})"
@@ -74,11 +74,11 @@ def rows_of_other_loads(
     keys = [column for column in table.columns if column.name in KEY]
     names = ", ".join(_quoted(name) for name in KEY)
     return (
-        f"SELECT {', '.join(f'held.{_quoted(name)}' for name in columns)}\n"  # noqa: S608  # names of sql/
-        f"FROM {_quoted(table.name)} AS held\n"
+        f"SELECT {', '.join(f'target.{_quoted(name)}' for name in columns)}\n"  # noqa: S608  # names of sql/
+        f"FROM {_quoted(table.name)} AS target\n"
         f"INNER JOIN (\n  SELECT {names}\n  FROM {_staged(path, keys)}\n) AS staged\n"
         f"ON {_same_key(dates)}\n"
-        "WHERE held.`batch_id` IS NULL OR held.`batch_id` <> :batch_id"
+        "WHERE target.`batch_id` IS NULL OR target.`batch_id` <> :batch_id"
     )
 
 
@@ -114,7 +114,7 @@ def newest_loaded_at(tables: Iterable[Table]) -> str:
 def days_to_rename(rename: Rename) -> str:
     """Select the days of the raw rows that a rename changes."""
     return (
-        f"SELECT DISTINCT `event_date` FROM `webhook_raw_events` AS held\nWHERE {_of(rename)}"  # noqa: S608  # names and hex digits, in quotes
+        f"SELECT DISTINCT `event_date` FROM `webhook_raw_events` AS target\nWHERE {_of(rename)}"  # noqa: S608  # names and hex digits, in quotes
         "\nORDER BY `event_date`"
     )
 
@@ -123,13 +123,13 @@ def rows_to_rename(rename: Rename, tables: Iterable[Table]) -> str:
     """Count the rows of each table that a rename changes; the first table is the raw table."""
     raw, *typed = tables
     counts = [
-        f"SELECT '{raw.name}' AS name, count(*) AS events FROM `{raw.name}` AS held\n"  # noqa: S608  # as above
+        f"SELECT '{raw.name}' AS name, count(*) AS events FROM `{raw.name}` AS target\n"  # noqa: S608  # as above
         f"WHERE {_of(rename)}"
     ]
     counts += [
         f"SELECT '{one.name}' AS name, count(*) AS events FROM `{one.name}` AS typed\n"  # noqa: S608  # as above
-        f"WHERE {_is_old('typed', rename)} AND EXISTS (SELECT 1 FROM `{raw.name}` AS held\n"
-        "  WHERE held.`event_id` = typed.`event_id` AND held.`event_date` = typed.`event_date`"
+        f"WHERE {_is_old('typed', rename)} AND EXISTS (SELECT 1 FROM `{raw.name}` AS target\n"
+        "  WHERE target.`event_id` = typed.`event_id` AND target.`event_date` = typed.`event_date`"
         f" AND {_of(rename)})"
         for one in typed
     ]
@@ -142,8 +142,8 @@ def rename_typed(table: Table, rename: Rename, dates: Iterable[date]) -> str:
     return (
         f"MERGE INTO {_quoted(table.name)} AS typed\n"  # noqa: S608  # as above
         "USING (\n  SELECT DISTINCT `event_id`, `event_date`\n"
-        "  FROM `webhook_raw_events` AS held\n"
-        f"  WHERE held.`event_date` IN ({days}) AND {_of(rename)}\n) AS renamed\n"
+        "  FROM `webhook_raw_events` AS target\n"
+        f"  WHERE target.`event_date` IN ({days}) AND {_of(rename)}\n) AS renamed\n"
         "ON typed.`event_id` = renamed.`event_id` AND typed.`event_date` = renamed.`event_date`"
         f" AND typed.`event_date` IN ({days}) AND {_is_old('typed', rename)}\n"
         f"WHEN MATCHED THEN UPDATE SET `workspace` = {_text(rename.new)}"
@@ -153,16 +153,16 @@ def rename_typed(table: Table, rename: Rename, dates: Iterable[date]) -> str:
 def rename_raw(rename: Rename, dates: Iterable[date]) -> str:
     """Change the raw rows of some days. Run it after the typed tables."""
     return (
-        "UPDATE `webhook_raw_events` AS held\n"
+        "UPDATE `webhook_raw_events` AS target\n"
         f"SET `workspace` = {_text(rename.new)}\n"
-        f"WHERE held.`event_date` IN ({_days(dates)}) AND {_of(rename)}"
+        f"WHERE target.`event_date` IN ({_days(dates)}) AND {_of(rename)}"
     )
 
 
 def _of(rename: Rename) -> str:
-    """The condition for raw rows (alias `held`) that a rename changes."""
+    """The condition for raw rows (alias `target`) that a rename changes."""
     listed = ", ".join(_text(one) for one in sorted(rename.fingerprints))
-    return f"held.`key_fingerprint` IN ({listed}) AND {_is_old('held', rename)}"
+    return f"target.`key_fingerprint` IN ({listed}) AND {_is_old('target', rename)}"
 
 
 def _is_old(alias: str, rename: Rename) -> str:
@@ -190,8 +190,8 @@ def _staged(path: str, columns: Iterable[ColumnDefinition]) -> str:
 def _same_key(dates: Iterable[date]) -> str:
     # Without literal dates the warehouse would read the whole table to find a key.
     return (
-        "held.`event_id` = staged.`event_id` AND held.`event_date` = staged.`event_date`"
-        f" AND held.`event_date` IN ({_days(dates)})"
+        "target.`event_id` = staged.`event_id` AND target.`event_date` = staged.`event_date`"
+        f" AND target.`event_date` IN ({_days(dates)})"
     )
 
 
