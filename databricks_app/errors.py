@@ -9,6 +9,7 @@ ReceiverError
 |   +-- InboxClosed          the process is stopping
 +-- LakeError                tables cannot be written or read; the text says what to do
 |   +-- Standby              another instance loads (lake)
+|   |   +-- KeptLease        and does not give the lease back after a drain (lake)
 |   +-- Unclear              the warehouse gave an unknown error (databricks.sql_sessions)
 |   +-- WorkspaceError       a call to the workspace failed (databricks.workspace)
 +-- QueryError               a query cannot be answered; the text says why

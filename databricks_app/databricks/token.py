@@ -93,9 +93,12 @@ class Tokens:
         self._doubted: Token | None = None
         self._is_wanted = False
         self._is_closed = False
+        self._is_running = False
+        self._then: Callable[[], None] = lambda: None
 
     def begin(self) -> None:
         """Start the thread that fetches and renews the token."""
+        self._is_running = True
         threading.Thread(target=self._run, name="workspace-token", daemon=True).start()
 
     def get(self, seconds: float, *, other_than: Token | None = None) -> Token:
@@ -174,16 +177,34 @@ class Tokens:
             return self.refuse(token)
         return status == HTTPStatus.FORBIDDEN and self.refuse(token, is_certain=False)
 
-    def close(self) -> None:
-        """End the thread; do not wait for a fetch in progress."""
+    def close(self, then: Callable[[], None] = lambda: None) -> None:
+        """End the thread; do not wait for a fetch in progress.
+
+        Args:
+            then: Called when no fetch is in progress any more, perhaps by the thread. It closes
+                what the fetches use: closed earlier, a connection that a fetch is just opening
+                would stay open.
+        """
         with self._changed:
-            self._is_closed = True
+            self._is_closed, self._then = True, then
             self._changed.notify_all()
+            if self._is_running:
+                return
+        then()
 
     def _is_valid(self) -> bool:
         return self._token is not None and self._clock() < self._token.ends_at
 
     def _run(self) -> None:
+        try:
+            self._renew_until_closed()
+        finally:
+            with self._changed:
+                self._is_running = False
+                then = self._then
+            then()
+
+    def _renew_until_closed(self) -> None:
         failures = 0
         while not self._is_closed:
             try:

@@ -211,9 +211,8 @@ class DatabricksWorkspace:
         return self._call(method, path, seconds)
 
     def close(self) -> None:
-        """Close the connections."""
-        self.tokens.close()
-        self._client.close()
+        """Close the connections, those of a fetch of a token when it has ended."""
+        self.tokens.close(self._client.close)
 
     def _delete(self, kind: str, path: str) -> None:
         answer = self._call("DELETE", f"{kind}{quote(path)}")
